@@ -1,0 +1,142 @@
+# Docket: everything a developer types. `make` alone lists the targets.
+#
+# Installs are remembered in stamp files inside the environment: a target whose locks have not changed does nothing.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+
+PYTHON ?= python3
+PORT   ?= 8000
+# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x -n 0"
+PYTEST_ARGS ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.docket
+PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input
+LOCKED := install --quiet --progress-bar off --no-deps --require-hashes
+
+# Python that is checked: what exists of it.
+CODE := $(wildcard webapp alembic tests bench scripts hatch_build.py)
+TYPED := $(wildcard webapp tests bench scripts hatch_build.py)
+
+say  = printf '\033[1m%s\033[0m\n' "$(1)"
+fail = { printf '%s\n' "$(1)" >&2; exit 1; }
+
+.PHONY: help
+help: ## Show this list
+	@printf 'Docket: appointment booking for clinics.\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nVariables: PORT=8000, PYTHON=python3, DOCKET_DATABASE_URL=postgresql://…, TEST_DATABASE_URL=postgresql://…\n'
+	@printf 'Needed: git, make, and Python 3.11 or newer with venv.\n'
+
+# ---------------------------------------------------------------------------------------------- set-up
+
+.PHONY: install
+install: $(STAMP)-install ## Make the environment; the command is then .venv/bin/docket
+
+.PHONY: dev
+dev: $(STAMP)-install ## Make the environment for developers: with the test tools, uv and watchfiles
+	@$(call say,Installing the developer tools)
+	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@touch $(STAMP)-test
+
+$(STAMP)-venv:
+	@command -v git >/dev/null || $(call fail,Docket needs git: please install it.)
+	@command -v '$(PYTHON)' >/dev/null \
+		|| $(call fail,Docket needs Python 3.11 or newer: please install it or name yours with PYTHON=/path/to/python3.)
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| $(call fail,Docket needs Python 3.11 or newer but $(PYTHON) is older: please name a newer one with PYTHON=/path/to/python3.)
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null \
+		|| $(call fail,Docket needs the venv module of Python: please install it (on Debian and Ubuntu: apt-get install python3-venv).)
+	@$(call say,Making the environment in $(VENV))
+	@'$(PYTHON)' -m venv $(VENV)
+	@touch $@
+
+$(STAMP)-base: requirements/base.txt requirements/build.txt | $(STAMP)-venv
+	@$(call say,Installing the locked packages (half a minute the first time))
+	@$(PIP) $(LOCKED) -r requirements/base.txt -r requirements/build.txt
+	@touch $@
+
+$(STAMP)-install: pyproject.toml hatch_build.py $(STAMP)-base
+	@$(call say,Installing Docket itself)
+	@$(PIP) install --quiet --progress-bar off --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMP)-test: requirements/test.txt $(STAMP)-install
+	@$(call say,Installing the test tools (half a minute the first time))
+	@$(PIP) $(LOCKED) -r requirements/test.txt
+	@touch $@
+
+# A browser is looked for each time: it can be removed without our knowing.
+.PHONY: browser
+browser: $(STAMP)-test
+	@sh scripts/browser.sh $(BIN)/python
+
+.PHONY: lock
+lock: $(STAMP)-venv ## Write the locks anew after a change of dependencies (LOCK_ARGS=--upgrade takes the newest)
+	@if command -v uv >/dev/null && [ ! -x $(BIN)/uv ]; then :; \
+	elif [ ! -x $(BIN)/uv ]; then $(call say,Installing uv); $(PIP) install --quiet --progress-bar off uv; fi
+	@$(call say,Resolving the dependencies)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/lock.sh $(LOCK_ARGS)
+
+# ---------------------------------------------------------------------------------------------- running
+
+.PHONY: run
+run: $(STAMP)-install ## Set everything up, fill an empty database with a demo clinic, and serve it
+	@$(BIN)/docket db upgrade
+	@$(BIN)/docket demo --if-empty
+	@exec $(BIN)/docket serve --host 127.0.0.1 --port $(PORT)
+
+# ---------------------------------------------------------------------------------------------- checking
+
+.PHONY: test
+test: browser lint types unit ## Set everything up, then check style and types and run every test
+
+.PHONY: lint
+lint: $(STAMP)-test ## Check style: Python and templates
+	@$(call say,Style: ruff check)
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(call say,Style: ruff format)
+	@$(BIN)/ruff format --quiet --check $(CODE) || $(call fail,Some files want formatting: make format does it.)
+	@if [ -d templates ]; then $(call say,Style: djlint); $(BIN)/djlint templates --lint --quiet; fi
+
+.PHONY: format
+format: $(STAMP)-test ## Put Python files into shape
+	@$(BIN)/ruff check --quiet --fix $(CODE) || true
+	@$(BIN)/ruff format $(CODE)
+
+.PHONY: types
+types: $(STAMP)-test ## Check types with mypy
+	@$(call say,Types: mypy)
+	@$(BIN)/mypy --no-error-summary $(TYPED)
+
+.PHONY: unit
+unit: $(STAMP)-test ## Run the tests alone
+	@$(call say,Tests: pytest)
+	@$(BIN)/python -m tests.postgres
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: prove
+prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost
+	@$(BIN)/python -m bench.prove $(ARGS)
+
+.PHONY: stampede
+stampede: $(STAMP)-test ## Let many patients race for the same times, and watch
+	@$(BIN)/python -m bench.stampede $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP)-test ## Measure how fast Docket is
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: screenshots
+screenshots: browser ## Take pictures of the pages
+	@$(BIN)/python -m scripts.screenshots $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what make made, but for the data in var/
+	@$(call say,Removing the environment and what the tools left)
+	@rm -rf $(VENV) dist build static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

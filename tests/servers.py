@@ -1,0 +1,88 @@
+"""Docket as it really runs: `docket serve` as processes of its own, reached over HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes import Kept
+
+SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
+# Another process may take the port between our look and the server's start.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    """A running Docket."""
+
+    url: str
+    database_url: str
+    process: Kept
+
+    def output(self) -> str:
+        """The end of its log."""
+        return self.process.output()
+
+
+@contextmanager
+def live_server(
+    database_url: str, *, workers: int = 1, env: Mapping[str, str] | None = None
+) -> Iterator[LiveServer]:
+    """Serve the database, which must be migrated, until the block ends.
+
+    Args:
+        env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ setting is handed on.
+    """
+    command = Path(sys.executable).with_name("docket")
+    # It runs in a folder of its own, where no `.env` and no `var/` of the developer lie.
+    with tempfile.TemporaryDirectory(prefix="docket-live-") as folder:
+        for attempt in range(1, ATTEMPTS + 1):
+            port = free_port()
+            options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+            process = Kept(
+                [str(command), "serve", *options],
+                log=Path(folder) / "log",
+                cwd=Path(folder),
+                env=docket_environment(database_url, env),
+            )
+            url = f"http://127.0.0.1:{port}"
+            try:
+                process.wait_until(lambda url=url: _is_healthy(url), seconds=30)  # type: ignore[misc]
+                break
+            except RuntimeError:
+                process.stop()
+                if attempt == ATTEMPTS or "address already in use" not in process.output().lower():
+                    raise
+        with process:
+            yield LiveServer(url, database_url, process)
+
+
+def docket_environment(database_url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a `docket` command: ours, with these settings and no others."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DOCKET_")}
+    ours = {"DOCKET_DATABASE_URL": database_url, "DOCKET_SECRET_KEY": SECRET_KEY}
+    return inherited | ours | dict(env or {})
+
+
+def free_port() -> int:
+    """A port on this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False

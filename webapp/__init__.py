@@ -1,0 +1,1 @@
+"""Docket: appointment booking for clinics, where a time is never given twice."""

@@ -1,0 +1,326 @@
+"""From the database to the facts that the rules need, for any number of doctors in a constant number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.models import ACTIVE, LONGEST_HOURS, OCCUPYING, Appointment
+from webapp.appointments.rules import Facts, offered
+from webapp.appointments.slots import (
+    DAY,
+    Minute,
+    Piece,
+    Span,
+    day_number,
+    instants_of,
+    merge,
+    pieces_of,
+    to_datetime,
+    to_minute,
+    wall_of,
+)
+from webapp.clinic.models import Closure, OpeningHours
+from webapp.clinic.service import Clinic
+from webapp.database import UtcDateTime
+from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
+from webapp.doctors.service import DoctorRow, VisitTypeRow
+from webapp.patients.models import Patient
+
+FIRST_LOOK_DAYS = 14
+_LONGEST = timedelta(hours=LONGEST_HOURS)
+
+
+class Wish(NamedTuple):
+    """A visit somebody would like: with whom, and of which type. `offered` is false for another doctor's type."""
+
+    doctor: DoctorRow
+    visit_type: VisitTypeRow
+    offered: bool = True
+
+
+@dataclass(slots=True)
+class _Hours:
+    """The rows of one doctor, or of the clinic, that say when somebody can come."""
+
+    weekly: dict[int, list[tuple[int, int, date | None, date | None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    extra: list[tuple[date, int, int]] = field(default_factory=list)
+    closures: list[tuple[date, date]] = field(default_factory=list)
+    time_off: list[Span] = field(default_factory=list)
+
+
+def load_facts(
+    session: Session,
+    clinic: Clinic,
+    wishes: Sequence[Wish],
+    first: date,
+    last: date,
+    *,
+    now: datetime,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+) -> dict[int, Facts]:
+    """The facts for every wish over the local days `first` to `last`, by doctor id: two queries, whatever the number.
+
+    The patient whose other visits count is given as the account they belong to, or by id. `ignoring` is the
+    appointment that is being moved: it stands in nobody's way.
+    """
+    pieces = pieces_of(clinic.zone, first, last)
+    days = range(day_number(first), day_number(last) + 1)
+    window = (
+        next(instants_of(pieces, days[0] * DAY, days[0] * DAY + DAY))[0],
+        list(instants_of(pieces, days[-1] * DAY, days[-1] * DAY + DAY))[-1][1],
+    )
+    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
+    days = range(days[0], days[-1] + 2)
+    doctor_ids = [wish.doctor.id for wish in wishes]
+    hours = _load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
+    busy, visits = _load_busy(
+        session, doctor_ids, window, now=now, patient=_patient(patient_of_user, patient_id), ignoring=ignoring
+    )
+    opening = _weekly_spans(hours[None], pieces, days)
+    horizon_day = day_number(clinic.today(now)) + clinic.horizon_days + 1
+    horizon = _midnight(clinic, horizon_day)
+    signed_in = patient_of_user is not None or patient_id is not None
+    return {
+        wish.doctor.id: Facts(
+            window=window,
+            pieces=pieces,
+            now=-(-int(now.timestamp()) // 60),
+            step=wish.doctor.slot_step,
+            minutes=wish.visit_type.minutes,
+            before=wish.visit_type.buffer_before,
+            after=wish.visit_type.buffer_after,
+            opening=opening,
+            working=_weekly_spans(hours[wish.doctor.id], pieces, days),
+            extra=_extra_spans(hours[wish.doctor.id], pieces),
+            closures=_closure_spans(hours[None], pieces),
+            time_off=hours[wish.doctor.id].time_off,
+            doctor_busy=busy[wish.doctor.id],
+            notice=clinic.notice_minutes,
+            horizon=min(max(horizon, window[0]), window[1]),
+            gap=clinic.patient_gap_minutes,
+            max_active=clinic.max_active_visits,
+            doctor_active=wish.doctor.active,
+            offered_by_doctor=wish.offered and wish.visit_type.active,
+            offered_online=wish.visit_type.online,
+            patient_visits=[(start, end) for start, end, _ in visits] if signed_in else None,
+            active_visits=sum(active for _, _, active in visits),
+            by_staff=by_staff,
+        )
+        for wish in wishes
+    }
+
+
+def _patient(patient_of_user: int | None, patient_id: int | None) -> sa.ColumnElement[bool] | None:
+    if patient_id is not None:
+        return Appointment.patient_id == patient_id
+    if patient_of_user is not None:
+        return (
+            Appointment.patient_id == sa.select(Patient.id).where(Patient.user_id == patient_of_user).scalar_subquery()
+        )
+    return None
+
+
+def _midnight(clinic: Clinic, number: int) -> Minute:
+    """The instant at which a local day begins."""
+    day = date.fromordinal(number + date(1970, 1, 1).toordinal())
+    return next(instants_of(pieces_of(clinic.zone, day, day), number * DAY, number * DAY + DAY))[0]
+
+
+def _load_hours(
+    session: Session, doctor_ids: list[int], first: date, last: date, window: Span
+) -> dict[int | None, _Hours]:
+    """Opening hours, working hours, extra hours, closures and time off in one query; the clinic's key is None."""
+    no_date, no_instant, no_number = (
+        sa.cast(None, sa.Date),
+        sa.cast(None, UtcDateTime),
+        sa.cast(None, sa.Integer),
+    )
+
+    def rows(kind: str, doctor: Any, number: Any, start: Any, end: Any, one: Any, two: Any, low: Any, high: Any) -> Any:
+        return sa.select(
+            sa.literal_column(f"'{kind}'").label("kind"),
+            doctor.label("doctor_id"),
+            number.label("weekday"),
+            start.label("start_minute"),
+            end.label("end_minute"),
+            one.label("first_day"),
+            two.label("last_day"),
+            low.label("low"),
+            high.label("high"),
+        )
+
+    opening, working, extra, off = OpeningHours, WorkingHours, ExtraHours, TimeOff
+    query = sa.union_all(
+        rows(
+            "weekly", no_number, opening.weekday, opening.start_minute, opening.end_minute,
+            no_date, no_date, no_instant, no_instant,
+        ),
+        rows(
+            "weekly", working.doctor_id, working.weekday, working.start_minute, working.end_minute,
+            working.valid_from, working.valid_until, no_instant, no_instant,
+        ).where(working.doctor_id.in_(doctor_ids)),
+        rows(
+            "extra", extra.doctor_id, no_number, extra.start_minute, extra.end_minute,
+            extra.day, no_date, no_instant, no_instant,
+        ).where(extra.doctor_id.in_(doctor_ids), extra.day.between(first, last)),
+        rows(
+            "closure", no_number, no_number, no_number, no_number,
+            Closure.starts_on, Closure.ends_on, no_instant, no_instant,
+        ).where(Closure.ends_on >= first, Closure.starts_on <= last),
+        rows(
+            "off", off.doctor_id, no_number, no_number, no_number, no_date, no_date, off.starts_at, off.ends_at
+        ).where(
+            off.doctor_id.in_(doctor_ids),
+            off.ends_at > to_datetime(window[0]),
+            off.starts_at < to_datetime(window[1]) + _LONGEST,
+        ),
+    )  # fmt: skip
+    hours: dict[int | None, _Hours] = defaultdict(_Hours)
+    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in session.execute(query):
+        of = hours[doctor_id]
+        if kind == "weekly":
+            of.weekly[weekday].append((start, end, first_day, last_day))
+        elif kind == "extra":
+            of.extra.append((first_day, start, end))
+        elif kind == "closure":
+            of.closures.append((first_day, last_day))
+        else:
+            of.time_off.append((to_minute(low), -(-int(high.timestamp()) // 60)))
+    return hours
+
+
+def _load_busy(
+    session: Session,
+    doctor_ids: list[int],
+    window: Span,
+    *,
+    now: datetime,
+    patient: sa.ColumnElement[bool] | None,
+    ignoring: int | None,
+) -> tuple[dict[int, list[Span]], list[tuple[Minute, Minute, bool]]]:
+    """The doctors' busy ranges that reach into the window, and all of the patient's visits that may matter.
+
+    Both ends of every range are bounded, with columns left bare, so that an index serves the query however
+    long the history grows.
+    """
+    low, high = to_datetime(window[0]), to_datetime(window[1])
+    earliest = min(low, now)
+    occupying = Appointment.status.in_(OCCUPYING)
+    others = Appointment.id != ignoring if ignoring is not None else sa.true()
+    query: Any = sa.select(
+        Appointment.doctor_id.label("doctor_id"),
+        Appointment.busy_from,
+        Appointment.busy_until,
+        Appointment.status,
+    ).where(
+        Appointment.doctor_id.in_(doctor_ids),
+        Appointment.busy_from > low - _LONGEST * 2,
+        Appointment.busy_from < high + _LONGEST * 2,
+        Appointment.busy_until > low - _LONGEST,
+        occupying,
+        others,
+    )
+    if patient is not None:
+        query = query.union_all(
+            sa.select(sa.cast(None, sa.Integer), Appointment.starts_at, Appointment.ends_at, Appointment.status).where(
+                patient, Appointment.starts_at > earliest - _LONGEST * 2, occupying, others
+            )
+        )
+    busy: dict[int, list[Span]] = defaultdict(list)
+    visits: list[tuple[Minute, Minute, bool]] = []
+    for doctor_id, start, end, status in session.execute(query):
+        if doctor_id is None:
+            visits.append((to_minute(start), to_minute(end), status in ACTIVE and start > now))
+        else:
+            busy[doctor_id].append((to_minute(start), to_minute(end)))
+    return busy, visits
+
+
+def _weekly_spans(hours: _Hours, pieces: tuple[Piece, ...], days: Iterable[int]) -> list[Span]:
+    """The weekly rows as spans of instants on the given days (day numbers); 1970-01-01 was a Thursday."""
+    spans: list[Span] = []
+    for number in days:
+        for start, end, valid_from, valid_until in hours.weekly.get((number + 3) % 7, ()):
+            if valid_from is not None and number < day_number(valid_from):
+                continue
+            if valid_until is not None and number > day_number(valid_until):
+                continue
+            spans.extend(instants_of(pieces, number * DAY + start, number * DAY + end))
+    return merge(spans)
+
+
+def _extra_spans(hours: _Hours, pieces: tuple[Piece, ...]) -> list[Span]:
+    spans: list[Span] = []
+    for day, start, end in hours.extra:
+        midnight = day_number(day) * DAY
+        spans.extend(instants_of(pieces, midnight + start, midnight + end))
+    return merge(spans)
+
+
+def _closure_spans(hours: _Hours, pieces: tuple[Piece, ...]) -> list[Span]:
+    spans: list[Span] = []
+    for first, last in hours.closures:
+        spans.extend(instants_of(pieces, day_number(first) * DAY, (day_number(last) + 1) * DAY))
+    return merge(spans)
+
+
+class FreeTime(NamedTuple):
+    """A start that can be booked: the instant, the local day's number and the wall-clock minute of that day."""
+
+    start: Minute
+    day: int
+    minute: int
+
+
+def free_times(facts: Facts) -> list[FreeTime]:
+    """Everything that the rules offer, in order, with its place on the wall clock."""
+    times = []
+    pieces = facts.pieces
+    for start in offered(facts):
+        wall = start + pieces[0].offset if len(pieces) == 1 else wall_of(pieces, start)
+        times.append(FreeTime(start, *divmod(wall, DAY)))
+    return times
+
+
+def next_free(
+    session: Session,
+    clinic: Clinic,
+    wishes: Sequence[Wish],
+    *,
+    now: datetime,
+    patient_of_user: int | None = None,
+    ignoring: int | None = None,
+    count: int = 1,
+) -> dict[int, list[FreeTime]]:
+    """The next `count` free times of each doctor within the horizon, by doctor id.
+
+    Looks at two weeks first, and at the rest of the horizon only for doctors who have nothing in them.
+    """
+    today = clinic.today(now)
+    stages = [
+        (today, today + timedelta(days=min(FIRST_LOOK_DAYS, clinic.horizon_days))),
+        (today + timedelta(days=FIRST_LOOK_DAYS + 1), today + timedelta(days=clinic.horizon_days)),
+    ]
+    found: dict[int, list[FreeTime]] = {wish.doctor.id: [] for wish in wishes}
+    for first, last in stages:
+        missing = [wish for wish in wishes if not found[wish.doctor.id]]
+        if not missing or first > last:
+            continue
+        facts = load_facts(
+            session, clinic, missing, first, last, now=now, patient_of_user=patient_of_user, ignoring=ignoring
+        )
+        for doctor_id, about in facts.items():
+            found[doctor_id] = free_times(about)[:count]
+    return found

@@ -1,0 +1,382 @@
+"""The week calendar and the lists of next free times, made ready for the templates as plain tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from gettext import gettext as _
+from typing import NamedTuple
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments.availability import (
+    FIRST_LOOK_DAYS,
+    FreeTime,
+    Wish,
+    free_times,
+    load_facts,
+    next_free,
+)
+from webapp.appointments.rules import Facts
+from webapp.appointments.slots import DAY, day_number, instants_of, number_to_day, subtract, to_datetime
+from webapp.clinic.service import Clinic, find_closures
+from webapp.core import formats
+from webapp.core.web import with_query
+
+NOON = 12 * 60
+LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
+WORKDAYS = 5
+
+Slot = tuple[str, str, str]
+Link = tuple[str, str]
+
+
+class CalendarDay(NamedTuple):
+    """One column of the week. A slot is (label, address, what a screen reader says)."""
+
+    weekday: str
+    number: str
+    name: str
+    today: bool
+    past: bool
+    reason: str | None
+    morning: list[Slot]
+    afternoon: list[Slot]
+
+
+class Calendar(NamedTuple):
+    """A week of free times; a link is (address of the page, address of the fragment)."""
+
+    title: str
+    week: str
+    action: str
+    fragment: str
+    visit_types: list[tuple[int, str, int]]
+    visit_type: int
+    previous: Link | None
+    today: Link | None
+    next: Link | None
+    next_free: tuple[str, str, str] | None
+    days: list[CalendarDay]
+    empty: bool
+    chosen: str | None
+    clock_change: str | None
+    first_free: datetime | None
+
+
+class Place(NamedTuple):
+    """Where a calendar stands: its page, its fragment, and how the address of a free time begins.
+
+    `slot_address` is completed by the start in ISO 8601.
+    """
+
+    page: str
+    fragment: str
+    slot_address: str
+    keep: dict[str, object]
+    visit_types: list[tuple[int, str, int]]
+    chosen: str | None = None
+
+
+def booking_address(slug: str, visit_type_id: int) -> str:
+    """The beginning of the address that books a free time; the start follows."""
+    return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}&starts_at="
+
+
+def iso_minute(minute: int) -> str:
+    """A start as addresses carry it."""
+    return f"{number_to_day(minute // DAY).isoformat()}T{LABELS[minute % DAY]}:00Z"
+
+
+def parse_week(text: str) -> date | None:
+    """The Monday of an ISO week such as 2026-W49; None when the text is none."""
+    try:
+        year, week = text.split("-W")
+        return date.fromisocalendar(int(year), int(week), 1)
+    except ValueError:
+        return None
+
+
+def week_name(monday: date) -> str:
+    """The ISO week of a Monday: '2026-W49'."""
+    year, week, _weekday = monday.isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def week_calendar(
+    session: Session,
+    clinic: Clinic,
+    wish: Wish,
+    place: Place,
+    *,
+    week: date | None,
+    now: datetime,
+    patient_of_user: int | None = None,
+    ignoring: int | None = None,
+) -> Calendar:
+    """The calendar of one week; without `week`, of the one that holds the next free time.
+
+    The coming two weeks are read at once, for they nearly always hold both the week and the next free time.
+    """
+    today = clinic.today(now)
+    this_monday = today - timedelta(days=today.weekday())
+    look_until = this_monday + timedelta(days=FIRST_LOOK_DAYS - 1)
+
+    def facts_of(first: date, last: date) -> Facts:
+        loaded = load_facts(
+            session, clinic, [wish], first, last, now=now, patient_of_user=patient_of_user, ignoring=ignoring
+        )
+        return loaded[wish.doctor.id]
+
+    facts = facts_of(this_monday, look_until)
+    times = free_times(facts)
+    first = times[0] if times else _first_later(session, clinic, wish, look_until, now, patient_of_user, ignoring)
+    monday = week or _monday_of(first, default=this_monday)
+    if not this_monday <= monday <= look_until:
+        facts = facts_of(monday, monday + timedelta(days=6))
+        times = free_times(facts)
+    days = _days(session, clinic, facts, times, monday, today, place.slot_address)
+    shown = [day for day in days if day.morning or day.afternoon]
+    horizon = today + timedelta(days=clinic.horizon_days)
+    first_at = to_datetime(first.start) if first else None
+    jump = None
+    if first_at is not None and _monday_of(first, default=monday) != monday:
+        words = f"{formats.day_long(first_at, clinic.zone)}, {formats.clock(first_at, clinic.zone)}"
+        jump = (*_link(place, _monday_of(first, default=monday)), words)
+    return Calendar(
+        title=_title(monday, days, clinic.zone),
+        week=week_name(monday),
+        action=place.page,
+        fragment=place.fragment,
+        visit_types=place.visit_types,
+        visit_type=wish.visit_type.id,
+        previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
+        today=_link(place, this_monday) if monday != this_monday else None,
+        next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
+        next_free=jump,
+        days=days,
+        empty=not shown,
+        chosen=place.chosen,
+        clock_change=_clock_change(facts, clinic.zone, monday),
+        first_free=first_at,
+    )
+
+
+def _first_later(
+    session: Session,
+    clinic: Clinic,
+    wish: Wish,
+    after: date,
+    now: datetime,
+    patient_of_user: int | None,
+    ignoring: int | None,
+) -> FreeTime | None:
+    last = clinic.today(now) + timedelta(days=clinic.horizon_days)
+    if after >= last:
+        return None
+    facts = load_facts(
+        session,
+        clinic,
+        [wish],
+        after + timedelta(days=1),
+        last,
+        now=now,
+        patient_of_user=patient_of_user,
+        ignoring=ignoring,
+    )
+    return next(iter(free_times(facts[wish.doctor.id])), None)
+
+
+def _monday_of(time: FreeTime | None, *, default: date) -> date:
+    if time is None:
+        return default
+    day = number_to_day(time.day)
+    return day - timedelta(days=day.weekday())
+
+
+def _link(place: Place, monday: date) -> Link:
+    values = {**place.keep, "week": week_name(monday)}
+    return with_query(place.page, **values), with_query(place.fragment, **values)
+
+
+def _title(monday: date, days: Sequence[CalendarDay], zone: ZoneInfo) -> str:
+    """'9 to 13 March 2026', or '30 November to 4 December 2026'."""
+    sunday = monday + timedelta(days=6 if len(days) > WORKDAYS else 4)
+    start = str(monday.day)
+    if monday.month != sunday.month:
+        start = formats.day_month(monday, zone)
+    return _("%(first)s to %(last)s") % {"first": start, "last": formats.day_month_year(sunday, zone)}
+
+
+def _days(
+    session: Session,
+    clinic: Clinic,
+    facts: Facts,
+    times: Sequence[FreeTime],
+    monday: date,
+    today: date,
+    address: str,
+) -> list[CalendarDay]:
+    """Monday to Friday, and a weekend day where the clinic may see somebody on it."""
+    first = day_number(monday)
+    by_day: dict[int, list[FreeTime]] = {}
+    for time in times:
+        by_day.setdefault(time.day, []).append(time)
+    days = []
+    for number in range(first, first + 7):
+        here = by_day.get(number, [])
+        span = _span(facts, number)
+        has_hours = _overlaps(facts.opening, span) or _overlaps(facts.extra, span)
+        if not here and not has_hours and number - first >= WORKDAYS:
+            continue
+        day = number_to_day(number)
+        name = formats.day_long(day, clinic.zone)
+        morning, afternoon = slots_of(facts, here, name, address, clinic.zone)
+        past = day < today
+        reason = None if here or past else _reason(session, clinic, facts, number, span, today)
+        days.append(
+            CalendarDay(
+                formats.weekday_short(day, clinic.zone),
+                str(day.day),
+                name,
+                day == today,
+                past,
+                reason,
+                morning,
+                afternoon,
+            )
+        )
+    return days
+
+
+def slots_of(
+    facts: Facts, times: Sequence[FreeTime], day: str, address: str, zone: ZoneInfo
+) -> tuple[list[Slot], list[Slot]]:
+    """One day's free times as (label, address, spoken words), split at noon.
+
+    Where the clocks go back an hour comes twice; the zone's abbreviation then tells the two apart.
+    """
+    twice = set()
+    if len(facts.pieces) > 1:
+        minutes = [time.minute for time in times]
+        twice = {minute for minute in minutes if minutes.count(minute) > 1}
+    morning: list[Slot] = []
+    afternoon: list[Slot] = []
+    for start, _day, minute in times:
+        label = LABELS[minute]
+        if minute in twice:
+            label = f"{label} {to_datetime(start).astimezone(zone).tzname()}"
+        part = morning if minute < NOON else afternoon
+        part.append((label, address + iso_minute(start), f"{label}, {day}"))
+    return morning, afternoon
+
+
+def _span(facts: Facts, number: int) -> tuple[int, int]:
+    """The instants of a local day."""
+    spans = list(instants_of(facts.pieces, number * DAY, number * DAY + DAY))
+    return spans[0][0], spans[-1][1]
+
+
+def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
+    return any(low < span[1] and span[0] < high for low, high in spans)
+
+
+def _reason(session: Session, clinic: Clinic, facts: Facts, number: int, span: tuple[int, int], today: date) -> str:
+    """Why a day that lies ahead has no free time, said by the most fundamental rule that empties it."""
+    day = number_to_day(number)
+    if day > today + timedelta(days=clinic.horizon_days):
+        return _("Not open for booking yet")
+    if _overlaps(facts.closures, span):
+        names = [closure.name for closure in find_closures(session, day, day)]
+        return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
+    if not _overlaps(facts.opening, span) and not _overlaps(facts.extra, span):
+        return _("Closed")
+    work = [(max(low, span[0]), min(high, span[1])) for low, high in facts.working + facts.extra]
+    work = [(low, high) for low, high in work if low < high]
+    if not work:
+        return _("Not working")
+    if not any(subtract(stretch, facts.time_off) for stretch in work):
+        return _("Away")
+    if span[0] < facts.now + facts.notice:
+        return _("No times left today") if day == today else _("Too soon to book online")
+    return _("Fully booked")
+
+
+def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:
+    """A warning when the clocks change in the shown week or the one after."""
+    until = (day_number(monday) + 14) * DAY
+    for before, after in zip(facts.pieces, facts.pieces[1:], strict=False):
+        if after.start < day_number(monday) * DAY - DAY or after.start >= until:
+            continue
+        day = formats.day_long(to_datetime(after.start), zone)
+        forward = after.offset > before.offset
+        words = _("Clocks go forward on %(day)s.") if forward else _("Clocks go back on %(day)s.")
+        return words % {"day": day}
+    return None
+
+
+def words_for(instant: datetime, clinic: Clinic, *, now: datetime) -> str:
+    """'today at 14:20', 'tomorrow at 09:20', 'on Friday 13 March at 08:40'."""
+    day, today = formats.local_date(instant, clinic.zone), clinic.today(now)
+    values = {"time": formats.clock(instant, clinic.zone), "day": formats.day_long(day, clinic.zone)}
+    if day == today:
+        return _("today at %(time)s") % values
+    if day == today + timedelta(days=1):
+        return _("tomorrow at %(time)s") % values
+    return _("on %(day)s at %(time)s") % values
+
+
+def day_title(day: date, clinic: Clinic, *, now: datetime) -> tuple[str, str]:
+    """('Today', '10 Mar'), ('Tomorrow', '11 Mar'), ('Fri', '13 Mar')."""
+    names = {clinic.today(now): _("Today"), clinic.today(now) + timedelta(days=1): _("Tomorrow")}
+    return names.get(day) or formats.weekday_short(day, clinic.zone), formats.day_short(day, clinic.zone)
+
+
+def nearest(
+    session: Session,
+    clinic: Clinic,
+    wish: Wish,
+    wanted: datetime,
+    *,
+    now: datetime,
+    patient_of_user: int | None,
+    ignoring: int | None = None,
+    count: int = 3,
+) -> list[tuple[datetime, str]]:
+    """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
+    target = int(wanted.timestamp()) // 60
+    day = formats.local_date(wanted, clinic.zone)
+    facts = load_facts(
+        session,
+        clinic,
+        [wish],
+        max(day - timedelta(days=7), clinic.today(now)),
+        day + timedelta(days=FIRST_LOOK_DAYS),
+        now=now,
+        patient_of_user=patient_of_user,
+        ignoring=ignoring,
+    )[wish.doctor.id]
+    starts = [time.start for time in free_times(facts)]
+    if not starts:
+        later = next_free(
+            session, clinic, [wish], now=now, patient_of_user=patient_of_user, ignoring=ignoring, count=count
+        )
+        starts = [time.start for time in later[wish.doctor.id]]
+    best = sorted(sorted(starts, key=lambda start: abs(start - target))[:count])
+    return [
+        (to_datetime(start), _difference(start - target, to_datetime(start), wanted, clinic.zone)) for start in best
+    ]
+
+
+def _difference(minutes: int, other: datetime, wanted: datetime, zone: ZoneInfo) -> str:
+    """'20 minutes earlier', 'same time, Friday', 'on another day'."""
+    if formats.local_date(other, zone) == formats.local_date(wanted, zone):
+        words = _("%(time)s later") if minutes > 0 else _("%(time)s earlier")
+        return words % {"time": formats.minutes(abs(minutes))}
+    if formats.clock(other, zone) == formats.clock(wanted, zone):
+        return _("Same time, %(day)s") % {"day": formats.weekday_long(other, zone)}
+    days = (formats.local_date(other, zone) - formats.local_date(wanted, zone)).days
+    words = _("%(time)s later") if days > 0 else _("%(time)s earlier")
+    return words % {"time": formats.days(abs(days))}

@@ -1,0 +1,267 @@
+"""Finding a doctor and a free time: the first page, the list, the profile and its calendar. All are public."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime, timedelta
+from gettext import gettext as _
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter
+from starlette.responses import Response
+from wtforms import SelectChoice  # type: ignore[attr-defined]
+
+from webapp.appointments import calendar, queries
+from webapp.appointments.availability import FreeTime, Wish, next_free
+from webapp.appointments.calendar import booking_address, iso_minute
+from webapp.appointments.forms import FinderForm, instant, whole_number
+from webapp.appointments.slots import number_to_day, to_datetime
+from webapp.auth.dependencies import current_actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.web import CurrentPage, Page, with_query
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
+
+router = APIRouter()
+
+DAYS_SHOWN = 3
+TIMES_A_DAY = 3
+TIMES_READ = 200
+
+
+@router.get("/")
+@router.get("/doctors")
+def find(page: CurrentPage) -> Response:
+    """The doctors and their next free times; everybody."""
+    clinic = current_clinic(page)
+    form = FinderForm(page.request.query_params)
+    listed = doctors.list_doctors(page.session)
+    _fill_choices(form, listed)
+    wishes = [wish for doctor in listed if (wish := _match(doctor, form)) is not None]
+    free = next_free(page.session, clinic, wishes, now=page.now, patient_of_user=viewer(page), count=TIMES_READ)
+    earliest = min(
+        ((free[wish.doctor.id][0], wish) for wish in wishes if free[wish.doctor.id]),
+        key=lambda found: found[0].start,
+        default=None,
+    )
+    # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
+    wishes.sort(key=lambda wish: free[wish.doctor.id][0].start if free[wish.doctor.id] else float("inf"))
+    return page.render(
+        "doctors/find.html",
+        fragment="doctors/_doctor_list.html",
+        public=True,
+        earliest=_earliest(page, clinic, *earliest) if earliest else None,
+        filters=form,
+        filtered=any(field.data for field in form),
+        doctors=[_card(page, clinic, wish, free[wish.doctor.id]) for wish in wishes],
+    )
+
+
+@router.get("/doctors/{slug}")
+def profile(page: CurrentPage, slug: str) -> Response:
+    """A doctor, and the calendar of a week; everybody."""
+    return _profile(page, slug, fragment=None)
+
+
+@router.get("/doctors/{slug}/calendar")
+def profile_calendar(page: CurrentPage, slug: str) -> Response:
+    """The calendar alone for HTMX, which gets the address of the whole page to show; else the whole page."""
+    return _profile(page, slug, fragment="doctors/_calendar.html")
+
+
+def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
+    clinic = current_clinic(page)
+    doctor = doctors.get_doctor(page.session, slug)
+    query = page.request.query_params
+    week = calendar.parse_week(query.get("week", ""))
+    if query.get("week") and week is None:
+        raise NotFound(_("There is no such week in the calendar."))
+    wanted = query.get("visit_type")
+    kind = doctor.visit_type(whole_number(wanted) if wanted else None)
+    if kind is None or not kind.online:
+        kind = doctor.visit_type(None)
+    if kind is None:
+        # Every visit with this doctor is booked by telephone; the page says so in place of a calendar.
+        return page.render(
+            "doctors/profile.html",
+            public=True,
+            doctor=_about(doctor, None),
+            cancel_notice=clinic.change_until_minutes,
+            banner=None,
+            calendar=None,
+        )
+    path = f"/doctors/{doctor.slug}"
+    keep: dict[str, object] = {"visit_type": kind.id} if wanted else {}
+    view = calendar.week_calendar(
+        page.session,
+        clinic,
+        Wish(doctor, kind),
+        calendar.Place(
+            page=path,
+            fragment=f"{path}/calendar",
+            slot_address=booking_address(doctor.slug, kind.id),
+            keep=keep,
+            visit_types=[(each.id, each.name, each.minutes) for each in doctor.visit_types if each.online],
+        ),
+        week=week,
+        now=page.now,
+        patient_of_user=viewer(page),
+    )
+    next_words = None
+    if view.first_free is not None:
+        words = calendar.words_for(view.first_free, clinic, now=page.now).removeprefix("on ")
+        next_words = words[:1].upper() + words[1:]
+    shown = with_query(path, **keep, week=view.week)
+    return page.render(
+        "doctors/profile.html",
+        fragment=fragment,
+        public=True,
+        headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
+        doctor=_about(doctor, next_words),
+        cancel_notice=clinic.change_until_minutes,
+        banner=_quota_banner(page, clinic),
+        calendar=view,
+    )
+
+
+def viewer(page: Page) -> int | None:
+    """The account whose own visits hide clashing times: a signed-in patient's."""
+    actor = current_actor(page)
+    return actor.user_id if actor is not None and actor.role == "patient" else None
+
+
+def describe_destination(page: Page, address: str) -> str | None:
+    """In words, the visit that a /book address would book: shown while the person signs in."""
+    path, _mark, query = address.partition("?")
+    if path != "/book":
+        return None
+    values = {name: found[0] for name, found in parse_qs(query).items()}
+    start = instant(values.get("starts_at"))
+    if start is None:
+        return None
+    clinic = current_clinic(page)
+    try:
+        doctor = doctors.get_doctor(page.session, values.get("doctor", ""))
+    except NotFound:
+        return None
+    when = {"day": formats.day_long(start, clinic.zone), "time": formats.clock(start, clinic.zone)}
+    return _("%(day)s, %(time)s with %(doctor)s") % {**when, "doctor": doctor.name}
+
+
+def _quota_banner(page: Page, clinic: Clinic) -> str | None:
+    """The rule about too many visits hides no time, so it is said once, above the calendar."""
+    actor = current_actor(page)
+    if actor is None or actor.role != "patient":
+        return None
+    if queries.count_active(page.session, actor, now=page.now) < clinic.max_active_visits:
+        return None
+    message = _(
+        "You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."
+    )
+    return message % {"max": clinic.max_active_visits}
+
+
+def _fill_choices(form: FinderForm, listed: list[DoctorRow]) -> None:
+    specialties = sorted({doctor.specialty for doctor in listed})
+    kinds = {kind.name for doctor in listed for kind in doctor.visit_types if kind.online}
+    languages = sorted({language for doctor in listed for language in doctor.languages})
+    form.specialty.choices = _choices(_("Any specialty"), specialties)
+    form.visit_type.choices = _choices(_("Any visit"), sorted(kinds))
+    form.language.choices = _choices(_("Any language"), languages)
+
+
+def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
+    return [SelectChoice("", nothing), *(SelectChoice(name, name) for name in names)]
+
+
+def plain(text: str) -> str:
+    """Lower case without accents, so that a search forgives both."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", text.casefold()) if letter.isalnum() or letter == " "
+    )
+
+
+def _match(doctor: DoctorRow, form: FinderForm) -> Wish | None:
+    """The visit to look for with this doctor, or None when a filter leaves them out."""
+    searched = plain(f"{doctor.name} {doctor.specialty}")
+    if any(word not in searched for word in plain(form.q.data or "").split()):
+        return None
+    if form.specialty.data and form.specialty.data != doctor.specialty:
+        return None
+    if form.language.data and form.language.data not in doctor.languages:
+        return None
+    wanted = form.visit_type.data
+    kind = next((each for each in doctor.visit_types if each.online and (not wanted or each.name == wanted)), None)
+    return Wish(doctor, kind) if kind is not None else None
+
+
+def _about(doctor: DoctorRow, next_words: str | None) -> dict[str, Any]:
+    return {
+        "name": doctor.name,
+        "tint": doctor.tint,
+        "specialty": doctor.specialty,
+        "bio": doctor.bio,
+        "room": doctor.room,
+        "languages": ", ".join(doctor.languages),
+        "next_free": next_words,
+    }
+
+
+def _earliest(page: Page, clinic: Clinic, time: FreeTime, wish: Wish) -> dict[str, Any]:
+    start = to_datetime(time.start)
+    return {
+        "words": calendar.words_for(start, clinic, now=page.now),
+        "href": booking_address(wish.doctor.slug, wish.visit_type.id) + iso_minute(time.start),
+        "visit": visit_of(wish, start),
+    }
+
+
+def visit_of(wish: Wish, start: datetime) -> dict[str, Any]:
+    """A visit that could be booked, in the shape that the templates' slip wants."""
+    return {
+        "starts_at": start,
+        "ends_at": start + timedelta(minutes=wish.visit_type.minutes),
+        "minutes": wish.visit_type.minutes,
+        "doctor_name": wish.doctor.name,
+        "doctor_tint": wish.doctor.tint,
+        "specialty": wish.doctor.specialty,
+        "room": wish.doctor.room,
+        "visit_type": wish.visit_type.name,
+        "preparation": wish.visit_type.preparation,
+    }
+
+
+def _card(page: Page, clinic: Clinic, wish: Wish, times: list[FreeTime]) -> dict[str, Any]:
+    """One doctor of the list, with the first times of the first days that have any."""
+    doctor, kind = wish.doctor, wish.visit_type
+    address = booking_address(doctor.slug, kind.id)
+    by_day: dict[int, list[FreeTime]] = {}
+    for time in times:
+        if time.day not in by_day and len(by_day) == DAYS_SHOWN:
+            break
+        by_day.setdefault(time.day, []).append(time)
+    days = []
+    for number, here in by_day.items():
+        name, short = calendar.day_title(number_to_day(number), clinic, now=page.now)
+        shown = [
+            (
+                calendar.LABELS[time.minute],
+                address + iso_minute(time.start),
+                f"{calendar.LABELS[time.minute]}, {name} {short}, {doctor.name}",
+            )
+            for time in here[:TIMES_A_DAY]
+        ]
+        days.append((name, short, shown))
+    return {
+        "name": doctor.name,
+        "specialty": doctor.specialty,
+        "languages": ", ".join(doctor.languages),
+        "tint": doctor.tint,
+        "href": with_query(f"/doctors/{doctor.slug}", visit_type=kind.id),
+        "days": days,
+        "none": _("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
+    }

@@ -1,0 +1,148 @@
+"""The appointment and its guard: the database itself refuses that a time is given twice.
+
+The guard has two forms that mean the same. PostgreSQL has exclusion constraints. SQLite has triggers; a CHECK
+that no appointment occupies more than eight hours lets them look at a bounded stretch of an index.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import Base, UtcDateTime, ddl
+
+STATUSES = ("scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled")
+OCCUPYING = ("scheduled", "confirmed", "arrived", "completed")
+ACTIVE = ("scheduled", "confirmed")
+
+LONGEST_HOURS = 8
+
+_OCCUPIES = "status IN ('scheduled', 'confirmed', 'arrived', 'completed')"
+
+
+def _instants(*, dialect: str) -> list[sa.CheckConstraint]:
+    """Order, whole minutes and the longest stretch, said in each database's own words."""
+    if dialect == "postgresql":
+        whole = " AND ".join(
+            f"date_part('second', {column}) = 0" for column in ("starts_at", "ends_at", "busy_from", "busy_until")
+        )
+        longest = f"busy_until - busy_from <= interval '{LONGEST_HOURS} hours'"
+    else:
+        # The text must be exactly what datetime() writes, else comparing it would not be comparing instants.
+        whole = " AND ".join(
+            f"{column} = strftime('%Y-%m-%d %H:%M:00', {column})"
+            for column in ("starts_at", "ends_at", "busy_from", "busy_until")
+        )
+        longest = f"busy_until <= datetime(busy_from, '+{LONGEST_HOURS} hours')"
+    return [
+        sa.CheckConstraint(whole, name="whole_minutes").ddl_if(dialect=dialect),
+        sa.CheckConstraint(longest, name="longest").ddl_if(dialect=dialect),
+    ]
+
+
+class Appointment(Base):
+    """One visit. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
+
+    `version` counts the changes, so that two people who edit the same visit notice each other.
+    """
+
+    __tablename__ = "appointments"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "status IN ('scheduled', 'confirmed', 'arrived', 'completed', 'no_show', 'cancelled')",
+            name="status",
+        ),
+        sa.CheckConstraint("busy_from <= starts_at AND starts_at < ends_at AND ends_at <= busy_until", name="order"),
+        sa.CheckConstraint("length(reason) <= 500 AND length(notes) <= 1000", name="lengths"),
+        *_instants(dialect="sqlite"),
+        *_instants(dialect="postgresql"),
+        ExcludeConstraint(
+            (sa.column("doctor_id"), "="),
+            (
+                sa.func.tstzrange(sa.column("busy_from", UtcDateTime), sa.column("busy_until", UtcDateTime), "[)"),
+                "&&",
+            ),
+            where=sa.text(_OCCUPIES),
+            name="appointments_doctor_overlap",
+            using="gist",
+        ).ddl_if(dialect="postgresql"),
+        ExcludeConstraint(
+            (sa.column("patient_id"), "="),
+            (
+                sa.func.tstzrange(sa.column("starts_at", UtcDateTime), sa.column("ends_at", UtcDateTime), "[)"),
+                "&&",
+            ),
+            where=sa.text(_OCCUPIES),
+            name="appointments_patient_overlap",
+            using="gist",
+        ).ddl_if(dialect="postgresql"),
+        sa.Index(
+            "ix_appointments_doctor_busy",
+            "doctor_id",
+            "busy_from",
+            "busy_until",
+            sqlite_where=sa.text(_OCCUPIES),
+            postgresql_where=sa.text(_OCCUPIES),
+        ),
+        sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
+        sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(sa.String(9), unique=True)
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id"))
+    patient_id: Mapped[int] = mapped_column(sa.ForeignKey("patients.id"))
+    visit_type_id: Mapped[int] = mapped_column(sa.ForeignKey("visit_types.id"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    busy_from: Mapped[datetime]
+    busy_until: Mapped[datetime]
+    status: Mapped[str] = mapped_column(sa.String(10), default="scheduled")
+    reason: Mapped[str] = mapped_column(sa.String(500), default="")
+    notes: Mapped[str] = mapped_column(sa.String(1000), default="")
+    cancellation_reason: Mapped[str] = mapped_column(sa.String(500), default="")
+    version: Mapped[int] = mapped_column(default=1)
+    booked_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+def _sqlite_trigger(event: str, *, name: str, who: str, start: str, end: str) -> str:
+    """A trigger that aborts with `name` when an occupying row for the same `who` overlaps the new one."""
+    return f"""
+    CREATE TRIGGER {name}_on_{event.lower()} BEFORE {event} ON appointments
+    WHEN NEW.{_OCCUPIES}
+    BEGIN
+        SELECT RAISE(ABORT, '{name}') WHERE EXISTS (
+            SELECT 1 FROM appointments
+            WHERE {who} = NEW.{who}
+              AND {start} > datetime(NEW.{start}, '-{LONGEST_HOURS} hours')
+              AND {start} < NEW.{end}
+              AND {end} > NEW.{start}
+              AND {_OCCUPIES}
+              AND id IS NOT NEW.id
+        );
+    END
+    """
+
+
+SQLITE_GUARD = [
+    _sqlite_trigger(event, name=name, who=who, start=start, end=end)
+    for name, who, start, end in (
+        ("appointments_doctor_overlap", "doctor_id", "busy_from", "busy_until"),
+        ("appointments_patient_overlap", "patient_id", "starts_at", "ends_at"),
+    )
+    for event in ("INSERT", "UPDATE")
+]
+"""The triggers; whoever re-creates the appointments table on SQLite must create these again."""
+
+for _statement in SQLITE_GUARD:
+    sa.event.listen(Appointment.__table__, "after_create", ddl(_statement).execute_if(dialect="sqlite"))
+sa.event.listen(
+    Appointment.__table__,
+    "before_create",
+    ddl("CREATE EXTENSION IF NOT EXISTS btree_gist").execute_if(dialect="postgresql"),
+)

@@ -1,0 +1,147 @@
+"""Reading appointments. Every query for somebody starts from `visible_to`: what they may not see does not exist."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.exceptions import NoSuchAppointment
+from webapp.appointments.models import ACTIVE, Appointment
+from webapp.appointments.schemas import AppointmentLine, AppointmentView, ScheduleLine
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import VisitType
+from webapp.doctors.models import Doctor
+from webapp.doctors.service import VisitTypeRow
+from webapp.patients.models import Patient
+
+
+def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
+    """Which appointments exist for this actor: a patient's own, a doctor's own, for an admin all."""
+    if actor.role == "admin":
+        return sa.true()
+    if actor.role == "doctor":
+        return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == actor.user_id))
+    return Appointment.patient_id.in_(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
+
+
+_VIEW: Any = (
+    sa.select(
+        Appointment.id,
+        Appointment.reference,
+        Appointment.status,
+        Appointment.starts_at,
+        Appointment.ends_at,
+        Appointment.reason,
+        Appointment.notes,
+        Appointment.cancellation_reason,
+        Appointment.version,
+        Appointment.created_at,
+        Doctor.id,
+        Doctor.slug,
+        Doctor.name,
+        Doctor.specialty,
+        Doctor.room,
+        Doctor.tint,
+        Doctor.active,
+        Patient.id,
+        Patient.name,
+        Patient.birth_date,
+        Patient.user_id,
+        VisitType.id,
+        VisitType.name,
+        VisitType.preparation,
+    )
+    .join(Doctor, Doctor.id == Appointment.doctor_id)
+    .join(Patient, Patient.id == Appointment.patient_id)
+    .join(VisitType, VisitType.id == Appointment.visit_type_id)
+)
+
+
+def get_appointment(session: Session, actor: Actor, reference: str) -> AppointmentView:
+    """One visit in full, by its reference in any case.
+
+    Raises:
+        NoSuchAppointment: there is none, or it is not this actor's to see.
+    """
+    query = _VIEW.where(Appointment.reference == reference.upper(), visible_to(actor))
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NoSuchAppointment
+    return AppointmentView(*row)
+
+
+class AppointmentPage(NamedTuple):
+    """One page of a patient's visits, and how many there are in all."""
+
+    lines: list[AppointmentLine]
+    total: int
+
+
+def list_appointments(
+    session: Session, actor: Actor, *, upcoming: bool, now: datetime, skip: int, limit: int
+) -> AppointmentPage:
+    """The actor's visits: those that lie ahead, soonest first; or those that are over or cancelled, latest first."""
+    ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
+    condition = sa.and_(visible_to(actor), ahead if upcoming else ~ahead)
+    order = Appointment.starts_at.asc() if upcoming else Appointment.starts_at.desc()
+    query = (
+        sa.select(
+            Appointment.reference,
+            Appointment.status,
+            Appointment.starts_at,
+            Appointment.ends_at,
+            Doctor.name,
+            Doctor.specialty,
+            Doctor.tint,
+            VisitType.name,
+        )
+        .join(Doctor, Doctor.id == Appointment.doctor_id)
+        .join(VisitType, VisitType.id == Appointment.visit_type_id)
+        .where(condition)
+        .order_by(order, Appointment.id)
+        .offset(skip)
+        .limit(limit)
+    )
+    total = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(condition))
+    return AppointmentPage([AppointmentLine(*row) for row in session.execute(query)], total or 0)
+
+
+def list_day(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleLine]:
+    """A doctor's visits that start in [low, high), in order, cancelled ones included."""
+    query = (
+        sa.select(
+            Appointment.reference,
+            Appointment.status,
+            Appointment.starts_at,
+            Appointment.ends_at,
+            Patient.name,
+            Patient.birth_date,
+            VisitType.name,
+            Appointment.reason,
+        )
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .join(VisitType, VisitType.id == Appointment.visit_type_id)
+        .where(Appointment.doctor_id == doctor_id, Appointment.starts_at >= low, Appointment.starts_at < high)
+        .order_by(Appointment.starts_at, Appointment.id)
+    )
+    return [ScheduleLine(*row) for row in session.execute(query)]
+
+
+def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None:
+    """A visit type by id, whoever offers it."""
+    columns = [getattr(VisitType, name) for name in VisitTypeRow._fields]
+    row = session.execute(sa.select(*columns).where(VisitType.id == visit_type_id)).one_or_none()
+    return VisitTypeRow(*row) if row else None
+
+
+def count_active(session: Session, actor: Actor, *, now: datetime) -> int:
+    """How many of the actor's visits still lie ahead."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Appointment)
+        .where(visible_to(actor), Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
+    )
+    return session.scalar(query) or 0

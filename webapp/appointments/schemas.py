@@ -1,0 +1,118 @@
+"""The commands of booking and what is read back, shared by pages and API."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, StringConstraints
+
+from webapp.appointments.models import ACTIVE
+from webapp.appointments.rules import too_late_to_change
+from webapp.appointments.slots import to_minute
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+
+
+class BookVisit(BaseModel):
+    """A wish for one visit; the default visit type is the doctor's first."""
+
+    doctor: str
+    visit_type_id: int | None = None
+    starts_at: Instant
+    reason: Reason = ""
+    notes: Notes = ""
+
+
+class MoveVisit(BaseModel):
+    """Move a visit to another start. `version` is the one that the person saw."""
+
+    starts_at: Instant
+    version: int | None = None
+
+
+class CancelVisit(BaseModel):
+    """Cancel a visit, with words for the doctor where the person wants to give them."""
+
+    reason: Reason = ""
+    version: int | None = None
+
+
+class AppointmentView(NamedTuple):
+    """One visit as its page shows it. Instants are UTC."""
+
+    id: int
+    reference: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    notes: str
+    cancellation_reason: str
+    version: int
+    created_at: datetime
+    doctor_id: int
+    doctor_slug: str
+    doctor_name: str
+    doctor_specialty: str
+    doctor_room: str
+    doctor_tint: int
+    doctor_active: bool
+    patient_id: int
+    patient_name: str
+    patient_birth_date: date | None
+    patient_user_id: int | None
+    visit_type_id: int
+    visit_type_name: str
+    preparation: str
+
+    @property
+    def minutes(self) -> int:
+        """How long the visit lasts."""
+        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it still lies ahead and stands."""
+        return self.status in ACTIVE and self.starts_at > now
+
+    def may_change(self, actor: Actor, clinic: Clinic, now: datetime) -> bool:
+        """Whether this actor may move or cancel it now; the page's buttons and the routes both ask here."""
+        return self.is_active(now) and (actor.role != "patient" or not self.is_too_late(clinic, now))
+
+    def is_too_late(self, clinic: Clinic, now: datetime) -> bool:
+        """Whether the patient's window for changes has closed."""
+        return too_late_to_change(
+            starts=to_minute(self.starts_at),
+            now=-(-int(now.timestamp()) // 60),
+            change_until=clinic.change_until_minutes,
+        )
+
+
+class AppointmentLine(NamedTuple):
+    """One visit as a list shows it. Instants are UTC."""
+
+    reference: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    doctor_name: str
+    doctor_specialty: str
+    doctor_tint: int
+    visit_type_name: str
+
+
+class ScheduleLine(NamedTuple):
+    """One visit as the doctor's day shows it. Instants are UTC."""
+
+    reference: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    patient_name: str
+    patient_birth_date: date | None
+    visit_type_name: str
+    reason: str

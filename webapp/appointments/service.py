@@ -1,0 +1,265 @@
+"""Booking, moving and cancelling. Every path to an occupied time runs through this file.
+
+Each use case takes the locks first (doctors by id, then the patient), reads the facts afterwards, asks the house
+rules, and writes. Should all of that ever be wrong, the guard in the database still refuses the row.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from gettext import gettext as _
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.appointments import queries
+from webapp.appointments.availability import Wish, load_facts
+from webapp.appointments.exceptions import (
+    ChangedMeanwhile,
+    NotActive,
+    NotAPatient,
+    PatientBusy,
+    RuleBroken,
+    SlotTaken,
+    TooLateToChange,
+    error_of,
+)
+from webapp.appointments.models import Appointment
+from webapp.appointments.rules import Refusal, refusals
+from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.slots import to_minute
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core import formats
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
+from webapp.patients import service as patients
+
+# No letters or digits that are mistaken for each other when a reference is read out on the telephone.
+REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -> str:
+    """Book a visit for the actor and return its reference.
+
+    Raises:
+        SlotTaken, PatientBusy: the time clashes with another visit (409).
+        RuleBroken: another house rule refuses it (422).
+        NotAPatient: the actor has no patient's record (403).
+        NotFound: there is no such doctor or visit type.
+    """
+    doctor_id = doctors.lock_doctor(session, slug=command.doctor)
+    patient_id = patients.lock_own_patient(session, actor)
+    if patient_id is None:
+        raise NotAPatient
+    doctor = doctors.get_doctor_by_id(session, doctor_id)
+    clinic = get_clinic(session)
+    wish = find_wish(session, doctor, command.visit_type_id)
+    require_bookable(session, clinic, wish, command.starts_at, patient_id=patient_id, now=now)
+    kind = wish.visit_type
+    appointment = Appointment(
+        reference=new_reference(),
+        doctor_id=doctor.id,
+        patient_id=patient_id,
+        visit_type_id=kind.id,
+        **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+        status="scheduled",
+        reason=command.reason,
+        notes=command.notes,
+        booked_by=actor.user_id,
+        created_at=now,
+        updated_at=now,
+    )
+    with guarded():
+        session.add(appointment)
+        session.flush()
+    _record(session, actor, "booked", appointment.id, now, {"starts_at": formats.iso(command.starts_at)})
+    return appointment.reference
+
+
+def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime) -> None:
+    """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
+
+    Raises:
+        SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
+        RuleBroken, TooLateToChange: 422.
+        NoSuchAppointment: 404.
+    """
+    clinic = get_clinic(session)
+    view = _lock_for_change(session, actor, reference, command.version)
+    require_changeable(view, actor, clinic, now=now)
+    if command.starts_at == view.starts_at:
+        raise RuleBroken(_("That is the time you already have."), code="same_time", field="starts_at")
+    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
+    wish = find_wish(session, doctor, view.visit_type_id)
+    require_bookable(session, clinic, wish, command.starts_at, patient_id=view.patient_id, ignoring=view.id, now=now)
+    kind = wish.visit_type
+    with guarded():
+        _update(
+            session,
+            view,
+            now=now,
+            status="scheduled",
+            **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+        )
+    details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
+    _record(session, actor, "moved", view.id, now, details)
+
+
+def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime) -> None:
+    """Cancel a visit and free its time.
+
+    Raises:
+        ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
+    """
+    clinic = get_clinic(session)
+    view = _lock_for_change(session, actor, reference, command.version)
+    require_changeable(view, actor, clinic, now=now)
+    _update(session, view, now=now, status="cancelled", cancellation_reason=command.reason)
+    _record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
+
+
+def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
+    """The actor must be allowed to move and cancel this visit now.
+
+    Raises:
+        NotActive: it is over or cancelled (409). TooLateToChange: the patient's window has closed (422).
+    """
+    if not view.is_active(now):
+        raise NotActive
+    if not view.may_change(actor, clinic, now):
+        raise TooLateToChange(too_late_sentence(view, clinic))
+
+
+def find_wish(session: Session, doctor: DoctorRow, visit_type_id: int | None) -> Wish:
+    """The visit somebody wants with this doctor; a type that only others offer is marked as not offered.
+
+    Raises:
+        NotFound: there is no such visit type at all.
+    """
+    kind = doctor.visit_type(visit_type_id)
+    if kind is not None:
+        return Wish(doctor, kind)
+    other = queries.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
+    if other is None:
+        raise NotFound(_("There is no such type of visit."))
+    return Wish(doctor, other, offered=False)
+
+
+def find_refusals(
+    session: Session,
+    clinic: Clinic,
+    wish: Wish,
+    starts_at: datetime,
+    *,
+    now: datetime,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+) -> Iterator[Refusal]:
+    """Every rule that refuses this start, most fundamental first."""
+    day = starts_at.astimezone(clinic.zone).date()
+    facts = load_facts(session, clinic, [wish], day, day, now=now, patient_id=patient_id, ignoring=ignoring)
+    return refusals(facts[wish.doctor.id], to_minute(starts_at))
+
+
+def require_bookable(
+    session: Session,
+    clinic: Clinic,
+    wish: Wish,
+    starts_at: datetime,
+    *,
+    now: datetime,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+) -> None:
+    """Raise the first refusal as an error; a start that is not a whole minute lies off every grid."""
+    if starts_at.second or starts_at.microsecond:
+        raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
+    for refusal in find_refusals(session, clinic, wish, starts_at, now=now, patient_id=patient_id, ignoring=ignoring):
+        raise error_of(refusal, clinic)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn the database's refusal of an overlap into the error that says so."""
+    try:
+        yield
+    except IntegrityError as error:
+        text = str(error.orig)
+        if "appointments_doctor_overlap" in text:
+            message = _("That time has just been taken. Nothing was booked for you.")
+            raise SlotTaken(message, field="starts_at") from error
+        if "appointments_patient_overlap" in text:
+            message = _("You already have a visit at that time. Nothing was booked for you.")
+            raise PatientBusy(message, field="starts_at") from error
+        raise
+
+
+def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
+    """Until when a change was possible online, and what to do now."""
+    until = view.starts_at - timedelta(minutes=clinic.change_until_minutes)
+    message = _("It is too late to change this visit online: that was possible until %(when)s.")
+    text = message % {"when": formats.day_and_time(until, clinic.zone)}
+    return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone}}" if clinic.phone else text
+
+
+def new_reference() -> str:
+    """A random public reference such as K7QM-2F9X; there are a million million of them."""
+    letters = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(8))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def _lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
+    """Lock a visit's doctor and patient, then read it again and see that it is still what the actor saw."""
+    seen = queries.get_appointment(session, actor, reference)
+    doctors.lock_doctor(session, doctor_id=seen.doctor_id)
+    patients.lock_patient(session, seen.patient_id)
+    view = queries.get_appointment(session, actor, reference)
+    if version is not None and version != view.version:
+        raise ChangedMeanwhile
+    return view
+
+
+def _update(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
+    """Change the row if it still has the version that was read."""
+    updated = session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == view.id, Appointment.version == view.version)
+        .values(version=view.version + 1, updated_at=now, **values)
+        .returning(Appointment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if updated.one_or_none() is None:
+        raise ChangedMeanwhile
+
+
+def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[str, datetime]:
+    ends_at = starts_at + timedelta(minutes=minutes)
+    return {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "busy_from": starts_at - timedelta(minutes=before),
+        "busy_until": ends_at + timedelta(minutes=after),
+    }
+
+
+def _record(
+    session: Session, actor: Actor, action: str, appointment_id: int, now: datetime, details: dict[str, str]
+) -> None:
+    audit.record(
+        session,
+        action,
+        subject=("appointment", appointment_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        visible=True,
+        details=details,
+        address=actor.address,
+    )

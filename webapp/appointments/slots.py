@@ -1,0 +1,149 @@
+"""Time arithmetic for free times: pure functions over whole minutes, no database, no clock.
+
+Two axes are used. An *instant* is a number of minutes since 1970-01-01T00:00Z. A *wall minute* counts the same
+way along the clinic's wall clock, so a local day is always 1440 wall minutes long and begins at a multiple of
+1440. Pieces of constant UTC offset join the two, and with them a nonexistent local time maps to no instant and
+a repeated one to two. Spans are half-open: the first minute belongs to them and the last does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
+
+Minute: TypeAlias = int
+Span: TypeAlias = tuple[int, int]
+
+DAY = 1440
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Piece(NamedTuple):
+    """A stretch of instants in which the clinic's wall clock runs `offset` minutes ahead of UTC."""
+
+    start: Minute
+    end: Minute
+    offset: int
+
+
+def to_minute(instant: datetime) -> Minute:
+    """The minute an aware datetime lies in; seconds are cut off."""
+    return int(instant.timestamp()) // 60
+
+
+def to_datetime(minute: Minute) -> datetime:
+    """The aware UTC datetime at the start of a minute."""
+    return EPOCH + timedelta(minutes=minute)
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01; times 1440 it is the wall minute at which the day begins."""
+    return day.toordinal() - EPOCH_ORDINAL
+
+
+def number_to_day(number: int) -> date:
+    """The date of a day number."""
+    return date.fromordinal(number + EPOCH_ORDINAL)
+
+
+@lru_cache(maxsize=512)
+def pieces_of(zone: ZoneInfo, first: date, last: date) -> tuple[Piece, ...]:
+    """The pieces of constant offset that cover the local days `first` to `last`, with a day to spare on each side."""
+
+    def offset_at(minute: Minute) -> int:
+        offset = datetime.fromtimestamp(minute * 60, zone).utcoffset()
+        return int(offset.total_seconds()) // 60 if offset is not None else 0
+
+    end = (day_number(last) + 3) * DAY
+    pieces = []
+    start = here = (day_number(first) - 2) * DAY
+    while here < end:
+        ahead = min(here + DAY, end)
+        if offset_at(here) != offset_at(ahead):
+            transition = _first_minute_with(offset_at, here, ahead)
+            pieces.append(Piece(start, transition, offset_at(here)))
+            start = transition
+        here = ahead
+    pieces.append(Piece(start, end, offset_at(end - 1)))
+    return tuple(pieces)
+
+
+def _first_minute_with(offset_at: Callable[[Minute], int], low: Minute, high: Minute) -> Minute:
+    """By bisection, the minute in (low, high] from which the offset is that of `high`."""
+    after = offset_at(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if offset_at(middle) == after:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def instants_of(pieces: Iterable[Piece], wall_start: int, wall_end: int) -> Iterator[Span]:
+    """All instants at which the wall clock shows a minute in [wall_start, wall_end)."""
+    for start, end, offset in pieces:
+        low, high = max(wall_start - offset, start), min(wall_end - offset, end)
+        if low < high:
+            yield low, high
+
+
+def wall_of(pieces: Iterable[Piece], minute: Minute) -> int:
+    """What the wall clock shows at an instant."""
+    for start, end, offset in pieces:
+        if start <= minute < end:
+            return minute + offset
+    raise ValueError("The instant lies outside the window that was prepared.")
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """The same set of minutes as sorted spans that neither overlap nor touch."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            if end > merged[-1][1]:
+                merged[-1] = (merged[-1][0], end)
+        elif start < end:
+            merged.append((start, end))
+    return merged
+
+
+def subtract(window: Span, spans: Iterable[Span]) -> list[Span]:
+    """What is left of `window` without `spans`, in order."""
+    left: list[Span] = []
+    here, end = window
+    for low, high in merge(spans):
+        if low >= end:
+            break
+        if low > here:
+            left.append((here, low))
+        here = max(here, high)
+    if here < end:
+        left.append((here, end))
+    return left
+
+
+def starts_inside(spans: Iterable[Span], minutes: int) -> list[Span]:
+    """The starts from which a visit of `minutes` lies wholly inside one of the spans."""
+    return [(start, end - minutes + 1) for start, end in merge(spans) if end - start >= minutes]
+
+
+def starts_touching(spans: Iterable[Span], *, before: int, after: int) -> list[Span]:
+    """The starts s for which [s - before, s + after) overlaps one of the spans."""
+    return [(start - after + 1, end + before) for start, end in spans]
+
+
+def grid_starts(pieces: Iterable[Piece], step: int, low: Minute, high: Minute) -> Iterator[Minute]:
+    """The instants in [low, high) at which the wall clock shows a multiple of `step` minutes since midnight."""
+    for start, end, offset in pieces:
+        first, last = max(low, start) + offset, min(high, end) + offset
+        while first < last:
+            midnight = first - first % DAY
+            tomorrow = min(last, midnight + DAY)
+            wall = midnight - (midnight - first) // step * step
+            yield from range(wall - offset, tomorrow - offset, step)
+            first = tomorrow

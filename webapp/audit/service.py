@@ -1,0 +1,69 @@
+"""Writing and reading the audit log; a row lands in the same transaction as what it tells of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit.models import AuditEvent
+
+
+class Entry(NamedTuple):
+    """One visible row of a history: what happened, when (UTC), who did it and the details."""
+
+    action: str
+    at: datetime
+    actor_user_id: int | None
+    actor_role: str
+    details: dict[str, Any]
+
+
+def record(
+    session: Session,
+    action: str,
+    *,
+    subject: tuple[str, int],
+    actor_user_id: int | None,
+    actor_role: str,
+    now: datetime,
+    visible: bool = False,
+    details: dict[str, Any] | None = None,
+    address: str = "",
+) -> None:
+    """Add one row about `subject`, such as ("appointment", 17). `details` must not hold health text or secrets."""
+    session.execute(
+        sa.insert(AuditEvent).values(
+            at=now,
+            actor_user_id=actor_user_id,
+            actor_role=actor_role,
+            action=action,
+            subject_type=subject[0],
+            subject_id=subject[1],
+            visible=visible,
+            details=details or {},
+            address=address,
+        )
+    )
+
+
+def history(session: Session, subject: tuple[str, int]) -> list[Entry]:
+    """The visible rows about `subject`, oldest first."""
+    query = (
+        sa.select(
+            AuditEvent.action,
+            AuditEvent.at,
+            AuditEvent.actor_user_id,
+            AuditEvent.actor_role,
+            AuditEvent.details,
+        )
+        .where(
+            AuditEvent.subject_type == subject[0],
+            AuditEvent.subject_id == subject[1],
+            AuditEvent.visible.is_(True),
+        )
+        .order_by(AuditEvent.id)
+    )
+    return [Entry(*row) for row in session.execute(query)]

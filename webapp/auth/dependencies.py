@@ -1,0 +1,103 @@
+"""Who asks: the session cookie and the actor behind it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from gettext import gettext as _
+
+from itsdangerous import BadSignature, Signer
+from starlette.responses import Response
+
+from webapp.auth import service
+from webapp.auth.schemas import Actor, Role
+from webapp.config import Settings
+from webapp.core.web import Page
+from webapp.exceptions import Forbidden, NotSignedIn, Unavailable
+
+logger = logging.getLogger(__name__)
+
+SESSION_COOKIE = "docket_session"
+DEVICE_COOKIE = "docket_device"
+DEVICE_LIFETIME = timedelta(days=365)
+
+
+def current_actor(page: Page) -> Actor | None:
+    """Whoever is signed in, read from the database once a request; None for a visitor."""
+    if "actor" not in page.known:
+        page.known["actor"] = _read_actor(page)
+    actor: Actor | None = page.known["actor"]
+    return actor
+
+
+def signed_in(page: Page, *roles: Role) -> Actor:
+    """The actor, who must be signed in and, where roles are named, have one of them.
+
+    Raises:
+        NotSignedIn: a visitor asks. Forbidden: the role is another one.
+    """
+    actor = current_actor(page)
+    if actor is None:
+        raise NotSignedIn(_("Sign in to see this page."))
+    if roles and actor.role not in roles:
+        raise Forbidden(_("This page is not for your kind of account."))
+    return actor
+
+
+def _read_actor(page: Page) -> Actor | None:
+    secret = _unsign(page.request.cookies.get(page.cookie_name(SESSION_COOKIE), ""), page.settings, "session")
+    if not secret:
+        return None
+    found = service.find_actor(page.session, secret, address=page.address, now=page.now)
+    if found is None:
+        return None
+    if found.touch:
+        try:
+            page.database.write(service.touch_session, found.actor.session_id, now=page.now)
+        except Unavailable:
+            # When somebody was last seen is not worth an error; the next request writes it.
+            logger.info("The last-seen time of session %d was not written", found.actor.session_id)
+    return found.actor
+
+
+def set_session_cookie(page: Page, response: Response, secret: str) -> None:
+    """Hand the signed session id to the browser."""
+    signed = _signer(page.settings, "session").sign(secret).decode()
+    lifetime = int(service.SESSION_LIFETIME.total_seconds())
+    page.set_cookie(response, page.cookie_name(SESSION_COOKIE), signed, lifetime)
+
+
+def clear_session_cookie(page: Page, response: Response) -> None:
+    """Make the browser forget the session."""
+    response.delete_cookie(
+        page.cookie_name(SESSION_COOKIE),
+        path="/",
+        secure=page.settings.secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def known_device(page: Page, email: str) -> str:
+    """The hash of this browser's device id, if it has logged in to this very account before; else ''."""
+    device = _unsign(page.request.cookies.get(page.cookie_name(DEVICE_COOKIE), ""), page.settings, "device")
+    account, _separator, identity = device.partition(":")
+    return service.hashed(identity) if identity and account == service.account_key(email) else ""
+
+
+def set_device_cookie(page: Page, response: Response, email: str) -> None:
+    """Let this browser be recognised when somebody else is guessing the account's password."""
+    value = f"{service.account_key(email)}:{service.new_secret()}"
+    signed = _signer(page.settings, "device").sign(value).decode()
+    page.set_cookie(response, page.cookie_name(DEVICE_COOKIE), signed, int(DEVICE_LIFETIME.total_seconds()))
+
+
+def _signer(settings: Settings, purpose: str) -> Signer:
+    return Signer(settings.secret_keys, salt=f"docket.{purpose}")
+
+
+def _unsign(value: str, settings: Settings, purpose: str) -> str:
+    try:
+        return _signer(settings, purpose).unsign(value).decode()
+    except (BadSignature, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,43 @@
+"""What can go wrong with accounts, named as facts."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from webapp.exceptions import Conflict, Invalid, TooManyAttempts
+
+
+class WrongCredentials(Invalid):
+    """E-mail address and password do not belong together; never says which of the two is wrong."""
+
+    status = 401
+    code = "wrong_credentials"
+
+    def __init__(self) -> None:
+        super().__init__(_("The e-mail address or the password is not right. Check both and try again."))
+
+
+class TooManyLogins(TooManyAttempts):
+    """Too many wrong passwords from this address or for this account."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("There were too many wrong passwords. Wait %(minutes)d minutes, then try again.")
+        super().__init__(message % {"minutes": -(-retry_after // 60)}, retry_after=retry_after)
+
+
+class EmailTaken(Conflict):
+    """An account with this e-mail address exists already."""
+
+    code = "email_taken"
+
+    def __init__(self) -> None:
+        super().__init__(_("There is already an account with this e-mail address. Log in instead."), field="email")
+
+
+class WrongCurrentPassword(Invalid):
+    """Changing a password needs the present one."""
+
+    code = "wrong_current_password"
+
+    def __init__(self) -> None:
+        super().__init__(_("This is not your current password."), field="current")

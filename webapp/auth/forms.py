@@ -1,0 +1,41 @@
+"""The forms of accounts: shape only."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from wtforms import HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from webapp.auth.schemas import ChangePassword, LogIn
+from webapp.core.forms import DocketForm
+
+
+class LoginForm(DocketForm):
+    """E-mail address and password; `next` is where the person was going."""
+
+    email = StringField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
+    password = PasswordField(_("Password"), [InputRequired(_("Enter your password."))])
+    next = HiddenField()
+
+    def command(self, *, address: str, user_agent: str, known_device: str) -> LogIn | None:
+        """The attempt, as the service takes it."""
+        return self.parse(
+            LogIn,
+            email=self.email.data or "",
+            password=self.password.data or "",
+            address=address,
+            user_agent=user_agent,
+            known_device=known_device,
+        )
+
+
+class PasswordForm(DocketForm):
+    """Changing a password needs the present one."""
+
+    current = PasswordField(_("Current password"), [InputRequired(_("Enter your current password."))])
+    new = PasswordField(_("New password"), [InputRequired(_("Enter a new password."))])
+
+    def command(self) -> ChangePassword | None:
+        """The change, as the service takes it."""
+        return self.parse(ChangePassword, current=self.current.data or "", new=self.new.data or "")

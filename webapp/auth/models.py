@@ -1,0 +1,57 @@
+"""Accounts, their sessions, and the failed log-ins that throttle guessing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import Base
+
+
+class User(Base):
+    """Somebody who can log in. `email` is kept in lower case; `name` is what the pages greet them by."""
+
+    __tablename__ = "users"
+    __table_args__ = (sa.CheckConstraint("role IN ('patient', 'doctor', 'admin')", name="role"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    password_hash: Mapped[str] = mapped_column(sa.String(255))
+    role: Mapped[str] = mapped_column(sa.String(10))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class UserSession(Base):
+    """One signed-in browser. The cookie holds a random id, signed; we keep only its SHA-256."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    id_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    address: Mapped[str] = mapped_column(sa.String(45), default="")
+    user_agent: Mapped[str] = mapped_column(sa.String(255), default="")
+
+
+class FailedLogin(Base):
+    """A wrong password, kept for as long as it counts. The account is a hash: it may not even exist."""
+
+    __tablename__ = "failed_logins"
+    __table_args__ = (
+        sa.Index("ix_failed_logins_account_at", "account", "at"),
+        sa.Index("ix_failed_logins_address_at", "address", "at"),
+        sa.Index("ix_failed_logins_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(sa.String(64))
+    address: Mapped[str] = mapped_column(sa.String(45))
+    device: Mapped[str] = mapped_column(sa.String(64), default="")
+    at: Mapped[datetime]

@@ -1,0 +1,68 @@
+"""Passwords: hashing with Argon2id through passlib's API, and which passwords are good enough.
+
+The parameters (19 MiB, two passes, one lane) are OWASP's for Argon2id; one verification takes about 25 ms, so
+only a few run at once, whatever the number of requests.
+"""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+from threading import BoundedSemaphore
+
+from passlib.context import CryptContext
+from zxcvbn import zxcvbn
+
+from webapp.exceptions import Invalid
+
+MINIMUM_LENGTH = 12
+MAXIMUM_LENGTH = 128
+# zxcvbn's scale is 0 to 4; below 2 a password falls to a list of common ones or to a little guessing.
+WEAKEST_SCORE = 2
+# zxcvbn raises beyond this; what follows could only make a password stronger.
+ZXCVBN_READS = 72
+
+context = CryptContext(
+    schemes=["argon2"],
+    argon2__type="ID",
+    argon2__memory_cost=19 * 1024,
+    argon2__rounds=2,
+    argon2__parallelism=1,
+)
+_at_once = BoundedSemaphore(4)
+
+
+def hash_password(password: str) -> str:
+    """The hash to store, with its own random salt in it."""
+    with _at_once:
+        return str(context.hash(password))
+
+
+def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
+    """Whether the password is right, and a new hash where the stored one has old parameters.
+
+    Without a stored hash (nobody has that e-mail address) the same time is spent, so that time tells nothing.
+    """
+    with _at_once:
+        if stored is None:
+            context.dummy_verify()
+            return False, None
+        right, renewed = context.verify_and_update(password, stored)
+        return bool(right), renewed
+
+
+def require_good_password(password: str, *, about: list[str], field: str) -> None:
+    """Refuse short and common passwords; `about` are the person's own words, such as name and e-mail address.
+
+    Raises:
+        Invalid: with a sentence for `field` that says what to do.
+    """
+    if len(password) < MINIMUM_LENGTH:
+        message = _("Use at least %(count)d characters. Three or four unrelated words are easy to remember.")
+        raise Invalid(message % {"count": MINIMUM_LENGTH}, code="password_too_short", field=field)
+    if len(password) > MAXIMUM_LENGTH:
+        message = _("Use at most %(count)d characters.")
+        raise Invalid(message % {"count": MAXIMUM_LENGTH}, code="password_too_long", field=field)
+    words = [word for text in about for word in (text, *text.replace("@", " ").split())]
+    if zxcvbn(password[:ZXCVBN_READS], user_inputs=words)["score"] < WEAKEST_SCORE:
+        message = _("This password is easy to guess. Three or four unrelated words make a better one.")
+        raise Invalid(message, code="password_too_common", field=field)

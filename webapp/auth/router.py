@@ -1,0 +1,107 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.auth import service
+from webapp.auth.dependencies import (
+    clear_session_cookie,
+    current_actor,
+    known_device,
+    set_device_cookie,
+    set_session_cookie,
+)
+from webapp.auth.exceptions import TooManyLogins, WrongCredentials
+from webapp.auth.forms import LoginForm
+from webapp.auth.schemas import LogIn, Role
+from webapp.core.web import CurrentPage, Page, SentForm, local_path, with_query
+from webapp.exceptions import AppError
+
+router = APIRouter()
+
+HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/doctors"}
+
+
+def home_of(role: Role, wanted: str = "") -> str:
+    """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
+    return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
+
+
+@router.get("/login")
+def show_login(page: CurrentPage) -> Response:
+    """The log-in page; everybody. Who is signed in already goes on."""
+    wanted = page.request.query_params.get("next", "")
+    actor = current_actor(page)
+    if actor is not None:
+        return page.redirect(home_of(actor.role, wanted))
+    return _login_page(page, LoginForm(data={"next": wanted}))
+
+
+@router.post("/login")
+def log_in(page: CurrentPage, sent: SentForm) -> Response:
+    """Sign in, and go on to where the person was going; everybody."""
+    form = LoginForm(sent)
+    command = None
+    if form.validate():
+        command = form.command(
+            address=page.address,
+            user_agent=page.request.headers.get("user-agent", ""),
+            known_device=known_device(page, form.email.data or ""),
+        )
+    if command is None:
+        return _login_page(page, form, status=422)
+    try:
+        role, secret = _log_in(page, command)
+    except AppError as error:
+        form.add_error(error)
+        headers = {"retry-after": str(error.retry_after)} if isinstance(error, TooManyLogins) else None
+        return _login_page(page, form, status=error.status, headers=headers)
+    response = page.redirect(home_of(role, form.next.data or ""))
+    set_session_cookie(page, response, secret)
+    set_device_cookie(page, response, command.email)
+    return response
+
+
+def _log_in(page: Page, command: LogIn) -> tuple[Role, str]:
+    """Note the attempt, judge it, sign in; the slow hash is computed while no lock is held."""
+    attempt = page.database.write(service.note_attempt, command, now=page.now)
+    try:
+        verified = service.check_attempt(page.session, attempt, command, now=page.now)
+    except TooManyLogins:
+        page.database.write(service.forget_attempt, attempt)
+        raise
+    except WrongCredentials:
+        page.close()
+        raise
+    page.close()
+    secret = page.database.write(service.finish_login, attempt, verified, command, now=page.now)
+    return verified.role, secret
+
+
+@router.post("/logout")
+def log_out(page: CurrentPage) -> Response:
+    """End this session; everybody, for there is nothing to log out of twice."""
+    actor = current_actor(page)
+    page.close()
+    if actor is not None:
+        page.database.write(service.end_session, actor, actor.session_id)
+    response = page.redirect("/", flash=_("You are signed out."), tone="info")
+    clear_session_cookie(page, response)
+    return response
+
+
+def _login_page(page: Page, form: LoginForm, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    wanted = form.next.data or ""
+    return page.render(
+        "auth/login.html",
+        status=status,
+        headers=headers,
+        form=form,
+        intent=page.describe(wanted),
+        demo=page.request.app.state.demo_accounts(page),
+        register_href=with_query("/register", next=wanted),
+    )

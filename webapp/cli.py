@@ -1,0 +1,215 @@
+"""The `docket` command: serving, migrating, demo data, accounts, and the proof that all is well.
+
+Exit codes: 0 all is well, 1 the answer is no (a check found something, a rule refuses), 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
+from webapp.config import Settings
+from webapp.core.clock import utc_now
+from webapp.exceptions import AppError
+
+
+def main() -> None:
+    """Run the command; what goes wrong is one sentence, not a traceback."""
+    try:
+        docket(standalone_mode=False)
+    except click.exceptions.Exit as ending:
+        sys.exit(ending.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except AppError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        sys.exit(1)
+    except ValidationError as error:
+        for problem_in in error.errors():
+            name = "_".join(str(part) for part in problem_in["loc"]).upper()
+            click.echo(
+                f"Error: DOCKET_{name}: {problem_in['msg']}" if name else f"Error: {problem_in['msg']}",
+                err=True,
+            )
+        sys.exit(2)
+    except DBAPIError as error:
+        click.echo(f"Error: the database says: {str(error.orig).strip()}", err=True)
+        click.echo("Is it running, and has `docket db upgrade` been run?", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def docket() -> None:
+    """Docket: appointment booking for clinics."""
+
+
+@docket.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option("--workers", default=1, show_default=True, help="How many processes answer.")
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the pages until stopped."""
+    import uvicorn
+
+    Settings()
+    click.echo(f"Docket answers on http://{host}:{port} (stop with Ctrl-C).")
+    uvicorn.run(
+        "webapp.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@docket.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to the newest schema; does nothing when it is there already."""
+    from webapp import migrations
+
+    with open_database() as database:
+        if migrations.is_current(database):
+            click.echo("The database has the newest schema already.")
+            return
+        migrations.upgrade(database)
+        click.echo("The database now has the newest schema.")
+
+
+@docket.command()
+@click.option("--doctors", default=12, show_default=True, type=click.IntRange(12, 200), help="How many doctors.")
+@click.option("--patients", default=200, show_default=True, type=click.IntRange(20, 100_000), help="How many patients.")
+@click.option("--months", default=3, show_default=True, type=click.IntRange(0, 240), help="Months of history.")
+@click.option("--seed", default=1, show_default=True, help="Another seed gives another clinic.")
+@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
+@click.option("--if-empty", is_flag=True, help="Do nothing, successfully, where there is data already.")
+def demo(doctors: int, patients: int, months: int, seed: int, today: datetime | None, if_empty: bool) -> None:
+    """Fill an empty database with a believable clinic."""
+    from webapp.demo import generate
+
+    with open_database() as database:
+        if if_empty and not generate.is_empty(database):
+            click.echo("The database holds data already; it is left as it is.")
+            return
+        with click.progressbar(length=1, label="Making appointments", file=sys.stderr) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = max(total, 1)
+                bar.update(done - bar.pos)
+
+            summary = generate.make_demo(
+                database,
+                today=today.date() if today else date.today(),  # noqa: DTZ011 - the person's own today is meant.
+                doctors=doctors,
+                patients=patients,
+                months=months,
+                seed=seed,
+                now=utc_now(),
+                progress=progress,
+            )
+        if not summary.created:
+            click.echo("This database holds demo data already; nothing was changed.")
+            return
+        click.echo(
+            f"Made {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
+        )
+
+
+@docket.group()
+def user() -> None:
+    """Look after accounts."""
+
+
+@user.command("create")
+@click.option("--role", required=True, type=click.Choice(["patient", "doctor", "admin"]))
+@click.option("--email", required=True)
+@click.option("--name", required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_create(role: Any, email: str, name: str, password_stdin: bool) -> None:
+    """Create an account; asks for the password unless it comes from standard input."""
+    from webapp.accounts import create_account
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with open_database() as database:
+        create_account(database, role=role, email=email, name=name, password=password, now=utc_now())
+    click.echo(f"Created the {role} {email}.")
+
+
+@docket.command()
+def check() -> None:
+    """Prove that no time is given twice, that the guard is there, and that no visit lies outside the rules."""
+    from webapp import integrity, migrations
+
+    with open_database() as database:
+        if not migrations.is_current(database):
+            raise click.ClickException("The schema is not this version's. Run `docket db upgrade` first.")
+        for warning in integrity.warnings(database):
+            click.echo(f"Warning: {warning}", err=True)
+        problems = list(integrity.find_problems(database, now=utc_now()))
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        click.echo(f"{len(problems)} problem(s) found.", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo("All is well: no overlaps, the guard is in place, no visit outside the rules.")
+
+
+@docket.command()
+@click.argument("doctor")
+@click.argument("time")
+@click.option("--visit-type", help="Name or id of the visit type; default: the doctor's first.")
+def why(doctor: str, time: str, visit_type: str | None) -> None:
+    """Tell why DOCTOR (the name in the address) cannot be booked at TIME.
+
+    TIME is like 2026-12-01T09:30, in the clinic's time zone, or with an offset such as Z or +01:00.
+    Exit code 0: it can be booked. 1: every rule that refuses is printed.
+    """
+    from webapp.appointments.explain import explain
+
+    with open_database() as database, database.reading() as session:
+        answers = explain(session, doctor, time, visit_type, now=utc_now())
+    refused = False
+    for answer in answers:
+        click.echo(answer.title)
+        for code, sentence in answer.refusals:
+            refused = True
+            click.echo(f"  {code}: {sentence}")
+        if not answer.refusals:
+            click.echo("  No rule refuses: it can be booked.")
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def open_database() -> Iterator[Any]:
+    """The database that the settings name, closed at the end."""
+    from webapp.database import Database
+
+    database = Database(Settings().database_url)
+    try:
+        yield database
+    finally:
+        database.dispose()

@@ -1,0 +1,86 @@
+"""The clinic: its name and rules, when it is open, when it is closed, and what kinds of visit there are.
+
+Minutes of a day are wall-clock minutes from local midnight: 540 is 09:00, 1440 the end of the day.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import Base
+
+
+def minutes_of_day_check() -> sa.CheckConstraint:
+    """Hours begin before they end, and both lie within one day."""
+    return sa.CheckConstraint("0 <= start_minute AND start_minute < end_minute AND end_minute <= 1440", name="span")
+
+
+def weekday_check() -> sa.CheckConstraint:
+    """Weekdays count as Python's do: Monday is 0."""
+    return sa.CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday")
+
+
+class ClinicSettings(Base):
+    """The one row that describes the clinic and sets its booking rules. `demo` marks demo data."""
+
+    __tablename__ = "clinic_settings"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="single_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    name: Mapped[str] = mapped_column(sa.String(120), default="Our clinic")
+    address: Mapped[str] = mapped_column(sa.String(200), default="")
+    phone: Mapped[str] = mapped_column(sa.String(40), default="")
+    time_zone: Mapped[str] = mapped_column(sa.String(60), default="Europe/Amsterdam")
+    notice_minutes: Mapped[int] = mapped_column(default=120)
+    horizon_days: Mapped[int] = mapped_column(default=90)
+    change_until_minutes: Mapped[int] = mapped_column(default=24 * 60)
+    max_active_visits: Mapped[int] = mapped_column(default=10)
+    patient_gap_minutes: Mapped[int] = mapped_column(default=30)
+    demo: Mapped[bool] = mapped_column(default=False)
+
+
+class OpeningHours(Base):
+    """A span of a weekday in which the clinic is open; several a day make a lunch break."""
+
+    __tablename__ = "opening_hours"
+    __table_args__ = (minutes_of_day_check(), weekday_check())
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    weekday: Mapped[int]
+    start_minute: Mapped[int]
+    end_minute: Mapped[int]
+
+
+class Closure(Base):
+    """Whole local days, first and last included, on which nobody can come."""
+
+    __tablename__ = "closures"
+    __table_args__ = (sa.CheckConstraint("starts_on <= ends_on", name="order"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    starts_on: Mapped[date]
+    ends_on: Mapped[date]
+
+
+class VisitType(Base):
+    """A kind of visit. Buffers, in minutes, keep the doctor free before and after the patient's time."""
+
+    __tablename__ = "visit_types"
+    __table_args__ = (
+        sa.CheckConstraint("minutes BETWEEN 5 AND 240", name="minutes"),
+        sa.CheckConstraint("buffer_before BETWEEN 0 AND 120 AND buffer_after BETWEEN 0 AND 120", name="buffers"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    minutes: Mapped[int]
+    buffer_before: Mapped[int] = mapped_column(default=0)
+    buffer_after: Mapped[int] = mapped_column(default=0)
+    preparation: Mapped[str] = mapped_column(sa.Text, default="")
+    online: Mapped[bool] = mapped_column(default=True)
+    named_in_messages: Mapped[bool] = mapped_column(default=False)
+    active: Mapped[bool] = mapped_column(default=True)

@@ -1,0 +1,78 @@
+"""Reading the clinic: its name, its zone and its rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.models import ClinicSettings, Closure
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """The clinic as read for one request. Durations are in minutes, but `horizon_days`."""
+
+    name: str
+    address: str
+    phone: str
+    time_zone: str
+    notice_minutes: int
+    horizon_days: int
+    change_until_minutes: int
+    max_active_visits: int
+    patient_gap_minutes: int
+    demo: bool
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The IANA time zone that the clinic lives in."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def zone_label(self) -> str:
+        """The zone as people say it: 'Amsterdam time'."""
+        return self.time_zone.rsplit("/", 1)[-1].replace("_", " ") + " time"
+
+    def today(self, now: datetime) -> date:
+        """The local date at an instant."""
+        return now.astimezone(self.zone).date()
+
+
+_COLUMNS = [getattr(ClinicSettings, name) for name in Clinic.__dataclass_fields__]
+_QUERY = sa.select(*_COLUMNS).where(ClinicSettings.id == 1)
+
+
+def get_clinic(session: Session) -> Clinic:
+    """The clinic's row; an empty database answers with the defaults, so that a page can always be shown."""
+    row = session.execute(_QUERY).one_or_none()
+    return Clinic(*row) if row is not None else default_clinic()
+
+
+def default_clinic() -> Clinic:
+    """A clinic with the model's defaults, for a database without one and for the page that says it is away."""
+    defaults = {column.name: column.default.arg for column in ClinicSettings.__table__.columns if column.default}
+    return Clinic(**{name: defaults[name] for name in Clinic.__dataclass_fields__})
+
+
+class ClosureRow(NamedTuple):
+    """Local days on which the clinic is closed, first and last included, and why."""
+
+    name: str
+    starts_on: date
+    ends_on: date
+
+
+def find_closures(session: Session, first: date, last: date) -> list[ClosureRow]:
+    """The closures that touch the local days `first` to `last`, in order."""
+    query = (
+        sa.select(Closure.name, Closure.starts_on, Closure.ends_on)
+        .where(Closure.ends_on >= first, Closure.starts_on <= last)
+        .order_by(Closure.starts_on, Closure.id)
+    )
+    return [ClosureRow(*row) for row in session.execute(query)]

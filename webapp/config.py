@@ -1,0 +1,96 @@
+"""Settings, read once from the environment (prefix DOCKET_) and from a `.env` file beside the project."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MINIMUM_SECRET_LENGTH = 32
+
+
+def resource_folder(name: str) -> Path:
+    """Where `templates`, `static` or `alembic` lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    return inside if inside.exists() else package.parent / name
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations. `.env.example` documents each."""
+
+    model_config = SettingsConfigDict(env_prefix="DOCKET_", env_file=".env", extra="ignore")
+
+    database_url: str = "sqlite:///var/docket.db"
+    secret_key: str = Field(default="", repr=False)
+    environment: Literal["development", "production"] = "development"
+    base_url: str = ""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _only_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
+            raise ValueError("DOCKET_BASE_URL must be like https://booking.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _refuse_weak_production(self) -> Self:
+        if self.environment != "production":
+            return self
+        keys = [part.strip() for part in self.secret_key.split(",")]
+        if any(len(key) < MINIMUM_SECRET_LENGTH or len(set(key)) < 10 for key in keys):
+            raise ValueError(
+                f"In production every key in DOCKET_SECRET_KEY needs at least {MINIMUM_SECRET_LENGTH} "
+                'random characters; make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        if not self.base_url:
+            raise ValueError("In production DOCKET_BASE_URL must be set, for example https://booking.example.org")
+        return self
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Cookies are `Secure` and `__Host-` exactly where patients reach us over https."""
+        return self.base_url.startswith("https://")
+
+    @cached_property
+    def secret_keys(self) -> list[str]:
+        """All keys, the signing one last, which is the order that itsdangerous wants."""
+        keys = [part.strip() for part in self.secret_key.split(",") if part.strip()]
+        return list(reversed(keys)) if keys else [_development_key(Path("var/secret_key"))]
+
+
+def _development_key(path: Path) -> str:
+    """The key of a developer's machine: made once, readable by its owner alone.
+
+    Several worker processes may start at once, so the file is created whole under another name
+    and linked into place: whoever links first decides, and nobody reads half a key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="ascii").strip()

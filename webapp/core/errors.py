@@ -1,0 +1,80 @@
+"""Errors as pages: what happened, what to do now, and the status that programs read."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from webapp.core.web import Page, with_query
+from webapp.exceptions import AppError, NotSignedIn
+
+Words = tuple[str, str]
+
+
+def words_for(status: int) -> Words:
+    """The title and the sentence for a status, where the error has no better ones."""
+    known: dict[int, Words] = {
+        400: (_("We could not read that"), _("The address or the form is damaged. Go back and try again.")),
+        401: (_("Please sign in"), _("You need to sign in to do this.")),
+        403: (_("This is not for you"), _("Your account may not do this.")),
+        404: (_("We cannot find that page"), _("Check the address, or start again from the first page.")),
+        405: (
+            _("That does not work here"),
+            _("This page cannot be used in that way. Go back and try again."),
+        ),
+        409: (_("Something changed meanwhile"), _("Look at the page again before you decide.")),
+        413: (
+            _("That is too much text"),
+            _("What you sent is larger than any form here allows. Shorten it."),
+        ),
+        422: (_("That is not possible"), _("Go back, change your choice and try again.")),
+        429: (_("Please wait a little"), _("There were too many attempts. Try again in some minutes.")),
+        503: (_("We are very busy"), _("Nothing was changed. Please try again in a moment.")),
+    }
+    broken = (
+        _("Something went wrong on our side"),
+        _("Nothing you did caused this. Try again; if it stays, call us and give the number below."),
+    )
+    return known.get(status, broken)
+
+
+def error_page(page: Page, error: Exception, *, reference: str | None = None) -> Response:
+    """The answer to an error: a page, or a fragment for HTMX; a visitor is led through the log-in and back."""
+    request = page.request
+    if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return page.redirect(with_query("/login", next=here))
+    status, text = _status_and_text(error)
+    title, default_text = words_for(status)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["retry-after"] = str(retry_after)
+    actions = [(_("Find a time"), "/")]
+    if status == 401:
+        actions = [(_("Sign in"), "/login"), *actions]
+    return page.render(
+        "errors/page.html",
+        fragment="errors/_fragment.html",
+        status=status,
+        headers=headers,
+        title=title,
+        text=text or default_text,
+        actions=actions,
+        reference=reference,
+    )
+
+
+def _status_and_text(error: Exception) -> tuple[int, str | None]:
+    if isinstance(error, AppError):
+        return error.status, error.message
+    if isinstance(error, HTTPException):
+        return error.status_code, None
+    if isinstance(error, RequestValidationError):
+        # Only typed parts of a path can fail here, and a path that fits no type is no page of ours.
+        in_path = all(problem["loc"][0] == "path" for problem in error.errors())
+        return (404 if in_path else 422), None
+    return 500, None

@@ -1,0 +1,112 @@
+"""Dates, times and durations as people read them, always in the clinic's zone.
+
+Babel knows the words of each language. Its formatting is slow (tens of microseconds), so lists of free times
+build their short labels by arithmetic and come here only for what is shown once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from gettext import gettext as _
+from gettext import ngettext
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+
+LOCALE = "en_GB"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: date, pattern: str) -> str:
+    return format_date(day, pattern, locale=LOCALE)
+
+
+def local_date(instant: datetime | date, zone: ZoneInfo) -> date:
+    """The local date of an instant; a date stays what it is."""
+    return instant.astimezone(zone).date() if isinstance(instant, datetime) else instant
+
+
+def clock(instant: datetime, zone: ZoneInfo) -> str:
+    """'09:20'."""
+    return instant.astimezone(zone).strftime("%H:%M")
+
+
+def day_long(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March'."""
+    return _date(local_date(instant, zone), "EEEE d MMMM")
+
+
+def day_full(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March 2026'."""
+    return _date(local_date(instant, zone), "EEEE d MMMM y")
+
+
+def day_short(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'11 Mar'."""
+    return _date(local_date(instant, zone), "d MMM")
+
+
+def day_month(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'11 March'."""
+    return _date(local_date(instant, zone), "d MMMM")
+
+
+def day_month_year(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'11 March 2026'."""
+    return _date(local_date(instant, zone), "d MMMM y")
+
+
+def weekday_long(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wednesday'."""
+    return _date(local_date(instant, zone), "EEEE")
+
+
+def weekday_short(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wed'."""
+    return _date(local_date(instant, zone), "EEE")
+
+
+def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'11'."""
+    return str(local_date(instant, zone).day)
+
+
+def month_short(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Mar'."""
+    return _date(local_date(instant, zone), "MMM")
+
+
+def day_and_time(instant: datetime, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March at 09:20'."""
+    return _("%(day)s at %(time)s") % {"day": day_long(instant, zone), "time": clock(instant, zone)}
+
+
+def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
+    """'Today, 10:44' or '11 March 2026, 10:44'."""
+    day = local_date(instant, zone)
+    name = _("Today") if day == today else _date(day, "d MMMM y")
+    return f"{name}, {clock(instant, zone)}"
+
+
+def iso(instant: datetime) -> str:
+    """'2026-03-11T08:20:00Z': the form of addresses and machine-readable times."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def minutes(count: int) -> str:
+    """'15 minutes', '1 hour', '1 hour 30 minutes', '2 days'."""
+    if count % 1440 == 0 and count > 1440:
+        return days(count // 1440)
+    hours, rest = divmod(count, 60)
+    parts = []
+    if hours:
+        parts.append(ngettext("%(n)d hour", "%(n)d hours", hours) % {"n": hours})
+    if rest or not hours:
+        parts.append(ngettext("%(n)d minute", "%(n)d minutes", rest) % {"n": rest})
+    return " ".join(parts)
+
+
+def days(count: int) -> str:
+    """'1 day', '3 days'."""
+    return ngettext("%(n)d day", "%(n)d days", count) % {"n": count}

@@ -1,0 +1,138 @@
+"""What holds for every request and response, before any route is asked: headers, origin, clean text, size."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webapp.exceptions import AppError, BadRequest, Forbidden
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 256 * 1024
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    # With no-referrer a browser would send `Origin: null` with our own forms.
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+HSTS = "max-age=31536000; includeSubDomains"
+
+ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]
+
+
+class SecurityMiddleware:
+    """The outermost layer of ours: it refuses what no route should see, and answers what no route expected."""
+
+    def __init__(self, app: ASGIApp, *, base_url: str, session_cookie: str, error_response: ErrorResponse) -> None:
+        self.app = app
+        self.own_origin = urlsplit(base_url).netloc
+        self.https = base_url.startswith("https://")
+        self.session_cookie = session_cookie
+        self.error_response = error_response
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+                if self.https:
+                    headers.setdefault("strict-transport-security", HSTS)
+            await send(message)
+
+        request = Request(scope, receive)
+        try:
+            refuse_dirty_address(scope)
+            refuse_other_origin(request, own=self.own_origin, session_cookie=self.session_cookie)
+            await self.app(scope, receive, send_with_headers)
+        except AppError as error:
+            response = await self.error_response(request, error, None)
+            await response(scope, receive, send_with_headers)
+        except Exception as error:
+            if started:
+                raise
+            reference = secrets.token_hex(4)
+            logger.exception("Error %s at %s %s", reference, scope["method"], scope["path"])
+            response = await self.error_response(request, error, reference)
+            await response(scope, receive, send_with_headers)
+
+
+def refuse_dirty_address(scope: Scope) -> None:
+    """Addresses must be UTF-8 without NUL bytes: neither database could store the one, nor compare the other.
+
+    Raises:
+        BadRequest: the path or the query is neither.
+    """
+    raw = scope.get("raw_path") or scope["path"].encode()
+    if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
+        raise BadRequest("This address holds characters that no address of ours has.")
+
+
+def is_clean_text(encoded: bytes) -> bool:
+    """Whether percent-encoded bytes are UTF-8 without NUL."""
+    decoded = unquote_to_bytes(encoded)
+    if b"\x00" in decoded:
+        return False
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def refuse_other_origin(request: Request, *, own: str, session_cookie: str) -> None:
+    """A write that a browser might have been tricked into must come from our own pages.
+
+    That is every write with a session cookie, and every form, logged in or not (log-in included). The API's
+    clients hold no cookie and are exempt.
+
+    Raises:
+        Forbidden: neither Origin nor Sec-Fetch-Site says that the request is our own.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    headers: Headers = request.headers
+    if request.url.path.startswith("/api/") and session_cookie not in request.cookies:
+        return
+    if headers.get("sec-fetch-site") == "same-origin":
+        return
+    origin = urlsplit(headers.get("origin", "")).netloc
+    if origin and origin in {headers.get("host", ""), own}:
+        return
+    raise Forbidden("This form was not sent from our own pages. Open the page again and send it from there.")

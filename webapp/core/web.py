@@ -1,0 +1,256 @@
+"""The one place where a request becomes a page, a fragment or a redirect.
+
+`Page` is a request being answered: it opens the reading session when it is first needed, remembers who asks, and
+renders. A fragment is a partial file that the page includes, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+
+import jinja2
+from fastapi import Depends, Request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from webapp.config import Settings, resource_folder
+from webapp.database import Database
+from webapp.exceptions import BadRequest
+
+MAX_FIELDS = 100
+MAX_FIELD_BYTES = 64 * 1024
+FLASH_SECONDS = 120
+
+PageContext = Callable[["Page"], dict[str, Any]]
+
+
+class Page:
+    """One request for a page, and the answer to it."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.settings: Settings = request.app.state.settings
+        self.database: Database = request.app.state.database
+        self.now: datetime = request.app.state.clock()
+        self.known: dict[str, Any] = {}
+        self._reading: AbstractContextManager[Session] | None = None
+
+    @cached_property
+    def session(self) -> Session:
+        """The reading session of this request: one snapshot, opened when first asked for."""
+        self._reading = self.database.reading()
+        return self._reading.__enter__()
+
+    def close(self) -> None:
+        """Give the connection back. Asking for the session again opens a new one, with a new snapshot."""
+        if self._reading is not None:
+            self._reading.__exit__(None, None, None)
+            self._reading = None
+            self.__dict__.pop("session", None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a reading session is open."""
+        return self._reading is not None
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether HTMX asks for a part of the page, not for the page."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-boosted" not in headers and "hx-history-restore-request" not in headers
+
+    def render(
+        self,
+        template: str,
+        *,
+        fragment: str | None = None,
+        status: int = 200,
+        public: bool = False,
+        headers: dict[str, str] | None = None,
+        **context: Any,
+    ) -> Response:
+        """The page, or its `fragment` where HTMX asks for it and there is one. `public` pages carry an ETag."""
+        name = fragment if fragment is not None and self.wants_fragment else template
+        loaded = self.request.app.state.templates.get_template(name)
+        context = self.request.app.state.page_context(self) | {"status": status} | context
+        body = loaded.render(context).encode()
+        self.close()
+        response = Response(body, status, media_type="text/html; charset=utf-8", headers=headers)
+        response.headers["vary"] = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
+        if public and status == 200:
+            signed_in = context["actor"] is not None
+            etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+            if etag in self.request.headers.get("if-none-match", ""):
+                response = Response(status_code=304, headers={"vary": response.headers["vary"]})
+            response.headers["etag"] = etag
+            response.headers["cache-control"] = "private, no-cache" if signed_in else "no-cache"
+        if context["flash"] is not None and name == template:
+            response.delete_cookie(self.flash_cookie, path="/", secure=self.settings.secure_cookies, httponly=True)
+        return response
+
+    def redirect(self, address: str, *, flash: str | None = None, tone: str = "ok") -> Response:
+        """See another page after a write: 303, or for HTMX an order to go there."""
+        if "hx-request" in self.request.headers:
+            response = Response(status_code=204, headers={"hx-redirect": address})
+        else:
+            response = Response(status_code=303, headers={"location": address})
+        if flash is not None:
+            self.set_cookie(response, self.flash_cookie, self._flash_signer.dumps([tone, flash]), FLASH_SECONDS)
+        return response
+
+    def set_cookie(self, response: Response, name: str, value: str, max_age: int) -> None:
+        """A cookie that only we can read, sent by our own pages alone."""
+        response.set_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self.settings.secure_cookies,
+        )
+
+    def cookie_name(self, name: str) -> str:
+        """Cookies carry the `__Host-` prefix where we are reached over https."""
+        return cookie_name(name, self.settings)
+
+    @property
+    def flash_cookie(self) -> str:
+        """The cookie that carries a message to the next page."""
+        return self.cookie_name("docket_flash")
+
+    @cached_property
+    def flash(self) -> dict[str, str] | None:
+        """The message that the page before left for this one."""
+        try:
+            tone, text = self._flash_signer.loads(
+                self.request.cookies.get(self.flash_cookie, ""), max_age=FLASH_SECONDS
+            )
+        except BadSignature:
+            return None
+        return {"tone": tone, "text": text}
+
+    @property
+    def _flash_signer(self) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self.settings.secret_keys, salt="flash")
+
+    def describe(self, address: str) -> str | None:
+        """In words, where an address leads: the visit that somebody was choosing when they had to sign in."""
+        words: str | None = self.request.app.state.describe(self, address)
+        return words
+
+    @property
+    def address(self) -> str:
+        """Where the request came from."""
+        return self.request.client.host if self.request.client else ""
+
+
+async def _open_page(request: Request) -> AsyncIterator[Page]:
+    page = Page(request)
+    try:
+        yield page
+    finally:
+        # Normally render() has closed it in the worker thread already.
+        if page.is_open:
+            await run_in_threadpool(page.close)
+
+
+CurrentPage = Annotated[Page, Depends(_open_page, scope="function")]
+
+
+async def _read_form(request: Request) -> FormData:
+    """The form's fields: UTF-8 without NUL bytes, none a file, none longer than any field of ours.
+
+    Raises:
+        BadRequest: the body is not a form, or not text.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body = await request.body()
+    if not body:
+        return FormData()
+    if kind != "application/x-www-form-urlencoded":
+        raise BadRequest("This form was not sent the way our pages send forms.")
+    decoded = unquote_to_bytes(body)
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The form holds something that is not text.") from None
+    if b"\x00" in decoded:
+        raise BadRequest("The form holds a NUL byte, which no text has.")
+    return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+
+
+SentForm = Annotated[FormData, Depends(_read_form)]
+
+
+def cookie_name(name: str, settings: Settings) -> str:
+    """The name under which a cookie travels; `__Host-` makes browsers refuse it from anywhere but this host."""
+    return f"__Host-{name}" if settings.secure_cookies else name
+
+
+def local_path(address: str, *, default: str = "/") -> str:
+    """`address` when it is a path on this site, else `default`: nobody is sent elsewhere after logging in."""
+    parts = urlsplit(address)
+    is_local = not parts.scheme and not parts.netloc and address.startswith("/")
+    has_trick = address.startswith(("//", "/\\")) or "\\" in address or any(ord(letter) < 32 for letter in address)
+    return address if is_local and not has_trick else default
+
+
+def with_query(path: str, **values: object) -> str:
+    """A path with the given query values; those that are None or empty are left out."""
+    query = urlencode({name: value for name, value in values.items() if value not in (None, "")})
+    return f"{path}?{query}" if query else path
+
+
+class VersionedStatic(StaticFiles):
+    """Static files; an address with a version never changes its content, so it may be kept for a year."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        fixed = b"v=" in scope["query_string"] and response.status_code in {200, 304}
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if fixed else "no-cache"
+        return response
+
+
+@lru_cache(maxsize=256)
+def asset(name: str) -> str:
+    """The address of a static file, with a version made from its content."""
+    content = Path(resource_folder("static") / name).read_bytes()
+    return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
+
+
+def template_environment() -> jinja2.Environment:
+    """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
+    from gettext import NullTranslations
+
+    from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_folder("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(NullTranslations(), newstyle=True)  # type: ignore[attr-defined]
+    environment.globals.update(
+        asset=asset,
+        heroicon_mini=heroicon_mini,
+        heroicon_outline=heroicon_outline,
+        heroicon_solid=heroicon_solid,
+        with_query=with_query,
+    )
+    return environment

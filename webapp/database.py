@@ -1,0 +1,186 @@
+"""The database: engine, types, transactions. The only `commit(` of Docket stands in this file.
+
+Two kinds of transaction exist. `reading()` sees one consistent snapshot and never blocks. `write()` runs a
+piece of work in one transaction and commits it before it returns, so that what is acknowledged is kept.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from webapp.exceptions import Unavailable
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# PostgreSQL may end one of two transactions that wait for each other; doing the work again is then right.
+RETRYABLE = {"40001", "40P01"}
+ATTEMPTS = 3
+BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant in UTC, to the second.
+
+    PostgreSQL keeps it as timestamptz. SQLite keeps the text that its own datetime() writes
+    ('2026-12-01 09:30:00'), so that triggers and checks can compare and compute with it.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(
+                SQLITE_DATETIME(  # type: ignore[no-untyped-call]
+                    storage_format="%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d"
+                )
+            )
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("Docket stores aware datetimes only; this one has no time zone.")
+        return value.astimezone(UTC).replace(microsecond=0)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The parent of every table. Every constraint gets a name: SQLite's batch migrations drop unnamed ones."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it from the class.
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, and the two ways to talk to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = _sqlite_engine(self.url)
+        else:
+            self.engine = sa.create_engine(
+                self.url,
+                pool_size=20,
+                max_overflow=20,
+                pool_pre_ping=True,
+                connect_args={"options": "-c lock_timeout=3000 -c timezone=UTC"},
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for looking. Nothing that happens in it is kept."""
+        with Session(self.engine, autoflush=False, expire_on_commit=False) as session:
+            yield session
+
+    def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do `work(session, …)` in one transaction and commit it; return what it returns.
+
+        On SQLite the transaction takes the write lock at its start, so a check in it cannot become
+        stale. On PostgreSQL work that lost to a deadlock is done again, at most three times.
+
+        Raises:
+            Unavailable: a lock could not be had in time, or the database is away.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with Session(self.engine, expire_on_commit=False) as session:
+                    session.connection(execution_options={"docket_write": True})
+                    result = work(session, *args, **kwargs)
+                    session.commit()
+                    return result
+            except DBAPIError as error:
+                if sqlstate(error) in RETRYABLE and attempt < ATTEMPTS:
+                    logger.info("Doing a transaction again after SQLSTATE %s", sqlstate(error))
+                    continue
+                if is_busy(error):
+                    raise Unavailable("Docket is very busy right now. Please try again in a moment.") from error
+                raise
+        raise AssertionError("The loop above returns or raises.")
+
+    def dispose(self) -> None:
+        """Close every connection, for example before the process ends."""
+        self.engine.dispose()
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's five-letter error code, or None on SQLite."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether the same request may succeed in a moment: a lock that did not come, a connection that broke."""
+    if sqlstate(error) in RETRYABLE | BUSY or error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError) and ("locked" in str(error.orig) or "connection" in str(error.orig))
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    """SQLite as it must be set up for several processes that all write: see the comments."""
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # The driver must not open transactions by itself: it would do so late, and deferred.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        # NORMAL may lose acknowledged commits when the power fails.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("docket_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def sqlite_module() -> Any:
+    """The newest SQLite at hand: the pysqlite3 wheel where there is one, else Python's own."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return importlib.import_module("sqlite3")
+
+
+def ddl(statement: str) -> sa.DDL:
+    """One statement of data definition, for the events of a table."""
+    return sa.DDL(statement)  # type: ignore[no-untyped-call]

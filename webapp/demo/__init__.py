@@ -1,0 +1,8 @@
+"""Demo data: a believable clinic for trying Docket out, and for proofs and measurements."""
+
+DEMO_PASSWORD = "docket-demo-2026"  # noqa: S105 - it is shown on the log-in page of every demo.
+DEMO_ACCOUNTS = (
+    ("Patient", "patient@docket.example"),
+    ("Doctor", "doctor@docket.example"),
+    ("Admin", "admin@docket.example"),
+)

@@ -1,0 +1,270 @@
+"""Filling the demo doctors' days with visits. What may stand where is asked of the house rules, not known here."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from webapp.appointments.availability import FreeTime, free_times
+from webapp.appointments.rules import Facts
+from webapp.appointments.slots import DAY, Minute, Span
+from webapp.demo.catalogue import CANCELLATION_REASONS, KINDS, NOTES
+from webapp.demo.hours import DAYS_AHEAD
+from webapp.doctors.service import DoctorRow, VisitTypeRow
+
+PAST_OCCUPANCY = 0.75
+NEXT_DAYS_OCCUPANCY = 0.80
+LAST_DAYS_OCCUPANCY = 0.25
+# Lunch, odd ends of a day and patients who are taken keep a day from filling: aim this much higher.
+AIM = 1.1
+CANCELLED = 0.08
+NO_SHOW = 0.05
+CONFIRMED_SOON, CONFIRMED_LATER, SOON_DAYS = 0.65, 0.2, 7
+WITH_REASON, WITH_NOTES = 0.88, 0.05
+# Patients may have ten upcoming visits; somebody who tries the demo must be able to book more.
+MOST_AHEAD = 7
+TRIES = 12
+KEPT_FREE_A_WEEK = 2
+LONGEST_LEAD = 45
+
+# The visits of the account patient@docket.example: specialty, days from today, status.
+HANNAH = 0
+_BY_HAND = (
+    ("General practice", -77, "completed"),
+    ("Dermatology", -41, "completed"),
+    ("General practice", -17, "completed"),
+    ("General practice", 6, "confirmed"),
+    ("Physiotherapy", 13, "cancelled"),
+    ("Dermatology", 20, "scheduled"),
+    ("Women’s health", 34, "scheduled"),
+)
+_OF_KIND = {kind.name: kind for kind in KINDS}
+
+
+class Visit(NamedTuple):
+    """One visit. Instants are minutes since the epoch; `person` is a place in the list of patients."""
+
+    created: Minute
+    changed: Minute
+    doctor_id: int
+    person: int
+    kind: VisitTypeRow
+    start: Minute
+    status: str
+    reason: str
+    notes: str
+    cancellation_reason: str
+
+
+class Attendance:
+    """On which days each patient comes: never twice on one day, and to few visits that still lie ahead."""
+
+    def __init__(self, groups: dict[str, list[int]], people: int, rng: random.Random) -> None:
+        self._groups = groups
+        self._rng = rng
+        self._days: list[set[int]] = [set() for _ in range(people)]
+        self._ahead = [0] * people
+
+    def find(self, group: str, day: int, *, ahead: bool) -> int | None:
+        """Somebody of the group who can come on that day, or None when a dozen had no time."""
+        members = self._groups[group]
+        for _ in range(TRIES if members else 0):
+            person = members[int(self._rng.random() * len(members))]
+            if self.is_free(person, day) and not (ahead and self._ahead[person] >= MOST_AHEAD):
+                return person
+        return None
+
+    def is_free(self, person: int, day: int) -> bool:
+        """Whether they have no visit on that day."""
+        return day not in self._days[person]
+
+    def note(self, person: int, day: int, *, ahead: bool) -> None:
+        """They come on that day."""
+        self._days[person].add(day)
+        self._ahead[person] += ahead
+
+
+@dataclass(slots=True)
+class _Day:
+    """One day of one doctor: for each kind of visit the starts that the house rules allow."""
+
+    number: int
+    doctor: DoctorRow
+    group: str
+    kinds: list[VisitTypeRow]
+    shares: list[int]
+    starts: list[list[Minute]]
+
+
+class Planner:
+    """Plans the visits of the whole clinic; the same chance gives the same plan.
+
+    `today` is a day number and `midnight` the instant at which that day begins. Nothing in the plan was
+    written down later than that, so the data is never ahead of the clock.
+    """
+
+    def __init__(self, rng: random.Random, attendance: Attendance, *, today: int, midnight: Minute) -> None:
+        self.visits: list[Visit] = []
+        self._rng = rng
+        self._attendance = attendance
+        self._today = today
+        self._midnight = midnight
+        self._by_hand: dict[int, list[Span]] = defaultdict(list)
+
+    def plan_by_hand(self, doctors: list[DoctorRow], facts: dict[int, Facts]) -> None:
+        """The visits of patient@docket.example, spread out over the past and the coming weeks."""
+        for specialty, offset, status in _BY_HAND:
+            doctor = next((doctor for doctor in doctors if doctor.specialty == specialty), doctors[0])
+            kind = _online(doctor)[0]
+            timeless = _without_clock(facts[doctor.id])
+            allowed = [
+                time
+                for time in free_times(_for_kind(timeless, kind, self._by_hand[doctor.id]))
+                if time.day >= self._today + offset
+                and (time.day < self._today) == (offset < 0)
+                and self._attendance.is_free(HANNAH, time.day)
+            ]
+            # Without so long a history there is nothing to look back on.
+            if not allowed or timeless.window[0] > self._midnight + offset * DAY:
+                continue
+            time = self._rng.choice([time for time in allowed if time.day == allowed[0].day])
+            self._add(doctor, kind, time.start, time.day, HANNAH, status)
+            if status != "cancelled":
+                self._by_hand[doctor.id].append(_busy(kind, time.start))
+
+    def plan_doctor(self, doctor: DoctorRow, group: str, facts: Facts) -> None:
+        """Fill one doctor's days, about as full as such days are."""
+        for day in self._days(doctor, group, _without_clock(facts)):
+            self._fill(day)
+
+    def _days(self, doctor: DoctorRow, group: str, facts: Facts) -> Iterator[_Day]:
+        kinds = _online(doctor)
+        taken = self._by_hand[doctor.id]
+        longest = max(kinds, key=lambda kind: (kind.buffer_before + kind.minutes + kind.buffer_after, kind.id))
+        taken = taken + self._kept_free(longest, free_times(_for_kind(facts, longest, taken)))
+        starts: dict[int, list[list[Minute]]] = defaultdict(lambda: [[] for _ in kinds])
+        for place, kind in enumerate(kinds):
+            for time in free_times(_for_kind(facts, kind, taken)):
+                starts[time.day][place].append(time.start)
+        shares = [_OF_KIND[kind.name].share for kind in kinds]
+        for number in sorted(starts):
+            yield _Day(number, doctor, group, kinds, shares, starts[number])
+
+    def _kept_free(self, kind: VisitTypeRow, times: list[FreeTime]) -> list[Span]:
+        """Times in every coming week that nobody takes, long enough for any visit; of this week rather later ones."""
+        weeks: dict[int, list[FreeTime]] = defaultdict(list)
+        for time in times:
+            if time.day >= self._today:
+                weeks[(time.day + 3) // 7].append(time)
+        kept: list[Span] = []
+        for of_week in weeks.values():
+            later = [time for time in of_week if time.day > self._today] or of_week[-1:]
+            for time in self._rng.sample(later, min(KEPT_FREE_A_WEEK, len(later))):
+                kept.append(_busy(kind, time.start))
+        return kept
+
+    def _fill(self, day: _Day) -> None:
+        """Walk through the day from its first start to its last, and book or leave free."""
+        chance = AIM * self._occupancy(day.number)
+        here = day.starts[0][0] - DAY if day.starts[0] else 0
+        while found := self._next_start(day, here):
+            kind, start = found
+            if self._rng.random() < CANCELLED:
+                self._book(day, kind, start, cancelled=True)
+            booked = self._rng.random() < chance and self._book(day, kind, start)
+            here = start + kind.minutes + (kind.buffer_after if booked else 0)
+
+    def _next_start(self, day: _Day, here: Minute) -> tuple[VisitTypeRow, Minute] | None:
+        """The next start at or after `here` of a kind by chance, or of another that still fits into the day."""
+        first = self._rng.choices(range(len(day.kinds)), day.shares)[0]
+        for place in (first, *(place for place in range(len(day.kinds)) if place != first)):
+            kind, starts = day.kinds[place], day.starts[place]
+            at = bisect_left(starts, here + kind.buffer_before)
+            if at < len(starts):
+                return kind, starts[at]
+        return None
+
+    def _book(self, day: _Day, kind: VisitTypeRow, start: Minute, *, cancelled: bool = False) -> bool:
+        """Somebody books that time; False when nobody can come then."""
+        ahead = day.number >= self._today and not cancelled
+        person = self._attendance.find(day.group, day.number, ahead=ahead)
+        if person is None:
+            return False
+        self._add(day.doctor, kind, start, day.number, person, "cancelled" if cancelled else self._status(day.number))
+        return True
+
+    def _add(self, doctor: DoctorRow, kind: VisitTypeRow, start: Minute, day: int, person: int, status: str) -> None:
+        rng = self._rng
+        cancelled = status == "cancelled"
+        self._attendance.note(person, day, ahead=day >= self._today and not cancelled)
+        created = self._created(day, start, cancelled=cancelled)
+        reasons = _OF_KIND[kind.name].reasons
+        self.visits.append(
+            Visit(
+                created,
+                self._changed(kind, start, status, created),
+                doctor.id,
+                person,
+                kind,
+                start,
+                status,
+                rng.choice(reasons) if rng.random() < WITH_REASON else "",
+                rng.choice(NOTES) if rng.random() < WITH_NOTES else "",
+                rng.choice(("", *CANCELLATION_REASONS)) if cancelled else "",
+            )
+        )
+
+    def _created(self, day: int, start: Minute, *, cancelled: bool) -> Minute:
+        """When it was booked: at least the day before, in the daytime, and before today began.
+
+        What was cancelled again was booked a day earlier still, for patients cancel until 24 hours before.
+        """
+        lead = 1 + cancelled + int(LONGEST_LEAD * self._rng.random() ** 2)
+        days = max(day - self._today, 0) + lead
+        return start // DAY * DAY - days * DAY + self._rng.randint(6 * 60, 21 * 60)
+
+    def _changed(self, kind: VisitTypeRow, start: Minute, status: str, created: Minute) -> Minute:
+        """When it came to its present status."""
+        if status == "completed":
+            return start + kind.minutes
+        if status == "no_show":
+            return start + min(15, kind.minutes)
+        if status == "scheduled":
+            return created
+        latest = min(start - DAY, self._midnight) if status == "cancelled" else self._midnight
+        return self._rng.randint(created, latest)
+
+    def _status(self, day: int) -> str:
+        if day < self._today:
+            return "no_show" if self._rng.random() < NO_SHOW else "completed"
+        soon = day - self._today <= SOON_DAYS
+        confirmed = self._rng.random() < (CONFIRMED_SOON if soon else CONFIRMED_LATER)
+        return "confirmed" if confirmed else "scheduled"
+
+    def _occupancy(self, day: int) -> float:
+        """How full a day is: as usual in the past, nearly full tomorrow, and less the further it is away."""
+        if day < self._today:
+            return PAST_OCCUPANCY
+        share = (day - self._today) / DAYS_AHEAD
+        return NEXT_DAYS_OCCUPANCY + (LAST_DAYS_OCCUPANCY - NEXT_DAYS_OCCUPANCY) * share
+
+
+def _online(doctor: DoctorRow) -> list[VisitTypeRow]:
+    return [kind for kind in doctor.visit_types if kind.online]
+
+
+def _without_clock(facts: Facts) -> Facts:
+    """The facts as if every day of the window could be booked: its past, and however far ahead."""
+    return replace(facts, now=facts.window[0] - facts.notice, horizon=facts.window[1])
+
+
+def _for_kind(facts: Facts, kind: VisitTypeRow, taken: list[Span]) -> Facts:
+    return replace(facts, minutes=kind.minutes, before=kind.buffer_before, after=kind.buffer_after, doctor_busy=taken)
+
+
+def _busy(kind: VisitTypeRow, start: Minute) -> Span:
+    return start - kind.buffer_before, start + kind.minutes + kind.buffer_after

@@ -1,0 +1,85 @@
+"""Doctors: who they are, which visits they offer, and when they work. Minutes are wall-clock, as in the clinic."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.clinic.models import minutes_of_day_check, weekday_check
+from webapp.database import Base
+
+doctor_visit_types = sa.Table(
+    "doctor_visit_types",
+    Base.metadata,
+    sa.Column("doctor_id", sa.ForeignKey("doctors.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("visit_type_id", sa.ForeignKey("visit_types.id", ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Doctor(Base):
+    """Somebody patients can see. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
+
+    __tablename__ = "doctors"
+    __table_args__ = (
+        sa.CheckConstraint("slot_step BETWEEN 5 AND 240", name="slot_step"),
+        sa.CheckConstraint("tint BETWEEN 1 AND 6", name="tint"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    specialty: Mapped[str] = mapped_column(sa.String(80))
+    languages: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    bio: Mapped[str] = mapped_column(sa.Text, default="")
+    room: Mapped[str] = mapped_column(sa.String(60), default="")
+    tint: Mapped[int] = mapped_column(default=1)
+    slot_step: Mapped[int] = mapped_column(default=30)
+    position: Mapped[int] = mapped_column(default=0)
+    active: Mapped[bool] = mapped_column(default=True)
+
+
+class WorkingHours(Base):
+    """A weekly span, from `valid_from` to `valid_until`, both included; None leaves that side open."""
+
+    __tablename__ = "working_hours"
+    __table_args__ = (minutes_of_day_check(), weekday_check())
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id", ondelete="CASCADE"), index=True)
+    weekday: Mapped[int]
+    start_minute: Mapped[int]
+    end_minute: Mapped[int]
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+
+
+class ExtraHours(Base):
+    """One day's span on top of everything: it overrides opening hours and working hours, not closures or leave."""
+
+    __tablename__ = "extra_hours"
+    __table_args__ = (minutes_of_day_check(), sa.Index("ix_extra_hours_doctor_day", "doctor_id", "day"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id", ondelete="CASCADE"))
+    day: Mapped[date]
+    start_minute: Mapped[int]
+    end_minute: Mapped[int]
+
+
+class TimeOff(Base):
+    """A stretch of time, in UTC, in which the doctor sees nobody."""
+
+    __tablename__ = "time_off"
+    __table_args__ = (
+        sa.CheckConstraint("starts_at < ends_at", name="order"),
+        sa.Index("ix_time_off_doctor_ends_at", "doctor_id", "ends_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id", ondelete="CASCADE"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(sa.String(120), default="")

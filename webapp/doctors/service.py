@@ -1,0 +1,122 @@
+"""Reading doctors and the visits they offer."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.models import VisitType
+from webapp.doctors.models import Doctor, doctor_visit_types
+from webapp.exceptions import NotFound
+
+
+class VisitTypeRow(NamedTuple):
+    """A kind of visit; durations in minutes."""
+
+    id: int
+    name: str
+    minutes: int
+    buffer_before: int
+    buffer_after: int
+    preparation: str
+    online: bool
+    active: bool
+
+
+class DoctorRow(NamedTuple):
+    """A doctor with the visit types on offer, the default one first."""
+
+    id: int
+    slug: str
+    name: str
+    specialty: str
+    languages: list[str]
+    bio: str
+    room: str
+    tint: int
+    slot_step: int
+    active: bool
+    visit_types: list[VisitTypeRow]
+
+    def visit_type(self, visit_type_id: int | None) -> VisitTypeRow | None:
+        """The offered visit type with this id; without an id, the default one that can be booked online."""
+        if visit_type_id is None:
+            return next((kind for kind in self.visit_types if kind.online), None)
+        return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
+
+
+_DOCTOR = [getattr(Doctor, name) for name in DoctorRow._fields[:-1]]
+_VISIT_TYPE = [getattr(VisitType, name) for name in VisitTypeRow._fields]
+_WITH_TYPES = (
+    sa.select(*_DOCTOR, *_VISIT_TYPE)
+    .outerjoin(doctor_visit_types, doctor_visit_types.c.doctor_id == Doctor.id)
+    .outerjoin(VisitType, sa.and_(VisitType.id == doctor_visit_types.c.visit_type_id, VisitType.active.is_(True)))
+    .order_by(Doctor.position, Doctor.name, Doctor.id, VisitType.minutes, VisitType.id)
+)
+
+
+def _doctors(session: Session, query: sa.Select[Any]) -> list[DoctorRow]:
+    doctors: dict[int, DoctorRow] = {}
+    for row in session.execute(query):
+        doctor = doctors.get(row[0])
+        if doctor is None:
+            doctor = doctors[row[0]] = DoctorRow._make((*row[: len(_DOCTOR)], []))
+        if row[len(_DOCTOR)] is not None:
+            doctor.visit_types.append(VisitTypeRow._make(row[len(_DOCTOR) :]))
+    return list(doctors.values())
+
+
+def list_doctors(session: Session) -> list[DoctorRow]:
+    """All doctors who take bookings, in the clinic's order."""
+    return _doctors(session, _WITH_TYPES.where(Doctor.active.is_(True)))
+
+
+def get_doctor(session: Session, slug: str) -> DoctorRow:
+    """One doctor who takes bookings, by the name in the address.
+
+    Raises:
+        NotFound: there is none, or they take no bookings at the moment.
+    """
+    return _one(session, sa.and_(Doctor.slug == slug, Doctor.active.is_(True)))
+
+
+def get_doctor_by_id(session: Session, doctor_id: int) -> DoctorRow:
+    """One doctor, active or not, by id."""
+    return _one(session, Doctor.id == doctor_id)
+
+
+def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
+    """The doctor whose account this is."""
+    return _one(session, Doctor.user_id == user_id)
+
+
+def _one(session: Session, condition: sa.ColumnElement[bool]) -> DoctorRow:
+    doctors = _doctors(session, _WITH_TYPES.where(condition))
+    if not doctors:
+        raise NotFound(_("There is no such doctor."))
+    return doctors[0]
+
+
+def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | None = None) -> int:
+    """Take one doctor's lock, which every booking with them takes first, and return the doctor's id.
+
+    PostgreSQL locks the row until the transaction ends. On SQLite the writing transaction already holds the
+    only write lock there is, and the clause compiles to nothing.
+
+    Raises:
+        NotFound: there is no such doctor, or they take no bookings at the moment.
+    """
+    condition = Doctor.id == doctor_id if slug is None else sa.and_(Doctor.slug == slug, Doctor.active.is_(True))
+    found = session.scalar(sa.select(Doctor.id).where(condition).with_for_update(key_share=True))
+    if found is None:
+        raise NotFound(_("There is no such doctor."))
+    return found
+
+
+def any_visit_type(session: Session) -> VisitTypeRow:
+    """Some visit type, for questions in which only the doctor matters."""
+    row = session.execute(sa.select(*_VISIT_TYPE).order_by(VisitType.id).limit(1)).one()
+    return VisitTypeRow(*row)

@@ -1,0 +1,161 @@
+"""Proof that the promise holds: `docket check` reads it out, and the readiness check asks for the guard."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.appointments.availability import Wish, load_facts
+from webapp.appointments.models import OCCUPYING, Appointment
+from webapp.appointments.rules import RULES
+from webapp.appointments.slots import Span, merge, to_minute
+from webapp.clinic.models import VisitType
+from webapp.clinic.service import get_clinic
+from webapp.database import Database
+from webapp.doctors import service as doctors
+from webapp.doctors.models import Doctor
+from webapp.patients.models import Patient
+
+# The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
+SAFE_SQLITE = (3, 51, 3)
+HOURS_RULES = {"closure", "clinic_closed", "outside_working_hours", "time_off"}
+
+
+class _Undo(Exception):
+    """Ends a trial transaction, so that nothing of it is kept."""
+
+
+def guard_is_in_place(database: Database) -> bool:
+    """Try to give one time twice, to a doctor and to a patient: the database itself must refuse both.
+
+    The trial runs in a transaction that is rolled back, with ids below zero that no real row ever has.
+    """
+    refused: list[bool] = []
+
+    def attempt(session: Session) -> None:
+        _trial_rows(session)
+        refused.append(_is_refused(session, doctor_id=-1, patient_id=-2))
+        refused.append(_is_refused(session, doctor_id=-2, patient_id=-1))
+        raise _Undo
+
+    with suppress(_Undo):
+        database.write(attempt)
+    return all(refused)
+
+
+def _trial_rows(session: Session) -> None:
+    now = datetime.fromisoformat("2000-01-01T00:00:00Z")
+    session.execute(sa.insert(VisitType).values(id=-1, name="trial of the guard", minutes=30))
+    for number in (-1, -2):
+        session.execute(
+            sa.insert(Doctor).values(id=number, slug=f"trial{number}", name="Trial", specialty="Trial", languages=[])
+        )
+        session.execute(sa.insert(Patient).values(id=number, name="Trial", created_at=now))
+    session.execute(sa.insert(Appointment).values(_trial_visit(-1, doctor_id=-1, patient_id=-1, later=0)))
+
+
+def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) -> dict[str, Any]:
+    start = datetime.fromisoformat("2000-01-03T10:00:00Z") + timedelta(minutes=later)
+    end = start + timedelta(minutes=30)
+    return {
+        "id": number,
+        "reference": f"TRIAL{number}",
+        "doctor_id": doctor_id,
+        "patient_id": patient_id,
+        "visit_type_id": -1,
+        "starts_at": start,
+        "ends_at": end,
+        "busy_from": start,
+        "busy_until": end,
+        "created_at": start,
+        "updated_at": start,
+    }
+
+
+def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
+    try:
+        with session.begin_nested():
+            visit = _trial_visit(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
+            session.execute(sa.insert(Appointment).values(visit))
+            session.execute(sa.delete(Appointment).where(Appointment.id == -2))
+    except IntegrityError:
+        return True
+    return False
+
+
+def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
+    """Everything that should not be, as sentences; none at all is the proof."""
+    if not guard_is_in_place(database):
+        yield "The guard is missing: the database accepted two visits at one time."
+    with database.reading() as session:
+        yield from _overlaps(session, Appointment.doctor_id, Appointment.busy_from, Appointment.busy_until, "doctor")
+        yield from _overlaps(session, Appointment.patient_id, Appointment.starts_at, Appointment.ends_at, "patient")
+        yield from _outside_hours(session, now=now)
+
+
+def warnings(database: Database) -> Iterator[str]:
+    """What is not wrong but should be known."""
+    if not database.is_sqlite:
+        return
+    with database.reading() as session:
+        version = str(session.scalar(sa.text("SELECT sqlite_version()")))
+    if tuple(int(part) for part in version.split(".")) < SAFE_SQLITE:
+        yield (
+            f"This SQLite is {version}. Releases before 3.51.3 have a rare bug that can damage a database with "
+            "several writers; install the pysqlite3 package or a newer SQLite, or use PostgreSQL."
+        )
+
+
+def _overlaps(session: Session, who: Any, start: Any, end: Any, name: str) -> Iterator[str]:
+    """Pairs of occupying visits of one doctor or patient that overlap, found in one pass over the table."""
+    latest_end = sa.func.max(end).over(partition_by=who, order_by=(start, Appointment.id), rows=(None, -1))
+    ordered = (
+        sa.select(Appointment.reference, who.label("who"), start.label("start"), latest_end.label("latest_end"))
+        .where(Appointment.status.in_(OCCUPYING))
+        .subquery()
+    )
+    query = sa.select(ordered.c.reference, ordered.c.who).where(ordered.c.latest_end > ordered.c.start)
+    for reference, owner in session.execute(query):
+        yield f"Appointment {reference} overlaps an earlier one of {name} {owner}."
+
+
+def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
+    """Visits that lie ahead and that closures, opening hours, working hours or time off would refuse today."""
+    clinic = get_clinic(session)
+    query = sa.select(Appointment.reference, Appointment.doctor_id, Appointment.starts_at, Appointment.ends_at).where(
+        Appointment.status.in_(OCCUPYING), Appointment.starts_at > now
+    )
+    by_doctor: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    last = clinic.today(now)
+    for reference, doctor_id, starts_at, ends_at in session.execute(query):
+        start = to_minute(starts_at)
+        by_doctor[doctor_id].append((reference, start, to_minute(ends_at) - start))
+        last = max(last, starts_at.astimezone(clinic.zone).date())
+    for doctor_id, visits in by_doctor.items():
+        doctor = doctors.get_doctor_by_id(session, doctor_id)
+        kind = doctors.any_visit_type(session)
+        facts = load_facts(session, clinic, [Wish(doctor, kind)], clinic.today(now), last, now=now)[doctor_id]
+        refused: dict[int, dict[str, list[Span]]] = {}
+        for reference, start, minutes in visits:
+            if minutes not in refused:
+                lasting = replace(facts, minutes=minutes)
+                refused[minutes] = {
+                    rule.code: merge(rule.refused_starts(lasting)) for rule in RULES if rule.code in HOURS_RULES
+                }
+            for code, spans in refused[minutes].items():
+                if _is_in(spans, start):
+                    yield f"Appointment {reference} of {doctor.name} breaks the rule {code} and is not flagged."
+
+
+def _is_in(spans: list[Span], minute: int) -> bool:
+    place = bisect_right(spans, (minute, float("inf"))) - 1
+    return place >= 0 and spans[place][0] <= minute < spans[place][1]

@@ -1,0 +1,165 @@
+"""Putting the application together. Nothing happens at import: `uvicorn --factory webapp.main:create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import date, datetime
+from functools import partial
+from gettext import gettext as _
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from webapp.appointments.finding_router import describe_destination
+from webapp.appointments.finding_router import router as finding_router
+from webapp.appointments.router import router as appointments_router
+from webapp.appointments.schedule_router import router as schedule_router
+from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.router import router as auth_router
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import default_clinic
+from webapp.config import Settings, resource_folder
+from webapp.core import formats
+from webapp.core.clock import utc_now
+from webapp.core.errors import error_page
+from webapp.core.logging import configure_logging
+from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
+from webapp.core.web import Page, VersionedStatic, cookie_name, template_environment
+from webapp.database import Database, is_busy
+from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
+from webapp.exceptions import AppError, Unavailable
+from webapp.health import router as health_router
+from webapp.patients.router import router as patients_router
+
+# The clinic's zone and local date for the page that this thread is rendering.
+_rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
+    """The application, for settings from the environment unless they are given."""
+    settings = settings or Settings()
+    database = database or Database(settings.database_url)
+    configure_logging(settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.dispose()
+
+    app = FastAPI(
+        title="Docket",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.state.settings = settings
+    app.state.database = database
+    app.state.clock = utc_now
+    app.state.templates = _templates()
+    app.state.page_context = _page_context
+    app.state.describe = describe_destination
+    app.state.demo_accounts = _demo_accounts
+    for router in (
+        health_router,
+        finding_router,
+        appointments_router,
+        schedule_router,
+        patients_router,
+        auth_router,
+    ):
+        app.include_router(router)
+    app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
+    _handle_errors(app)
+    app.add_middleware(
+        SecurityMiddleware,
+        base_url=settings.base_url,
+        session_cookie=cookie_name(SESSION_COOKIE, settings),
+        error_response=_error_response,
+    )
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    return app
+
+
+def _page_context(page: Page) -> dict[str, Any]:
+    """What every page needs; when the database is away, an error page still has a frame to stand in."""
+    try:
+        clinic, actor = current_clinic(page), current_actor(page)
+    except SQLAlchemyError:
+        clinic, actor = default_clinic(), None
+    _rendering.set((clinic.zone, clinic.today(page.now)))
+    return {
+        "clinic": clinic,
+        "actor": actor,
+        "path": page.request.url.path,
+        "flash": page.flash,
+    }
+
+
+def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
+    """The accounts to show on the log-in page, which is done only over demo data."""
+    if not current_clinic(page).demo:
+        return None
+    return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]
+
+
+def _templates() -> jinja2.Environment:
+    """Jinja with the filters that show instants in the clinic's zone.
+
+    Macros are imported without a page's context, so the zone of the page being rendered is kept beside it.
+    """
+    environment = template_environment()
+
+    def in_clinic_zone(show: Callable[[datetime, ZoneInfo], str]) -> Callable[[datetime], str]:
+        return lambda instant: show(instant, _rendering.get()[0])
+
+    for show in (
+        formats.clock,
+        formats.day_long,
+        formats.day_full,
+        formats.weekday_long,
+        formats.weekday_short,
+        formats.day_number,
+        formats.month_short,
+    ):
+        environment.filters[show.__name__] = in_clinic_zone(show)
+    environment.filters["moment"] = lambda instant: formats.moment(
+        instant, _rendering.get()[0], today=_rendering.get()[1]
+    )
+    environment.filters["iso"] = formats.iso
+    environment.filters["minutes"] = formats.minutes
+    return environment
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every error becomes a page or a fragment in the look of the house, with its true status."""
+
+    def on_app_error(request: Request, error: Exception) -> Response:
+        return error_page(Page(request), error)
+
+    def on_database_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and is_busy(error)):
+            return error_page(Page(request), Unavailable(_("Docket is very busy. Please try again in a moment.")))
+        raise error
+
+    for kind in (AppError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, on_app_error)
+    for kind in (DBAPIError, PoolTimeoutError):
+        app.add_exception_handler(kind, on_database_error)
+
+
+async def _error_response(request: Request, error: Exception, reference: str | None) -> Response:
+    return await run_in_threadpool(partial(error_page, Page(request), error, reference=reference))

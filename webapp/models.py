@@ -1,0 +1,31 @@
+"""All tables in one place, for migrations: importing this module fills `Base.metadata`."""
+
+from webapp.appointments.models import SQLITE_GUARD, Appointment
+from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
+from webapp.auth.models import FailedLogin, User, UserSession
+from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
+from webapp.database import Base
+from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
+from webapp.patients.models import Patient
+
+__all__ = [
+    "POSTGRESQL_APPEND_ONLY",
+    "SQLITE_APPEND_ONLY",
+    "SQLITE_GUARD",
+    "Appointment",
+    "AuditEvent",
+    "Base",
+    "ClinicSettings",
+    "Closure",
+    "Doctor",
+    "ExtraHours",
+    "FailedLogin",
+    "OpeningHours",
+    "Patient",
+    "TimeOff",
+    "User",
+    "UserSession",
+    "VisitType",
+    "WorkingHours",
+    "doctor_visit_types",
+]

@@ -1,0 +1,82 @@
+"""The forms of patients: shape only."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from wtforms import DateField, EmailField, HiddenField, PasswordField, StringField, TelField
+from wtforms.validators import InputRequired, Optional
+
+from webapp.core.forms import DocketForm
+from webapp.patients.schemas import Register, UpdateProfile
+
+SENTENCES = {
+    "name": _("Enter a name of 2 to 120 characters."),
+    "email": _("Enter an e-mail address like name@example.org."),
+    "phone": _("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+    "birth_date": _("Enter a date of birth that is not in the future, or leave this empty."),
+}
+NOT_A_DATE = _("Enter a real date, such as 1984-03-27, or leave this empty.")
+
+
+class BirthDateField(DateField):
+    """A date, or empty; its error is a sentence of ours."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the typed date, which stays in the field when it is none."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(NOT_A_DATE) from None
+
+
+class RegisterForm(DocketForm):
+    """A new account; `next` is where the person was going."""
+
+    sentences = SENTENCES
+    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
+    email = EmailField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
+    phone = TelField(_("Telephone"))
+    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))])
+    next = HiddenField()
+
+    def command(self) -> Register | None:
+        """The registration, as the service takes it."""
+        return self.parse(
+            Register,
+            name=self.name.data or "",
+            email=self.email.data or "",
+            phone=self.phone.data or "",
+            birth_date=self.birth_date.data,
+            password=self.password.data or "",
+        )
+
+
+class ProfileForm(DocketForm):
+    """How the clinic should know a patient."""
+
+    sentences = SENTENCES
+    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
+    phone = TelField(_("Telephone"))
+    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+
+    def command(self) -> UpdateProfile | None:
+        """The change, as the service takes it."""
+        return self.parse(
+            UpdateProfile,
+            name=self.name.data or "",
+            phone=self.phone.data or "",
+            birth_date=self.birth_date.data,
+        )
+
+
+class StaffProfileForm(DocketForm):
+    """Staff have a name and nothing else that is a patient's."""
+
+    sentences = SENTENCES
+    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
+
+    def command(self) -> UpdateProfile | None:
+        """The change, as the service takes it."""
+        return self.parse(UpdateProfile, name=self.name.data or "")

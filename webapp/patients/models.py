@@ -1,0 +1,25 @@
+"""Patients: people who come, whether or not they have an account of their own."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import Base
+
+
+class Patient(Base):
+    """A person with visits. `user_id` is their own account; `managed_by_id` is the patient who books for them."""
+
+    __tablename__ = "patients"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
+    managed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("patients.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    birth_date: Mapped[date | None]
+    phone: Mapped[str] = mapped_column(sa.String(40), default="")
+    email: Mapped[str] = mapped_column(sa.String(254), default="")
+    created_at: Mapped[datetime]

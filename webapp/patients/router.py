@@ -1,0 +1,158 @@
+"""Making an account, and looking after it."""
+
+from __future__ import annotations
+
+from gettext import gettext as _
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.auth import passwords
+from webapp.auth import service as auth
+from webapp.auth.dependencies import (
+    clear_session_cookie,
+    current_actor,
+    set_device_cookie,
+    set_session_cookie,
+    signed_in,
+)
+from webapp.auth.devices import device_name
+from webapp.auth.forms import PasswordForm
+from webapp.auth.router import home_of
+from webapp.auth.schemas import Actor
+from webapp.core.web import CurrentPage, Page, SentForm, with_query
+from webapp.exceptions import AppError
+from webapp.patients import service
+from webapp.patients.forms import ProfileForm, RegisterForm, StaffProfileForm
+
+router = APIRouter()
+
+
+@router.get("/register")
+def show_register(page: CurrentPage) -> Response:
+    """The form for a new account; everybody. Who is signed in already goes on."""
+    wanted = page.request.query_params.get("next", "")
+    actor = current_actor(page)
+    if actor is not None:
+        return page.redirect(home_of(actor.role, wanted))
+    return _register_page(page, RegisterForm(data={"next": wanted}))
+
+
+@router.post("/register")
+def register(page: CurrentPage, sent: SentForm) -> Response:
+    """Make an account, sign in at once, and go back to exactly what was chosen; everybody."""
+    form = RegisterForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _register_page(page, form, status=422)
+    try:
+        passwords.require_good_password(command.password, about=[command.name, command.email], field="password")
+        user_id = page.database.write(
+            service.register, command, passwords.hash_password(command.password), now=page.now
+        )
+    except AppError as error:
+        form.add_error(error)
+        return _register_page(page, form, status=error.status)
+    secret = page.database.write(
+        auth.start_session,
+        user_id,
+        address=page.address,
+        user_agent=page.request.headers.get("user-agent", ""),
+        now=page.now,
+    )
+    response = page.redirect(home_of("patient", form.next.data or ""), flash=_("Welcome. Your account is ready."))
+    set_session_cookie(page, response, secret)
+    set_device_cookie(page, response, command.email)
+    return response
+
+
+@router.get("/account")
+def show_account(page: CurrentPage) -> Response:
+    """The actor's own account; everybody who is signed in."""
+    return _account_page(page, signed_in(page))
+
+
+@router.post("/account")
+def update_account(page: CurrentPage, sent: SentForm) -> Response:
+    """Change name, telephone and date of birth; everybody who is signed in, for themselves."""
+    actor = signed_in(page)
+    form = ProfileForm(sent) if actor.role == "patient" else StaffProfileForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _account_page(page, actor, profile=form, status=422)
+    page.close()
+    page.database.write(service.update_profile, actor, command, now=page.now)
+    return page.redirect("/account", flash=_("Your details are saved."))
+
+
+@router.post("/account/password")
+def change_password(page: CurrentPage, sent: SentForm) -> Response:
+    """Change the password, which ends every other session; everybody who is signed in, for themselves."""
+    actor = signed_in(page)
+    form = PasswordForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _account_page(page, actor, password=form, status=422)
+    try:
+        new_hash = auth.prepare_password_change(page.session, actor, command)
+    except AppError as error:
+        form.add_error(error)
+        return _account_page(page, actor, password=form, status=error.status)
+    page.close()
+    page.database.write(auth.change_password, actor, new_hash, now=page.now)
+    return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
+
+
+@router.post("/account/sessions/{session_id}/end")
+def end_session(page: CurrentPage, session_id: int) -> Response:
+    """End one of the actor's own sessions; everybody who is signed in. A stranger's is a 404."""
+    actor = signed_in(page)
+    page.close()
+    page.database.write(auth.end_session, actor, session_id)
+    if session_id != actor.session_id:
+        return page.redirect("/account", flash=_("That device is signed out."))
+    response = page.redirect("/", flash=_("You are signed out."), tone="info")
+    clear_session_cookie(page, response)
+    return response
+
+
+def _register_page(page: Page, form: RegisterForm, *, status: int = 200) -> Response:
+    wanted = form.next.data or ""
+    return page.render(
+        "auth/register.html",
+        status=status,
+        form=form,
+        intent=page.describe(wanted),
+        login_href=with_query("/login", next=wanted),
+    )
+
+
+def _account_page(
+    page: Page,
+    actor: Actor,
+    *,
+    profile: ProfileForm | StaffProfileForm | None = None,
+    password: PasswordForm | None = None,
+    status: int = 200,
+) -> Response:
+    if profile is None:
+        stored = service.get_profile(page.session, actor)
+        kind = ProfileForm if actor.role == "patient" else StaffProfileForm
+        profile = kind(data=stored._asdict())
+    sessions = [
+        {
+            "id": row.id,
+            "device": device_name(row.user_agent),
+            "last_seen": row.last_seen_at,
+            "current": row.id == actor.session_id,
+        }
+        for row in auth.list_sessions(page.session, actor, now=page.now)
+    ]
+    sessions.sort(key=lambda session: not session["current"])
+    return page.render(
+        "auth/account.html",
+        status=status,
+        profile=profile,
+        password=password or PasswordForm(),
+        sessions=sessions,
+    )

@@ -1,0 +1,38 @@
+"""What patients tell about themselves."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, StringConstraints
+
+from webapp.auth.schemas import Email, PersonName
+
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^\+?[0-9 ()/.\-]*$")]
+
+
+class Register(BaseModel):
+    """A new account for a patient."""
+
+    name: PersonName
+    email: Email
+    password: str
+    phone: Phone = ""
+    birth_date: date | None = None
+
+
+class UpdateProfile(BaseModel):
+    """How the clinic should know the actor."""
+
+    name: PersonName
+    phone: Phone = ""
+    birth_date: date | None = None
+
+
+class Profile(NamedTuple):
+    """A patient's own data."""
+
+    name: str
+    phone: str
+    birth_date: date | None

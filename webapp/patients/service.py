@@ -1,0 +1,97 @@
+"""Patients: registration, their own profile, and the lock that a booking takes on them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from gettext import gettext as _
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth import service as auth
+from webapp.auth.models import User
+from webapp.auth.schemas import Actor
+from webapp.exceptions import Invalid
+from webapp.patients.models import Patient
+from webapp.patients.schemas import Profile, Register, UpdateProfile
+
+EARLIEST_BIRTH_YEAR = 1900
+
+
+def _require_birth_date(birth_date: date | None, now: datetime) -> None:
+    """Nobody is born tomorrow. The date is compared with UTC's today, which is near enough for a birth date."""
+    if birth_date is not None and birth_date.year < EARLIEST_BIRTH_YEAR:
+        raise Invalid(_("Enter a date of birth after 1900."), code="birth_date", field="birth_date")
+    if birth_date is not None and birth_date > now.date():
+        raise Invalid(_("A date of birth cannot lie in the future."), code="birth_date", field="birth_date")
+
+
+def register(session: Session, command: Register, password_hash: str, *, now: datetime) -> int:
+    """Create an account with a patient's record and return the user's id.
+
+    Raises:
+        EmailTaken: the address already has an account.
+    """
+    _require_birth_date(command.birth_date, now)
+    user_id = auth.create_user(
+        session, email=command.email, name=command.name, password_hash=password_hash, role="patient", now=now
+    )
+    session.add(
+        Patient(
+            user_id=user_id,
+            name=command.name,
+            birth_date=command.birth_date,
+            phone=command.phone,
+            email=command.email,
+            created_at=now,
+        )
+    )
+    return user_id
+
+
+def find_own_patient(session: Session, actor: Actor) -> int | None:
+    """The id of the actor's own patient's record, or None for staff."""
+    return session.scalar(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
+
+
+def lock_own_patient(session: Session, actor: Actor) -> int | None:
+    """Take the lock of the actor's own patient's record and return its id, or None for staff.
+
+    Rules that count a patient's visits run after this lock. Doctors are locked before patients, always.
+    """
+    query = sa.select(Patient.id).where(Patient.user_id == actor.user_id)
+    return session.scalar(query.with_for_update(key_share=True))
+
+
+def lock_patient(session: Session, patient_id: int) -> None:
+    """Take the lock of any patient's record; the same order holds."""
+    session.execute(sa.select(Patient.id).where(Patient.id == patient_id).with_for_update(key_share=True)).all()
+
+
+def get_profile(session: Session, actor: Actor) -> Profile:
+    """The actor's own data; staff have no patient's record, only a name."""
+    row = session.execute(
+        sa.select(Patient.name, Patient.phone, Patient.birth_date).where(Patient.user_id == actor.user_id)
+    ).one_or_none()
+    return Profile(*row) if row else Profile(actor.name, "", None)
+
+
+def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> None:
+    """Change the actor's own data, in the account and in the patient's record alike."""
+    _require_birth_date(command.birth_date, now)
+    session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
+    session.execute(
+        sa.update(Patient)
+        .where(Patient.user_id == actor.user_id)
+        .values(name=command.name, phone=command.phone, birth_date=command.birth_date)
+    )
+    audit.record(
+        session,
+        "profile_changed",
+        subject=("user", actor.user_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        address=actor.address,
+    )
