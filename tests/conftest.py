@@ -13,7 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from sqlalchemy.engine import make_url
 
+from starlette.testclient import TestClient
+
 from tests.browser_path import browser_path
+from tests.cast import Cast, assemble, client_for
 from tests.postgres import new_database, postgres_server
 from webapp.database import Database
 from webapp.migrations import upgrade
@@ -120,3 +123,19 @@ def assert_accessible() -> Callable[[Page], None]:
         assert not lines, f"axe on {page.url}:\n" + "\n".join(lines)
 
     return check
+
+
+# ------------------------------------------------------------------------------------------- the people
+
+
+@pytest.fixture
+def cast(database: Database) -> Cast:
+    """The clinic of the tests with its people, on each kind of database."""
+    return assemble(database)
+
+
+@pytest.fixture
+def client(cast: Cast) -> Iterator[TestClient]:
+    """Docket's pages over that clinic, with nobody signed in."""
+    with client_for(cast.database) as client:
+        yield client

@@ -34,9 +34,7 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(
-    database_url: str, *, workers: int = 1, env: Mapping[str, str] | None = None
-) -> Iterator[LiveServer]:
+def live_server(database_url: str, *, workers: int = 1, env: Mapping[str, str] | None = None) -> Iterator[LiveServer]:
     """Serve the database, which must be migrated, until the block ends.
 
     Args:

@@ -163,8 +163,8 @@ class Planner:
         kept: list[Span] = []
         for of_week in weeks.values():
             later = [time for time in of_week if time.day > self._today] or of_week[-1:]
-            for time in self._rng.sample(later, min(KEPT_FREE_A_WEEK, len(later))):
-                kept.append(_busy(kind, time.start))
+            chosen = self._rng.sample(later, min(KEPT_FREE_A_WEEK, len(later)))
+            kept.extend(_busy(kind, time.start) for time in chosen)
         return kept
 
     def _fill(self, day: _Day) -> None:

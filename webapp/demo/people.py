@@ -63,9 +63,9 @@ def make_people(count: int, rng: random.Random, *, first_day: date) -> list[Pers
 
 
 def groups_of(people: list[Person], *, today: date) -> dict[str, list[int]]:
-    """Who goes where, as places in the list: anyone, adults, children and women. Where a group would be empty it is everyone.
+    """Who goes where, as places in the list: anyone, adults, children and women.
 
-    The first person is in none of them, for her visits are chosen by hand.
+    The first person is in no group, for her visits are chosen by hand. A group that would be empty is everyone.
     """
     others = range(1, len(people))
     adults = [at for at in others if (today - people[at].birth_date).days >= ADULT_DAYS]

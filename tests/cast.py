@@ -1,0 +1,186 @@
+"""The people of the tests, in a small clinic in Amsterdam, and the words with which tests speak to Docket.
+
+Alice is a patient, and Dave is one who has no right to her data. Bob is a doctor with 15-minute steps, Erin is
+another with 30-minute steps. Carol is the admin. It is Monday 2 March 2026, 08:00 in Amsterdam, unless a test
+says otherwise; the clocks go forward on Sunday 29 March.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from webapp import models
+from webapp.appointments import service
+from webapp.appointments.schemas import BookVisit
+from webapp.auth import passwords
+from webapp.auth.schemas import Actor, Role
+from webapp.config import Settings
+from webapp.database import Database
+from webapp.main import create_app
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
+PASSWORD = "a long sentence for tests"
+ORIGIN = "http://docket.test"
+SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
+
+
+def local(text: str) -> datetime:
+    """'2026-03-03 09:30' on the clinic's wall clock, as an instant in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=AMSTERDAM).astimezone(UTC)
+
+
+@lru_cache
+def password_hash() -> str:
+    """The hash of everybody's password, made once because that takes long."""
+    return passwords.hash_password(PASSWORD)
+
+
+@dataclass
+class Cast:
+    """Who is there. Actors by name, and the ids of rows that tests point at."""
+
+    database: Database
+    alice: Actor
+    dave: Actor
+    bob: Actor
+    erin: Actor
+    carol: Actor
+    patient_ids: dict[str, int]
+    doctor_ids: dict[str, int]
+    short: int
+    long: int
+    buffered: int
+    erins_only: int
+    by_phone: int
+    now: datetime = field(default=NOW)
+
+    def book(self, actor: Actor, start: str, *, doctor: str = "bob", visit_type: int | None = None) -> str:
+        """Book as the pages do; returns the reference. `start` is on the clinic's wall clock."""
+        command = BookVisit(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=local(start))
+        return self.database.write(service.book, actor, command, now=self.now)
+
+    def add(self, row: Any) -> int:
+        """Put one row into the database and return its id."""
+
+        def work(session: Session) -> int:
+            session.add(row)
+            session.flush()
+            number: int = row.id
+            return number
+
+        return self.database.write(work)
+
+    def change(self, statement: sa.Update | sa.Delete) -> None:
+        """Run one statement, such as a change of the clinic's settings."""
+        self.database.write(lambda session: session.execute(statement) and None)
+
+
+def assemble(database: Database) -> Cast:
+    """Fill a migrated, empty database with the clinic and its people."""
+    return database.write(_assemble, database)
+
+
+def _assemble(session: Session, database: Database) -> Cast:
+    session.add(
+        models.ClinicSettings(id=1, name="Harbour Lane Clinic", address="18 Harbour Lane", phone="020 123 4567")
+    )
+    for weekday in range(5):
+        session.add(models.OpeningHours(weekday=weekday, start_minute=9 * 60, end_minute=17 * 60))
+    kinds = {
+        "short": models.VisitType(name="Follow-up", minutes=15),
+        "long": models.VisitType(name="First visit", minutes=30, preparation="Bring your medicines.\nCome early."),
+        "buffered": models.VisitType(name="Skin procedure", minutes=45, buffer_before=5, buffer_after=10),
+        "erins_only": models.VisitType(name="Allergy test", minutes=30),
+        "by_phone": models.VisitType(name="Operation", minutes=60, online=False),
+    }
+    session.add_all(kinds.values())
+    people: dict[str, tuple[str, Role]] = {
+        "alice": ("Alice Adams", "patient"),
+        "dave": ("Dave Dunn", "patient"),
+        "bob": ("Dr. Bob Brown", "doctor"),
+        "erin": ("Dr. Erin Eze", "doctor"),
+        "carol": ("Carol Clark", "admin"),
+    }
+    users = {
+        key: models.User(
+            email=f"{key}@docket.example", name=name, role=role, password_hash=password_hash(), created_at=NOW
+        )
+        for key, (name, role) in people.items()
+    }
+    session.add_all(users.values())
+    session.flush()
+    patients = {
+        key: models.Patient(user_id=users[key].id, name=users[key].name, email=users[key].email, created_at=NOW)
+        for key in ("alice", "dave")
+    }
+    doctors = {
+        "bob": models.Doctor(
+            slug="bob",
+            user_id=users["bob"].id,
+            name="Dr. Bob Brown",
+            specialty="General practice",
+            languages=["English"],
+            bio="A family doctor.",
+            room="Room 3",
+            slot_step=15,
+            position=1,
+        ),
+        "erin": models.Doctor(
+            slug="erin",
+            user_id=users["erin"].id,
+            name="Dr. Erin Eze",
+            specialty="Dermatology",
+            languages=["English", "Igbo"],
+            bio="Looks after skin.",
+            room="Room 5",
+            tint=2,
+            slot_step=30,
+            position=2,
+        ),
+    }
+    session.add_all([*patients.values(), *doctors.values()])
+    session.flush()
+    offers = {"bob": ("short", "long", "buffered", "by_phone"), "erin": ("long", "erins_only")}
+    for key, doctor in doctors.items():
+        for weekday in range(5):
+            for start, end in ((9, 12), (13, 17)):
+                session.add(
+                    models.WorkingHours(
+                        doctor_id=doctor.id, weekday=weekday, start_minute=start * 60, end_minute=end * 60
+                    )
+                )
+        for kind in offers[key]:
+            session.execute(
+                sa.insert(models.doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=kinds[kind].id)
+            )
+    actors = {key: Actor(user.id, 0, user.name, user.email, people[key][1]) for key, user in users.items()}
+    return Cast(
+        database=database,
+        **actors,
+        patient_ids={key: patient.id for key, patient in patients.items()},
+        doctor_ids={key: doctor.id for key, doctor in doctors.items()},
+        **{key: kind.id for key, kind in kinds.items()},
+    )
+
+
+def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> TestClient:
+    """A browser without a browser, whose clock stands still at `now`. It follows no redirect by itself."""
+    app = create_app(Settings(database_url=str(database.url), secret_key=SECRET_KEY, **settings), database)
+    app.state.clock = lambda: now
+    return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
+
+
+def log_in(client: TestClient, name: str) -> TestClient:
+    """Sign in as one of the cast, through the form."""
+    answer = client.post("/login", data={"email": f"{name}@docket.example", "password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return client
