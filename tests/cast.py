@@ -81,7 +81,7 @@ class Cast:
 
     def change(self, statement: sa.Update | sa.Delete) -> None:
         """Run one statement, such as a change of the clinic's settings."""
-        self.database.write(lambda session: session.execute(statement) and None)
+        self.database.write(lambda session: session.execute(statement))
 
 
 def assemble(database: Database) -> Cast:
@@ -165,10 +165,18 @@ def _assemble(session: Session, database: Database) -> Cast:
     actors = {key: Actor(user.id, 0, user.name, user.email, people[key][1]) for key, user in users.items()}
     return Cast(
         database=database,
-        **actors,
+        alice=actors["alice"],
+        dave=actors["dave"],
+        bob=actors["bob"],
+        erin=actors["erin"],
+        carol=actors["carol"],
         patient_ids={key: patient.id for key, patient in patients.items()},
         doctor_ids={key: doctor.id for key, doctor in doctors.items()},
-        **{key: kind.id for key, kind in kinds.items()},
+        short=kinds["short"].id,
+        long=kinds["long"].id,
+        buffered=kinds["buffered"].id,
+        erins_only=kinds["erins_only"].id,
+        by_phone=kinds["by_phone"].id,
     )
 
 

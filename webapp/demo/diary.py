@@ -20,7 +20,7 @@ PAST_OCCUPANCY = 0.75
 NEXT_DAYS_OCCUPANCY = 0.80
 LAST_DAYS_OCCUPANCY = 0.25
 # Lunch, odd ends of a day and patients who are taken keep a day from filling: aim this much higher.
-AIM = 1.1
+AIM = 1.15
 CANCELLED = 0.08
 NO_SHOW = 0.05
 CONFIRMED_SOON, CONFIRMED_LATER, SOON_DAYS = 0.65, 0.2, 7
