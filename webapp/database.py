@@ -98,11 +98,14 @@ class Database:
                 pool_pre_ping=True,
                 connect_args={"options": "-c lock_timeout=3000 -c timezone=UTC"},
             )
+        # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(**snapshot)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for looking. Nothing that happens in it is kept."""
-        with Session(self.engine, autoflush=False, expire_on_commit=False) as session:
+        with Session(self._reading, autoflush=False, expire_on_commit=False) as session:
             yield session
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

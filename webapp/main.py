@@ -157,8 +157,8 @@ def _handle_errors(app: FastAPI) -> None:
 
     for kind in (AppError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, on_app_error)
-    for kind in (DBAPIError, PoolTimeoutError):
-        app.add_exception_handler(kind, on_database_error)
+    for database_error in (DBAPIError, PoolTimeoutError):
+        app.add_exception_handler(database_error, on_database_error)
 
 
 async def _error_response(request: Request, error: Exception, reference: str | None) -> Response:

@@ -20,6 +20,7 @@ from webapp.appointments.availability import (
     next_free,
 )
 from webapp.appointments.rules import Facts
+from webapp.appointments.schemas import YEARS
 from webapp.appointments.slots import DAY, day_number, instants_of, number_to_day, subtract, to_datetime
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
@@ -93,8 +94,8 @@ def iso_minute(minute: int) -> str:
 def parse_week(text: str) -> date | None:
     """The Monday of an ISO week such as 2026-W49; None when the text is none."""
     try:
-        year, week = text.split("-W")
-        return date.fromisocalendar(int(year), int(week), 1)
+        year, week = (int(part) for part in text.split("-W"))
+        return date.fromisocalendar(year, week, 1) if year in YEARS else None
     except ValueError:
         return None
 

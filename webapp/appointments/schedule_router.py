@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries
-from webapp.appointments.schemas import ScheduleLine
+from webapp.appointments.schemas import YEARS, ScheduleLine
 from webapp.appointments.slots import DAY, day_number, instants_of, pieces_of, to_datetime
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
@@ -35,9 +35,12 @@ def some_day(page: CurrentPage, day: str) -> Response:
     """The visits of a day; doctors, their own."""
     signed_in(page, "doctor")
     try:
-        return _day(page, date.fromisoformat(day))
+        wanted = date.fromisoformat(day)
     except ValueError:
-        raise NotFound(_("There is no such day in the calendar.")) from None
+        wanted = date.min
+    if wanted.year not in YEARS:
+        raise NotFound(_("There is no such day in the calendar."))
+    return _day(page, wanted)
 
 
 def _day(page: Page, day: date) -> Response:

@@ -15,7 +15,17 @@ from webapp.clinic.service import Clinic
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
-Instant = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+# Beyond these no calendar of ours reaches, and near the ends of Python's own range arithmetic fails.
+YEARS = range(2000, 2101)
+
+
+def _near_instant(value: datetime) -> datetime:
+    if value.year not in YEARS:
+        raise ValueError("A visit lies between the years 2000 and 2100.")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_near_instant)]
 
 
 class BookVisit(BaseModel):

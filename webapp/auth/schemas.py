@@ -20,7 +20,9 @@ Email = Annotated[
     AfterValidator(normal_email),
     StringConstraints(max_length=254, pattern=r"^\s*[^@\s]+@[^@\s]+\.[^@\s.]+\s*$"),
 ]
-PersonName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)]
+PersonName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 
 
 class Actor(NamedTuple):

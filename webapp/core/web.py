@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 import jinja2
 from fastapi import Depends, Request
@@ -102,6 +102,7 @@ class Page:
 
     def redirect(self, address: str, *, flash: str | None = None, tone: str = "ok") -> Response:
         """See another page after a write: 303, or for HTMX an order to go there."""
+        address = quote(address, safe="/?&=%#:;,+@!$'()*[]~")
         if "hx-request" in self.request.headers:
             response = Response(status_code=204, headers={"hx-redirect": address})
         else:

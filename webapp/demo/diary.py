@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from webapp.appointments.availability import FreeTime, free_times
@@ -28,19 +29,27 @@ WITH_REASON, WITH_NOTES = 0.88, 0.05
 # Patients may have ten upcoming visits; somebody who tries the demo must be able to book more.
 MOST_AHEAD = 7
 TRIES = 12
-KEPT_FREE_A_WEEK = 2
 LONGEST_LEAD = 45
 
-# The visits of the account patient@docket.example: specialty, days from today, status.
+# The visits of the account patient@docket.example, who is the first in the list of patients.
 HANNAH = 0
+
+
+class _ByHand(NamedTuple):
+    specialty: str
+    days_from_today: int
+    status: str
+    reason: str
+
+
 _BY_HAND = (
-    ("General practice", -77, "completed"),
-    ("Dermatology", -41, "completed"),
-    ("General practice", -17, "completed"),
-    ("General practice", 6, "confirmed"),
-    ("Physiotherapy", 13, "cancelled"),
-    ("Dermatology", 20, "scheduled"),
-    ("Women’s health", 34, "scheduled"),
+    _ByHand("General practice", -77, "completed", "Headaches in the evening, about three times a week."),
+    _ByHand("Dermatology", -41, "completed", "A mole on my back has grown."),
+    _ByHand("General practice", -17, "completed", "Questions about the new tablets."),
+    _ByHand("General practice", 6, "confirmed", "Blood pressure at home is still a little high."),
+    _ByHand("Physiotherapy", 13, "cancelled", "Stiff neck from work at a screen."),
+    _ByHand("Dermatology", 20, "scheduled", "Yearly check, I have many moles."),
+    _ByHand("Women’s health", 34, "scheduled", "Smear test."),
 )
 _OF_KIND = {kind.name: kind for kind in KINDS}
 
@@ -114,31 +123,45 @@ class Planner:
         self._today = today
         self._midnight = midnight
         self._by_hand: dict[int, list[Span]] = defaultdict(list)
+        self._coming: list[_Day] = []
 
     def plan_by_hand(self, doctors: list[DoctorRow], facts: dict[int, Facts]) -> None:
         """The visits of patient@docket.example, spread out over the past and the coming weeks."""
-        for specialty, offset, status in _BY_HAND:
-            doctor = next((doctor for doctor in doctors if doctor.specialty == specialty), doctors[0])
-            kind = _online(doctor)[0]
-            timeless = _without_clock(facts[doctor.id])
-            allowed = [
-                time
-                for time in free_times(_for_kind(timeless, kind, self._by_hand[doctor.id]))
-                if time.day >= self._today + offset
-                and (time.day < self._today) == (offset < 0)
-                and self._attendance.is_free(HANNAH, time.day)
-            ]
-            # Without so long a history there is nothing to look back on.
-            if not allowed or timeless.window[0] > self._midnight + offset * DAY:
+        for wanted in _BY_HAND:
+            doctor = next((doctor for doctor in doctors if doctor.specialty == wanted.specialty), None)
+            # A small clinic lacks the specialty, and without so long a history there is nothing to look back on.
+            if doctor is None or facts[doctor.id].window[0] > self._midnight + wanted.days_from_today * DAY:
                 continue
-            time = self._rng.choice([time for time in allowed if time.day == allowed[0].day])
-            self._add(doctor, kind, time.start, time.day, HANNAH, status)
-            if status != "cancelled":
+            kind = _online(doctor)[0]
+            time = self._time_by_hand(wanted, _for_kind(facts[doctor.id], kind, self._by_hand[doctor.id]))
+            if time is None:
+                continue
+            self._add(doctor, kind, time.start, time.day, HANNAH, wanted.status, wanted.reason)
+            if wanted.status != "cancelled":
                 self._by_hand[doctor.id].append(_busy(kind, time.start))
 
-    def plan_doctor(self, doctor: DoctorRow, group: str, facts: Facts) -> None:
-        """Fill one doctor's days, about as full as such days are."""
+    def _time_by_hand(self, wanted: _ByHand, facts: Facts) -> FreeTime | None:
+        """Some free time of the first possible day, from the wished one on."""
+        allowed = [
+            time
+            for time in free_times(_without_clock(facts))
+            if time.day >= self._today + wanted.days_from_today
+            and (time.day < self._today) == (wanted.days_from_today < 0)
+            and self._attendance.is_free(HANNAH, time.day)
+        ]
+        return self._rng.choice([time for time in allowed if time.day == allowed[0].day]) if allowed else None
+
+    def plan_past(self, doctor: DoctorRow, group: str, facts: Facts) -> None:
+        """Fill one doctor's past days, about as full as such days were, and remember the coming ones."""
         for day in self._days(doctor, group, _without_clock(facts)):
+            if day.number < self._today:
+                self._fill(day)
+            else:
+                self._coming.append(day)
+
+    def plan_coming(self) -> None:
+        """Fill everybody's coming days, the soonest first: it is later that patients have visits enough."""
+        for day in sorted(self._coming, key=attrgetter("number")):
             self._fill(day)
 
     def _days(self, doctor: DoctorRow, group: str, facts: Facts) -> Iterator[_Day]:
@@ -155,17 +178,16 @@ class Planner:
             yield _Day(number, doctor, group, kinds, shares, starts[number])
 
     def _kept_free(self, kind: VisitTypeRow, times: list[FreeTime]) -> list[Span]:
-        """Times in every coming week that nobody takes, long enough for any visit; of this week rather later ones."""
+        """A time in every coming week that nobody takes, long enough for any visit; this week rather not today."""
         weeks: dict[int, list[FreeTime]] = defaultdict(list)
         for time in times:
             if time.day >= self._today:
                 weeks[(time.day + 3) // 7].append(time)
-        kept: list[Span] = []
-        for of_week in weeks.values():
-            later = [time for time in of_week if time.day > self._today] or of_week[-1:]
-            chosen = self._rng.sample(later, min(KEPT_FREE_A_WEEK, len(later)))
-            kept.extend(_busy(kind, time.start) for time in chosen)
-        return kept
+        chosen = (
+            self._rng.choice([time for time in of_week if time.day > self._today] or of_week[-1:])
+            for of_week in weeks.values()
+        )
+        return [_busy(kind, time.start) for time in chosen]
 
     def _fill(self, day: _Day) -> None:
         """Walk through the day from its first start to its last, and book or leave free."""
@@ -202,7 +224,6 @@ class Planner:
         cancelled = status == "cancelled"
         self._attendance.note(person, day, ahead=day >= self._today and not cancelled)
         created = self._created(day, start, cancelled=cancelled)
-        reasons = _OF_KIND[kind.name].reasons
         self.visits.append(
             Visit(
                 created,
@@ -212,7 +233,7 @@ class Planner:
                 kind,
                 start,
                 status,
-                rng.choice(reasons) if rng.random() < WITH_REASON else "",
+                reason,
                 rng.choice(NOTES) if rng.random() < WITH_NOTES else "",
                 rng.choice(("", *CANCELLATION_REASONS)) if cancelled else "",
             )

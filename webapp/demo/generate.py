@@ -297,8 +297,9 @@ class _Maker:
         planner = Planner(self._rng, attendance, today=day_number(order.today), midnight=to_minute(order.midnight))
         planner.plan_by_hand(doctors, facts)
         for done, (doctor, demo_doctor) in enumerate(zip(doctors, cast, strict=True), start=1):
-            planner.plan_doctor(doctor, demo_doctor.specialty.people, facts[doctor.id])
+            planner.plan_past(doctor, demo_doctor.specialty.people, facts[doctor.id])
             self._progress(PLANNED_PERCENT * done // len(doctors), 100)
+        planner.plan_coming()
         return sorted(planner.visits, key=attrgetter("created", "start", "doctor_id", "person"))
 
     def _make_visits(self, visits: list[Visit], patients: range, accounts: range) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gettext import gettext as _
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from webapp.auth import passwords
@@ -104,7 +105,7 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 
 @router.post("/account/sessions/{session_id}/end")
-def end_session(page: CurrentPage, session_id: int) -> Response:
+def end_session(page: CurrentPage, session_id: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> Response:
     """End one of the actor's own sessions; everybody who is signed in. A stranger's is a 404."""
     actor = signed_in(page)
     page.close()
