@@ -86,9 +86,7 @@ lock: $(STAMP)-venv ## Write the locks anew after a change of dependencies (LOCK
 
 .PHONY: run
 run: $(STAMP)-install ## Set everything up, fill an empty database with a demo clinic, and serve it
-	@$(BIN)/docket db upgrade
-	@$(BIN)/docket demo --if-empty
-	@exec $(BIN)/docket serve --host 127.0.0.1 --port $(PORT)
+	@exec $(BIN)/python -m scripts.run '$(PORT)'
 
 # ---------------------------------------------------------------------------------------------- checking
 

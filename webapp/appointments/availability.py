@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -286,12 +287,14 @@ class FreeTime(NamedTuple):
 
 def free_times(facts: Facts) -> list[FreeTime]:
     """Everything that the rules offer, in order, with its place on the wall clock."""
-    times = []
+    return list(_places(facts))
+
+
+def _places(facts: Facts) -> Iterator[FreeTime]:
     pieces = facts.pieces
     for start in offered(facts):
         wall = start + pieces[0].offset if len(pieces) == 1 else wall_of(pieces, start)
-        times.append(FreeTime(start, *divmod(wall, DAY)))
-    return times
+        yield FreeTime(start, *divmod(wall, DAY))
 
 
 def next_free(
@@ -303,24 +306,23 @@ def next_free(
     patient_of_user: int | None = None,
     ignoring: int | None = None,
     count: int = 1,
+    look_days: int = FIRST_LOOK_DAYS,
 ) -> dict[int, list[FreeTime]]:
     """The next `count` free times of each doctor within the horizon, by doctor id.
 
-    Looks at two weeks first, and at the rest of the horizon only for doctors who have nothing in them.
+    Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing in them.
     """
     today = clinic.today(now)
-    stages = [
-        (today, today + timedelta(days=min(FIRST_LOOK_DAYS, clinic.horizon_days))),
-        (today + timedelta(days=FIRST_LOOK_DAYS + 1), today + timedelta(days=clinic.horizon_days)),
-    ]
+    last = today + timedelta(days=clinic.horizon_days)
+    look_until = min(today + timedelta(days=look_days), last)
     found: dict[int, list[FreeTime]] = {wish.doctor.id: [] for wish in wishes}
-    for first, last in stages:
+    for start, end in ((today, look_until), (look_until + timedelta(days=1), last)):
         missing = [wish for wish in wishes if not found[wish.doctor.id]]
-        if not missing or first > last:
+        if not missing or start > end:
             continue
         facts = load_facts(
-            session, clinic, missing, first, last, now=now, patient_of_user=patient_of_user, ignoring=ignoring
+            session, clinic, missing, start, end, now=now, patient_of_user=patient_of_user, ignoring=ignoring
         )
         for doctor_id, about in facts.items():
-            found[doctor_id] = free_times(about)[:count]
+            found[doctor_id] = list(islice(_places(about), count))
     return found

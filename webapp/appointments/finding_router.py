@@ -21,6 +21,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.pagination import paginate
 from webapp.core.web import CurrentPage, Page, with_query
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -31,6 +32,10 @@ router = APIRouter()
 DAYS_SHOWN = 3
 TIMES_A_DAY = 3
 TIMES_READ = 200
+PAGE_SIZE = 20
+# To put a long list in order, the next few days nearly always suffice.
+ORDER_LOOK_DAYS = 4
+NEVER = float("inf")
 
 
 @router.get("/")
@@ -42,22 +47,23 @@ def find(page: CurrentPage) -> Response:
     listed = doctors.list_doctors(page.session)
     _fill_choices(form, listed)
     wishes = [wish for doctor in listed if (wish := _match(doctor, form)) is not None]
-    free = next_free(page.session, clinic, wishes, now=page.now, patient_of_user=viewer(page), count=TIMES_READ)
-    earliest = min(
-        ((free[wish.doctor.id][0], wish) for wish in wishes if free[wish.doctor.id]),
-        key=lambda found: found[0].start,
-        default=None,
-    )
+    number = whole_number(page.request.query_params.get("page")) or 1
+    first = _first_free(page, clinic, wishes)
     # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
-    wishes.sort(key=lambda wish: free[wish.doctor.id][0].start if free[wish.doctor.id] else float("inf"))
+    wishes.sort(key=lambda wish: first[wish.doctor.id].start if wish.doctor.id in first else NEVER)
+    shown = wishes[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    free = next_free(page.session, clinic, shown, now=page.now, patient_of_user=viewer(page), count=TIMES_READ)
+    soonest = wishes[0] if wishes and wishes[0].doctor.id in first else None
     return page.render(
         "doctors/find.html",
         fragment="doctors/_doctor_list.html",
         public=True,
-        earliest=_earliest(page, clinic, *earliest) if earliest else None,
+        earliest=_earliest(page, clinic, first[soonest.doctor.id], soonest) if soonest else None,
         filters=form,
-        filtered=any(field.data for field in form),
-        doctors=[_card(page, clinic, wish, free[wish.doctor.id]) for wish in wishes],
+        filtered=any(form.data.values()),
+        count=len(wishes),
+        doctors=[_card(page, clinic, wish, free[wish.doctor.id]) for wish in shown],
+        pages=paginate("/doctors", number, len(wishes), PAGE_SIZE, **form.data),
     )
 
 
@@ -126,6 +132,14 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         banner=_quota_banner(page, clinic),
         calendar=view,
     )
+
+
+def _first_free(page: Page, clinic: Clinic, wishes: list[Wish]) -> dict[int, FreeTime]:
+    """The first free time of every doctor who has one, by doctor id."""
+    free = next_free(
+        page.session, clinic, wishes, now=page.now, patient_of_user=viewer(page), look_days=ORDER_LOOK_DAYS
+    )
+    return {doctor_id: times[0] for doctor_id, times in free.items() if times}
 
 
 def viewer(page: Page) -> int | None:

@@ -165,6 +165,7 @@ class Planner:
             self._fill(day)
 
     def _days(self, doctor: DoctorRow, group: str, facts: Facts) -> Iterator[_Day]:
+        """The doctor's days in order, with every start that the rules would offer were nothing booked by chance."""
         kinds = _online(doctor)
         taken = self._by_hand[doctor.id]
         longest = max(kinds, key=lambda kind: (kind.buffer_before + kind.minutes + kind.buffer_after, kind.id))
@@ -190,9 +191,9 @@ class Planner:
         return [_busy(kind, time.start) for time in chosen]
 
     def _fill(self, day: _Day) -> None:
-        """Walk through the day from its first start to its last, and book or leave free."""
+        """Walk through the day, from each start to the next that fits, and book it or leave it free."""
         chance = AIM * self._occupancy(day.number)
-        here = day.starts[0][0] - DAY if day.starts[0] else 0
+        here = 0
         while found := self._next_start(day, here):
             kind, start = found
             if self._rng.random() < CANCELLED:
@@ -216,10 +217,15 @@ class Planner:
         person = self._attendance.find(day.group, day.number, ahead=ahead)
         if person is None:
             return False
-        self._add(day.doctor, kind, start, day.number, person, "cancelled" if cancelled else self._status(day.number))
+        status = "cancelled" if cancelled else self._status(day.number)
+        reasons = _OF_KIND[kind.name].reasons
+        reason = self._rng.choice(reasons) if self._rng.random() < WITH_REASON else ""
+        self._add(day.doctor, kind, start, day.number, person, status, reason)
         return True
 
-    def _add(self, doctor: DoctorRow, kind: VisitTypeRow, start: Minute, day: int, person: int, status: str) -> None:
+    def _add(
+        self, doctor: DoctorRow, kind: VisitTypeRow, start: Minute, day: int, person: int, status: str, reason: str
+    ) -> None:
         rng = self._rng
         cancelled = status == "cancelled"
         self._attendance.note(person, day, ahead=day >= self._today and not cancelled)
