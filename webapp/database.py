@@ -96,6 +96,7 @@ class Database:
                 pool_size=20,
                 max_overflow=20,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"options": "-c lock_timeout=3000 -c timezone=UTC"},
             )
         # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
@@ -154,7 +155,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     """SQLite as it must be set up for several processes that all write: see the comments."""
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20)
+    # Errors name their statement; with its parameters they would put reasons and names into the log.
+    engine = sa.create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
