@@ -30,7 +30,7 @@ from webapp.exceptions import NotFound
 router = APIRouter()
 
 DAYS_SHOWN = 3
-TIMES_A_DAY = 3
+TIMES_A_DAY = 2
 TIMES_READ = 200
 PAGE_SIZE = 20
 # To put a long list in order, the next few days nearly always suffice.

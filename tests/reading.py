@@ -1,0 +1,156 @@
+"""Reading a page as a person or a browser does: its headings, links, buttons, and what its forms would send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import httpx2
+
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+# Boxes stand apart on the screen, so their texts do when read.
+BOXES = {"p", "li", "div", "section", "h1", "h2", "h3", "h4", "dt", "dd", "br", "td", "label", "legend", "small"}
+
+
+class Element:
+    """One element of a page."""
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.children: list[Element | str] = []
+
+    def __getitem__(self, attribute: str) -> str:
+        return self.attributes[attribute]
+
+    def get(self, attribute: str) -> str | None:
+        """An attribute's value; '' when it has none, None when it is not there."""
+        return self.attributes.get(attribute)
+
+    @property
+    def text(self) -> str:
+        """What it says, with single spaces."""
+        return " ".join("".join(self._texts()).split())
+
+    @property
+    def raw(self) -> str:
+        """What it says, letter by letter."""
+        return "".join(child if isinstance(child, str) else child.raw for child in self.children)
+
+    def _texts(self) -> Iterator[str]:
+        for child in self.children:
+            if isinstance(child, str):
+                yield child
+            else:
+                space = " " if child.name in BOXES else ""
+                yield space
+                yield from child._texts()
+                yield space
+
+    def all(self, tag: str | None = None, /, **attributes: str) -> list[Element]:
+        """Every element inside with this name and these attributes; `class_` is one of its classes."""
+        return [each for each in self._inside() if each._is(tag, attributes)]
+
+    def one(self, tag: str | None = None, /, **attributes: str) -> Element:
+        """The only such element."""
+        found = self.all(tag, **attributes)
+        assert len(found) == 1, f"{len(found)} × <{tag} {attributes}> in: {self.text[:2000]}"
+        return found[0]
+
+    def _inside(self) -> Iterator[Element]:
+        for child in self.children:
+            if isinstance(child, Element):
+                yield child
+                yield from child._inside()
+
+    def _is(self, tag: str | None, attributes: dict[str, str]) -> bool:
+        if tag is not None and self.name != tag:
+            return False
+        for key, value in attributes.items():
+            if key == "class_":
+                if value not in (self.get("class") or "").split():
+                    return False
+            elif self.get(key.rstrip("_").replace("_", "-")) != value:
+                return False
+        return True
+
+    def form(self, action: str, method: str = "post") -> dict[str, str]:
+        """What a browser would send with the form that goes to `action`, were it sent as it is."""
+        return self.one("form", action=action, method=method).values()
+
+    def values(self) -> dict[str, str]:
+        """The values of the fields inside, but for buttons."""
+        values = {}
+        for field in self.all():
+            name = field.get("name")
+            if not name or field.get("disabled") is not None:
+                continue
+            if field.name == "input" and field.get("type") in {"radio", "checkbox"}:
+                if field.get("checked") is not None:
+                    values[name] = field.get("value") or "on"
+            elif field.name == "input":
+                values[name] = field.get("value") or ""
+            elif field.name == "textarea":
+                # A browser drops the line break that directly follows the tag.
+                values[name] = field.raw.removeprefix("\r\n").removeprefix("\n")
+            elif field.name == "select":
+                chosen = [option for option in field.all("option") if option.get("selected") is not None]
+                values[name] = (chosen or field.all("option"))[0]["value"]
+        return values
+
+    @property
+    def h1(self) -> str:
+        """The page's main heading."""
+        return self.one("h1").text
+
+    @property
+    def links(self) -> list[str]:
+        """Where its links lead."""
+        return [each["href"] for each in self.all("a") if "href" in each.attributes]
+
+
+class _Builder(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("#page", {})
+        self.open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        assert self.open[-1].name == tag, f"</{tag}> closes <{self.open[-1].name}>"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def read(answer: httpx2.Response | str) -> Element:
+    """The page in an answer; tags that do not match are an error."""
+    builder = _Builder()
+    builder.feed(answer if isinstance(answer, str) else answer.text)
+    builder.close()
+    assert builder.open == [builder.root], f"<{builder.open[-1].name}> is never closed"
+    return builder.root
+
+
+HTMX = {"hx-request": "true"}
+
+
+def read_fragment(answer: httpx2.Response, root: str) -> Element:
+    """The fragment in an answer to HTMX: its root has the id `root`, nothing stands beside it, and it varies."""
+    page = read(answer)
+    elements = [child for child in page.children if isinstance(child, Element)]
+    assert [element.get("id") for element in elements] == [root]
+    assert not page.all("html")
+    assert "HX-Request" in answer.headers["vary"]
+    return elements[0]
