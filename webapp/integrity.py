@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.appointments.availability import Wish, load_facts
-from webapp.appointments.models import OCCUPYING, Appointment
+from webapp.appointments.models import OCCUPIES, Appointment
 from webapp.appointments.rules import RULES
 from webapp.appointments.slots import Span, merge, to_minute
 from webapp.clinic.models import VisitType
@@ -120,7 +120,7 @@ def _overlaps(session: Session, who: Any, start: Any, end: Any, name: str) -> It
     latest_end = sa.func.max(end).over(partition_by=who, order_by=(start, Appointment.id), rows=(None, -1))
     ordered = (
         sa.select(Appointment.reference, who.label("who"), start.label("start"), latest_end.label("latest_end"))
-        .where(Appointment.status.in_(OCCUPYING))
+        .where(OCCUPIES)
         .subquery()
     )
     query = sa.select(ordered.c.reference, ordered.c.who).where(ordered.c.latest_end > ordered.c.start)
@@ -132,7 +132,7 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
     """Visits that lie ahead and that closures, opening hours, working hours or time off would refuse today."""
     clinic = get_clinic(session)
     query = sa.select(Appointment.reference, Appointment.doctor_id, Appointment.starts_at, Appointment.ends_at).where(
-        Appointment.status.in_(OCCUPYING), Appointment.starts_at > now
+        OCCUPIES, Appointment.starts_at > now
     )
     by_doctor: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
     last = clinic.today(now)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import ACTIVE, LONGEST_HOURS, OCCUPYING, Appointment
+from webapp.appointments.models import ACTIVE, LONGEST_HOURS, OCCUPIES, Appointment
 from webapp.appointments.rules import Facts, offered
 from webapp.appointments.slots import (
     DAY,
@@ -218,7 +218,6 @@ def _load_busy(
     """
     low, high = to_datetime(window[0]), to_datetime(window[1])
     earliest = min(low, now)
-    occupying = Appointment.status.in_(OCCUPYING)
     others = Appointment.id != ignoring if ignoring is not None else sa.true()
     query: Any = sa.select(
         Appointment.doctor_id.label("doctor_id"),
@@ -230,13 +229,13 @@ def _load_busy(
         Appointment.busy_from > low - _LONGEST * 2,
         Appointment.busy_from < high + _LONGEST * 2,
         Appointment.busy_until > low - _LONGEST,
-        occupying,
+        OCCUPIES,
         others,
     )
     if patient is not None:
         query = query.union_all(
             sa.select(sa.cast(None, sa.Integer), Appointment.starts_at, Appointment.ends_at, Appointment.status).where(
-                patient, Appointment.starts_at > earliest - _LONGEST * 2, occupying, others
+                patient, Appointment.starts_at > earliest - _LONGEST * 2, OCCUPIES, others
             )
         )
     busy: dict[int, list[Span]] = defaultdict(list)
