@@ -87,7 +87,13 @@ def load_facts(
     doctor_ids = [wish.doctor.id for wish in wishes]
     hours = _load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
     busy, visits = _load_busy(
-        session, doctor_ids, window, now=now, patient=_patient(patient_of_user, patient_id), ignoring=ignoring
+        session,
+        doctor_ids,
+        window,
+        now=now,
+        patient_of_user=patient_of_user,
+        patient_id=patient_id,
+        ignoring=ignoring,
     )
     opening = _weekly_spans(hours[None], pieces, days)
     horizon_day = day_number(clinic.today(now)) + clinic.horizon_days + 1
@@ -123,73 +129,79 @@ def load_facts(
     }
 
 
-def _patient(patient_of_user: int | None, patient_id: int | None) -> sa.ColumnElement[bool] | None:
-    if patient_id is not None:
-        return Appointment.patient_id == patient_id
-    if patient_of_user is not None:
-        return (
-            Appointment.patient_id == sa.select(Patient.id).where(Patient.user_id == patient_of_user).scalar_subquery()
-        )
-    return None
-
-
 def _midnight(clinic: Clinic, number: int) -> Minute:
     """The instant at which a local day begins."""
     day = date.fromordinal(number + date(1970, 1, 1).toordinal())
     return next(instants_of(pieces_of(clinic.zone, day, day), number * DAY, number * DAY + DAY))[0]
 
 
+def _hours_query() -> sa.CompoundSelect[Any]:
+    """Opening hours, working hours, extra hours, closures and time off as rows of one shape.
+
+    Such a query is built once: building it takes longer than running it.
+    """
+    no_number, no_date, no_instant = sa.cast(None, sa.Integer), sa.cast(None, sa.Date), sa.cast(None, UtcDateTime)
+    doctors: Any = sa.bindparam("doctor_ids", expanding=True)
+    first, last = sa.bindparam("first", type_=sa.Date), sa.bindparam("last", type_=sa.Date)
+    low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+
+    def rows(kind: str, **columns: Any) -> Any:
+        shape: dict[str, Any] = {
+            "doctor_id": no_number,
+            "weekday": no_number,
+            "start_minute": no_number,
+            "end_minute": no_number,
+            "first_day": no_date,
+            "last_day": no_date,
+            "low": no_instant,
+            "high": no_instant,
+        } | columns
+        return sa.select(
+            sa.literal_column(f"'{kind}'").label("kind"), *(column.label(name) for name, column in shape.items())
+        )
+
+    def minutes(table: Any) -> dict[str, Any]:
+        return {"start_minute": table.start_minute, "end_minute": table.end_minute}
+
+    work, extra, off = WorkingHours, ExtraHours, TimeOff
+    return sa.union_all(
+        rows("weekly", weekday=OpeningHours.weekday, **minutes(OpeningHours)),
+        rows(
+            "weekly",
+            doctor_id=work.doctor_id,
+            weekday=work.weekday,
+            first_day=work.valid_from,
+            last_day=work.valid_until,
+            **minutes(work),
+        ).where(work.doctor_id.in_(doctors)),
+        rows("extra", doctor_id=extra.doctor_id, first_day=extra.day, **minutes(extra)).where(
+            extra.doctor_id.in_(doctors), extra.day.between(first, last)
+        ),
+        rows("closure", first_day=Closure.starts_on, last_day=Closure.ends_on).where(
+            Closure.ends_on >= first, Closure.starts_on <= last
+        ),
+        rows("off", doctor_id=off.doctor_id, low=off.starts_at, high=off.ends_at).where(
+            off.doctor_id.in_(doctors), off.ends_at > low, off.starts_at < high
+        ),
+    )
+
+
+_HOURS = _hours_query()
+
+
 def _load_hours(
     session: Session, doctor_ids: list[int], first: date, last: date, window: Span
 ) -> dict[int | None, _Hours]:
-    """Opening hours, working hours, extra hours, closures and time off in one query; the clinic's key is None."""
-    no_date, no_instant, no_number = (
-        sa.cast(None, sa.Date),
-        sa.cast(None, UtcDateTime),
-        sa.cast(None, sa.Integer),
-    )
-
-    def rows(kind: str, doctor: Any, number: Any, start: Any, end: Any, one: Any, two: Any, low: Any, high: Any) -> Any:
-        return sa.select(
-            sa.literal_column(f"'{kind}'").label("kind"),
-            doctor.label("doctor_id"),
-            number.label("weekday"),
-            start.label("start_minute"),
-            end.label("end_minute"),
-            one.label("first_day"),
-            two.label("last_day"),
-            low.label("low"),
-            high.label("high"),
-        )
-
-    opening, working, extra, off = OpeningHours, WorkingHours, ExtraHours, TimeOff
-    query = sa.union_all(
-        rows(
-            "weekly", no_number, opening.weekday, opening.start_minute, opening.end_minute,
-            no_date, no_date, no_instant, no_instant,
-        ),
-        rows(
-            "weekly", working.doctor_id, working.weekday, working.start_minute, working.end_minute,
-            working.valid_from, working.valid_until, no_instant, no_instant,
-        ).where(working.doctor_id.in_(doctor_ids)),
-        rows(
-            "extra", extra.doctor_id, no_number, extra.start_minute, extra.end_minute,
-            extra.day, no_date, no_instant, no_instant,
-        ).where(extra.doctor_id.in_(doctor_ids), extra.day.between(first, last)),
-        rows(
-            "closure", no_number, no_number, no_number, no_number,
-            Closure.starts_on, Closure.ends_on, no_instant, no_instant,
-        ).where(Closure.ends_on >= first, Closure.starts_on <= last),
-        rows(
-            "off", off.doctor_id, no_number, no_number, no_number, no_date, no_date, off.starts_at, off.ends_at
-        ).where(
-            off.doctor_id.in_(doctor_ids),
-            off.ends_at > to_datetime(window[0]),
-            off.starts_at < to_datetime(window[1]) + _LONGEST,
-        ),
-    )  # fmt: skip
+    """The hours of the doctors, and under None those of the clinic."""
+    values = {
+        "doctor_ids": doctor_ids,
+        "first": first,
+        "last": last,
+        "low": to_datetime(window[0]),
+        "high": to_datetime(window[1]) + _LONGEST,
+    }
     hours: dict[int | None, _Hours] = defaultdict(_Hours)
-    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in session.execute(query):
+    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in session.execute(_HOURS, values):
         of = hours[doctor_id]
         if kind == "weekly":
             of.weekly[weekday].append((start, end, first_day, last_day))
@@ -202,45 +214,63 @@ def _load_hours(
     return hours
 
 
+def _busy_query() -> sa.CompoundSelect[Any]:
+    """The doctors' busy ranges, and under no doctor the patient's visits.
+
+    Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
+    long the history grows. The patient is given by id or as the account they belong to, or not at all.
+    """
+    low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+    others = Appointment.id != sa.bindparam("ignoring", type_=sa.Integer)
+    own = sa.select(Patient.id).where(Patient.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
+    return sa.union_all(
+        sa.select(
+            Appointment.doctor_id.label("doctor_id"), Appointment.busy_from, Appointment.busy_until, Appointment.status
+        ).where(
+            Appointment.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
+            Appointment.busy_from > low,
+            Appointment.busy_from < high,
+            OCCUPIES,
+            others,
+        ),
+        sa.select(sa.cast(None, sa.Integer), Appointment.starts_at, Appointment.ends_at, Appointment.status).where(
+            Appointment.patient_id
+            == sa.func.coalesce(sa.bindparam("patient_id", type_=sa.Integer), own.scalar_subquery()),
+            Appointment.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
+            OCCUPIES,
+            others,
+        ),
+    )
+
+
+_BUSY = _busy_query()
+
+
 def _load_busy(
     session: Session,
     doctor_ids: list[int],
     window: Span,
     *,
     now: datetime,
-    patient: sa.ColumnElement[bool] | None,
+    patient_of_user: int | None,
+    patient_id: int | None,
     ignoring: int | None,
 ) -> tuple[dict[int, list[Span]], list[tuple[Minute, Minute, bool]]]:
-    """The doctors' busy ranges that reach into the window, and all of the patient's visits that may matter.
-
-    Both ends of every range are bounded, with columns left bare, so that an index serves the query however
-    long the history grows.
-    """
+    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
     low, high = to_datetime(window[0]), to_datetime(window[1])
-    earliest = min(low, now)
-    others = Appointment.id != ignoring if ignoring is not None else sa.true()
-    query: Any = sa.select(
-        Appointment.doctor_id.label("doctor_id"),
-        Appointment.busy_from,
-        Appointment.busy_until,
-        Appointment.status,
-    ).where(
-        Appointment.doctor_id.in_(doctor_ids),
-        Appointment.busy_from > low - _LONGEST * 2,
-        Appointment.busy_from < high + _LONGEST * 2,
-        Appointment.busy_until > low - _LONGEST,
-        OCCUPIES,
-        others,
-    )
-    if patient is not None:
-        query = query.union_all(
-            sa.select(sa.cast(None, sa.Integer), Appointment.starts_at, Appointment.ends_at, Appointment.status).where(
-                patient, Appointment.starts_at > earliest - _LONGEST * 2, OCCUPIES, others
-            )
-        )
+    values = {
+        "doctor_ids": doctor_ids,
+        "low": low - _LONGEST * 2,
+        "high": high + _LONGEST * 2,
+        "earliest": min(low, now) - _LONGEST * 2,
+        "patient_of_user": patient_of_user,
+        "patient_id": patient_id,
+        # No row has this id, so nothing is ignored.
+        "ignoring": ignoring if ignoring is not None else 0,
+    }
     busy: dict[int, list[Span]] = defaultdict(list)
     visits: list[tuple[Minute, Minute, bool]] = []
-    for doctor_id, start, end, status in session.execute(query):
+    for doctor_id, start, end, status in session.execute(_BUSY, values):
         if doctor_id is None:
             visits.append((to_minute(start), to_minute(end), status in ACTIVE and start > now))
         else:
