@@ -9,8 +9,10 @@
 
 PYTHON ?= python3
 PORT   ?= 8000
-# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x -n 0"
+# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x". With JOBS=2 files run side by side; on two
+# cores that gains little, for the servers, browsers and databases of the tests use the other core already.
 PYTEST_ARGS ?=
+JOBS ?= 0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -115,7 +117,7 @@ types: $(STAMP)-test ## Check types with mypy
 unit: $(STAMP)-test ## Run the tests alone
 	@$(call say,Tests: pytest)
 	@$(BIN)/python -m tests.postgres
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: prove
 prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost

@@ -147,12 +147,17 @@ def _readable(programs: Programs, home: Path, user: pwd.struct_passwd | None) ->
     """The wheel may lie in a folder that is root's alone: it is copied out, that folder is not opened."""
     if not (user and programs.embedded):
         return programs
-    shutil.copytree(programs.folder.parent, home / "programs", symlinks=True)
-    for path in (home / "programs").rglob("*"):
+    # The programs find their libraries, which lie beside the package, by the way from one folder to the other.
+    package = programs.folder.parent.parent
+    copy = home / "programs"
+    for source in (package / "pginstall", package.with_name(f"{package.name}.libs")):
+        if source.exists():
+            shutil.copytree(source, copy / source.relative_to(package.parent), symlinks=True)
+    for path in [copy, *copy.rglob("*")]:
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() or path.parent.name == "bin" else 0o644))
-    (home / "programs").chmod(0o755)
-    return Programs(home / "programs" / "bin", embedded=True)
+            program = path.is_dir() or path.parent.name == "bin"
+            path.chmod(path.stat().st_mode | (0o755 if program else 0o644))
+    return Programs(copy / package.name / "pginstall" / "bin", embedded=True)
 
 
 def libpq(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
@@ -92,7 +93,7 @@ class Element:
                 values[name] = field.get("value") or ""
             elif field.name == "textarea":
                 # A browser drops the line break that directly follows the tag.
-                values[name] = field.raw.removeprefix("\r\n").removeprefix("\n")
+                values[name] = re.sub(r"^\r?\n", "", field.raw)
             elif field.name == "select":
                 chosen = [option for option in field.all("option") if option.get("selected") is not None]
                 values[name] = (chosen or field.all("option"))[0]["value"]

@@ -23,9 +23,8 @@ from webapp.exceptions import AppError
 def main() -> None:
     """Run the command; what goes wrong is one sentence, not a traceback."""
     try:
-        docket(standalone_mode=False)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
+        # Without its standalone mode, click hands back the code of an Exit instead of leaving with it.
+        sys.exit(docket(standalone_mode=False) or 0)
     except click.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)

@@ -82,11 +82,22 @@ def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) ->
 
 
 def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
+    """Whether neither a new row nor the change of a cancelled one can take the time."""
+    visit = _trial_visit(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
+    new = [sa.insert(Appointment).values(visit)]
+    changed = [
+        sa.insert(Appointment).values(visit | {"status": "cancelled"}),
+        sa.update(Appointment).where(Appointment.id == visit["id"]).values(status="scheduled"),
+    ]
+    return _fails(session, new) and _fails(session, changed)
+
+
+def _fails(session: Session, statements: list[Any]) -> bool:
     try:
-        with session.begin_nested():
-            visit = _trial_visit(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
-            session.execute(sa.insert(Appointment).values(visit))
-            session.execute(sa.delete(Appointment).where(Appointment.id == -2))
+        with session.begin_nested() as attempt:
+            for statement in statements:
+                session.execute(statement)
+            attempt.rollback()
     except IntegrityError:
         return True
     return False

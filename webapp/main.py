@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
-from functools import partial
-from gettext import gettext as _
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,6 +32,7 @@ from webapp.config import Settings, resource_folder
 from webapp.core import formats
 from webapp.core.clock import utc_now
 from webapp.core.errors import error_page
+from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.web import Page, VersionedStatic, cookie_name, template_environment
@@ -116,8 +116,9 @@ def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
     return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]
 
 
+@lru_cache
 def _templates() -> jinja2.Environment:
-    """Jinja with the filters that show instants in the clinic's zone.
+    """Jinja with the filters that show instants in the clinic's zone, made once: compiling templates takes long.
 
     Macros are imported without a page's context, so the zone of the page being rendered is kept beside it.
     """

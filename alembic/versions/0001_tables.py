@@ -16,9 +16,9 @@ LONGEST = "longest"
 INSTANT_CHECKS = {
     "sqlite": (
         sa.CheckConstraint(
-            "starts_at = strftime('%Y-%m-%d %H:%M:00', starts_at) AND ends_at = strftime('%Y-%m-%d %H:%M:00', ends_at)"
-            " AND busy_from = strftime('%Y-%m-%d %H:%M:00', busy_from)"
-            " AND busy_until = strftime('%Y-%m-%d %H:%M:00', busy_until)",
+            "starts_at IS strftime('%Y-%m-%d %H:%M:00', starts_at) AND ends_at IS strftime('%Y-%m-%d %H:%M:00', ends_at)"
+            " AND busy_from IS strftime('%Y-%m-%d %H:%M:00', busy_from)"
+            " AND busy_until IS strftime('%Y-%m-%d %H:%M:00', busy_until)",
             name=WHOLE_MINUTES,
         ),
         sa.CheckConstraint("busy_until <= datetime(busy_from, '+8 hours')", name=LONGEST),

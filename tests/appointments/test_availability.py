@@ -127,9 +127,7 @@ def test_leave_that_began_days_ago_still_counts(cast: Cast) -> None:
 def test_a_visit_may_run_past_midnight_where_both_days_are_open(cast: Cast) -> None:
     for weekday, start, end in ((1, 1380, 1440), (2, 0, 30)):
         cast.add(OpeningHours(weekday=weekday, start_minute=start, end_minute=end))
-        hours = WorkingHours(
-            doctor_id=cast.doctor_ids["bob"], weekday=weekday, start_minute=start, end_minute=end
-        )
+        hours = WorkingHours(doctor_id=cast.doctor_ids["bob"], weekday=weekday, start_minute=start, end_minute=end)
         cast.add(hours)
     assert free(cast, TUESDAY)[-4:] == ["23:00", "23:15", "23:30", "23:45"]
     assert cast.book(cast.alice, "2026-03-03 23:45", visit_type=cast.long)
@@ -252,9 +250,7 @@ def add_doctors(cast: Cast, count: int) -> None:
             session.add(WorkingHours(doctor_id=doctor.id, weekday=1, start_minute=600, end_minute=720))
             off = {"starts_at": local("2026-03-10 10:00"), "ends_at": local("2026-03-10 10:30")}
             session.add(TimeOff(doctor_id=doctor.id, **off))
-            session.execute(
-                sa.insert(doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=cast.long)
-            )
+            session.execute(sa.insert(doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=cast.long))
             start = f"2026-03-{17 + number % 3} {10 + number}:00"
             row = visit(cast, start, patient="dave")
             session.execute(sa.insert(Appointment).values({**row, "doctor_id": doctor.id}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -179,7 +180,7 @@ def test_merged_spans_are_the_same_minutes_apart_and_in_order(spans: list[Span])
     merged = merge(spans)
     assert minutes_of(merged) == minutes_of(spans)
     assert all(start < end for start, end in merged)
-    assert all(before[1] < after[0] for before, after in zip(merged, merged[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(merged))
 
 
 @given(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), SPANS)

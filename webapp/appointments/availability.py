@@ -35,6 +35,11 @@ from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.patients.models import Patient
 
 FIRST_LOOK_DAYS = 14
+
+# Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
+_APPOINTMENT = Appointment.__table__.c
+_OPENING, _WORK, _EXTRA = OpeningHours.__table__.c, WorkingHours.__table__.c, ExtraHours.__table__.c
+_CLOSURE, _OFF, _PATIENT = Closure.__table__.c, TimeOff.__table__.c, Patient.__table__.c
 _LONGEST = timedelta(hours=LONGEST_HOURS)
 
 
@@ -163,25 +168,24 @@ def _hours_query() -> sa.CompoundSelect[Any]:
     def minutes(table: Any) -> dict[str, Any]:
         return {"start_minute": table.start_minute, "end_minute": table.end_minute}
 
-    work, extra, off = WorkingHours, ExtraHours, TimeOff
     return sa.union_all(
-        rows("weekly", weekday=OpeningHours.weekday, **minutes(OpeningHours)),
+        rows("weekly", weekday=_OPENING.weekday, **minutes(_OPENING)),
         rows(
             "weekly",
-            doctor_id=work.doctor_id,
-            weekday=work.weekday,
-            first_day=work.valid_from,
-            last_day=work.valid_until,
-            **minutes(work),
-        ).where(work.doctor_id.in_(doctors)),
-        rows("extra", doctor_id=extra.doctor_id, first_day=extra.day, **minutes(extra)).where(
-            extra.doctor_id.in_(doctors), extra.day.between(first, last)
+            doctor_id=_WORK.doctor_id,
+            weekday=_WORK.weekday,
+            first_day=_WORK.valid_from,
+            last_day=_WORK.valid_until,
+            **minutes(_WORK),
+        ).where(_WORK.doctor_id.in_(doctors)),
+        rows("extra", doctor_id=_EXTRA.doctor_id, first_day=_EXTRA.day, **minutes(_EXTRA)).where(
+            _EXTRA.doctor_id.in_(doctors), _EXTRA.day.between(first, last)
         ),
-        rows("closure", first_day=Closure.starts_on, last_day=Closure.ends_on).where(
-            Closure.ends_on >= first, Closure.starts_on <= last
+        rows("closure", first_day=_CLOSURE.starts_on, last_day=_CLOSURE.ends_on).where(
+            _CLOSURE.ends_on >= first, _CLOSURE.starts_on <= last
         ),
-        rows("off", doctor_id=off.doctor_id, low=off.starts_at, high=off.ends_at).where(
-            off.doctor_id.in_(doctors), off.ends_at > low, off.starts_at < high
+        rows("off", doctor_id=_OFF.doctor_id, low=_OFF.starts_at, high=_OFF.ends_at).where(
+            _OFF.doctor_id.in_(doctors), _OFF.ends_at > low, _OFF.starts_at < high
         ),
     )
 
@@ -221,22 +225,25 @@ def _busy_query() -> sa.CompoundSelect[Any]:
     long the history grows. The patient is given by id or as the account they belong to, or not at all.
     """
     low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
-    others = Appointment.id != sa.bindparam("ignoring", type_=sa.Integer)
-    own = sa.select(Patient.id).where(Patient.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
+    others = _APPOINTMENT.id != sa.bindparam("ignoring", type_=sa.Integer)
+    own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
     return sa.union_all(
         sa.select(
-            Appointment.doctor_id.label("doctor_id"), Appointment.busy_from, Appointment.busy_until, Appointment.status
+            _APPOINTMENT.doctor_id.label("doctor_id"),
+            _APPOINTMENT.busy_from,
+            _APPOINTMENT.busy_until,
+            _APPOINTMENT.status,
         ).where(
-            Appointment.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
-            Appointment.busy_from > low,
-            Appointment.busy_from < high,
+            _APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
+            _APPOINTMENT.busy_from > low,
+            _APPOINTMENT.busy_from < high,
             OCCUPIES,
             others,
         ),
-        sa.select(sa.cast(None, sa.Integer), Appointment.starts_at, Appointment.ends_at, Appointment.status).where(
-            Appointment.patient_id
+        sa.select(sa.cast(None, sa.Integer), _APPOINTMENT.starts_at, _APPOINTMENT.ends_at, _APPOINTMENT.status).where(
+            _APPOINTMENT.patient_id
             == sa.func.coalesce(sa.bindparam("patient_id", type_=sa.Integer), own.scalar_subquery()),
-            Appointment.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
+            _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
             OCCUPIES,
             others,
         ),

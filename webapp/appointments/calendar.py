@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from gettext import gettext as _
 from typing import NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -19,11 +18,13 @@ from webapp.appointments.availability import (
     load_facts,
     next_free,
 )
-from webapp.appointments.rules import Facts
+from webapp.appointments.exceptions import sentence_of
+from webapp.appointments.rules import Facts, cautions
 from webapp.appointments.schemas import YEARS
 from webapp.appointments.slots import DAY, day_number, instants_of, number_to_day, subtract, to_datetime
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
+from webapp.core.i18n import gettext as _
 from webapp.core.web import with_query
 
 NOON = 12 * 60
@@ -65,6 +66,7 @@ class Calendar(NamedTuple):
     chosen: str | None
     clock_change: str | None
     first_free: datetime | None
+    banner: str | None
 
 
 class Place(NamedTuple):
@@ -162,6 +164,7 @@ def week_calendar(
         chosen=place.chosen,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=first_at,
+        banner=" ".join(sentence_of(refusal, clinic) for refusal in cautions(facts)) or None,
     )
 
 

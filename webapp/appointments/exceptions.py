@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
 from webapp.appointments.rules import Refusal
 from webapp.appointments.slots import to_datetime
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, NotFound
 
 

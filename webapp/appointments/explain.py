@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments import service
 from webapp.appointments.exceptions import sentence_of
+from webapp.appointments.schemas import YEARS
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.doctors import service as doctors
@@ -55,6 +56,8 @@ def instants(time: str, zone: ZoneInfo) -> list[datetime]:
         written = datetime.fromisoformat(time).replace(second=0, microsecond=0)
     except ValueError:
         raise Invalid(f"“{time}” is no time. Write it like 2026-12-01T09:30.") from None
+    if written.year not in YEARS:
+        raise Invalid(f"{time} lies too far away: a visit lies between the years {YEARS[0]} and {YEARS[-1]}.")
     if written.tzinfo is not None:
         return [written.astimezone(UTC)]
     meant = {written.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
@@ -70,6 +73,6 @@ def _visit_type_id(doctor: DoctorRow, wanted: str | None) -> int | None:
     for kind in doctor.visit_types:
         if wanted.casefold() == kind.name.casefold():
             return kind.id
-    if not wanted.isdigit():
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
         raise NotFound(f"{doctor.name} offers no visit type named “{wanted}”.")
     return int(wanted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime, timedelta
-from gettext import gettext as _
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,7 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
-from webapp.appointments import calendar, queries
+from webapp.appointments import calendar
 from webapp.appointments.availability import FreeTime, Wish, next_free
 from webapp.appointments.calendar import booking_address, iso_minute
 from webapp.appointments.forms import FinderForm, instant, whole_number
@@ -21,6 +20,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.i18n import gettext as _
 from webapp.core.pagination import paginate
 from webapp.core.web import CurrentPage, Page, with_query
 from webapp.doctors import service as doctors
@@ -129,7 +129,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
         doctor=_about(doctor, next_words),
         cancel_notice=clinic.change_until_minutes,
-        banner=_quota_banner(page, clinic),
+        banner=view.banner,
         calendar=view,
     )
 
@@ -164,19 +164,6 @@ def describe_destination(page: Page, address: str) -> str | None:
         return None
     when = {"day": formats.day_long(start, clinic.zone), "time": formats.clock(start, clinic.zone)}
     return _("%(day)s, %(time)s with %(doctor)s") % {**when, "doctor": doctor.name}
-
-
-def _quota_banner(page: Page, clinic: Clinic) -> str | None:
-    """The rule about too many visits hides no time, so it is said once, above the calendar."""
-    actor = current_actor(page)
-    if actor is None or actor.role != "patient":
-        return None
-    if queries.count_active(page.session, actor, now=page.now) < clinic.max_active_visits:
-        return None
-    message = _(
-        "You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."
-    )
-    return message % {"max": clinic.max_active_visits}
 
 
 def _fill_choices(form: FinderForm, listed: list[DoctorRow]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from gettext import gettext as _
 
 from wtforms import HiddenField, SelectField, StringField, TextAreaField
 from wtforms.validators import Length
 
 from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
 from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
 
 NO_TIME = _("Choose one of the free times. This address or form did not name a time that we understand.")
 TOO_LONG = _("This is too long: at most %(max)d characters.")

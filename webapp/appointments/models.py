@@ -34,8 +34,9 @@ def _instants(*, dialect: str) -> list[sa.CheckConstraint]:
         longest = f"busy_until - busy_from <= interval '{LONGEST_HOURS} hours'"
     else:
         # The text must be exactly what datetime() writes, else comparing it would not be comparing instants.
+        # It is IS and not =, because strftime() of garbage is NULL, and a CHECK lets NULL pass.
         whole = " AND ".join(
-            f"{column} = strftime('%Y-%m-%d %H:%M:00', {column})"
+            f"{column} IS strftime('%Y-%m-%d %H:%M:00', {column})"
             for column in ("starts_at", "ends_at", "busy_from", "busy_until")
         )
         longest = f"busy_until <= datetime(busy_from, '+{LONGEST_HOURS} hours')"

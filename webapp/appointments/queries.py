@@ -135,13 +135,3 @@ def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None
     columns = [getattr(VisitType, name) for name in VisitTypeRow._fields]
     row = session.execute(sa.select(*columns).where(VisitType.id == visit_type_id)).one_or_none()
     return VisitTypeRow(*row) if row else None
-
-
-def count_active(session: Session, actor: Actor, *, now: datetime) -> int:
-    """How many of the actor's visits still lie ahead."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(Appointment)
-        .where(visible_to(actor), Appointment.status.in_(ACTIVE), Appointment.starts_at > now)
-    )
-    return session.scalar(query) or 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from gettext import gettext as _
 from typing import Any
 
 from fastapi import APIRouter
@@ -22,6 +21,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.i18n import gettext as _
 from webapp.core.pagination import paginate
 from webapp.core.web import CurrentPage, Page, SentForm, with_query
 from webapp.doctors import service as doctors

@@ -226,6 +226,12 @@ def refusals(facts: Facts, start: Minute) -> Iterator[Refusal]:
     return (refusal for rule in RULES if (refusal := rule.refuse(facts, start)))
 
 
+def cautions(facts: Facts) -> list[Refusal]:
+    """What refuses every visit now and yet hides no time, to be said once above the calendar."""
+    found = (rule.refuse(facts, facts.window[0]) for rule in RULES if not rule.hides)
+    return [refusal for refusal in found if refusal]
+
+
 def offered(facts: Facts) -> Iterator[Minute]:
     """The starts in the window that no rule refuses, in order; rules that only warn do not count."""
     refused = [

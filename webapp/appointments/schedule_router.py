@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from gettext import gettext as _
-from gettext import ngettext
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +15,8 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from gettext import gettext as _
 
 from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from webapp.auth import service
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
+from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.exceptions import Forbidden, NotSignedIn, Unavailable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
+from webapp.core.i18n import gettext as _
 
 BROWSERS = (
     ("Edg", "Edge"),

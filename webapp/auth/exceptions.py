@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict, Invalid, TooManyAttempts
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
 from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import ChangePassword, LogIn
 from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
 
 
 class LoginForm(DocketForm):

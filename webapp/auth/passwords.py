@@ -6,12 +6,12 @@ only a few run at once, whatever the number of requests.
 
 from __future__ import annotations
 
-from gettext import gettext as _
 from threading import BoundedSemaphore
 
 from passlib.context import CryptContext
 from zxcvbn import zxcvbn
 
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
 
 MINIMUM_LENGTH = 12

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -18,6 +16,7 @@ from webapp.auth.dependencies import (
 from webapp.auth.exceptions import TooManyLogins, WrongCredentials
 from webapp.auth.forms import LoginForm
 from webapp.auth.schemas import LogIn, Role
+from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm, local_path, with_query
 from webapp.exceptions import AppError
 

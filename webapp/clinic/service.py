@@ -44,8 +44,9 @@ class Clinic:
         return now.astimezone(self.zone).date()
 
 
-_COLUMNS = [getattr(ClinicSettings, name) for name in Clinic.__dataclass_fields__]
-_QUERY = sa.select(*_COLUMNS).where(ClinicSettings.id == 1)
+# The table, not the mapped class: every request runs this query.
+_SETTINGS = ClinicSettings.__table__.c
+_QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).where(_SETTINGS.id == 1)
 
 
 def get_clinic(session: Session) -> Clinic:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from webapp.core.i18n import gettext as _
 from webapp.core.web import Page, with_query
 from webapp.exceptions import AppError, NotSignedIn
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from gettext import gettext as _
-from gettext import ngettext
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
+
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
 
 LOCALE = "en_GB"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from wtforms import Form
 
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError
 
 Command = TypeVar("Command", bound=BaseModel)

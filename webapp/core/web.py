@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 import jinja2
 from fastapi import Depends, Request
+from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -26,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from webapp.config import Settings, resource_folder
+from webapp.core.i18n import TRANSLATIONS
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
@@ -234,10 +236,6 @@ def asset(name: str) -> str:
 
 def template_environment() -> jinja2.Environment:
     """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
-    from gettext import NullTranslations
-
-    from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
-
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_folder("templates")),
         autoescape=True,
@@ -246,12 +244,9 @@ def template_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(NullTranslations(), newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(
-        asset=asset,
-        heroicon_mini=heroicon_mini,
-        heroicon_outline=heroicon_outline,
-        heroicon_solid=heroicon_solid,
-        with_query=with_query,
-    )
+    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
+    # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
+    for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
+        environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
+    environment.globals.update(asset=asset, with_query=with_query)
     return environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from gettext import gettext as _
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from webapp.auth import passwords
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
+from webapp.core.i18n import gettext as _
 from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
 from webapp.demo.maker import MADE, Maker, Order, Progress
@@ -26,6 +26,7 @@ from webapp.patients.models import Patient
 _SALT = b"docket-demo-data"
 
 MOST_DOCTORS, MOST_PATIENTS, MOST_MONTHS = 200, 100_000, 240
+YEARS = range(2010, 2100)
 
 
 class DemoSummary(NamedTuple):
@@ -63,7 +64,7 @@ def make_demo(
 
     Raises:
         HoldsOtherData: there are accounts, doctors, patients or visits that are not this demo's.
-        Invalid: a size is out of bounds.
+        Invalid: a size or the day is out of bounds.
     """
     order = Order(today, doctors, patients, months, seed)
     _require_sensible(order)
@@ -88,6 +89,9 @@ def _require_sensible(order: Order) -> None:
         if not low <= value <= high:
             message = _("Demo data needs %(low)d to %(high)d %(name)s.")
             raise Invalid(message % {"low": low, "high": high, "name": name})
+    if order.today.year not in YEARS:
+        message = _("Demo data can be made around a day from %(low)d to %(high)d.")
+        raise Invalid(message % {"low": YEARS[0], "high": YEARS[-1]})
 
 
 def _holds_anything(session: Session) -> bool:
@@ -110,13 +114,15 @@ def _require_same(session: Session, order: Order) -> None:
     """Refuse unless what is there was made by the same order, on this day or an earlier one."""
     if not get_clinic(session).demo:
         raise HoldsOtherData(_("This database is in use. Demo data is only made in an empty one."))
-    made = session.scalar(sa.select(AuditEvent.details).where(AuditEvent.action == MADE))
+    about_clinic = sa.and_(AuditEvent.subject_type == MADE.subject_type, AuditEvent.subject_id == MADE.subject_id)
+    made = session.scalar(sa.select(AuditEvent.details).where(about_clinic, AuditEvent.action == MADE.action))
     wanted = order.details()
-    different = [name for name in ("doctors", "patients", "months", "seed") if made and made[name] != wanted[name]]
-    if made and different:
-        held = ", ".join(f"{name} {made[name]}" for name in different)
-        message = _("This database holds demo data already, but with %(held)s. Use an empty database for another set.")
-        raise HoldsOtherData(message % {"held": held})
+    if made and any(made[name] != wanted[name] for name in ("doctors", "patients", "months", "seed")):
+        message = _(
+            "This database holds demo data already, with %(doctors)d doctors, %(patients)d patients, %(months)d months "
+            "of history and seed %(seed)d. Use an empty database for another set."
+        )
+        raise HoldsOtherData(message % made)
 
 
 def _summary(session: Session, *, created: bool) -> DemoSummary:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
+from webapp.core.i18n import gettext as _
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
 
@@ -48,21 +48,21 @@ class DoctorRow(NamedTuple):
         return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
 
 
-_DOCTOR = [getattr(Doctor, name) for name in DoctorRow._fields[:-1]]
-_VISIT_TYPE = [getattr(VisitType, name) for name in VisitTypeRow._fields]
+# Queries of tables, not of mapped classes, and each built once: building one takes longer than running it.
+_DOCTOR, _KIND = Doctor.__table__.c, VisitType.__table__.c
+_DOCTOR_COLUMNS = [_DOCTOR[name] for name in DoctorRow._fields[:-1]]
+_KIND_COLUMNS = [_KIND[name] for name in VisitTypeRow._fields]
 _WITH_TYPES = (
-    sa.select(*_DOCTOR, *_VISIT_TYPE)
-    .outerjoin(doctor_visit_types, doctor_visit_types.c.doctor_id == Doctor.id)
-    .outerjoin(VisitType, sa.and_(VisitType.id == doctor_visit_types.c.visit_type_id, VisitType.active.is_(True)))
-    .order_by(Doctor.position, Doctor.name, Doctor.id, VisitType.minutes, VisitType.id)
+    sa.select(*_DOCTOR_COLUMNS, *_KIND_COLUMNS)
+    .select_from(Doctor.__table__)
+    .outerjoin(doctor_visit_types, doctor_visit_types.c.doctor_id == _DOCTOR.id)
+    .outerjoin(VisitType.__table__, sa.and_(_KIND.id == doctor_visit_types.c.visit_type_id, _KIND.active.is_(True)))
+    .order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id, _KIND.minutes, _KIND.id)
 )
-
-
-# Each is built once: building a query takes longer than running it.
-_ALL = _WITH_TYPES.where(Doctor.active.is_(True))
-_BY_SLUG = _ALL.where(Doctor.slug == sa.bindparam("value"))
-_BY_ID = _WITH_TYPES.where(Doctor.id == sa.bindparam("value"))
-_BY_USER = _WITH_TYPES.where(Doctor.user_id == sa.bindparam("value"))
+_ALL = _WITH_TYPES.where(_DOCTOR.active.is_(True))
+_BY_SLUG = _ALL.where(_DOCTOR.slug == sa.bindparam("value"))
+_BY_ID = _WITH_TYPES.where(_DOCTOR.id == sa.bindparam("value"))
+_BY_USER = _WITH_TYPES.where(_DOCTOR.user_id == sa.bindparam("value"))
 
 
 def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[DoctorRow]:
@@ -70,9 +70,9 @@ def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[
     for row in session.execute(query, values):
         doctor = doctors.get(row[0])
         if doctor is None:
-            doctor = doctors[row[0]] = DoctorRow._make((*row[: len(_DOCTOR)], []))
-        if row[len(_DOCTOR)] is not None:
-            doctor.visit_types.append(VisitTypeRow._make(row[len(_DOCTOR) :]))
+            doctor = doctors[row[0]] = DoctorRow._make((*row[: len(_DOCTOR_COLUMNS)], []))
+        if row[len(_DOCTOR_COLUMNS)] is not None:
+            doctor.visit_types.append(VisitTypeRow._make(row[len(_DOCTOR_COLUMNS) :]))
     return list(doctors.values())
 
 
@@ -125,5 +125,5 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
 
 def any_visit_type(session: Session) -> VisitTypeRow:
     """Some visit type, for questions in which only the doctor matters."""
-    row = session.execute(sa.select(*_VISIT_TYPE).order_by(VisitType.id).limit(1)).one()
+    row = session.execute(sa.select(*_KIND_COLUMNS).order_by(_KIND.id).limit(1)).one()
     return VisitTypeRow(*row)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
-
 from wtforms import DateField, EmailField, HiddenField, PasswordField, StringField, TelField
 from wtforms.validators import InputRequired, Optional
 
 from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
 from webapp.patients.schemas import Register, UpdateProfile
 
 SENTENCES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gettext import gettext as _
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -21,6 +20,7 @@ from webapp.auth.devices import device_name
 from webapp.auth.forms import PasswordForm
 from webapp.auth.router import home_of
 from webapp.auth.schemas import Actor
+from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm, with_query
 from webapp.exceptions import AppError
 from webapp.patients import service

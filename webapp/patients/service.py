@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from gettext import gettext as _
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,6 +11,7 @@ from webapp.audit import service as audit
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Profile, Register, UpdateProfile

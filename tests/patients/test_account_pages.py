@@ -1,0 +1,214 @@
+"""Making an account, and looking after it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.reading import HTMX, read
+from webapp import models
+
+NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus teapot orbit"}
+
+
+def patient_of(cast: Cast, email: str) -> models.Patient:
+    with cast.database.reading() as session:
+        query = sa.select(models.Patient).join(models.User, models.User.id == models.Patient.user_id)
+        return session.scalars(query.where(models.User.email == email)).one()
+
+
+# ------------------------------------------------------------------------------------------ registering
+
+
+def test_registering_makes_an_account_and_signs_in(client: TestClient, cast: Cast) -> None:
+    form = read(client.get("/register")).form("/register")
+    assert form == {"name": "", "email": "", "phone": "", "birth_date": "", "password": "", "next": ""}
+    details = {"phone": " +31 20 123 4567 ", "birth_date": "1984-03-27"}
+    answer = client.post("/register", data={**form, **NINA, **details})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    page = read(client.get("/account"))
+    assert "You sign in as nina@docket.example" in page.text
+    assert page.form("/account") == {"name": "Nina New", "phone": "+31 20 123 4567", "birth_date": "1984-03-27"}
+    assert patient_of(cast, "nina@docket.example").name == "Nina New"
+
+
+def test_registering_by_htmx_is_an_order_to_go_on(client: TestClient) -> None:
+    answer = client.post("/register", data={**NINA, "next": "/appointments"}, headers=HTMX)
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")
+
+
+def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestClient) -> None:
+    for field, value, words in (
+        ("name", "", "Enter your name."),
+        ("name", "N", "Enter a name of 2 to 120 characters."),
+        ("name", "N" * 121, "Enter a name of 2 to 120 characters."),
+        ("email", "", "Enter your e-mail address."),
+        ("email", "nina", "Enter an e-mail address like name@example.org."),
+        ("email", f"{'n' * 250}@docket.example", "Enter an e-mail address like name@example.org."),
+        ("phone", "call me", "Enter a telephone number"),
+        ("birth_date", "27/3/1984", "Enter a real date, such as 1984-03-27"),
+        ("birth_date", "2026-02-30", "Enter a real date, such as 1984-03-27"),
+        ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
+        ("birth_date", "1783-01-01", "Enter a date of birth after 1900."),
+        ("password", "", "Choose a password."),
+        ("password", "walrus team", "Use at least 12 characters."),
+        ("password", "w" * 129, "Use at most 128 characters."),
+        ("password", "password1234", "This password is easy to guess."),
+        ("password", "nina@docket.example", "This password is easy to guess."),
+    ):
+        answer = client.post("/register", data={**NINA, field: value})
+        assert answer.status_code == 422, (field, value)
+        page = read(answer)
+        assert words in page.one(id=f"{field}-error").text, (field, value)
+        assert page.one("input", id=field)["aria-invalid"] == "true"
+        assert f"{field}-error" in page.one("input", id=field)["aria-describedby"]
+        assert f"#{field}" in page.one("div", role="alert").links
+        kept = page.form("/register")
+        assert kept["name"] == {**NINA, field: value}["name"]
+        assert kept["email"] == {**NINA, field: value}["email"]
+        # A password is never sent back.
+        assert kept["password"] == ""
+        if field == "birth_date":
+            assert kept["birth_date"] == value
+    assert client.get("/account").status_code == 303
+
+
+def test_an_address_that_has_an_account_is_told_so(client: TestClient) -> None:
+    answer = client.post("/register", data={**NINA, "email": "ALICE@docket.example"})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "There is already an account with this e-mail address. Log in instead." in page.text
+    assert page.form("/register")["name"] == "Nina New"
+
+
+# ------------------------------------------------------------------------------------------- the profile
+
+
+def test_a_patient_changes_name_telephone_and_date_of_birth(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    first = client.get("/account")
+    assert first.headers["cache-control"] == "no-store"
+    form = read(first).form("/account")
+    assert form == {"name": "Alice Adams", "phone": "", "birth_date": ""}
+    changed = {"name": "Alice <Adams>", "phone": "020 1", "birth_date": "1984-03-27"}
+    answer = client.post("/account", data={**form, **changed})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    page = read(client.get("/account"))
+    assert "Your details are saved." in page.text
+    assert page.form("/account") == changed
+    # The menu greets by the new name, and the patient's record has it too.
+    assert "Alice <Adams>" in page.one("nav", id="menu").text
+    assert patient_of(cast, "alice@docket.example").name == "Alice <Adams>"
+
+
+def test_a_profile_with_mistakes_is_shown_again_as_it_was_typed(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    answer = client.post("/account", data={"name": "", "phone": "x", "birth_date": "tomorrow"})
+    assert answer.status_code == 422
+    page = read(answer)
+    assert page.form("/account") == {"name": "", "phone": "x", "birth_date": "tomorrow"}
+    assert patient_of(cast, "alice@docket.example").name == "Alice Adams"
+
+
+def test_a_date_of_birth_in_the_future_is_said_next_to_its_field(client: TestClient) -> None:
+    log_in(client, "alice")
+    for born in ("2026-03-03", "1899-12-31"):
+        answer = client.post("/account", data={"name": "Alice Adams", "birth_date": born})
+        assert answer.status_code == 422, born
+        page = read(answer)
+        assert "date of birth" in page.one(id="birth_date-error").text
+        assert page.form("/account")["birth_date"] == born
+
+
+def test_staff_have_a_name_and_nothing_that_is_a_patients(cast: Cast) -> None:
+    for name in ("bob", "carol"):
+        with client_for(cast.database) as client:
+            log_in(client, name)
+            assert list(read(client.get("/account")).form("/account")) == ["name"]
+            assert client.post("/account", data={"name": "New Name", "phone": "1"}).status_code == 303
+            assert read(client.get("/account")).form("/account") == {"name": "New Name"}
+
+
+# ------------------------------------------------------------------------------------------ the password
+
+
+def test_a_new_password_needs_the_present_one_and_must_be_good(client: TestClient) -> None:
+    log_in(client, "alice")
+    for current, new, field, words in (
+        ("", "walrus teapot orbit", "current", "Enter your current password."),
+        ("wrong", "walrus teapot orbit", "current", "This is not your current password."),
+        (PASSWORD, "", "new", "Enter a new password."),
+        (PASSWORD, "short", "new", "Use at least 12 characters."),
+        (PASSWORD, "alice adams 1", "new", "This password is easy to guess."),
+        (PASSWORD, "a1" * 65, "new", "Use at most 128 characters."),
+    ):
+        answer = client.post("/account/password", data={"current": current, "new": new})
+        assert answer.status_code == 422, (current, new)
+        page = read(answer)
+        assert words in page.one(id=f"{field}-error").text
+        assert page.form("/account/password") == {"current": "", "new": ""}
+        # The other form on the page is as it was.
+        assert page.form("/account")["name"] == "Alice Adams"
+
+
+# ------------------------------------------------------------------------------------------ the sessions
+
+
+def test_sessions_are_listed_with_this_device_first_and_can_be_ended(client: TestClient, cast: Cast) -> None:
+    client.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    log_in(client, "alice")
+    with client_for(cast.database, now=NOW + timedelta(minutes=9)) as phone:
+        phone.headers["user-agent"] = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1"
+        log_in(phone, "alice")
+        devices = read(client.get("/account")).one("ul", class_="devices").all("li")
+        assert "Firefox on Linux This device" in devices[0].text
+        assert "Safari on iPhone Last seen: Today, 08:09" in devices[1].text
+        action = devices[1].one("form")["action"]
+        answer = client.post(action)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        page = read(client.get("/account"))
+        assert "That device is signed out." in page.text
+        assert len(page.one("ul", class_="devices").all("li")) == 1
+        assert phone.get("/account").status_code == 303
+        # It has ended already.
+        assert client.post(action).status_code == 404
+
+
+def test_ending_the_session_of_this_device_signs_out(client: TestClient) -> None:
+    log_in(client, "alice")
+    action = read(client.get("/account")).one("ul", class_="devices").one("form")["action"]
+    answer = client.post(action)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert client.get("/account").status_code == 303
+
+
+def test_a_strangers_session_cannot_be_ended(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    with client_for(cast.database) as dave:
+        log_in(dave, "dave")
+        theirs = read(dave.get("/account")).one("ul", class_="devices").one("form")["action"]
+        assert client.post(theirs).status_code == 404
+        assert dave.get("/account").status_code == 200
+
+
+def test_an_odd_number_of_a_session_is_not_found(client: TestClient) -> None:
+    log_in(client, "alice")
+    for odd in ("0", "-1", "x", "2147483648", "99999999999999999999999", "1.5"):
+        assert client.post(f"/account/sessions/{odd}/end").status_code == 404, odd
+
+
+def test_when_a_session_was_last_seen_is_written_every_five_minutes_at_most(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    cookie = f"docket_session={client.cookies['docket_session']}"
+
+    def last_seen() -> timedelta:
+        with cast.database.reading() as session:
+            return session.scalars(sa.select(models.UserSession.last_seen_at)).one() - NOW
+
+    for minutes, seen in ((4, 0), (5, 5), (9, 5), (10, 10)):
+        with client_for(cast.database, now=NOW + timedelta(minutes=minutes)) as later:
+            assert later.get("/account", headers={"cookie": cookie}).status_code == 200
+        assert last_seen() == timedelta(minutes=seen)
