@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from webapp.cli import main as docket
+from webapp.cli import run
 
 
 def main() -> None:
-    port = sys.argv[1]
+    """Migrate, make demo data where there is none, and serve; stop at the first that fails."""
     for arguments in (
         ["db", "upgrade"],
         ["demo", "--if-empty"],
-        ["serve", "--host", "127.0.0.1", "--port", port],
+        ["serve", "--host", "127.0.0.1", "--port", sys.argv[1]],
     ):
-        sys.argv = ["docket", *arguments]
-        docket()
+        code = run(arguments)
+        if code:
+            sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -21,31 +21,34 @@ from webapp.exceptions import AppError
 
 
 def main() -> None:
-    """Run the command; what goes wrong is one sentence, not a traceback."""
+    """The command, as the installed script calls it."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; what goes wrong is a sentence, not a traceback."""
     try:
         # Without its standalone mode, click hands back the code of an Exit instead of leaving with it.
-        sys.exit(docket(standalone_mode=False) or 0)
+        return docket(arguments, prog_name="docket", standalone_mode=False) or 0
     except click.Abort:
         click.echo("Stopped.", err=True)
-        sys.exit(130)
+        return 130
     except click.ClickException as problem:
         problem.show()
-        sys.exit(problem.exit_code)
+        return problem.exit_code
     except AppError as error:
         click.echo(f"Error: {error.message}", err=True)
-        sys.exit(1)
+        return 1
     except ValidationError as error:
         for problem_in in error.errors():
             name = "_".join(str(part) for part in problem_in["loc"]).upper()
-            click.echo(
-                f"Error: DOCKET_{name}: {problem_in['msg']}" if name else f"Error: {problem_in['msg']}",
-                err=True,
-            )
-        sys.exit(2)
+            sentence = problem_in["msg"].removeprefix("Value error, ")
+            click.echo(f"Error: DOCKET_{name} {sentence}" if name else f"Error: {sentence}", err=True)
+        return 2
     except DBAPIError as error:
         click.echo(f"Error: the database says: {str(error.orig).strip()}", err=True)
         click.echo("Is it running, and has `docket db upgrade` been run?", err=True)
-        sys.exit(1)
+        return 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

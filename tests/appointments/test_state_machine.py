@@ -200,7 +200,8 @@ class Clinic(RuleBasedStateMachine):
                 assert queries.get_appointment(session, self.cast.carol, one["reference"]).status == one["status"]
 
 
-@pytest.mark.parametrize("examples", [12])
-def test_any_order_of_deeds_agrees_with_the_model(cast: Cast, examples: int) -> None:
+def test_any_order_of_deeds_agrees_with_the_model(cast: Cast) -> None:
     machine = type("ClinicOfThisTest", (Clinic,), {"cast": cast})
-    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None, derandomize=True)
+    )

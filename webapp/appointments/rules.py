@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "slot_taken",
-        _("That time has just been taken. Nothing was booked for you."),
+        _("That time is taken by another visit. Choose another time."),
         _slot_taken,
         binds_staff=True,
         clash=True,

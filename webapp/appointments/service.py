@@ -193,10 +193,10 @@ def guarded() -> Iterator[None]:
     except IntegrityError as error:
         text = str(error.orig)
         if "appointments_doctor_overlap" in text:
-            message = _("That time has just been taken. Nothing was booked for you.")
+            message = _("That time is taken by another visit. Choose another time.")
             raise SlotTaken(message, field="starts_at") from error
         if "appointments_patient_overlap" in text:
-            message = _("You already have a visit at that time. Nothing was booked for you.")
+            message = _("You already have a visit at that time. Choose another time.")
             raise PatientBusy(message, field="starts_at") from error
         raise
 

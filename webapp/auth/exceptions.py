@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webapp.core.i18n import gettext as _
+from webapp.core import formats
 from webapp.exceptions import Conflict, Invalid, TooManyAttempts
 
 
@@ -20,8 +21,8 @@ class TooManyLogins(TooManyAttempts):
     """Too many wrong passwords from this address or for this account."""
 
     def __init__(self, *, retry_after: int) -> None:
-        message = _("There were too many wrong passwords. Wait %(minutes)d minutes, then try again.")
-        super().__init__(message % {"minutes": -(-retry_after // 60)}, retry_after=retry_after)
+        message = _("There were too many wrong passwords. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
 class EmailTaken(Conflict):

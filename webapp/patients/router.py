@@ -22,7 +22,7 @@ from webapp.auth.router import home_of
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm, with_query
-from webapp.exceptions import AppError
+from webapp.exceptions import AppError, Invalid
 from webapp.patients import service
 from webapp.patients.forms import ProfileForm, RegisterForm, StaffProfileForm
 
@@ -82,7 +82,11 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
     if command is None:
         return _account_page(page, actor, profile=form, status=422)
     page.close()
-    page.database.write(service.update_profile, actor, command, now=page.now)
+    try:
+        page.database.write(service.update_profile, actor, command, now=page.now)
+    except Invalid as error:
+        form.add_error(error)
+        return _account_page(page, actor, profile=form, status=error.status)
     return page.redirect("/account", flash=_("Your details are saved."))
 
 

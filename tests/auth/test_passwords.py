@@ -1,0 +1,86 @@
+"""Which passwords are good enough, and how they are kept."""
+
+from __future__ import annotations
+
+import pytest
+from passlib.hash import argon2
+
+from webapp.auth import passwords
+from webapp.exceptions import Invalid
+
+ABOUT = ["Alice Adams", "alice@docket.example"]
+GOOD = "correct horse battery staple"
+
+
+def code_of(password: str, about: list[str] | None = None) -> str:
+    """Why this password is refused."""
+    with pytest.raises(Invalid) as caught:
+        passwords.require_good_password(password, about=about or ABOUT, field="password")
+    assert caught.value.field == "password"
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "password", [GOOD, "ovaqufmtzble", "wachtwoord-van-oma-1958", "p" + "äö€😀" * 8, "correct horse " * 9]
+)
+def test_long_and_unusual_passwords_are_taken(password: str) -> None:
+    passwords.require_good_password(password, about=ABOUT, field="password")
+
+
+def test_twelve_characters_are_enough_and_eleven_are_not() -> None:
+    passwords.require_good_password("kx7vqm2wzt9b", about=ABOUT, field="password")
+    assert code_of("kx7vqm2wzt9") == "password_too_short"
+    assert code_of("") == "password_too_short"
+
+
+def test_there_is_a_longest_password() -> None:
+    long = (GOOD * 10)[:128]
+    passwords.require_good_password(long, about=ABOUT, field="password")
+    assert code_of(long + "x") == "password_too_long"
+
+
+@pytest.mark.parametrize("password", ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiopas", "a" * 100])
+def test_common_passwords_are_refused(password: str) -> None:
+    assert code_of(password) == "password_too_common"
+
+
+@pytest.mark.parametrize(
+    ("password", "about"),
+    [
+        ("Wolfeschlegelstein", ["Hubert Wolfeschlegelstein", "h@docket.example"]),
+        ("wolfeschlegelstein1", ["Hubert Wolfeschlegelstein", "h@docket.example"]),
+        ("zzyzx.road@mojave.example", ["Zed", "zzyzx.road@mojave.example"]),
+        ("zzyzx.roadrunner", ["Zed", "zzyzx.roadrunner@mojave.example"]),
+    ],
+)
+def test_a_persons_own_words_are_refused_and_fine_for_others(password: str, about: list[str]) -> None:
+    passwords.require_good_password(password, about=ABOUT, field="password")
+    assert code_of(password, about) == "password_too_common"
+
+
+def test_a_password_is_kept_as_argon2id_with_a_salt_of_its_own() -> None:
+    one, two = passwords.hash_password(GOOD), passwords.hash_password(GOOD)
+    assert one != two
+    assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert GOOD not in one
+
+
+def test_a_password_is_right_or_wrong_to_the_letter() -> None:
+    stored = passwords.hash_password(GOOD)
+    assert passwords.verify(GOOD, stored) == (True, None)
+    for wrong in (GOOD.title(), GOOD + " ", "", GOOD[:-1]):
+        assert passwords.verify(wrong, stored) == (False, None)
+
+
+def test_a_hash_with_older_parameters_is_renewed() -> None:
+    old = argon2.using(type="ID", memory_cost=1024, rounds=1, parallelism=1).hash(GOOD)
+    right, renewed = passwords.verify(GOOD, old)
+    assert right
+    assert renewed
+    assert passwords.verify(GOOD, renewed) == (True, None)
+    assert passwords.verify("wrong", old) == (False, None)
+
+
+def test_nobodys_password_is_never_right() -> None:
+    assert passwords.verify(GOOD, None) == (False, None)
+    assert passwords.verify("", None) == (False, None)

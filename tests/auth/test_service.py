@@ -1,0 +1,361 @@
+"""Logging in, being throttled, and what ends a session; on both databases."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from passlib.hash import argon2
+
+from tests.cast import NOW, PASSWORD, Cast
+from webapp.auth import passwords, service
+from webapp.auth.exceptions import EmailTaken, TooManyLogins, WrongCredentials, WrongCurrentPassword
+from webapp.auth.schemas import ChangePassword, LogIn
+from webapp.exceptions import AppError, Invalid, NotFound
+from webapp.models import AuditEvent, FailedLogin, User, UserSession
+
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+HOME, THIEF, CAFE = "192.0.2.10", "203.0.113.66", "198.51.100.7"
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cheap parameters for what is hashed here; stored hashes with the usual ones are verified as ever."""
+    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
+
+
+def log_in(
+    cast: Cast,
+    *,
+    email: str = "alice@docket.example",
+    password: str = PASSWORD,
+    address: str = HOME,
+    device: str = "",
+    now: datetime = NOW,
+) -> str:
+    """All steps of a log-in, as the page takes them; returns the session's secret id."""
+    database = cast.database
+    command = LogIn(email=email, password=password, address=address, user_agent="Tests", known_device=device)
+    attempt = database.write(service.note_attempt, command, now=now)
+    try:
+        with database.reading() as session:
+            verified = service.check_attempt(session, attempt, command, now=now)
+    except TooManyLogins:
+        database.write(service.forget_attempt, attempt)
+        raise
+    return database.write(service.finish_login, attempt, verified, command, now=now)
+
+
+def fail(
+    cast: Cast,
+    times: int = 1,
+    *,
+    email: str = "alice@docket.example",
+    address: str = THIEF,
+    device: str = "",
+    now: datetime = NOW,
+) -> None:
+    """Log in with a wrong password, so many times."""
+    for _ in range(times):
+        with pytest.raises(WrongCredentials):
+            log_in(cast, email=email, password="wrong", address=address, device=device, now=now)
+
+
+def note(
+    cast: Cast,
+    times: int,
+    *,
+    email: str = "alice@docket.example",
+    address: str = THIEF,
+    device: str = "",
+    now: datetime = NOW,
+) -> None:
+    """The same as rows alone, without the time that verifying takes."""
+    command = LogIn(email=email, password="", address=address, known_device=device)
+    for _ in range(times):
+        cast.database.write(service.note_attempt, command, now=now)
+
+
+def actor_of(cast: Cast, secret: str, *, now: datetime = NOW, address: str = HOME) -> service.SignedIn | None:
+    """Who the secret belongs to now."""
+    with cast.database.reading() as session:
+        return service.find_actor(session, secret, address=address, now=now)
+
+
+def count(cast: Cast, table: type[FailedLogin | UserSession]) -> int:
+    """How many rows there are."""
+    with cast.database.reading() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+# ------------------------------------------------------------------------------------------------ logging in
+
+
+def test_the_right_password_signs_in_and_is_no_failure(cast: Cast) -> None:
+    signed_in = actor_of(cast, log_in(cast))
+    assert signed_in is not None
+    actor = signed_in.actor
+    assert actor == cast.alice._replace(session_id=actor.session_id, address=HOME)
+    assert not signed_in.touch
+    assert count(cast, FailedLogin) == 0
+
+
+def test_an_address_is_the_same_in_any_case_and_with_spaces(cast: Cast) -> None:
+    assert log_in(cast, email="  ALICE@Docket.Example ")
+
+
+def test_unknown_disabled_and_wrong_are_one_answer(cast: Cast) -> None:
+    cast.change(sa.update(User).where(User.email == "dave@docket.example").values(active=False))
+    answers = []
+    for email, password in (
+        ("alice@docket.example", "wrong"),
+        ("nobody@docket.example", PASSWORD),
+        ("dave@docket.example", PASSWORD),
+        ("dave@docket.example", "wrong"),
+        ("", ""),
+    ):
+        with pytest.raises(AppError) as caught:
+            log_in(cast, email=email, password=password)
+        answers.append((type(caught.value), caught.value.status, caught.value.code, caught.value.message))
+    assert len(set(answers)) == 1
+    assert answers[0][:2] == (WrongCredentials, 401)
+    assert count(cast, FailedLogin) == 5
+
+
+def test_what_is_kept_of_a_failure_names_no_account(cast: Cast) -> None:
+    fail(cast)
+    with cast.database.reading() as session:
+        row = session.execute(sa.select(*FailedLogin.__table__.columns)).one()
+    assert "alice" not in str(row)
+    assert row.address == THIEF
+
+
+def test_a_hash_with_old_parameters_is_renewed_at_log_in(cast: Cast) -> None:
+    old = argon2.using(type="ID", memory_cost=32, rounds=1, parallelism=1).hash(PASSWORD)
+    mine = User.email == "alice@docket.example"
+    cast.change(sa.update(User).where(mine).values(password_hash=old))
+    fail(cast)
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(User.password_hash).where(mine)) == old
+    log_in(cast)
+    with cast.database.reading() as session:
+        renewed = session.scalar(sa.select(User.password_hash).where(mine))
+    assert renewed != old
+    assert log_in(cast)
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(User.password_hash).where(mine)) == renewed
+
+
+# ------------------------------------------------------------------------------------------------ throttling
+
+
+def test_ten_failures_of_an_address_close_it_for_fifteen_minutes(cast: Cast) -> None:
+    fail(cast, 2)
+    note(cast, 7, email="somebody@docket.example")
+    fail(cast, 1, email="dave@docket.example", now=NOW + 5 * MINUTE)
+    for email in ("alice@docket.example", "carol@docket.example", "nobody@docket.example"):
+        with pytest.raises(TooManyLogins) as caught:
+            log_in(cast, email=email, address=THIEF, now=NOW + 5 * MINUTE)
+        assert (caught.value.status, caught.value.retry_after) == (429, 600)
+        assert "Wait 10 minutes" in caught.value.message
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address=THIEF, now=NOW + 15 * MINUTE - SECOND)
+    assert log_in(cast, address=THIEF, now=NOW + 15 * MINUTE)
+
+
+def test_nine_failures_leave_one_more_try(cast: Cast) -> None:
+    note(cast, 9)
+    fail(cast)
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address=THIEF)
+    assert log_in(cast, address=HOME)
+
+
+def test_a_success_in_between_does_not_wipe_the_failures_out(cast: Cast) -> None:
+    note(cast, 9)
+    assert log_in(cast, email="dave@docket.example", address=THIEF)
+    fail(cast)
+    with pytest.raises(TooManyLogins):
+        log_in(cast, email="dave@docket.example", address=THIEF)
+
+
+def test_being_refused_unjudged_does_not_prolong_the_wait(cast: Cast) -> None:
+    note(cast, 10)
+    for minute in range(1, 15):
+        with pytest.raises(TooManyLogins):
+            log_in(cast, address=THIEF, now=NOW + minute * MINUTE)
+    assert log_in(cast, address=THIEF, now=NOW + 15 * MINUTE)
+
+
+def test_guesses_from_many_addresses_close_the_account_to_those_that_guess(cast: Cast) -> None:
+    for number in range(10):
+        note(cast, 1, address=f"203.0.113.{number}")
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address="203.0.113.3")
+    assert log_in(cast, address="203.0.113.3", email="dave@docket.example")
+
+
+def test_a_victim_gets_in_from_home_while_others_are_guessing(cast: Cast) -> None:
+    for number in range(30):
+        note(cast, 1, address=f"203.0.113.{number}")
+    assert log_in(cast, address=HOME)
+    # Once they have mistyped it themselves, though, they are one of many who guess.
+    fail(cast, address=CAFE)
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address=CAFE)
+
+
+def test_a_browser_that_was_here_before_gets_in_whatever_others_do(cast: Cast) -> None:
+    note(cast, 30, address=HOME)
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address=HOME)
+    assert log_in(cast, address=HOME, device="known")
+
+
+def test_a_known_browser_is_throttled_by_its_own_failures_alone(cast: Cast) -> None:
+    note(cast, 10, address=HOME, device="known")
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address=CAFE, device="known")
+    assert log_in(cast, address=HOME)
+    assert log_in(cast, address=HOME, device="another")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.10", "192.0.2.10"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("testclient", "testclient"),
+        ("x" * 100, "x" * 45),
+        ("", ""),
+    ],
+)
+def test_a_network_is_an_ipv4_address_or_a_households_ipv6_prefix(address: str, network: str) -> None:
+    assert service.network_of(address) == network
+
+
+def test_ipv6_addresses_of_one_household_are_one(cast: Cast) -> None:
+    for number in range(10):
+        note(cast, 1, address=f"2001:db8:1:2::{number:x}", email=f"{number}@docket.example")
+    with pytest.raises(TooManyLogins):
+        log_in(cast, address="2001:db8:1:2:aaaa::1")
+    assert log_in(cast, address="2001:db8:1:3::1")
+
+
+def test_failures_that_no_longer_count_are_forgotten(cast: Cast) -> None:
+    note(cast, 3)
+    note(cast, 1, now=NOW + 16 * MINUTE)
+    assert count(cast, FailedLogin) == 1
+
+
+# -------------------------------------------------------------------------------------------------- sessions
+
+
+def test_a_session_lasts_thirty_days_and_no_second_longer(cast: Cast) -> None:
+    secret = log_in(cast)
+    assert actor_of(cast, secret, now=NOW + timedelta(days=30) - SECOND)
+    assert actor_of(cast, secret, now=NOW + timedelta(days=30)) is None
+    log_in(cast, email="dave@docket.example", now=NOW + timedelta(days=31))
+    assert count(cast, UserSession) == 1
+
+
+def test_a_secret_that_nobody_was_given_is_nobodys(cast: Cast) -> None:
+    secret = log_in(cast)
+    for wrong in ("", secret[:-1], service.hashed(secret)):
+        assert actor_of(cast, wrong) is None
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(UserSession.id_hash)) == service.hashed(secret)
+
+
+def test_last_seen_is_due_every_five_minutes(cast: Cast) -> None:
+    secret = log_in(cast)
+    due = [
+        getattr(actor_of(cast, secret, now=NOW + after), "touch", None) for after in (5 * MINUTE - SECOND, 5 * MINUTE)
+    ]
+    assert due == [False, True]
+    signed_in = actor_of(cast, secret)
+    assert signed_in
+    cast.database.write(service.touch_session, signed_in.actor.session_id, now=NOW + 5 * MINUTE)
+    again = actor_of(cast, secret, now=NOW + 6 * MINUTE)
+    assert again
+    assert not again.touch
+
+
+def test_a_disabled_account_is_out_at_the_next_request(cast: Cast) -> None:
+    secret = log_in(cast)
+    cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(active=False))
+    assert actor_of(cast, secret) is None
+
+
+def test_a_role_is_read_afresh_at_every_request(cast: Cast) -> None:
+    secret = log_in(cast)
+    cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(role="admin", name="A."))
+    signed_in = actor_of(cast, secret)
+    assert signed_in
+    assert (signed_in.actor.role, signed_in.actor.name) == ("admin", "A.")
+
+
+def test_sessions_are_listed_and_ended_by_their_owner_alone(cast: Cast) -> None:
+    here, there = log_in(cast), log_in(cast, address=CAFE, now=NOW + MINUTE)
+    signed_in = actor_of(cast, here)
+    assert signed_in
+    actor = signed_in.actor
+    with cast.database.reading() as session:
+        found = service.list_sessions(session, actor, now=NOW + MINUTE)
+        assert service.list_sessions(session, cast.dave, now=NOW + MINUTE) == []
+        assert service.list_sessions(session, actor, now=NOW + timedelta(days=31)) == []
+    assert [(row.address, row.last_seen_at) for row in found] == [(CAFE, NOW + MINUTE), (HOME, NOW)]
+    with pytest.raises(NotFound):
+        cast.database.write(service.end_session, cast.dave, found[0].id)
+    assert actor_of(cast, there)
+    cast.database.write(service.end_session, actor, found[0].id)
+    assert actor_of(cast, there) is None
+    assert actor_of(cast, here)
+    with pytest.raises(NotFound):
+        cast.database.write(service.end_session, actor, found[0].id)
+
+
+# ------------------------------------------------------------------------------------------------- passwords
+
+
+def test_a_new_password_ends_every_other_session_and_is_the_only_one(cast: Cast) -> None:
+    here, there, daves = log_in(cast), log_in(cast), log_in(cast, email="dave@docket.example")
+    signed_in = actor_of(cast, here)
+    assert signed_in
+    command = ChangePassword(current=PASSWORD, new="another long sentence here")
+    with cast.database.reading() as session:
+        new_hash = service.prepare_password_change(session, signed_in.actor, command)
+    cast.database.write(service.change_password, signed_in.actor, new_hash, now=NOW)
+    assert [bool(actor_of(cast, secret)) for secret in (here, there, daves)] == [True, False, True]
+    fail_with_old = pytest.raises(WrongCredentials)
+    with fail_with_old:
+        log_in(cast)
+    assert log_in(cast, password=command.new)
+    with cast.database.reading() as session:
+        event = session.execute(sa.select(AuditEvent.action, AuditEvent.subject_id, AuditEvent.details)).one()
+    assert event == ("password_changed", cast.alice.user_id, {})
+
+
+@pytest.mark.parametrize(("current", "new", "expected"), [
+    ("wrong", "another long sentence here", WrongCurrentPassword),
+    (PASSWORD, "short", Invalid),
+    (PASSWORD, "alice@docket.example", Invalid),
+])  # fmt: skip
+def test_a_password_change_needs_the_old_one_and_a_good_new_one(
+    cast: Cast, current: str, new: str, expected: type[AppError]
+) -> None:
+    command = ChangePassword(current=current, new=new)
+    with cast.database.reading() as session, pytest.raises(expected) as caught:
+        service.prepare_password_change(session, cast.alice, command)
+    assert caught.value.field == ("current" if current == "wrong" else "new")
+
+
+def test_an_address_has_one_account_in_any_case(cast: Cast) -> None:
+    about = {"name": "Alice Again", "password_hash": "", "role": "patient"}
+    for email in ("alice@docket.example", " ALICE@docket.example"):
+        with pytest.raises(EmailTaken) as caught:
+            cast.database.write(service.create_user, email=email, now=NOW, **about)  # type: ignore[arg-type]
+        assert (caught.value.status, caught.value.field) == (409, "email")

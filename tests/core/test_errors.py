@@ -1,0 +1,186 @@
+"""Errors as pages and as fragments."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, client_for, log_in
+from tests.reading import HTMX, read, read_fragment
+from webapp.core.errors import words_for
+from webapp.core.logging import JsonFormatter
+from webapp.database import Database
+from webapp.exceptions import AppError, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooManyAttempts, Unavailable
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Errors look the same over each kind of database."""
+    return sqlite_url
+
+
+@pytest.fixture
+def failing(client: TestClient) -> TestClient:
+    """A clinic with a page for every misfortune."""
+    app: Any = client.app
+    misfortunes: dict[str, Exception] = {
+        "bad-request": BadRequest("It is garbled."),
+        "forbidden": Forbidden("It is not for you."),
+        "not-found": NotFound("It is not there."),
+        "conflict": Conflict("It has changed."),
+        "invalid": Invalid("It is not possible."),
+        "too-many": TooManyAttempts("It is too much.", retry_after=42),
+        "unavailable": Unavailable("It is busy."),
+        "broken": RuntimeError("a secret of the house"),
+        "pool": PoolTimeoutError(),
+        "locked": OperationalError("SELECT 1", {}, Exception("database is locked")),
+        "database": OperationalError("SELECT 1", {}, Exception("no such table: a secret of the house")),
+    }
+
+    @app.get("/misfortune/{name}")
+    def fail(name: str) -> None:
+        raise misfortunes[name]
+
+    return client
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("bad-request", 400, "It is garbled."),
+        ("forbidden", 403, "It is not for you."),
+        ("not-found", 404, "It is not there."),
+        ("conflict", 409, "It has changed."),
+        ("invalid", 422, "It is not possible."),
+        ("too-many", 429, "It is too much."),
+        ("unavailable", 503, "It is busy."),
+        ("broken", 500, "Nothing you did caused this."),
+        ("pool", 503, "Docket is very busy. Please try again in a moment."),
+        ("locked", 503, "Docket is very busy. Please try again in a moment."),
+        ("database", 500, "Nothing you did caused this."),
+    ],
+)
+def test_every_misfortune_is_a_page_and_a_fragment_with_its_true_status(
+    failing: TestClient, name: str, status: int, words: str
+) -> None:
+    whole = failing.get(f"/misfortune/{name}")
+    assert whole.status_code == status
+    page = read(whole)
+    assert page.h1 == words_for(status)[0]
+    assert words in page.text
+    assert "a secret of the house" not in whole.text
+    assert page.one("nav", id="menu")
+    assert "/" in page.one("section", id="fragment").links
+    part = failing.get(f"/misfortune/{name}", headers=HTMX)
+    assert part.status_code == status
+    fragment = read_fragment(part, "fragment")
+    assert fragment.one("h2").text == words_for(status)[0]
+    assert words in fragment.text
+    assert fragment["role"] == "alert"
+
+
+def test_whoever_is_throttled_or_asked_to_wait_hears_how_long(failing: TestClient) -> None:
+    assert failing.get("/misfortune/too-many").headers["retry-after"] == "42"
+    assert failing.get("/misfortune/unavailable").headers["retry-after"] == "2"
+
+
+def test_an_unexpected_error_shows_a_reference_that_is_in_the_log(
+    failing: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    references = set()
+    for headers in ({}, HTMX):
+        caplog.clear()
+        page = read(failing.get("/misfortune/broken", headers=headers))
+        reference = page.one("section", id="fragment").one("b").text
+        assert f"Error {reference} at GET /misfortune/broken" in caplog.text
+        assert "a secret of the house" in caplog.text
+        references.add(reference)
+    assert len(references) == 2
+
+
+def test_the_menu_of_an_error_page_knows_who_is_signed_in(client: TestClient) -> None:
+    page = read(log_in(client, "alice").get("/nowhere"))
+    assert "Alice Adams" in page.one("nav", id="menu").text
+
+
+def test_a_visitor_is_led_through_the_log_in_and_back(client: TestClient) -> None:
+    answer = client.get("/appointments?show=past&page=2")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=%2Fappointments%3Fshow%3Dpast%26page%3D2"
+    htmx = client.get("/appointments", headers=HTMX)
+    assert (htmx.status_code, htmx.headers["hx-redirect"]) == (204, "/login?next=%2Fappointments")
+
+
+def test_a_write_of_a_visitor_is_answered_with_the_way_to_sign_in(client: TestClient) -> None:
+    answer = client.post("/account", data={"name": "Mallory"})
+    assert answer.status_code == 401
+    page = read(answer)
+    assert page.h1 == "Please sign in"
+    assert page.one("section", id="fragment").links[0] == "/login"
+
+
+def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:
+    answer = client.get("/logout")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert read(answer).h1 == "That does not work here"
+
+
+def test_when_the_database_is_away_an_error_page_still_stands(tmp_path: Any) -> None:
+    # A folder is where the database should be.
+    (tmp_path / "docket.db").mkdir()
+    database = Database(f"sqlite:///{tmp_path}/docket.db")
+    with client_for(database) as client:
+        for path in ("/", "/doctors/bob", "/login"):
+            answer = client.get(path)
+            assert answer.status_code in {500, 503}, path
+            assert read(answer).one("nav", id="menu")
+        assert client.get("/nowhere").status_code == 404
+        health = client.get("/health")
+        assert (health.status_code, health.json()) == (503, {"status": "unhealthy", "database": "unreachable"})
+        assert client.get("/health/ready").status_code == 503
+        assert client.get("/health/live").status_code == 200
+
+
+def test_an_unmigrated_database_is_alive_and_not_ready(tmp_path: Any) -> None:
+    with client_for(Database(f"sqlite:///{tmp_path}/empty.db")) as client:
+        assert client.get("/health").status_code == 200
+        ready = client.get("/health/ready")
+        assert (ready.status_code, ready.json()["status"], ready.json()["schema"]) == (503, "unready", "outdated")
+        assert client.get("/").status_code == 500
+
+
+def test_a_healthy_house_says_so(cast: Cast, client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "healthy", "database": "connected"}
+    assert client.get("/health/ready").json() == {
+        "status": "ready",
+        "database": "connected",
+        "schema": "current",
+        "guard": "in place",
+    }
+
+
+def test_errors_are_named_as_facts_with_a_status_and_a_code() -> None:
+    kinds = list(AppError.__subclasses__())
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+        assert 400 <= kind.status < 600
+        assert kind.code != AppError.code
+
+
+def test_a_line_of_the_machine_log_is_one_object() -> None:
+    record = logging.LogRecord("docket", logging.ERROR, __file__, 1, "It %s\nagain", ("broke",), None)
+    entry = json.loads(JsonFormatter().format(record))
+    assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "docket", "It broke\nagain")
+    try:
+        raise RuntimeError("why")
+    except RuntimeError as error:
+        record.exc_info = (RuntimeError, error, error.__traceback__)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert "RuntimeError: why" in json.loads(line)["exception"]

@@ -1,0 +1,226 @@
+"""Who may do what: every route there is, for every kind of person, against one table.
+
+A route without a row fails, and so does a row without a route. In a row stand, in this order, the answers to
+  nobody · the patient · another patient · the visit's doctor · another doctor · the admin · a disabled account
+where 303→login leads through the log-in and back, and 401 says that one must sign in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Mount
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, PASSWORD, Cast, assemble, client_for, local, log_in, password_hash
+from tests.reading import read
+from webapp import models
+from webapp.core.formats import iso
+from webapp.database import Database
+
+ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
+LOGIN = "303→login"
+Row = tuple[int | str, ...]
+
+# fmt: off
+ANYBODY: Row = (200,) * 7
+TABLE: dict[tuple[str, str], Row] = {
+    #                                                nobody alice  dave   bob   erin  carol disabled
+    ("GET", "/"):                                   ANYBODY,
+    ("GET", "/doctors"):                            ANYBODY,
+    ("GET", "/doctors/{slug}"):                     ANYBODY,
+    ("GET", "/doctors/{slug}/calendar"):            ANYBODY,
+    ("GET", "/book"):                               (LOGIN,  200,   200,   403,   403,   403,  LOGIN),
+    ("POST", "/appointments"):                      (401,    303,   303,   403,   403,   403,  401),
+    ("GET", "/appointments"):                       (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
+    ("GET", "/appointments/{reference}"):           (LOGIN,  200,   404,   200,   404,   200,  LOGIN),
+    ("GET", "/appointments/{reference}/cancellation"): (LOGIN, 200, 404,   200,   404,   200,  LOGIN),
+    ("POST", "/appointments/{reference}/cancellation"): (401, 303,  404,   303,   404,   303,  401),
+    ("GET", "/appointments/{reference}/reschedule"): (LOGIN, 200,   404,   200,   404,   200,  LOGIN),
+    ("POST", "/appointments/{reference}/reschedule"): (401,  303,   404,   303,   404,   303,  401),
+    ("GET", "/schedule"):                           (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/schedule/{day}"):                     (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
+    ("POST", "/register"):                          (303,) * 7,
+    ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
+    ("POST", "/login"):                             (303,    303,   303,   303,   303,   303,  401),
+    ("POST", "/logout"):                            (303,) * 7,
+    ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
+    ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/sessions/{session_id}/end"): (401,    303,   404,   404,   404,   404,  401),
+    ("GET", "/health"):                             ANYBODY,
+    ("GET", "/health/live"):                        ANYBODY,
+    ("GET", "/health/ready"):                       ANYBODY,
+    ("GET", "/static"):                             ANYBODY,
+}
+# fmt: on
+
+
+def routes_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
+    """Every method and path that the application answers, however deep its routers are nested."""
+    for route in routes:
+        nested = getattr(route, "original_router", None)
+        if nested is not None:
+            yield from routes_of(nested.routes)
+        elif isinstance(route, APIRoute):
+            yield from ((method, route.path) for method in route.methods)
+        elif isinstance(route, Mount):
+            yield "GET", route.path
+        else:
+            raise TypeError(f"What kind of route is {route!r}?")
+
+
+class House:
+    """A clinic in which every question of the table can be asked of everybody again and again."""
+
+    def __init__(self, cast: Cast) -> None:
+        self.cast = cast
+        self.registered = 0
+        self.visits = 0
+        self.free_times = _free_times()
+        self.clients = {role: client_for(cast.database) for role in ROLES}
+        cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000, patient_gap_minutes=0))
+        user = models.User(
+            email="disabled@docket.example",
+            name="Frank Former",
+            role="patient",
+            password_hash=password_hash(),
+            created_at=NOW,
+        )
+        cast.add(user)
+        cast.add(models.Patient(user_id=user.id, name=user.name, email=user.email, created_at=NOW))
+        for role in ROLES[1:]:
+            log_in(self.clients[role], role)
+        self.ended_session = dict(self.clients["disabled"].cookies)
+        cast.change(sa.update(models.User).where(models.User.email == user.email).values(active=False))
+
+    def client(self, role: str) -> TestClient:
+        """A client that is signed in as that person, though an earlier question may have ended the session."""
+        client = self.clients[role]
+        if role in {"nobody", "disabled"}:
+            client.cookies.clear()
+            client.cookies.update(self.ended_session if role == "disabled" else {})
+        elif client.get("/account").status_code != 200:
+            self.cast.change(sa.update(models.User).values(password_hash=password_hash()))
+            client.cookies.clear()
+            log_in(client, role)
+        return client
+
+    def ask(self, role: str, method: str, path: str) -> int | str:
+        client = self.client(role)
+        address, form = self._request(role, method, path)
+        answer = client.request(method, address, data=form) if form is not None else client.request(method, address)
+        if answer.status_code == 401 and path != "/login":
+            assert "/login" in read(answer).links
+        if answer.status_code == 303 and answer.headers["location"].startswith("/login"):
+            return LOGIN
+        return answer.status_code
+
+    def _request(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
+        """A well-formed request to the route; what it needs is made first."""
+        if path == "/static":
+            return "/static/css/base.css", None
+        address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03")
+        if "{session_id}" in path:
+            self.client("alice")
+            with self.cast.database.reading() as session:
+                hers = models.UserSession.user_id == self.cast.alice.user_id
+                number = session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(hers))
+            address = path.replace("{session_id}", str(number))
+        if "{reference}" in path:
+            address = path.replace("{reference}", self.visit())
+        slot = {"doctor": "bob", "visit_type": str(self.cast.short), "starts_at": iso(next(self.free_times))}
+        if (method, path) == ("GET", "/book"):
+            return f"/book?doctor=bob&visit_type={self.cast.short}&starts_at={slot['starts_at']}", None
+        self.registered += 1
+        new_person = {"name": "Somebody New", "email": f"new{self.registered}@docket.example"}
+        forms: dict[str, dict[str, Any]] = {
+            "/appointments": slot,
+            "/appointments/{reference}/cancellation": {"version": "1"},
+            "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
+            "/register": {**new_person, "password": "walrus teapot orbit"},
+            "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
+            "/account": {"name": "Same Person"},
+            "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
+        }
+        return address, forms.get(path, {}) if method == "POST" else None
+
+    def visit(self) -> str:
+        """A fresh visit of Alice's with Bob, in a month that nothing else is booked in."""
+        self.visits += 1
+        reference = f"AAAA-{self.visits:04d}"
+        day, hour = divmod(self.visits, 8)
+        starts = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:00")
+        ends = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:15")
+        self.cast.add(
+            models.Appointment(
+                reference=reference,
+                doctor_id=self.cast.doctor_ids["bob"],
+                patient_id=self.cast.patient_ids["alice"],
+                visit_type_id=self.cast.short,
+                starts_at=starts,
+                ends_at=ends,
+                busy_from=starts,
+                busy_until=ends,
+                created_at=NOW,
+                updated_at=NOW,
+            )
+        )
+        return reference
+
+
+def _free_times() -> Iterator[datetime]:
+    """Bob's free times in March and April, one after the other, so that no question stands in another's way."""
+    for number in range(7, 59):
+        day = NOW + timedelta(days=number)
+        if day.weekday() < 5:
+            for hour in (9, 10, 11, 13, 14, 15, 16):
+                for minute in (0, 15, 30, 45):
+                    yield local(f"{day:%Y-%m-%d} {hour:02d}:{minute:02d}")
+
+
+@pytest.fixture(scope="module")
+def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    path = tmp_path_factory.mktemp("access") / "docket.db"
+    shutil.copyfile(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    yield House(assemble(database))
+    database.dispose()
+
+
+def test_every_route_has_a_row_and_every_row_a_route(house: House) -> None:
+    app: Any = house.clients["nobody"].app
+    assert set(routes_of(app.routes)) == set(TABLE)
+
+
+@pytest.mark.parametrize(("method", "path"), TABLE)
+def test_the_route_answers_everybody_as_the_table_says(house: House, method: str, path: str) -> None:
+    answers = tuple(house.ask(role, method, path) for role in ROLES)
+    assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
+
+
+def test_a_strangers_visit_and_one_that_does_not_exist_look_the_same(house: House) -> None:
+    reference = house.visit()
+    dave = house.client("dave")
+    for path in ("", "/cancellation", "/reschedule"):
+        theirs, none = (dave.get(f"/appointments/{each}{path}") for each in (reference, "ZZZZ-ZZZZ"))
+        assert theirs.status_code == none.status_code == 404
+        assert theirs.text == none.text
+
+
+def test_nobody_reads_a_name_or_a_reference_of_others_on_a_public_page(house: House) -> None:
+    reference = house.visit()
+    for role in ("nobody", "dave"):
+        client = house.client(role)
+        for path in ("/", "/doctors/bob?week=2026-W18", "/doctors/bob/calendar"):
+            text = client.get(path).text
+            assert "Alice" not in text
+            assert reference not in text

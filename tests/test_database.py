@@ -1,0 +1,203 @@
+"""The database layer: instants, transactions, retries and the settings that SQLite needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from tests.cast import NOW
+from webapp.database import ATTEMPTS, Database, is_busy, sqlstate
+from webapp.exceptions import Unavailable
+from webapp.models import FailedLogin
+
+
+def attempt(name: str, at: datetime = NOW) -> FailedLogin:
+    """Some small row."""
+    return FailedLogin(account=name, address="", at=at)
+
+
+def names(database: Database) -> list[str]:
+    """What was kept."""
+    with database.reading() as session:
+        return list(session.scalars(sa.select(FailedLogin.account).order_by(FailedLogin.id)))
+
+
+# ----------------------------------------------------------------------------------------------------- instants
+
+
+def test_an_instant_comes_back_as_the_same_instant_in_utc(database: Database) -> None:
+    east = timezone(timedelta(hours=5, minutes=30))
+    written = datetime(2026, 3, 3, 9, 30, 15, 999_999, tzinfo=east)
+    database.write(lambda session: session.add(attempt("a", written)))
+    with database.reading() as session:
+        read = session.scalars(sa.select(FailedLogin.at)).one()
+    assert read == datetime(2026, 3, 3, 4, 0, 15, tzinfo=UTC)
+    assert read.utcoffset() == timedelta(0)
+
+
+def test_a_time_without_a_zone_is_refused(database: Database) -> None:
+    with pytest.raises(sa.exc.StatementError, match="no time zone"):
+        database.write(lambda session: session.add(attempt("a", datetime(2026, 3, 3))))  # noqa: DTZ001
+
+
+def test_sqlite_keeps_instants_in_the_form_of_its_own_functions(sqlite_database: Database) -> None:
+    sqlite_database.write(lambda session: session.add(attempt("a")))
+    with sqlite_database.reading() as session:
+        assert session.scalar(sa.text("SELECT at FROM failed_logins")) == "2026-03-02 07:00:00"
+        assert session.scalar(sa.text("SELECT at = datetime(at) FROM failed_logins")) == 1
+
+
+# ------------------------------------------------------------------------------------------------- transactions
+
+
+def test_work_is_kept_whole_or_not_at_all(database: Database) -> None:
+    def work(session: Session, *, fail: bool) -> str:
+        session.add(attempt("one"))
+        session.flush()
+        session.add(attempt("two"))
+        if fail:
+            raise LookupError
+        return "done"
+
+    with pytest.raises(LookupError):
+        database.write(work, fail=True)
+    assert names(database) == []
+    assert database.write(work, fail=False) == "done"
+    assert names(database) == ["one", "two"]
+
+
+def test_nothing_that_is_done_while_reading_is_kept(database: Database) -> None:
+    with database.reading() as session:
+        session.add(attempt("one"))
+        session.flush()
+    assert names(database) == []
+
+
+def test_two_who_write_take_turns_and_a_reader_sees_the_state_of_its_beginning(database: Database) -> None:
+    database.write(lambda session: session.add(attempt("one")))
+    with database.reading() as reader:
+        assert reader.scalar(sa.select(sa.func.count(FailedLogin.id))) == 1
+        database.write(lambda session: session.add(attempt("two")))
+        if database.is_sqlite:
+            assert reader.scalar(sa.select(sa.func.count(FailedLogin.id))) == 1
+    assert names(database) == ["one", "two"]
+
+
+def lost(database: Database, state: str) -> DBAPIError:
+    """The error of a database that ends a transaction with this SQLSTATE."""
+    error = psycopg.errors.lookup(state)("made for the test")
+    return OperationalError("SELECT 1", {}, error)
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+def test_work_that_lost_to_a_deadlock_is_done_again_three_times_at_most(database: Database, state: str) -> None:
+    calls: list[int] = []
+
+    def work(session: Session, losses: int) -> None:
+        calls.append(1)
+        session.add(attempt("one"))
+        session.flush()
+        if len(calls) <= losses:
+            raise lost(database, state)
+
+    database.write(work, ATTEMPTS - 1)
+    assert (len(calls), names(database)) == (ATTEMPTS, ["one"])
+    calls.clear()
+    with pytest.raises(Unavailable) as caught:
+        database.write(work, ATTEMPTS)
+    assert (len(calls), caught.value.status) == (ATTEMPTS, 503)
+    assert names(database) == ["one"]
+
+
+def test_a_lock_that_does_not_come_is_told_as_busy_and_not_tried_again(database: Database) -> None:
+    calls: list[int] = []
+
+    def work(session: Session) -> None:
+        calls.append(1)
+        raise lost(database, "55P03")
+
+    with pytest.raises(Unavailable):
+        database.write(work)
+    assert len(calls) == 1
+
+
+def test_any_other_error_of_the_database_comes_out_as_it_is(database: Database) -> None:
+    with pytest.raises(IntegrityError):
+        database.write(lambda session: session.execute(sa.text("INSERT INTO failed_logins (account) VALUES (NULL)")))
+    with pytest.raises(DBAPIError, match="nonsense"):
+        database.write(lambda session: session.execute(sa.text("SELECT * FROM nonsense")))
+
+
+def test_a_real_lock_that_does_not_come_is_told_as_busy(database: Database) -> None:
+    short = "PRAGMA busy_timeout=1" if database.is_sqlite else "SET LOCAL lock_timeout = '1ms'"
+    lock = "BEGIN IMMEDIATE" if database.is_sqlite else "LOCK TABLE failed_logins"
+
+    if database.is_sqlite:
+
+        @sa.event.listens_for(database.engine, "connect")
+        def _impatient(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+            connection.cursor().execute(short)
+
+        database.engine.dispose()
+
+    def work(session: Session) -> None:
+        if not database.is_sqlite:
+            session.execute(sa.text(short))
+        session.add(attempt("one"))
+        session.flush()
+
+    with Session(database.engine) as holder:
+        holder.connection(execution_options={"docket_write": True})
+        if not database.is_sqlite:
+            holder.execute(sa.text(lock))
+        with pytest.raises(Unavailable):
+            database.write(work)
+    database.write(work)
+    assert names(database) == ["one"]
+
+
+def test_a_closed_connection_is_busy_and_a_wrong_query_is_not(database: Database) -> None:
+    assert is_busy(lost(database, "57P01"))
+    with database.reading() as session, pytest.raises(DBAPIError) as caught:
+        session.execute(sa.text("SELECT * FROM nonsense"))
+    assert not is_busy(caught.value)
+    assert sqlstate(caught.value) == (None if database.is_sqlite else "42P01")
+
+
+# ------------------------------------------------------------------------------------------------------ settings
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """A fresh SQLite database."""
+    database = Database(sqlite_url)
+    yield database
+    database.dispose()
+
+
+def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    with sqlite_database.reading() as session:
+        found = {name: session.scalar(sa.text(f"PRAGMA {name}")) for name in wanted}
+    assert found == wanted
+
+
+def test_postgresql_waits_three_seconds_for_a_lock_and_speaks_utc(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.reading() as session:
+        assert session.scalar(sa.text("SHOW lock_timeout")) == "3s"
+        assert session.scalar(sa.text("SHOW timezone")) == "UTC"
+    database.dispose()
+
+
+def test_a_folder_for_the_database_is_made(tmp_path: object) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a/b/docket.db")
+    with database.reading() as session:
+        assert session.scalar(sa.text("SELECT 1")) == 1
+    database.dispose()

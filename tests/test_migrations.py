@@ -1,0 +1,201 @@
+"""Migrations: up, down and up again with rows in place; and they build what the models describe, guard included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from tests.cast import Cast
+from tests.postgres import new_database
+from tests.visits import put
+from webapp.database import Database
+from webapp.integrity import guard_is_in_place
+from webapp.migrations import downgrade, is_current, upgrade
+from webapp.models import AuditEvent, Base
+
+Make = Callable[[], Database]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """Makes databases with nothing in them, of each kind."""
+    databases: list[Database] = []
+    ends: list[Callable[[], object]] = []
+
+    def make() -> Database:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path}/empty{len(databases)}.db"
+        else:
+            manager = new_database(request.getfixturevalue("postgres_url"))
+            url = manager.__enter__()
+            ends.append(lambda: manager.__exit__(None, None, None))
+        databases.append(Database(url))
+        return databases[-1]
+
+    yield make
+    for database in databases:
+        database.dispose()
+    for end in ends:
+        end()
+
+
+SQLITE_SCHEMA = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+)
+POSTGRESQL_SCHEMA = """
+SELECT 'column', c.relname || '.' || a.attname,
+       format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' '
+       || coalesce(pg_get_expr(d.adbin, d.adrelid), '-')
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+UNION ALL
+SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+UNION ALL
+SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+UNION ALL
+SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL
+SELECT 'function', proname, pg_get_functiondef(oid)
+FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
+"""
+
+
+def schema(database: Database) -> set[str]:
+    """All that the database knows of its own shape, one line a thing, but for the migrations' own table."""
+    with database.reading() as session:
+        if database.is_sqlite:
+            return {line for row in session.execute(sa.text(SQLITE_SCHEMA)) for line in _sqlite_lines(*row)}
+        return {" ".join(map(str, row)) for row in session.execute(sa.text(POSTGRESQL_SCHEMA))}
+
+
+def _sqlite_lines(kind: str, name: str, _table: str, text: str) -> Iterator[str]:
+    """A CREATE statement without the accidents of writing; of a table, each column and constraint by itself."""
+    text = re.sub(r'["\s]+', " ", text).strip()
+    if kind != "table":
+        yield f"{kind} {name}: {re.sub(r' ?([(),]) ?', r'\1', text)}" if False else f"{kind} {name}: {_tight(text)}"
+        return
+    inside = text[text.index("(") + 1 : text.rindex(")")]
+    depth, part = 0, ""
+    for letter in inside + ",":
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            yield f"table {name}: {_tight(part)}"
+            part = ""
+        else:
+            part += letter
+
+
+def _tight(text: str) -> str:
+    return re.sub(r"\s*([(),])\s*", r"\1", text).strip()
+
+
+# --------------------------------------------------------------------------------------- one and the same schema
+
+
+def test_the_models_and_the_migrations_build_the_same_database(make_empty: Make) -> None:
+    migrated, created = make_empty(), make_empty()
+    upgrade(migrated)
+    Base.metadata.create_all(created.engine)
+    assert schema(migrated) == schema(created)
+    found = " ".join(schema(migrated))
+    for name in ("appointments_doctor_overlap", "appointments_patient_overlap", "ck_appointments_longest"):
+        assert name in found
+    assert guard_is_in_place(migrated)
+    assert guard_is_in_place(created)
+
+
+def test_alembic_sees_no_difference_between_models_and_migrations(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_constraint_has_a_name() -> None:
+    """SQLite's batch migrations drop those that have none."""
+    nameless = [
+        f"{table.name}: {constraint}"
+        for table in Base.metadata.sorted_tables
+        for constraint in table.constraints
+        if not constraint.name
+    ]
+    assert nameless == []
+
+
+# --------------------------------------------------------------------------------------------- down and up again
+
+
+def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables."""
+    with database.reading() as session:
+        return {
+            table.name: sorted((tuple(row) for row in session.execute(sa.select(table))), key=repr)
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cast) -> None:
+    database = cast.database
+    cast.book(cast.alice, "2026-03-03 10:00")
+    put(cast, "2026-03-03 10:00", patient="dave", status="cancelled")
+    before, shape = everything(database), schema(database)
+
+    downgrade(database, "0001")
+    assert not is_current(database)
+    assert not guard_is_in_place(database)
+    upgrade(database)
+
+    assert is_current(database)
+    assert (everything(database), schema(database)) == (before, shape)
+    assert guard_is_in_place(database)
+    with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
+        put(cast, "2026-03-03 10:00", patient="dave")
+    with pytest.raises(sa.exc.DBAPIError, match="audit_is_append_only"):
+        cast.change(sa.delete(AuditEvent))
+
+
+def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    shape = schema(cast.database)
+    downgrade(cast.database, "base")
+    assert schema(cast.database) == set()
+    upgrade(cast.database)
+    assert schema(cast.database) == shape
+    assert all(rows == [] for rows in everything(cast.database).values())
+
+
+def test_the_guard_does_not_go_up_over_visits_that_overlap_without_saying_so(cast: Cast) -> None:
+    """PostgreSQL refuses the constraint; SQLite's triggers look at new rows, and `docket check` at old ones."""
+    from webapp.integrity import find_problems
+
+    downgrade(cast.database, "0001")
+    put(cast, "2026-03-03 10:00")
+    put(cast, "2026-03-03 10:15", patient="dave")
+    if cast.database.is_sqlite:
+        upgrade(cast.database)
+        assert [problem for problem in find_problems(cast.database, now=cast.now) if "overlaps" in problem]
+    else:
+        with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
+            upgrade(cast.database)
+        assert not is_current(cast.database)
+
+
+def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:
+    database = make_empty()
+    assert not is_current(database)
+    with ThreadPoolExecutor(3) as pool:
+        for done in [
+            pool.submit(upgrade, Database(database.url.render_as_string(hide_password=False))) for _ in range(1)
+        ]:
+            done.result()
+    upgrade(database)
+    assert is_current(database)
