@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -73,19 +74,19 @@ def test_work_is_kept_whole_or_not_at_all(database: Database) -> None:
 
 
 def test_nothing_that_is_done_while_reading_is_kept(database: Database) -> None:
-    with database.reading() as session:
+    with database.reading() as session, contextlib.suppress(DBAPIError):
         session.add(attempt("one"))
         session.flush()
     assert names(database) == []
 
 
-def test_two_who_write_take_turns_and_a_reader_sees_the_state_of_its_beginning(database: Database) -> None:
+def test_a_reader_sees_the_state_of_its_beginning_and_holds_nobody_up(database: Database) -> None:
     database.write(lambda session: session.add(attempt("one")))
     with database.reading() as reader:
-        assert reader.scalar(sa.select(sa.func.count(FailedLogin.id))) == 1
+        count = sa.select(sa.func.count(FailedLogin.id))
+        assert reader.scalar(count) == 1
         database.write(lambda session: session.add(attempt("two")))
-        if database.is_sqlite:
-            assert reader.scalar(sa.select(sa.func.count(FailedLogin.id))) == 1
+        assert reader.scalar(count) == 1
     assert names(database) == ["one", "two"]
 
 

@@ -189,3 +189,11 @@ def sqlite_module() -> Any:
 def ddl(statement: str) -> sa.DDL:
     """One statement of data definition, for the events of a table."""
     return sa.DDL(statement)  # type: ignore[no-untyped-call]
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    """The table of a mapped class, for hot queries: they read plain tuples, and the ORM's part costs as much again."""
+    table = model.__table__
+    if not isinstance(table, sa.Table):
+        raise TypeError(f"{model.__name__} is not mapped to a table of its own.")
+    return table

@@ -55,6 +55,13 @@ class Conflict(AppError):
     code = "conflict"
 
 
+class TooLarge(AppError):
+    """The request is larger than any that our pages send."""
+
+    status = 413
+    code = "too_large"
+
+
 class Invalid(AppError):
     """The input breaks a rule; the message says which and what would be possible."""
 

@@ -62,6 +62,12 @@ def _upgrade_sqlite() -> None:
     CREATE TRIGGER audit_events_no_{event.lower()} BEFORE {event} ON audit_events
     BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
     """)
+    # INSERT OR REPLACE deletes without asking the trigger for deletions.
+    op.execute("""
+    CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
+    WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
+    """)
 
 
 def downgrade() -> None:
@@ -74,5 +80,5 @@ def downgrade() -> None:
     for name, *_ in OVERLAPS:
         for event in ("insert", "update"):
             op.execute(f"DROP TRIGGER {name}_on_{event}")
-    for event in ("update", "delete"):
+    for event in ("update", "delete", "replace"):
         op.execute(f"DROP TRIGGER audit_events_no_{event}")

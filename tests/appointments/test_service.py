@@ -471,8 +471,6 @@ def test_upcoming_and_past_visits_are_apart(cast: Cast) -> None:
         about = {"now": NOW, "skip": 0}
         upcoming = queries.list_appointments(session, cast.alice, upcoming=True, limit=10, **about)
         past = queries.list_appointments(session, cast.alice, upcoming=False, limit=1, **about)
-        assert queries.count_active(session, cast.alice, now=NOW) == 2
-        assert queries.count_active(session, cast.alice, now=local("2026-03-04 10:00")) == 1
     assert [line.reference for line in upcoming.lines] == ahead[::-1]
     assert ([line.reference for line in past.lines], past.total) == ([gone], 2)
 

@@ -455,7 +455,7 @@ def test_what_people_write_is_text_and_never_markup(client: TestClient, cast: Ca
         assert "<script>alert" not in answer.text, answer.url
         assert not page.all("img"), answer.url
         assert all(script["src"].startswith("/static/") for script in page.all("script"))
-    assert evil in read(pages[6]).one("dd", class_="preserve").raw if len(pages) < 0 else True
+    assert [each.raw for each in read(pages[6]).all("dd", class_="preserve")] == [evil, evil]
 
 
 SECRETS = ("walrus teapot orbit", "a very private illness", "an interpreter for Klingon")
@@ -464,9 +464,11 @@ SECRETS = ("walrus teapot orbit", "a very private illness", "an interpreter for 
 def test_the_log_holds_no_password_no_reason_and_no_cookie(
     database_cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     reference = database_cast.book(database_cast.alice, "2026-03-10 09:30")
     with client_for(database_cast.database) as client:
+        # Docket has set up its own logging by now.
+        logging.getLogger().addHandler(caplog.handler)
+        caplog.set_level(logging.DEBUG)
         app: Any = client.app
 
         @app.post("/fail")

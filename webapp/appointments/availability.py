@@ -29,7 +29,7 @@ from webapp.appointments.slots import (
 )
 from webapp.clinic.models import Closure, OpeningHours
 from webapp.clinic.service import Clinic
-from webapp.database import UtcDateTime
+from webapp.database import UtcDateTime, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.patients.models import Patient
@@ -37,9 +37,9 @@ from webapp.patients.models import Patient
 FIRST_LOOK_DAYS = 14
 
 # Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
-_APPOINTMENT = Appointment.__table__.c
-_OPENING, _WORK, _EXTRA = OpeningHours.__table__.c, WorkingHours.__table__.c, ExtraHours.__table__.c
-_CLOSURE, _OFF, _PATIENT = Closure.__table__.c, TimeOff.__table__.c, Patient.__table__.c
+_APPOINTMENT = table_of(Appointment).c
+_OPENING, _WORK, _EXTRA = table_of(OpeningHours).c, table_of(WorkingHours).c, table_of(ExtraHours).c
+_CLOSURE, _OFF, _PATIENT = table_of(Closure).c, table_of(TimeOff).c, table_of(Patient).c
 _LONGEST = timedelta(hours=LONGEST_HOURS)
 
 

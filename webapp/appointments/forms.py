@@ -15,6 +15,11 @@ NO_TIME = _("Choose one of the free times. This address or form did not name a t
 TOO_LONG = _("This is too long: at most %(max)d characters.")
 
 
+def unix_lines(value: str | None) -> str:
+    """Browsers send line breaks as two characters and count them as one; so do we."""
+    return (value or "").replace("\r\n", "\n")
+
+
 class FinderForm(DocketForm):
     """The filters of the list of doctors; each may be empty."""
 
@@ -31,8 +36,8 @@ class BookForm(DocketForm):
     doctor = HiddenField()
     visit_type = HiddenField()
     starts_at = HiddenField()
-    reason = TextAreaField(_("Reason for the visit"), [Length(max=500, message=TOO_LONG)])
-    notes = TextAreaField(_("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)])
+    reason = TextAreaField(_("Reason for the visit"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
+    notes = TextAreaField(_("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
 
     def command(self) -> BookVisit | None:
         """The booking, as the service takes it."""
@@ -41,8 +46,8 @@ class BookForm(DocketForm):
             doctor=self.doctor.data or "",
             visit_type_id=whole_number(self.visit_type.data),
             starts_at=self.starts_at.data or "",
-            reason=unix_lines(self.reason.data),
-            notes=unix_lines(self.notes.data),
+            reason=self.reason.data or "",
+            notes=self.notes.data or "",
         )
 
 
@@ -61,12 +66,12 @@ class MoveForm(DocketForm):
 class CancelForm(DocketForm):
     """A visit being cancelled."""
 
-    reason = TextAreaField(_("Why do you cancel?"), [Length(max=500, message=TOO_LONG)])
+    reason = TextAreaField(_("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     version = HiddenField()
 
     def command(self) -> CancelVisit | None:
         """The cancellation, as the service takes it."""
-        return self.parse(CancelVisit, reason=unix_lines(self.reason.data), version=whole_number(self.version.data))
+        return self.parse(CancelVisit, reason=self.reason.data or "", version=whole_number(self.version.data))
 
 
 def whole_number(value: str | None) -> int | None:
@@ -81,8 +86,3 @@ def instant(value: str | None) -> datetime | None:
         return MoveVisit(starts_at=value or "").starts_at  # type: ignore[arg-type]
     except ValueError:
         return None
-
-
-def unix_lines(value: str | None) -> str:
-    """Browsers send line breaks as two characters and count them as one; so do we."""
-    return (value or "").replace("\r\n", "\n")

@@ -59,16 +59,18 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     form = BookForm(sent)
     if sent.get("alternative"):
         form.starts_at.data = str(sent["alternative"])
-    wish, start = _wanted(page, form)
     command = form.command() if form.validate() else None
-    if command is None:
-        return _booking_page(page, actor, form, wish, start, None, status=422)
-    page.close()
-    try:
-        reference = page.database.write(service.book, actor, command, now=page.now)
-    except (Conflict, Invalid) as error:
-        return _booking_page(page, actor, form, wish, start, error)
-    return page.redirect(f"/appointments/{reference}?booked=1")
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            reference = page.database.write(service.book, actor, command, now=page.now)
+        except (Conflict, Invalid) as refusal:
+            error = refusal
+        else:
+            return page.redirect(f"/appointments/{reference}?booked=1")
+    wish, start = _wanted(page, form)
+    return _booking_page(page, actor, form, wish, start, error, status=422)
 
 
 @router.get("/appointments")

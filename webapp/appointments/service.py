@@ -36,6 +36,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
+from webapp.database import table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
@@ -43,6 +44,9 @@ from webapp.patients import service as patients
 
 # No letters or digits that are mistaken for each other when a reference is read out on the telephone.
 REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+_INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
 
 
 def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -> str:
@@ -63,24 +67,23 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     wish = find_wish(session, doctor, command.visit_type_id)
     require_bookable(session, clinic, wish, command.starts_at, patient_id=patient_id, now=now)
     kind = wish.visit_type
-    appointment = Appointment(
-        reference=new_reference(),
-        doctor_id=doctor.id,
-        patient_id=patient_id,
-        visit_type_id=kind.id,
+    reference = new_reference()
+    values = {
+        "reference": reference,
+        "doctor_id": doctor_id,
+        "patient_id": patient_id,
+        "visit_type_id": kind.id,
         **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
-        status="scheduled",
-        reason=command.reason,
-        notes=command.notes,
-        booked_by=actor.user_id,
-        created_at=now,
-        updated_at=now,
-    )
+        "reason": command.reason,
+        "notes": command.notes,
+        "booked_by": actor.user_id,
+        "created_at": now,
+        "updated_at": now,
+    }
     with guarded():
-        session.add(appointment)
-        session.flush()
-    _record(session, actor, "booked", appointment.id, now, {"starts_at": formats.iso(command.starts_at)})
-    return appointment.reference
+        appointment_id = session.execute(_INSERT, values).scalar_one()
+    _record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
+    return reference
 
 
 def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime) -> None:

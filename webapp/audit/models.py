@@ -45,6 +45,12 @@ SQLITE_APPEND_ONLY = [
     CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
     BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
     """,
+    # INSERT OR REPLACE deletes without asking the trigger for deletions.
+    """
+    CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
+    WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
+    """,
 ]
 
 POSTGRESQL_APPEND_ONLY = [

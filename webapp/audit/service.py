@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit.models import AuditEvent
+from webapp.database import table_of
 
 
 class Entry(NamedTuple):
@@ -19,6 +20,9 @@ class Entry(NamedTuple):
     actor_user_id: int | None
     actor_role: str
     details: dict[str, Any]
+
+
+_INSERT = sa.insert(table_of(AuditEvent))
 
 
 def record(
@@ -35,17 +39,18 @@ def record(
 ) -> None:
     """Add one row about `subject`, such as ("appointment", 17). `details` must not hold health text or secrets."""
     session.execute(
-        sa.insert(AuditEvent).values(
-            at=now,
-            actor_user_id=actor_user_id,
-            actor_role=actor_role,
-            action=action,
-            subject_type=subject[0],
-            subject_id=subject[1],
-            visible=visible,
-            details=details or {},
-            address=address,
-        )
+        _INSERT,
+        {
+            "at": now,
+            "actor_user_id": actor_user_id,
+            "actor_role": actor_role,
+            "action": action,
+            "subject_type": subject[0],
+            "subject_id": subject[1],
+            "visible": visible,
+            "details": details or {},
+            "address": address,
+        },
     )
 
 

@@ -22,6 +22,7 @@ from webapp.auth import passwords
 from webapp.auth.exceptions import EmailTaken, TooManyLogins, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import FailedLogin, User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
+from webapp.database import table_of
 from webapp.exceptions import NotFound
 
 SESSION_LIFETIME = timedelta(days=30)
@@ -191,7 +192,7 @@ class SignedIn(NamedTuple):
 
 
 # Built once and of tables, not of mapped classes: every request of somebody signed in runs it.
-_SESSION, _USER = UserSession.__table__.c, User.__table__.c
+_SESSION, _USER = table_of(UserSession).c, table_of(User).c
 _SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name, _USER.email, _USER.role).where(
     _USER.id == _SESSION.user_id,
     _SESSION.id_hash == sa.bindparam("id_hash"),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
+from webapp.database import table_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Clinic:
 
 
 # The table, not the mapped class: every request runs this query.
-_SETTINGS = ClinicSettings.__table__.c
+_SETTINGS = table_of(ClinicSettings).c
 _QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).where(_SETTINGS.id == 1)
 
 
@@ -57,8 +58,9 @@ def get_clinic(session: Session) -> Clinic:
 
 def default_clinic() -> Clinic:
     """A clinic with the model's defaults, for a database without one and for the page that says it is away."""
-    defaults = {column.name: column.default.arg for column in ClinicSettings.__table__.columns if column.default}
-    return Clinic(**{name: defaults[name] for name in Clinic.__dataclass_fields__})
+    columns = table_of(ClinicSettings).columns
+    defaults = {name: getattr(columns[name].default, "arg", None) for name in Clinic.__dataclass_fields__}
+    return Clinic(**defaults)
 
 
 class ClosureRow(NamedTuple):

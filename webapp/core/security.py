@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.exceptions import AppError, BadRequest, Forbidden
+from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,10 @@ class SecurityMiddleware:
             await self.app(scope, receive, send)
             return
         started = False
+        # Whoever asks for the head of a page gets that of the page; only the body stays here.
+        head_only = scope["method"] == "HEAD"
+        if head_only:
+            scope = {**scope, "method": "GET"}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
@@ -74,11 +78,14 @@ class SecurityMiddleware:
                 headers.setdefault("cache-control", "no-store")
                 if self.https:
                     headers.setdefault("strict-transport-security", HSTS)
+            elif head_only and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         request = Request(scope, receive)
         try:
             refuse_dirty_address(scope)
+            refuse_large_body(request)
             refuse_other_origin(request, own=self.own_origin, session_cookie=self.session_cookie)
             # Every page answers HEAD as it answers GET; the server leaves the body away.
             inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
@@ -104,6 +111,17 @@ def refuse_dirty_address(scope: Scope) -> None:
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
         raise BadRequest("This address holds characters that no address of ours has.")
+
+
+def refuse_large_body(request: Request) -> None:
+    """A body that announces more than we take is not read. What says nothing of its length is counted as it comes.
+
+    Raises:
+        TooLarge: the body is longer than `MAX_BODY_BYTES`.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
+        raise TooLarge("What you sent is larger than any form here allows. Shorten it.")
 
 
 def is_clean_text(encoded: bytes) -> bool:
@@ -134,7 +152,10 @@ def refuse_other_origin(request: Request, *, own: str, session_cookie: str) -> N
         return
     if headers.get("sec-fetch-site") == "same-origin":
         return
-    origin = urlsplit(headers.get("origin", "")).netloc
+    try:
+        origin = urlsplit(headers.get("origin", "")).netloc
+    except ValueError:
+        origin = ""
     if origin and origin in {headers.get("host", ""), own}:
         return
     raise Forbidden("This form was not sent from our own pages. Open the page again and send it from there.")

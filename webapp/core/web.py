@@ -28,11 +28,11 @@ from starlette.types import Scope
 
 from webapp.config import Settings, resource_folder
 from webapp.core.i18n import TRANSLATIONS
+from webapp.core.security import MAX_BODY_BYTES
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
 MAX_FIELDS = 100
-MAX_FIELD_BYTES = 64 * 1024
 FLASH_SECONDS = 120
 
 PageContext = Callable[["Page"], dict[str, Any]]
@@ -174,7 +174,7 @@ CurrentPage = Annotated[Page, Depends(_open_page, scope="function")]
 
 
 async def _read_form(request: Request) -> FormData:
-    """The form's fields: UTF-8 without NUL bytes, none a file, none longer than any field of ours.
+    """The form's fields: UTF-8 without NUL bytes, none a file. A field that is too long comes back to be shortened.
 
     Raises:
         BadRequest: the body is not a form, or not text.
@@ -192,7 +192,7 @@ async def _read_form(request: Request) -> FormData:
         raise BadRequest("The form holds something that is not text.") from None
     if b"\x00" in decoded:
         raise BadRequest("The form holds a NUL byte, which no text has.")
-    return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+    return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
 
 
 SentForm = Annotated[FormData, Depends(_read_form)]
@@ -205,7 +205,10 @@ def cookie_name(name: str, settings: Settings) -> str:
 
 def local_path(address: str, *, default: str = "/") -> str:
     """`address` when it is a path on this site, else `default`: nobody is sent elsewhere after logging in."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return default
     is_local = not parts.scheme and not parts.netloc and address.startswith("/")
     has_trick = address.startswith(("//", "/\\")) or "\\" in address or any(ord(letter) < 32 for letter in address)
     return address if is_local and not has_trick else default

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
 from webapp.core.i18n import gettext as _
+from webapp.database import table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
 
@@ -49,14 +50,14 @@ class DoctorRow(NamedTuple):
 
 
 # Queries of tables, not of mapped classes, and each built once: building one takes longer than running it.
-_DOCTOR, _KIND = Doctor.__table__.c, VisitType.__table__.c
+_DOCTOR, _KIND = table_of(Doctor).c, table_of(VisitType).c
 _DOCTOR_COLUMNS = [_DOCTOR[name] for name in DoctorRow._fields[:-1]]
 _KIND_COLUMNS = [_KIND[name] for name in VisitTypeRow._fields]
 _WITH_TYPES = (
     sa.select(*_DOCTOR_COLUMNS, *_KIND_COLUMNS)
-    .select_from(Doctor.__table__)
+    .select_from(table_of(Doctor))
     .outerjoin(doctor_visit_types, doctor_visit_types.c.doctor_id == _DOCTOR.id)
-    .outerjoin(VisitType.__table__, sa.and_(_KIND.id == doctor_visit_types.c.visit_type_id, _KIND.active.is_(True)))
+    .outerjoin(table_of(VisitType), sa.and_(_KIND.id == doctor_visit_types.c.visit_type_id, _KIND.active.is_(True)))
     .order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id, _KIND.minutes, _KIND.id)
 )
 _ALL = _WITH_TYPES.where(_DOCTOR.active.is_(True))
@@ -107,6 +108,14 @@ def _one(session: Session, query: sa.Select[Any], value: object) -> DoctorRow:
     return doctors[0]
 
 
+_LOCK_BY_SLUG = (
+    sa.select(_DOCTOR.id)
+    .where(_DOCTOR.slug == sa.bindparam("value"), _DOCTOR.active.is_(True))
+    .with_for_update(key_share=True)
+)
+_LOCK_BY_ID = sa.select(_DOCTOR.id).where(_DOCTOR.id == sa.bindparam("value")).with_for_update(key_share=True)
+
+
 def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | None = None) -> int:
     """Take one doctor's lock, which every booking with them takes first, and return the doctor's id.
 
@@ -114,13 +123,13 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
     only write lock there is, and the clause compiles to nothing.
 
     Raises:
-        NotFound: there is no such doctor, or they take no bookings at the moment.
+        NotFound: there is no such doctor, or (by slug) they take no bookings at the moment.
     """
-    condition = Doctor.id == doctor_id if slug is None else sa.and_(Doctor.slug == slug, Doctor.active.is_(True))
-    found = session.scalar(sa.select(Doctor.id).where(condition).with_for_update(key_share=True))
+    query, value = (_LOCK_BY_ID, doctor_id) if slug is None else (_LOCK_BY_SLUG, slug)
+    found = session.scalar(query, {"value": value})
     if found is None:
         raise NotFound(_("There is no such doctor."))
-    return found
+    return int(found)
 
 
 def any_visit_type(session: Session) -> VisitTypeRow:

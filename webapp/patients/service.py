@@ -12,6 +12,7 @@ from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
+from webapp.database import table_of
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Profile, Register, UpdateProfile
@@ -55,18 +56,22 @@ def find_own_patient(session: Session, actor: Actor) -> int | None:
     return session.scalar(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
 
 
+_PATIENT = table_of(Patient).c
+_LOCK_OWN = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("value")).with_for_update(key_share=True)
+_LOCK_BY_ID = sa.select(_PATIENT.id).where(_PATIENT.id == sa.bindparam("value")).with_for_update(key_share=True)
+
+
 def lock_own_patient(session: Session, actor: Actor) -> int | None:
     """Take the lock of the actor's own patient's record and return its id, or None for staff.
 
     Rules that count a patient's visits run after this lock. Doctors are locked before patients, always.
     """
-    query = sa.select(Patient.id).where(Patient.user_id == actor.user_id)
-    return session.scalar(query.with_for_update(key_share=True))
+    return session.scalar(_LOCK_OWN, {"value": actor.user_id})
 
 
 def lock_patient(session: Session, patient_id: int) -> None:
     """Take the lock of any patient's record; the same order holds."""
-    session.execute(sa.select(Patient.id).where(Patient.id == patient_id).with_for_update(key_share=True)).all()
+    session.execute(_LOCK_BY_ID, {"value": patient_id})
 
 
 def get_profile(session: Session, actor: Actor) -> Profile:
