@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -59,7 +59,9 @@ def get_clinic(session: Session) -> Clinic:
 def default_clinic() -> Clinic:
     """A clinic with the model's defaults, for a database without one and for the page that says it is away."""
     columns = table_of(ClinicSettings).columns
-    defaults = {name: getattr(columns[name].default, "arg", None) for name in Clinic.__dataclass_fields__}
+    defaults: dict[str, Any] = {
+        name: getattr(columns[name].default, "arg", None) for name in Clinic.__dataclass_fields__
+    }
     return Clinic(**defaults)
 
 
