@@ -12,7 +12,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from sqlalchemy.engine import make_url
-
 from starlette.testclient import TestClient
 
 from tests.browser_path import browser_path

@@ -34,8 +34,8 @@ class Kept:
         if remove:
             options += ["--remove", str(remove)]
         self.command = list(command)
-        self.log = log
-        self._log_file = log.open("ab")
+        self._log_file = log.open("a+b")
+        self._last_words = ""
         self._keeper = subprocess.Popen(
             [sys.executable, "-S", "-E", str(KEEPER), *options, "--", *command],
             stdin=subprocess.PIPE,
@@ -72,11 +72,16 @@ class Kept:
         self._keeper.wait()
         if self._keeper.stdout:
             self._keeper.stdout.close()
+        self._last_words = self.output()
         self._log_file.close()
 
     def output(self) -> str:
         """The end of what it printed."""
-        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+        if self._log_file.closed:
+            return self._last_words
+        # Read through the open file: the keeper may have removed its folder already.
+        self._log_file.seek(0)
+        return self._log_file.read().decode(errors="replace")[-4000:]
 
     def __enter__(self) -> Self:
         return self

@@ -7,8 +7,10 @@ from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast, local
+from webapp.database import Database
 from webapp.models import Appointment
 
 _numbers = count(1)
@@ -52,3 +54,20 @@ def insert(cast: Cast, row: dict[str, Any]) -> int:
     """Insert a row that may have been spoiled before."""
     query = sa.insert(Appointment).values(row).returning(Appointment.id)
     return cast.database.write(lambda session: session.scalars(query).one())
+
+
+def take_guard_away(database: Database, *names: str) -> None:
+    """Drop the overlap triggers or constraints; with names, only those."""
+
+    def work(session: Session) -> None:
+        if database.is_sqlite:
+            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'appointments'"
+            drop = "DROP TRIGGER {}"
+        else:
+            query = "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conrelid = 'appointments'::regclass"
+            drop = "ALTER TABLE appointments DROP CONSTRAINT {}"
+        for name in session.scalars(sa.text(query)).all():
+            if not names or name in names:
+                session.execute(sa.text(drop.format(name)))
+
+    database.write(work)

@@ -27,7 +27,12 @@ def resource_folder(name: str) -> Path:
 class Settings(BaseSettings):
     """Everything that differs between two installations. `.env.example` documents each."""
 
-    model_config = SettingsConfigDict(env_prefix="DOCKET_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DOCKET_",
+        env_file=".env",
+        extra="ignore",
+        hide_input_in_errors=True,  # The error would show all settings, keys and passwords among them.
+    )
 
     database_url: str = "sqlite:///var/docket.db"
     secret_key: str = Field(default="", repr=False)

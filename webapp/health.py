@@ -37,10 +37,11 @@ def ready(request: Request) -> JSONResponse:
     """The database is reached, has this version's schema, and refuses an overlap; else 503."""
     database: Database = request.app.state.database
     try:
+        current = is_current(database)
         answer = {
             "database": "connected",
-            "schema": "current" if is_current(database) else "outdated",
-            "guard": "in place" if guard_is_in_place(database) else "missing",
+            "schema": "current" if current else "outdated",
+            "guard": "in place" if current and guard_is_in_place(database) else "missing",
         }
     except SQLAlchemyError:
         return JSONResponse({"status": "unready", "database": "unreachable"}, status_code=503)

@@ -21,6 +21,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import describe_destination
 from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         health_router,
         finding_router,
         appointments_router,
+        changes_router,
         schedule_router,
         patients_router,
         auth_router,

@@ -16,7 +16,8 @@ LONGEST = "longest"
 INSTANT_CHECKS = {
     "sqlite": (
         sa.CheckConstraint(
-            "starts_at IS strftime('%Y-%m-%d %H:%M:00', starts_at) AND ends_at IS strftime('%Y-%m-%d %H:%M:00', ends_at)"
+            "starts_at IS strftime('%Y-%m-%d %H:%M:00', starts_at)"
+            " AND ends_at IS strftime('%Y-%m-%d %H:%M:00', ends_at)"
             " AND busy_from IS strftime('%Y-%m-%d %H:%M:00', busy_from)"
             " AND busy_until IS strftime('%Y-%m-%d %H:%M:00', busy_until)",
             name=WHOLE_MINUTES,

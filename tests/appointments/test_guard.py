@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast, assemble, local
-from tests.visits import insert, put, visit
+from tests.visits import insert, put, take_guard_away, visit
 from webapp.appointments import service
-from webapp.appointments.exceptions import PatientBusy, SlotTaken
+from webapp.appointments.exceptions import PatientBusy, RuleBroken, SlotTaken
 from webapp.appointments.schemas import BookVisit, MoveVisit
 from webapp.auth.schemas import Actor
 from webapp.database import Database
@@ -26,23 +26,6 @@ from webapp.integrity import find_problems, guard_is_in_place
 from webapp.models import Appointment, Patient, User
 
 TEN = "2026-03-03 10:00"
-
-
-def take_guard_away(database: Database, *names: str) -> None:
-    """Drop the overlap triggers or constraints; with names, only those."""
-
-    def work(session: Session) -> None:
-        if database.is_sqlite:
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'appointments'"
-            drop = "DROP TRIGGER {}"
-        else:
-            query = "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conrelid = 'appointments'::regclass"
-            drop = "ALTER TABLE appointments DROP CONSTRAINT {}"
-        for name in session.scalars(sa.text(query)).all():
-            if not names or name in names:
-                session.execute(sa.text(drop.format(name)))
-
-    database.write(work)
 
 
 def overlaps(cast: Cast) -> int:
@@ -181,11 +164,11 @@ def test_sqlite_takes_only_the_one_form_of_an_instant_that_compares(sqlite_url: 
     forms = ["2026-03-03T09:00:00", "2026-03-03 09:00", "2026-03-03 09:00:00+00:00", "2026-3-3 9:00:00"]
     database = Database(sqlite_url)
     number = put(cast := assemble(database), TEN)
-    for text in [*forms, "garbage", "", "1772528400", 1772528400, 0]:
+    for text in [*forms, "garbage", "", "1772528400"]:
         for column in ("starts_at", "ends_at", "busy_from", "busy_until"):
-            statement = sa.text(f"UPDATE appointments SET {column} = :text WHERE id = :id")
+            changed = {column: sa.literal(text, sa.String)}
             with pytest.raises(IntegrityError):
-                cast.database.write(lambda s, q=statement, t=text: s.execute(q, {"text": t, "id": number}))
+                cast.change(sa.update(Appointment.__table__).where(Appointment.id == number).values(changed))
     database.dispose()
 
 
@@ -270,7 +253,7 @@ def test_the_quota_is_counted_under_the_patients_lock(cast: Cast) -> None:
         start.wait()
         try:
             cast.database.write(service.book, cast.alice, command, now=NOW)
-        except service.RuleBroken as error:
+        except RuleBroken as error:
             return error.code
         return "booked"
 

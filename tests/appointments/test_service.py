@@ -364,13 +364,11 @@ def test_what_is_cancelled_or_over_can_no_longer_be_changed(cast: Cast) -> None:
     with pytest.raises(NotActive):
         cancel(cast, cast.carol, reference, now=later)
     cancel(cast, cast.alice, reference)
-    for change in (
-        lambda: cancel(cast, cast.alice, reference),
-        lambda: move(cast, cast.alice, reference, "2026-03-04 11:00"),
-    ):
-        with pytest.raises(NotActive) as caught:
-            change()
-        assert caught.value.status == 409
+    with pytest.raises(NotActive) as caught:
+        cancel(cast, cast.alice, reference)
+    assert caught.value.status == 409
+    with pytest.raises(NotActive):
+        move(cast, cast.alice, reference, "2026-03-04 11:00")
 
 
 @pytest.mark.parametrize("status", ["arrived", "completed", "no_show"])
@@ -430,13 +428,11 @@ def test_a_strangers_visit_does_not_exist(cast: Cast) -> None:
 def test_a_change_of_a_page_that_is_out_of_date_is_refused(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     move(cast, cast.alice, reference, "2026-03-04 11:00", version=1)
-    for change in (
-        lambda: move(cast, cast.alice, reference, "2026-03-04 14:00", version=1),
-        lambda: cancel(cast, cast.bob, reference, version=1),
-    ):
-        with pytest.raises(ChangedMeanwhile) as caught:
-            change()
-        assert caught.value.status == 409
+    with pytest.raises(ChangedMeanwhile) as caught:
+        move(cast, cast.alice, reference, "2026-03-04 14:00", version=1)
+    assert caught.value.status == 409
+    with pytest.raises(ChangedMeanwhile):
+        cancel(cast, cast.bob, reference, version=1)
     assert see(cast, reference).starts_at == local("2026-03-04 11:00")
     cancel(cast, cast.alice, reference, version=2)
 
@@ -468,9 +464,8 @@ def test_upcoming_and_past_visits_are_apart(cast: Cast) -> None:
     cancel(cast, cast.alice, gone)
     cast.book(cast.dave, "2026-03-04 14:00")
     with cast.database.reading() as session:
-        about = {"now": NOW, "skip": 0}
-        upcoming = queries.list_appointments(session, cast.alice, upcoming=True, limit=10, **about)
-        past = queries.list_appointments(session, cast.alice, upcoming=False, limit=1, **about)
+        upcoming = queries.list_appointments(session, cast.alice, upcoming=True, now=NOW, skip=0, limit=10)
+        past = queries.list_appointments(session, cast.alice, upcoming=False, now=NOW, skip=0, limit=1)
     assert [line.reference for line in upcoming.lines] == ahead[::-1]
     assert ([line.reference for line in past.lines], past.total) == ([gone], 2)
 

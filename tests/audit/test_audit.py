@@ -29,6 +29,11 @@ def record(cast: Cast, action: str = "booked", *, visible: bool = True, subject:
     )
 
 
+def run(cast: Cast, statement: str) -> None:
+    """Run one statement of SQL, and keep what it does."""
+    cast.database.write(lambda session: session.execute(sa.text(statement)))
+
+
 def everything(cast: Cast) -> list[sa.Row[tuple[object, ...]]]:
     """All rows as they are."""
     with cast.database.reading() as session:
@@ -50,7 +55,7 @@ def test_rows_can_be_neither_changed_nor_removed(cast: Cast) -> None:
         attempts += ["TRUNCATE audit_events", "DELETE FROM audit_events WHERE false"]
     for statement in attempts:
         with pytest.raises(DBAPIError, match="audit_is_append_only"):
-            cast.database.write(lambda session, text=statement: session.execute(sa.text(text)))
+            run(cast, statement)
     assert everything(cast) == before
     record(cast, "moved")
     assert len(everything(cast)) == 2
@@ -67,7 +72,7 @@ def test_a_row_cannot_be_replaced_by_another(cast: Cast) -> None:
     else:
         statement += " ON CONFLICT (id) DO UPDATE SET action = 'forged'"
     with pytest.raises(DBAPIError):
-        cast.database.write(lambda session: session.execute(sa.text(statement)))
+        run(cast, statement)
     assert everything(cast) == before
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,12 +10,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
-from webapp.appointments import calendar
+from webapp.appointments import calendar, views
 from webapp.appointments.availability import FreeTime, Wish, next_free
 from webapp.appointments.calendar import booking_address, iso_minute
 from webapp.appointments.forms import FinderForm, instant, whole_number
 from webapp.appointments.slots import number_to_day, to_datetime
-from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -52,7 +50,7 @@ def find(page: CurrentPage) -> Response:
     # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
     wishes.sort(key=lambda wish: first[wish.doctor.id].start if wish.doctor.id in first else NEVER)
     shown = wishes[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    free = next_free(page.session, clinic, shown, now=page.now, patient_of_user=viewer(page), count=TIMES_READ)
+    free = next_free(page.session, clinic, shown, now=page.now, patient_of_user=views.viewer(page), count=TIMES_READ)
     soonest = wishes[0] if wishes and wishes[0].doctor.id in first else None
     return page.render(
         "doctors/find.html",
@@ -115,7 +113,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         ),
         week=week,
         now=page.now,
-        patient_of_user=viewer(page),
+        patient_of_user=views.viewer(page),
     )
     next_words = None
     if view.first_free is not None:
@@ -137,15 +135,9 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
 def _first_free(page: Page, clinic: Clinic, wishes: list[Wish]) -> dict[int, FreeTime]:
     """The first free time of every doctor who has one, by doctor id."""
     free = next_free(
-        page.session, clinic, wishes, now=page.now, patient_of_user=viewer(page), look_days=ORDER_LOOK_DAYS
+        page.session, clinic, wishes, now=page.now, patient_of_user=views.viewer(page), look_days=ORDER_LOOK_DAYS
     )
     return {doctor_id: times[0] for doctor_id, times in free.items() if times}
-
-
-def viewer(page: Page) -> int | None:
-    """The account whose own visits hide clashing times: a signed-in patient's."""
-    actor = current_actor(page)
-    return actor.user_id if actor is not None and actor.role == "patient" else None
 
 
 def describe_destination(page: Page, address: str) -> str | None:
@@ -217,22 +209,7 @@ def _earliest(page: Page, clinic: Clinic, time: FreeTime, wish: Wish) -> dict[st
     return {
         "words": calendar.words_for(start, clinic, now=page.now),
         "href": booking_address(wish.doctor.slug, wish.visit_type.id) + iso_minute(time.start),
-        "visit": visit_of(wish, start),
-    }
-
-
-def visit_of(wish: Wish, start: datetime) -> dict[str, Any]:
-    """A visit that could be booked, in the shape that the templates' slip wants."""
-    return {
-        "starts_at": start,
-        "ends_at": start + timedelta(minutes=wish.visit_type.minutes),
-        "minutes": wish.visit_type.minutes,
-        "doctor_name": wish.doctor.name,
-        "doctor_tint": wish.doctor.tint,
-        "specialty": wish.doctor.specialty,
-        "room": wish.doctor.room,
-        "visit_type": wish.visit_type.name,
-        "preparation": wish.visit_type.preparation,
+        "visit": views.visit_of(wish, start),
     }
 
 

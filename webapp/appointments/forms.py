@@ -40,7 +40,9 @@ class BookForm(DocketForm):
     notes = TextAreaField(_("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
 
     def command(self) -> BookVisit | None:
-        """The booking, as the service takes it."""
+        """The booking, as the service takes it; None too for a visit type that is no number."""
+        if self.visit_type.data and whole_number(self.visit_type.data) is None:
+            return None
         return self.parse(
             BookVisit,
             doctor=self.doctor.data or "",

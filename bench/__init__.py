@@ -1,0 +1,1 @@
+"""What Docket promises, shown and measured: see README.md in this folder."""

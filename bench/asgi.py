@@ -1,0 +1,88 @@
+"""One request straight into the application: no socket and no client, so that nothing of theirs is measured."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+
+HOST = "docket.test"
+ORIGIN = f"http://{HOST}"
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    location: str
+    body: bytes
+
+
+class Ask(NamedTuple):
+    """A request made ready."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+
+
+def get(path: str, cookie: str, *, query: str = "", fragment: bool = False) -> Ask:
+    """A page or, as HTMX asks for it, a fragment."""
+    extra = [(b"hx-request", b"true")] if fragment else []
+    return Ask("GET", path, query.encode(), _headers(cookie) + extra)
+
+
+def post(path: str, cookie: str, form: dict[str, str]) -> Ask:
+    """A form, sent as a browser sends it from our own page."""
+    body = urlencode(form).encode()
+    extra = [
+        (b"origin", ORIGIN.encode()),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    return Ask("POST", path, b"", _headers(cookie) + extra, body)
+
+
+def _headers(cookie: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"host", HOST.encode()),
+        (b"cookie", cookie.encode()),
+        (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+        (b"accept", b"text/html,application/xhtml+xml,*/*;q=0.8"),
+        (b"accept-language", b"en-GB,en;q=0.5"),
+    ]
+
+
+async def send(app: FastAPI, ask: Ask) -> Answer:
+    """Let the application answer."""
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": ask.method,
+        "scheme": "http",
+        "path": ask.path,
+        "raw_path": ask.path.encode(),
+        "query_string": ask.query,
+        "root_path": "",
+        "headers": ask.headers,
+        "client": ("127.0.0.1", 50_000),
+        "server": (HOST, 80),
+        "state": {},
+    }
+    unread = [{"type": "http.request", "body": ask.body, "more_body": False}]
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return unread.pop() if unread else {"type": "http.disconnect"}
+
+    async def collect(message: Any) -> None:
+        messages.append(message)
+
+    await app(scope, receive, collect)
+    headers = dict(messages[0]["headers"])
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    return Answer(messages[0]["status"], headers.get(b"location", b"").decode(), body)

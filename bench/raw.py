@@ -1,0 +1,117 @@
+"""The raw guarded transaction: what a booking cannot do without, by the bare driver and in prepared SQL.
+
+SQLite: BEGIN IMMEDIATE, INSERT of the appointment (the guard's triggers look for overlaps), INSERT of the audit
+row, COMMIT with synchronous=FULL. PostgreSQL: the doctor's and the patient's row locked, the same two INSERTs
+(the exclusion constraints look for overlaps), COMMIT with the server's own durability. No rule is asked, nothing
+is read but the locks, and there is neither HTTP nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+import psycopg
+
+from bench.wishes import BookingWish
+from tests.postgres import libpq
+from webapp.appointments.service import new_reference
+from webapp.database import Database, sqlite_module
+
+COLUMNS = (
+    "reference", "doctor_id", "patient_id", "visit_type_id", "starts_at", "ends_at", "busy_from", "busy_until",
+    "status", "reason", "notes", "cancellation_reason", "version", "booked_by", "created_at", "updated_at",
+)  # fmt: skip
+AUDIT_COLUMNS = (
+    "at", "actor_user_id", "actor_role", "action", "subject_type", "subject_id", "visible", "details", "address",
+)  # fmt: skip
+
+
+class RawBooker(Protocol):
+    """Books by the driver alone."""
+
+    def book(self, wish: BookingWish) -> str:
+        """Write the visit and its audit row in one durable transaction; return the reference."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+def raw_booker(database: Database) -> RawBooker:
+    """The one for this kind of database."""
+    return _SqliteBooker(database) if database.is_sqlite else _PostgresqlBooker(database)
+
+
+def _values(wish: BookingWish) -> list[Any]:
+    times = [f"{time:%Y-%m-%d %H:%M:%S}" for time in (wish.starts_at, wish.ends_at, wish.busy_from, wish.busy_until)]
+    now = f"{wish.now:%Y-%m-%d %H:%M:%S}"
+    ids = [new_reference(), wish.doctor_id, wish.patient_id, wish.visit_type_id]
+    return [*ids, *times, "scheduled", wish.reason, "", "", 1, wish.user_id, now, now]
+
+
+def _audit_values(wish: BookingWish, number: int) -> list[Any]:
+    details = f'{{"starts_at": "{wish.starts_at:%Y-%m-%dT%H:%M:%SZ}"}}'
+    now = f"{wish.now:%Y-%m-%d %H:%M:%S}"
+    return [now, wish.user_id, "patient", "booked", "appointment", number, True, details, "127.0.0.1"]
+
+
+def _insert(table: str, columns: tuple[str, ...], mark: str) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+
+
+class _SqliteBooker:
+    """One connection a thread, set up as Docket sets up its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._file = str(database.url.database)
+        self._local = threading.local()
+        self._visit = _insert("appointments", COLUMNS, "?")
+        self._audit = _insert("audit_events", AUDIT_COLUMNS, "?")
+
+    def book(self, wish: BookingWish) -> str:
+        connection = getattr(self._local, "connection", None) or self._connect()
+        values = _values(wish)
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(self._visit, values)
+        cursor.execute(self._audit, _audit_values(wish, cursor.lastrowid))
+        cursor.execute("COMMIT")
+        return str(values[0])
+
+    def _connect(self) -> Any:
+        connection = sqlite_module().connect(self._file, isolation_level=None)
+        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        self._local = threading.local()
+
+
+class _PostgresqlBooker:
+    """One connection a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._url = libpq(str(database.url.render_as_string(hide_password=False)))
+        self._local = threading.local()
+        self._visit = _insert("appointments", COLUMNS, "%s") + " RETURNING id"
+        self._audit = _insert("audit_events", AUDIT_COLUMNS, "%s")
+
+    def book(self, wish: BookingWish) -> str:
+        connection = getattr(self._local, "connection", None) or self._connect()
+        values = _values(wish)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM doctors WHERE id = %s FOR NO KEY UPDATE", [wish.doctor_id])
+            cursor.execute("SELECT id FROM patients WHERE id = %s FOR NO KEY UPDATE", [wish.patient_id])
+            number = cursor.execute(self._visit, values).fetchone()[0]
+            cursor.execute(self._audit, _audit_values(wish, number))
+        connection.commit()
+        return str(values[0])
+
+    def _connect(self) -> Any:
+        self._local.connection = psycopg.connect(self._url, options="-c timezone=UTC")
+        return self._local.connection
+
+    def close(self) -> None:
+        self._local = threading.local()

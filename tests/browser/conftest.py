@@ -1,0 +1,118 @@
+"""A running Docket for the browser, and people to use it.
+
+The server has the real clock: tests pick their times from the page, or ask `Clinic.free_time`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+from tests.cast import AMSTERDAM, PASSWORD, Cast, assemble, password_hash
+from tests.servers import live_server
+from webapp import models
+from webapp.auth.schemas import Actor
+from webapp.database import Database
+
+# The pages are on this very machine; whatever takes longer is broken.
+expect.set_options(timeout=10_000)
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@dataclass
+class Clinic:
+    """The clinic of the tests behind a real server."""
+
+    url: str
+    cast: Cast
+    names: Iterator[str] = field(default_factory=lambda: (f"Pat {chr(65 + number)}." for number in itertools.count()))
+
+    def new_patient(self) -> Actor:
+        """A patient whom no other test knows."""
+        name = next(self.names)
+        email = f"{name.lower().replace(' ', '').strip('.')}@docket.example"
+        now = datetime.now(UTC)
+        user = models.User(email=email, name=name, role="patient", password_hash=password_hash(), created_at=now)
+        user_id = self.cast.add(user)
+        self.cast.add(models.Patient(user_id=user_id, name=name, email=email, created_at=now))
+        return Actor(user_id, 0, name, email, "patient")
+
+    def free_time(self, *, days: int, hour: int = 10, minute: int = 0) -> str:
+        """A working day about that many days ahead, on the clinic's wall clock."""
+        day = datetime.now(AMSTERDAM) + timedelta(days=days)
+        day += timedelta(days=max(0, day.weekday() - 4) and 7 - day.weekday())
+        return f"{day:%Y-%m-%d} {hour:02d}:{minute:02d}"
+
+
+@pytest.fixture(scope="module")
+def clinic(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """One running clinic for the tests of a module."""
+    path = tmp_path_factory.mktemp("browser") / "docket.db"
+    shutil.copyfile(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    cast = assemble(database)
+    cast.now = datetime.now(UTC).replace(microsecond=0)
+    # The browser's requests come through a proxy of ours where a test wants them to come from elsewhere.
+    with live_server(f"sqlite:///{path}", env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}) as server:
+        yield Clinic(server.url, cast)
+    database.dispose()
+
+
+class Complaints:
+    """Everything that a browser complained about: errors in the console, and requests that failed."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def listen(self, context: BrowserContext) -> None:
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.heard.append(f"script: {error.error}"))
+        context.on("requestfailed", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # That a page has the status 404 or 409 is told in the console too; tests ask for it themselves.
+        is_status = message.text.startswith("Failed to load resource: the server responded with a status of")
+        if message.type in {"error", "warning"} and not is_status:
+            self.heard.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        # A page that is left before all of it was there is nothing to complain about.
+        if "ERR_ABORTED" not in (request.failure or ""):
+            self.heard.append(f"request: {request.url} {request.failure}")
+
+
+@pytest.fixture
+def open_browser(browser: Browser, clinic: Clinic) -> Iterator[Callable[..., Page]]:
+    """Open a fresh browser window, on the first page unless `at` says otherwise; the options are Playwright's."""
+    complaints = Complaints()
+    contexts: list[BrowserContext] = []
+
+    def open_window(at: str = "/", **options: Any) -> Page:
+        context = browser.new_context(base_url=clinic.url, locale="en-GB", reduced_motion="reduce", **options)
+        complaints.listen(context)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(at)
+        return page
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert complaints.heard == []
+
+
+def sign_in(page: Page, email: str) -> None:
+    """Sign in through the form."""
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")

@@ -1,0 +1,276 @@
+"""The `docket` command, as a person types it: what it says, where, and its exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests.cast import NOW, Cast, assemble
+from tests.servers import docket_environment
+from tests.visits import put, take_guard_away
+from webapp import cli
+from webapp.auth import passwords
+from webapp.database import Database
+from webapp.models import OpeningHours, Patient, User
+
+GOOD = "three unrelated garden words"
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `docket …` in this process, in a folder of its own, on Monday 2 March 2026."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, url: str, typed: str = "") -> Said:
+        monkeypatch.setenv("DOCKET_DATABASE_URL", url)
+        monkeypatch.setattr("sys.argv", ["docket", *words])
+        monkeypatch.setattr("sys.stdin", StringIO(typed))
+        capsys.readouterr()
+        with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as ending:
+            cli.main()
+        said = capsys.readouterr()
+        code = ending.value.code
+        return Said(code if isinstance(code, int) else 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> str:
+    """The address of a database that does not exist yet."""
+    return f"sqlite:///{tmp_path}/new/docket.db"
+
+
+@pytest.fixture
+def clinic(sqlite_url: str) -> Iterator[Cast]:
+    """The cast on SQLite."""
+    database = Database(sqlite_url)
+    yield assemble(database)
+    database.dispose()
+
+
+def url_of(cast: Cast) -> str:
+    """The address of the cast's database."""
+    return cast.database.url.render_as_string(hide_password=False)
+
+
+# ------------------------------------------------------------------------------------------------------ helping
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("db",), ("user",), ("serve",), ("demo",), ("check",), ("why",), ("user", "create"), ("db", "upgrade")],
+)
+def test_every_command_explains_itself(run: Run, empty: str, words: tuple[str, ...]) -> None:
+    said = run(*words, "--help", url=empty)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("Usage: docket")
+    assert said.out == run(*words, "-h", url=empty).out
+
+
+@pytest.mark.parametrize(
+    "words", [("nonsense",), ("serve", "--port", "x"), ("why",), ("user", "create"), ("demo", "--doctors", "0")]
+)
+def test_wrong_use_is_two_and_says_what_is_wrong(run: Run, empty: str, words: tuple[str, ...]) -> None:
+    said = run(*words, url=empty)
+    assert said.code == 2
+    assert "Error:" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_wrong_settings_are_two_and_named_as_they_are_set(
+    run: Run, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKET_LOG_FORMAT", "xml")
+    said = run("check", url=empty)
+    assert said.code == 2
+    assert "DOCKET_LOG_FORMAT" in said.err
+
+
+@pytest.mark.parametrize("words", [
+    ("check",),
+    ("why", "bob", "2026-03-03T09:30"),
+    ("user", "create", "--role=admin", "--email=a@b.example", "--name=Anna", "--password-stdin"),
+])  # fmt: skip
+def test_a_database_without_tables_is_one_sentence(run: Run, empty: str, words: tuple[str, ...]) -> None:
+    said = run(*words, url=empty, typed=f"{GOOD}\n")
+    assert said.code == 1
+    assert "docket db upgrade" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tmp_path: Path) -> None:
+    command = str(Path(sys.executable).with_name("docket"))
+    done = subprocess.run(
+        [command, "why", "nobody", "2026-03-03T09:30"],
+        env=docket_environment(sqlite_url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: There is no such doctor.\n"
+
+
+# ----------------------------------------------------------------------------------------------------- db upgrade
+
+
+def test_upgrading_makes_the_database_and_the_second_time_does_nothing(run: Run, empty: str) -> None:
+    assert run("db", "upgrade", url=empty) == (0, "The database now has the newest schema.\n", "")
+    assert run("db", "upgrade", url=empty) == (0, "The database has the newest schema already.\n", "")
+    assert run("check", url=empty).code == 0
+
+
+# ----------------------------------------------------------------------------------------------------------- demo
+
+
+def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:
+    before = clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id))))
+    said = run("demo", url=url_of(clinic))
+    assert said.code == 1
+    assert "Error:" in said.err
+    quiet = run("demo", "--if-empty", url=url_of(clinic))
+    assert (quiet.code, "left as it is" in quiet.out) == (0, True)
+    assert clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id)))) == before
+
+
+@pytest.mark.parametrize(
+    "option", ["--doctors=11", "--doctors=201", "--patients=1", "--months=-1", "--today=yesterday"]
+)
+def test_demo_data_has_sensible_sizes(run: Run, sqlite_url: str, option: str) -> None:
+    assert run("demo", option, url=sqlite_url).code == 2
+
+
+# ---------------------------------------------------------------------------------------------------- user create
+
+
+def create(
+    run: Run, url: str, *, role: str = "admin", email: str = "anna@clinic.example", typed: str = f"{GOOD}\n"
+) -> Said:
+    """Create Anna."""
+    return run(
+        "user", "create", "--role", role, "--email", email, "--name", "Anna Admin", "--password-stdin",
+        url=url, typed=typed,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["admin", "doctor", "patient"])
+def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) -> None:
+    said = create(run, sqlite_url, role=role, email=" Anna@Clinic.Example")
+    assert (said.code, said.err) == (0, "")
+    assert f"Created the {role}" in said.out
+    database = Database(sqlite_url)
+    with database.reading() as session:
+        user = session.scalars(sa.select(User)).one()
+        patients = session.scalar(sa.select(sa.func.count(Patient.id)))
+    database.dispose()
+    assert (user.email, user.name, user.role, user.active) == ("anna@clinic.example", "Anna Admin", role, True)
+    assert passwords.verify(GOOD, user.password_hash)[0]
+    assert patients == (1 if role == "patient" else 0)
+
+
+@pytest.mark.parametrize(("details", "message"), [
+    ({"typed": "short\n"}, "at least 12 characters"),
+    ({"typed": "password1234\n"}, "easy to guess"),
+    ({"typed": ""}, "at least 12 characters"),
+    ({"email": "anna"}, "e-mail address like"),
+])  # fmt: skip
+def test_an_account_that_will_not_do_is_refused_in_words(
+    run: Run, sqlite_url: str, details: dict[str, str], message: str
+) -> None:
+    said = create(run, sqlite_url, **details)
+    assert (said.code, said.out) == (1, "")
+    assert message in said.err
+
+
+def test_an_address_has_one_account(run: Run, clinic: Cast) -> None:
+    said = create(run, url_of(clinic), email="ALICE@docket.example")
+    assert said.code == 1
+    assert "already an account" in said.err
+
+
+# ---------------------------------------------------------------------------------------------------------- check
+
+
+def test_a_sound_database_is_all_well(run: Run, clinic: Cast) -> None:
+    clinic.book(clinic.alice, "2026-03-03 09:30")
+    said = run("check", url=url_of(clinic))
+    assert said.code == 0
+    assert said.out.startswith("All is well")
+
+
+def test_problems_are_listed_and_end_with_one(run: Run, clinic: Cast) -> None:
+    put(clinic, "2026-03-03 22:00")
+    said = run("check", url=url_of(clinic))
+    assert said.code == 1
+    assert said.out.count("breaks the rule") == 2
+    assert "2 problem(s) found." in said.err
+
+
+def test_a_missing_guard_is_a_problem(run: Run, cast: Cast) -> None:
+    assert run("check", url=url_of(cast)).code == 0
+    take_guard_away(cast.database)
+    said = run("check", url=url_of(cast))
+    assert said.code == 1
+    assert "The guard is missing" in said.out
+
+
+# ------------------------------------------------------------------------------------------------------------ why
+
+
+def test_a_free_time_can_be_booked(run: Run, clinic: Cast) -> None:
+    said = run("why", "bob", "2026-03-03T09:30", url=url_of(clinic))
+    assert said == (
+        0, "Dr. Bob Brown, Follow-up, Tuesday 3 March 2026, 09:30 CET:\n  No rule refuses: it can be booked.\n", "",
+    )  # fmt: skip
+
+
+def test_every_rule_that_refuses_is_printed(run: Run, clinic: Cast) -> None:
+    said = run("why", "bob", "2026-03-07T09:31", "--visit-type", "Operation", url=url_of(clinic))
+    assert said.code == 1
+    codes = [line.split(":")[0].strip() for line in said.out.splitlines()[1:]]
+    assert codes == ["visit_type_not_online", "off_grid", "clinic_closed", "outside_working_hours"]
+
+
+def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
+    clinic.add(OpeningHours(weekday=6, start_minute=0, end_minute=1440))
+    said = run("why", "bob", "2026-10-25T02:30", url=url_of(clinic))
+    assert said.code == 1
+    assert [line[-11:].strip() for line in said.out.splitlines() if line.startswith("Dr.")] == [
+        "02:30 CEST:",
+        "02:30 CET:",
+    ]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("nobody", "2026-03-03T09:30"), "no such doctor"),
+    (("bob", "2026-03-29T02:30"), "the clocks skip it"),
+    (("bob", "soon"), "is no time"),
+    (("bob", "9999-12-31T23:59"), "too far away"),
+    (("bob", "2026-03-03T09:30", "--visit-type", "Massage"), "no visit type"),
+])  # fmt: skip
+def test_a_question_that_makes_no_sense_is_told_so(
+    run: Run, clinic: Cast, words: tuple[str, ...], message: str
+) -> None:
+    said = run("why", *words, url=url_of(clinic))
+    assert (said.code, said.out) == (1, "")
+    assert message in said.err

@@ -1,0 +1,107 @@
+"""Settings: what the environment may say, and what production refuses."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from itsdangerous import Signer
+from pydantic import ValidationError
+
+from webapp.config import Settings, resource_folder
+
+STRONG = "fJ3kQ9vX2mWz7LrT5yBn8HcD4sGp6AeK"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, where no `.env` of a developer lies."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def why_not(**settings: str) -> str:
+    """Why these settings are refused."""
+    with pytest.raises(ValidationError) as caught:
+        Settings(**settings)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_without_any_setting_docket_runs_on_sqlite_in_development() -> None:
+    settings = Settings()
+    assert (settings.database_url, settings.environment) == ("sqlite:///var/docket.db", "development")
+    assert (settings.base_url, settings.trusted_proxies, settings.secure_cookies) == ("", (), False)
+
+
+def test_settings_come_from_the_environment_and_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("DOCKET_DATABASE_URL=sqlite:///file.db\nDOCKET_LOG_FORMAT=json\nOTHER=1\n")
+    monkeypatch.setenv("DOCKET_DATABASE_URL", "postgresql://host/docket")
+    monkeypatch.setenv("DOCKET_TRUSTED_PROXIES", " 10.0.0.1, 10.0.0.2 ,")
+    settings = Settings()
+    assert settings.database_url == "postgresql://host/docket"
+    assert settings.log_format == "json"
+    assert settings.trusted_proxies == ("10.0.0.1", "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "short", "a" * 64, "abc" * 20, f"{STRONG},short", f"short,{STRONG}", "0123456789" * 3 + "0"]
+)
+def test_production_refuses_a_weak_secret(key: str) -> None:
+    text = why_not(environment="production", base_url="https://clinic.example", secret_key=key)
+    assert "at least 32" in text
+    assert "token_urlsafe" in text
+    assert not key or key not in text
+    assert "clinic.example" not in text.replace("booking.example.org", "")
+
+
+def test_production_needs_to_know_its_address() -> None:
+    assert "DOCKET_BASE_URL must be set" in why_not(environment="production", secret_key=STRONG)
+
+
+def test_production_starts_with_a_strong_secret_and_an_address() -> None:
+    settings = Settings(environment="production", secret_key=f"{STRONG}, {STRONG[::-1]}", base_url="https://c.example/")
+    assert settings.base_url == "https://c.example"
+    assert settings.secure_cookies
+
+
+@pytest.mark.parametrize("url", ["clinic.example", "ftp://clinic.example", "https://", "//clinic.example"])
+def test_an_address_is_http_or_https(url: str) -> None:
+    assert "must be like https://" in why_not(base_url=url)
+
+
+@pytest.mark.parametrize(("name", "value"), [("environment", "staging"), ("log_format", "xml")])
+def test_a_word_that_is_not_on_the_list_is_refused(name: str, value: str) -> None:
+    assert name in why_not(**{name: value})
+
+
+def test_cookies_are_secure_exactly_where_the_address_is_https() -> None:
+    assert Settings(base_url="https://clinic.example").secure_cookies
+    assert not Settings(base_url="http://localhost:8000").secure_cookies
+
+
+def test_the_first_key_signs_and_all_verify() -> None:
+    old, both = Settings(secret_key=STRONG), Settings(secret_key=f" new-key-of-this-month , {STRONG} ,")
+    signed = Signer(old.secret_keys).sign("value")
+    assert Signer(both.secret_keys).unsign(signed) == b"value"
+    assert Signer(["new-key-of-this-month"]).unsign(Signer(both.secret_keys).sign("value")) == b"value"
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert STRONG not in repr(Settings(secret_key=STRONG))
+
+
+def test_in_development_a_key_is_made_once_for_its_owner_alone(folder: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _number: tuple(Settings().secret_keys), range(16)))
+    path = folder / "var" / "secret_key"
+    assert set(keys) == {(path.read_text(),)}
+    assert len(path.read_text()) >= 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [item.name for item in path.parent.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("name", ["templates", "static", "alembic"])
+def test_what_the_program_needs_beside_its_code_is_found(name: str) -> None:
+    assert resource_folder(name).is_dir()

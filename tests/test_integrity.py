@@ -1,0 +1,99 @@
+"""`docket check`: everything that should not be is found and told in a sentence, and nothing else is."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+
+from tests.cast import NOW, Cast, local
+from tests.visits import put, take_guard_away
+from webapp.integrity import find_problems, warnings
+from webapp.models import Appointment, Closure, ExtraHours, OpeningHours, TimeOff, WorkingHours
+
+
+def problems(cast: Cast) -> list[str]:
+    """What is found, without the references."""
+    return [problem.split(" ", 2)[2] for problem in find_problems(cast.database, now=NOW)]
+
+
+def test_a_clinic_that_books_through_the_service_has_no_problems(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    cast.book(cast.dave, "2026-03-03 14:00", visit_type=cast.buffered)
+    cast.add(ExtraHours(doctor_id=cast.doctor_ids["erin"], day=date(2026, 3, 7), start_minute=600, end_minute=660))
+    cast.book(cast.alice, "2026-03-07 10:00", doctor="erin", visit_type=cast.long)
+    assert problems(cast) == []
+
+
+@pytest.mark.parametrize(("start", "minutes", "codes"), [
+    ("2026-03-03 08:30", 30, ["clinic_closed", "outside_working_hours"]),
+    ("2026-03-03 16:45", 30, ["clinic_closed", "outside_working_hours"]),
+    ("2026-03-03 11:45", 30, ["outside_working_hours"]),
+    ("2026-03-03 16:30", 30, []),
+    ("2026-06-30 20:00", 30, ["clinic_closed", "outside_working_hours"]),
+])  # fmt: skip
+def test_a_visit_ahead_outside_hours_is_told(cast: Cast, start: str, minutes: int, codes: list[str]) -> None:
+    put(cast, start, minutes=minutes)
+    expected = [f"of Dr. Bob Brown breaks the rule {code} and is not flagged." for code in codes]
+    assert sorted(problems(cast)) == sorted(expected)
+
+
+def test_leave_and_closures_that_came_later_are_told(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    cast.book(cast.alice, "2026-03-04 10:00", doctor="erin", visit_type=cast.long)
+    off = {"starts_at": local("2026-03-03 10:14"), "ends_at": local("2026-03-03 11:00")}
+    cast.add(TimeOff(doctor_id=cast.doctor_ids["bob"], **off))
+    cast.add(Closure(name="Works", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4)))
+    assert problems(cast) == [
+        "of Dr. Bob Brown breaks the rule time_off and is not flagged.",
+        "of Dr. Erin Eze breaks the rule closure and is not flagged.",
+    ]
+
+
+def test_hours_that_were_taken_away_are_told(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    cast.change(sa.delete(WorkingHours).where(WorkingHours.weekday == 1))
+    assert problems(cast) == ["of Dr. Bob Brown breaks the rule outside_working_hours and is not flagged."]
+    cast.change(sa.delete(OpeningHours))
+    assert len(problems(cast)) == 2
+
+
+def test_what_is_over_or_cancelled_bothers_nobody(cast: Cast) -> None:
+    put(cast, "2026-03-01 23:00")
+    put(cast, "2026-03-03 23:00", status="cancelled")
+    put(cast, "2026-03-03 23:00", status="no_show")
+    assert problems(cast) == []
+
+
+def test_buffers_outside_hours_are_no_problem(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:00", visit_type=cast.buffered)
+    cast.book(cast.alice, "2026-03-03 16:15", visit_type=cast.buffered)
+    assert problems(cast) == []
+
+
+def test_every_visit_that_overlaps_one_before_it_is_told_once(cast: Cast) -> None:
+    take_guard_away(cast.database)
+    for start in ("2026-03-03 10:00", "2026-03-03 10:10", "2026-03-03 10:20", "2026-03-03 11:00"):
+        put(cast, start, patient="dave")
+    put(cast, "2026-03-03 10:00", status="cancelled")
+    put(cast, "2026-03-03 09:45", doctor="erin", patient="dave")
+    told = list(find_problems(cast.database, now=NOW))
+    assert "guard is missing" in told[0]
+    doctor = cast.doctor_ids["bob"]
+    patient = cast.patient_ids["dave"]
+    assert sorted(problem.split(" ", 2)[2] for problem in told[1:]) == sorted(
+        [f"overlaps an earlier one of doctor {doctor}."] * 2 + [f"overlaps an earlier one of patient {patient}."] * 3
+    )
+    cast.change(sa.delete(Appointment))
+    assert len(list(find_problems(cast.database, now=NOW))) == 1
+
+
+def test_warnings_are_for_an_old_sqlite_alone(cast: Cast) -> None:
+    told = list(warnings(cast.database))
+    if cast.database.is_sqlite:
+        with cast.database.reading() as session:
+            version = session.scalar(sa.text("SELECT sqlite_version()")) or ""
+        assert bool(told) == (tuple(map(int, version.split("."))) < (3, 51, 3))
+    else:
+        assert told == []
