@@ -59,19 +59,44 @@ def _insert(table: str, columns: tuple[str, ...], mark: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
 
 
-class _SqliteBooker:
-    """One connection a thread, set up as Docket sets up its own."""
+class _ByThread:
+    """One connection a thread, and all of them closed at the end."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._opened: list[Any] = []
+
+    @property
+    def connection(self) -> Any:
+        """This thread's connection."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+            self._opened.append(self._local.connection)
+        return self._local.connection
+
+    def _connect(self) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+        self._local = threading.local()
+
+
+class _SqliteBooker(_ByThread):
+    """Connections set up as Docket sets up its own."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self._file = str(database.url.database)
-        self._local = threading.local()
         self._visit = _insert("appointments", COLUMNS, "?")
         self._audit = _insert("audit_events", AUDIT_COLUMNS, "?")
 
     def book(self, wish: BookingWish) -> str:
-        connection = getattr(self._local, "connection", None) or self._connect()
         values = _values(wish)
-        cursor = connection.cursor()
+        cursor = self.connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         cursor.execute(self._visit, values)
         cursor.execute(self._audit, _audit_values(wish, cursor.lastrowid))
@@ -79,28 +104,24 @@ class _SqliteBooker:
         return str(values[0])
 
     def _connect(self) -> Any:
-        connection = sqlite_module().connect(self._file, isolation_level=None)
+        # Each thread uses its own; only the closing is done by another.
+        connection = sqlite_module().connect(self._file, isolation_level=None, check_same_thread=False)
         for pragma in ("busy_timeout=5000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
-        self._local.connection = connection
         return connection
 
-    def close(self) -> None:
-        self._local = threading.local()
 
-
-class _PostgresqlBooker:
-    """One connection a thread."""
+class _PostgresqlBooker(_ByThread):
+    """Connections in UTC; psycopg prepares what is asked often."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self._url = libpq(str(database.url.render_as_string(hide_password=False)))
-        self._local = threading.local()
         self._visit = _insert("appointments", COLUMNS, "%s") + " RETURNING id"
         self._audit = _insert("audit_events", AUDIT_COLUMNS, "%s")
 
     def book(self, wish: BookingWish) -> str:
-        connection = getattr(self._local, "connection", None) or self._connect()
-        values = _values(wish)
+        connection, values = self.connection, _values(wish)
         with connection.cursor() as cursor:
             cursor.execute("SELECT id FROM doctors WHERE id = %s FOR NO KEY UPDATE", [wish.doctor_id])
             cursor.execute("SELECT id FROM patients WHERE id = %s FOR NO KEY UPDATE", [wish.patient_id])
@@ -110,8 +131,4 @@ class _PostgresqlBooker:
         return str(values[0])
 
     def _connect(self) -> Any:
-        self._local.connection = psycopg.connect(self._url, options="-c timezone=UTC")
-        return self._local.connection
-
-    def close(self) -> None:
-        self._local = threading.local()
+        return psycopg.connect(self._url, options="-c timezone=UTC")

@@ -109,7 +109,7 @@ class Clinic:
             rendered.append((str(template.name), dict(*args, **kwargs)))
             return original(template, *args, **kwargs)
 
-        jinja2.Template.render = render  # type: ignore[method-assign]
+        jinja2.Template.render = render  # type: ignore[method-assign,assignment]
         try:
             answer = await asgi.send(self.app, ask)
         finally:
@@ -122,7 +122,7 @@ class Clinic:
         environment = self.bare.state.templates
         rendering = _rendering_of(self.app, context)
 
-        def render(request: Request) -> Response:
+        def render() -> Response:
             rendering()
             body = environment.get_template(template).render(context).encode()
             return Response(body, media_type="text/html; charset=utf-8")

@@ -78,6 +78,7 @@ def sign_in(session: Session, count: int, now: datetime) -> list[Visitor]:
             user_id, patient_id, auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
         )
         for user_id, patient_id in session.execute(query).all()
+        if user_id is not None
     ]
 
 

@@ -46,7 +46,9 @@ def main() -> int:
 
 
 def _stop_at_end(process: subprocess.Popen[bytes], request: signal.Signals) -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: a thread that waits in it would hold its lock when the interpreter ends.
+    while os.read(0, 1024):
+        pass
     process.send_signal(request)
     try:
         process.wait(PATIENCE)

@@ -41,27 +41,28 @@ def live_server(database_url: str, *, workers: int = 1, env: Mapping[str, str] |
         env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ setting is handed on.
     """
     command = Path(sys.executable).with_name("docket")
-    # It runs in a folder of its own, where no `.env` and no `var/` of the developer lie.
-    with tempfile.TemporaryDirectory(prefix="docket-live-") as folder:
-        for attempt in range(1, ATTEMPTS + 1):
-            port = free_port()
-            options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
-            process = Kept(
-                [str(command), "serve", *options],
-                log=Path(folder) / "log",
-                cwd=Path(folder),
-                env=docket_environment(database_url, env),
-            )
-            url = f"http://127.0.0.1:{port}"
-            try:
-                process.wait_until(lambda url=url: _is_healthy(url), seconds=30)  # type: ignore[misc]
-                break
-            except RuntimeError:
-                process.stop()
-                if attempt == ATTEMPTS or "address already in use" not in process.output().lower():
-                    raise
-        with process:
-            yield LiveServer(url, database_url, process)
+    for attempt in range(1, ATTEMPTS + 1):
+        port = free_port()
+        options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+        # It runs in a folder of its own, where no `.env` and no `var/` of the developer lie.
+        folder = Path(tempfile.mkdtemp(prefix="docket-live-"))
+        process = Kept(
+            [str(command), "serve", *options],
+            log=folder / "log",
+            cwd=folder,
+            env=docket_environment(database_url, env),
+            remove=folder,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            process.wait_until(lambda url=url: _is_healthy(url), seconds=30)  # type: ignore[misc]
+            break
+        except RuntimeError:
+            process.stop()
+            if attempt == ATTEMPTS or "address already in use" not in process.output().lower():
+                raise
+    with process:
+        yield LiveServer(url, database_url, process)
 
 
 def docket_environment(database_url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:

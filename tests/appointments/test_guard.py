@@ -168,7 +168,7 @@ def test_sqlite_takes_only_the_one_form_of_an_instant_that_compares(sqlite_url: 
         for column in ("starts_at", "ends_at", "busy_from", "busy_until"):
             changed = {column: sa.literal(text, sa.String)}
             with pytest.raises(IntegrityError):
-                cast.change(sa.update(Appointment.__table__).where(Appointment.id == number).values(changed))
+                cast.change(sa.update(Appointment).where(Appointment.id == number).values(changed))
     database.dispose()
 
 

@@ -91,13 +91,17 @@ class Complaints:
 
 @pytest.fixture
 def open_browser(browser: Browser, clinic: Clinic) -> Iterator[Callable[..., Page]]:
-    """Open a fresh browser window, on the first page unless `at` says otherwise; the options are Playwright's."""
+    """Open a fresh browser window, on the first page unless `at` says otherwise; the options are Playwright's.
+
+    At the end no window may have complained, but for those that were told to expect trouble.
+    """
     complaints = Complaints()
     contexts: list[BrowserContext] = []
 
-    def open_window(at: str = "/", **options: Any) -> Page:
+    def open_window(at: str = "/", *, may_complain: bool = False, **options: Any) -> Page:
         context = browser.new_context(base_url=clinic.url, locale="en-GB", reduced_motion="reduce", **options)
-        complaints.listen(context)
+        if not may_complain:
+            complaints.listen(context)
         contexts.append(context)
         page = context.new_page()
         page.goto(at)

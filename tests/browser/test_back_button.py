@@ -98,7 +98,7 @@ def test_on_a_phone_a_day_is_chosen_and_its_times_are_shown(open_browser: Open) 
 
 
 def test_a_page_that_is_out_of_date_says_so_when_the_clinic_cannot_be_reached(open_browser: Open) -> None:
-    page = open_browser("/doctors/bob")
+    page = open_browser("/doctors/bob", may_complain=True)
     page.route("**/calendar?*", lambda route: route.abort("blockedbyclient"))
     title = titles(page)
     page.get_by_role("link", name="Week after").click()

@@ -81,6 +81,8 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
 
     # Move it to the last free time of that week that is in sight.
     press(page, page.get_by_role("link", name="Move"), options)
+    press(page, page.get_by_role("link", name="Week after"), options)
+    expect(page).to_have_url(re.compile("/reschedule.week="))
     other = page.locator(FIRST_SLOT).last
     new_time = other.inner_text()
     press(page, other, options)
@@ -208,6 +210,9 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     tab_to(page, page.get_by_role("link", name="Move"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("When would you like to come instead?")
+    tab_to(page, page.get_by_role("link", name="Week after"))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/reschedule.week="))
     tab_to(page, page.locator(FIRST_SLOT))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Is this the right time?")

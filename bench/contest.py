@@ -1,0 +1,210 @@
+"""Races for one time: eight patients at once, in processes of their own, over HTTP against two servers.
+
+The clinic of the races is open day and night, and its rules are set so wide that none of them ever refuses: a
+visit that is refused was refused because the time was taken. Each round has a stretch of three hours to itself,
+so that no patient's visit of another round stands in the way.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, NamedTuple, Self
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from itsdangerous import Signer
+from sqlalchemy.orm import Session
+
+from tests.servers import SECRET_KEY
+from webapp import models
+from webapp.auth import service as auth
+from webapp.auth.dependencies import SESSION_COOKIE
+from webapp.core.clock import utc_now
+from webapp.database import Database
+from webapp.migrations import upgrade
+
+PATIENTS = 200
+DOCTORS = ("Dr. Ada Lund", "Dr. Ben Okoro", "Dr. Chen Wei", "Dr. Dina Haddad")
+LENGTHS = (30, 45, 60, 90)
+# Minutes after the stretch begins, and the length. Each of these holds the minutes from 30 to 45, so every pair
+# overlaps, though the starts differ; whoever compares only starts would let three of them in.
+SHAPES = ((0, 45), (15, 30), (30, 30), (0, 60), (15, 60), (30, 90), (0, 90), (15, 45))
+STRETCH = timedelta(hours=3)
+# How long before the instant the contenders are told; by then each of them is connected.
+HEADSTART = 0.05
+
+
+class Arena(NamedTuple):
+    """The clinic of the races: cookies of the patients, doctors' slugs, visit types by length, the first stretch."""
+
+    cookies: list[str]
+    slugs: list[str]
+    kinds: dict[int, int]
+    first: datetime
+
+
+def build_arena(url: str, *, rounds: int, patients: int = PATIENTS) -> Arena:
+    """Migrate an empty database and fill it: doctors, visit types of four lengths, patients who are signed in."""
+    database = Database(url)
+    try:
+        upgrade(database)
+        return database.write(_build, rounds, patients)
+    finally:
+        database.dispose()
+
+
+def _build(session: Session, rounds: int, patients: int) -> Arena:
+    now = utc_now()
+    session.execute(sa.delete(models.ClinicSettings))
+    settings = models.ClinicSettings(id=1, name="The arena", time_zone="UTC")
+    # Wide rules: nobody is refused but by another visit.
+    settings.notice_minutes, settings.max_active_visits = 0, 100_000
+    settings.horizon_days = rounds * int(STRETCH.total_seconds()) // 86_400 + 30
+    session.add(settings)
+    kinds = {length: models.VisitType(name=f"{length} minutes", minutes=length) for length in LENGTHS}
+    session.add_all(kinds.values())
+    doctors = [
+        models.Doctor(slug=name.split()[1].lower(), name=name, specialty="Races", slot_step=15, languages=["English"])
+        for name in DOCTORS
+    ]
+    session.add_all(doctors)
+    session.flush()
+    for weekday in range(7):
+        session.add(models.OpeningHours(weekday=weekday, start_minute=0, end_minute=1440))
+        for doctor in doctors:
+            hours = models.WorkingHours(doctor_id=doctor.id, weekday=weekday, start_minute=0, end_minute=1440)
+            session.add(hours)
+    links = [{"doctor_id": doctor.id, "visit_type_id": kind.id} for doctor in doctors for kind in kinds.values()]
+    session.execute(sa.insert(models.doctor_visit_types), links)
+    cookies = [_new_patient(session, number, now) for number in range(patients)]
+    first = (now + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Arena(
+        cookies, [doctor.slug for doctor in doctors], {length: kind.id for length, kind in kinds.items()}, first
+    )
+
+
+def _new_patient(session: Session, number: int, now: datetime) -> str:
+    """An account that nobody can log in to, with a session all the same; returns the cookie."""
+    email = f"racer{number}@docket.example"
+    user_id = auth.create_user(session, email=email, name=f"Racer {number}", password_hash="!", role="patient", now=now)
+    session.add(models.Patient(user_id=user_id, name=f"Racer {number}", email=email, created_at=now))
+    secret = auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
+    return f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
+
+
+class Ended(NamedTuple):
+    """How one attempt ended; `text` only where it is neither a success nor a conflict. Times in seconds."""
+
+    status: int
+    location: str
+    late: float
+    took: float
+    text: str
+
+
+@dataclass
+class Tally:
+    """What a series of rounds came to."""
+
+    rounds: int = 0
+    winners: Counter[int] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    late: list[float] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+
+    def add(self, ended: list[Ended]) -> int:
+        """Count one round; returns its number of winners."""
+        winners = sum(_has_won(each) for each in ended)
+        self.rounds += 1
+        self.winners[winners] += 1
+        for each in ended:
+            self.statuses[each.status] += 1
+            self.late.append(each.late)
+            self.took.append(each.took)
+            if not _has_won(each) and each.status != 409:
+                self.strange.append(f"{each.status}: {each.text}")
+        return winners
+
+    @property
+    def double_booked(self) -> int:
+        """Rounds in which one time was given more than once."""
+        return sum(count for winners, count in self.winners.items() if winners > 1)
+
+    @property
+    def is_clean(self) -> bool:
+        """Exactly one winner in every round, and 409 for all others."""
+        return not self.strange and set(self.winners) == {1}
+
+
+def _has_won(ended: Ended) -> bool:
+    return ended.status == 303 and ended.location.startswith("/appointments/")
+
+
+class Contenders:
+    """Processes that wait for the word, one for each contender."""
+
+    def __init__(self, count: int) -> None:
+        script = str(Path(__file__).with_name("contender.py"))
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-S", "-E", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(count)
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for process in self._processes:
+            _open(process.stdin).close()
+        for process in self._processes:
+            process.wait(timeout=70)
+            _open(process.stdout).close()
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def race(self, tasks: list[dict[str, str | int]]) -> list[Ended]:
+        """Send all of them at the same instant; one answer for each."""
+        at = time.monotonic() + HEADSTART
+        for process, task in zip(self._processes, tasks, strict=True):
+            print(json.dumps({**task, "at": at}), file=_open(process.stdin), flush=True)
+        return [Ended(**json.loads(_open(process.stdout).readline())) for process in self._processes]
+
+
+def _open(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+def run_rounds(arena: Arena, contenders: Contenders, ports: list[int], rounds: range) -> Iterator[list[Ended]]:
+    """Race for one stretch after the other, with other patients and another doctor each time."""
+    rng = random.Random(rounds.start)
+    for number in rounds:
+        start = arena.first + number * STRETCH
+        doctor = arena.slugs[number % len(arena.slugs)]
+        cookies = rng.sample(arena.cookies, len(contenders))
+        shapes = [SHAPES[at % len(SHAPES)] for at in range(len(contenders))]
+        rng.shuffle(shapes)
+        tasks: list[dict[str, str | int]] = []
+        for at, (cookie, (offset, length)) in enumerate(zip(cookies, shapes, strict=True)):
+            form = {
+                "doctor": doctor,
+                "visit_type": arena.kinds[length],
+                "starts_at": f"{start + timedelta(minutes=offset):%Y-%m-%dT%H:%M:%SZ}",
+                "reason": "A race",
+                "notes": "",
+            }
+            tasks.append({"port": ports[at % len(ports)], "cookie": cookie, "body": urlencode(form)})
+        yield contenders.race(tasks)

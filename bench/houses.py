@@ -1,0 +1,99 @@
+"""Servers and copies for the races: Docket as it is, and a copy of its database served without the guard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from bench.unguarded import drop_guard
+from tests.postgres import new_database
+from tests.processes import Kept
+from tests.servers import docket_environment, free_port, live_server
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def empty_database(kind: str, server: str | None, folder: Path) -> Iterator[str]:
+    """The URL of a new database of this kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'arena.db'}"
+    else:
+        assert server is not None, "A PostgreSQL server is needed."
+        with new_database(server) as url:
+            yield url
+
+
+@contextmanager
+def unguarded_copy(url: str, server: str | None, folder: Path) -> Iterator[str]:
+    """A copy of a database that nobody is connected to, with its guard dropped."""
+    made = sa.engine.make_url(url)
+    with ExitStack() as stack:
+        if made.get_backend_name() == "sqlite":
+            copy = folder / "unguarded.db"
+            shutil.copyfile(str(made.database), copy)
+            copied = f"sqlite:///{copy}"
+        else:
+            assert server is not None, "A PostgreSQL server is needed."
+            copied = stack.enter_context(new_database(server, template=str(made.database)))
+        dropped = drop_guard(copied)
+        assert dropped, "There was no guard to take away."
+        yield copied
+
+
+@contextmanager
+def guarded_servers(url: str, count: int = 2) -> Iterator[list[int]]:
+    """The ports of that many `docket serve` processes over one database."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(live_server(url)) for _ in range(count)]
+        yield [int(server.url.rsplit(":", 1)[1]) for server in servers]
+
+
+@contextmanager
+def unguarded_servers(url: str, count: int = 2) -> Iterator[list[int]]:
+    """The same without the guard: `bench.unguarded`."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-unguarded-")))
+            ports.append(port := free_port())
+            command = [sys.executable, "-m", "uvicorn", "--factory", "bench.unguarded:create_app"]
+            options = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+            kept = Kept([*command, *options], log=folder / "log", cwd=folder, env=docket_environment(url))
+            stack.enter_context(kept)
+            kept.wait_until(lambda port=port: _is_alive(port), seconds=60)  # type: ignore[misc]
+        yield ports
+
+
+def _is_alive(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def docket_check(url: str) -> tuple[int, str]:
+    """`docket check` as an operator runs it: its exit code and the end of what it said."""
+    command = Path(sys.executable).with_name("docket")
+    with tempfile.TemporaryDirectory(prefix="docket-check-") as folder:
+        done = subprocess.run(
+            [str(command), "check"],
+            cwd=folder,
+            env=docket_environment(url) | {"PATH": os.environ.get("PATH", "")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return done.returncode, lines[-1] if lines else ""

@@ -1,0 +1,145 @@
+"""`make prove`: two people never get one time. A thousand races on each database, then a control without guard."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contest import Arena, Contenders, Tally, build_arena, run_rounds
+from bench.houses import docket_check, empty_database, guarded_servers, unguarded_copy, unguarded_servers
+from bench.terminal import BOLD, GREEN, RED, paint, progress, say, table
+from tests.postgres import postgres_server
+
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+SHOW_EVERY = 100
+
+
+@dataclass
+class Finding:
+    """One series of races and the check after it."""
+
+    kind: str
+    guarded: bool
+    tally: Tally
+    check: int
+    words: str
+    seconds: float
+
+    @property
+    def is_as_promised(self) -> bool:
+        """With the guard everything is clean; without it the race shows, and the check sees it."""
+        if self.guarded:
+            return self.tally.is_clean and self.check == 0
+        return self.tally.double_booked > 0 and self.check == 1
+
+    def row(self) -> list[str]:
+        """The finding as a line of the table."""
+        tally = self.tally
+        others = sum(count for status, count in tally.statuses.items() if status not in {303, 409})
+        return [
+            NAMES[self.kind],
+            "guarded" if self.guarded else "no guard",
+            f"{tally.rounds:,}",
+            f"{tally.winners[1]:,}",
+            f"{tally.double_booked:,}",
+            f"{tally.winners[0]:,}",
+            f"{tally.statuses[303]:,}",
+            f"{tally.statuses[409]:,}",
+            f"{others:,}",
+            f"{statistics.median(tally.late) * 1000:.1f}/{max(tally.late) * 1000:.0f}",
+            f"{self.check}",
+            f"{self.seconds:.0f} s",
+            "as promised" if self.is_as_promised else "NOT AS PROMISED",
+        ]
+
+
+HEADINGS = [
+    "database", "server", "rounds", "one winner", "more", "none", "303", "409", "other",
+    "late ms", "check", "took", "",
+]  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the proofs; 0 when all went as promised."""
+    options = _options(arguments)
+    kinds = [options.database] if options.database else list(NAMES)
+    findings: list[Finding] = []
+    with Contenders(options.contenders) as contenders:
+        for kind in kinds:
+            findings += prove(kind, contenders, options.rounds, options.control_rounds)
+    print(table(HEADINGS, [finding.row() for finding in findings], title="Races for one time"))
+    for finding in findings:
+        for strange in finding.tally.strange[:3] if finding.guarded else []:
+            say(paint(f"{NAMES[finding.kind]}: neither won nor 409: {strange}", RED))
+    good = all(finding.is_as_promised for finding in findings)
+    words = "Proved: one winner in every round with the guard, and the race shows without it."
+    say(paint(words, BOLD, GREEN) if good else paint("Not proved: see the table.", BOLD, RED))
+    return 0 if good else 1
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.prove", description=__doc__)
+    parser.add_argument("--database", choices=list(NAMES), help="only this one")
+    parser.add_argument("--rounds", type=int, default=1000, help="races with the guard (1000)")
+    parser.add_argument("--control-rounds", type=int, help="races without it (a fifth of the rounds)")
+    parser.add_argument("--contenders", type=int, default=8, help="patients in a race (8)")
+    options = parser.parse_args(arguments)
+    options.control_rounds = options.control_rounds or max(1, options.rounds // 5)
+    return options
+
+
+def prove(kind: str, contenders: Contenders, rounds: int, control_rounds: int) -> Iterator[Finding]:
+    """The races on one kind of database, and then the control on a copy of what they left."""
+    with _server(kind) as server, tempfile.TemporaryDirectory(prefix="docket-prove-") as name:
+        folder = Path(name)
+        with empty_database(kind, server, folder) as url:
+            arena = build_arena(url, rounds=rounds + control_rounds)
+            say(f"{NAMES[kind]}: {rounds:,} rounds of {len(contenders)} against two `docket serve`.")
+            with guarded_servers(url) as ports:
+                tally, seconds = _run(arena, contenders, ports, range(rounds))
+            code, words = docket_check(url)
+            say(f"  docket check: exit {code}. {words}")
+            yield Finding(kind, True, tally, code, words, seconds)
+            with unguarded_copy(url, server, folder) as copy:
+                say(f"{NAMES[kind]}: the control, {control_rounds:,} rounds on a copy without guard and locks.")
+                with unguarded_servers(copy) as ports:
+                    tally, seconds = _run(arena, contenders, ports, range(rounds, rounds + control_rounds))
+                code, words = docket_check(copy)
+                say(f"  docket check: exit {code}. {words}")
+                yield Finding(kind, False, tally, code, words, seconds)
+
+
+@contextmanager
+def _server(kind: str) -> Iterator[str | None]:
+    """A PostgreSQL server that keeps what it says it keeps, where one is needed."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgres_server(durable=True) as server:
+        yield server
+
+
+def _run(arena: Arena, contenders: Contenders, ports: list[int], rounds: range) -> tuple[Tally, float]:
+    """Race all rounds, telling how far it is; the tally and the seconds it took."""
+    tally, began = Tally(), time.monotonic()
+    for ended in run_rounds(arena, contenders, ports, rounds):
+        tally.add(ended)
+        spent = time.monotonic() - began
+        left = spent / tally.rounds * (len(rounds) - tally.rounds)
+        text = f"  {tally.rounds:,} of {len(rounds):,} rounds, {tally.winners[1]:,} with one winner"
+        progress(f"{text}, about {left:.0f} s left")
+        if tally.rounds % SHOW_EVERY == 0 or tally.rounds == len(rounds):
+            progress("")
+            say(f"{text}, {tally.double_booked:,} double-booked, {spent:.0f} s")
+    return tally, time.monotonic() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""`make stampede`: half a minute that shows what Docket is for. Eight patients press "Book" at the same instant."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.contest import SHAPES, Arena, Contenders, Tally, build_arena, run_rounds
+from bench.houses import docket_check, empty_database, guarded_servers, unguarded_copy, unguarded_servers
+from bench.terminal import BOLD, DIM, GREEN, RED, YELLOW, paint, say
+from tests.postgres import postgres_server
+
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+CONTENDERS = 8
+ROUNDS = 8
+PATIENTS = 40
+# A race that nobody sees proves nothing, but a show must end: so many more rounds are tried.
+MORE_ROUNDS = 12
+SCALE = 5
+
+
+def main() -> int:
+    """Show it on both databases; 0 when all went as promised."""
+    began = time.monotonic()
+    _explain()
+    good = True
+    with Contenders(CONTENDERS) as contenders:
+        good &= show("sqlite", None, contenders)
+        with _postgresql() as server:
+            if server is None:
+                say(paint("There is no PostgreSQL on this machine, so this was SQLite only.", YELLOW))
+            else:
+                good &= show("postgresql", server, contenders)
+    say("")
+    if good:
+        words = "As promised: without the guard one time was given to several patients; with it, to exactly one."
+        say(paint(words, BOLD, GREEN))
+    else:
+        say(paint("That did not go as promised: see above.", BOLD, RED))
+    say(paint(f"It took {time.monotonic() - began:.0f} s. A thousand such rounds: make prove", DIM))
+    return 0 if good else 1
+
+
+def _explain() -> None:
+    """What is about to be seen."""
+    say(paint("The stampede", BOLD))
+    say("Eight patients want overlapping visits with one doctor, and all press “Book” at the same instant.")
+    say("They are processes of their own; two servers share one database. The visits differ in start and length,")
+    say("but each of them holds the same quarter of an hour (│), so only one of the eight can be right:")
+    say("")
+    for offset, length in sorted(SHAPES):
+        bar = [" "] * (120 // SCALE)
+        bar[offset // SCALE : (offset + length) // SCALE] = "━" * (length // SCALE)
+        bar[30 // SCALE] = "│"
+        say(f"    {9 + offset // 60:02d}:{offset % 60:02d}  {''.join(bar).rstrip():<24}  {length} minutes")
+
+
+def show(kind: str, server: str | None, contenders: Contenders) -> bool:
+    """The race without the guard, in a copy, and then with it; whether both went as promised."""
+    with tempfile.TemporaryDirectory(prefix="docket-stampede-") as name:
+        folder = Path(name)
+        with empty_database(kind, server, folder) as url:
+            arena = build_arena(url, rounds=2 * ROUNDS + MORE_ROUNDS, patients=PATIENTS)
+            with unguarded_copy(url, server, folder) as copy:
+                _title(NAMES[kind], "the guard is taken away, in a copy")
+                with unguarded_servers(copy) as ports:
+                    loose = _race(arena, contenders, ports, more=MORE_ROUNDS)
+                found, words = docket_check(copy)
+                _check(found, words)
+            _title(NAMES[kind], "Docket as it is")
+            with guarded_servers(url) as ports:
+                tight = _race(arena, contenders, ports, more=0)
+            clean, words = docket_check(url)
+            _check(clean, words)
+    return loose.double_booked > 0 and found == 1 and tight.is_clean and clean == 0
+
+
+def _title(database: str, what: str) -> None:
+    say(f"\n{paint(f'{database}: {what}', BOLD)}")
+    say(paint("    ● was told “booked”   · was told “just taken”", DIM))
+
+
+def _race(arena: Arena, contenders: Contenders, ports: list[int], *, more: int) -> Tally:
+    """The rounds, one line each; a few more where the race has not shown itself yet."""
+    tally = Tally()
+    races = run_rounds(arena, contenders, ports, range(ROUNDS + more))
+    for number, ended in enumerate(races, start=1):
+        winners = tally.add(ended)
+        strange = len(tally.strange)
+        dots = "●" * winners + "·" * (len(ended) - winners)
+        if winners == 1:
+            words = paint("one visit", GREEN)
+        elif winners:
+            words = paint(f"{winners} patients hold the same time", BOLD, RED)
+        else:
+            words = paint("nobody", YELLOW)
+        say(f"    round {number:>2}   {dots}   {words}{f', {strange} errors so far' if strange else ''}")
+        if number >= ROUNDS and (tally.double_booked or not more):
+            break
+    return tally
+
+
+def _check(code: int, words: str) -> None:
+    say(f"    docket check: {paint(words, GREEN if code == 0 else RED)}")
+
+
+@contextmanager
+def _postgresql() -> Iterator[str | None]:
+    """A PostgreSQL server, or nothing where there is none."""
+    server = postgres_server(durable=True)
+    try:
+        url = server.__enter__()
+    except (RuntimeError, OSError) as missing:
+        say(paint(f"\n{missing}".splitlines()[1], DIM))
+        yield None
+        return
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Pictures of every page over a fresh demo clinic: `python -m scripts.screenshots [--only NAME]`.
+
+They go to var/screenshots/ at 390 and 1280 px, light and dark, and the README's two to docs/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser_path import browser_path
+from tests.servers import docket_environment, live_server
+from webapp.demo import DEMO_PASSWORD
+
+ROOT = Path(__file__).parent.parent
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {390: 844, 1280: 860}
+SLOT = "#calendar .slot >> visible=true"
+
+
+@contextmanager
+def demo_clinic() -> Iterator[str]:
+    """A server over fresh demo data; yields its address."""
+    with tempfile.TemporaryDirectory(prefix="docket-pictures-") as folder:
+        url = f"sqlite:///{folder}/docket.db"
+        command = str(Path(sys.executable).with_name("docket"))
+        for arguments in (["db", "upgrade"], ["demo"]):
+            subprocess.run([command, *arguments], env=docket_environment(url), cwd=folder, check=True)
+        with live_server(url) as server:
+            yield server.url
+
+
+def sign_in(page: Page, who: str) -> None:
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(f"{who}@docket.example")
+    page.get_by_label("Password").fill(DEMO_PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda address: "/login" not in address)
+
+
+class Camera:
+    """Takes a picture of the page as it is, in every size and theme."""
+
+    def __init__(self, page: Page, folder: Path, only: str) -> None:
+        self.page, self.folder, self.only = page, folder, only
+
+    def shoot(self, name: str) -> None:
+        if self.only not in name:
+            return
+        for width, height in SIZES.items():
+            self.page.set_viewport_size({"width": width, "height": height})
+            for theme in THEMES:
+                self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                self.page.evaluate("scrollTo(0, 0)")
+                self.page.screenshot(path=self.folder / f"{name}-{width}-{theme}.png", full_page=True)
+        self.page.set_viewport_size({"width": 1280, "height": SIZES[1280]})
+        print(f"  {name}")
+
+
+def everybody(page: Page, shoot: Callable[[str], None]) -> None:
+    """The pages before one signs in."""
+    for name, path in (
+        ("find", "/"),
+        ("find-dermatology", "/doctors?specialty=Dermatology"),
+        ("find-nobody", "/doctors?q=nobody"),
+        ("login", "/login"),
+        ("register", "/register"),
+        ("error-404", "/nowhere"),
+        ("error-405", "/logout"),
+    ):
+        page.goto(path)
+        shoot(name)
+    page.goto("/doctors?specialty=Dermatology")
+    page.locator("li.doctor h3 a").first.click()
+    page.wait_for_selector("#calendar")
+    shoot("calendar")
+    page.get_by_role("link", name="Week after").click()
+    page.wait_for_url("**week=**")
+    shoot("calendar-next-week")
+    page.goto(page.url.split("?")[0] + "?week=2020-W10")
+    shoot("calendar-empty")
+    page.goto("/register")
+    page.get_by_role("button", name="Make an account").click()
+    page.wait_for_selector("[data-error-summary]")
+    shoot("register-errors")
+
+
+def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
+    """The pages of a patient, through a visit's whole life."""
+    sign_in(page, "patient")
+    for name, path in (("appointments", "/appointments"), ("appointments-past", "/appointments?show=past")):
+        page.goto(path)
+        shoot(name)
+    page.goto("/account")
+    shoot("account")
+    page.goto("/doctors?specialty=Dermatology")
+    page.locator("li.doctor h3 a").first.click()
+    page.get_by_role("link", name="Week after").click()
+    page.wait_for_url("**week=**")
+    page.locator(SLOT).nth(2).click()
+    page.wait_for_selector(".submit-bar")
+    page.get_by_label("Reason for the visit").fill("A mole on my back has changed its colour since the summer.")
+    shoot("book")
+    # Somebody else takes that very time.
+    sign_up(rival)
+    rival.goto(page.url)
+    rival.locator(".submit-bar button").click()
+    rival.wait_for_url("**booked=1")
+    page.locator(".submit-bar button").click()
+    page.wait_for_selector("#faster")
+    shoot("book-faster")
+    page.locator("button.near").first.click()
+    page.wait_for_url("**booked=1")
+    shoot("booked")
+    visit = page.url.split("?")[0]
+    page.goto(visit)
+    shoot("appointment")
+    page.goto(f"{visit}/reschedule")
+    shoot("reschedule")
+    page.get_by_role("link", name="Week after").click()
+    page.wait_for_url("**week=**")
+    page.locator(SLOT).nth(5).click()
+    page.wait_for_url("**starts_at=**")
+    shoot("reschedule-chosen")
+    page.goto(f"{visit}/cancellation")
+    shoot("cancellation")
+    page.get_by_role("button", name="Cancel this visit").click()
+    page.wait_for_url(visit)
+    shoot("cancelled")
+    page.goto("/schedule")
+    shoot("error-403")
+
+
+def sign_up(page: Page) -> None:
+    """Somebody who is faster."""
+    page.goto("/register")
+    page.get_by_label("Your name").fill("Quick Quinn")
+    page.get_by_label("E-mail address").fill("quinn@docket.example")
+    page.get_by_label("Password").fill("walrus teapot orbit")
+    page.get_by_role("button", name="Make an account").click()
+    page.wait_for_url(lambda address: "/register" not in address)
+
+
+def doctor(page: Page, shoot: Callable[[str], None]) -> None:
+    """The pages of a doctor."""
+    sign_in(page, "doctor")
+    page.goto("/schedule")
+    shoot("schedule")
+    page.locator(".visit h3 a").first.click()
+    shoot("appointment-doctor")
+    page.goto("/schedule/2020-01-04")
+    shoot("schedule-empty")
+
+
+def for_the_readme(context: BrowserContext, folder: Path) -> None:
+    """Two pictures that show in a glance what this is."""
+    page = context.new_page()
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.set_viewport_size({"width": 1280, "height": 860})
+    page.goto("/")
+    page.screenshot(path=folder / "find.png")
+    page.goto("/doctors?specialty=Dermatology")
+    page.locator("li.doctor h3 a").first.click()
+    page.get_by_role("link", name="Week after").click()
+    page.wait_for_url("**week=**")
+    page.locator("#calendar").scroll_into_view_if_needed()
+    page.screenshot(path=folder / "calendar.png")
+
+
+def take_pictures(browser: Browser, url: str, only: str) -> None:
+    pictures, docs = ROOT / "var" / "screenshots", ROOT / "docs"
+    for folder in (pictures, docs):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def visitor() -> BrowserContext:
+        return browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Amsterdam")
+
+    for people in (everybody, doctor):
+        page = visitor().new_page()
+        people(page, Camera(page, pictures, only).shoot)
+    page, rival = visitor().new_page(), visitor().new_page()
+    patient(page, rival, Camera(page, pictures, only).shoot)
+    for_the_readme(visitor(), docs)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="take only pictures with this in their name")
+    options = parser.parse_args()
+    path = browser_path()
+    if path is None:
+        print("There is no browser: make browser gets one.", file=sys.stderr)
+        return 1
+    print("Making a demo clinic")
+    with demo_clinic() as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        take_pictures(browser, url, options.only)
+        browser.close()
+    print("The pictures are in var/screenshots/ and docs/.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The proofs and the measuring tools work, at sizes that take seconds; the figures are theirs to find, not ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.contest import SHAPES, Contenders, Ended, Tally, build_arena, run_rounds
+from bench.houses import docket_check, guarded_servers, unguarded_copy, unguarded_servers
+from bench.subjects import Backends, Clinic, measure, opened
+from bench.terminal import table
+from webapp.database import Database
+from webapp.demo.generate import make_demo
+
+from bench.data import NOW, TODAY  # isort: skip
+
+
+@pytest.fixture
+def contenders() -> Iterator[Contenders]:
+    """Four processes that wait for the word."""
+    with Contenders(4) as contenders:
+        yield contenders
+
+
+def test_every_pair_of_visits_in_a_race_overlaps() -> None:
+    spans = [(offset, offset + length) for offset, length in SHAPES]
+
+    assert max(start for start, _ in spans) < min(end for _, end in spans)
+    assert len({start for start, _ in spans}) > 1
+
+
+def test_a_race_has_one_winner_and_the_control_finds_the_race(
+    sqlite_url: str, contenders: Contenders, tmp_path: Path
+) -> None:
+    arena = build_arena(sqlite_url, rounds=22, patients=20)
+    with unguarded_copy(sqlite_url, None, tmp_path) as copy:
+        with unguarded_servers(copy, count=1) as ports:
+            loose = Tally()
+            for ended in run_rounds(arena, contenders, ports, range(20)):
+                if loose.add(ended) > 1:
+                    break
+        found, _words = docket_check(copy)
+    with guarded_servers(sqlite_url, count=1) as ports:
+        tight = Tally()
+        for ended in run_rounds(arena, contenders, ports, range(2)):
+            tight.add(ended)
+
+    assert loose.double_booked == 1
+    assert found == 1
+    assert tight.is_clean, tight
+    assert tight.statuses == {303: 2, 409: 6}
+
+
+def test_a_tally_is_not_clean_when_anything_but_one_winner_and_conflicts_was_seen() -> None:
+    won, lost, broken = (
+        Ended(303, "/appointments/K7QM-2F9X", 0, 0, ""),
+        Ended(409, "", 0, 0, ""),
+        Ended(500, "", 0, 0, ""),
+    )
+
+    def clean(*ended: Ended) -> bool:
+        tally = Tally()
+        tally.add(list(ended))
+        return tally.is_clean
+
+    assert clean(won, lost, lost)
+    assert not clean(won, won, lost)
+    assert not clean(lost, lost)
+    assert not clean(won, broken)
+    assert not clean(won, Ended(303, "/login", 0, 0, ""))
+
+
+def test_the_measured_requests_and_their_baselines_answer(database: Database) -> None:
+    make_demo(database, today=TODAY, doctors=12, patients=20, months=0, seed=1, now=NOW, progress=lambda *_: None)
+
+    async def run(clinic: Clinic) -> None:
+        pairs = [*await clinic.calendar(fragment=False), *await clinic.calendar(fragment=True), *clinic.bookings()]
+        await measure(pairs, rounds=1, requests=2, backends=Backends([clinic.database]))
+        assert all(len(subject.own) == 1 and subject.own[0] > 0 for subject in pairs)
+
+    with opened([database.url.render_as_string(hide_password=False)]) as clinics:
+        asyncio.run(run(clinics[0]))
+        booked = clinics[0].appointments
+
+    with database.reading() as session:
+        now_there = session.connection().exec_driver_sql("SELECT count(*) FROM appointments").scalar_one()
+    # One round warms up and one counts, of two requests by each of the three kinds of booking.
+    assert now_there == booked + 2 * 2 * 3
+
+
+def test_a_table_lines_its_numbers_up() -> None:
+    assert table(["what", "n"], [["a", "5"], ["b", "10"]]).splitlines() == [
+        "",
+        "what   n",
+        "----  --",
+        "a      5",
+        "b     10",
+    ]
