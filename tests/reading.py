@@ -21,6 +21,10 @@ class Element:
         self.attributes = attributes
         self.children: list[Element | str] = []
 
+    def __bool__(self) -> bool:
+        """It is there."""
+        return True
+
     def __getitem__(self, attribute: str) -> str:
         return self.attributes[attribute]
 

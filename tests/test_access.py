@@ -71,7 +71,7 @@ def routes_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
         if nested is not None:
             yield from routes_of(nested.routes)
         elif isinstance(route, APIRoute):
-            yield from ((method, route.path) for method in route.methods)
+            yield from ((method, route.path) for method in route.methods or ())
         elif isinstance(route, Mount):
             yield "GET", route.path
         else:

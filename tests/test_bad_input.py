@@ -208,9 +208,7 @@ def test_missing_fields_are_refused(client: TestClient, cast: Cast) -> None:
         ({"alternative": "2026-03-07T09:00:00Z"}, 422),
     ],
 )
-def test_forged_hidden_fields_are_refused(
-    client: TestClient, cast: Cast, forged: dict[str, str], status: int
-) -> None:
+def test_forged_hidden_fields_are_refused(client: TestClient, cast: Cast, forged: dict[str, str], status: int) -> None:
     log_in(client, "alice")
     sent = {**slot(cast, iso(local("2026-03-03 10:00"))), **TYPED, **forged}
     answer = client.post("/appointments", data=sent)
@@ -221,7 +219,13 @@ def test_forged_hidden_fields_are_refused(
 
 def test_fields_that_no_form_has_change_nothing(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
-    extra = {"patient_id": cast.patient_ids["dave"], "patient": "2", "status": "confirmed", "id": "77", "booked_by": "1"}
+    extra = {
+        "patient_id": cast.patient_ids["dave"],
+        "patient": "2",
+        "status": "confirmed",
+        "id": "77",
+        "booked_by": "1",
+    }
     answer = client.post("/appointments", data={**slot(cast, iso(local("2026-03-03 10:00"))), **extra})
     assert answer.status_code == 303
     with cast.database.reading() as session:

@@ -17,9 +17,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from webapp.exceptions import Unavailable
@@ -65,6 +68,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class minute_of(FunctionElement[int]):  # noqa: N801 - it stands in queries like a function.
+    """The minutes since 1970-01-01T00:00Z of an instant's column, counted by the database.
+
+    Reading many instants as datetimes costs more than the query that finds them.
+    """
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(minute_of)
+def _minute_in_postgresql(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(floor(extract(epoch FROM {compiler.process(element.clauses, **options)}) / 60) AS INTEGER)"
+
+
+@compiles(minute_of, "sqlite")
+def _minute_in_sqlite(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER) / 60"
 
 
 class Base(DeclarativeBase):
@@ -197,3 +220,8 @@ def table_of(model: type[Base]) -> sa.Table:
     if not isinstance(table, sa.Table):
         raise TypeError(f"{model.__name__} is not mapped to a table of its own.")
     return table
+
+
+def rows(session: Session, query: sa.Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
+    """Run a query of tables on the session's connection, past the ORM: for hot queries that were built once."""
+    return session.connection().execute(query, values)

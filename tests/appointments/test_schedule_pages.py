@@ -89,9 +89,9 @@ def test_a_day_of_23_or_25_hours_holds_all_its_visits(client: TestClient, cast: 
     for start in ("2026-03-29 00:00", "2026-03-29 23:45", "2026-10-25 00:00", "2026-10-25 23:45"):
         cast.book(cast.alice, start)
     log_in(client, "bob")
-    for day in ("2026-03-29", "2026-10-25"):
-        page = read(client.get(f"/schedule/{day}"))
-        assert len(page.all("article", class_="visit")) == 2, day
+    for shown in ("2026-03-29", "2026-10-25"):
+        page = read(client.get(f"/schedule/{shown}"))
+        assert len(page.all("article", class_="visit")) == 2, shown
     assert len(read(client.get("/schedule/2026-03-28")).all("article", class_="visit")) == 0
 
 

@@ -81,8 +81,7 @@ def test_an_unknown_address_costs_a_verification_like_a_known_one(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified = []
-    real = passwords.context.dummy_verify
-    monkeypatch.setattr(passwords.context, "dummy_verify", lambda: (verified.append("dummy"), real()))
+    monkeypatch.setattr(passwords.context, "dummy_verify", lambda: verified.append("dummy"))
     client.post("/login", data={"email": "nobody@docket.example", "password": "wrong"})
     assert verified == ["dummy"]
 
@@ -171,7 +170,7 @@ def test_a_cookie_that_we_did_not_sign_is_nobody(client: TestClient) -> None:
     good = client.cookies["docket_session"]
     client.cookies.clear()
     for forged in ("", "x", good[:-1], good.rsplit(".", 1)[0], "a" + good, good.replace(".", ".."), "é", "a" * 5000):
-        answer = client.get("/account", headers={"cookie": f"docket_session={forged}".encode()})
+        answer = client.get("/account", headers={b"cookie": f"docket_session={forged}".encode()})
         assert answer.status_code == 303, forged
         assert answer.headers["location"].startswith("/login")
     assert client.get("/account", headers={"cookie": f"docket_session={good}"}).status_code == 200

@@ -89,6 +89,7 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
     expect(page.get_by_role("heading", level=1)).to_have_text("Is this the right time?")
     expect(page.locator(".compare .time").first).to_have_text(time)
     expect(page.locator(".compare .time").last).to_have_text(new_time)
+    expect(page.locator("#calendar .slot[aria-current]")).to_be_visible()
     press(page, page.get_by_role("button", name=re.compile(rf"^Move to \w+day, {new_time}$")), options)
     expect(page.get_by_role("status").first).to_contain_text("The visit is moved.")
     expect(page.locator(".slip .time")).to_contain_text(new_time)

@@ -43,10 +43,10 @@ def failing(client: TestClient) -> TestClient:
         "database": OperationalError("SELECT 1", {}, Exception("no such table: a secret of the house")),
     }
 
-    @app.get("/misfortune/{name}")
     def fail(name: str) -> None:
         raise misfortunes[name]
 
+    app.add_api_route("/misfortune/{name}", fail)
     return client
 
 

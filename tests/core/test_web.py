@@ -84,7 +84,7 @@ def test_a_message_is_shown_on_the_next_page_once(client: TestClient) -> None:
 
 def test_a_message_that_we_did_not_sign_is_not_shown(client: TestClient) -> None:
     for forged in ("x", "WyJvayIsICJoaSJd.aaaa.bbbb", "é".encode().decode("latin-1")):
-        answer = client.get("/login", headers={"cookie": f"docket_flash={forged}".encode()})
+        answer = client.get("/login", headers={b"cookie": f"docket_flash={forged}".encode()})
         assert answer.status_code == 200
         assert not read(answer).all("div", role="status")
 
@@ -115,7 +115,9 @@ def test_every_page_has_one_heading_a_title_a_language_and_a_way_to_skip(client:
         page = read(answer)
         assert page.h1
         assert page.one("html")["lang"] == "en"
-        assert page.one("title", ).text.endswith("· Harbour Lane Clinic")
+        assert page.one(
+            "title",
+        ).text.endswith("· Harbour Lane Clinic")
         titles.add(page.one("title").text)
         assert page.one("a", class_="skip")["href"] == f"#{page.one('main')['id']}"
         ids = [element["id"] for element in page.all() if element.get("id")]

@@ -29,7 +29,7 @@ from webapp.appointments.slots import (
 )
 from webapp.clinic.models import Closure, OpeningHours
 from webapp.clinic.service import Clinic
-from webapp.database import UtcDateTime, table_of
+from webapp.database import UtcDateTime, minute_of, rows, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.patients.models import Patient
@@ -101,6 +101,7 @@ def load_facts(
         ignoring=ignoring,
     )
     opening = _weekly_spans(hours[None], pieces, days)
+    closures = _closure_spans(hours[None], pieces)
     horizon_day = day_number(clinic.today(now)) + clinic.horizon_days + 1
     horizon = _midnight(clinic, horizon_day)
     signed_in = patient_of_user is not None or patient_id is not None
@@ -116,7 +117,7 @@ def load_facts(
             opening=opening,
             working=_weekly_spans(hours[wish.doctor.id], pieces, days),
             extra=_extra_spans(hours[wish.doctor.id], pieces),
-            closures=_closure_spans(hours[None], pieces),
+            closures=closures,
             time_off=hours[wish.doctor.id].time_off,
             doctor_busy=busy[wish.doctor.id],
             notice=clinic.notice_minutes,
@@ -145,12 +146,12 @@ def _hours_query() -> sa.CompoundSelect[Any]:
 
     Such a query is built once: building it takes longer than running it.
     """
-    no_number, no_date, no_instant = sa.cast(None, sa.Integer), sa.cast(None, sa.Date), sa.cast(None, UtcDateTime)
+    no_number, no_date = sa.cast(None, sa.Integer), sa.cast(None, sa.Date)
     doctors: Any = sa.bindparam("doctor_ids", expanding=True)
     first, last = sa.bindparam("first", type_=sa.Date), sa.bindparam("last", type_=sa.Date)
     low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
 
-    def rows(kind: str, **columns: Any) -> Any:
+    def shaped(kind: str, **columns: Any) -> Any:
         shape: dict[str, Any] = {
             "doctor_id": no_number,
             "weekday": no_number,
@@ -158,8 +159,8 @@ def _hours_query() -> sa.CompoundSelect[Any]:
             "end_minute": no_number,
             "first_day": no_date,
             "last_day": no_date,
-            "low": no_instant,
-            "high": no_instant,
+            "low": no_number,
+            "high": no_number,
         } | columns
         return sa.select(
             sa.literal_column(f"'{kind}'").label("kind"), *(column.label(name) for name, column in shape.items())
@@ -169,8 +170,8 @@ def _hours_query() -> sa.CompoundSelect[Any]:
         return {"start_minute": table.start_minute, "end_minute": table.end_minute}
 
     return sa.union_all(
-        rows("weekly", weekday=_OPENING.weekday, **minutes(_OPENING)),
-        rows(
+        shaped("weekly", weekday=_OPENING.weekday, **minutes(_OPENING)),
+        shaped(
             "weekly",
             doctor_id=_WORK.doctor_id,
             weekday=_WORK.weekday,
@@ -178,13 +179,13 @@ def _hours_query() -> sa.CompoundSelect[Any]:
             last_day=_WORK.valid_until,
             **minutes(_WORK),
         ).where(_WORK.doctor_id.in_(doctors)),
-        rows("extra", doctor_id=_EXTRA.doctor_id, first_day=_EXTRA.day, **minutes(_EXTRA)).where(
+        shaped("extra", doctor_id=_EXTRA.doctor_id, first_day=_EXTRA.day, **minutes(_EXTRA)).where(
             _EXTRA.doctor_id.in_(doctors), _EXTRA.day.between(first, last)
         ),
-        rows("closure", first_day=_CLOSURE.starts_on, last_day=_CLOSURE.ends_on).where(
+        shaped("closure", first_day=_CLOSURE.starts_on, last_day=_CLOSURE.ends_on).where(
             _CLOSURE.ends_on >= first, _CLOSURE.starts_on <= last
         ),
-        rows("off", doctor_id=_OFF.doctor_id, low=_OFF.starts_at, high=_OFF.ends_at).where(
+        shaped("off", doctor_id=_OFF.doctor_id, low=minute_of(_OFF.starts_at), high=minute_of(_OFF.ends_at)).where(
             _OFF.doctor_id.in_(doctors), _OFF.ends_at > low, _OFF.starts_at < high
         ),
     )
@@ -205,7 +206,7 @@ def _load_hours(
         "high": to_datetime(window[1]) + _LONGEST,
     }
     hours: dict[int | None, _Hours] = defaultdict(_Hours)
-    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in session.execute(_HOURS, values):
+    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in rows(session, _HOURS, **values):
         of = hours[doctor_id]
         if kind == "weekly":
             of.weekly[weekday].append((start, end, first_day, last_day))
@@ -214,7 +215,7 @@ def _load_hours(
         elif kind == "closure":
             of.closures.append((first_day, last_day))
         else:
-            of.time_off.append((to_minute(low), -(-int(high.timestamp()) // 60)))
+            of.time_off.append((low, high))
     return hours
 
 
@@ -230,8 +231,8 @@ def _busy_query() -> sa.CompoundSelect[Any]:
     return sa.union_all(
         sa.select(
             _APPOINTMENT.doctor_id.label("doctor_id"),
-            _APPOINTMENT.busy_from,
-            _APPOINTMENT.busy_until,
+            minute_of(_APPOINTMENT.busy_from),
+            minute_of(_APPOINTMENT.busy_until),
             _APPOINTMENT.status,
         ).where(
             _APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
@@ -240,7 +241,12 @@ def _busy_query() -> sa.CompoundSelect[Any]:
             OCCUPIES,
             others,
         ),
-        sa.select(sa.cast(None, sa.Integer), _APPOINTMENT.starts_at, _APPOINTMENT.ends_at, _APPOINTMENT.status).where(
+        sa.select(
+            sa.cast(None, sa.Integer),
+            minute_of(_APPOINTMENT.starts_at),
+            minute_of(_APPOINTMENT.ends_at),
+            _APPOINTMENT.status,
+        ).where(
             _APPOINTMENT.patient_id
             == sa.func.coalesce(sa.bindparam("patient_id", type_=sa.Integer), own.scalar_subquery()),
             _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
@@ -275,13 +281,14 @@ def _load_busy(
         # No row has this id, so nothing is ignored.
         "ignoring": ignoring if ignoring is not None else 0,
     }
+    this_minute = to_minute(now)
     busy: dict[int, list[Span]] = defaultdict(list)
     visits: list[tuple[Minute, Minute, bool]] = []
-    for doctor_id, start, end, status in session.execute(_BUSY, values):
+    for doctor_id, start, end, status in rows(session, _BUSY, **values):
         if doctor_id is None:
-            visits.append((to_minute(start), to_minute(end), status in ACTIVE and start > now))
+            visits.append((start, end, status in ACTIVE and start > this_minute))
         else:
-            busy[doctor_id].append((to_minute(start), to_minute(end)))
+            busy[doctor_id].append((start, end))
     return busy, visits
 
 
@@ -344,9 +351,10 @@ def next_free(
     count: int = 1,
     look_days: int = FIRST_LOOK_DAYS,
 ) -> dict[int, list[FreeTime]]:
-    """The next `count` free times of each doctor within the horizon, by doctor id.
+    """Up to `count` next free times of each doctor within the horizon, by doctor id.
 
-    Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing in them.
+    Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing at all in
+    them: one free time is enough for a link to all the others.
     """
     today = clinic.today(now)
     last = today + timedelta(days=clinic.horizon_days)

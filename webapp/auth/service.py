@@ -22,7 +22,7 @@ from webapp.auth import passwords
 from webapp.auth.exceptions import EmailTaken, TooManyLogins, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import FailedLogin, User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
-from webapp.database import table_of
+from webapp.database import rows, table_of
 from webapp.exceptions import NotFound
 
 SESSION_LIFETIME = timedelta(days=30)
@@ -203,7 +203,7 @@ _SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name,
 
 def find_actor(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
     """Who holds this session id, read afresh at every request; None when it ended or its user was disabled."""
-    row = session.execute(_SIGNED_IN, {"id_hash": hashed(secret), "now": now}).one_or_none()
+    row = rows(session, _SIGNED_IN, id_hash=hashed(secret), now=now).one_or_none()
     if row is None:
         return None
     session_id, last_seen_at, user_id, name, email, role = row

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
-from webapp.database import table_of
+from webapp.database import rows, table_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ _QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).w
 
 def get_clinic(session: Session) -> Clinic:
     """The clinic's row; an empty database answers with the defaults, so that a page can always be shown."""
-    row = session.execute(_QUERY).one_or_none()
+    row = rows(session, _QUERY).one_or_none()
     return Clinic(*row) if row is not None else default_clinic()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
 from webapp.core.i18n import gettext as _
-from webapp.database import table_of
+from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
 
@@ -68,7 +68,7 @@ _BY_USER = _WITH_TYPES.where(_DOCTOR.user_id == sa.bindparam("value"))
 
 def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[DoctorRow]:
     doctors: dict[int, DoctorRow] = {}
-    for row in session.execute(query, values):
+    for row in rows(session, query, **values):
         doctor = doctors.get(row[0])
         if doctor is None:
             doctor = doctors[row[0]] = DoctorRow._make((*row[: len(_DOCTOR_COLUMNS)], []))
