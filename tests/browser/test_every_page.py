@@ -39,7 +39,8 @@ TOO_WIDE = """() => {
     .slice(0, 5).map((each) => `${each.tagName} ${each.className} ${Math.round(each.getBoundingClientRect().right)}`)
     .concat(`scrolls to ${document.documentElement.scrollWidth}`);
 }"""
-TOO_SMALL = """() => [...document.querySelectorAll("button, .button, .slot, .input, select, summary, .choice, .strip label")]
+TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary", ".choice", ".strip label"]
+  .flatMap((kind) => [...document.querySelectorAll(kind)])
   .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden"))
   .map((each) => [each, each.getBoundingClientRect()])
   .filter(([, box]) => box.width > 0 && (box.height < 43.5 || box.width < 43.5))

@@ -177,10 +177,7 @@ def test_a_line_of_the_machine_log_is_one_object() -> None:
     record = logging.LogRecord("docket", logging.ERROR, __file__, 1, "It %s\nagain", ("broke",), None)
     entry = json.loads(JsonFormatter().format(record))
     assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "docket", "It broke\nagain")
-    try:
-        raise RuntimeError("why")
-    except RuntimeError as error:
-        record.exc_info = (RuntimeError, error, error.__traceback__)
+    record.exc_info = (RuntimeError, RuntimeError("why\nindeed"), None)
     line = JsonFormatter().format(record)
     assert "\n" not in line
     assert "RuntimeError: why" in json.loads(line)["exception"]

@@ -87,9 +87,7 @@ class SecurityMiddleware:
             refuse_dirty_address(scope)
             refuse_large_body(request)
             refuse_other_origin(request, own=self.own_origin, session_cookie=self.session_cookie)
-            # Every page answers HEAD as it answers GET; the server leaves the body away.
-            inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-            await self.app(inner, receive, send_with_headers)
+            await self.app(scope, receive, send_with_headers)
         except AppError as error:
             response = await self.error_response(request, error, None)
             await response(scope, receive, send_with_headers)
