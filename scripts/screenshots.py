@@ -170,8 +170,7 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
     page.get_by_role("link", name="Week after").click()
     page.wait_for_url("**week=**")
-    page.locator("#calendar").scroll_into_view_if_needed()
-    page.screenshot(path=folder / "calendar.png")
+    page.screenshot(path=folder / "calendar.png", full_page=True)
 
 
 def take_pictures(browser: Browser, url: str, only: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -13,6 +14,12 @@ from tests.reading import HTMX, Element, read, read_fragment
 from webapp import models
 
 VARY = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Free times are tested on both databases by themselves; here it is about pages."""
+    return sqlite_url
 
 
 def doctor_names(page: Element) -> list[str]:
@@ -83,6 +90,8 @@ def test_a_filter_narrows_the_page_and_the_fragment_alike(client: TestClient) ->
         assert doctor_names(read_fragment(part, "doctor-list")) == names, query
         if not names:
             assert "No doctor matches all of that" in read(whole).text
+            # That nobody fits says nothing about free times.
+            assert read(whole).h1 == "Find a time"
 
 
 def test_a_filter_stays_chosen_and_can_be_cleared(client: TestClient) -> None:

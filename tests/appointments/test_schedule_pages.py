@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import read
 from webapp import models
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """The same pages over the same queries; one kind of database is enough."""
+    return sqlite_url
 
 
 def test_the_day_shows_the_doctors_own_visits_in_order_of_time(client: TestClient, cast: Cast) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -12,6 +13,12 @@ from tests.reading import HTMX, read
 from webapp import models
 
 NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus teapot orbit"}
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Forms and their words do not depend on the kind of database."""
+    return sqlite_url
 
 
 def patient_of(cast: Cast, email: str) -> models.Patient:

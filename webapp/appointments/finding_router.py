@@ -20,6 +20,7 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import paginate
+from webapp.core.security import is_clean_text
 from webapp.core.web import CurrentPage, Page, with_query
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -143,7 +144,7 @@ def _first_free(page: Page, clinic: Clinic, wishes: list[Wish]) -> dict[int, Fre
 def describe_destination(page: Page, address: str) -> str | None:
     """In words, the visit that a /book address would book: shown while the person signs in."""
     path, _mark, query = address.partition("?")
-    if path != "/book":
+    if path != "/book" or not is_clean_text(query.encode()):
         return None
     values = {name: found[0] for name, found in parse_qs(query).items()}
     start = instant(values.get("starts_at"))
