@@ -34,6 +34,16 @@ INSTANT_CHECKS = {
     ),
 }
 
+TIME_OFF_CHECKS = {
+    "sqlite": sa.CheckConstraint(
+        "starts_at IS strftime('%Y-%m-%d %H:%M:00', starts_at) AND ends_at IS strftime('%Y-%m-%d %H:%M:00', ends_at)",
+        name=WHOLE_MINUTES,
+    ),
+    "postgresql": sa.CheckConstraint(
+        "date_part('second', starts_at) = 0 AND date_part('second', ends_at) = 0", name=WHOLE_MINUTES
+    ),
+}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -83,6 +93,7 @@ def upgrade() -> None:
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("address", sa.String(length=45), nullable=False),
         sa.Column("device", sa.String(length=64), nullable=False),
+        sa.Column("judged", sa.Boolean(), nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_failed_logins"),
     )
@@ -215,7 +226,9 @@ def upgrade() -> None:
             "busy_from <= starts_at AND starts_at < ends_at AND ends_at <= busy_until",
             name="order",
         ),
-        sa.CheckConstraint("length(reason) <= 500 AND length(notes) <= 1000", name="lengths"),
+        sa.CheckConstraint(
+            "length(reason) <= 500 AND length(notes) <= 1000 AND length(cancellation_reason) <= 500", name="lengths"
+        ),
         sa.ForeignKeyConstraint(["booked_by"], ["users.id"], name="fk_appointments_booked_by"),
         sa.ForeignKeyConstraint(["doctor_id"], ["doctors.id"], name="fk_appointments_doctor_id"),
         sa.ForeignKeyConstraint(["patient_id"], ["patients.id"], name="fk_appointments_patient_id"),
@@ -271,6 +284,7 @@ def upgrade() -> None:
         sa.Column("ends_at", INSTANT, nullable=False),
         sa.Column("reason", sa.String(length=120), nullable=False),
         sa.CheckConstraint("starts_at < ends_at", name="order"),
+        TIME_OFF_CHECKS[op.get_bind().dialect.name],
         sa.ForeignKeyConstraint(["doctor_id"], ["doctors.id"], name="fk_time_off_doctor_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_time_off"),
     )

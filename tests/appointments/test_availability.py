@@ -173,8 +173,17 @@ def test_signed_in_times_near_own_visits_are_not_offered_and_strangers_see_them(
 
 def test_a_visit_that_is_being_moved_stands_in_nobodys_way(cast: Cast) -> None:
     number = put(cast, "2026-03-03 10:00")
-    assert "10:00" not in free(cast, TUESDAY)
-    assert "10:00" in free(cast, TUESDAY, ignoring=number, patient_of_user=cast.alice.user_id)
+    assert not {"09:45", "10:00", "10:15"} & set(free(cast, TUESDAY, patient_of_user=cast.alice.user_id))
+    moving = free(cast, TUESDAY, ignoring=number)
+    assert {"09:45", "10:15"} <= set(moving)
+    # Its own time is no move.
+    assert "10:00" not in moving
+
+
+def test_a_visit_that_is_moved_keeps_clear_of_its_patients_other_visits_without_an_account(cast: Cast) -> None:
+    number = put(cast, "2026-03-03 10:00")
+    put(cast, "2026-03-03 14:00", doctor="erin")
+    assert "14:00" not in free(cast, TUESDAY, ignoring=number)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "no_show"])

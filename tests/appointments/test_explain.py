@@ -41,11 +41,10 @@ def test_a_free_time_has_no_refusals(clinic: Cast) -> None:
     assert answer.title == "Dr. Bob Brown, Follow-up, Tuesday 3 March 2026, 09:30 CET:"
 
 
-def test_every_rule_that_refuses_is_named_with_what_would_be_possible(clinic: Cast) -> None:
+def test_every_rule_that_refuses_is_named(clinic: Cast) -> None:
     [answer] = why(clinic, "2026-03-02T08:50", "first visit")
     assert codes(answer) == ["off_grid", "too_soon", "clinic_closed", "outside_working_hours"]
     assert "at least 2 hours ahead" in dict(answer.refusals)["too_soon"]
-    assert "Monday 2 March at 10:00" in dict(answer.refusals)["too_soon"]
 
 
 def test_a_taken_time_is_told_and_by_whom_is_not(clinic: Cast) -> None:

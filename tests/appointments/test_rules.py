@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.appointments.rules import RULES, Facts, Refusal, offered, refusals, too_late_to_change
+from webapp.appointments.rules import RULES, Facts, Refusal, emptied_by, offered, refusals, too_late_to_change
 from webapp.appointments.slots import DAY, Minute, Span, day_number, instants_of, pieces_of, to_datetime
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -254,9 +254,25 @@ def test_staff_may_set_aside_the_rules_of_the_house_and_not_the_guard() -> None:
         offered_online=False,
     )
     assert set(codes(against_all, "18:01")) == STAFF_ARE_BOUND_BY
-    everything = {rule.code for rule in RULES}
+    everything = {rule.code for rule in RULES} - {"same_time"}
     # No minute is both in the past and beyond the horizon of a sane clinic, but this one is.
     assert set(codes(replace(against_all, by_staff=False, horizon=at("18:00")), "18:01")) == everything
+
+
+def test_a_visit_that_moves_is_not_offered_its_own_time_and_adds_none_to_the_number() -> None:
+    moving = facts(present_start=at("10:00"), active_visits=99)
+    assert codes(moving, "10:00") == ["same_time"]
+    assert codes(moving, "10:15") == []
+    assert "10:00" not in shown(moving)
+    assert "too_many_visits" in codes(replace(moving, present_start=None), "10:15")
+
+
+def test_the_rule_that_takes_the_last_start_is_the_reason_of_an_empty_day() -> None:
+    day = (MIDNIGHT, MIDNIGHT + DAY)
+    order = ["closure", "clinic_closed", "outside_working_hours", "time_off", "too_soon", "slot_taken"]
+    assert emptied_by(facts(doctor_busy=[span("09:00-17:00")]), day, order) == "slot_taken"
+    assert emptied_by(facts(closures=[day], doctor_busy=[span("09:00-17:00")]), day, order) == "closure"
+    assert emptied_by(facts(), day, order) is None
 
 
 def test_staff_are_offered_what_only_house_rules_refuse() -> None:

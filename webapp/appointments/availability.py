@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,8 +20,10 @@ from webapp.appointments.slots import (
     Piece,
     Span,
     day_number,
+    days_span,
     instants_of,
     merge,
+    minute_reached,
     pieces_of,
     to_datetime,
     to_minute,
@@ -78,67 +80,58 @@ def load_facts(
 ) -> dict[int, Facts]:
     """The facts for every wish over the local days `first` to `last`, by doctor id: two queries, whatever the number.
 
-    The patient whose other visits count is given as the account they belong to, or by id. `ignoring` is the
-    appointment that is being moved: it stands in nobody's way.
+    The patient whose other visits count is given as the account they belong to, by id, or as the appointment that
+    is being moved, `ignoring`: that one stands in nobody's way.
     """
     pieces = pieces_of(clinic.zone, first, last)
-    days = range(day_number(first), day_number(last) + 1)
-    window = (
-        next(instants_of(pieces, days[0] * DAY, days[0] * DAY + DAY))[0],
-        list(instants_of(pieces, days[-1] * DAY, days[-1] * DAY + DAY))[-1][1],
-    )
-    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
-    days = range(days[0], days[-1] + 2)
+    window = days_span(pieces, day_number(first), day_number(last))
     doctor_ids = [wish.doctor.id for wish in wishes]
+    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
+    days = range(day_number(first), day_number(last) + 2)
     hours = _load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
-    busy, visits = _load_busy(
-        session,
-        doctor_ids,
-        window,
-        now=now,
-        patient_of_user=patient_of_user,
-        patient_id=patient_id,
-        ignoring=ignoring,
+    busy = _load_busy(session, doctor_ids, window, now, (patient_of_user, patient_id, ignoring))
+    horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
+    horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
+    common = Facts(
+        window=window,
+        pieces=pieces,
+        now=minute_reached(now),
+        step=DAY,
+        minutes=0,
+        before=0,
+        after=0,
+        opening=_weekly_spans(hours[None], pieces, days),
+        working=[],
+        extra=[],
+        closures=_closure_spans(hours[None], pieces),
+        time_off=[],
+        doctor_busy=[],
+        notice=clinic.notice_minutes,
+        horizon=min(max(horizon, window[0]), window[1]),
+        gap=clinic.patient_gap_minutes,
+        max_active=clinic.max_active_visits,
+        patient_visits=busy.patient_visits,
+        active_visits=busy.active_visits,
+        present_start=busy.present_start,
+        by_staff=by_staff,
     )
-    opening = _weekly_spans(hours[None], pieces, days)
-    closures = _closure_spans(hours[None], pieces)
-    horizon_day = day_number(clinic.today(now)) + clinic.horizon_days + 1
-    horizon = _midnight(clinic, horizon_day)
-    signed_in = patient_of_user is not None or patient_id is not None
     return {
-        wish.doctor.id: Facts(
-            window=window,
-            pieces=pieces,
-            now=-(-int(now.timestamp()) // 60),
+        wish.doctor.id: replace(
+            common,
             step=wish.doctor.slot_step,
             minutes=wish.visit_type.minutes,
             before=wish.visit_type.buffer_before,
             after=wish.visit_type.buffer_after,
-            opening=opening,
             working=_weekly_spans(hours[wish.doctor.id], pieces, days),
             extra=_extra_spans(hours[wish.doctor.id], pieces),
-            closures=closures,
             time_off=hours[wish.doctor.id].time_off,
-            doctor_busy=busy[wish.doctor.id],
-            notice=clinic.notice_minutes,
-            horizon=min(max(horizon, window[0]), window[1]),
-            gap=clinic.patient_gap_minutes,
-            max_active=clinic.max_active_visits,
+            doctor_busy=busy.of_doctor[wish.doctor.id],
             doctor_active=wish.doctor.active,
             offered_by_doctor=wish.offered and wish.visit_type.active,
             offered_online=wish.visit_type.online,
-            patient_visits=[(start, end) for start, end, _ in visits] if signed_in else None,
-            active_visits=sum(active for _, _, active in visits),
-            by_staff=by_staff,
         )
         for wish in wishes
     }
-
-
-def _midnight(clinic: Clinic, number: int) -> Minute:
-    """The instant at which a local day begins."""
-    day = date.fromordinal(number + date(1970, 1, 1).toordinal())
-    return next(instants_of(pieces_of(clinic.zone, day, day), number * DAY, number * DAY + DAY))[0]
 
 
 def _hours_query() -> sa.CompoundSelect[Any]:
@@ -223,13 +216,21 @@ def _busy_query() -> sa.CompoundSelect[Any]:
     """The doctors' busy ranges, and under no doctor the patient's visits.
 
     Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
-    long the history grows. The patient is given by id or as the account they belong to, or not at all.
+    long the history grows. The patient is given by id, as the account they belong to, as the appointment that is
+    being moved, or not at all.
     """
     low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
-    others = _APPOINTMENT.id != sa.bindparam("ignoring", type_=sa.Integer)
+    moving = sa.bindparam("ignoring", type_=sa.Integer)
     own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
+    moved = table_of(Appointment).alias("moved")
+    patient = sa.func.coalesce(
+        sa.bindparam("patient_id", type_=sa.Integer),
+        own.scalar_subquery(),
+        sa.select(moved.c.patient_id).where(moved.c.id == moving).scalar_subquery(),
+    )
     return sa.union_all(
         sa.select(
+            _APPOINTMENT.id,
             _APPOINTMENT.doctor_id.label("doctor_id"),
             minute_of(_APPOINTMENT.busy_from),
             minute_of(_APPOINTMENT.busy_until),
@@ -239,19 +240,17 @@ def _busy_query() -> sa.CompoundSelect[Any]:
             _APPOINTMENT.busy_from > low,
             _APPOINTMENT.busy_from < high,
             OCCUPIES,
-            others,
         ),
         sa.select(
+            _APPOINTMENT.id,
             sa.cast(None, sa.Integer),
             minute_of(_APPOINTMENT.starts_at),
             minute_of(_APPOINTMENT.ends_at),
             _APPOINTMENT.status,
         ).where(
-            _APPOINTMENT.patient_id
-            == sa.func.coalesce(sa.bindparam("patient_id", type_=sa.Integer), own.scalar_subquery()),
+            _APPOINTMENT.patient_id == patient,
             _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
             OCCUPIES,
-            others,
         ),
     )
 
@@ -259,18 +258,29 @@ def _busy_query() -> sa.CompoundSelect[Any]:
 _BUSY = _busy_query()
 
 
+@dataclass(slots=True)
+class _Busy:
+    """Whose time is taken. `patient_visits` is None when nobody asks; `present_start` is the moved visit's."""
+
+    of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    patient_visits: list[Span] | None = None
+    active_visits: int = 0
+    present_start: Minute | None = None
+
+
 def _load_busy(
     session: Session,
     doctor_ids: list[int],
     window: Span,
-    *,
     now: datetime,
-    patient_of_user: int | None,
-    patient_id: int | None,
-    ignoring: int | None,
-) -> tuple[dict[int, list[Span]], list[tuple[Minute, Minute, bool]]]:
-    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
+    patient: tuple[int | None, int | None, int | None],
+) -> _Busy:
+    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may.
+
+    The patient is (the account they belong to, their id, the appointment that they move).
+    """
     low, high = to_datetime(window[0]), to_datetime(window[1])
+    patient_of_user, patient_id, moving = patient
     values = {
         "doctor_ids": doctor_ids,
         "low": low - _LONGEST * 2,
@@ -278,18 +288,20 @@ def _load_busy(
         "earliest": min(low, now) - _LONGEST * 2,
         "patient_of_user": patient_of_user,
         "patient_id": patient_id,
-        # No row has this id, so nothing is ignored.
-        "ignoring": ignoring if ignoring is not None else 0,
+        "ignoring": moving,
     }
     this_minute = to_minute(now)
-    busy: dict[int, list[Span]] = defaultdict(list)
-    visits: list[tuple[Minute, Minute, bool]] = []
-    for doctor_id, start, end, status in rows(session, _BUSY, **values):
-        if doctor_id is None:
-            visits.append((start, end, status in ACTIVE and start > this_minute))
-        else:
-            busy[doctor_id].append((start, end))
-    return busy, visits
+    busy = _Busy(patient_visits=None if patient == (None, None, None) else [])
+    for appointment_id, doctor_id, start, end, status in rows(session, _BUSY, **values):
+        if doctor_id is not None:
+            if appointment_id != moving:
+                busy.of_doctor[doctor_id].append((start, end))
+        elif appointment_id == moving:
+            busy.present_start = start
+        elif busy.patient_visits is not None:
+            busy.patient_visits.append((start, end))
+            busy.active_visits += status in ACTIVE and start > this_minute
+    return busy
 
 
 def _weekly_spans(hours: _Hours, pieces: tuple[Piece, ...], days: Iterable[int]) -> list[Span]:
@@ -330,10 +342,11 @@ class FreeTime(NamedTuple):
 
 def free_times(facts: Facts) -> list[FreeTime]:
     """Everything that the rules offer, in order, with its place on the wall clock."""
-    return list(_places(facts))
+    return list(places(facts))
 
 
-def _places(facts: Facts) -> Iterator[FreeTime]:
+def places(facts: Facts) -> Iterator[FreeTime]:
+    """The same one by one, for those who need only the first."""
     pieces = facts.pieces
     for start in offered(facts):
         wall = start + pieces[0].offset if len(pieces) == 1 else wall_of(pieces, start)
@@ -368,5 +381,5 @@ def next_free(
             session, clinic, missing, start, end, now=now, patient_of_user=patient_of_user, ignoring=ignoring
         )
         for doctor_id, about in facts.items():
-            found[doctor_id] = list(islice(_places(about), count))
+            found[doctor_id] = list(islice(places(about), count))
     return found

@@ -16,16 +16,16 @@ from webapp.appointments.availability import (
     Wish,
     free_times,
     load_facts,
-    next_free,
+    places,
 )
 from webapp.appointments.exceptions import sentence_of
-from webapp.appointments.rules import Facts, cautions
+from webapp.appointments.rules import Facts, cautions, emptied_by
 from webapp.appointments.schemas import YEARS
-from webapp.appointments.slots import DAY, day_number, instants_of, number_to_day, subtract, to_datetime
-from webapp.clinic.service import Clinic, find_closures
+from webapp.appointments.slots import DAY, Span, day_number, days_span, number_to_day, to_datetime, to_minute
+from webapp.clinic.service import Clinic, ClosureRow, find_closures
 from webapp.core import formats
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
-from webapp.core.web import with_query
 
 NOON = 12 * 60
 LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
@@ -126,6 +126,7 @@ def week_calendar(
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     look_until = this_monday + timedelta(days=FIRST_LOOK_DAYS - 1)
+    horizon = today + timedelta(days=clinic.horizon_days)
 
     def facts_of(first: date, last: date) -> Facts:
         loaded = load_facts(
@@ -135,19 +136,15 @@ def week_calendar(
 
     facts = facts_of(this_monday, look_until)
     times = free_times(facts)
-    first = times[0] if times else _first_later(session, clinic, wish, look_until, now, patient_of_user, ignoring)
+    first = times[0] if times else None
+    if first is None and look_until < horizon:
+        first = next(places(facts_of(look_until + timedelta(days=1), horizon)), None)
     monday = week or _monday_of(first, default=this_monday)
     if not this_monday <= monday <= look_until:
         facts = facts_of(monday, monday + timedelta(days=6))
         times = free_times(facts)
     days = _days(session, clinic, facts, times, monday, today, place.slot_address)
-    shown = [day for day in days if day.morning or day.afternoon]
-    horizon = today + timedelta(days=clinic.horizon_days)
     first_at = to_datetime(first.start) if first else None
-    jump = None
-    if first_at is not None and _monday_of(first, default=monday) != monday:
-        words = f"{formats.day_long(first_at, clinic.zone)}, {formats.clock(first_at, clinic.zone)}"
-        jump = (*_link(place, _monday_of(first, default=monday)), words)
     return Calendar(
         title=_title(monday, days, clinic.zone),
         week=week_name(monday),
@@ -158,39 +155,23 @@ def week_calendar(
         previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
         today=_link(place, this_monday) if monday != this_monday else None,
         next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
-        next_free=jump,
+        next_free=_next_free(place, clinic, first, monday),
         days=days,
-        empty=not shown,
+        empty=not any(day.morning or day.afternoon for day in days),
         chosen=place.chosen,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=first_at,
-        banner=" ".join(sentence_of(refusal, clinic) for refusal in cautions(facts)) or None,
+        banner=" ".join(sentence_of(refusal) for refusal in cautions(facts)) or None,
     )
 
 
-def _first_later(
-    session: Session,
-    clinic: Clinic,
-    wish: Wish,
-    after: date,
-    now: datetime,
-    patient_of_user: int | None,
-    ignoring: int | None,
-) -> FreeTime | None:
-    last = clinic.today(now) + timedelta(days=clinic.horizon_days)
-    if after >= last:
+def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:
+    """The way to the next free time, where it lies in another week than the shown one."""
+    if first is None or _monday_of(first, default=monday) == monday:
         return None
-    facts = load_facts(
-        session,
-        clinic,
-        [wish],
-        after + timedelta(days=1),
-        last,
-        now=now,
-        patient_of_user=patient_of_user,
-        ignoring=ignoring,
-    )
-    return next(iter(free_times(facts[wish.doctor.id])), None)
+    start = to_datetime(first.start)
+    words = f"{formats.day_long(start, clinic.zone)}, {formats.clock(start, clinic.zone)}"
+    return (*_link(place, _monday_of(first, default=monday)), words)
 
 
 def _monday_of(time: FreeTime | None, *, default: date) -> date:
@@ -225,13 +206,15 @@ def _days(
 ) -> list[CalendarDay]:
     """Monday to Friday, and a weekend day where the clinic may see somebody on it."""
     first = day_number(monday)
+    sunday = monday + timedelta(days=6)
+    closures = find_closures(session, monday, sunday) if facts.closures else []
     by_day: dict[int, list[FreeTime]] = {}
     for time in times:
         by_day.setdefault(time.day, []).append(time)
     days = []
     for number in range(first, first + 7):
         here = by_day.get(number, [])
-        span = _span(facts, number)
+        span = days_span(facts.pieces, number, number)
         has_hours = _overlaps(facts.opening, span) or _overlaps(facts.extra, span)
         if not here and not has_hours and number - first >= WORKDAYS:
             continue
@@ -239,7 +222,7 @@ def _days(
         name = formats.day_long(day, clinic.zone)
         morning, afternoon = slots_of(facts, here, name, address, clinic.zone)
         past = day < today
-        reason = None if here or past else _reason(session, clinic, facts, number, span, today)
+        reason = None if here or past else _reason(facts, span, closures, day, today)
         days.append(
             CalendarDay(
                 formats.weekday_short(day, clinic.zone),
@@ -277,35 +260,35 @@ def slots_of(
     return morning, afternoon
 
 
-def _span(facts: Facts, number: int) -> tuple[int, int]:
-    """The instants of a local day."""
-    spans = list(instants_of(facts.pieces, number * DAY, number * DAY + DAY))
-    return spans[0][0], spans[-1][1]
-
-
 def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
     return any(low < span[1] and span[0] < high for low, high in spans)
 
 
-def _reason(session: Session, clinic: Clinic, facts: Facts, number: int, span: tuple[int, int], today: date) -> str:
-    """Why a day that lies ahead has no free time, said by the most fundamental rule that empties it."""
-    day = number_to_day(number)
-    if day > today + timedelta(days=clinic.horizon_days):
-        return _("Not open for booking yet")
-    if _overlaps(facts.closures, span):
-        names = [closure.name for closure in find_closures(session, day, day)]
+# In this order a rule is the reason why a day has no free time: it takes the last start away.
+REASONS = {
+    "closure": _("Closed"),
+    "clinic_closed": _("Closed"),
+    "outside_working_hours": _("Not working"),
+    "time_off": _("Away"),
+    "too_far_ahead": _("Not open for booking yet"),
+    "in_the_past": _("No times left today"),
+    "too_soon": _("Too soon to book online"),
+    "slot_taken": _("Fully booked"),
+    "same_time": _("Only the time you already have"),
+    "patient_overlap": _("You have another visit then"),
+    "patient_gap": _("Too close to your other visit"),
+}
+
+
+def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
+    """Why a day that lies ahead has no free time, answered by the rules themselves."""
+    code = emptied_by(facts, span, list(REASONS))
+    if code == "closure":
+        names = [closure.name for closure in closures if closure.starts_on <= day <= closure.ends_on]
         return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
-    if not _overlaps(facts.opening, span) and not _overlaps(facts.extra, span):
-        return _("Closed")
-    work = [(max(low, span[0]), min(high, span[1])) for low, high in facts.working + facts.extra]
-    work = [(low, high) for low, high in work if low < high]
-    if not work:
-        return _("Not working")
-    if not any(subtract(stretch, facts.time_off) for stretch in work):
-        return _("Away")
-    if span[0] < facts.now + facts.notice:
-        return _("No times left today") if day == today else _("Too soon to book online")
-    return _("Fully booked")
+    if code == "too_soon" and day == today:
+        return _("No times left today")
+    return _(REASONS[code]) if code else _("Not bookable online")
 
 
 def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:
@@ -350,27 +333,22 @@ def nearest(
     count: int = 3,
 ) -> list[tuple[datetime, str]]:
     """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
-    target = int(wanted.timestamp()) // 60
-    day = formats.local_date(wanted, clinic.zone)
+    today = clinic.today(now)
     facts = load_facts(
         session,
         clinic,
         [wish],
-        max(day - timedelta(days=7), clinic.today(now)),
-        day + timedelta(days=FIRST_LOOK_DAYS),
+        today,
+        today + timedelta(days=clinic.horizon_days),
         now=now,
         patient_of_user=patient_of_user,
         ignoring=ignoring,
     )[wish.doctor.id]
-    starts = [time.start for time in free_times(facts)]
-    if not starts:
-        later = next_free(
-            session, clinic, [wish], now=now, patient_of_user=patient_of_user, ignoring=ignoring, count=count
-        )
-        starts = [time.start for time in later[wish.doctor.id]]
-    best = sorted(sorted(starts, key=lambda start: abs(start - target))[:count])
+    target = to_minute(wanted)
+    by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))
     return [
-        (to_datetime(start), _difference(start - target, to_datetime(start), wanted, clinic.zone)) for start in best
+        (to_datetime(start), _difference(start - target, to_datetime(start), wanted, clinic.zone))
+        for start in sorted(by_distance[:count])
     ]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from webapp.appointments.rules import Refusal
-from webapp.appointments.slots import to_datetime
-from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, NotFound
@@ -66,21 +64,17 @@ class NotAPatient(Forbidden):
         super().__init__(_("Visits are booked with a patient's account. Yours belongs to the clinic's staff."))
 
 
-def sentence_of(refusal: Refusal, clinic: Clinic) -> str:
-    """The refusal in words, with its times in the clinic's zone."""
+def sentence_of(refusal: Refusal) -> str:
+    """The refusal in words."""
     values: dict[str, object] = dict(refusal.values)
     if "notice" in values:
         values["notice"] = formats.minutes(int(refusal.values["notice"]))
-    if refusal.possible_from is not None:
-        values["when"] = formats.day_and_time(to_datetime(refusal.possible_from), clinic.zone)
-    else:
-        values["when"] = _("later")
     return _(refusal.sentence) % values
 
 
-def error_of(refusal: Refusal, clinic: Clinic) -> AppError:
+def error_of(refusal: Refusal) -> AppError:
     """The error that a refusal is: a conflict where it clashes with another visit, else invalid input."""
-    message = sentence_of(refusal, clinic)
+    message = sentence_of(refusal)
     if not refusal.clash:
         return RuleBroken(message, code=refusal.code, field="starts_at")
     kind = SlotTaken if refusal.code == "slot_taken" else PatientBusy

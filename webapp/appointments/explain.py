@@ -39,7 +39,7 @@ def explain(session: Session, slug: str, time: str, visit_type: str | None, *, n
         local = instant.astimezone(clinic.zone)
         when = f"{formats.day_full(instant, clinic.zone)}, {local:%H:%M %Z}"
         refusals = [
-            (refusal.code, sentence_of(refusal, clinic))
+            (refusal.code, sentence_of(refusal))
             for refusal in service.find_refusals(session, clinic, wish, instant, now=now)
         ]
         answers.append(Answer(f"{doctor.name}, {wish.visit_type.name}, {when}:", refusals))

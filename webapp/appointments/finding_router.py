@@ -18,10 +18,11 @@ from webapp.appointments.slots import number_to_day, to_datetime
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import paginate
 from webapp.core.security import is_clean_text
-from webapp.core.web import CurrentPage, Page, with_query
+from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound

@@ -12,38 +12,26 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from webapp.clinic.models import whole_minutes_checks
 from webapp.database import Base, UtcDateTime, ddl
 
-STATUSES = ("scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled")
 OCCUPYING = ("scheduled", "confirmed", "arrived", "completed")
 ACTIVE = ("scheduled", "confirmed")
 
 LONGEST_HOURS = 8
 
-_OCCUPIES = "status IN ('scheduled', 'confirmed', 'arrived', 'completed')"
+_OCCUPIES = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})"
 # Queries use these very words: with bound parameters neither database could tell that the partial index fits.
 OCCUPIES = sa.text(f"appointments.{_OCCUPIES}")
 
 
-def _instants(*, dialect: str) -> list[sa.CheckConstraint]:
-    """Order, whole minutes and the longest stretch, said in each database's own words."""
-    if dialect == "postgresql":
-        whole = " AND ".join(
-            f"date_part('second', {column}) = 0" for column in ("starts_at", "ends_at", "busy_from", "busy_until")
-        )
-        longest = f"busy_until - busy_from <= interval '{LONGEST_HOURS} hours'"
-    else:
-        # The text must be exactly what datetime() writes, else comparing it would not be comparing instants.
-        # It is IS and not =, because strftime() of garbage is NULL, and a CHECK lets NULL pass.
-        whole = " AND ".join(
-            f"{column} IS strftime('%Y-%m-%d %H:%M:00', {column})"
-            for column in ("starts_at", "ends_at", "busy_from", "busy_until")
-        )
-        longest = f"busy_until <= datetime(busy_from, '+{LONGEST_HOURS} hours')"
-    return [
-        sa.CheckConstraint(whole, name="whole_minutes").ddl_if(dialect=dialect),
-        sa.CheckConstraint(longest, name="longest").ddl_if(dialect=dialect),
-    ]
+def _longest_checks() -> list[sa.CheckConstraint]:
+    """No visit occupies more than `LONGEST_HOURS`, said in each database's own words."""
+    words = {
+        "sqlite": f"busy_until <= datetime(busy_from, '+{LONGEST_HOURS} hours')",
+        "postgresql": f"busy_until - busy_from <= interval '{LONGEST_HOURS} hours'",
+    }
+    return [sa.CheckConstraint(text, name="longest").ddl_if(dialect=dialect) for dialect, text in words.items()]
 
 
 class Appointment(Base):
@@ -59,9 +47,11 @@ class Appointment(Base):
             name="status",
         ),
         sa.CheckConstraint("busy_from <= starts_at AND starts_at < ends_at AND ends_at <= busy_until", name="order"),
-        sa.CheckConstraint("length(reason) <= 500 AND length(notes) <= 1000", name="lengths"),
-        *_instants(dialect="sqlite"),
-        *_instants(dialect="postgresql"),
+        sa.CheckConstraint(
+            "length(reason) <= 500 AND length(notes) <= 1000 AND length(cancellation_reason) <= 500", name="lengths"
+        ),
+        *whole_minutes_checks("starts_at", "ends_at", "busy_from", "busy_until"),
+        *_longest_checks(),
         ExcludeConstraint(
             (sa.column("doctor_id"), "="),
             (

@@ -19,9 +19,10 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import paginate
-from webapp.core.web import CurrentPage, Page, SentForm, with_query
+from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid
 from webapp.patients import service as patients

@@ -8,7 +8,7 @@ only one. The end of the span is also the answer to "when would it be possible?"
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from webapp.appointments.slots import (
@@ -33,7 +33,8 @@ class Facts:
     """All that the rules look at, for one doctor, one visit type and one stretch of starts.
 
     Instants and spans are in minutes since the epoch, durations in minutes. `patient_visits` is None when
-    nobody is signed in; then the rules about the patient refuse nothing.
+    nobody is signed in; then the rules about the patient refuse nothing. `present_start` is that of the visit which
+    is being moved, and None when a new one is sought.
     """
 
     window: Span
@@ -58,13 +59,14 @@ class Facts:
     offered_online: bool = True
     patient_visits: list[Span] | None = None
     active_visits: int = 0
+    present_start: Minute | None = None
     by_staff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a start is refused. `sentence` has the placeholders %(when)s (the first start that this rule would
-    allow, as `possible_from`), and those of `values`. `clash` marks what HTTP calls a conflict."""
+    """Why a start is refused. `sentence` has the placeholders of `values`; `possible_from` is the first start that
+    this rule alone would allow; `clash` marks what HTTP calls a conflict."""
 
     code: str
     sentence: str
@@ -142,6 +144,15 @@ def _patient_overlap(facts: Facts) -> list[Span]:
     return starts_touching(facts.patient_visits or [], before=0, after=facts.minutes)
 
 
+def _same_time(facts: Facts) -> list[Span]:
+    return [] if facts.present_start is None else [(facts.present_start, facts.present_start + 1)]
+
+
+def _too_many_visits(facts: Facts) -> list[Span]:
+    # Moving a visit adds none.
+    return _everything_if(facts.present_start is None and facts.active_visits >= facts.max_active, facts)
+
+
 def _patient_gap(facts: Facts) -> list[Span]:
     return starts_touching(facts.patient_visits or [], before=facts.gap, after=facts.minutes + facts.gap)
 
@@ -170,10 +181,11 @@ RULES: tuple[Rule, ...] = (
         _off_grid,
         values=lambda facts: {"step": facts.step},
     ),
+    Rule("same_time", _("That is the time you already have."), _same_time, binds_staff=True),
     Rule("in_the_past", _("That time has passed. Choose a later one."), _in_the_past),
     Rule(
         "too_soon",
-        _("That is too soon: a visit must be booked at least %(notice)s ahead. The first possible time is %(when)s."),
+        _("That is too soon: a visit must be booked at least %(notice)s ahead."),
         _too_soon,
         values=lambda facts: {"notice": facts.notice},
     ),
@@ -214,7 +226,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "too_many_visits",
         _("You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."),
-        lambda facts: _everything_if(facts.active_visits >= facts.max_active, facts),
+        _too_many_visits,
         values=lambda facts: {"max": facts.max_active},
         hides=False,
     ),
@@ -242,6 +254,21 @@ def offered(facts: Facts) -> Iterator[Minute]:
     ]
     for low, high in subtract(facts.window, refused):
         yield from grid_starts(facts.pieces, facts.step, low, high)
+
+
+def emptied_by(facts: Facts, span: Span, codes: Sequence[str]) -> str | None:
+    """Which of the rules, asked in the order of `codes`, takes the last start on the grid out of `span`.
+
+    None when starts are left after all of them.
+    """
+    rules = {rule.code: rule for rule in RULES}
+    left = [span]
+    for code in codes:
+        refused = rules[code].refused_starts(facts)
+        left = [rest for stretch in left for rest in subtract(stretch, refused)]
+        if not any(True for low, high in left for _ in grid_starts(facts.pieces, facts.step, low, high)):
+            return code
+    return None
 
 
 def too_late_to_change(*, starts: Minute, now: Minute, change_until: int) -> bool:

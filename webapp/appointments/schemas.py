@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, StringConstraints
 
 from webapp.appointments.models import ACTIVE
 from webapp.appointments.rules import too_late_to_change
-from webapp.appointments.slots import to_minute
+from webapp.appointments.slots import minute_reached, to_minute
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 
@@ -97,7 +97,7 @@ class AppointmentView(NamedTuple):
         """Whether the patient's window for changes has closed."""
         return too_late_to_change(
             starts=to_minute(self.starts_at),
-            now=-(-int(now.timestamp()) // 60),
+            now=minute_reached(now),
             change_until=clinic.change_until_minutes,
         )
 

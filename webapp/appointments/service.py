@@ -39,7 +39,7 @@ from webapp.core.i18n import gettext as _
 from webapp.database import table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
-from webapp.exceptions import NotFound
+from webapp.exceptions import NotFound, Unavailable
 from webapp.patients import service as patients
 
 # No letters or digits that are mistaken for each other when a reference is read out on the telephone.
@@ -94,11 +94,9 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
         RuleBroken, TooLateToChange: 422.
         NoSuchAppointment: 404.
     """
-    clinic = get_clinic(session)
     view = _lock_for_change(session, actor, reference, command.version)
+    clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
-    if command.starts_at == view.starts_at:
-        raise RuleBroken(_("That is the time you already have."), code="same_time", field="starts_at")
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     wish = find_wish(session, doctor, view.visit_type_id)
     require_bookable(session, clinic, wish, command.starts_at, patient_id=view.patient_id, ignoring=view.id, now=now)
@@ -121,8 +119,8 @@ def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit,
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
     """
-    clinic = get_clinic(session)
     view = _lock_for_change(session, actor, reference, command.version)
+    clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
     _update(session, view, now=now, status="cancelled", cancellation_reason=command.reason)
     _record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
@@ -185,7 +183,7 @@ def require_bookable(
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
     for refusal in find_refusals(session, clinic, wish, starts_at, now=now, patient_id=patient_id, ignoring=ignoring):
-        raise error_of(refusal, clinic)
+        raise error_of(refusal)
 
 
 @contextmanager
@@ -198,6 +196,9 @@ def guarded() -> Iterator[None]:
         if "appointments_doctor_overlap" in text:
             message = _("That time is taken by another visit. Choose another time.")
             raise SlotTaken(message, field="starts_at") from error
+        if "reference" in text:
+            # One in a million million was drawn twice.
+            raise Unavailable(_("That did not work this time. Please send it once more.")) from error
         if "appointments_patient_overlap" in text:
             message = _("You already have a visit at that time. Choose another time.")
             raise PatientBusy(message, field="starts_at") from error

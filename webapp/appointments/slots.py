@@ -8,7 +8,7 @@ a repeated one to two. Spans are half-open: the first minute belongs to them and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -33,6 +33,11 @@ class Piece(NamedTuple):
 def to_minute(instant: datetime) -> Minute:
     """The minute an aware datetime lies in; seconds are cut off."""
     return int(instant.timestamp()) // 60
+
+
+def minute_reached(instant: datetime) -> Minute:
+    """The first whole minute that is not before an aware datetime."""
+    return -(-int(instant.timestamp()) // 60)
 
 
 def to_datetime(minute: Minute) -> datetime:
@@ -90,6 +95,12 @@ def instants_of(pieces: Iterable[Piece], wall_start: int, wall_end: int) -> Iter
         low, high = max(wall_start - offset, start), min(wall_end - offset, end)
         if low < high:
             yield low, high
+
+
+def days_span(pieces: Sequence[Piece], first: int, last: int) -> Span:
+    """From the first to the last instant of the local days with these numbers; empty for a day that never was."""
+    spans = list(instants_of(pieces, first * DAY, last * DAY + DAY))
+    return (spans[0][0], spans[-1][1]) if spans else (pieces[-1].start, pieces[-1].start)
 
 
 def wall_of(pieces: Iterable[Piece], minute: Minute) -> int:

@@ -13,7 +13,8 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.web import Page, with_query
+from webapp.core.addresses import with_query
+from webapp.core.web import Page
 from webapp.exceptions import AppError
 from webapp.patients import service as patients
 

@@ -23,6 +23,19 @@ def weekday_check() -> sa.CheckConstraint:
     return sa.CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday")
 
 
+def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
+    """Instants are whole minutes, said in each database's own words.
+
+    On SQLite the text must be exactly what datetime() writes, else comparing it would not be comparing instants.
+    It says IS and not =, because strftime() of garbage is NULL, and a CHECK lets NULL pass.
+    """
+    words = {
+        "sqlite": " AND ".join(f"{column} IS strftime('%Y-%m-%d %H:%M:00', {column})" for column in columns),
+        "postgresql": " AND ".join(f"date_part('second', {column}) = 0" for column in columns),
+    }
+    return [sa.CheckConstraint(text, name="whole_minutes").ddl_if(dialect=dialect) for dialect, text in words.items()]
+
+
 class ClinicSettings(Base):
     """The one row that describes the clinic and sets its booking rules. `demo` marks demo data."""
 

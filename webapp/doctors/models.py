@@ -7,7 +7,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.clinic.models import minutes_of_day_check, weekday_check
+from webapp.clinic.models import minutes_of_day_check, weekday_check, whole_minutes_checks
 from webapp.database import Base
 
 doctor_visit_types = sa.Table(
@@ -75,6 +75,7 @@ class TimeOff(Base):
     __tablename__ = "time_off"
     __table_args__ = (
         sa.CheckConstraint("starts_at < ends_at", name="order"),
+        *whole_minutes_checks("starts_at", "ends_at"),
         sa.Index("ix_time_off_doctor_ends_at", "doctor_id", "ends_at"),
     )
 
