@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
+from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 
 
@@ -38,7 +39,7 @@ class Clinic:
     @property
     def zone_label(self) -> str:
         """The zone as people say it: 'Amsterdam time'."""
-        return self.time_zone.rsplit("/", 1)[-1].replace("_", " ") + " time"
+        return _("%(place)s time") % {"place": self.time_zone.rsplit("/", 1)[-1].replace("_", " ")}
 
     def today(self, now: datetime) -> date:
         """The local date at an instant."""
