@@ -9,10 +9,10 @@
 
 PYTHON ?= python3
 PORT   ?= 8000
-# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x". With JOBS=2 files run side by side; on two
-# cores that gains little, for the servers, browsers and databases of the tests use the other core already.
+# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x". Two workers run files side by side, each
+# with a PostgreSQL server of its own; with JOBS=0 everything runs in one process, which a debugger needs.
 PYTEST_ARGS ?=
-JOBS ?= 0
+JOBS ?= 2
 
 VENV  := .venv
 BIN   := $(VENV)/bin

@@ -28,7 +28,11 @@ def run() -> None:
         )
         with context.begin_transaction():
             if connection.dialect.name == "postgresql":
+                # Ordinary locks are waited for three seconds, which a migration may well outlast.
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+                # A table that somebody holds, though, must not bring everybody behind us to a stop.
+                connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
             context.run_migrations()
 
 

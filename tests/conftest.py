@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from tests.browser_path import browser_path
 from tests.cast import Cast, assemble, client_for
-from tests.postgres import new_database, postgres_server
+from tests.postgres import ReusedDatabase, new_database, postgres_server
 from webapp.database import Database
 from webapp.migrations import upgrade
 
@@ -59,11 +59,19 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def reused_postgresql(postgres_url: str, postgres_template: str) -> Iterator[ReusedDatabase]:
+    """The database that the tests of this worker use in turn."""
+    reused = ReusedDatabase(postgres_url, postgres_template)
+    yield reused
+    reused.close()
+
+
 @pytest.fixture
-def postgresql_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
-    """A fresh, migrated PostgreSQL database."""
-    with new_database(postgres_url, template=postgres_template) as url:
-        yield url
+def postgresql_url(reused_postgresql: ReusedDatabase) -> Iterator[str]:
+    """An empty, migrated PostgreSQL database."""
+    yield reused_postgresql.url()
+    reused_postgresql.tidy()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

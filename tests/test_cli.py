@@ -17,9 +17,12 @@ from tests.cast import NOW, Cast, assemble
 from tests.servers import docket_environment
 from tests.visits import put, take_guard_away
 from webapp import cli
+from webapp.accounts import create_account
 from webapp.auth import passwords
+from webapp.auth.schemas import Role
 from webapp.database import Database
-from webapp.models import OpeningHours, Patient, User
+from webapp.exceptions import AppError, Conflict, Invalid, NotFound
+from webapp.models import Doctor, OpeningHours, Patient, User
 
 GOOD = "three unrelated garden words"
 
@@ -118,6 +121,14 @@ def test_a_database_without_tables_is_one_sentence(run: Run, empty: str, words: 
     assert "Traceback" not in said.err
 
 
+def test_a_place_where_no_database_can_be_made_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = run("db", "upgrade", url=f"sqlite:///{tmp_path}/file/docket.db")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.count("\n") == 1
+    assert str(tmp_path / "file") in said.err
+
+
 def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tmp_path: Path) -> None:
     command = str(Path(sys.executable).with_name("docket"))
     done = subprocess.run(
@@ -127,7 +138,7 @@ def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tm
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: There is no such doctor.\n"
 
 
@@ -154,7 +165,7 @@ def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--doctors=11", "--doctors=201", "--patients=1", "--months=-1", "--today=yesterday"]
+    "option", ["--doctors=11", "--doctors=201", "--patients=1", "--months=-1", "--months=241", "--today=yesterday"]
 )
 def test_demo_data_has_sensible_sizes(run: Run, sqlite_url: str, option: str) -> None:
     assert run("demo", option, url=sqlite_url).code == 2
@@ -173,7 +184,7 @@ def create(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("role", ["admin", "doctor", "patient"])
+@pytest.mark.parametrize("role", ["admin", "patient"])
 def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) -> None:
     said = create(run, sqlite_url, role=role, email=" Anna@Clinic.Example")
     assert (said.code, said.err) == (0, "")
@@ -200,6 +211,42 @@ def test_an_account_that_will_not_do_is_refused_in_words(
     said = create(run, sqlite_url, **details)
     assert (said.code, said.out) == (1, "")
     assert message in said.err
+
+
+def make_doctors_account(clinic: Cast, role: Role = "doctor", doctor: str | None = "erin") -> int:
+    """Create an account for the doctor who has this name in the address."""
+    return create_account(
+        clinic.database,
+        role=role,
+        email="new@clinic.example",
+        name="Erin Eze",
+        password=GOOD,
+        now=NOW,
+        doctor=doctor,
+    )
+
+
+def test_a_doctors_account_is_bound_to_the_doctor(clinic: Cast) -> None:
+    clinic.change(sa.update(Doctor).where(Doctor.slug == "erin").values(user_id=None))
+    user_id = make_doctors_account(clinic)
+    with clinic.database.reading() as session:
+        assert session.scalar(sa.select(Doctor.user_id).where(Doctor.slug == "erin")) == user_id
+
+
+@pytest.mark.parametrize(("role", "doctor", "error", "message"), [
+    ("doctor", None, Invalid, "--doctor"),
+    ("doctor", "nobody", NotFound, "no doctor with the name nobody"),
+    ("doctor", "bob", Conflict, "The doctor bob has an account already."),
+    ("admin", "erin", Invalid, "Only an account of the role doctor"),
+])  # fmt: skip
+def test_a_doctors_account_needs_a_doctor_without_one(
+    clinic: Cast, role: Role, doctor: str | None, error: type[AppError], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        make_doctors_account(clinic, role, doctor)
+    assert message in caught.value.message
+    with clinic.database.reading() as session:
+        assert session.scalar(sa.select(User.id).where(User.email == "new@clinic.example")) is None
 
 
 def test_an_address_has_one_account(run: Run, clinic: Cast) -> None:
@@ -272,5 +319,5 @@ def test_a_question_that_makes_no_sense_is_told_so(
     run: Run, clinic: Cast, words: tuple[str, ...], message: str
 ) -> None:
     said = run("why", *words, url=url_of(clinic))
-    assert (said.code, said.out) == (1, "")
+    assert (said.code, said.out) == (2, "")
     assert message in said.err

@@ -66,7 +66,39 @@ def test_production_starts_with_a_strong_secret_and_an_address() -> None:
     assert settings.secure_cookies
 
 
-@pytest.mark.parametrize("url", ["clinic.example", "ftp://clinic.example", "https://", "//clinic.example"])
+@pytest.mark.parametrize("url", [
+    "http://clinic.example", "http://localhost.clinic.example", "http://127.0.0.1.clinic.example",
+])  # fmt: skip
+def test_production_is_reached_over_https(url: str) -> None:
+    assert "must begin with https://" in why_not(environment="production", secret_key=STRONG, base_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1"])
+def test_production_may_be_tried_out_on_ones_own_machine(url: str) -> None:
+    assert Settings(environment="production", secret_key=STRONG, base_url=url).base_url == url
+
+
+@pytest.mark.parametrize(("written", "meant"), [
+    ("HTTPS://Clinic.Example", "https://clinic.example"),
+    (" https://clinic.example:443/ ", "https://clinic.example"),
+    ("http://LOCALHOST:80", "http://localhost"),
+    ("https://clinic.example:8443", "https://clinic.example:8443"),
+    ("http://[::1]:8000", "http://[::1]:8000"),
+    ("", ""),
+])  # fmt: skip
+def test_an_address_is_kept_as_browsers_write_it(written: str, meant: str) -> None:
+    assert Settings(base_url=written).base_url == meant
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    assert "must name a file" in why_not(database_url=url)
+
+
+@pytest.mark.parametrize("url", [
+    "clinic.example", "ftp://clinic.example", "https://", "//clinic.example", "https://c.example/path",
+    "https://c.example?q", "https://c.example#f", "https://me@c.example", "https://c.example:x", "http://[",
+])  # fmt: skip
 def test_an_address_is_http_or_https(url: str) -> None:
     assert "must be like https://" in why_not(base_url=url)
 

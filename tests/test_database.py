@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -197,8 +200,28 @@ def test_postgresql_waits_three_seconds_for_a_lock_and_speaks_utc(postgresql_url
     database.dispose()
 
 
-def test_a_folder_for_the_database_is_made(tmp_path: object) -> None:
+def test_a_folder_for_the_database_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/a/b/docket.db")
-    with database.reading() as session:
-        assert session.scalar(sa.text("SELECT 1")) == 1
+    database.write(lambda session: session.execute(sa.text("CREATE TABLE things (id INTEGER)")))
+    folder = tmp_path / "a" / "b"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [folder, *folder.iterdir()]}
+    assert modes == {"b": 0o700, "docket.db": 0o600, "docket.db-wal": 0o600, "docket.db-shm": 0o600}
     database.dispose()
+
+
+def test_whoever_waits_too_long_for_a_connection_is_told_that_we_are_busy(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.database.POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01})
+    database = Database(database_url)
+    with database.reading() as session:
+        session.execute(sa.text("SELECT 1"))
+        with pytest.raises(Unavailable):
+            database.write(lambda writing: writing.execute(sa.text("SELECT 1")))
+    database.dispose()
+
+
+def test_forty_requests_may_read_and_write_at_once(database: Database) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * 40):
+            stack.enter_context(database.engine.connect())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -188,6 +189,22 @@ def test_the_guard_does_not_go_up_over_visits_that_overlap_without_saying_so(cas
         with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
             upgrade(cast.database)
         assert not is_current(cast.database)
+
+
+def test_an_upgrade_waits_for_another_however_long_that_takes(postgresql_url: str) -> None:
+    """Other locks are waited for a moment only; the migrations that follow keep to that."""
+    database = Database(postgresql_url)
+    waits: list[str] = []
+
+    @sa.event.listens_for(database.engine, "after_cursor_execute")
+    def look(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if "pg_advisory_xact_lock" in statement or "alembic_version" in statement:
+            waits.append(cursor.connection.execute("SHOW lock_timeout").fetchone()[0])
+
+    upgrade(database)
+    database.dispose()
+    assert waits[0] == "0"
+    assert set(waits[1:]) == {"3s"}
 
 
 def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:

@@ -1,31 +1,50 @@
-"""Creating an account of any role, for the command line: it knows patients as well as users."""
+"""Creating an account of any role, for the command line: it knows patients and doctors as well as users."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from webapp.auth import passwords
 from webapp.auth import service as auth
 from webapp.auth.schemas import Email, PersonName, Role
+from webapp.core.i18n import gettext as _
 from webapp.database import Database
-from webapp.exceptions import Invalid
+from webapp.doctors.models import Doctor
+from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.patients import service as patients
 from webapp.patients.schemas import Register
 
 
-def create_account(database: Database, *, role: Role, email: str, name: str, password: str, now: datetime) -> int:
-    """Create a user, for a patient with the patient's record, and return the user's id.
+def create_account(
+    database: Database,
+    *,
+    role: Role,
+    email: str,
+    name: str,
+    password: str,
+    now: datetime,
+    doctor: str | None = None,
+) -> int:
+    """Create a user, for a patient with the patient's record, for a doctor bound to theirs; return the user's id.
+
+    `doctor` is the doctor's name in addresses. Without the doctor's record, a doctor's account has no schedule.
 
     Raises:
-        Invalid: the address, the name or the password will not do. EmailTaken: the account exists.
+        Invalid: the address, the name or the password will not do, or the role and `doctor` do not fit.
+        EmailTaken: the account exists. NotFound, Conflict: there is no such doctor, or they have an account.
     """
     try:
         email, name = TypeAdapter(Email).validate_python(email), TypeAdapter(PersonName).validate_python(name)
     except ValidationError as error:
-        raise Invalid("Give an e-mail address like name@example.org and a name of 2 to 120 characters.") from error
+        raise Invalid(_("Give an e-mail address like name@example.org and a name of 2 to 120 characters.")) from error
+    if role == "doctor" and not doctor:
+        raise Invalid(_("Say which doctor the account is for: --doctor and the name in the doctor's address."))
+    if role != "doctor" and doctor:
+        raise Invalid(_("Only an account of the role doctor is for a doctor."))
     passwords.require_good_password(password, about=[name, email], field="password")
     password_hash = passwords.hash_password(password)
 
@@ -33,6 +52,21 @@ def create_account(database: Database, *, role: Role, email: str, name: str, pas
         if role == "patient":
             command = Register(name=name, email=email, password=password)
             return patients.register(session, command, password_hash, now=now)
-        return auth.create_user(session, email=email, name=name, password_hash=password_hash, role=role, now=now)
+        doctor_id = _lock_doctor_without_account(session, doctor) if doctor else None
+        user_id = auth.create_user(session, email=email, name=name, password_hash=password_hash, role=role, now=now)
+        if doctor_id is not None:
+            session.execute(sa.update(Doctor).where(Doctor.id == doctor_id).values(user_id=user_id))
+        return user_id
 
     return database.write(create)
+
+
+def _lock_doctor_without_account(session: Session, slug: str) -> int:
+    """Take the lock of a doctor who can be given an account, and return the id."""
+    query = sa.select(Doctor.id, Doctor.user_id).where(Doctor.slug == slug).with_for_update(key_share=True)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no doctor with the name %(slug)s in the address.") % {"slug": slug})
+    if row.user_id is not None:
+        raise Conflict(_("The doctor %(slug)s has an account already.") % {"slug": slug})
+    return int(row.id)

@@ -17,7 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from webapp.config import Settings
 from webapp.core.clock import utc_now
-from webapp.exceptions import AppError
+from webapp.exceptions import AppError, Invalid, NotFound
+
+
+class WrongUse(click.ClickException):
+    """What was typed makes no sense; it is said without the usage that click's own error prints."""
+
+    exit_code = 2
 
 
 def main() -> None:
@@ -45,6 +51,10 @@ def run(arguments: list[str]) -> int:
             sentence = problem_in["msg"].removeprefix("Value error, ")
             click.echo(f"Error: DOCKET_{name} {sentence}" if name else f"Error: {sentence}", err=True)
         return 2
+    except OSError as error:
+        # For example a folder for the database that we may not write in.
+        click.echo(f"Error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        return 1
     except DBAPIError as error:
         click.echo(f"Error: the database says: {str(error.orig).strip()}", err=True)
         click.echo("Is it running, and has `docket db upgrade` been run?", err=True)
@@ -187,12 +197,17 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
     """Tell why DOCTOR (the name in the address) cannot be booked at TIME.
 
     TIME is like 2026-12-01T09:30, in the clinic's time zone, or with an offset such as Z or +01:00.
-    Exit code 0: it can be booked. 1: every rule that refuses is printed.
+    Exit code 0: it can be booked. 1: every rule that refuses is printed. 2: there is no such doctor, visit type or
+    time.
     """
     from webapp.appointments.explain import explain
 
     with open_database() as database, database.reading() as session:
-        answers = explain(session, doctor, time, visit_type, now=utc_now())
+        try:
+            answers = explain(session, doctor, time, visit_type, now=utc_now())
+        except (Invalid, NotFound) as error:
+            # No rule was asked: the question itself cannot be understood.
+            raise WrongUse(error.message) from error
     refused = False
     for answer in answers:
         click.echo(answer.title)

@@ -15,6 +15,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 MINIMUM_SECRET_LENGTH = 32
+PORTS = {"http": 80, "https": 443}
+# Whoever tries production out on their own machine sends nothing over a network.
+OWN_MACHINE = {"localhost", "127.0.0.1"}
 
 
 def resource_folder(name: str) -> Path:
@@ -51,20 +54,33 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _only_an_origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
-            raise ValueError("DOCKET_BASE_URL must be like https://booking.example.org")
-        return value.rstrip("/")
+        """The address as browsers write it in Origin: in small letters, without a port that its scheme implies."""
+        value = value.strip()
+        if not value:
+            return ""
+        try:
+            parts = urlsplit(value)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        extra = host is None or parts.path.strip("/") or "?" in value or "#" in value or "@" in value
+        if extra or parts.scheme not in PORTS:
+            raise ValueError("must be like https://booking.example.org, without a path, a query or a name to log in")
+        place = f"[{host}]" if ":" in str(host) else host
+        return f"{parts.scheme}://{place}" + (f":{port}" if port not in {None, PORTS[parts.scheme]} else "")
 
     @field_validator("database_url")
     @classmethod
     def _a_database_we_know(cls, value: str) -> str:
         try:
-            backend = make_url(value).get_backend_name()
-        except ArgumentError:
+            url = make_url(value)
+            backend = url.get_backend_name()
+        except (ArgumentError, ValueError):
             backend = ""
         if backend not in {"sqlite", "postgresql"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        if backend == "sqlite" and (not url.database or ":memory:" in value or "mode=memory" in value):
+            raise ValueError("must name a file, as sqlite:///var/docket.db does: what is only in memory is lost")
         return value
 
     @model_validator(mode="after")
@@ -79,6 +95,10 @@ class Settings(BaseSettings):
             )
         if not self.base_url:
             raise ValueError("In production DOCKET_BASE_URL must be set, for example https://booking.example.org")
+        if not self.secure_cookies and urlsplit(self.base_url).hostname not in OWN_MACHINE:
+            raise ValueError(
+                "In production DOCKET_BASE_URL must begin with https://: over http anybody on the way can read along"
+            )
         return self
 
     @property

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -19,12 +20,14 @@ from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,13 @@ T = TypeVar("T")
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
 BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
+_BUSY_NOW = _("Docket is very busy right now. Please try again in a moment.")
+
+# Forty threads answer, and each may hold the connection it reads with while it writes with another. With fewer than
+# two for each, forty requests could hold all there are and wait for one more, every one of them for the others.
+# Whoever waits all the same is told within seconds that we are busy. Past twenty, connections close after use.
+POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
+CONNECT_SECONDS = 5
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -116,11 +126,13 @@ class Database:
         else:
             self.engine = sa.create_engine(
                 self.url,
-                pool_size=20,
-                max_overflow=20,
+                **POOL,
                 pool_pre_ping=True,
                 hide_parameters=True,
-                connect_args={"options": "-c lock_timeout=3000 -c timezone=UTC"},
+                connect_args={
+                    "options": "-c lock_timeout=3000 -c timezone=UTC",
+                    "connect_timeout": CONNECT_SECONDS,
+                },
             )
         # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -153,8 +165,10 @@ class Database:
                     logger.info("Doing a transaction again after SQLSTATE %s", sqlstate(error))
                     continue
                 if is_busy(error):
-                    raise Unavailable("Docket is very busy right now. Please try again in a moment.") from error
+                    raise Unavailable(_BUSY_NOW) from error
                 raise
+            except PoolTimeoutError as error:
+                raise Unavailable(_BUSY_NOW) from error
         raise AssertionError("The loop above returns or raises.")
 
     def dispose(self) -> None:
@@ -176,10 +190,10 @@ def is_busy(error: DBAPIError) -> bool:
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     """SQLite as it must be set up for several processes that all write: see the comments."""
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        _make_private(Path(url.database))
     # Errors name their statement; with its parameters they would put reasons and names into the log.
-    engine = sa.create_engine(url, module=sqlite_module(), pool_size=20, max_overflow=20, hide_parameters=True)
+    engine = sa.create_engine(url, module=sqlite_module(), **POOL, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -199,6 +213,13 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make the database's file, for its owner alone, and its folder. SQLite gives -wal and -shm the file's own mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def sqlite_module() -> Any:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.availability import Wish, load_facts
 from webapp.appointments.models import OCCUPIES, Appointment
-from webapp.appointments.rules import RULES
+from webapp.appointments.rules import RULES, Facts
 from webapp.appointments.slots import Span, merge, to_minute
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
@@ -151,20 +151,28 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
         start = to_minute(starts_at)
         by_doctor[doctor_id].append((reference, start, to_minute(ends_at) - start))
         last = max(last, starts_at.astimezone(clinic.zone).date())
-    for doctor_id, visits in by_doctor.items():
-        doctor = doctors.get_doctor_by_id(session, doctor_id)
-        kind = doctors.any_visit_type(session)
-        facts = load_facts(session, clinic, [Wish(doctor, kind)], clinic.today(now), last, now=now)[doctor_id]
-        refused: dict[int, dict[str, list[Span]]] = {}
-        for reference, start, minutes in visits:
-            if minutes not in refused:
-                lasting = replace(facts, minutes=minutes)
-                refused[minutes] = {
-                    rule.code: merge(rule.refused_starts(lasting)) for rule in RULES if rule.code in HOURS_RULES
-                }
-            for code, spans in refused[minutes].items():
-                if _is_in(spans, start):
-                    yield f"Appointment {reference} of {doctor.name} breaks the rule {code} and is not flagged."
+    if not by_doctor:
+        return
+    kind = doctors.any_visit_type(session)
+    wishes = [Wish(doctors.get_doctor_by_id(session, doctor_id), kind) for doctor_id in by_doctor]
+    facts = load_facts(session, clinic, wishes, clinic.today(now), last, now=now)
+    for wish in wishes:
+        for reference, code in _broken(facts[wish.doctor.id], by_doctor[wish.doctor.id]):
+            yield f"Appointment {reference} of {wish.doctor.name} breaks the rule {code} and is not flagged."
+
+
+def _broken(facts: Facts, visits: list[tuple[str, int, int]]) -> Iterator[tuple[str, str]]:
+    """Which of one doctor's visits (reference, start, minutes) break which rule."""
+    refused: dict[int, dict[str, list[Span]]] = {}
+    for reference, start, minutes in visits:
+        if minutes not in refused:
+            lasting = replace(facts, minutes=minutes)
+            refused[minutes] = {
+                rule.code: merge(rule.refused_starts(lasting)) for rule in RULES if rule.code in HOURS_RULES
+            }
+        for code, spans in refused[minutes].items():
+            if _is_in(spans, start):
+                yield reference, code
 
 
 def _is_in(spans: list[Span], minute: int) -> bool:

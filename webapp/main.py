@@ -64,6 +64,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # Such a redirect would name the host that the request names, which may be anybody's.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.settings = settings

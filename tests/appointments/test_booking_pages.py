@@ -12,6 +12,7 @@ from tests.cast import PASSWORD, Cast, client_for, local, log_in
 from tests.reading import HTMX, read
 from webapp import models
 from webapp.core.formats import iso
+from webapp.exceptions import Unavailable
 
 TEN = "2026-03-03 10:00"
 
@@ -196,7 +197,54 @@ def test_sending_the_form_after_the_session_ended_asks_to_sign_in(client: TestCl
     cast.change(sa.delete(models.UserSession))
     answer = client.post("/appointments", data=form)
     assert answer.status_code == 401
-    assert "/login" in read(answer).links
+    page = read(answer)
+    # The way back names the visit and nothing that was typed.
+    (login,) = [href for href in page.links if href.startswith("/login?")]
+    assert parse_qs(urlsplit(login).query) == {"next": [book_address(cast).replace(":", "%3A")]}
+    assert "Tuesday 3 March, 10:00 with Dr. Bob Brown" in read(client.get(login)).text
+    assert "go back to copy it" in page.text
+    assert appointments(cast) == []
+
+
+# -------------------------------------------------------------------------------- nothing typed is lost
+
+
+def busy(*_args: object, **_kwargs: object) -> None:
+    """What a service does when the database is busy."""
+    raise Unavailable("Docket is very busy right now.")
+
+
+def test_a_busy_database_loses_nothing_typed_and_may_be_tried_again(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client, "alice")
+    form = {**read(client.get(book_address(cast))).form("/appointments"), "reason": "My knee", "notes": "A lift"}
+    with monkeypatch.context() as patched:
+        patched.setattr("webapp.appointments.service.book", busy)
+        answer = client.post("/appointments", data=form)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    page = read(answer)
+    assert "Docket is very busy right now." in page.one("div", role="alert").text
+    assert page.form("/appointments") == form
+    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert client.post("/appointments", data=page.form("/appointments")).status_code == 303
+
+
+def test_a_form_that_names_no_visit_still_shows_what_was_typed(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    whole = read(client.get(book_address(cast))).form("/appointments")
+    for wrong, status, way_on in (
+        ({"starts_at": ""}, 422, "/doctors/bob"),
+        ({"starts_at": "x"}, 422, "/doctors/bob"),
+        ({"visit_type": "abc"}, 422, "/doctors/bob"),
+        ({"visit_type": "999"}, 404, "/doctors/bob"),
+        ({"doctor": "nobody"}, 404, "/"),
+    ):
+        answer = client.post("/appointments", data={**whole, **wrong, "reason": "My <b>knee</b>", "notes": "A lift"})
+        assert answer.status_code == status, wrong
+        page = read(answer)
+        assert [field.raw.strip() for field in page.all("textarea")] == ["My <b>knee</b>", "A lift"], wrong
+        assert page.one("section", id="fragment").links[0] == way_on
     assert appointments(cast) == []
 
 
@@ -225,6 +273,7 @@ def test_when_someone_was_faster_nothing_typed_is_lost_and_one_press_books_anoth
     page = read(answer)
     faster = page.one("section", id="faster")
     assert faster.one("h2").text == "Someone was faster"
+    assert page.h1 == "That time is gone. Take another?"
     assert "Tuesday 3 March at 10:00 was taken while you were choosing." in faster.text
     kept = page.form("/appointments")
     assert kept["reason"] == typed["reason"]
@@ -385,7 +434,9 @@ def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     # Numbers that are no page of the list break nothing.
     for odd in ("0", "-1", "x", "1e3", "٣"):
         assert read(client.get("/appointments", params={"page": odd})).one("ol", class_="visits"), odd
-    assert client.get("/appointments?page=999999999").status_code == 200
+    # Past the end is the end.
+    for far in (3, 50, 999999999):
+        assert read(client.get(f"/appointments?page={far}")).text == second.text
     # The pages of the past stay in the past.
     cast.change(sa.update(models.Appointment).values(status="completed"))
     past = read(client.get("/appointments?show=past"))
@@ -420,6 +471,16 @@ def test_the_doctor_and_the_admin_read_the_visit_too(cast: Cast) -> None:
             assert page.h1 == "Alice Adams"
             assert "What the patient told us" in page.text
             assert "My knee" in page.text
+
+
+def test_staff_read_a_visit_as_staff(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30", visit_type=cast.long)
+    for reader, preparation, day in (("alice", True, False), ("bob", False, True), ("carol", False, False)):
+        with client_for(cast.database) as client:
+            page = read(log_in(client, reader).get(f"/appointments/{reference}?booked=1"))
+            assert ("Before you come" in page.text) is preparation
+            assert ("/schedule/2026-03-10" in page.links) is day
+            assert ("You are booked" in page.text) is (reader == "alice")
 
 
 def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Cast) -> None:

@@ -101,6 +101,40 @@ def test_a_filter_stays_chosen_and_can_be_cleared(client: TestClient) -> None:
     assert "Clear filters" not in read(client.get("/doctors")).text
 
 
+def test_the_headline_speaks_of_the_doctors_that_the_filter_leaves(client: TestClient) -> None:
+    whole = read(client.get("/doctors?specialty=Dermatology")).one("div", id="hero")
+    assert whole.get("hx-swap-oob") is None
+    assert "Dr. Erin Eze" in whole.text
+    part = read_fragment(client.get("/doctors?specialty=Dermatology", headers=HTMX), "doctor-list")
+    hero = part.one("div", id="hero")
+    assert (hero["hx-swap-oob"], hero.text) == ("true", whole.text)
+
+
+def test_a_search_forgives_letters_and_reads_no_more_than_a_name(client: TestClient, cast: Cast) -> None:
+    bob = sa.update(models.Doctor).where(models.Doctor.slug == "bob")
+    for name, typed in (("Dr. Işıl Łoś", "isil los"), ("Dr. Søren Đæss", "SOREN daeß"), ("Dr. O’Brien", "o'brien")):
+        cast.change(bob.values(name=name))
+        assert doctor_names(read(client.get("/doctors", params={"q": typed}))) == [name]
+    # A search that would take long to put in order is cut first.
+    long = "o" + "\u0301\u0316" * 2000
+    page = read(client.get("/doctors", params={"q": long}))
+    assert len(page.one("input", name="q")["value"]) == 100
+
+
+def test_past_the_last_page_is_the_last_page(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.appointments.finding_router.PAGE_SIZE", 1)
+    for number in (2, 3, 99):
+        page = read(client.get(f"/doctors?page={number}"))
+        assert doctor_names(page) == ["Dr. Erin Eze"]
+        assert "Page 2 of 2" in page.text
+
+
+def test_a_week_that_has_passed_says_so(client: TestClient) -> None:
+    calendar = read(client.get("/doctors/bob?week=2026-W08")).one("section", id="calendar")
+    assert "This week has passed" in calendar.text
+    assert calendar["data-announce"] == "16 to 20 February 2026. This week has passed."
+
+
 def test_a_visit_that_is_only_booked_by_telephone_is_no_filter(client: TestClient) -> None:
     kinds = read(client.get("/doctors")).one("select", name="visit_type")
     assert [option.text for option in kinds.all("option")] == [

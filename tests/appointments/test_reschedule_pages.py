@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -9,6 +10,7 @@ from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, read, read_fragment
 from webapp import models
 from webapp.core.formats import iso
+from webapp.exceptions import Unavailable
 
 OLD = "2026-03-10 09:30"
 NEW = "2026-03-11 14:00"
@@ -207,6 +209,9 @@ def test_saying_yes_cancels_with_the_reason_and_frees_the_time(client: TestClien
     assert "The visit is cancelled." in page.text
     assert f"{path}" not in page.links
     assert f"/appointments/{reference}/reschedule" not in page.links
+    with client_for(cast.database) as doctors:
+        seen = read(log_in(doctors, "bob").get(f"/appointments/{reference}")).text
+    assert "Why it was cancelled I am well again" in seen
     cancelled = appointment(cast, reference)
     assert (cancelled.status, cancelled.cancellation_reason, cancelled.version) == ("cancelled", "I am well again", 2)
     cast.book(cast.dave, OLD)
@@ -228,6 +233,7 @@ def test_a_reason_that_is_too_long_is_kept_and_nothing_is_cancelled(client: Test
     page = read(answer)
     assert page.form(path)["reason"] == "a" * 501
     assert "This is too long: at most 500 characters." in page.text
+    assert page.one("title").text.startswith("Problem: Cancel the visit")
     assert appointment(cast, reference).status == "scheduled"
 
 
@@ -258,6 +264,65 @@ def test_what_is_cancelled_or_over_can_neither_move_nor_be_cancelled(client: Tes
                 assert answer.status_code == 409, (status, path)
                 assert "This visit can no longer be changed" in read(answer).text
         assert appointment(cast, reference).status == status
+
+
+def test_a_form_of_any_shape_on_a_visit_that_is_over_is_a_conflict_without_a_button(
+    client: TestClient, cast: Cast
+) -> None:
+    reference = cast.book(cast.alice, OLD)
+    log_in(client, "alice")
+    cast.change(sa.update(models.Appointment).values(status="cancelled"))
+    for path, sent in (
+        ("cancellation", {"version": "1", "reason": "a" * 501}),
+        ("cancellation", {"version": "1", "reason": "I am well again"}),
+        ("reschedule", {"version": "1", "starts_at": "x"}),
+        ("reschedule", {}),
+    ):
+        address = f"/appointments/{reference}/{path}"
+        answer = client.post(address, data=sent)
+        assert answer.status_code == 409, sent
+        page = read(answer)
+        assert "This visit can no longer be changed" in page.text
+        assert not page.all("form", action=address)
+        assert [field.raw.strip() for field in page.all("textarea")] == [
+            sent[name] for name in sent if name == "reason"
+        ]
+
+
+def test_when_the_window_closes_while_somebody_types_the_words_are_shown(cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
+        log_in(client, "alice")
+        sent = {"version": "1", "reason": "I am well again"}
+        answer = client.post(f"/appointments/{reference}/cancellation", data=sent)
+    assert answer.status_code == 422
+    page = read(answer)
+    assert "It is too late to change this visit online" in page.text
+    assert page.one("textarea").raw.strip() == "I am well again"
+    assert f"/appointments/{reference}" in page.links
+    assert appointment(cast, reference).status == "scheduled"
+
+
+def test_a_busy_database_keeps_the_choice_and_the_words(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_args: object, **_kwargs: object) -> None:
+        raise Unavailable("Docket is very busy right now.")
+
+    reference = cast.book(cast.alice, OLD)
+    log_in(client, "alice")
+    monkeypatch.setattr("webapp.appointments.service.cancel", busy)
+    monkeypatch.setattr("webapp.appointments.service.move", busy)
+    for path, sent in (
+        ("cancellation", {"reason": "I am well again", "version": "1"}),
+        ("reschedule", {"starts_at": iso(local(NEW)), "version": "1"}),
+    ):
+        address = f"/appointments/{reference}/{path}"
+        answer = client.post(address, data=sent)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        page = read(answer)
+        assert "Docket is very busy right now." in page.text
+        assert page.form(address) == sent
 
 
 def test_staff_may_move_and_cancel_when_it_is_too_late_for_the_patient(cast: Cast) -> None:

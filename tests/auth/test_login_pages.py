@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,8 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import HTMX, read
 from webapp import models
-from webapp.auth import passwords
+from webapp.auth import passwords, service
+from webapp.exceptions import NotFound, Unavailable
 
 ALICE = {"email": "alice@docket.example", "password": PASSWORD}
 
@@ -86,6 +89,71 @@ def test_an_unknown_address_costs_a_verification_like_a_known_one(
     assert verified == ["dummy"]
 
 
+def test_a_password_longer_than_any_is_wrong_for_everybody(client: TestClient) -> None:
+    pages = []
+    for email in ("alice@docket.example", "nobody@docket.example"):
+        answer = client.post("/login", data={"email": email, "password": "x" * 5000})
+        assert answer.status_code == 401, email
+        pages.append(answer.text.replace(email, "EMAIL"))
+    assert pages[0] == pages[1]
+
+
+def test_a_busy_database_is_said_in_the_form_and_to_programs(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_args: object, **_more: object) -> None:
+        raise Unavailable("Docket is very busy right now.")
+
+    monkeypatch.setattr(cast.database, "write", busy)
+    for address, sent in (("/login", ALICE), ("/register", {**ALICE, "name": "Nina New"})):
+        answer = client.post(address, data=sent)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert read(answer).form(address)["email"] == ALICE["email"]
+
+
+def test_no_connection_is_held_during_a_write_or_a_slow_hash(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def watched(work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **more: Any) -> Any:
+            held.append((getattr(args[0], "__name__", work.__name__), cast.database.engine.pool.checkedout()))  # type: ignore[attr-defined]
+            return work(*args, **more)
+
+        return run
+
+    monkeypatch.setattr(cast.database, "write", watched(cast.database.write))
+    monkeypatch.setattr(passwords, "verify", watched(passwords.verify))
+    monkeypatch.setattr(passwords, "hash_password", watched(passwords.hash_password))
+    client.post("/login", data={**ALICE, "password": "wrong"})
+    log_in(client, "alice")
+    cookie = f"docket_session={client.cookies['docket_session']}"
+    with client_for(cast.database, now=NOW + timedelta(minutes=6)) as later:
+        assert later.get("/account", headers={"cookie": cookie}).status_code == 200
+    for current in ("wrong", PASSWORD):
+        client.post("/account/password", data={"current": current, "new": "walrus teapot orbit"})
+    client.post("/logout")
+    client.post("/register", data={"name": "Nina New", "email": "n@docket.example", "password": "walrus teapot orbit"})
+    names = {name for name, _count in held}
+    assert {"judge", "finish_login", "touch_session", "change_password", "register_and_sign_in"} <= names
+    assert [each for each in held if each[1]] == []
+
+
+def test_a_last_seen_time_that_cannot_be_written_is_no_error(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client, "alice")
+    cookie = f"docket_session={client.cookies['docket_session']}"
+
+    def fails(*_args: object, **_more: object) -> None:
+        raise Unavailable("Busy.")
+
+    with client_for(cast.database, now=NOW + timedelta(minutes=6)) as later:
+        monkeypatch.setattr(cast.database, "write", fails)
+        assert later.get("/account", headers={"cookie": cookie}).status_code == 200
+
+
 # --------------------------------------------------------------------------------------------- throttling
 
 
@@ -108,6 +176,17 @@ def test_ten_wrong_passwords_make_the_next_wait(client: TestClient, cast: Cast) 
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         assert "Wait 1 minutes" not in answer.text
     with client_for(cast.database, now=NOW + timedelta(minutes=15)) as later:
+        assert later.post("/login", data=ALICE).status_code == 303
+
+
+def test_while_many_sign_in_one_waits_for_seconds(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.delete(models.FailedLogin))
+    for number in range(10):
+        cast.add(models.FailedLogin(account=f"{number}", address="testclient", at=NOW))
+    answer = client.post("/login", data=ALICE)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert "Many people are signing in at this moment. Try again in a few seconds." in answer.text
+    with client_for(cast.database, now=NOW + timedelta(minutes=1)) as later:
         assert later.post("/login", data=ALICE).status_code == 303
 
 
@@ -153,6 +232,7 @@ def test_the_session_cookie_is_out_of_reach_for_scripts_and_other_sites(client: 
 def test_over_https_cookies_are_bound_to_this_host(cast: Cast) -> None:
     with client_for(cast.database, base_url="https://docket.test") as client:
         client.base_url = "https://docket.test"
+        client.headers["origin"] = "https://docket.test"
         answer = client.post("/login", data=ALICE)
         for name in ("__Host-docket_session", "__Host-docket_device"):
             parts = cookie_header(client, answer.headers.get_list("set-cookie"), name)
@@ -206,6 +286,31 @@ def test_signing_out_ends_the_session_for_good(client: TestClient) -> None:
     client.cookies.set("docket_session", kept)
     assert not is_signed_in(client)
     assert client.post("/logout").status_code == 303
+
+
+def test_signing_out_in_two_tabs_at_once_is_no_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(client, "alice")
+
+    def ended(*_args: object) -> None:
+        raise NotFound("That session has ended already.")
+
+    monkeypatch.setattr(service, "end_session", ended)
+    answer = client.post("/logout")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    parts = cookie_header(client, answer.headers.get_list("set-cookie"), "docket_session")
+    assert "max-age=0" in parts
+
+
+@pytest.mark.parametrize("address", ["/login", "/register"])
+def test_signing_in_again_ends_the_session_before(client: TestClient, address: str) -> None:
+    log_in(client, "dave")
+    kept = client.cookies["docket_session"]
+    sent = ALICE if address == "/login" else {**ALICE, "email": "nina@docket.example", "name": "Nina New"}
+    assert client.post(address, data=sent).status_code == 303
+    assert is_signed_in(client)
+    client.cookies.set("docket_session", kept)
+    client.cookies.clear()
+    assert client.get("/account", headers={"cookie": f"docket_session={kept}"}).status_code == 303
 
 
 def test_a_disabled_account_is_signed_out_at_the_next_request(client: TestClient, cast: Cast) -> None:

@@ -72,6 +72,39 @@ def test_a_password_is_right_or_wrong_to_the_letter() -> None:
         assert passwords.verify(wrong, stored) == (False, None)
 
 
+def test_a_password_longer_than_any_is_wrong_and_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, verified = passwords.hash_password(GOOD), []
+    monkeypatch.setattr(passwords.context, "dummy_verify", lambda: verified.append("dummy"))
+    for length in (129, 4097, 100_000):
+        assert passwords.verify("x" * length, stored) == (False, None)
+        assert passwords.verify("x" * length, None) == (False, None)
+    assert verified == ["dummy"] * 6
+
+
+@pytest.mark.parametrize(
+    "password", ["4@8({[<369&#!1/|0$5+7%2" * 3, "4a@8b({[<c3e69g1!|i0o$5s+7t%x2z" * 2, "\u00e9" * 128]
+)
+def test_little_enough_is_estimated_that_it_cannot_take_long(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def estimate(beginning: str, **_more: object) -> dict[str, int]:
+        read.append(beginning)
+        return {"score": 4}
+
+    monkeypatch.setattr(passwords, "zxcvbn", estimate)
+    passwords.require_good_password(password, about=ABOUT, field="password")
+    assert read == [password[:18]]
+
+
+@pytest.mark.parametrize("password", [
+    "Alice Adams Alice", "alice@docket.example", "ALICE.ADAMS-1!!", "adams alice 12", "alice@docket.example!",
+])  # fmt: skip
+def test_a_password_that_is_merely_its_owner_is_refused(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "zxcvbn", lambda *_, **__: {"score": 4})
+    assert code_of(password) == "password_too_common"
+    passwords.require_good_password(password, about=["Zed", "z@mojave.example"], field="password")
+
+
 def test_a_hash_with_older_parameters_is_renewed() -> None:
     old = argon2.using(type="ID", memory_cost=1024, rounds=1, parallelism=1).hash(GOOD)
     right, renewed = passwords.verify(GOOD, old)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from passlib.hash import argon2
+from sqlalchemy.orm import Session
 
 from tests.cast import NOW, PASSWORD, Cast
-from webapp.auth import passwords, service
-from webapp.auth.exceptions import EmailTaken, TooManyLogins, WrongCredentials, WrongCurrentPassword
-from webapp.auth.schemas import ChangePassword, LogIn
+from webapp.auth import attempts, passwords, service
+from webapp.auth.exceptions import (
+    AttemptsUnderWay,
+    EmailTaken,
+    TooManyLogins,
+    TooManyRegistrations,
+    WrongCredentials,
+    WrongCurrentPassword,
+)
+from webapp.auth.schemas import Actor, ChangePassword, LogIn
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.models import AuditEvent, FailedLogin, User, UserSession
 
@@ -37,14 +46,15 @@ def log_in(
     """All steps of a log-in, as the page takes them; returns the session's secret id."""
     database = cast.database
     command = LogIn(email=email, password=password, address=address, user_agent="Tests", known_device=device)
-    attempt = database.write(service.note_attempt, command, now=now)
+    attempt = database.write(service.admit_login, command, now=now)
+    with database.reading() as session:
+        account = service.find_account(session, command.email)
     try:
-        with database.reading() as session:
-            verified = service.check_attempt(session, attempt, command, now=now)
-    except TooManyLogins:
-        database.write(service.forget_attempt, attempt)
+        verified = service.verify_login(account, command.password)
+        return database.write(service.finish_login, attempt, verified, command, now=now)
+    except WrongCredentials:
+        database.write(attempts.judge, attempt)
         raise
-    return database.write(service.finish_login, attempt, verified, command, now=now)
 
 
 def fail(
@@ -71,10 +81,14 @@ def note(
     device: str = "",
     now: datetime = NOW,
 ) -> None:
-    """The same as rows alone, without the time that verifying takes."""
+    """The same without the time that verifying takes."""
     command = LogIn(email=email, password="", address=address, known_device=device)
+
+    def judged(session: Session) -> None:
+        attempts.judge(session, service.admit_login(session, command, now=now))
+
     for _ in range(times):
-        cast.database.write(service.note_attempt, command, now=now)
+        cast.database.write(judged)
 
 
 def actor_of(cast: Cast, secret: str, *, now: datetime = NOW, address: str = HOME) -> service.SignedIn | None:
@@ -207,7 +221,7 @@ def test_a_victim_gets_in_from_home_while_others_are_guessing(cast: Cast) -> Non
 
 
 def test_a_browser_that_was_here_before_gets_in_whatever_others_do(cast: Cast) -> None:
-    note(cast, 30, address=HOME)
+    note(cast, 10, address=HOME)
     with pytest.raises(TooManyLogins):
         log_in(cast, address=HOME)
     assert log_in(cast, address=HOME, device="known")
@@ -228,13 +242,17 @@ def test_a_known_browser_is_throttled_by_its_own_failures_alone(cast: Cast) -> N
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
         ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("::ffff:192.0.2.10", "192.0.2.10"),
+        ("::ffff:c000:20b", "192.0.2.11"),
+        ("64:ff9b::192.0.2.10", "192.0.2.10"),
+        ("fe80::1%eth0", "fe80::"),
         ("testclient", "testclient"),
         ("x" * 100, "x" * 45),
         ("", ""),
     ],
 )
 def test_a_network_is_an_ipv4_address_or_a_households_ipv6_prefix(address: str, network: str) -> None:
-    assert service.network_of(address) == network
+    assert attempts.network_of(address) == network
 
 
 def test_ipv6_addresses_of_one_household_are_one(cast: Cast) -> None:
@@ -249,6 +267,69 @@ def test_failures_that_no_longer_count_are_forgotten(cast: Cast) -> None:
     note(cast, 3)
     note(cast, 1, now=NOW + 16 * MINUTE)
     assert count(cast, FailedLogin) == 1
+
+
+def admit(cast: Cast, *, email: str = "alice@docket.example", address: str = HOME, now: datetime = NOW) -> int:
+    """Begin an attempt and leave it pending."""
+    command = LogIn(email=email, password="", address=address)
+    return cast.database.write(service.admit_login, command, now=now)
+
+
+def test_attempts_under_way_are_ten_at_once_and_make_others_wait_for_seconds(cast: Cast) -> None:
+    pending = [admit(cast, email=f"{number}@docket.example") for number in range(10)]
+    with pytest.raises(AttemptsUnderWay) as caught:
+        log_in(cast)
+    assert (caught.value.status, caught.value.retry_after) == (429, 2)
+    assert "Try again in a few seconds." in caught.value.message
+    cast.database.write(attempts.forget, pending[0])
+    assert log_in(cast)
+
+
+def test_failures_and_attempts_under_way_are_counted_together(cast: Cast) -> None:
+    note(cast, 7, address=HOME)
+    pending = [admit(cast) for _ in range(3)]
+    with pytest.raises(AttemptsUnderWay):
+        admit(cast)
+    for attempt in pending:
+        cast.database.write(attempts.judge, attempt)
+    with pytest.raises(TooManyLogins):
+        admit(cast)
+
+
+def test_an_attempt_that_was_never_judged_counts_for_a_minute(cast: Cast) -> None:
+    for _ in range(10):
+        admit(cast)
+    with pytest.raises(AttemptsUnderWay):
+        admit(cast, now=NOW + MINUTE - SECOND)
+    assert log_in(cast, now=NOW + MINUTE)
+
+
+def test_fifty_guesses_at_once_are_ten_at_most(cast: Cast) -> None:
+    def guess(number: int) -> bool:
+        try:
+            admit(cast, email=f"{number}@docket.example")
+        except AttemptsUnderWay:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(guess, range(50))) == 10
+
+
+def test_twenty_registrations_of_a_network_an_hour_are_enough(cast: Cast) -> None:
+    def register(session: Session) -> None:
+        attempts.judge(session, attempts.admit_registration(session, address=THIEF, now=NOW))
+
+    for _ in range(20):
+        cast.database.write(register)
+    # A log-in in between forgets only what no longer counts.
+    assert log_in(cast, address=THIEF, now=NOW + 30 * MINUTE)
+    with pytest.raises(TooManyRegistrations) as caught:
+        cast.database.write(attempts.admit_registration, address=THIEF, now=NOW + 45 * MINUTE)
+    assert (caught.value.status, caught.value.retry_after) == (429, 900)
+    assert "Wait 15 minutes" in caught.value.message
+    assert cast.database.write(attempts.admit_registration, address=HOME, now=NOW + 45 * MINUTE)
+    assert cast.database.write(attempts.admit_registration, address=THIEF, now=NOW + 60 * MINUTE)
 
 
 # -------------------------------------------------------------------------------------------------- sessions
@@ -326,9 +407,7 @@ def test_a_new_password_ends_every_other_session_and_is_the_only_one(cast: Cast)
     signed_in = actor_of(cast, here)
     assert signed_in
     command = ChangePassword(current=PASSWORD, new="another long sentence here")
-    with cast.database.reading() as session:
-        new_hash = service.prepare_password_change(session, signed_in.actor, command)
-    cast.database.write(service.change_password, signed_in.actor, new_hash, now=NOW)
+    change_password(cast, signed_in.actor, command)
     assert [bool(actor_of(cast, secret)) for secret in (here, there, daves)] == [True, False, True]
     fail_with_old = pytest.raises(WrongCredentials)
     with fail_with_old:
@@ -337,6 +416,58 @@ def test_a_new_password_ends_every_other_session_and_is_the_only_one(cast: Cast)
     with cast.database.reading() as session:
         event = session.execute(sa.select(AuditEvent.action, AuditEvent.subject_id, AuditEvent.details)).one()
     assert event == ("password_changed", cast.alice.user_id, {})
+
+
+def test_a_log_in_under_way_does_not_survive_a_new_password_or_a_disabling(cast: Cast) -> None:
+    command = LogIn(email="alice@docket.example", password=PASSWORD, address=HOME)
+    mine = sa.update(User).where(User.id == cast.alice.user_id)
+    old = argon2.using(type="ID", memory_cost=32, rounds=1, parallelism=1).hash(PASSWORD)
+    new = passwords.hash_password("another long sentence here")
+    for values in ({"password_hash": new}, {"active": False}):
+        cast.change(mine.values(password_hash=old, active=True))
+        attempt = cast.database.write(service.admit_login, command, now=NOW)
+        with cast.database.reading() as session:
+            account = service.find_account(session, command.email)
+        verified = service.verify_login(account, PASSWORD)
+        assert verified.renewed_hash
+        cast.change(mine.values(**values))
+        with pytest.raises(WrongCredentials):
+            cast.database.write(service.finish_login, attempt, verified, command, now=NOW)
+        assert count(cast, UserSession) == 0
+        with cast.database.reading() as session:
+            kept = session.scalar(sa.select(User.password_hash).where(User.id == cast.alice.user_id))
+        assert kept == values.get("password_hash", old)
+
+
+def test_of_two_password_changes_the_second_needs_the_new_password(cast: Cast) -> None:
+    with cast.database.reading() as session:
+        stored = service.stored_hash(session, cast.alice)
+    change_password(cast, cast.alice, ChangePassword(current=PASSWORD, new="another long sentence here"))
+    attempt = cast.database.write(attempts.admit_password_change, cast.alice.user_id, address=HOME, now=NOW)
+    with pytest.raises(WrongCurrentPassword):
+        cast.database.write(
+            service.change_password, cast.alice, attempt_id=attempt, verified=stored, new_hash="a thief's", now=NOW
+        )
+
+
+def test_a_log_in_ends_the_session_that_the_browser_had(cast: Cast) -> None:
+    command = LogIn(email="alice@docket.example", password=PASSWORD, address=HOME)
+    old, elsewhere = log_in(cast, email="dave@docket.example"), log_in(cast)
+    attempt = cast.database.write(service.admit_login, command, now=NOW)
+    with cast.database.reading() as session:
+        verified = service.verify_login(service.find_account(session, command.email), PASSWORD)
+    cast.database.write(service.finish_login, attempt, verified, command, now=NOW, previous=old)
+    assert actor_of(cast, old) is None
+    assert actor_of(cast, elsewhere)
+
+
+def change_password(cast: Cast, actor: Actor, command: ChangePassword) -> None:
+    """All steps of a change, as the page takes them."""
+    attempt = cast.database.write(attempts.admit_password_change, actor.user_id, address=HOME, now=NOW)
+    with cast.database.reading() as session:
+        stored = service.stored_hash(session, actor)
+    new_hash = service.prepare_password_change(stored, actor, command)
+    cast.database.write(service.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=NOW)
 
 
 @pytest.mark.parametrize(("current", "new", "expected"), [
@@ -348,8 +479,8 @@ def test_a_password_change_needs_the_old_one_and_a_good_new_one(
     cast: Cast, current: str, new: str, expected: type[AppError]
 ) -> None:
     command = ChangePassword(current=current, new=new)
-    with cast.database.reading() as session, pytest.raises(expected) as caught:
-        service.prepare_password_change(session, cast.alice, command)
+    with pytest.raises(expected) as caught:
+        change_password(cast, cast.alice, command)
     assert caught.value.field == ("current" if current == "wrong" else "new")
 
 

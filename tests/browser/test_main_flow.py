@@ -45,6 +45,8 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
         press(page, page.get_by_role("button", name="Find times"), options)
     expect(page.locator("#doctor-list h2")).to_have_text("1 doctor")
     expect(page).to_have_url(re.compile(r"/doctors\?.*specialty=Dermatology"))
+    # The headline's offer is one of theirs.
+    expect(page.locator("#hero .slip")).to_contain_text("Dr. Erin Eze")
     press(page, page.get_by_role("link", name="Dr. Erin Eze", exact=True), options)
     expect(page.get_by_role("heading", level=1)).to_have_text("Dr. Erin Eze")
 

@@ -98,7 +98,8 @@ def test_an_unexpected_error_shows_a_reference_that_is_in_the_log(
         caplog.clear()
         page = read(failing.get("/misfortune/broken", headers=headers))
         reference = page.one("section", id="fragment").one("b").text
-        assert f"Error {reference} at GET /misfortune/broken" in caplog.text
+        assert f"Error {reference} at GET" in caplog.text
+        assert "/misfortune/broken" in caplog.text
         assert "a secret of the house" in caplog.text
         references.add(reference)
     assert len(references) == 2
@@ -123,6 +124,28 @@ def test_a_write_of_a_visitor_is_answered_with_the_way_to_sign_in(client: TestCl
     page = read(answer)
     assert page.h1 == "Please sign in"
     assert page.one("section", id="fragment").links[0] == "/login"
+    assert "go back to copy it" in page.text
+
+
+def test_the_way_to_sign_in_leads_back_to_the_page_that_the_form_stood_on(client: TestClient) -> None:
+    own = str(client.base_url)
+    for referer, login in (
+        (
+            f"{own}/appointments/K7QM-2F9X/reschedule?week=2026-W11",
+            "%2Fappointments%2FK7QM-2F9X%2Freschedule%3Fweek%3D2026-W11",
+        ),
+        (f"{own}/account", "%2Faccount"),
+        (f"{own}/login?next=/account", ""),
+        (f"{own}//evil.example/", ""),
+        ("https://evil.example/account", ""),
+        ("/account", ""),
+        ("http://[", ""),
+        ("", ""),
+    ):
+        answer = client.post("/account", data={"name": "Mallory"}, headers={"referer": referer})
+        assert answer.status_code == 401
+        links = read(answer).one("section", id="fragment").links
+        assert links[0] == (f"/login?next={login}" if login else "/login"), referer
 
 
 def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:

@@ -15,6 +15,7 @@ from tests.cast import PASSWORD, Cast, client_for, local, log_in
 from tests.reading import HTMX, read
 from webapp import models
 from webapp.core.formats import iso
+from webapp.core.logging import JsonFormatter, TextFormatter
 from webapp.core.security import CONTENT_SECURITY_POLICY, HEADERS, MAX_BODY_BYTES
 from webapp.core.web import MAX_FIELDS
 
@@ -58,6 +59,7 @@ def bare(client: TestClient) -> TestClient:
         ({"sec-fetch-site": "same-origin"}, 303),
         ({"origin": "http://docket.test"}, 303),
         ({"origin": "https://docket.test"}, 303),
+        ({"origin": "HTTP://Docket.TEST"}, 303),
     ],
 )
 def test_a_form_is_taken_only_from_our_own_pages(bare: TestClient, headers: dict[str, str], status: int) -> None:
@@ -90,8 +92,20 @@ def test_every_write_asks_where_it_comes_from(client: TestClient) -> None:
 
 def test_the_address_in_the_settings_is_our_own_behind_a_proxy(cast: Cast) -> None:
     with client_for(cast.database, base_url="https://booking.example") as client:
-        for origin, status in (("https://booking.example", 303), ("https://evil.example", 403)):
+        for origin, status in (
+            ("https://booking.example", 303),
+            ("https://docket.test", 303),
+            ("http://booking.example", 403),
+            ("http://docket.test", 403),
+            ("https://evil.example", 403),
+        ):
             assert client.post("/login", data=ALICE, headers={"origin": origin}).status_code == status
+
+
+def test_two_origins_are_none(bare: TestClient) -> None:
+    twice = [(b"origin", b"http://docket.test"), (b"origin", b"http://docket.test")]
+    for more in ([], [(b"sec-fetch-site", b"same-origin")]):
+        assert bare.post("/login", data=ALICE, headers=[*twice, *more]).status_code == 403
 
 
 # ------------------------------------------------------------------------------------ headers, everywhere
@@ -142,7 +156,7 @@ def test_every_answer_carries_every_header(answers: dict[str, httpx2.Response]) 
         "json": 200,
         "static": 200,
         "static missing": 404,
-        "trailing slash": 307,
+        "trailing slash": 404,
         "led to the log-in": 303,
         "signed out": 303,
         "bad request": 400,
@@ -260,6 +274,13 @@ def test_nobody_is_sent_to_another_site_after_signing_in(client: TestClient, add
     assert client.get("/login", params={"next": address}).headers["location"] == "/"
 
 
+@pytest.mark.parametrize("path", ["/doctors/", "/doctors/bob/", "/static", "/health/", "/appointments/"])
+def test_no_redirect_names_the_host_that_a_request_names(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers={"host": "evil.example"})
+    assert answer.status_code == 404
+    assert "evil.example" not in answer.text + str(answer.headers)
+
+
 def test_an_address_of_ours_may_hold_any_letter(client: TestClient) -> None:
     answer = client.post("/login", data={**ALICE, "next": "/doctors?q=Ω é %C3%A9#ß"})
     assert answer.headers["location"] == "/doctors?q=%CE%A9%20%C3%A9%20%C3%A9#%C3%9F"
@@ -296,7 +317,7 @@ def test_forms_that_are_no_text_are_refused(client: TestClient, path: str) -> No
 
 
 def test_letters_of_every_script_are_welcome(database_cast: Cast) -> None:
-    name = "Ωмега 王 🦷 \u202e‮ ẞ"
+    name = "Ωмега 王 🦷 שלום ẞ"
     with client_for(database_cast.database) as client:
         log_in(client, "alice")
         assert client.post("/account", data={"name": name}).status_code == 303
@@ -460,6 +481,33 @@ def test_what_people_write_is_text_and_never_markup(client: TestClient, cast: Ca
         assert not page.all("img"), answer.url
         assert all(script["src"].startswith("/static/") for script in page.all("script"))
     assert [each.raw for each in read(pages[6]).all("dd", class_="preserve")] == [evil, evil]
+
+
+def test_what_postgresql_tells_of_a_row_is_not_logged() -> None:
+    row = "Failing row contains (1, a private\nillness, x)."
+    error = RuntimeError(f"value too long\nDETAIL:  {row}\nHINT:  Shorten it.\n[SQL: INSERT]")
+    record = logging.LogRecord("docket", logging.ERROR, __file__, 1, "It broke", (), (RuntimeError, error, None))
+    # Another handler came first, and left its text.
+    logging.Formatter().format(record)
+    for formatter in (TextFormatter(), JsonFormatter()):
+        line = formatter.format(record)
+        assert "private" not in line
+        assert "illness" not in line
+        for kept in ("RuntimeError: value too long", "HINT:  Shorten it.", "[SQL: INSERT]"):
+            assert kept in line
+
+
+def test_an_address_is_one_line_in_the_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    app: Any = client.app
+
+    def boom() -> None:
+        raise Boom
+
+    app.add_api_route("/boom/{rest:path}", boom)
+    logging.getLogger().addHandler(caplog.handler)
+    assert client.get("/boom/%1b%20forged").status_code == 500
+    logging.getLogger().removeHandler(caplog.handler)
+    assert r"GET '/boom/\x1b forged'" in caplog.text
 
 
 SECRETS = ("walrus teapot orbit", "a very private illness", "an interpreter for Klingon")

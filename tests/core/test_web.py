@@ -10,9 +10,13 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, Cast, client_for, log_in
 from tests.reading import HTMX, read
+from tests.visits import take_guard_away
+from webapp.core.addresses import with_query
 from webapp.core.pagination import paginate
 from webapp.core.security import is_clean_text
-from webapp.core.web import asset, local_path, template_environment, with_query
+from webapp.core.web import asset, local_path, template_environment
+from webapp.exceptions import Unavailable
+from webapp.health import KEPT_SECONDS
 
 
 @pytest.fixture
@@ -68,6 +72,13 @@ def test_a_template_is_escaped_and_may_use_nothing_that_is_not_there() -> None:
 def test_the_address_of_a_static_file_changes_with_its_content() -> None:
     assert asset("css/base.css").startswith("/static/css/base.css?v=")
     assert asset("css/base.css") != asset("css/tokens.css").replace("tokens", "base")
+
+
+def test_only_a_files_own_version_is_kept_for_long(client: TestClient) -> None:
+    own = asset("css/base.css")
+    assert "immutable" in client.get(own).headers["cache-control"]
+    for other in ("/static/css/base.css", "/static/css/base.css?v=", "/static/css/base.css?v=1", f"{own}&x=1"):
+        assert client.get(other).headers["cache-control"] == "no-cache"
 
 
 # ------------------------------------------------------------------------------------------------ flashes
@@ -156,3 +167,30 @@ def test_every_form_has_a_method_and_an_address(client: TestClient, cast: Cast) 
             assert form["method"] in {"get", "post"}
             assert form["action"].startswith("/")
             assert form.all("button", type="submit")
+
+
+# ------------------------------------------------------------------------------------------------ health
+
+
+def test_a_good_answer_is_kept_a_while_and_a_bad_one_is_not(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("webapp.health.time.monotonic", lambda: clock[0])
+    assert client.get("/health/ready").status_code == 200
+    take_guard_away(cast.database)
+    clock[0] += KEPT_SECONDS - 1
+    assert client.get("/health/ready").status_code == 200
+    clock[0] += 1
+    for _ in range(2):
+        answer = client.get("/health/ready")
+        assert (answer.status_code, answer.json()["guard"]) == (503, "missing")
+
+
+def test_a_busy_database_is_not_ready(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_database: object) -> bool:
+        raise Unavailable("busy")
+
+    monkeypatch.setattr("webapp.health.guard_is_in_place", busy)
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unready", "database": "unreachable"})

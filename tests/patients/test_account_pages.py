@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import HTMX, read
 from webapp import models
+from webapp.auth import passwords
 
 NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus teapot orbit"}
 
@@ -91,6 +92,30 @@ def test_an_address_that_has_an_account_is_told_so(client: TestClient) -> None:
     assert page.form("/register")["name"] == "Nina New"
 
 
+def test_too_many_registrations_of_a_network_wait_before_anything_slow(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "hash_password", lambda _password: "a hash")
+    # What is only mistyped does not count.
+    for _ in range(3):
+        assert client.post("/register", data={**NINA, "password": "short"}).status_code == 422
+    for number in range(20):
+        email = f"nina{number}@docket.example" if number % 2 else "alice@docket.example"
+        answer = client.post("/register", data={**NINA, "email": email})
+        assert answer.status_code == (303 if number % 2 else 409)
+    client.cookies.clear()
+    slow: list[str] = []
+    monkeypatch.setattr(passwords, "require_good_password", lambda *_, **__: slow.append("zxcvbn"))
+    answer = client.post("/register", data=NINA)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
+    page = read(answer)
+    assert "Too many accounts were made from your network. Wait 1 hour, then try again." in page.text
+    assert page.form("/register")["email"] == NINA["email"]
+    assert slow == []
+    # Signing in is another matter.
+    log_in(client, "alice")
+
+
 # ------------------------------------------------------------------------------------------- the profile
 
 
@@ -159,6 +184,21 @@ def test_a_new_password_needs_the_present_one_and_must_be_good(client: TestClien
         assert page.form("/account/password") == {"current": "", "new": ""}
         # The other form on the page is as it was.
         assert page.form("/account")["name"] == "Alice Adams"
+
+
+def test_guessing_the_present_password_is_throttled_like_a_log_in(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    for _ in range(10):
+        sent = {"current": "wrong", "new": "walrus teapot orbit"}
+        assert client.post("/account/password", data=sent).status_code == 422
+    answer = client.post("/account/password", data={"current": PASSWORD, "new": "walrus teapot orbit"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "900")
+    assert "too many wrong passwords. Wait 15 minutes" in read(answer).one(id="current-error").text
+    # Others, and signing in, are not punished with it.
+    with client_for(cast.database) as dave:
+        log_in(dave, "dave")
+        sent = {"current": PASSWORD, "new": "walrus teapot orbit"}
+        assert dave.post("/account/password", data=sent).status_code == 303
 
 
 # ------------------------------------------------------------------------------------------ the sessions

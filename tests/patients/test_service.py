@@ -7,13 +7,16 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast
+from webapp.auth import attempts
+from webapp.auth import service as auth
 from webapp.auth.exceptions import EmailTaken
 from webapp.exceptions import Invalid
-from webapp.models import AuditEvent, Patient, User
+from webapp.models import AuditEvent, FailedLogin, Patient, User
 from webapp.patients import service
-from webapp.patients.schemas import Profile, Register, UpdateProfile
+from webapp.patients.schemas import Origin, Profile, Register, UpdateProfile
 
 
 def register(cast: Cast, **details: object) -> int:
@@ -75,6 +78,22 @@ def test_somebody_may_be_born_today_or_in_1900(cast: Cast) -> None:
     {"email": "nora@docket.example."},
     {"email": "no ra@docket.example"},
     {"email": "a" * 250 + "@docket.example"},
+    {"email": "nora,nils@docket.example"},
+    {"email": "nora@docket.example;nils@docket.example"},
+    {"email": '"nora"@docket.example'},
+    {"email": "nora@nils@docket.example"},
+    {"email": "no\x07ra@docket.example"},
+    {"email": "nora\u202e@docket.example"},
+    {"name": "Nora\u202eweN"},
+    {"name": "Nora\u2028New"},
+    {"name": "Nora\u2029New"},
+    {"name": "Nora\x85New"},
+    {"name": "Nora\tNew"},
+    {"name": "No\u200bra"},
+    {"name": "Nora\u200d"},
+    {"name": "\u200c\u200d\u200c"},
+    {"name": "1234"},
+    {"name": "..."},
     {"name": "N"},
     {"name": "   "},
     {"name": "N" * 121},
@@ -84,6 +103,31 @@ def test_somebody_may_be_born_today_or_in_1900(cast: Cast) -> None:
 def test_what_is_no_name_address_or_number_is_no_registration(spoil: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Register.model_validate({"name": "Nora New", "email": "nora@docket.example", "password": "x"} | spoil)
+
+
+@pytest.mark.parametrize("name", ["\u0646\u06cc\u200c\u0645\u0627", "Anne-Marie O'Neil", "\u674e\u660e", "John 3rd"])
+def test_a_name_of_any_script_is_a_name(name: str) -> None:
+    assert Register.model_validate({"name": name, "email": "o'neil@docket.example", "password": "x"}).name == name
+
+
+def test_registering_signs_in_in_the_same_transaction(cast: Cast) -> None:
+    before = users(cast)
+    command = Register(name="Nora New", email="nora@docket.example", password="x")
+    attempt = cast.database.write(attempts.admit_registration, address="192.0.2.1", now=NOW)
+
+    def broken(session: Session) -> None:
+        service.register_and_sign_in(session, command, "a hash", Origin("192.0.2.1"), attempt_id=attempt, now=NOW)
+        raise Invalid("Something went wrong after it.")
+
+    with pytest.raises(Invalid):
+        cast.database.write(broken)
+    assert users(cast) == before
+    secret = cast.database.write(
+        service.register_and_sign_in, command, "a hash", Origin("192.0.2.1"), attempt_id=attempt, now=NOW
+    )
+    with cast.database.reading() as session:
+        assert auth.find_actor(session, secret, address="", now=NOW)
+        assert session.scalars(sa.select(FailedLogin.judged)).all() == [True]
 
 
 def test_a_changed_profile_is_the_accounts_and_the_patients(cast: Cast) -> None:

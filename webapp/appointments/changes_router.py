@@ -9,17 +9,18 @@ from starlette.responses import Response
 
 from webapp.appointments import calendar, queries, service, views
 from webapp.appointments.availability import Wish
-from webapp.appointments.exceptions import ChangedMeanwhile, SlotTaken
+from webapp.appointments.exceptions import NotActive, SlotTaken, TooLateToChange
 from webapp.appointments.forms import NO_TIME, CancelForm, MoveForm, instant
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
+from webapp.core.errors import error_page, headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
-from webapp.exceptions import AppError, Conflict, Invalid
+from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 
 router = APIRouter()
 
@@ -30,7 +31,7 @@ def ask_cancellation(page: CurrentPage, reference: str) -> Response:
     actor = signed_in(page)
     view = _changeable(page, actor, reference)
     form = CancelForm(data={"version": str(view.version)})
-    return page.render("appointments/cancellation.html", visit=views.booked(view), form=form)
+    return _cancellation_page(page, actor, view, form)
 
 
 @router.post("/appointments/{reference}/cancellation")
@@ -38,20 +39,27 @@ def cancel(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Cancel a visit; whoever may cancel it."""
     actor = signed_in(page)
     form = CancelForm(sent)
-    view = queries.get_appointment(page.session, actor, reference)
     command = form.command() if form.validate() else None
-    if command is None:
-        return page.render("appointments/cancellation.html", status=422, visit=views.booked(view), form=form)
-    page.close()
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            page.database.write(service.cancel, actor, reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+        else:
+            address = f"/appointments/{reference.upper()}"
+            return page.redirect(address, flash=_("The visit is cancelled."), tone="info")
     try:
-        page.database.write(service.cancel, actor, reference, command, now=page.now)
-    except ChangedMeanwhile as error:
+        view = _changeable(page, actor, reference)
+    except (NotActive, TooLateToChange) as refusal:
+        back = (_("Back to the visit"), f"/appointments/{reference.upper()}")
+        return error_page(page, refusal, actions=[back], typed=[form.reason])
+    if error is not None:
         # The page is shown again with what the visit is now, and the next answer is about that.
-        view = queries.get_appointment(page.session, actor, reference)
         form.version.data = str(view.version)
         form.add_error(error)
-        return page.render("appointments/cancellation.html", status=error.status, visit=views.booked(view), form=form)
-    return page.redirect(f"/appointments/{view.reference}", flash=_("The visit is cancelled."), tone="info")
+    return _cancellation_page(page, actor, view, form, error, status=422)
 
 
 @router.get("/appointments/{reference}/reschedule")
@@ -75,19 +83,18 @@ def ask_reschedule(page: CurrentPage, reference: str) -> Response:
 def reschedule(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Move a visit to another time; whoever may move it."""
     actor = signed_in(page)
-    view = queries.get_appointment(page.session, actor, reference)
     form = MoveForm(sent)
     command = form.command() if form.validate() else None
     if command is None:
-        return _reschedule_page(page, view, form, None, None, status=422)
+        return _reschedule_page(page, _changeable(page, actor, reference), form, None, None, status=422)
     page.close()
     try:
         page.database.write(service.move, actor, reference, command, now=page.now)
-    except (Conflict, Invalid) as error:
+    except (Conflict, Invalid, Unavailable) as error:
         view = _changeable(page, actor, reference)
         form.version.data = str(view.version)
         return _reschedule_page(page, view, form, command.starts_at, error)
-    return page.redirect(f"/appointments/{view.reference}", flash=_("The visit is moved."))
+    return page.redirect(f"/appointments/{reference.upper()}", flash=_("The visit is moved."))
 
 
 def _changeable(page: Page, actor: Actor, reference: str) -> AppointmentView:
@@ -100,6 +107,26 @@ def _changeable(page: Page, actor: Actor, reference: str) -> AppointmentView:
     view = queries.get_appointment(page.session, actor, reference)
     service.require_changeable(view, actor, clinic, now=page.now)
     return view
+
+
+def _cancellation_page(
+    page: Page,
+    actor: Actor,
+    view: AppointmentView,
+    form: CancelForm,
+    error: AppError | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    """The question whether to cancel; with an error it keeps what was typed."""
+    return page.render(
+        "appointments/cancellation.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        visit=views.booked(view),
+        form=form,
+        mine=view.patient_user_id == actor.user_id,
+    )
 
 
 def _wish_of(page: Page, view: AppointmentView) -> Wish:
@@ -128,11 +155,13 @@ def _reschedule_page(
     week = calendar.parse_week(page.request.query_params.get("week", ""))
     if week is None and start is not None:
         week = calendar.parse_week(views.week_of(start, clinic))
-    shown = start is not None and error is None
+    # What could not be tried for want of a free database may be tried again at once.
+    shown = start is not None and (error is None or isinstance(error, Unavailable))
     return page.render(
         "appointments/reschedule.html",
         fragment="doctors/_calendar.html" if page.request.method == "GET" else None,
         status=error.status if error else status,
+        headers=headers_of(error) if error else None,
         visit=views.booked(view),
         chosen=views.visit_of(wish, start) if shown and start is not None else None,
         form=form,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,8 +19,9 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
-from webapp.core.pagination import paginate
+from webapp.core.pagination import clamp, paginate
 from webapp.core.security import is_clean_text
+from webapp.core.text import plain
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -46,8 +46,9 @@ def find(page: CurrentPage) -> Response:
     form = FinderForm(page.request.query_params)
     listed = doctors.list_doctors(page.session)
     _fill_choices(form, listed)
-    wishes = [wish for doctor in listed if (wish := _match(doctor, form)) is not None]
-    number = whole_number(page.request.query_params.get("page")) or 1
+    words = plain(form.q.data or "").split()
+    wishes = [wish for doctor in listed if (wish := _match(doctor, form, words)) is not None]
+    number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(wishes), PAGE_SIZE)
     first = _first_free(page, clinic, wishes)
     # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
     wishes.sort(key=lambda wish: first[wish.doctor.id].start if wish.doctor.id in first else NEVER)
@@ -58,6 +59,7 @@ def find(page: CurrentPage) -> Response:
         "doctors/find.html",
         fragment="doctors/_doctor_list.html",
         public=True,
+        swapped=page.wants_fragment,
         earliest=_earliest(page, clinic, first[soonest.doctor.id], soonest) if soonest else None,
         filters=form,
         filtered=any(form.data.values()),
@@ -173,17 +175,10 @@ def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
     return [SelectChoice("", nothing), *(SelectChoice(name, name) for name in names)]
 
 
-def plain(text: str) -> str:
-    """Lower case without accents, so that a search forgives both."""
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKD", text.casefold()) if letter.isalnum() or letter == " "
-    )
-
-
-def _match(doctor: DoctorRow, form: FinderForm) -> Wish | None:
+def _match(doctor: DoctorRow, form: FinderForm, words: list[str]) -> Wish | None:
     """The visit to look for with this doctor, or None when a filter leaves them out."""
     searched = plain(f"{doctor.name} {doctor.specialty}")
-    if any(word not in searched for word in plain(form.q.data or "").split()):
+    if any(word not in searched for word in words):
         return None
     if form.specialty.data and form.specialty.data != doctor.specialty:
         return None

@@ -14,16 +14,23 @@ from webapp.core.i18n import gettext as _
 NO_TIME = _("Choose one of the free times. This address or form did not name a time that we understand.")
 TOO_LONG = _("This is too long: at most %(max)d characters.")
 
+MAX_SEARCH = 100
+
 
 def unix_lines(value: str | None) -> str:
     """Browsers send line breaks as two characters and count them as one; so do we."""
     return (value or "").replace("\r\n", "\n")
 
 
+def searched(value: str | None) -> str:
+    """No name is longer than this, and what is not read needs no time."""
+    return (value or "")[:MAX_SEARCH]
+
+
 class FinderForm(DocketForm):
     """The filters of the list of doctors; each may be empty."""
 
-    q = StringField(_("Doctor’s name"))
+    q = StringField(_("Doctor’s name"), filters=[searched])
     specialty = SelectField(_("Specialty"), choices=[], validate_choice=False)
     visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
     language = SelectField(_("Language"), choices=[], validate_choice=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from fastapi import APIRouter
@@ -20,11 +21,12 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.addresses import with_query
+from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.i18n import gettext as _
-from webapp.core.pagination import paginate
+from webapp.core.pagination import clamp, paginate
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
-from webapp.exceptions import AppError, Conflict, Invalid
+from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.patients import service as patients
 
 router = APIRouter()
@@ -54,8 +56,10 @@ def show_booking(page: CurrentPage) -> Response:
 @router.post("/appointments")
 def book(page: CurrentPage, sent: SentForm) -> Response:
     """Book a visit; patients, for themselves."""
-    actor = signed_in(page)
     form = BookForm(sent)
+    chosen = {"doctor": form.doctor.data, "visit_type": form.visit_type.data, "starts_at": form.starts_at.data}
+    lead_back_to(page.request, with_query("/book", **chosen))
+    actor = signed_in(page)
     if sent.get("alternative"):
         form.starts_at.data = str(sent["alternative"])
     command = form.command() if form.validate() else None
@@ -64,11 +68,14 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
         page.close()
         try:
             reference = page.database.write(service.book, actor, command, now=page.now)
-        except (Conflict, Invalid) as refusal:
+        except (Conflict, Invalid, NotFound, Unavailable) as refusal:
             error = refusal
         else:
             return page.redirect(f"/appointments/{reference}?booked=1")
-    wish, start = _wanted(page, form)
+    try:
+        wish, start = _wanted(page, form)
+    except (Invalid, NotFound) as refusal:
+        return _nothing_to_book(page, form, refusal)
     return _booking_page(page, actor, form, wish, start, error, status=422)
 
 
@@ -77,22 +84,15 @@ def list_appointments(page: CurrentPage) -> Response:
     """The actor's visits, those ahead or those behind; everybody who is signed in sees their own."""
     actor = signed_in(page)
     show = "past" if page.request.query_params.get("show") == "past" else "upcoming"
-    number = whole_number(page.request.query_params.get("page")) or 1
-    found = queries.list_appointments(
-        page.session,
-        actor,
-        upcoming=show == "upcoming",
-        now=page.now,
-        skip=(number - 1) * PAGE_SIZE,
-        limit=PAGE_SIZE,
-    )
+    wanted = whole_number(page.request.query_params.get("page")) or 1
+    found = _visits_on(page, actor, show, wanted)
+    number = clamp(wanted, found.total, PAGE_SIZE)
+    if number != wanted:
+        found = _visits_on(page, actor, show, number)
     visits = [
         {
             **line._asdict(),
             "minutes": int((line.ends_at - line.starts_at).total_seconds()) // 60,
-            "specialty": line.doctor_specialty,
-            "room": "",
-            "preparation": "",
             "visit_type": line.visit_type_name,
             "href": f"/appointments/{line.reference}",
         }
@@ -116,13 +116,15 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
     why_not = None
     if view.is_active(page.now) and not may_change:
         why_not = service.too_late_sentence(view, clinic)
+    mine = view.patient_user_id == actor.user_id
+    day = formats.local_date(view.starts_at, clinic.zone)
     return page.render(
         "appointments/detail.html",
         visit=views.booked(view),
-        just_booked="booked" in page.request.query_params and view.status == "scheduled",
-        mine=view.patient_user_id == actor.user_id,
-        can_move=may_change,
-        can_cancel=may_change,
+        just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
+        mine=mine,
+        day_href=f"/schedule/{day}" if actor.role == "doctor" else None,
+        may_change=may_change,
         why_not=why_not,
         cancel_until=views.change_until(view.starts_at, clinic, page.now) if may_change else None,
         history=[
@@ -130,6 +132,27 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
             for entry in audit.history(page.session, ("appointment", view.id))
         ],
     )
+
+
+def _visits_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
+    """One page of the actor's visits."""
+    return queries.list_appointments(
+        page.session,
+        actor,
+        upcoming=show == "upcoming",
+        now=page.now,
+        skip=(number - 1) * PAGE_SIZE,
+        limit=PAGE_SIZE,
+    )
+
+
+def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
+    """The form named no visit that there could be: an error, with what was typed and the way to choose again."""
+    actions = [(_("Find a time"), "/")]
+    with suppress(NotFound):
+        doctor = doctors.get_doctor(page.session, form.doctor.data or "")
+        actions = [(_("Choose another time"), f"/doctors/{doctor.slug}"), *actions]
+    return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
 
 
 def _wanted(page: Page, form: BookForm) -> tuple[Wish, datetime]:
@@ -171,14 +194,14 @@ def _booking_page(
     elif error is not None:
         form.add_error(error)
     form.starts_at.data = formats.iso(start)
-    profile = patients.get_profile(page.session, actor)
     return page.render(
         "appointments/book.html",
         status=error.status if error else status,
+        headers=headers_of(error) if error else None,
         visit=views.visit_of(wish, start),
         form=form,
-        people=[("", profile.name, "")],
-        bookable=error is None,
+        patient_name=patients.get_profile(page.session, actor).name,
+        bookable=error is None or isinstance(error, Unavailable),
         faster=faster,
         cancel_until=views.change_until(start, clinic, page.now),
         calendar_href=back,

@@ -44,14 +44,21 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     return actor
 
 
+def session_secret(page: Page) -> str:
+    """The session id that the browser sent, if we signed it; else ''."""
+    return _unsign(page.request.cookies.get(page.cookie_name(SESSION_COOKIE), ""), page.settings, "session")
+
+
 def _read_actor(page: Page) -> Actor | None:
-    secret = _unsign(page.request.cookies.get(page.cookie_name(SESSION_COOKIE), ""), page.settings, "session")
+    secret = session_secret(page)
     if not secret:
         return None
     found = service.find_actor(page.session, secret, address=page.address, now=page.now)
     if found is None:
         return None
     if found.touch:
+        # Whoever waits for a second connection while holding one can wait for ever.
+        page.close()
         try:
             page.database.write(service.touch_session, found.actor.session_id, now=page.now)
         except Unavailable:

@@ -25,6 +25,22 @@ class TooManyLogins(TooManyAttempts):
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
+class AttemptsUnderWay(TooManyAttempts):
+    """As many attempts are being judged as there may still be failures; in a moment they are."""
+
+    def __init__(self) -> None:
+        message = _("Many people are signing in at this moment. Try again in a few seconds.")
+        super().__init__(message, retry_after=2)
+
+
+class TooManyRegistrations(TooManyAttempts):
+    """Too many accounts were made from this network, or tried to be."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("Too many accounts were made from your network. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
 class EmailTaken(Conflict):
     """An account with this e-mail address exists already."""
 

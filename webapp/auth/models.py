@@ -41,7 +41,11 @@ class UserSession(Base):
 
 
 class FailedLogin(Base):
-    """A wrong password, kept for as long as it counts. The account is a hash: it may not even exist."""
+    """An attempt, kept for as long as it counts: pending until it is judged, then a failure.
+
+    The account is a hash: it may not even exist. `device` is a known browser's hash, or says which other kind of
+    attempt it is.
+    """
 
     __tablename__ = "failed_logins"
     __table_args__ = (
@@ -54,4 +58,5 @@ class FailedLogin(Base):
     account: Mapped[str] = mapped_column(sa.String(64))
     address: Mapped[str] = mapped_column(sa.String(45))
     device: Mapped[str] = mapped_column(sa.String(64), default="")
+    judged: Mapped[bool] = mapped_column(default=False)
     at: Mapped[datetime]

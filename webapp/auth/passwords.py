@@ -6,7 +6,8 @@ only a few run at once, whatever the number of requests.
 
 from __future__ import annotations
 
-from threading import BoundedSemaphore
+import re
+from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
 from zxcvbn import zxcvbn
@@ -18,8 +19,11 @@ MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 128
 # zxcvbn's scale is 0 to 4; below 2 a password falls to a list of common ones or to a little guessing.
 WEAKEST_SCORE = 2
-# zxcvbn raises beyond this; what follows could only make a password stronger.
-ZXCVBN_READS = 72
+# zxcvbn tries every reading of letters written as signs, which explodes with their number: 72 of the worst signs take
+# 12 seconds, 18 at most a quarter of one. What follows could only make a password stronger.
+ZXCVBN_READS = 18
+# What a password must hold besides its owner's own words.
+OWN_LEAST = 4
 
 context = CryptContext(
     schemes=["argon2"],
@@ -29,6 +33,8 @@ context = CryptContext(
     argon2__parallelism=1,
 )
 _at_once = BoundedSemaphore(4)
+# zxcvbn keeps the person's own words in a global: two at once would read each other's.
+_one_estimate = Lock()
 
 
 def hash_password(password: str) -> str:
@@ -40,10 +46,11 @@ def hash_password(password: str) -> str:
 def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash where the stored one has old parameters.
 
-    Without a stored hash (nobody has that e-mail address) the same time is spent, so that time tells nothing.
+    Without a stored hash (nobody has that e-mail address) the same time is spent, so that time tells nothing. A
+    password longer than any we take is wrong in the same way, whoever it is for.
     """
     with _at_once:
-        if stored is None:
+        if stored is None or len(password) > MAXIMUM_LENGTH:
             context.dummy_verify()
             return False, None
         right, renewed = context.verify_and_update(password, stored)
@@ -63,6 +70,25 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
         message = _("Use at most %(count)d characters.")
         raise Invalid(message % {"count": MAXIMUM_LENGTH}, code="password_too_long", field=field)
     words = [word for text in about for word in (text, *text.replace("@", " ").split())]
-    if zxcvbn(password[:ZXCVBN_READS], user_inputs=words)["score"] < WEAKEST_SCORE:
+    if _is_merely(password, words) or _score(password, words) < WEAKEST_SCORE:
         message = _("This password is easy to guess. Three or four unrelated words make a better one.")
         raise Invalid(message, code="password_too_common", field=field)
+
+
+def _score(password: str, words: list[str]) -> int:
+    """How hard the beginning of a password is to guess, on zxcvbn's scale."""
+    with _one_estimate:
+        return int(zxcvbn(password[:ZXCVBN_READS], user_inputs=words)["score"])
+
+
+def _is_merely(password: str, words: list[str]) -> bool:
+    """Whether next to nothing is left of a password without the person's own words."""
+    left = _letters(password)
+    for word in sorted({_letters(each) for each in words}, key=len, reverse=True):
+        if len(word) > 2:
+            left = left.replace(word, "")
+    return len(left) < OWN_LEAST and left != _letters(password)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text.casefold())

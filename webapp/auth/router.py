@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.auth import service
+from webapp.auth import attempts, service
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
     known_device,
+    session_secret,
     set_device_cookie,
     set_session_cookie,
 )
-from webapp.auth.exceptions import TooManyLogins, WrongCredentials
+from webapp.auth.exceptions import WrongCredentials
 from webapp.auth.forms import LoginForm
 from webapp.auth.schemas import LogIn, Role
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
-from webapp.core.web import CurrentPage, Page, SentForm, local_path, with_query
-from webapp.exceptions import AppError
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
+from webapp.exceptions import AppError, NotFound
 
 router = APIRouter()
 
@@ -28,6 +32,12 @@ HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/docto
 def home_of(role: Role, wanted: str = "") -> str:
     """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
     return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
+
+
+def retry_headers(error: AppError) -> dict[str, str] | None:
+    """When to try again, where the error says so."""
+    seconds = getattr(error, "retry_after", None)
+    return None if seconds is None else {"retry-after": str(seconds)}
 
 
 @router.get("/login")
@@ -57,8 +67,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         role, secret = _log_in(page, command)
     except AppError as error:
         form.add_error(error)
-        headers = {"retry-after": str(error.retry_after)} if isinstance(error, TooManyLogins) else None
-        return _login_page(page, form, status=error.status, headers=headers)
+        return _login_page(page, form, status=error.status, headers=retry_headers(error))
     response = page.redirect(home_of(role, form.next.data or ""))
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)
@@ -66,18 +75,19 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _log_in(page: Page, command: LogIn) -> tuple[Role, str]:
-    """Note the attempt, judge it, sign in; the slow hash is computed while no lock is held."""
-    attempt = page.database.write(service.note_attempt, command, now=page.now)
-    try:
-        verified = service.check_attempt(page.session, attempt, command, now=page.now)
-    except TooManyLogins:
-        page.database.write(service.forget_attempt, attempt)
-        raise
-    except WrongCredentials:
-        page.close()
-        raise
+    """Be admitted, judged and signed in; the slow hash is computed while no lock and no connection is held."""
     page.close()
-    secret = page.database.write(service.finish_login, attempt, verified, command, now=page.now)
+    attempt = page.database.write(service.admit_login, command, now=page.now)
+    account = service.find_account(page.session, command.email)
+    page.close()
+    try:
+        verified = service.verify_login(account, command.password)
+        secret = page.database.write(
+            service.finish_login, attempt, verified, command, now=page.now, previous=session_secret(page)
+        )
+    except WrongCredentials:
+        page.database.write(attempts.judge, attempt)
+        raise
     return verified.role, secret
 
 
@@ -87,7 +97,9 @@ def log_out(page: CurrentPage) -> Response:
     actor = current_actor(page)
     page.close()
     if actor is not None:
-        page.database.write(service.end_session, actor, actor.session_id)
+        # Another tab may have signed out at the same moment.
+        with suppress(NotFound):
+            page.database.write(service.end_session, actor, actor.session_id)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     return response

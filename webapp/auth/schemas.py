@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,13 +16,45 @@ def normal_email(value: str) -> str:
     return value.strip().lower()
 
 
+# Control and format characters (bidi overrides, zero widths), halves of pairs, line and paragraph separators.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+JOINERS = "\u200c\u200d"
+
+
+def readable_name(value: str) -> str:
+    """Names are shown to others: they have a letter and nothing unseen, but for the joiners that some scripts need.
+
+    Raises:
+        ValueError: it cannot be shown as what it is.
+    """
+    if not any(letter.isalpha() for letter in value):
+        raise ValueError("A name has a letter.")
+    for place, letter in enumerate(value):
+        joins = letter in JOINERS and 0 < place < len(value) - 1
+        if unicodedata.category(letter) in UNSEEN and not joins:
+            raise ValueError("A name has no unseen characters.")
+    return value
+
+
+def seen_address(value: str) -> str:
+    """E-mail addresses have no unseen characters either.
+
+    Raises:
+        ValueError: this one has.
+    """
+    if any(unicodedata.category(letter) in UNSEEN for letter in value):
+        raise ValueError("An e-mail address has no unseen characters.")
+    return value
+
+
 Email = Annotated[
     str,
     AfterValidator(normal_email),
-    StringConstraints(max_length=254, pattern=r"^\s*[^@\s]+@[^@\s]+\.[^@\s.]+\s*$"),
+    AfterValidator(seen_address),
+    StringConstraints(max_length=254, pattern=r"^[^@\s,;\"<>()\\]+@[^@\s,;\"'<>()\\]+\.[^@\s.,;\"'<>()\\]+$"),
 ]
 PersonName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
 ]
 
 

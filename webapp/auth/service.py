@@ -1,14 +1,13 @@
 """Accounts: creating them, logging in and out, and what ends a session.
 
-A log-in has three steps, because verifying a password takes long and must not hold the database's write lock:
-`note_attempt` writes down that somebody tries, `check_attempt` counts and verifies, `start_session` forgets the
-attempt and signs in. An attempt is noted before it is judged, so a hundred guesses at once are counted too.
+A log-in has four steps, because verifying a password takes long and must hold neither a lock nor a connection:
+`admit_login` counts and writes down that somebody tries, `find_account` reads the hash, `verify_login` verifies, and
+`finish_login` forgets the attempt and signs in, or `attempts.judge` makes it a failure. See `attempts`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
@@ -18,24 +17,33 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import passwords
-from webapp.auth.exceptions import EmailTaken, TooManyLogins, WrongCredentials, WrongCurrentPassword
-from webapp.auth.models import FailedLogin, User, UserSession
+from webapp.auth import attempts, passwords
+from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
+from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
+from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.exceptions import NotFound
 
 SESSION_LIFETIME = timedelta(days=30)
 LAST_SEEN_EVERY = timedelta(minutes=5)
-THROTTLE_WINDOW = timedelta(minutes=15)
-THROTTLE_LIMIT = 10
 
 
-class VerifiedLogin(NamedTuple):
-    """Who proved to be who, and a fresh hash where the stored one was made with older parameters."""
+class KnownAccount(NamedTuple):
+    """An account as it is read for verifying a password."""
 
     user_id: int
     role: Role
+    active: bool
+    password_hash: str
+
+
+class VerifiedLogin(NamedTuple):
+    """Who proved to be who by which stored hash, and a fresh one where that was made with older parameters."""
+
+    user_id: int
+    role: Role
+    stored_hash: str
     renewed_hash: str | None
 
 
@@ -78,91 +86,68 @@ def create_user(session: Session, *, email: str, name: str, password_hash: str, 
     return user.id
 
 
-def note_attempt(session: Session, command: LogIn, *, now: datetime) -> int:
-    """Write down that somebody tries to log in; forget attempts that no longer count. Returns the row's id."""
-    session.execute(sa.delete(FailedLogin).where(FailedLogin.at < now - THROTTLE_WINDOW))
-    attempt = FailedLogin(
-        account=account_key(command.email),
-        address=network_of(command.address),
-        device=command.known_device,
-        at=now,
-    )
-    session.add(attempt)
-    session.flush()
-    return attempt.id
-
-
-def check_attempt(session: Session, attempt_id: int, command: LogIn, *, now: datetime) -> VerifiedLogin:
-    """Verify the password, unless there were too many wrong ones.
-
-    An unknown address, a disabled account and a wrong password are one and the same answer, in words and in
-    time. A browser that has logged in to this account before is counted by itself, so that nobody can lock a
-    patient out by guessing.
+def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
+    """Let an attempt to log in be judged, and return its id.
 
     Raises:
-        TooManyLogins: ten failures in fifteen minutes, of this network address or on this account.
-        WrongCredentials: anything else that is wrong.
+        TooManyLogins, AttemptsUnderWay: see `attempts.admit_login`.
     """
-    _throttle(session, attempt_id, command, now=now)
-    query = sa.select(User.id, User.password_hash, User.active, User.role).where(
-        User.email == normal_email(command.email)
+    return attempts.admit_login(
+        session, account=account_key(command.email), address=command.address, device=command.known_device, now=now
     )
+
+
+def find_account(session: Session, email: str) -> KnownAccount | None:
+    """The account of an e-mail address, with what verifying its password needs."""
+    query = sa.select(User.id, User.role, User.active, User.password_hash).where(User.email == normal_email(email))
     row = session.execute(query).one_or_none()
-    right, renewed = passwords.verify(command.password, row.password_hash if row else None)
-    if row is None or not right or not row.active:
-        raise WrongCredentials
-    return VerifiedLogin(row.id, cast(Role, row.role), renewed)
+    return KnownAccount(row.id, cast(Role, row.role), row.active, row.password_hash) if row else None
 
 
-def _throttle(session: Session, attempt_id: int, command: LogIn, *, now: datetime) -> None:
-    """Refuse by three counts: the browser's own where we know it, else its network's and the account's.
+def verify_login(account: KnownAccount | None, password: str) -> VerifiedLogin:
+    """Verify the password; this takes long and needs no database.
 
-    The account's count turns away only networks that have themselves failed on that account: a victim who logs
-    in from home gets in while somebody else is guessing.
+    An unknown address, a disabled account and a wrong password are one and the same answer, in words and in time.
+
+    Raises:
+        WrongCredentials: anything is wrong.
     """
-    account, network = account_key(command.email), network_of(command.address)
-    recent = sa.select(FailedLogin.at).where(FailedLogin.at > now - THROTTLE_WINDOW, FailedLogin.id != attempt_id)
-
-    def refuse_if_many(*conditions: sa.ColumnElement[bool]) -> None:
-        times = session.scalars(recent.where(*conditions).order_by(FailedLogin.at.desc()).limit(THROTTLE_LIMIT)).all()
-        if len(times) >= THROTTLE_LIMIT:
-            until = times[-1] + THROTTLE_WINDOW
-            raise TooManyLogins(retry_after=max(1, int((until - now).total_seconds())))
-
-    if command.known_device:
-        refuse_if_many(FailedLogin.device == command.known_device)
-        return
-    refuse_if_many(FailedLogin.address == network, FailedLogin.device == "")
-    on_account = FailedLogin.account == account
-    failed_here = session.scalar(
-        sa.select(sa.exists(recent.where(on_account, FailedLogin.address == network).subquery().select()))
-    )
-    if failed_here:
-        refuse_if_many(on_account, FailedLogin.device == "")
+    right, renewed = passwords.verify(password, account.password_hash if account else None)
+    if account is None or not right or not account.active:
+        raise WrongCredentials
+    return VerifiedLogin(account.user_id, account.role, account.password_hash, renewed)
 
 
-def network_of(address: str) -> str:
-    """The address to count by: an IPv4 address as it is, of IPv6 the /64 that one household or host owns."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:45]
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
+def finish_login(
+    session: Session, attempt_id: int, verified: VerifiedLogin, command: LogIn, *, now: datetime, previous: str = ""
+) -> str:
+    """Sign in after a verified attempt, end the browser's `previous` session, and return the id for the cookie.
 
+    Verifying takes its time: the account's lock is taken, and what was verified must still be so.
 
-def forget_attempt(session: Session, attempt_id: int) -> None:
-    """An attempt that was refused unjudged does not count as a failure."""
-    session.execute(sa.delete(FailedLogin).where(FailedLogin.id == attempt_id))
-
-
-def finish_login(session: Session, attempt_id: int, verified: VerifiedLogin, command: LogIn, *, now: datetime) -> str:
-    """Sign in after a verified attempt; returns the random id for the cookie."""
-    forget_attempt(session, attempt_id)
+    Raises:
+        WrongCredentials: the password was changed meanwhile, or the account disabled.
+    """
+    if not _still_verified(session, verified.user_id, verified.stored_hash):
+        raise WrongCredentials
+    attempts.forget(session, attempt_id)
     if verified.renewed_hash:
         session.execute(sa.update(User).where(User.id == verified.user_id).values(password_hash=verified.renewed_hash))
+    forget_session(session, previous)
     return start_session(session, verified.user_id, address=command.address, user_agent=command.user_agent, now=now)
+
+
+def _still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
+    """Take the account's lock, and tell whether it is active and has this very hash."""
+    mine = sa.select(User.active, User.password_hash).where(User.id == user_id).with_for_update(key_share=True)
+    row = session.execute(mine).one_or_none()
+    return row is not None and row.active and row.password_hash == stored_hash
+
+
+def forget_session(session: Session, secret: str) -> None:
+    """End the session with this secret id, if there is one: the browser that held it begins another."""
+    if secret:
+        session.execute(sa.delete(UserSession).where(UserSession.id_hash == hashed(secret)))
 
 
 def start_session(session: Session, user_id: int, *, address: str, user_agent: str, now: datetime) -> str:
@@ -228,7 +213,7 @@ def end_session(session: Session, actor: Actor, session_id: int) -> None:
         .returning(UserSession.id)
     )
     if ended.one_or_none() is None:
-        raise NotFound("That session has ended already.")
+        raise NotFound(_("That session has ended already."))
 
 
 def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[SessionRow]:
@@ -247,22 +232,35 @@ def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[Sess
     return [SessionRow(*row) for row in session.execute(query)]
 
 
-def prepare_password_change(session: Session, actor: Actor, command: ChangePassword) -> str:
-    """Check both passwords and return the new hash; this takes long and writes nothing.
+def stored_hash(session: Session, actor: Actor) -> str:
+    """The hash of the actor's present password, to be verified when the connection is given back."""
+    return session.scalars(sa.select(User.password_hash).where(User.id == actor.user_id)).one()
+
+
+def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) -> str:
+    """Check both passwords and return the new hash; this takes long and needs no database.
 
     Raises:
         WrongCurrentPassword, Invalid: with a sentence for the field.
     """
-    stored = session.scalar(sa.select(User.password_hash).where(User.id == actor.user_id))
     if not passwords.verify(command.current, stored)[0]:
         raise WrongCurrentPassword
     passwords.require_good_password(command.new, about=[actor.name, actor.email], field="new")
     return passwords.hash_password(command.new)
 
 
-def change_password(session: Session, actor: Actor, password_hash: str, *, now: datetime) -> None:
-    """Store the new hash and end every other session of the account."""
-    session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=password_hash))
+def change_password(
+    session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
+) -> None:
+    """Store the new hash and end every other session of the account. `verified` is the hash that was verified.
+
+    Raises:
+        WrongCurrentPassword: somebody else was faster, and it is no longer that hash.
+    """
+    if not _still_verified(session, actor.user_id, verified):
+        raise WrongCurrentPassword
+    attempts.forget(session, attempt_id)
+    session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=new_hash))
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )

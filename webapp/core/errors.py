@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from wtforms import Field
 
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
-from webapp.core.web import Page, with_query
+from webapp.core.web import Page, local_path
 from webapp.exceptions import AppError, NotSignedIn
 
 Words = tuple[str, str]
+Action = tuple[str, str]
 
 
 def words_for(status: int) -> Words:
@@ -40,31 +47,68 @@ def words_for(status: int) -> Words:
     return known.get(status, broken)
 
 
-def error_page(page: Page, error: Exception, *, reference: str | None = None) -> Response:
-    """The answer to an error: a page, or a fragment for HTMX; a visitor is led through the log-in and back."""
+def error_page(
+    page: Page,
+    error: Exception,
+    *,
+    reference: str | None = None,
+    actions: Sequence[Action] = (),
+    typed: Sequence[Field] = (),
+) -> Response:
+    """The answer to an error: a page, or a fragment for HTMX; a visitor is led through the log-in and back.
+
+    `actions` replace the usual way on. `typed` are the fields whose text would otherwise be lost; it is repeated.
+    """
     request = page.request
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return page.redirect(with_query("/login", next=here))
     status, text = _status_and_text(error)
     title, default_text = words_for(status)
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    retry_after = getattr(error, "retry_after", None)
-    if retry_after is not None:
-        headers["retry-after"] = str(retry_after)
-    actions = [(_("Find a time"), "/")]
+    actions = actions or [(_("Find a time"), "/")]
     if status == 401:
-        actions = [(_("Sign in"), "/login"), *actions]
+        actions = [(_("Sign in"), with_query("/login", next=way_back(request))), *actions]
+    if isinstance(error, NotSignedIn):
+        text = _("You are no longer signed in. What you typed is still in the page before: go back to copy it.")
     return page.render(
         "errors/page.html",
         fragment="errors/_fragment.html",
         status=status,
-        headers=headers,
+        headers=headers_of(error),
         title=title,
         text=text or default_text,
         actions=actions,
         reference=reference,
+        typed=[field for field in typed if field.data],
     )
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """What an error says to programs beside its status, such as when to try again."""
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["retry-after"] = str(retry_after)
+    return headers
+
+
+def lead_back_to(request: Request, address: str) -> None:
+    """Whoever has to sign in first for this request comes back to `address`: the page that the form stood on."""
+    request.state.way_back = address
+
+
+def way_back(request: Request) -> str:
+    """The page of ours that a form was sent from, or '': where its route names none, the Referer does."""
+    named: str | None = getattr(request.state, "way_back", None)
+    if named is not None:
+        return named
+    try:
+        parts = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return ""
+    if not parts.netloc or parts.netloc != request.headers.get("host", "") or parts.path in {"/login", "/register"}:
+        return ""
+    return local_path(f"{parts.path}?{parts.query}" if parts.query else parts.path, default="")
 
 
 def _status_and_text(error: Exception) -> tuple[int, str | None]:

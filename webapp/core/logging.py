@@ -5,10 +5,37 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
-from typing import Literal
+from typing import Any, Literal
+
+# With these begins what may follow PostgreSQL's DETAIL in an error.
+AFTER_DETAIL = ("HINT:", "CONTEXT:", "QUERY:", "[SQL:", "(Background", "Traceback", "The above", "During handling")
 
 
-class JsonFormatter(logging.Formatter):
+class TextFormatter(logging.Formatter):
+    """Lines for people. What PostgreSQL tells as DETAIL is left out of errors: it holds the contents of rows."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Another handler may have left its own text of the error, with everything in it.
+        record.exc_text = None
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is Python's.
+        return without_details(super().formatException(ei))
+
+
+def without_details(text: str) -> str:
+    """A traceback without its DETAIL lines; a detail has several where the row's text has."""
+    kept: list[str] = []
+    in_detail = False
+    for line in text.splitlines():
+        words = line.lstrip(" |")
+        in_detail = words.startswith("DETAIL:") or (in_detail and not words.startswith(AFTER_DETAIL))
+        if not in_detail:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+class JsonFormatter(TextFormatter):
     """One JSON object a line, for machines that collect logs."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -30,7 +57,7 @@ def configure_logging(form: Literal["text", "json"]) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+                "text": {"()": TextFormatter, "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
                 "json": {"()": JsonFormatter},
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},

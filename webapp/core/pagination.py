@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from webapp.core.web import with_query
+from webapp.core.addresses import with_query
 
 
 class Pages(NamedTuple):
@@ -16,9 +16,18 @@ class Pages(NamedTuple):
     next: str | None
 
 
+def clamp(number: int, count: int, size: int) -> int:
+    """The page that is shown when page `number` is asked for: the last one where there are fewer."""
+    return min(max(1, number), _pages(count, size))
+
+
 def paginate(path: str, number: int, count: int, size: int, **keep: object) -> Pages:
     """The pages of `count` rows, `size` a page; `keep` are query values that stay."""
-    total = max(1, -(-count // size))
+    total = _pages(count, size)
     previous = with_query(path, **keep, page=number - 1 if number > 2 else None) if number > 1 else None
     following = with_query(path, **keep, page=number + 1) if number < total else None
     return Pages(number, total, previous, following)
+
+
+def _pages(count: int, size: int) -> int:
+    return max(1, -(-count // size))

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class SecurityMiddleware:
 
     def __init__(self, app: ASGIApp, *, base_url: str, session_cookie: str, error_response: ErrorResponse) -> None:
         self.app = app
-        self.own_origin = urlsplit(base_url).netloc
+        self.base_url = base_url
         self.https = base_url.startswith("https://")
         self.session_cookie = session_cookie
         self.error_response = error_response
@@ -86,7 +87,7 @@ class SecurityMiddleware:
         try:
             refuse_dirty_address(scope)
             refuse_large_body(request)
-            refuse_other_origin(request, own=self.own_origin, session_cookie=self.session_cookie)
+            refuse_other_origin(request, base_url=self.base_url, session_cookie=self.session_cookie)
             await self.app(scope, receive, send_with_headers)
         except AppError as error:
             response = await self.error_response(request, error, None)
@@ -95,7 +96,7 @@ class SecurityMiddleware:
             if started:
                 raise
             reference = secrets.token_hex(4)
-            logger.exception("Error %s at %s %s", reference, scope["method"], scope["path"])
+            logger.exception("Error %s at %s %r", reference, scope["method"], scope["path"])
             response = await self.error_response(request, error, reference)
             await response(scope, receive, send_with_headers)
 
@@ -108,7 +109,7 @@ def refuse_dirty_address(scope: Scope) -> None:
     """
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
-        raise BadRequest("This address holds characters that no address of ours has.")
+        raise BadRequest(_("This address holds characters that no address of ours has."))
 
 
 def refuse_large_body(request: Request) -> None:
@@ -119,7 +120,7 @@ def refuse_large_body(request: Request) -> None:
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
-        raise TooLarge("What you sent is larger than any form here allows. Shorten it.")
+        raise TooLarge(_("What you sent is larger than any form here allows. Shorten it."))
 
 
 def is_clean_text(encoded: bytes) -> bool:
@@ -134,7 +135,7 @@ def is_clean_text(encoded: bytes) -> bool:
     return True
 
 
-def refuse_other_origin(request: Request, *, own: str, session_cookie: str) -> None:
+def refuse_other_origin(request: Request, *, base_url: str, session_cookie: str) -> None:
     """A write that a browser might have been tricked into must come from our own pages.
 
     That is every write with a session cookie, and every form, logged in or not (log-in included). The API's
@@ -148,12 +149,22 @@ def refuse_other_origin(request: Request, *, own: str, session_cookie: str) -> N
     headers: Headers = request.headers
     if request.url.path.startswith("/api/") and session_cookie not in request.cookies:
         return
-    if headers.get("sec-fetch-site") == "same-origin":
-        return
+    origins = headers.getlist("origin")
+    # No browser sends two; whoever does wants one of us to read the first and another the second.
+    if len(origins) <= 1:
+        if headers.get("sec-fetch-site") == "same-origin":
+            return
+        if origins and _is_our_own(origins[0], host=headers.get("host", ""), base_url=base_url):
+            return
+    raise Forbidden(_("This form was not sent from our own pages. Open the page again and send it from there."))
+
+
+def _is_our_own(origin: str, *, host: str, base_url: str) -> bool:
+    """Whether an origin is the address that was asked, or that of the settings, which also say with which scheme."""
     try:
-        origin = urlsplit(headers.get("origin", "")).netloc
+        sent, own = urlsplit(origin), urlsplit(base_url)
     except ValueError:
-        origin = ""
-    if origin and origin in {headers.get("host", ""), own}:
-        return
-    raise Forbidden("This form was not sent from our own pages. Open the page again and send it from there.")
+        return False
+    if own.scheme and sent.scheme != own.scheme:
+        return False
+    return bool(sent.netloc) and sent.netloc.lower() in {host.lower(), own.netloc}

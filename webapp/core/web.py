@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import jinja2
 from fastapi import Depends, Request
@@ -27,7 +27,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from webapp.config import Settings, resource_folder
+from webapp.core.addresses import with_query
 from webapp.core.i18n import TRANSLATIONS
+from webapp.core.i18n import gettext as _
 from webapp.core.security import MAX_BODY_BYTES
 from webapp.database import Database
 from webapp.exceptions import BadRequest
@@ -184,14 +186,14 @@ async def _read_form(request: Request) -> FormData:
     if not body:
         return FormData()
     if kind != "application/x-www-form-urlencoded":
-        raise BadRequest("This form was not sent the way our pages send forms.")
+        raise BadRequest(_("This form was not sent the way our pages send forms."))
     decoded = unquote_to_bytes(body)
     try:
         decoded.decode()
     except UnicodeDecodeError:
-        raise BadRequest("The form holds something that is not text.") from None
+        raise BadRequest(_("The form holds something that is not text.")) from None
     if b"\x00" in decoded:
-        raise BadRequest("The form holds a NUL byte, which no text has.")
+        raise BadRequest(_("The form holds a NUL byte, which no text has."))
     return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
 
 
@@ -214,18 +216,16 @@ def local_path(address: str, *, default: str = "/") -> str:
     return address if is_local and not has_trick else default
 
 
-def with_query(path: str, **values: object) -> str:
-    """A path with the given query values; those that are None or empty are left out."""
-    query = urlencode({name: value for name, value in values.items() if value not in (None, "")})
-    return f"{path}?{query}" if query else path
-
-
 class VersionedStatic(StaticFiles):
-    """Static files; an address with a version never changes its content, so it may be kept for a year."""
+    """Static files; an address with its file's own version never changes its content, so it may be kept for a year.
+
+    Any other version may belong to a file that is still to come, as when two releases answer side by side.
+    """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        fixed = b"v=" in scope["query_string"] and response.status_code in {200, 304}
+        found = response.status_code in {200, 304}
+        fixed = found and scope["query_string"].decode("latin-1") == asset(path).partition("?")[2]
         response.headers["cache-control"] = "public, max-age=31536000, immutable" if fixed else "no-cache"
         return response
 

@@ -6,6 +6,7 @@ import random
 import unicodedata
 from typing import NamedTuple
 
+from webapp.core.text import PLAIN_LETTERS
 from webapp.demo.catalogue import SPECIALTIES, Specialty
 
 TINTS = 6
@@ -144,8 +145,6 @@ _MANNERS = (
     "There is always time to ask what a word means.",
     "Treatment begins with the simplest thing that can work.",
 )
-# Letters that do not come apart into a plain letter and its accent.
-_PLAIN = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "’": "", "'": ""})
 
 
 def make_doctors(count: int, rng: random.Random) -> list[DemoDoctor]:
@@ -169,7 +168,7 @@ def make_doctors(count: int, rng: random.Random) -> list[DemoDoctor]:
 
 def slug_of(name: str) -> str:
     """'Dr. Emre Yıldız' as it stands in an address: 'emre-yildiz'."""
-    decomposed = unicodedata.normalize("NFKD", name.removeprefix("Dr. ").lower().translate(_PLAIN))
+    decomposed = unicodedata.normalize("NFKD", name.removeprefix("Dr. ").lower().translate(PLAIN_LETTERS))
     return "-".join(decomposed.encode("ascii", "ignore").decode().split())
 
 

@@ -7,24 +7,28 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import passwords
+from webapp.auth import attempts, passwords
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
+    session_secret,
     set_device_cookie,
     set_session_cookie,
     signed_in,
 )
 from webapp.auth.devices import device_name
+from webapp.auth.exceptions import EmailTaken, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
-from webapp.auth.router import home_of
-from webapp.auth.schemas import Actor
+from webapp.auth.router import home_of, retry_headers
+from webapp.auth.schemas import Actor, ChangePassword
+from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
-from webapp.core.web import CurrentPage, Page, SentForm, with_query
-from webapp.exceptions import AppError, Invalid
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.patients import service
 from webapp.patients.forms import ProfileForm, RegisterForm, StaffProfileForm
+from webapp.patients.schemas import Origin, Register
 
 router = APIRouter()
 
@@ -47,24 +51,36 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
     if command is None:
         return _register_page(page, form, status=422)
     try:
-        passwords.require_good_password(command.password, about=[command.name, command.email], field="password")
-        user_id = page.database.write(
-            service.register, command, passwords.hash_password(command.password), now=page.now
-        )
+        secret = _register(page, command)
     except AppError as error:
         form.add_error(error)
-        return _register_page(page, form, status=error.status)
-    secret = page.database.write(
-        auth.start_session,
-        user_id,
-        address=page.address,
-        user_agent=page.request.headers.get("user-agent", ""),
-        now=page.now,
-    )
+        return _register_page(page, form, status=error.status, headers=retry_headers(error))
     response = page.redirect(home_of("patient", form.next.data or ""), flash=_("Welcome. Your account is ready."))
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)
     return response
+
+
+def _register(page: Page, command: Register) -> str:
+    """Be admitted, then make the account and its first session; weak passwords and wrong dates do not count."""
+    page.close()
+    attempt = page.database.write(attempts.admit_registration, address=page.address, now=page.now)
+    try:
+        passwords.require_good_password(command.password, about=[command.name, command.email], field="password")
+        return page.database.write(
+            service.register_and_sign_in,
+            command,
+            passwords.hash_password(command.password),
+            Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page)),
+            attempt_id=attempt,
+            now=page.now,
+        )
+    except EmailTaken:
+        page.database.write(attempts.judge, attempt)
+        raise
+    except AppError:
+        page.database.write(attempts.forget, attempt)
+        raise
 
 
 @router.get("/account")
@@ -99,13 +115,29 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
     if command is None:
         return _account_page(page, actor, password=form, status=422)
     try:
-        new_hash = auth.prepare_password_change(page.session, actor, command)
+        _change_password(page, actor, command)
     except AppError as error:
         form.add_error(error)
-        return _account_page(page, actor, password=form, status=error.status)
-    page.close()
-    page.database.write(auth.change_password, actor, new_hash, now=page.now)
+        return _account_page(page, actor, password=form, status=error.status, headers=retry_headers(error))
     return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
+
+
+def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
+    """Be admitted, judged and heard; a wrong present password counts as one at the log-in does."""
+    stored = auth.stored_hash(page.session, actor)
+    page.close()
+    attempt = page.database.write(attempts.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    try:
+        new_hash = auth.prepare_password_change(stored, actor, command)
+        page.database.write(
+            auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
+        )
+    except WrongCurrentPassword:
+        page.database.write(attempts.judge, attempt)
+        raise
+    except AppError:
+        page.database.write(attempts.forget, attempt)
+        raise
 
 
 @router.post("/account/sessions/{session_id}/end")
@@ -113,7 +145,12 @@ def end_session(page: CurrentPage, session_id: Annotated[int, Path(ge=1, le=2**3
     """End one of the actor's own sessions; everybody who is signed in. A stranger's is a 404."""
     actor = signed_in(page)
     page.close()
-    page.database.write(auth.end_session, actor, session_id)
+    try:
+        page.database.write(auth.end_session, actor, session_id)
+    except NotFound:
+        # This device's own may have ended in another tab at the same moment; it is to be signed out, and is.
+        if session_id != actor.session_id:
+            raise
     if session_id != actor.session_id:
         return page.redirect("/account", flash=_("That device is signed out."))
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
@@ -121,11 +158,14 @@ def end_session(page: CurrentPage, session_id: Annotated[int, Path(ge=1, le=2**3
     return response
 
 
-def _register_page(page: Page, form: RegisterForm, *, status: int = 200) -> Response:
+def _register_page(
+    page: Page, form: RegisterForm, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     wanted = form.next.data or ""
     return page.render(
         "auth/register.html",
         status=status,
+        headers=headers,
         form=form,
         intent=page.describe(wanted),
         login_href=with_query("/login", next=wanted),
@@ -139,6 +179,7 @@ def _account_page(
     profile: ProfileForm | StaffProfileForm | None = None,
     password: PasswordForm | None = None,
     status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response:
     if profile is None:
         stored = service.get_profile(page.session, actor)
@@ -157,6 +198,7 @@ def _account_page(
     return page.render(
         "auth/account.html",
         status=status,
+        headers=headers,
         profile=profile,
         password=password or PasswordForm(),
         sessions=sessions,

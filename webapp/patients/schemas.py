@@ -22,6 +22,14 @@ class Register(BaseModel):
     birth_date: date | None = None
 
 
+class Origin(NamedTuple):
+    """The browser that registers, and the secret of the session that it had before, if any."""
+
+    address: str
+    user_agent: str = ""
+    previous: str = ""
+
+
 class UpdateProfile(BaseModel):
     """How the clinic should know the actor."""
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
+from webapp.auth import attempts
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -15,7 +16,7 @@ from webapp.core.i18n import gettext as _
 from webapp.database import table_of
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Profile, Register, UpdateProfile
+from webapp.patients.schemas import Origin, Profile, Register, UpdateProfile
 
 EARLIEST_BIRTH_YEAR = 1900
 
@@ -49,6 +50,20 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
         )
     )
     return user_id
+
+
+def register_and_sign_in(
+    session: Session, command: Register, password_hash: str, origin: Origin, *, attempt_id: int, now: datetime
+) -> str:
+    """Register, count the registration, open the first session and return its secret id: all of it or nothing.
+
+    Raises:
+        EmailTaken: the address already has an account.
+    """
+    user_id = register(session, command, password_hash, now=now)
+    attempts.judge(session, attempt_id)
+    auth.forget_session(session, origin.previous)
+    return auth.start_session(session, user_id, address=origin.address, user_agent=origin.user_agent, now=now)
 
 
 def find_own_patient(session: Session, actor: Actor) -> int | None:

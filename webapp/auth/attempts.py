@@ -1,0 +1,162 @@
+"""Attempts to guess, and what throttles them: log-ins, present passwords, and registrations.
+
+An attempt is admitted before its password is looked at, and is pending until it is judged: a right one is
+forgotten, a wrong one stays as a failure. Admission is one at a time, and only while failures and pending
+attempts are together fewer than the limit. So a bucket (a network, an account, a browser) never has more than
+ten failures in fifteen minutes, however many guess at once; only an attempt that takes longer than a minute to
+judge could be one more. People with right passwords are turned away for seconds at most, not for minutes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations
+from webapp.auth.models import FailedLogin
+from webapp.exceptions import TooManyAttempts
+
+THROTTLE_WINDOW = timedelta(minutes=15)
+THROTTLE_LIMIT = 10
+REGISTER_WINDOW = timedelta(hours=1)
+REGISTER_LIMIT = 20
+# A process that died leaves its attempts pending.
+PENDING_FOR = timedelta(seconds=60)
+
+# These stand where a known browser's hash would, so that the counts of log-ins leave such rows out.
+REGISTERING, CHANGING = "register", "password"
+# Any number will do that no other part of Docket locks in PostgreSQL.
+ADMISSION_LOCK = 7_304_915_522
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def admit_login(session: Session, *, account: str, address: str, device: str, now: datetime) -> int:
+    """Let an attempt to log in be judged and return its row's id, unless one of three counts is full.
+
+    A browser that has logged in to this account before is counted by itself, so that nobody can lock a patient
+    out by guessing. The account's count turns away only networks that have themselves failed on that account:
+    a victim who logs in from home gets in while somebody else is guessing.
+
+    Raises:
+        TooManyLogins: ten failures in fifteen minutes. AttemptsUnderWay: there may be, once all are judged.
+    """
+    _one_at_a_time(session)
+    network = network_of(address)
+    on_account = FailedLogin.account == account
+    if device:
+        _require_room(session, FailedLogin.device == device, now=now)
+    else:
+        _require_room(session, FailedLogin.address == network, FailedLogin.device == "", now=now)
+        failed_here = sa.select(FailedLogin.id).where(
+            on_account,
+            FailedLogin.address == network,
+            FailedLogin.judged.is_(True),
+            FailedLogin.at > now - THROTTLE_WINDOW,
+        )
+        if session.scalar(failed_here.limit(1)) is not None:
+            _require_room(session, on_account, FailedLogin.device == "", now=now)
+    return _note(session, FailedLogin(account=account, address=network, device=device, at=now), now=now)
+
+
+def admit_password_change(session: Session, user_id: int, *, address: str, now: datetime) -> int:
+    """Let somebody signed in prove their present password, like a log-in, and return the attempt's id.
+
+    Raises:
+        TooManyLogins, AttemptsUnderWay: as for a log-in, next to the field of the present password.
+    """
+    _one_at_a_time(session)
+    account = f"{CHANGING}:{user_id}"
+    try:
+        _require_room(session, FailedLogin.account == account, now=now)
+    except TooManyAttempts as error:
+        error.field = "current"
+        raise
+    attempt = FailedLogin(account=account, address=network_of(address), device=CHANGING, at=now)
+    return _note(session, attempt, now=now)
+
+
+def admit_registration(session: Session, *, address: str, now: datetime) -> int:
+    """Let a registration go on, before anything slow is done for it, and return the attempt's id.
+
+    Raises:
+        TooManyRegistrations: twenty in an hour from this network. AttemptsUnderWay: as many at this moment.
+    """
+    _one_at_a_time(session)
+    network = network_of(address)
+    of_network = (FailedLogin.address == network, FailedLogin.device == REGISTERING)
+    try:
+        _require_room(session, *of_network, now=now, window=REGISTER_WINDOW, limit=REGISTER_LIMIT)
+    except TooManyLogins as error:
+        raise TooManyRegistrations(retry_after=error.retry_after) from error
+    return _note(session, FailedLogin(account=REGISTERING, address=network, device=REGISTERING, at=now), now=now)
+
+
+def judge(session: Session, attempt_id: int) -> None:
+    """The attempt failed, and counts as a failure from when it began."""
+    session.execute(sa.update(FailedLogin).where(FailedLogin.id == attempt_id).values(judged=True))
+
+
+def forget(session: Session, attempt_id: int) -> None:
+    """The attempt was no failure."""
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.id == attempt_id))
+
+
+def network_of(address: str) -> str:
+    """The address to count by: an IPv4 address as it is, of IPv6 the /64 that one household or host owns.
+
+    An IPv4 address in IPv6's clothes (mapped, or through NAT64) is that IPv4 address.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    if parsed in NAT64:
+        return str(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF))
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False).network_address)
+
+
+def _one_at_a_time(session: Session) -> None:
+    """Wait for other admissions to end. SQLite's writers wait for each other already."""
+    if session.connection().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+
+
+def _require_room(
+    session: Session,
+    *bucket: sa.ColumnElement[bool],
+    now: datetime,
+    window: timedelta = THROTTLE_WINDOW,
+    limit: int = THROTTLE_LIMIT,
+) -> None:
+    failed = sa.select(FailedLogin.at).where(*bucket, FailedLogin.judged.is_(True), FailedLogin.at > now - window)
+    failures = session.scalars(failed.order_by(FailedLogin.at.desc()).limit(limit)).all()
+    if len(failures) >= limit:
+        until = failures[-1] + window
+        raise TooManyLogins(retry_after=max(1, int((until - now).total_seconds())))
+    pending = sa.select(sa.func.count(FailedLogin.id)).where(
+        *bucket, FailedLogin.judged.is_(False), FailedLogin.at > now - PENDING_FOR
+    )
+    if len(failures) + (session.scalar(pending) or 0) >= limit:
+        raise AttemptsUnderWay
+
+
+def _note(session: Session, attempt: FailedLogin, *, now: datetime) -> int:
+    """Write an attempt down as pending, forget those that no longer count, and return its id."""
+    session.execute(
+        sa.delete(FailedLogin).where(
+            sa.or_(
+                FailedLogin.at < now - REGISTER_WINDOW,
+                sa.and_(FailedLogin.at < now - THROTTLE_WINDOW, FailedLogin.device != REGISTERING),
+            )
+        )
+    )
+    session.add(attempt)
+    session.flush()
+    return attempt.id

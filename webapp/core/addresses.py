@@ -1,0 +1,11 @@
+"""Addresses of our own pages, for whoever names one; nothing of the web is needed to do so."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+
+def with_query(path: str, **values: object) -> str:
+    """A path with the given query values; those that are None or empty are left out."""
+    query = urlencode({name: value for name, value in values.items() if value not in (None, "")})
+    return f"{path}?{query}" if query else path
