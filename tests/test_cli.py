@@ -199,6 +199,24 @@ def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) ->
     assert patients == (1 if role == "patient" else 0)
 
 
+def test_a_doctors_account_needs_the_doctor_it_is_for(run: Run, sqlite_url: str) -> None:
+    said = create(run, sqlite_url, role="doctor")
+    assert said.code == 1
+    assert "doctor" in said.err
+    database = Database(sqlite_url)
+    clinic = assemble(database)
+    clinic.change(sa.update(Doctor).where(Doctor.slug == "erin").values(user_id=None))
+    command = ("user", "create", "--role=doctor", "--email=erin2@clinic.example", "--name=Erin Eze", "--doctor=erin")
+    said = run(*command, "--password-stdin", url=sqlite_url, typed=f"{GOOD}\n")
+    assert (said.code, said.err) == (0, "")
+    with database.reading() as session:
+        owner = session.scalar(
+            sa.select(User.email).join(Doctor, Doctor.user_id == User.id).where(Doctor.slug == "erin")
+        )
+    database.dispose()
+    assert owner == "erin2@clinic.example"
+
+
 @pytest.mark.parametrize(("details", "message"), [
     ({"typed": "short\n"}, "at least 12 characters"),
     ({"typed": "password1234\n"}, "easy to guess"),

@@ -156,8 +156,9 @@ def user() -> None:
 @click.option("--role", required=True, type=click.Choice(["patient", "doctor", "admin"]))
 @click.option("--email", required=True)
 @click.option("--name", required=True)
+@click.option("--doctor", help="For the role doctor: whose account it is, by the name in the doctor's address.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def user_create(role: Any, email: str, name: str, password_stdin: bool) -> None:
+def user_create(role: Any, email: str, name: str, doctor: str | None, password_stdin: bool) -> None:
     """Create an account; asks for the password unless it comes from standard input."""
     from webapp.accounts import create_account
 
@@ -166,7 +167,9 @@ def user_create(role: Any, email: str, name: str, password_stdin: bool) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with open_database() as database:
-        create_account(database, role=role, email=email, name=name, password=password, now=utc_now())
+        create_account(
+            database, role=role, email=email, name=name, password=password, now=utc_now(), doctor=doctor
+        )
     click.echo(f"Created the {role} {email}.")
 
 

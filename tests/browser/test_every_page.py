@@ -233,7 +233,7 @@ def test_too_large_too_many_and_broken(open_browser: Open, clinic: Clinic) -> No
         look(page)
 
     for _ in range(10):
-        clinic.cast.add(models.FailedLogin(account="somebody's", address="192.0.2.2", at=utc_now()))
+        clinic.cast.add(models.FailedLogin(account="somebody's", address="192.0.2.2", judged=True, at=utc_now()))
     guesser = open_browser("/login", extra_http_headers={"x-forwarded-for": "192.0.2.2"})
     guesser.get_by_label("E-mail address").fill("dave@docket.example")
     guesser.get_by_label("Password").fill("wrong")
