@@ -167,9 +167,7 @@ def user_create(role: Any, email: str, name: str, doctor: str | None, password_s
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with open_database() as database:
-        create_account(
-            database, role=role, email=email, name=name, password=password, now=utc_now(), doctor=doctor
-        )
+        create_account(database, role=role, email=email, name=name, password=password, now=utc_now(), doctor=doctor)
     click.echo(f"Created the {role} {email}.")
 
 
