@@ -244,5 +244,8 @@ def table_of(model: type[Base]) -> sa.Table:
 
 
 def rows(session: Session, query: sa.Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
-    """Run a query of tables on the session's connection, past the ORM: for hot queries that were built once."""
+    """Run a query of tables on the session's connection, past the ORM: for hot queries that were built once.
+
+    Nothing is flushed first: whoever added mapped objects flushes them before.
+    """
     return session.connection().execute(query, values)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.cast import AMSTERDAM, PASSWORD, Cast, assemble, password_hash
+from tests.postgres import new_database
 from tests.servers import live_server
 from webapp import models
 from webapp.auth.schemas import Actor
@@ -53,17 +54,23 @@ class Clinic:
 
 
 @pytest.fixture(scope="module")
-def clinic(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """One running clinic for the tests of a module."""
-    path = tmp_path_factory.mktemp("browser") / "docket.db"
-    shutil.copyfile(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
-    cast = assemble(database)
-    cast.now = datetime.now(UTC).replace(microsecond=0)
-    # The browser's requests come through a proxy of ours where a test wants them to come from elsewhere.
-    with live_server(f"sqlite:///{path}", env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}) as server:
+def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """One running clinic for the tests of a module: on SQLite, or on the kind of database that the module names."""
+    with ExitStack() as stack:
+        if getattr(request, "param", "sqlite") == "postgresql":
+            template = request.getfixturevalue("postgres_template")
+            url = stack.enter_context(new_database(request.getfixturevalue("postgres_url"), template=template))
+        else:
+            path = tmp_path_factory.mktemp("browser") / "docket.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+            url = f"sqlite:///{path}"
+        database = Database(url)
+        stack.callback(database.dispose)
+        cast = assemble(database)
+        cast.now = datetime.now(UTC).replace(microsecond=0)
+        # The browser's requests come through a proxy of ours where a test wants them to come from elsewhere.
+        server = stack.enter_context(live_server(url, env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}))
         yield Clinic(server.url, cast)
-    database.dispose()
 
 
 class Complaints:

@@ -12,7 +12,10 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import PHONE, Clinic, sign_in
 from tests.cast import PASSWORD
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.parametrize("clinic", ["sqlite", "postgresql"], indirect=True, scope="module"),
+]
 Open = Callable[..., Page]
 
 REASON = "My knee hurts <since> May"

@@ -36,7 +36,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
-from webapp.database import table_of
+from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound, Unavailable
@@ -81,7 +81,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         "updated_at": now,
     }
     with guarded():
-        appointment_id = session.execute(_INSERT, values).scalar_one()
+        appointment_id = rows(session, _INSERT, **values).scalar_one()
     _record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     return reference
 

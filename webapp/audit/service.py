@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit.models import AuditEvent
-from webapp.database import table_of
+from webapp.database import rows, table_of
 
 
 class Entry(NamedTuple):
@@ -38,19 +38,18 @@ def record(
     address: str = "",
 ) -> None:
     """Add one row about `subject`, such as ("appointment", 17). `details` must not hold health text or secrets."""
-    session.execute(
+    rows(
+        session,
         _INSERT,
-        {
-            "at": now,
-            "actor_user_id": actor_user_id,
-            "actor_role": actor_role,
-            "action": action,
-            "subject_type": subject[0],
-            "subject_id": subject[1],
-            "visible": visible,
-            "details": details or {},
-            "address": address,
-        },
+        at=now,
+        actor_user_id=actor_user_id,
+        actor_role=actor_role,
+        action=action,
+        subject_type=subject[0],
+        subject_id=subject[1],
+        visible=visible,
+        details=details or {},
+        address=address,
     )
 
 

@@ -126,7 +126,7 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
         NotFound: there is no such doctor, or (by slug) they take no bookings at the moment.
     """
     query, value = (_LOCK_BY_ID, doctor_id) if slug is None else (_LOCK_BY_SLUG, slug)
-    found = session.scalar(query, {"value": value})
+    found = rows(session, query, value=value).scalar()
     if found is None:
         raise NotFound(_("There is no such doctor."))
     return int(found)

@@ -13,7 +13,7 @@ from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
-from webapp.database import table_of
+from webapp.database import rows, table_of
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Origin, Profile, Register, UpdateProfile
@@ -81,12 +81,13 @@ def lock_own_patient(session: Session, actor: Actor) -> int | None:
 
     Rules that count a patient's visits run after this lock. Doctors are locked before patients, always.
     """
-    return session.scalar(_LOCK_OWN, {"value": actor.user_id})
+    found: int | None = rows(session, _LOCK_OWN, value=actor.user_id).scalar()
+    return found
 
 
 def lock_patient(session: Session, patient_id: int) -> None:
     """Take the lock of any patient's record; the same order holds."""
-    session.execute(_LOCK_BY_ID, {"value": patient_id})
+    rows(session, _LOCK_BY_ID, value=patient_id).all()
 
 
 def get_profile(session: Session, actor: Actor) -> Profile:
