@@ -184,7 +184,7 @@ def create(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("role", ["admin", "patient"])
+@pytest.mark.parametrize("role", ["admin", "doctor", "patient"])
 def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) -> None:
     said = create(run, sqlite_url, role=role, email=" Anna@Clinic.Example")
     assert (said.code, said.err) == (0, "")
@@ -199,10 +199,7 @@ def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) ->
     assert patients == (1 if role == "patient" else 0)
 
 
-def test_a_doctors_account_needs_the_doctor_it_is_for(run: Run, sqlite_url: str) -> None:
-    said = create(run, sqlite_url, role="doctor")
-    assert said.code == 1
-    assert "doctor" in said.err
+def test_a_doctors_account_is_made_for_a_doctor(run: Run, sqlite_url: str) -> None:
     database = Database(sqlite_url)
     clinic = assemble(database)
     clinic.change(sa.update(Doctor).where(Doctor.slug == "erin").values(user_id=None))
@@ -252,7 +249,6 @@ def test_a_doctors_account_is_bound_to_the_doctor(clinic: Cast) -> None:
 
 
 @pytest.mark.parametrize(("role", "doctor", "error", "message"), [
-    ("doctor", None, Invalid, "--doctor"),
     ("doctor", "nobody", NotFound, "no doctor with the name nobody"),
     ("doctor", "bob", Conflict, "The doctor bob has an account already."),
     ("admin", "erin", Invalid, "Only an account of the role doctor"),

@@ -31,7 +31,7 @@ def create_account(
 ) -> int:
     """Create a user, for a patient with the patient's record, for a doctor bound to theirs; return the user's id.
 
-    `doctor` is the doctor's name in addresses. Without the doctor's record, a doctor's account has no schedule.
+    `doctor` is the doctor's name in addresses. Without it the account stands alone, and its day says what is missing.
 
     Raises:
         Invalid: the address, the name or the password will not do, or the role and `doctor` do not fit.
@@ -41,8 +41,6 @@ def create_account(
         email, name = TypeAdapter(Email).validate_python(email), TypeAdapter(PersonName).validate_python(name)
     except ValidationError as error:
         raise Invalid(_("Give an e-mail address like name@example.org and a name of 2 to 120 characters.")) from error
-    if role == "doctor" and not doctor:
-        raise Invalid(_("Say which doctor the account is for: --doctor and the name in the doctor's address."))
     if role != "doctor" and doctor:
         raise Invalid(_("Only an account of the role doctor is for a doctor."))
     passwords.require_good_password(password, about=[name, email], field="password")

@@ -97,8 +97,17 @@ def get_doctor_by_id(session: Session, doctor_id: int) -> DoctorRow:
 
 
 def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
-    """The doctor whose account this is."""
-    return _one(session, _BY_USER, user_id)
+    """The doctor whose account this is.
+
+    Raises:
+        NotFound: the account is tied to no doctor yet.
+    """
+    doctors = _doctors(session, _BY_USER, value=user_id)
+    if not doctors:
+        raise NotFound(
+            _("Your account is not tied to a doctor yet, so there is no day to show. Ask the clinic's admin.")
+        )
+    return doctors[0]
 
 
 def _one(session: Session, query: sa.Select[Any], value: object) -> DoctorRow:
