@@ -413,7 +413,7 @@ def test_a_visit_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
 def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
     log_in(client, "alice")
     assert "Nothing booked" in read(client.get("/appointments")).text
-    assert "You have no past appointments" in read(client.get("/appointments?show=past")).text
+    assert "No past appointments" in read(client.get("/appointments?show=past")).text
 
 
 def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
@@ -489,7 +489,7 @@ def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Ca
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{reference}"))
         assert f"/appointments/{reference}/cancellation" in page.links
-        assert "Online until Monday 9 March, 09:30." in page.text
+        assert "You can move or cancel it until Monday 9 March, 09:30." in page.text
     with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{reference}"))
@@ -505,3 +505,11 @@ def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Ca
         assert sent.status_code == 422
         assert sentence in read(sent).text
     assert appointments(cast)[0].status == "scheduled"
+
+
+def test_coming_back_after_booking_leads_to_the_visit(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    log_in(client, "alice")
+    start = local("2026-03-10 09:30").strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = client.get(f"/book?doctor=bob&visit_type={cast.short}&starts_at={start}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")

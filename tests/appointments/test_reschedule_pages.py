@@ -260,9 +260,11 @@ def test_what_is_cancelled_or_over_can_neither_move_nor_be_cancelled(client: Tes
         for path in ("cancellation", "reschedule"):
             address = f"/appointments/{reference}/{path}"
             sent = {"starts_at": iso(local(NEW)), "version": "1"}
-            for answer in (client.get(address), client.post(address, data=sent)):
-                assert answer.status_code == 409, (status, path)
-                assert "This visit can no longer be changed" in read(answer).text
+            asked = client.get(address)
+            assert (asked.status_code, asked.headers["location"]) == (303, f"/appointments/{reference}"), (status, path)
+            answer = client.post(address, data=sent)
+            assert answer.status_code == 409, (status, path)
+            assert "This visit can no longer be changed" in read(answer).text
         assert appointment(cast, reference).status == status
 
 
@@ -338,3 +340,17 @@ def test_staff_may_move_and_cancel_when_it_is_too_late_for_the_patient(cast: Cas
         assert "Cancelled by you" in read(client.get(path)).text
     with client_for(cast.database) as client:
         assert "Cancelled by Dr. Bob Brown" in read(log_in(client, "alice").get(path)).text
+
+
+def test_coming_back_to_the_present_time_leads_to_the_visit(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    answer = log_in(client, "alice").get(f"/appointments/{reference}/reschedule?starts_at={iso(local(OLD))}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")
+
+
+def test_staff_read_whose_visit_they_change(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    log_in(client, "carol")
+    assert "Alice Adams" in read(client.get("/appointments")).text
+    for path in ("cancellation", "reschedule"):
+        assert "Alice Adams" in read(client.get(f"/appointments/{reference}/{path}")).h1

@@ -149,7 +149,7 @@ def test_the_menu_marks_where_one_is_and_fits_the_role(cast: Cast) -> None:
     for name, places in (
         ("alice", ["/", "/appointments", "/account"]),
         ("bob", ["/", "/schedule", "/account"]),
-        ("carol", ["/", "/account"]),
+        ("carol", ["/", "/appointments", "/account"]),
     ):
         with client_for(cast.database, now=NOW) as client:
             log_in(client, name)

@@ -88,7 +88,7 @@ def test_an_address_that_has_an_account_is_told_so(client: TestClient) -> None:
     answer = client.post("/register", data={**NINA, "email": "ALICE@docket.example"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "There is already an account with this e-mail address. Log in instead." in page.text
+    assert "There is already an account with this e-mail address. Sign in instead." in page.text
     assert page.form("/register")["name"] == "Nina New"
 
 

@@ -29,7 +29,11 @@ router = APIRouter()
 def ask_cancellation(page: CurrentPage, reference: str) -> Response:
     """Ask whether the visit should really be cancelled; whoever may cancel it."""
     actor = signed_in(page)
-    view = _changeable(page, actor, reference)
+    try:
+        view = _changeable(page, actor, reference)
+    except NotActive:
+        # The page of a visit that is over or cancelled says so; there is nothing left to ask.
+        return page.redirect(f"/appointments/{reference.upper()}")
     form = CancelForm(data={"version": str(view.version)})
     return _cancellation_page(page, actor, view, form)
 
@@ -66,13 +70,18 @@ def cancel(page: CurrentPage, reference: str, sent: SentForm) -> Response:
 def ask_reschedule(page: CurrentPage, reference: str) -> Response:
     """The free times that the visit could move to, and old and new side by side; whoever may move it."""
     actor = signed_in(page)
-    view = _changeable(page, actor, reference)
+    try:
+        view = _changeable(page, actor, reference)
+    except NotActive:
+        return page.redirect(f"/appointments/{reference.upper()}")
     wanted = page.request.query_params.get("starts_at")
     form = MoveForm(data={"starts_at": wanted or "", "version": str(view.version)})
     start = instant(wanted)
     if wanted and start is None:
         form.form_errors.append(NO_TIME)
         return _reschedule_page(page, view, form, None, None, status=422)
+    if start == view.starts_at:
+        return page.redirect(f"/appointments/{view.reference}")
     error = None
     if start is not None:
         error = views.first_refusal(page, actor, _wish_of(page, view), start, ignoring=view)
@@ -163,6 +172,7 @@ def _reschedule_page(
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
         visit=views.booked(view),
+        mine=view.patient_user_id == signed_in(page).user_id,
         chosen=views.visit_of(wish, start) if shown and start is not None else None,
         form=form,
         faster=faster,

@@ -97,7 +97,9 @@ def list_appointments(
             Doctor.specialty,
             Doctor.tint,
             VisitType.name,
+            Patient.name,
         )
+        .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
         .join(VisitType, VisitType.id == Appointment.visit_type_id)
         .where(condition)
@@ -135,3 +137,14 @@ def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None
     columns = [getattr(VisitType, name) for name in VisitTypeRow._fields]
     row = session.execute(sa.select(*columns).where(VisitType.id == visit_type_id)).one_or_none()
     return VisitTypeRow(*row) if row else None
+
+
+def find_own(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
+    """The reference of the actor's standing visit with this doctor at this very time, if they have it already."""
+    query = sa.select(Appointment.reference).where(
+        visible_to(actor),
+        Appointment.doctor_id == doctor_id,
+        Appointment.starts_at == starts_at,
+        Appointment.status.in_(ACTIVE),
+    )
+    return session.scalar(query)

@@ -49,6 +49,10 @@ def show_booking(page: CurrentPage) -> Response:
         }
     )
     wish, start = _wanted(page, form)
+    own = queries.find_own(page.session, actor, wish.doctor.id, start)
+    if own is not None:
+        # Whoever comes back to this page after booking finds the visit, not a complaint about it.
+        return page.redirect(f"/appointments/{own}")
     error = views.first_refusal(page, actor, wish, start)
     return _booking_page(page, actor, form, wish, start, error)
 
@@ -101,6 +105,7 @@ def list_appointments(page: CurrentPage) -> Response:
     return page.render(
         "appointments/list.html",
         show=show,
+        staff=actor.role != "patient",
         visits=visits,
         pages=paginate("/appointments", number, found.total, PAGE_SIZE, show=show if show == "past" else None),
     )
@@ -123,6 +128,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         visit=views.booked(view),
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
         mine=mine,
+        ahead=view.is_active(page.now),
         day_href=f"/schedule/{day}" if actor.role == "doctor" else None,
         may_change=may_change,
         why_not=why_not,

@@ -113,6 +113,7 @@ class AppointmentLine(NamedTuple):
     doctor_specialty: str
     doctor_tint: int
     visit_type_name: str
+    patient_name: str
 
 
 class ScheduleLine(NamedTuple):

@@ -47,7 +47,7 @@ class EmailTaken(Conflict):
     code = "email_taken"
 
     def __init__(self) -> None:
-        super().__init__(_("There is already an account with this e-mail address. Log in instead."), field="email")
+        super().__init__(_("There is already an account with this e-mail address. Sign in instead."), field="email")
 
 
 class WrongCurrentPassword(Invalid):
