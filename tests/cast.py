@@ -25,6 +25,7 @@ from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
 from webapp.database import Database
 from webapp.main import create_app
+from webapp.patients import words
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
@@ -149,6 +150,8 @@ def _assemble(session: Session, database: Database) -> Cast:
     }
     session.add_all([*patients.values(), *doctors.values()])
     session.flush()
+    for patient in patients.values():
+        words.keep_words(session, patient.id, name=patient.name, email=patient.email, phone="")
     offers = {"bob": ("short", "long", "buffered", "by_phone"), "erin": ("long", "erins_only")}
     for key, doctor in doctors.items():
         for weekday in range(5):

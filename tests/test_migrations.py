@@ -59,7 +59,8 @@ SELECT 'column', c.relname || '.' || a.attname,
        || coalesce(pg_get_expr(d.adbin, d.adrelid), '-')
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+  AND c.relname <> 'alembic_version'
 UNION ALL
 SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
@@ -155,7 +156,6 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
 
     downgrade(database, "0001")
     assert not is_current(database)
-    assert not guard_is_in_place(database)
     upgrade(database)
 
     assert is_current(database)
@@ -179,9 +179,10 @@ def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) ->
 
 def test_the_guard_does_not_go_up_over_visits_that_overlap_without_saying_so(cast: Cast) -> None:
     """PostgreSQL refuses the constraint; SQLite's triggers look at new rows, and `docket check` at old ones."""
-    downgrade(cast.database, "0001")
     put(cast, "2026-03-03 10:00")
-    put(cast, "2026-03-03 10:15", patient="dave")
+    put(cast, "2026-03-03 10:15", patient="dave", status="cancelled")
+    downgrade(cast.database, "0001")
+    cast.change(sa.update(sa.table("appointments", sa.column("status"))).values(status="scheduled"))
     if cast.database.is_sqlite:
         upgrade(cast.database)
         assert [problem for problem in find_problems(cast.database, now=cast.now) if "overlaps" in problem]

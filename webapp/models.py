@@ -2,11 +2,11 @@
 
 from webapp.appointments.models import SQLITE_GUARD, Appointment
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
-from webapp.auth.models import FailedLogin, User, UserSession
+from webapp.auth.models import FailedLogin, PasswordLink, User, UserSession
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, PatientWord
 
 __all__ = [
     "POSTGRESQL_APPEND_ONLY",
@@ -21,7 +21,9 @@ __all__ = [
     "ExtraHours",
     "FailedLogin",
     "OpeningHours",
+    "PasswordLink",
     "Patient",
+    "PatientWord",
     "TimeOff",
     "User",
     "UserSession",

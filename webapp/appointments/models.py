@@ -21,8 +21,10 @@ ACTIVE = ("scheduled", "confirmed")
 LONGEST_HOURS = 8
 
 _OCCUPIES = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})"
+_FLAGGED = "flagged_why <> ''"
 # Queries use these very words: with bound parameters neither database could tell that the partial index fits.
 OCCUPIES = sa.text(f"appointments.{_OCCUPIES}")
+FLAGGED = sa.text(f"appointments.{_FLAGGED}")
 
 
 def _longest_checks() -> list[sa.CheckConstraint]:
@@ -37,7 +39,10 @@ def _longest_checks() -> list[sa.CheckConstraint]:
 class Appointment(Base):
     """One visit. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
 
-    `version` counts the changes, so that two people who edit the same visit notice each other.
+    `version` counts the changes, so that two people who edit the same visit notice each other. `previous_status` is
+    what undoing the last change of status leads back to. `flagged_why` says why a visit needs somebody's attention
+    though it still stands: the doctor's hours or leave changed under it. `override_reason` is why staff let it break
+    a rule. `private_note` is the doctor's own.
     """
 
     __tablename__ = "appointments"
@@ -82,6 +87,15 @@ class Appointment(Base):
         ),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
+        sa.Index("ix_appointments_starts", "starts_at", "id"),
+        sa.Index("ix_appointments_status_starts", "status", "starts_at", "id"),
+        sa.Index("ix_appointments_created", "created_at", "id"),
+        sa.Index(
+            "ix_appointments_flagged",
+            "starts_at",
+            sqlite_where=sa.text(_FLAGGED),
+            postgresql_where=sa.text(_FLAGGED),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -97,6 +111,10 @@ class Appointment(Base):
     reason: Mapped[str] = mapped_column(sa.String(500), default="")
     notes: Mapped[str] = mapped_column(sa.String(1000), default="")
     cancellation_reason: Mapped[str] = mapped_column(sa.String(500), default="")
+    private_note: Mapped[str] = mapped_column(sa.String(2000), default="", server_default=sa.text("''"))
+    flagged_why: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
+    override_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
+    previous_status: Mapped[str | None] = mapped_column(sa.String(10))
     version: Mapped[int] = mapped_column(default=1)
     booked_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     created_at: Mapped[datetime]

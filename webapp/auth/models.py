@@ -60,3 +60,15 @@ class FailedLogin(Base):
     device: Mapped[str] = mapped_column(sa.String(64), default="")
     judged: Mapped[bool] = mapped_column(default=False)
     at: Mapped[datetime]
+
+
+class PasswordLink(Base):
+    """A link that sets a password once, before `expires_at`. We keep only its SHA-256."""
+
+    __tablename__ = "password_links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

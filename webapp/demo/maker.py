@@ -27,9 +27,11 @@ from webapp.demo.catalogue import KINDS
 from webapp.demo.diary import Attendance, Planner, Visit
 from webapp.demo.people import Person, groups_of, make_people
 from webapp.demo.writer import Row, Writer
+from webapp.database import table_of
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.doctors.service import list_doctors
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, PatientWord
+from webapp.patients.words import words_of
 
 ZONE = "Europe/Amsterdam"
 CLINIC = {
@@ -170,7 +172,7 @@ class Maker:
             self._writer.add(model, ({"doctor_id": number, **row} for number, rows in of_doctors for row in rows))
 
     def _make_patients(self, people: list[Person], accounts: range) -> range:
-        return self._writer.add(
+        numbers = self._writer.add(
             Patient,
             (
                 {
@@ -184,6 +186,13 @@ class Maker:
                 for person, user_id in zip(people, accounts, strict=True)
             ),
         )
+        words = [
+            {"word": word, "patient_id": number}
+            for number, person in zip(numbers, people, strict=True)
+            for word in sorted(words_of(person.name, person.email, person.phone))
+        ]
+        self._writer.link(table_of(PatientWord), words)
+        return numbers
 
     def _plan(self, cast: list[DemoDoctor], people: list[Person]) -> list[Visit]:
         """All visits, in the order in which they were booked. The facts come from the rows written so far."""

@@ -70,7 +70,7 @@ class ExtraHours(Base):
 
 
 class TimeOff(Base):
-    """A stretch of time, in UTC, in which the doctor sees nobody."""
+    """A stretch of time, in UTC, in which the doctor sees nobody. Leave that repeats has one `series` in common."""
 
     __tablename__ = "time_off"
     __table_args__ = (
@@ -84,3 +84,4 @@ class TimeOff(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     reason: Mapped[str] = mapped_column(sa.String(120), default="")
+    series: Mapped[str | None] = mapped_column(sa.String(12))

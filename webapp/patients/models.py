@@ -23,3 +23,14 @@ class Patient(Base):
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     email: Mapped[str] = mapped_column(sa.String(254), default="")
     created_at: Mapped[datetime]
+
+
+class PatientWord(Base):
+    """One word that a patient is found by: see `words.py`. An index of words does not grow slow with the patients."""
+
+    __tablename__ = "patient_words"
+
+    word: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
+    patient_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("patients.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
