@@ -16,6 +16,7 @@ WEBAPP, TEMPLATES = ROOT / "webapp", ROOT / "templates"
 # Imports point down. Rooms on one floor do not know each other.
 FLOORS = [
     {"dashboard"},
+    {"staff"},
     {"appointments"},
     {"doctors", "patients"},
     {"clinic"},

@@ -43,6 +43,7 @@ from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
 from webapp.patients.router import router as patients_router
+from webapp.staff.menu import staff_places
 
 # The clinic's zone and local date for the page that this thread is rendering.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -145,6 +146,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["moment"] = lambda instant: formats.moment(
         instant, _rendering.get()[0], today=_rendering.get()[1]
     )
+    environment.globals["staff_places"] = staff_places
     environment.filters["iso"] = formats.iso
     environment.filters["minutes"] = formats.minutes
     return environment

@@ -145,11 +145,24 @@ def test_every_page_has_one_heading_a_title_a_language_and_a_way_to_skip(client:
     assert len(titles) == len(answers) - 1
 
 
+ADMIN_PARTS = (
+    "",
+    "/appointments",
+    "/patients",
+    "/doctors",
+    "/visit-types",
+    "/clinic",
+    "/closures",
+    "/users",
+    "/audit",
+)
+
+
 def test_the_menu_marks_where_one_is_and_fits_the_role(cast: Cast) -> None:
     for name, places in (
         ("alice", ["/", "/appointments", "/account"]),
-        ("bob", ["/", "/schedule", "/account"]),
-        ("carol", ["/", "/appointments", "/account"]),
+        ("bob", ["/schedule", "/schedule/hours", "/schedule/time-off", "/doctors", "/account"]),
+        ("carol", [*(f"/admin{part}" for part in ADMIN_PARTS), "/doctors", "/account"]),
     ):
         with client_for(cast.database, now=NOW) as client:
             log_in(client, name)

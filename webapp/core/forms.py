@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from wtforms import Form
+from wtforms import BooleanField, Field, Form, SelectFieldBase, SelectMultipleField
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError
 
 Command = TypeVar("Command", bound=BaseModel)
 
+# The attribute under which templates find what somebody else saved in a field meanwhile.
+THEIRS = "theirs"
 # Pydantic's own sentences speak to programmers.
 SENTENCES = {
     "string_too_long": _("This is too long: at most %(max_length)d characters."),
@@ -33,6 +37,18 @@ class DocketForm(Form):
         else:
             field.errors = [*field.errors, error.message]
 
+    def compare_with(self, saved: DocketForm) -> None:
+        """Show next to each field what somebody else saved in it meanwhile, and take their `seen` as ours.
+
+        `saved` is the same form, filled with what is saved now.
+        """
+        for name, field in self._fields.items():
+            theirs = saved[name]
+            if name == "seen":
+                field.data = theirs.data
+            elif field.data != theirs.data and getattr(field.widget, "input_type", "") != "hidden":
+                setattr(field, THEIRS, shown_value(theirs))
+
     def parse(self, schema: type[Command], **values: Any) -> Command | None:
         """The command that the form means, or None after every error was put next to its field."""
         try:
@@ -45,3 +61,21 @@ class DocketForm(Form):
                 self.add_error(AppError(message, field=name))
             return None
         return None if self.errors or self.form_errors else command
+
+
+class CheckboxesField(SelectMultipleField):
+    """Several of some choices, each with a check box of its own."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+
+def shown_value(field: Field) -> str:
+    """What a field holds, in words."""
+    if isinstance(field, SelectFieldBase):
+        chosen = [str(choice.label.text) for choice in field if choice.checked]
+        return ", ".join(chosen) or _("nothing")
+    if isinstance(field, BooleanField):
+        return _("yes") if field.data else _("no")
+    read: Callable[[], str] = getattr(field, "_value")  # noqa: B009 - the types of WTForms leave it out.
+    return read() or _("nothing")

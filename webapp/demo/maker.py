@@ -21,13 +21,13 @@ from webapp.auth.models import User
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
+from webapp.database import table_of
 from webapp.demo import hours
 from webapp.demo.cast import DemoDoctor, make_doctors
 from webapp.demo.catalogue import KINDS
 from webapp.demo.diary import Attendance, Planner, Visit
 from webapp.demo.people import Person, groups_of, make_people
 from webapp.demo.writer import Row, Writer
-from webapp.database import table_of
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.doctors.service import list_doctors
 from webapp.patients.models import Patient, PatientWord
