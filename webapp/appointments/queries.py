@@ -53,6 +53,10 @@ _VIEW: Any = (
         VisitType.id,
         VisitType.name,
         VisitType.preparation,
+        Appointment.private_note,
+        Appointment.flagged_why,
+        Appointment.override_reason,
+        Appointment.previous_status,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

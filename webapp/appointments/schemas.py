@@ -79,6 +79,10 @@ class AppointmentView(NamedTuple):
     visit_type_id: int
     visit_type_name: str
     preparation: str
+    private_note: str
+    flagged_why: str
+    override_reason: str
+    previous_status: str | None
 
     @property
     def minutes(self) -> int:

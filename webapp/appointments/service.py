@@ -82,7 +82,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     }
     with guarded():
         appointment_id = rows(session, _INSERT, **values).scalar_one()
-    _record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
+    record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     return reference
 
 
@@ -94,7 +94,7 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
         RuleBroken, TooLateToChange: 422.
         NoSuchAppointment: 404.
     """
-    view = _lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version)
     clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
@@ -102,15 +102,16 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
     require_bookable(session, clinic, wish, command.starts_at, patient_id=view.patient_id, ignoring=view.id, now=now)
     kind = wish.visit_type
     with guarded():
-        _update(
+        update_row(
             session,
             view,
             now=now,
             status="scheduled",
+            previous_status=None,
             **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
         )
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
-    _record(session, actor, "moved", view.id, now, details)
+    record(session, actor, "moved", view.id, now, details)
 
 
 def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime) -> None:
@@ -119,11 +120,18 @@ def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit,
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
     """
-    view = _lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version)
     clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
-    _update(session, view, now=now, status="cancelled", cancellation_reason=command.reason)
-    _record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
+    update_row(
+        session,
+        view,
+        now=now,
+        status="cancelled",
+        previous_status=view.status,
+        cancellation_reason=command.reason,
+    )
+    record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
 
 
 def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
@@ -219,7 +227,7 @@ def new_reference() -> str:
     return f"{letters[:4]}-{letters[4:]}"
 
 
-def _lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
+def lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
     """Lock a visit's doctor and patient, then read it again and see that it is still what the actor saw."""
     seen = queries.get_appointment(session, actor, reference)
     doctors.lock_doctor(session, doctor_id=seen.doctor_id)
@@ -230,7 +238,7 @@ def _lock_for_change(session: Session, actor: Actor, reference: str, version: in
     return view
 
 
-def _update(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
+def update_row(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
     """Change the row if it still has the version that was read."""
     updated = session.execute(
         sa.update(Appointment)
@@ -253,9 +261,10 @@ def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[s
     }
 
 
-def _record(
+def record(
     session: Session, actor: Actor, action: str, appointment_id: int, now: datetime, details: dict[str, str]
 ) -> None:
+    """Leave a row in the appointment's visible history, in the same transaction."""
     audit.record(
         session,
         action,
