@@ -44,3 +44,11 @@ class Profile(NamedTuple):
     name: str
     phone: str
     birth_date: date | None
+
+
+class PatientChoice(NamedTuple):
+    """Somebody whom the actor may book for; `is_self` marks the actor's own record."""
+
+    id: int
+    name: str
+    is_self: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
 from webapp.auth import attempts
@@ -15,14 +15,20 @@ from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.exceptions import Invalid
+from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Origin, Profile, Register, UpdateProfile
+from webapp.patients.schemas import Origin, PatientChoice, Profile, Register, UpdateProfile
+from webapp.patients.words import keep_words
 
 EARLIEST_BIRTH_YEAR = 1900
 
 
-def _require_birth_date(birth_date: date | None, now: datetime) -> None:
-    """Nobody is born tomorrow. The date is compared with UTC's today, which is near enough for a birth date."""
+def require_birth_date(birth_date: date | None, now: datetime) -> None:
+    """Nobody is born tomorrow. The date is compared with UTC's today, which is near enough for a birth date.
+
+    Raises:
+        Invalid: it lies in the future, or too far in the past.
+    """
     if birth_date is not None and birth_date.year < EARLIEST_BIRTH_YEAR:
         raise Invalid(_("Enter a date of birth after 1900."), code="birth_date", field="birth_date")
     if birth_date is not None and birth_date > now.date():
@@ -35,20 +41,21 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     Raises:
         EmailTaken: the address already has an account.
     """
-    _require_birth_date(command.birth_date, now)
+    require_birth_date(command.birth_date, now)
     user_id = auth.create_user(
         session, email=command.email, name=command.name, password_hash=password_hash, role="patient", now=now
     )
-    session.add(
-        Patient(
-            user_id=user_id,
-            name=command.name,
-            birth_date=command.birth_date,
-            phone=command.phone,
-            email=command.email,
-            created_at=now,
-        )
+    patient = Patient(
+        user_id=user_id,
+        name=command.name,
+        birth_date=command.birth_date,
+        phone=command.phone,
+        email=command.email,
+        created_at=now,
     )
+    session.add(patient)
+    session.flush()
+    keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
     return user_id
 
 
@@ -90,6 +97,44 @@ def lock_patient(session: Session, patient_id: int) -> None:
     rows(session, _LOCK_BY_ID, value=patient_id).all()
 
 
+def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
+    """Whom a patient may book for: themselves first, then the people they manage by name. Staff get nobody."""
+    own = _own_id(actor)
+    query = (
+        sa.select(Patient.id, Patient.name, Patient.user_id == actor.user_id)
+        .where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == own))
+        .order_by(Patient.name, Patient.id)
+    )
+    found = [PatientChoice(number, name, bool(is_self)) for number, name, is_self in session.execute(query)]
+    return sorted(found, key=lambda choice: not choice.is_self)
+
+
+def lock_bookable_patient(session: Session, actor: Actor, patient_id: int | None) -> int | None:
+    """Take the lock of the patient whom the actor books for and return the id, as `lock_own_patient` does.
+
+    None means the actor's own record. Staff may name any patient; a patient may name themselves and whom they manage,
+    which is looked at again once the lock is had.
+
+    Raises:
+        NoSuchPatient: there is none, or the actor may not book for them.
+    """
+    if patient_id is None:
+        return lock_own_patient(session, actor)
+    query = sa.select(Patient.id).where(Patient.id == patient_id)
+    if actor.role == "patient":
+        query = query.where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == _own_id(actor)))
+    found = session.scalar(query.with_for_update(key_share=True))
+    if found is None:
+        raise NoSuchPatient
+    return found
+
+
+def _own_id(actor: Actor) -> sa.ScalarSelect[int]:
+    """The id of the actor's own record, as a part of a query. It needs a name of its own in it."""
+    own = aliased(Patient)
+    return sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
+
+
 def get_profile(session: Session, actor: Actor) -> Profile:
     """The actor's own data; staff have no patient's record, only a name."""
     row = session.execute(
@@ -100,13 +145,16 @@ def get_profile(session: Session, actor: Actor) -> Profile:
 
 def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> None:
     """Change the actor's own data, in the account and in the patient's record alike."""
-    _require_birth_date(command.birth_date, now)
+    require_birth_date(command.birth_date, now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
-    session.execute(
+    changed = session.execute(
         sa.update(Patient)
         .where(Patient.user_id == actor.user_id)
         .values(name=command.name, phone=command.phone, birth_date=command.birth_date)
-    )
+        .returning(Patient.id, Patient.email)
+    ).one_or_none()
+    if changed is not None:
+        keep_words(session, changed.id, name=command.name, email=changed.email, phone=command.phone)
     audit.record(
         session,
         "profile_changed",

@@ -1,0 +1,107 @@
+"""Whom somebody may book for, and the lock that a booking takes on them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.cast import NOW, Cast
+from webapp.auth.schemas import Actor
+from webapp.models import Patient, PatientWord
+from webapp.patients import service
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.schemas import PatientChoice, Register, UpdateProfile
+
+
+def child_of(cast: Cast, parent: str, name: str) -> int:
+    """Somebody without an account, whom one of the cast books for."""
+    return cast.add(Patient(managed_by_id=cast.patient_ids[parent], name=name, created_at=NOW))
+
+
+def words_of(cast: Cast, patient_id: int) -> set[str]:
+    """What the patient is found by."""
+    with cast.database.reading() as session:
+        return set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient_id)))
+
+
+def test_oneself_comes_first_and_then_whom_one_manages_by_name(cast: Cast) -> None:
+    zoe, aaron = child_of(cast, "alice", "Zoe Adams"), child_of(cast, "alice", "Aaron Adams")
+    child_of(cast, "dave", "Dora Dunn")
+    with cast.database.reading() as session:
+        assert service.bookable_patients(session, cast.alice) == [
+            PatientChoice(cast.patient_ids["alice"], "Alice Adams", is_self=True),
+            PatientChoice(aaron, "Aaron Adams", is_self=False),
+            PatientChoice(zoe, "Zoe Adams", is_self=False),
+        ]
+        assert service.bookable_patients(session, cast.bob) == []
+        assert service.bookable_patients(session, cast.carol) == []
+
+
+def test_a_patient_books_for_themselves_and_whom_they_manage_and_for_nobody_else(cast: Cast) -> None:
+    zoe, dora = child_of(cast, "alice", "Zoe Adams"), child_of(cast, "dave", "Dora Dunn")
+
+    def lock(actor: Actor, patient_id: int | None) -> int | None:
+        return cast.database.write(service.lock_bookable_patient, actor, patient_id)
+
+    own = cast.patient_ids["alice"]
+    assert lock(cast.alice, None) == own
+    assert lock(cast.alice, own) == own
+    assert lock(cast.alice, zoe) == zoe
+    for strangers in (cast.patient_ids["dave"], dora, 999_999):
+        with pytest.raises(NoSuchPatient):
+            lock(cast.alice, strangers)
+    for staff in (cast.bob, cast.carol):
+        assert lock(staff, None) is None
+        assert lock(staff, dora) == dora
+        with pytest.raises(NoSuchPatient):
+            lock(staff, 999_999)
+
+
+def test_the_lock_waits_and_then_looks_again(cast: Cast) -> None:
+    """Whoever unlinks a child while a booking for it waits is heard: the booking is refused."""
+    zoe = child_of(cast, "alice", "Zoe Adams")
+    unlinked, go_on = threading.Event(), threading.Event()
+    outcome: list[object] = []
+
+    def unlink(session: Session) -> None:
+        session.execute(sa.update(Patient).where(Patient.id == zoe).values(managed_by_id=None))
+        unlinked.set()
+        go_on.wait(2)
+
+    def book() -> None:
+        try:
+            outcome.append(cast.database.write(service.lock_bookable_patient, cast.alice, zoe))
+        except NoSuchPatient as refusal:
+            outcome.append(refusal.code)
+
+    first = threading.Thread(target=cast.database.write, args=(unlink,))
+    first.start()
+    assert unlinked.wait(5)
+    second = threading.Thread(target=book)
+    second.start()
+    second.join(0.3)
+    assert outcome == [], "The second went on without the lock."
+    go_on.set()
+    for thread in (first, second):
+        thread.join(5)
+    assert outcome == ["not_found"]
+
+
+def test_who_registers_is_found_by_name_address_and_telephone(cast: Cast) -> None:
+    command = Register(name="Zoë de Vries-Ørn", email="Zoe@docket.example", password="unused", phone="+31 20 12")
+    user_id = cast.database.write(service.register, command, "a hash", now=NOW)
+    with cast.database.reading() as session:
+        patient_id = session.scalars(sa.select(Patient.id).where(Patient.user_id == user_id)).one()
+    assert words_of(cast, patient_id) == {"zoe", "de", "vries", "orn", "zoe@docket.example", "#210213"}
+
+
+def test_a_changed_profile_is_found_by_its_new_words_alone(cast: Cast) -> None:
+    cast.database.write(service.update_profile, cast.alice, UpdateProfile(name="Alice Zimmer", phone="020 99"), now=NOW)
+    assert words_of(cast, cast.patient_ids["alice"]) == {"alice", "zimmer", "alice@docket.example", "#99020"}
+    before = words_of(cast, cast.patient_ids["dave"])
+    # Staff have no patient's record, and no words.
+    cast.database.write(service.update_profile, cast.bob, UpdateProfile(name="Dr. Bob Zimmer"), now=NOW)
+    assert words_of(cast, cast.patient_ids["dave"]) == before
