@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, Cast, assemble, client_for, local, log_in, password_hash
 from tests.reading import read
 from webapp import models
+from webapp.auth.links import create_password_link
 from webapp.core.formats import iso
 from webapp.database import Database
 
@@ -52,6 +53,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/login"):                             (303,    303,   303,   303,   303,   303,  401),
     ("POST", "/logout"):                            (303,) * 7,
+    ("GET", "/password/reset/{token}"):             ANYBODY,
+    ("POST", "/password/reset/{token}"):            (LOGIN,) * 7,
     ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
@@ -135,6 +138,8 @@ class House:
                 hers = models.UserSession.user_id == self.cast.alice.user_id
                 number = session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(hers))
             address = path.replace("{session_id}", str(number))
+        if "{token}" in path:
+            address = path.replace("{token}", self.link())
         if "{reference}" in path:
             address = path.replace("{reference}", self.visit())
         slot = {"doctor": "bob", "visit_type": str(self.cast.short), "starts_at": iso(next(self.free_times))}
@@ -148,10 +153,16 @@ class House:
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
             "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
+            "/password/reset/{token}": {"new": "walrus teapot orbit"},
             "/account": {"name": "Same Person"},
             "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
         }
         return address, forms.get(path, {}) if method == "POST" else None
+
+    def link(self) -> str:
+        """The token of a fresh link that sets Dave's password."""
+        week = timedelta(days=7)
+        return self.cast.database.write(create_password_link, self.cast.dave.user_id, now=NOW, lifetime=week)
 
     def visit(self) -> str:
         """A fresh visit of Alice's with Bob, in a month that nothing else is booked in."""

@@ -27,6 +27,7 @@ from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
 from webapp.appointments.schedule_router import router as schedule_router
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         schedule_router,
         patients_router,
         auth_router,
+        links_router,
     ):
         app.include_router(router)
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")

@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, PASSWORD, Cast
-from webapp.auth import attempts, passwords, service
+from webapp.auth import attempts, passwords, service, tokens
 from webapp.auth.exceptions import (
     AttemptsUnderWay,
     EmailTaken,
@@ -345,10 +345,10 @@ def test_a_session_lasts_thirty_days_and_no_second_longer(cast: Cast) -> None:
 
 def test_a_secret_that_nobody_was_given_is_nobodys(cast: Cast) -> None:
     secret = log_in(cast)
-    for wrong in ("", secret[:-1], service.hashed(secret)):
+    for wrong in ("", secret[:-1], tokens.hashed(secret)):
         assert actor_of(cast, wrong) is None
     with cast.database.reading() as session:
-        assert session.scalar(sa.select(UserSession.id_hash)) == service.hashed(secret)
+        assert session.scalar(sa.select(UserSession.id_hash)) == tokens.hashed(secret)
 
 
 def test_last_seen_is_due_every_five_minutes(cast: Cast) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
 
-from webapp.auth import service
+from webapp.auth import service, tokens
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
 from webapp.core.i18n import gettext as _
@@ -89,12 +89,12 @@ def known_device(page: Page, email: str) -> str:
     """The hash of this browser's device id, if it has logged in to this very account before; else ''."""
     device = _unsign(page.request.cookies.get(page.cookie_name(DEVICE_COOKIE), ""), page.settings, "device")
     account, _separator, identity = device.partition(":")
-    return service.hashed(identity) if identity and account == service.account_key(email) else ""
+    return tokens.hashed(identity) if identity and account == service.account_key(email) else ""
 
 
 def set_device_cookie(page: Page, response: Response, email: str) -> None:
     """Let this browser be recognised when somebody else is guessing the account's password."""
-    value = f"{service.account_key(email)}:{service.new_secret()}"
+    value = f"{service.account_key(email)}:{tokens.new_secret()}"
     signed = _signer(page.settings, "device").sign(value).decode()
     page.set_cookie(response, page.cookie_name(DEVICE_COOKIE), signed, int(DEVICE_LIFETIME.total_seconds()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
-from webapp.exceptions import Conflict, Invalid, TooManyAttempts
+from webapp.exceptions import Conflict, Invalid, NotFound, TooManyAttempts
 
 
 class WrongCredentials(Invalid):
@@ -57,3 +57,13 @@ class WrongCurrentPassword(Invalid):
 
     def __init__(self) -> None:
         super().__init__(_("This is not your current password."), field="current")
+
+
+class LinkNotValid(NotFound):
+    """A link that sets a password is unknown, used or expired, or its account is disabled: all look the same."""
+
+    code = "link_not_valid"
+
+    def __init__(self) -> None:
+        message = _("A link works once, and for a limited time. This one was used, has expired, or is incomplete.")
+        super().__init__(message)

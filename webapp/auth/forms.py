@@ -38,3 +38,9 @@ class PasswordForm(DocketForm):
     def command(self) -> ChangePassword | None:
         """The change, as the service takes it."""
         return self.parse(ChangePassword, current=self.current.data or "", new=self.new.data or "")
+
+
+class NewPasswordForm(DocketForm):
+    """A new password, for whoever holds a link that sets one."""
+
+    new = PasswordField(_("New password"), [InputRequired(_("Choose a password."))])

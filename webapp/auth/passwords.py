@@ -6,7 +6,9 @@ only a few run at once, whatever the number of requests.
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
 from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
@@ -25,11 +27,13 @@ ZXCVBN_READS = 18
 # What a password must hold besides its owner's own words.
 OWN_LEAST = 4
 
+MEMORY_KIB, ROUNDS = 19 * 1024, 2
+
 context = CryptContext(
     schemes=["argon2"],
     argon2__type="ID",
-    argon2__memory_cost=19 * 1024,
-    argon2__rounds=2,
+    argon2__memory_cost=MEMORY_KIB,
+    argon2__rounds=ROUNDS,
     argon2__parallelism=1,
 )
 _at_once = BoundedSemaphore(4)
@@ -41,6 +45,16 @@ def hash_password(password: str) -> str:
     """The hash to store, with its own random salt in it."""
     with _at_once:
         return str(context.hash(password))
+
+
+def unusable_hash() -> str:
+    """A hash that belongs to no password, for accounts that have none yet.
+
+    It is random instead of computed, so it costs nothing to make, and as much to verify as any other: nobody can
+    tell by trying that an account waits for its first password.
+    """
+    salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    return f"$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p=1${salt}${digest}"
 
 
 def verify(password: str, stored: str | None) -> tuple[bool, str | None]:

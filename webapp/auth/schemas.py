@@ -68,6 +68,11 @@ class Actor(NamedTuple):
     role: Role
     address: str = ""
 
+    @property
+    def is_staff(self) -> bool:
+        """Whether this is somebody who works at the clinic."""
+        return self.role != "patient"
+
 
 class LogIn(BaseModel):
     """An attempt to log in, from a network address and perhaps a browser that has logged in before."""

@@ -7,8 +7,6 @@ A log-in has four steps, because verifying a password takes long and must hold n
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
@@ -17,10 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import attempts, passwords
+from webapp.auth import attempts, links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
+from webapp.auth.tokens import hashed, new_secret
 from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.exceptions import NotFound
@@ -47,23 +46,24 @@ class VerifiedLogin(NamedTuple):
     renewed_hash: str | None
 
 
-def hashed(value: str) -> str:
-    """SHA-256 in hex: enough for values that are random, or that only have to be unreadable."""
-    return hashlib.sha256(value.encode()).hexdigest()
-
-
 def account_key(email: str) -> str:
     """What stands for an account where its address must not be readable."""
     return hashed(normal_email(email))
 
 
-def new_secret() -> str:
-    """A random value that cannot be guessed, safe in cookies and addresses."""
-    return secrets.token_urlsafe(32)
-
-
-def create_user(session: Session, *, email: str, name: str, password_hash: str, role: Role, now: datetime) -> int:
+def create_user(
+    session: Session,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    role: Role,
+    now: datetime,
+    created_by: Actor | None = None,
+) -> int:
     """Add an account and return its id. The hash is made beforehand, outside the transaction.
+
+    Without `created_by` people made the account themselves, or whoever may run commands did.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -78,12 +78,35 @@ def create_user(session: Session, *, email: str, name: str, password_hash: str, 
         session,
         "user_created",
         subject=("user", user.id),
-        actor_user_id=user.id,
-        actor_role=role,
+        actor_user_id=created_by.user_id if created_by else user.id,
+        actor_role=created_by.role if created_by else role,
         now=now,
         details={"role": role},
+        address=created_by.address if created_by else "",
     )
     return user.id
+
+
+def create_invited_user(
+    session: Session, actor: Actor, email: str, name: str, role: Role, *, now: datetime
+) -> tuple[int, str]:
+    """Add an account for somebody else; return its id and the token of the link that sets its first password.
+
+    Nobody can sign in before that: the password that is stored belongs to no words. The link lives seven days.
+
+    Raises:
+        EmailTaken: the address already has an account.
+    """
+    user_id = create_user(
+        session,
+        email=email,
+        name=name,
+        password_hash=passwords.unusable_hash(),
+        role=role,
+        now=now,
+        created_by=actor,
+    )
+    return user_id, links.create_password_link(session, user_id, now=now, lifetime=links.FIRST_PASSWORD_LIFETIME)
 
 
 def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
@@ -252,7 +275,9 @@ def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) 
 def change_password(
     session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
 ) -> None:
-    """Store the new hash and end every other session of the account. `verified` is the hash that was verified.
+    """Store the new hash, end every other session of the account, and links that would set another password.
+
+    `verified` is the hash that was verified.
 
     Raises:
         WrongCurrentPassword: somebody else was faster, and it is no longer that hash.
@@ -261,6 +286,7 @@ def change_password(
         raise WrongCurrentPassword
     attempts.forget(session, attempt_id)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=new_hash))
+    links.delete_password_links(session, actor.user_id)
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )

@@ -96,9 +96,15 @@ class SecurityMiddleware:
             if started:
                 raise
             reference = secrets.token_hex(4)
-            logger.exception("Error %s at %s %r", reference, scope["method"], scope["path"])
+            logger.exception("Error %s at %s %r", reference, scope["method"], loggable_path(scope))
             response = await self.error_response(request, error, reference)
             await response(scope, receive, send_with_headers)
+
+
+def loggable_path(scope: Scope) -> str:
+    """The path as it may stand in a log: a part that its route calls `token` is a secret."""
+    path, token = str(scope["path"]), scope.get("path_params", {}).get("token")
+    return path.replace(str(token), "…") if token else path
 
 
 def refuse_dirty_address(scope: Scope) -> None:

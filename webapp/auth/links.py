@@ -1,0 +1,99 @@
+"""Links that set a password once: the first one of an account that staff made, or a new one for a forgotten one.
+
+The token in the address is as good as a password, so we keep only its SHA-256, and a user has one link at most. Like
+a log-in, using one has steps: `find_password_link` says whose it is, the new password is judged and hashed while no
+connection is held, and `use_password_link` stores it if the link still holds by then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.exceptions import LinkNotValid
+from webapp.auth.models import PasswordLink, User, UserSession
+from webapp.auth.schemas import Role
+from webapp.auth.tokens import hashed, new_secret
+
+FIRST_PASSWORD_LIFETIME = timedelta(days=7)
+
+
+class LinkOwner(NamedTuple):
+    """Whose password a link sets; their own words must not be the password."""
+
+    user_id: int
+    name: str
+    email: str
+
+
+def create_password_link(session: Session, user_id: int, *, now: datetime, lifetime: timedelta) -> str:
+    """Make a link that sets this user's password, end the older ones, and return its token, which is kept nowhere.
+
+    The caller has seen that the user exists and may have a link, and writes the audit row.
+    """
+    # Of two links that are made at once, one must end the other.
+    session.execute(sa.select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    delete_password_links(session, user_id)
+    token = new_secret()
+    session.add(PasswordLink(token_hash=hashed(token), user_id=user_id, created_at=now, expires_at=now + lifetime))
+    session.flush()
+    return token
+
+
+def delete_password_links(session: Session, user_id: int) -> None:
+    """No link of this user sets a password any more."""
+    session.execute(sa.delete(PasswordLink).where(PasswordLink.user_id == user_id))
+
+
+def find_password_link(session: Session, token: str, *, now: datetime) -> LinkOwner:
+    """Whose password the link with this token sets.
+
+    Raises:
+        LinkNotValid: it is unknown, used or expired, or the account is disabled; which of these is not said.
+    """
+    query = sa.select(User.id, User.name, User.email).where(
+        User.id == PasswordLink.user_id,
+        User.active.is_(True),
+        PasswordLink.token_hash == hashed(token),
+        PasswordLink.expires_at > now,
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise LinkNotValid
+    return LinkOwner(*row)
+
+
+def use_password_link(
+    session: Session, token_hash: str, new_hash: str, *, now: datetime, address: str = "", previous: str = ""
+) -> None:
+    """Store the new hash, end the link and every session of the account, and the browser's `previous` session.
+
+    Raises:
+        LinkNotValid: as `find_password_link`, and also where somebody else used the link at the same moment.
+    """
+    owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
+    mine = sa.select(User.id, User.role, User.active).where(User.id.in_(owner)).with_for_update(key_share=True)
+    user = session.execute(mine).one_or_none()
+    # Whoever waited for the lock looks again: the link may have been used meanwhile.
+    held = sa.select(PasswordLink.id).where(PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
+    if user is None or not user.active or session.scalar(held) is None:
+        raise LinkNotValid
+    delete_password_links(session, user.id)
+    session.execute(sa.update(User).where(User.id == user.id).values(password_hash=new_hash))
+    session.execute(
+        sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))
+    )
+    audit.record(
+        session,
+        "password_changed",
+        subject=("user", user.id),
+        actor_user_id=user.id,
+        actor_role=cast(Role, user.role),
+        now=now,
+        details={"by": "link"},
+        address=address,
+    )

@@ -1,0 +1,85 @@
+"""Choosing a password by a link: whoever holds it is the one it was made for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.auth import links, passwords
+from webapp.auth.dependencies import clear_session_cookie, session_secret
+from webapp.auth.exceptions import LinkNotValid
+from webapp.auth.forms import NewPasswordForm
+from webapp.auth.links import LinkOwner
+from webapp.auth.tokens import hashed
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError
+
+router = APIRouter()
+
+Token = Annotated[str, Path(max_length=100)]
+# The address is a secret: not even our own static files may be asked for with it as the Referer. Unlike
+# no-referrer, this leaves the form its true Origin.
+HEADERS = {"referrer-policy": "strict-origin"}
+
+
+@router.get("/password/reset/{token}")
+def show_new_password(page: CurrentPage, token: Token) -> Response:
+    """The form for a new password; whoever holds the link."""
+    try:
+        owner = links.find_password_link(page.session, token, now=page.now)
+    except LinkNotValid as error:
+        return _not_valid_page(page, error)
+    return _new_password_page(page, token, owner, NewPasswordForm())
+
+
+@router.post("/password/reset/{token}")
+def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Response:
+    """Set the password once, which signs its owner out everywhere; whoever holds the link."""
+    form = NewPasswordForm(sent)
+    try:
+        owner = links.find_password_link(page.session, token, now=page.now)
+        if not form.validate():
+            return _new_password_page(page, token, owner, form, status=422)
+        # The slow hash is computed while no connection is held.
+        page.close()
+        _set_password(page, token, owner, form.new.data or "")
+    except LinkNotValid as error:
+        return _not_valid_page(page, error)
+    except AppError as error:
+        form.add_error(error)
+        return _new_password_page(page, token, owner, form, status=error.status)
+    response = page.redirect("/login", flash=_("Your password is set. Sign in with it."))
+    clear_session_cookie(page, response)
+    return response
+
+
+def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> None:
+    passwords.require_good_password(password, about=[owner.name, owner.email], field="new")
+    page.database.write(
+        links.use_password_link,
+        hashed(token),
+        passwords.hash_password(password),
+        now=page.now,
+        address=page.address,
+        previous=session_secret(page),
+    )
+
+
+def _new_password_page(
+    page: Page, token: str, owner: LinkOwner, form: NewPasswordForm, *, status: int = 200
+) -> Response:
+    return page.render(
+        "auth/password_new.html",
+        status=status,
+        headers=HEADERS,
+        form=form,
+        action=f"/password/reset/{token}",
+        email=owner.email,
+    )
+
+
+def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
+    return page.render("auth/password_link_over.html", status=error.status, headers=HEADERS, sentence=error.message)

@@ -1,0 +1,16 @@
+"""Random values that only their holder knows, and what we keep of them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+
+def new_secret() -> str:
+    """A random value of 256 bits that cannot be guessed, safe in cookies and addresses."""
+    return secrets.token_urlsafe(32)
+
+
+def hashed(value: str) -> str:
+    """SHA-256 in hex: enough for values that are random, or that only have to be unreadable."""
+    return hashlib.sha256(value.encode()).hexdigest()
