@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,10 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.availability import Wish, load_facts
 from webapp.appointments.models import OCCUPIES, Appointment
-from webapp.appointments.rules import RULES, Facts
-from webapp.appointments.slots import Span, merge, to_minute
+from webapp.appointments.standing import HOURS_RULES, broken_rules, list_standing
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
@@ -27,7 +22,6 @@ from webapp.patients.models import Patient
 
 # The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
 SAFE_SQLITE = (3, 51, 3)
-HOURS_RULES = {"closure", "clinic_closed", "outside_working_hours", "time_off"}
 
 
 class _Undo(Exception):
@@ -140,41 +134,16 @@ def _overlaps(session: Session, who: Any, start: Any, end: Any, name: str) -> It
 
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
-    """Visits that lie ahead and that closures, opening hours, working hours or time off would refuse today."""
-    clinic = get_clinic(session)
-    query = sa.select(Appointment.reference, Appointment.doctor_id, Appointment.starts_at, Appointment.ends_at).where(
-        OCCUPIES, Appointment.starts_at > now
-    )
-    by_doctor: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
-    last = clinic.today(now)
-    for reference, doctor_id, starts_at, ends_at in session.execute(query):
-        start = to_minute(starts_at)
-        by_doctor[doctor_id].append((reference, start, to_minute(ends_at) - start))
-        last = max(last, starts_at.astimezone(clinic.zone).date())
-    if not by_doctor:
-        return
-    kind = doctors.any_visit_type(session)
-    wishes = [Wish(doctors.get_doctor_by_id(session, doctor_id), kind) for doctor_id in by_doctor]
-    facts = load_facts(session, clinic, wishes, clinic.today(now), last, now=now)
-    for wish in wishes:
-        for reference, code in _broken(facts[wish.doctor.id], by_doctor[wish.doctor.id]):
-            yield f"Appointment {reference} of {wish.doctor.name} breaks the rule {code} and is not flagged."
-
-
-def _broken(facts: Facts, visits: list[tuple[str, int, int]]) -> Iterator[tuple[str, str]]:
-    """Which of one doctor's visits (reference, start, minutes) break which rule."""
-    refused: dict[int, dict[str, list[Span]]] = {}
-    for reference, start, minutes in visits:
-        if minutes not in refused:
-            lasting = replace(facts, minutes=minutes)
-            refused[minutes] = {
-                rule.code: merge(rule.refused_starts(lasting)) for rule in RULES if rule.code in HOURS_RULES
-            }
-        for code, spans in refused[minutes].items():
-            if _is_in(spans, start):
-                yield reference, code
-
-
-def _is_in(spans: list[Span], minute: int) -> bool:
-    place = bisect_right(spans, (minute, float("inf"))) - 1
-    return place >= 0 and spans[place][0] <= minute < spans[place][1]
+    """Visits ahead that closures, opening hours, working hours or time off would refuse, and nobody said so."""
+    standing = list_standing(session, None, now=now)
+    broken = broken_rules(session, get_clinic(session), standing, now=now)
+    names = {
+        doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in standing}))
+    }
+    for visit in standing:
+        if visit.flagged_why or visit.override_reason:
+            continue
+        for code in broken.get(visit.id, ()):
+            if code in HOURS_RULES:
+                name = names[visit.doctor_id]
+                yield f"Appointment {visit.reference} of {name} breaks the rule {code} and is not flagged."

@@ -236,7 +236,7 @@ def test_who_and_what_are_refused_at_every_time(change: dict[str, bool], code: s
     assert shown(about) == []
 
 
-STAFF_ARE_BOUND_BY = {"doctor_inactive", "visit_type_not_offered", "patient_overlap", "slot_taken"}
+NOBODY_OVERRIDES = {"doctor_inactive", "visit_type_not_offered", "patient_overlap", "slot_taken"}
 
 
 def test_staff_may_set_aside_the_rules_of_the_house_and_not_the_guard() -> None:
@@ -253,8 +253,10 @@ def test_staff_may_set_aside_the_rules_of_the_house_and_not_the_guard() -> None:
         offered_by_doctor=False,
         offered_online=False,
     )
-    assert set(codes(against_all, "18:01")) == STAFF_ARE_BOUND_BY
+    bound = {refusal.code for refusal in refusals(against_all, at("18:01")) if not refusal.overridable}
+    assert bound == NOBODY_OVERRIDES
     everything = {rule.code for rule in RULES} - {"same_time"}
+    assert "visit_type_not_online" not in codes(against_all, "18:01")
     # No minute is both in the past and beyond the horizon of a sane clinic, but this one is.
     assert set(codes(replace(against_all, by_staff=False, horizon=at("18:00")), "18:01")) == everything
 
@@ -275,9 +277,9 @@ def test_the_rule_that_takes_the_last_start_is_the_reason_of_an_empty_day() -> N
     assert emptied_by(facts(), day, order) is None
 
 
-def test_staff_are_offered_what_only_house_rules_refuse() -> None:
-    about = facts(by_staff=True, doctor_busy=[span("00:00-23:00")], patient_visits=[span("23:45-24:00")])
-    assert shown(about) == ["23:00", "23:15"]
+def test_staff_are_offered_what_patients_cannot_book_online() -> None:
+    about = facts(by_staff=True, offered_online=False, doctor_busy=[span("00:00-16:00")])
+    assert shown(about) == ["16:00", "16:15", "16:30", "16:45"]
     assert shown(replace(about, by_staff=False)) == []
 
 

@@ -362,8 +362,8 @@ def test_what_is_cancelled_or_over_can_no_longer_be_changed(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     later = local("2026-03-04 10:00")
     with pytest.raises(NotActive):
-        cancel(cast, cast.carol, reference, now=later)
-    cancel(cast, cast.alice, reference)
+        cancel(cast, cast.alice, reference, now=later)
+    cancel(cast, cast.carol, reference, now=later)
     with pytest.raises(NotActive) as caught:
         cancel(cast, cast.alice, reference)
     assert caught.value.status == 409

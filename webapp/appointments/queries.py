@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.appointments.models import ACTIVE, Appointment
-from webapp.appointments.schemas import AppointmentLine, AppointmentView, ScheduleLine
+from webapp.appointments.schemas import AppointmentLine, AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.doctors.models import Doctor
@@ -19,12 +19,17 @@ from webapp.patients.models import Patient
 
 
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
-    """Which appointments exist for this actor: a patient's own, a doctor's own, for an admin all."""
+    """Which appointments exist for this actor.
+
+    For an admin all, for a doctor their own, for a patient their own and those of the people they book for.
+    """
     if actor.role == "admin":
         return sa.true()
     if actor.role == "doctor":
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == actor.user_id))
-    return Appointment.patient_id.in_(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
+    own = sa.select(Patient.id).where(Patient.user_id == actor.user_id)
+    managed = sa.select(Patient.id).where(Patient.managed_by_id.in_(own))
+    return sa.or_(Appointment.patient_id.in_(own), Appointment.patient_id.in_(managed))
 
 
 _VIEW: Any = (
@@ -57,6 +62,8 @@ _VIEW: Any = (
         Appointment.flagged_why,
         Appointment.override_reason,
         Appointment.previous_status,
+        Patient.phone,
+        Patient.email,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)
@@ -74,7 +81,9 @@ def get_appointment(session: Session, actor: Actor, reference: str) -> Appointme
     row = session.execute(query).one_or_none()
     if row is None:
         raise NoSuchAppointment
-    return AppointmentView(*row)
+    view = AppointmentView(*row)
+    # A private note is the doctor's own: for everybody else there is none.
+    return view if actor.role == "doctor" else view._replace(private_note="")
 
 
 class AppointmentPage(NamedTuple):
@@ -113,27 +122,6 @@ def list_appointments(
     )
     total = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(condition))
     return AppointmentPage([AppointmentLine(*row) for row in session.execute(query)], total or 0)
-
-
-def list_day(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleLine]:
-    """A doctor's visits that start in [low, high), in order, cancelled ones included."""
-    query = (
-        sa.select(
-            Appointment.reference,
-            Appointment.status,
-            Appointment.starts_at,
-            Appointment.ends_at,
-            Patient.name,
-            Patient.birth_date,
-            VisitType.name,
-            Appointment.reason,
-        )
-        .join(Patient, Patient.id == Appointment.patient_id)
-        .join(VisitType, VisitType.id == Appointment.visit_type_id)
-        .where(Appointment.doctor_id == doctor_id, Appointment.starts_at >= low, Appointment.starts_at < high)
-        .order_by(Appointment.starts_at, Appointment.id)
-    )
-    return [ScheduleLine(*row) for row in session.execute(query)]
 
 
 def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None:

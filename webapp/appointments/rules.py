@@ -66,36 +66,40 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a start is refused. `sentence` has the placeholders of `values`; `possible_from` is the first start that
-    this rule alone would allow; `clash` marks what HTTP calls a conflict."""
+    this rule alone would allow; `clash` marks what HTTP calls a conflict; `overridable` is true where staff may set
+    the rule aside with a reason."""
 
     code: str
     sentence: str
     possible_from: Minute | None = None
     values: dict[str, int | str] = field(default_factory=dict)
     clash: bool = False
+    overridable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One house rule. `binds_staff` is false for those that staff may set aside with a reason; `hides` is false
-    for those that the calendar tells in a banner instead of hiding times."""
+    """One house rule. `binds_staff` is false for those that staff may set aside with a reason; `patients_only` marks
+    those that are not about staff at all; `hides` is false for those that the calendar tells in a banner instead of
+    hiding times."""
 
     code: str
     sentence: str
     refused_starts: Callable[[Facts], list[Span]]
     values: Callable[[Facts], dict[str, int | str]] = lambda _facts: {}
     binds_staff: bool = False
+    patients_only: bool = False
     hides: bool = True
     clash: bool = False
 
     def refuse(self, facts: Facts, start: Minute) -> Refusal | None:
         """The refusal of this start, or nothing."""
-        if facts.by_staff and not self.binds_staff:
+        if facts.by_staff and self.patients_only:
             return None
         for low, high in merge(self.refused_starts(facts)):
             if low <= start < high:
                 possible = high if high < facts.window[1] else None
-                return Refusal(self.code, self.sentence, possible, self.values(facts), self.clash)
+                return Refusal(self.code, self.sentence, possible, self.values(facts), self.clash, not self.binds_staff)
         return None
 
 
@@ -174,6 +178,7 @@ RULES: tuple[Rule, ...] = (
         "visit_type_not_online",
         _("This type of visit cannot be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
+        patients_only=True,
     ),
     Rule(
         "off_grid",
@@ -249,7 +254,7 @@ def offered(facts: Facts) -> Iterator[Minute]:
     refused = [
         span
         for rule in RULES
-        if rule.hides and rule.refused_starts is not _off_grid and (rule.binds_staff or not facts.by_staff)
+        if rule.hides and rule.refused_starts is not _off_grid and not (facts.by_staff and rule.patients_only)
         for span in rule.refused_starts(facts)
     ]
     for low, high in subtract(facts.window, refused):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, StringConstraints
 
@@ -15,6 +15,9 @@ from webapp.clinic.service import Clinic
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+# What staff say about a decision of theirs: why a rule was set aside, or why a visit stays.
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 # Beyond these no calendar of ours reaches, and near the ends of Python's own range arithmetic fails.
 YEARS = range(2000, 2101)
 
@@ -29,20 +32,26 @@ Instant = Annotated[AwareDatetime, AfterValidator(_near_instant)]
 
 
 class BookVisit(BaseModel):
-    """A wish for one visit; the default visit type is the doctor's first."""
+    """A wish for one visit; the default visit type is the doctor's first, the default patient the actor.
+
+    With `override_reason` staff set aside the rules that they may set aside.
+    """
 
     doctor: str
     visit_type_id: int | None = None
     starts_at: Instant
     reason: Reason = ""
     notes: Notes = ""
+    patient_id: int | None = None
+    override_reason: Note = ""
 
 
 class MoveVisit(BaseModel):
-    """Move a visit to another start. `version` is the one that the person saw."""
+    """Move a visit to another start. `version` is the one that the person saw; staff may override as in booking."""
 
     starts_at: Instant
     version: int | None = None
+    override_reason: Note = ""
 
 
 class CancelVisit(BaseModel):
@@ -50,6 +59,26 @@ class CancelVisit(BaseModel):
 
     reason: Reason = ""
     version: int | None = None
+
+
+class ChangeStatus(BaseModel):
+    """Say what became of a visit."""
+
+    status: Literal["confirmed", "arrived", "completed", "no_show"]
+    version: int | None = None
+
+
+class UndoStatus(BaseModel):
+    """Take back the last change of a visit's status."""
+
+    version: int | None = None
+
+
+class WriteNote(BaseModel):
+    """The doctor's own note on a visit. `seen` is the fingerprint of the note that the form was opened with."""
+
+    private_note: PrivateNote = ""
+    seen: str = ""
 
 
 class AppointmentView(NamedTuple):
@@ -83,6 +112,8 @@ class AppointmentView(NamedTuple):
     flagged_why: str
     override_reason: str
     previous_status: str | None
+    patient_phone: str
+    patient_email: str
 
     @property
     def minutes(self) -> int:
@@ -94,8 +125,13 @@ class AppointmentView(NamedTuple):
         return self.status in ACTIVE and self.starts_at > now
 
     def may_change(self, actor: Actor, clinic: Clinic, now: datetime) -> bool:
-        """Whether this actor may move or cancel it now; the page's buttons and the routes both ask here."""
-        return self.is_active(now) and (actor.role != "patient" or not self.is_too_late(clinic, now))
+        """Whether this actor may move or cancel it now; the page's buttons and the routes both ask here.
+
+        Staff may also tidy up a visit whose time has come.
+        """
+        if actor.is_staff:
+            return self.status in ACTIVE
+        return self.is_active(now) and not self.is_too_late(clinic, now)
 
     def is_too_late(self, clinic: Clinic, now: datetime) -> bool:
         """Whether the patient's window for changes has closed."""
@@ -118,16 +154,3 @@ class AppointmentLine(NamedTuple):
     doctor_tint: int
     visit_type_name: str
     patient_name: str
-
-
-class ScheduleLine(NamedTuple):
-    """One visit as the doctor's day shows it. Instants are UTC."""
-
-    reference: str
-    status: str
-    starts_at: datetime
-    ends_at: datetime
-    patient_name: str
-    patient_birth_date: date | None
-    visit_type_name: str
-    reason: str

@@ -21,6 +21,7 @@ from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
     NotAPatient,
+    OtherDoctorsVisit,
     PatientBusy,
     RuleBroken,
     SlotTaken,
@@ -50,22 +51,34 @@ _INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
 
 
 def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -> str:
-    """Book a visit for the actor and return its reference.
+    """Book a visit for the actor, or for whom the actor may book, and return its reference.
 
     Raises:
         SlotTaken, PatientBusy: the time clashes with another visit (409).
         RuleBroken: another house rule refuses it (422).
-        NotAPatient: the actor has no patient's record (403).
-        NotFound: there is no such doctor or visit type.
+        NotAPatient: the actor has no patient's record and named none (403).
+        OtherDoctorsVisit: a doctor books with somebody else (403).
+        NotFound: there is no such doctor, visit type or patient.
     """
     doctor_id = doctors.lock_doctor(session, slug=command.doctor)
-    patient_id = patients.lock_own_patient(session, actor)
+    patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
     if patient_id is None:
         raise NotAPatient
     doctor = doctors.get_doctor_by_id(session, doctor_id)
+    if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
+        raise OtherDoctorsVisit
     clinic = get_clinic(session)
-    wish = find_wish(session, doctor, command.visit_type_id)
-    require_bookable(session, clinic, wish, command.starts_at, patient_id=patient_id, now=now)
+    wish = find_wish(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
+    overridden = require_bookable(
+        session,
+        clinic,
+        wish,
+        command.starts_at,
+        patient_id=patient_id,
+        by_staff=actor.is_staff,
+        override_reason=command.override_reason,
+        now=now,
+    )
     kind = wish.visit_type
     reference = new_reference()
     values = {
@@ -76,6 +89,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
         "reason": command.reason,
         "notes": command.notes,
+        "override_reason": command.override_reason if overridden else "",
         "booked_by": actor.user_id,
         "created_at": now,
         "updated_at": now,
@@ -83,6 +97,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     with guarded():
         appointment_id = rows(session, _INSERT, **values).scalar_one()
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
+    _record_override(session, actor, appointment_id, overridden, now=now)
     return reference
 
 
@@ -99,7 +114,17 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
     require_changeable(view, actor, clinic, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     wish = find_wish(session, doctor, view.visit_type_id)
-    require_bookable(session, clinic, wish, command.starts_at, patient_id=view.patient_id, ignoring=view.id, now=now)
+    overridden = require_bookable(
+        session,
+        clinic,
+        wish,
+        command.starts_at,
+        patient_id=view.patient_id,
+        ignoring=view.id,
+        by_staff=actor.is_staff,
+        override_reason=command.override_reason,
+        now=now,
+    )
     kind = wish.visit_type
     with guarded():
         update_row(
@@ -108,10 +133,13 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
             now=now,
             status="scheduled",
             previous_status=None,
+            flagged_why="",
+            override_reason=command.override_reason if overridden else "",
             **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
         )
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
     record(session, actor, "moved", view.id, now, details)
+    _record_override(session, actor, view.id, overridden, now=now)
 
 
 def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime) -> None:
@@ -129,6 +157,7 @@ def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit,
         now=now,
         status="cancelled",
         previous_status=view.status,
+        flagged_why="",
         cancellation_reason=command.reason,
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
@@ -140,19 +169,22 @@ def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, n
     Raises:
         NotActive: it is over or cancelled (409). TooLateToChange: the patient's window has closed (422).
     """
+    if view.may_change(actor, clinic, now):
+        return
     if not view.is_active(now):
         raise NotActive
-    if not view.may_change(actor, clinic, now):
-        raise TooLateToChange(too_late_sentence(view, clinic))
+    raise TooLateToChange(too_late_sentence(view, clinic))
 
 
-def find_wish(session: Session, doctor: DoctorRow, visit_type_id: int | None) -> Wish:
+def find_wish(session: Session, doctor: DoctorRow, visit_type_id: int | None, *, by_staff: bool = False) -> Wish:
     """The visit somebody wants with this doctor; a type that only others offer is marked as not offered.
 
     Raises:
         NotFound: there is no such visit type at all.
     """
     kind = doctor.visit_type(visit_type_id)
+    if kind is None and visit_type_id is None and by_staff and doctor.visit_types:
+        kind = doctor.visit_types[0]
     if kind is not None:
         return Wish(doctor, kind)
     other = queries.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
@@ -170,10 +202,13 @@ def find_refusals(
     now: datetime,
     patient_id: int | None = None,
     ignoring: int | None = None,
+    by_staff: bool = False,
 ) -> Iterator[Refusal]:
     """Every rule that refuses this start, most fundamental first."""
     day = starts_at.astimezone(clinic.zone).date()
-    facts = load_facts(session, clinic, [wish], day, day, now=now, patient_id=patient_id, ignoring=ignoring)
+    facts = load_facts(
+        session, clinic, [wish], day, day, now=now, patient_id=patient_id, ignoring=ignoring, by_staff=by_staff
+    )
     return refusals(facts[wish.doctor.id], to_minute(starts_at))
 
 
@@ -186,12 +221,31 @@ def require_bookable(
     now: datetime,
     patient_id: int | None = None,
     ignoring: int | None = None,
-) -> None:
-    """Raise the first refusal as an error; a start that is not a whole minute lies off every grid."""
+    by_staff: bool = False,
+    override_reason: str = "",
+) -> list[str]:
+    """Raise the first refusal as an error; return the codes of the rules that staff set aside with their reason.
+
+    A start that is not a whole minute lies off every grid. Staff are told first of what nobody can set aside.
+    """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
-    for refusal in find_refusals(session, clinic, wish, starts_at, now=now, patient_id=patient_id, ignoring=ignoring):
-        raise error_of(refusal)
+    found = find_refusals(
+        session,
+        clinic,
+        wish,
+        starts_at,
+        now=now,
+        patient_id=patient_id,
+        ignoring=ignoring,
+        by_staff=by_staff,
+    )
+    overridden = []
+    for refusal in sorted(found, key=lambda refusal: refusal.overridable) if by_staff else found:
+        if not (by_staff and override_reason and refusal.overridable):
+            raise error_of(refusal, by_staff=by_staff)
+        overridden.append(refusal.code)
+    return overridden
 
 
 @contextmanager
@@ -208,7 +262,7 @@ def guarded() -> Iterator[None]:
             # One in a million million was drawn twice.
             raise Unavailable(_("That did not work this time. Please send it once more.")) from error
         if "appointments_patient_overlap" in text:
-            message = _("You already have a visit at that time. Choose another time.")
+            message = _("There is another visit of the same patient at that time. Choose another time.")
             raise PatientBusy(message, field="starts_at") from error
         raise
 
@@ -261,10 +315,34 @@ def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[s
     }
 
 
-def record(
-    session: Session, actor: Actor, action: str, appointment_id: int, now: datetime, details: dict[str, str]
+def _record_override(
+    session: Session, actor: Actor, appointment_id: int, overridden: list[str], *, now: datetime
 ) -> None:
-    """Leave a row in the appointment's visible history, in the same transaction."""
+    """Leave a row of which rules staff set aside. Their reason stands with the visit, for it may speak of health."""
+    if overridden:
+        audit.record(
+            session,
+            "rule_overridden",
+            subject=("appointment", appointment_id),
+            actor_user_id=actor.user_id,
+            actor_role=actor.role,
+            now=now,
+            details={"rules": overridden},
+            address=actor.address,
+        )
+
+
+def record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    appointment_id: int,
+    now: datetime,
+    details: dict[str, str],
+    *,
+    visible: bool = True,
+) -> None:
+    """Leave a row about the appointment in the same transaction; its patient reads those that are visible."""
     audit.record(
         session,
         action,
@@ -272,7 +350,7 @@ def record(
         actor_user_id=actor.user_id,
         actor_role=actor.role,
         now=now,
-        visible=True,
+        visible=visible,
         details=details,
         address=actor.address,
     )

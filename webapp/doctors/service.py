@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -63,6 +64,7 @@ _WITH_TYPES = (
 _ALL = _WITH_TYPES.where(_DOCTOR.active.is_(True))
 _BY_SLUG = _ALL.where(_DOCTOR.slug == sa.bindparam("value"))
 _BY_ID = _WITH_TYPES.where(_DOCTOR.id == sa.bindparam("value"))
+_BY_IDS = _WITH_TYPES.where(_DOCTOR.id.in_(sa.bindparam("doctor_ids", expanding=True)))
 _BY_USER = _WITH_TYPES.where(_DOCTOR.user_id == sa.bindparam("value"))
 
 
@@ -139,6 +141,25 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
     if found is None:
         raise NotFound(_("There is no such doctor."))
     return int(found)
+
+
+def lock_doctors(session: Session, doctor_ids: Sequence[int] | None) -> list[int]:
+    """Take the locks of these doctors, or of all, in the order of their ids; returns the ids."""
+    query = sa.select(_DOCTOR.id).order_by(_DOCTOR.id).with_for_update(key_share=True)
+    if doctor_ids is not None:
+        query = query.where(_DOCTOR.id.in_(list(doctor_ids)))
+    return list(rows(session, query).scalars())
+
+
+def list_by_ids(session: Session, doctor_ids: Sequence[int]) -> list[DoctorRow]:
+    """These doctors, active or not, in the clinic's order."""
+    return _doctors(session, _BY_IDS, doctor_ids=list(doctor_ids))
+
+
+def visit_types_by_id(session: Session) -> dict[int, VisitTypeRow]:
+    """Every visit type there is, offered or not."""
+    found = (VisitTypeRow._make(row) for row in rows(session, sa.select(*_KIND_COLUMNS)))
+    return {kind.id: kind for kind in found}
 
 
 def any_visit_type(session: Session) -> VisitTypeRow:
