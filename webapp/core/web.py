@@ -34,7 +34,8 @@ from webapp.core.security import MAX_BODY_BYTES
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
-MAX_FIELDS = 100
+# A list of stranded visits has a field for each of them.
+MAX_FIELDS = 2000
 FLASH_SECONDS = 120
 
 PageContext = Callable[["Page"], dict[str, Any]]
