@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, StringConstraints
@@ -38,6 +38,15 @@ class UpdateProfile(BaseModel):
     birth_date: date | None = None
 
 
+class PatientDetails(BaseModel):
+    """What staff keep about a patient. The e-mail address is for messages; an account's own is another matter."""
+
+    name: PersonName
+    birth_date: date | None = None
+    phone: Phone = ""
+    email: Email | None = None
+
+
 class Profile(NamedTuple):
     """A patient's own data."""
 
@@ -52,3 +61,35 @@ class PatientChoice(NamedTuple):
     id: int
     name: str
     is_self: bool
+
+
+class Person(NamedTuple):
+    """Somebody whom the actor books for. Who has an account looks after their own data."""
+
+    id: int
+    name: str
+    birth_date: date | None
+    phone: str
+    has_account: bool
+
+
+class Account(NamedTuple):
+    """The account that a patient signs in with."""
+
+    user_id: int
+    email: str
+    active: bool
+
+
+class PatientRecord(NamedTuple):
+    """A patient as staff see them: who books for them, and whom they book for. Instants are UTC."""
+
+    id: int
+    name: str
+    birth_date: date | None
+    phone: str
+    email: str
+    created_at: datetime
+    account: Account | None
+    manager: Person | None
+    people: list[Person]

@@ -1,0 +1,238 @@
+"""Finding patients by what people say or type, on both databases."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.cast import NOW, Cast
+from webapp.database import Database
+from webapp.models import Appointment, Patient
+from webapp.patients.search import PatientRow, search_patients
+from webapp.patients.typed import understand
+from webapp.patients.words import keep_words
+
+PEOPLE = [
+    ("Hannah Weiß", date(1988, 4, 17), "+31 20 123 4567", "hannah.weiss@docket.example"),
+    ("Hanneke de Vries", date(1984, 3, 27), "030 123 4567", "h.devries@docket.example"),
+    ("Søren Åkesson-Wiśniewski", date(1984, 3, 12), "", ""),
+    ("Zoë O’Connor", None, "+31 (0)6 0123 4568", "zoe_o@docket.example"),
+    ("Anne-Marie Jansen", date(1950, 12, 1), "06 0123 4569", "anne-marie@docket.example"),
+    ("Marie Anne Visser", date(1951, 1, 12), "", "visser99@docket.example"),
+    ("李明", date(2001, 2, 3), "", ""),
+]  # fmt: skip
+
+
+@pytest.fixture
+def clinic(cast: Cast) -> Cast:
+    """The cast, and people to look for."""
+
+    def add(session: Session) -> None:
+        for name, birth_date, phone, email in PEOPLE:
+            patient = Patient(name=name, birth_date=birth_date, phone=phone, email=email, created_at=NOW)
+            session.add(patient)
+            session.flush()
+            keep_words(session, patient.id, name=name, email=email, phone=phone)
+
+    cast.database.write(add)
+    return cast
+
+
+def names(cast: Cast, text: str) -> list[str]:
+    """Who is found without forgiving mistakes."""
+    with cast.database.reading() as session:
+        found = search_patients(session, text)
+    return [] if found.similar else [patient.name for patient in found.patients]
+
+
+def similar(cast: Cast, text: str) -> list[str]:
+    """Who is found by forgiving mistakes, the closest first."""
+    with cast.database.reading() as session:
+        found = search_patients(session, text)
+    return [patient.name for patient in found.patients] if found.similar else []
+
+
+HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    # Names: any order, the beginning of words, without accents, in any case.
+    ("hannah weiss", [HANNAH]),
+    ("WEISS Hannah", [HANNAH]),
+    ("Weiß, Hannah", [HANNAH]),
+    ("weis han", [HANNAH]),
+    ("han", [HANNAH, HANNEKE]),
+    ("soren akesson", [SOREN]),
+    ("Søren Åkesson-Wiśniewski", [SOREN]),
+    ("wisniewski", [SOREN]),
+    ("oconnor", [ZOE]),
+    ("o'connor zoe", [ZOE]),
+    ("anne-marie", [ANNE, MARIE]),
+    ("anne marie jansen", [ANNE]),
+    ("李", [LI]),
+    ("vries hannah", []),
+    # Addresses from their beginning.
+    ("hannah.weiss@docket.example", [HANNAH]),
+    ("Hannah.W", [HANNAH]),
+    ("anne-marie@", [ANNE]),
+    ("zoe_o", [ZOE]),
+    ("visser99", [MARIE]),
+    ("docket.example", []),
+    # Telephone numbers from their end, with or without country code, zeros and marks.
+    ("+31 20 123 4567", [HANNAH]),
+    ("0031201234567", [HANNAH]),
+    ("+31 (0)20 123 4567", [HANNAH]),
+    ("020-1234567", [HANNAH]),
+    ("(020) 123.45.67", [HANNAH]),
+    ("+31 30 123 4567", [HANNEKE]),
+    ("31301234567", [HANNEKE]),
+    ("123 4567", [HANNAH, HANNEKE]),
+    ("4568", [ZOE]),
+    ("06 0123 4568", [ZOE]),
+    ("+31 6 0123 4568", [ZOE]),
+    ("+31 6 0123 4569", [ANNE]),
+    ("+49 6 0123 4567", []),
+    # Birth dates, in many ways of writing.
+    ("1984-03-27", [HANNEKE]),
+    ("1984/3/27", [HANNEKE]),
+    ("27-03-1984", [HANNEKE]),
+    ("27/3/1984", [HANNEKE]),
+    ("27.3.1984", [HANNEKE]),
+    ("27 3 1984", [HANNEKE]),
+    ("27 March 1984", [HANNEKE]),
+    ("27th mar 1984", [HANNEKE]),
+    ("March 27, 1984", [HANNEKE]),
+    ("3/27/1984", [HANNEKE]),
+    ("12-03-1984", [SOREN]),
+    ("1-12-1950", [ANNE]),
+    ("12-1-1951", [MARIE]),
+    ("28 March 1984", []),
+    ("30-02-1984", []),
+    # All of it has to fit.
+    ("hanneke 27-3-1984", [HANNEKE]),
+    ("27 March 1984 vries 030 123 4567", [HANNEKE]),
+    ("hannah 27-3-1984", []),
+    ("hannah 4568", []),
+    ("zoe zoe_o@docket.example", [ZOE]),
+    # Nothing that can be looked for.
+    ("???", []),
+    ("@@@", []),
+    ("\x00 \ud800", []),
+    ("%", []),
+    ("_", []),
+])  # fmt: skip
+def test_everything_that_was_typed_has_to_fit(clinic: Cast, text: str, found: list[str]) -> None:
+    assert names(clinic, text) == found
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("hanah weis", [HANNAH]),
+    ("Hannah Wiess", [HANNAH]),
+    ("jansne", [ANNE]),
+    ("wisnewsky soren", [SOREN]),
+    ("hanneke d vreis", [HANNEKE]),
+    ("hannehke 27-3-1984", [HANNEKE]),
+    ("viser marie", [MARIE]),
+    # Three mistakes are another name, and short words have none; a wrong date or number is never forgiven.
+    ("wasnewskyy", []),
+    ("jnsssn", []),
+    ("ax jansne", []),
+    ("hanah weis 18-4-1988", []),
+    ("hanah weis 9999", []),
+    ("hanah.weiss@docket.example", []),
+])  # fmt: skip
+def test_a_mistake_or_two_in_a_name_is_forgiven_where_nothing_fits(clinic: Cast, text: str, found: list[str]) -> None:
+    assert similar(clinic, text) == found
+    assert names(clinic, text) == []
+
+
+def test_the_closest_come_first(clinic: Cast) -> None:
+    def add(session: Session) -> None:
+        for name in ("Ada Kowalszik", "Bea Kowalczik", "Cem Kowalczyk"):
+            patient = Patient(name=name, created_at=NOW)
+            session.add(patient)
+            session.flush()
+            keep_words(session, patient.id, name=name, email="", phone="")
+
+    clinic.database.write(add)
+    assert similar(clinic, "kowalcyzk") == ["Cem Kowalczyk", "Bea Kowalczik"]
+
+
+def test_a_row_says_who_has_an_account_and_who_books_for_them(clinic: Cast) -> None:
+    zoe = clinic.add(Patient(name="Zita Adams", managed_by_id=clinic.patient_ids["alice"], created_at=NOW))
+    clinic.database.write(keep_words, zoe, name="Zita Adams", email="", phone="")
+    with clinic.database.reading() as session:
+        alice, zita = search_patients(session, "adams").patients
+    assert alice == PatientRow(
+        clinic.patient_ids["alice"], "Alice Adams", None, "", "alice@docket.example", clinic.alice.user_id, True, None
+    )
+    assert alice.has_account
+    assert (zita.managed_by, zita.has_account, zita.active) == ("Alice Adams", False, None)
+
+
+def test_only_those_among_whom_one_may_look_are_found(clinic: Cast) -> None:
+    clinic.book(clinic.alice, "2026-03-03 09:00")
+    bobs = sa.select(Appointment.patient_id).where(Appointment.doctor_id == clinic.doctor_ids["bob"])
+    with clinic.database.reading() as session:
+        for text in ("", "alice", "adams", "alcie"):
+            found = search_patients(session, text, among=bobs).patients
+            assert [patient.name for patient in found] == ["Alice Adams"], text
+        for text in ("dave", "dvae", "hannah"):
+            assert search_patients(session, text, among=bobs).patients == [], text
+
+
+def test_the_list_is_read_page_by_page_in_both_directions(clinic: Cast) -> None:
+    def add(session: Session) -> None:
+        # Namesakes are told apart by their ids, so none is shown twice or left out.
+        session.add_all(Patient(name="Same Name", created_at=NOW) for _ in range(5))
+
+    clinic.database.write(add)
+    with clinic.database.reading() as session:
+        everybody = session.scalars(sa.select(Patient.id).order_by(Patient.name, Patient.id)).all()
+        page, forward = search_patients(session, "", limit=3), []
+        assert page.before is None
+        while True:
+            forward.append([patient.id for patient in page.patients])
+            if page.after is None:
+                break
+            page = search_patients(session, "", after=page.after, limit=3)
+            assert page.before == page.patients[0].id
+        assert [number for ids in forward for number in ids] == everybody
+        backward = [forward[-1]]
+        while page.before is not None:
+            page = search_patients(session, "", before=page.before, limit=3)
+            assert page.after == page.patients[-1].id
+            backward.insert(0, [patient.id for patient in page.patients])
+        assert [number for ids in backward for number in ids] == everybody
+        for nobody in (999_999, 0):
+            assert search_patients(session, "", after=nobody).patients
+
+
+def test_the_number_of_queries_does_not_depend_on_what_is_found(clinic: Cast) -> None:
+    assert _queries(clinic.database, "") == _queries(clinic.database, "han") == _queries(clinic.database, "4567") == 1
+    assert _queries(clinic.database, "hanah weis") == _queries(clinic.database, "jansne anne 1-12-1950") == 4
+    assert _queries(clinic.database, "nobody of this name") == 2
+
+
+def _queries(database: Database, text: str) -> int:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT"):
+            statements.append(statement)
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        with database.reading() as session:
+            search_patients(session, text)
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+    return len(statements)
+
+
+def test_more_than_anybody_types_is_cut_off() -> None:
+    assert len(understand("a " * 5000).words) == 8
+    assert understand("a" * 5000).words[0].readings == (("a" * 120,),)

@@ -1,0 +1,229 @@
+"""Patients' records as staff keep them: with or without an account, and who books for whom."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from webapp.audit import service as audit
+from webapp.auth import roles
+from webapp.auth.models import User
+from webapp.auth.schemas import Actor
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Conflict, Invalid
+from webapp.patients.duplicates import likely_duplicates
+from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
+from webapp.patients.models import Patient
+from webapp.patients.schemas import Account, PatientDetails, PatientRecord, Person
+from webapp.patients.service import require_birth_date
+from webapp.patients.words import keep_words
+
+PERSON_COLUMNS = (Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.user_id.is_not(None))
+
+
+def get_record(session: Session, patient_id: int) -> PatientRecord:
+    """One patient as staff see them.
+
+    Raises:
+        NoSuchPatient: there is none.
+    """
+    manager = aliased(Patient)
+    query: Any = (
+        sa.select(Patient, User.id, User.email, User.active, manager)
+        .outerjoin(User, User.id == Patient.user_id)
+        .outerjoin(manager, manager.id == Patient.managed_by_id)
+        .where(Patient.id == patient_id)
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NoSuchPatient
+    patient, user_id, account_email, active, by = row
+    people = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == patient_id).order_by(Patient.name, Patient.id)
+    return PatientRecord(
+        id=patient.id,
+        name=patient.name,
+        birth_date=patient.birth_date,
+        phone=patient.phone,
+        email=patient.email,
+        created_at=patient.created_at,
+        account=Account(user_id, account_email, active) if user_id is not None else None,
+        manager=Person(by.id, by.name, by.birth_date, by.phone, by.user_id is not None) if by is not None else None,
+        people=[Person(*person) for person in session.execute(people)],
+    )
+
+
+def note_reading(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
+    """Write down that a member of staff opened a patient's record."""
+    _record(session, actor, "patient_read", patient_id, now=now)
+
+
+def create_patient(
+    session: Session,
+    actor: Actor,
+    details: PatientDetails,
+    *,
+    managed_by: int | None = None,
+    anyway: bool = False,
+    now: datetime,
+) -> int:
+    """Add a patient without an account and return the id; `managed_by` is the patient who books for them.
+
+    Raises:
+        Invalid: the birth date cannot be. NoSuchPatient: nobody has the id `managed_by`.
+        LikelyDuplicate: the patient may be in the books already, and staff did not say `anyway`.
+    """
+    require_birth_date(details.birth_date, now)
+    if managed_by is not None:
+        lock_details(session, managed_by)
+    if not anyway and (found := likely_duplicates(session, details)):
+        raise LikelyDuplicate(found)
+    patient_id = add_patient(session, details, managed_by=managed_by, now=now)
+    _record(session, actor, "patient_created", patient_id, now=now, details={"managed_by": managed_by})
+    return patient_id
+
+
+def change_patient(
+    session: Session, actor: Actor, patient_id: int, details: PatientDetails, *, seen: str, now: datetime
+) -> None:
+    """Change what is kept about a patient. `seen` is the fingerprint of what the form was opened with.
+
+    Raises:
+        NoSuchPatient. Invalid: the birth date cannot be. EditedMeanwhile: somebody else was faster.
+    """
+    saved = lock_details(session, patient_id)
+    require_birth_date(details.birth_date, now)
+    require_unchanged(saved, seen)
+    write_details(session, patient_id, details)
+    changed = [name for name in PatientDetails.model_fields if getattr(saved, name) != getattr(details, name)]
+    _record(session, actor, "patient_changed", patient_id, now=now, details={"changed": changed})
+
+
+def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:
+    """Let one patient book for another, who is in the books already, and see their visits.
+
+    Raises:
+        NoSuchPatient: one of them does not exist. Invalid: both are the same.
+        ManagedAlready: somebody else books for that person. Conflict: the two would book for each other.
+    """
+    if manager_id == patient_id:
+        raise Invalid(_("Everybody books for themselves anyway. Choose somebody else."))
+    both = sa.select(Patient.id, Patient.managed_by_id).where(Patient.id.in_((manager_id, patient_id)))
+    locked = both.order_by(Patient.id).with_for_update(key_share=True)
+    managed_by = {row.id: row.managed_by_id for row in session.execute(locked)}
+    if len(managed_by) < 2:
+        raise NoSuchPatient
+    present = managed_by[patient_id]
+    if present is not None and present != manager_id:
+        raise ManagedAlready(name=get_record(session, present).name)
+    if managed_by[manager_id] == patient_id:
+        raise Conflict(_("That person books for this one. Take that link away first."))
+    session.execute(sa.update(Patient).where(Patient.id == patient_id).values(managed_by_id=manager_id))
+    _record(session, actor, "patient_linked", patient_id, now=now, details={"managed_by": manager_id})
+
+
+def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:
+    """End that one patient books for another. Both stay, and so do the visits.
+
+    Raises:
+        NoSuchPatient: the one does not book for the other.
+    """
+    unlinked = session.execute(
+        sa.update(Patient)
+        .where(Patient.id == patient_id, Patient.managed_by_id == manager_id)
+        .values(managed_by_id=None)
+        .returning(Patient.id)
+    )
+    if unlinked.one_or_none() is None:
+        raise NoSuchPatient
+    _record(session, actor, "patient_unlinked", patient_id, now=now, details={"managed_by": manager_id})
+
+
+def set_account_active(session: Session, actor: Actor, patient_id: int, *, active: bool, now: datetime) -> None:
+    """Disable the account of a patient, which ends all its sessions at once, or enable it again.
+
+    Raises:
+        NoSuchPatient: there is none. Conflict: the patient has no account. LastAdmin: it runs the clinic alone.
+    """
+    account = get_record(session, patient_id).account
+    if account is None:
+        raise Conflict(_("This patient has no account."))
+    change = roles.enable_account if active else roles.disable_account
+    change(session, actor, account.user_id, now=now)
+
+
+# ------------------------------------------------------------------------- what the people's side shares
+
+
+def add_patient(session: Session, details: PatientDetails, *, managed_by: int | None, now: datetime) -> int:
+    """Write a patient without an account, and the words to find them by; returns the id."""
+    email = details.email or ""
+    patient = Patient(
+        managed_by_id=managed_by,
+        name=details.name,
+        birth_date=details.birth_date,
+        phone=details.phone,
+        email=email,
+        created_at=now,
+    )
+    session.add(patient)
+    session.flush()
+    keep_words(session, patient.id, name=details.name, email=email, phone=details.phone)
+    return patient.id
+
+
+def lock_details(session: Session, patient_id: int) -> PatientDetails:
+    """Take a patient's lock and read what is kept about them.
+
+    Raises:
+        NoSuchPatient: there is none.
+    """
+    query = sa.select(Patient.name, Patient.birth_date, Patient.phone, Patient.email).where(Patient.id == patient_id)
+    row = session.execute(query.with_for_update(key_share=True)).one_or_none()
+    if row is None:
+        raise NoSuchPatient
+    return saved_details(row.name, row.birth_date, row.phone, row.email)
+
+
+def saved_details(name: str, birth_date: date | None, phone: str, email: str) -> PatientDetails:
+    """What is kept about a patient. It was checked when it was written, perhaps by rules of that time."""
+    return PatientDetails.model_construct(name=name, birth_date=birth_date, phone=phone, email=email or None)
+
+
+def write_details(session: Session, patient_id: int, details: PatientDetails) -> None:
+    """Write what is kept about a patient, in the account as well, and the words to find them by."""
+    email = details.email or ""
+    user_id = session.scalar(
+        sa.update(Patient)
+        .where(Patient.id == patient_id)
+        .values(name=details.name, birth_date=details.birth_date, phone=details.phone, email=email)
+        .returning(Patient.user_id)
+    )
+    if user_id is not None:
+        session.execute(sa.update(User).where(User.id == user_id).values(name=details.name))
+    keep_words(session, patient_id, name=details.name, email=email, phone=details.phone)
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    patient_id: int,
+    *,
+    now: datetime,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """A row in the audit log about a patient's record."""
+    audit.record(
+        session,
+        action,
+        subject=("patient", patient_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details={name: value for name, value in (details or {}).items() if value is not None},
+        address=actor.address,
+    )

@@ -1,0 +1,246 @@
+"""Finding patients by what people say or type: a name, a birth date, a telephone number, an e-mail address.
+
+Everything that was typed has to fit. Words of names and addresses are looked up from their beginning in the index of
+words, telephone numbers from their end (see `words.py`). Only where nothing fits are words tried that differ by a
+typing mistake or two; the closest come first.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from webapp.auth.models import User
+from webapp.database import rows, table_of
+from webapp.patients.models import Patient, PatientWord
+from webapp.patients.typed import Term, Typed, understand
+
+PAGE_SIZE = 20
+# Of all words that are close to a typed one, so many are looked up.
+CLOSE_WORDS = 60
+# In no index of words does anything stand behind it.
+LAST = "\U0010ffff"
+
+_WORDS = table_of(PatientWord).c
+_OWNERS: Any = sa.select(_WORDS.patient_id)
+
+
+class bytewise(FunctionElement[str]):  # noqa: N801 - it stands in queries like a function.
+    """A text that is compared letter by letter, whatever the language of the database sorts by."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+@compiles(bytewise)
+def _bytewise_in_postgresql(element: bytewise, compiler: SQLCompiler, **options: Any) -> str:
+    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
+
+
+@compiles(bytewise, "sqlite")
+def _bytewise_in_sqlite(element: bytewise, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+class PatientRow(NamedTuple):
+    """A patient as lists show them. `managed_by` is the name of who books for them, None where nobody does."""
+
+    id: int
+    name: str
+    birth_date: date | None
+    phone: str
+    email: str
+    user_id: int | None
+    active: bool | None
+    managed_by: str | None
+
+    @property
+    def has_account(self) -> bool:
+        """Whether they can sign in themselves, unless the account is disabled."""
+        return self.user_id is not None
+
+
+class Found(NamedTuple):
+    """One page of patients. `similar` means that nothing fitted and these come close.
+
+    `before` and `after` are ids to page on from, None at the ends.
+    """
+
+    patients: list[PatientRow]
+    similar: bool = False
+    before: int | None = None
+    after: int | None = None
+
+
+_MANAGER = aliased(Patient)
+_ROWS: Any = (
+    sa.select(
+        Patient.id,
+        Patient.name,
+        Patient.birth_date,
+        Patient.phone,
+        Patient.email,
+        Patient.user_id,
+        User.active,
+        _MANAGER.name,
+    )
+    .outerjoin(User, User.id == Patient.user_id)
+    .outerjoin(_MANAGER, _MANAGER.id == Patient.managed_by_id)
+)
+
+
+def search_patients(
+    session: Session,
+    text: str,
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    among: sa.Select[int] | None = None,
+    limit: int = PAGE_SIZE,
+) -> Found:
+    """One page of the patients that fit everything in `text`, by name; all of them where it is empty.
+
+    `after` or `before` is the id of the patient that the page follows or precedes. `among` selects the ids of the
+    patients who may be found at all.
+    """
+    typed = understand(text)
+    if typed.is_nothing:
+        return Found([])
+    conditions = _certain(typed, among)
+    names = [fits(term) for term in typed.words]
+    found = _page(session, [*conditions, *names], after=after, before=before, limit=limit)
+    if found.patients or after or before:
+        return found
+    return _similar(session, typed, conditions, limit=limit)
+
+
+def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
+    """These patients, by name; those that do not exist are left out."""
+    found = session.execute(_ROWS.where(Patient.id.in_(ids)).order_by(Patient.name, Patient.id))
+    return [PatientRow(*row) for row in found]
+
+
+def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
+    """What must hold even where names are forgiven: birth dates, telephone numbers, addresses, and who may be found."""
+    conditions = [fits(term) for term in typed.numbers]
+    if typed.birth_dates:
+        conditions.append(Patient.birth_date.in_(typed.birth_dates))
+    if among is not None:
+        conditions.append(Patient.id.in_(among))
+    return conditions
+
+
+def fits(term: Term) -> sa.ColumnElement[bool]:
+    """Whose words fit one term, in one of its readings; of a reading, all parts have to fit."""
+    readings = [
+        sa.and_(*(Patient.id.in_(_OWNERS.where(_begins(part))) for part in reading)) for reading in term.readings
+    ]
+    if term.exact:
+        readings.append(Patient.id.in_(_OWNERS.where(_WORDS.word.in_(term.exact))))
+    return sa.or_(*readings)
+
+
+def _begins(part: str) -> sa.ColumnElement[bool]:
+    """The words that begin so, as a stretch of the index."""
+    word = bytewise(_WORDS.word)
+    return sa.and_(word >= part, word < part + LAST)
+
+
+def _page(
+    session: Session,
+    conditions: list[sa.ColumnElement[bool]],
+    *,
+    after: int | None,
+    before: int | None,
+    limit: int,
+) -> Found:
+    """One page by name and id; one more row than it shows is read, to know whether the list goes on."""
+    query = _ROWS.where(*conditions)
+    place = sa.tuple_(Patient.name, Patient.id)
+    backwards = before is not None
+    if (edge := before if backwards else after) is not None:
+        name = session.scalar(sa.select(Patient.name).where(Patient.id == edge))
+        here = sa.tuple_(sa.literal(name or ""), sa.literal(edge))
+        query = query.where(place < here if backwards else place > here)
+    order = (Patient.name.desc(), Patient.id.desc()) if backwards else (Patient.name, Patient.id)
+    read = [PatientRow(*row) for row in session.execute(query.order_by(*order).limit(limit + 1))]
+    goes_on, shown = len(read) > limit, read[:limit]
+    if backwards:
+        shown.reverse()
+    if not shown:
+        return Found([])
+    return Found(
+        shown,
+        before=shown[0].id if (goes_on if backwards else after is not None) else None,
+        after=shown[-1].id if goes_on or backwards else None,
+    )
+
+
+# ------------------------------------------------------------------------------------------ typing mistakes
+
+
+def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[bool]], *, limit: int) -> Found:
+    """The patients whose names come closest to the typed one, when none fits; the rest of what was typed must fit."""
+    names = [part for term in typed.words for part in term.name_parts]
+    mistakable = [name for name in names if _allowed_mistakes(name)]
+    if not mistakable or any(not term.name_parts for term in typed.words):
+        return Found([])
+    vocabulary = _vocabulary(session)
+    close = {name: _close_words(name, vocabulary) for name in mistakable}
+    if not all(close.values()):
+        return Found([])
+    # Words too short to have a mistake in them have to fit as they are.
+    certain = [Patient.id.in_(_OWNERS.where(_begins(name))) for name in names if name not in close]
+    looked_up = {word for words in close.values() for word in words}
+    query = sa.select(_WORDS.patient_id, _WORDS.word).where(_WORDS.word.in_(looked_up))
+    if conditions or certain:
+        query = query.where(_WORDS.patient_id.in_(sa.select(Patient.id).where(*conditions, *certain)))
+    # What is not close in every word has no distance.
+    best: dict[int, dict[str, int]] = {}
+    for patient_id, word in rows(session, query):
+        mistakes = best.setdefault(patient_id, {})
+        for name, words in close.items():
+            if word in words:
+                mistakes[name] = min(words[word], mistakes.get(name, words[word]))
+    distances = {number: sum(each.values()) for number, each in best.items() if len(each) == len(close)}
+    closest = sorted(distances, key=lambda number: (distances[number], number))[:limit]
+    if not closest:
+        return Found([])
+    patients = patients_by_id(session, closest)
+    patients.sort(key=lambda patient: distances[patient.id])
+    return Found(patients, similar=True)
+
+
+def _allowed_mistakes(name: str) -> int:
+    """How many letters may be wrong, missing, added or swapped: none in a very short word, two in a long one."""
+    if len(name) < 3:
+        return 0
+    return 1 if len(name) < 6 else 2
+
+
+def _vocabulary(session: Session) -> list[str]:
+    """Every word that occurs in a name, once: without telephone numbers, which '#' marks, and e-mail addresses."""
+    query = sa.select(_WORDS.word).where(~_WORDS.word.like("#%"), ~_WORDS.word.like("%@%")).distinct()
+    return list(rows(session, query).scalars())
+
+
+def _close_words(name: str, vocabulary: list[str]) -> dict[str, int]:
+    """The words nearest to a name, each with its number of mistakes; words that it begins count as it."""
+    close: dict[str, int] = {}
+    most = _allowed_mistakes(name)
+    for word, mistakes, _place in process.extract(
+        name, vocabulary, scorer=OSA.distance, score_cutoff=most, limit=CLOSE_WORDS
+    ):
+        close[word] = int(mistakes)
+    for word in vocabulary:
+        if word.startswith(name):
+            close[word] = 0
+    return close
