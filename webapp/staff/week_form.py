@@ -1,0 +1,94 @@
+"""The hours of a week in a form: one text for each day, and a way to copy a day to others that needs no script.
+
+`templates/admin/_week_fields.html` shows it. Its button sends `step=copy`, upon which the router calls `copy_day` and
+shows the form again: nothing is saved by that.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from wtforms import (
+    SelectChoice,  # type: ignore[attr-defined]  # The types of WTForms are older than it.
+    SelectField,
+    StringField,
+)
+
+from webapp.core.day_hours import WEEKDAYS, Spans, UnreadableHours, Week, format_hours, parse_hours
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+COPY_TO = {"weekdays": range(5), "all": range(7)}
+
+
+class DayHoursField(StringField):
+    """The hours of a day as text. What can be read stands there tidied, the rest as it was typed."""
+
+    spans: Spans = ()
+
+    def process_data(self, value: str | None) -> None:
+        """Take hours that are saved already."""
+        self.data = value or ""
+        self.spans = parse_hours(self.data)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed.
+
+        Raises:
+            ValueError: it does not say hours; it stays in the field.
+        """
+        if not valuelist:
+            return
+        self.data, self.spans = valuelist[0][:200], ()
+        try:
+            self.spans = parse_hours(self.data)
+        except UnreadableHours as error:
+            raise ValueError(str(error)) from None
+        self.data = format_hours(self.spans)
+
+
+class WeekHoursForm(DocketForm):
+    """Seven days of hours, `monday` to `sunday`."""
+
+    monday = DayHoursField(WEEKDAYS[0])
+    tuesday = DayHoursField(WEEKDAYS[1])
+    wednesday = DayHoursField(WEEKDAYS[2])
+    thursday = DayHoursField(WEEKDAYS[3])
+    friday = DayHoursField(WEEKDAYS[4])
+    saturday = DayHoursField(WEEKDAYS[5])
+    sunday = DayHoursField(WEEKDAYS[6])
+    copy_from = SelectField(
+        _("Copy"),
+        choices=[SelectChoice(name, day) for name, day in zip(DAYS, WEEKDAYS, strict=True)],
+        validate_choice=False,
+    )
+    copy_to = SelectField(
+        _("to"),
+        choices=[SelectChoice("weekdays", _("Monday to Friday")), SelectChoice("all", _("every day"))],
+        validate_choice=False,
+    )
+
+    @property
+    def week(self) -> Week:
+        """What the fields say; days that cannot be read count as empty, so ask `validate` first."""
+        return tuple(self._day(name).spans for name in DAYS)
+
+    def copy_day(self) -> None:
+        """Write the chosen day into the chosen others; one that cannot be read says so and is not copied."""
+        for name in DAYS:
+            self._day(name).errors = list(self._day(name).process_errors)
+        source = self._fields.get(str(self.copy_from.data))
+        if not isinstance(source, DayHoursField) or source.errors:
+            return
+        for number in COPY_TO.get(str(self.copy_to.data), ()):
+            target = self._day(DAYS[number])
+            target.data, target.spans, target.errors = source.data, source.spans, []
+
+    def _day(self, name: str) -> DayHoursField:
+        return cast(DayHoursField, self[name])
+
+
+def data_of(week: Week) -> dict[str, str]:
+    """What `WeekHoursForm(data=…)` takes to show a week that is saved."""
+    return {name: format_hours(spans) for name, spans in zip(DAYS, week, strict=True)}
