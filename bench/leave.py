@@ -1,0 +1,222 @@
+"""Leave that is entered while hundreds of bookings race it: afterwards no visit lies in it without a flag.
+
+Processes of their own book through the service layer, each on connections of its own, while the doctor's leave is
+entered as the pages enter it: the visits it would strand are listed, each is decided upon, and it is saved; where
+another booking came in between, the list is made again. After each round the database itself is asked.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from multiprocessing.synchronize import Barrier
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from bench.contest import build_arena
+from webapp import models
+from webapp.appointments import affected, service
+from webapp.appointments.affected import Decision, Decisions, VisitsAffected
+from webapp.appointments.schemas import BookVisit
+from webapp.auth.schemas import Actor
+from webapp.core.clock import utc_now
+from webapp.database import Database
+from webapp.exceptions import AppError
+from webapp.integrity import find_problems
+
+BOOKERS = 4
+STEP = timedelta(minutes=30)
+SPREAD_DAYS = 12
+LEAVE_DAYS = 6
+
+
+class Round(NamedTuple):
+    """One round: the doctor, the first midnight of its days, and who books which start."""
+
+    doctor: str
+    doctor_id: int
+    first: datetime
+    bookings: list[tuple[int, datetime]]
+
+
+@dataclass
+class LeaveTally:
+    """What a series of rounds came to. `asked` counts how often the list of stranded visits was made."""
+
+    rounds: int = 0
+    booked: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    before_leave: int = 0
+    asked: int = 0
+    decided: Counter[str] = field(default_factory=Counter)
+    unflagged: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing lies in any leave unflagged, and `docket check` agrees; and there was a race at all."""
+        return not self.unflagged and not self.problems and self.refused["time_off"] > 0 and self.before_leave > 0
+
+
+def build(url: str, *, rounds: int, patients: int = 200) -> None:
+    """A clinic for the races, with a doctor for each round so that no round stands in another's way."""
+    build_arena(url, rounds=1, patients=patients)
+    database = Database(url)
+    try:
+        database.write(_add_doctors, rounds)
+    finally:
+        database.dispose()
+
+
+def _add_doctors(session: Session, rounds: int) -> None:
+    kind = session.scalars(sa.select(models.VisitType.id).where(models.VisitType.minutes == 30)).one()
+    for number in range(rounds):
+        doctor = models.Doctor(
+            slug=f"leave{number}", name=f"Dr. Leave {number}", specialty="Races", slot_step=30, languages=["English"]
+        )
+        session.add(doctor)
+        session.flush()
+        session.execute(sa.insert(models.doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=kind))
+        for weekday in range(7):
+            session.add(models.WorkingHours(doctor_id=doctor.id, weekday=weekday, start_minute=0, end_minute=1440))
+
+
+def run(url: str, *, rounds: int, bookings: int, tally: LeaveTally) -> LeaveTally:
+    """Race the rounds, one after the other."""
+    database = Database(url)
+    context = multiprocessing.get_context("spawn")
+    try:
+        users = _patients(database)
+        for number in range(rounds):
+            race = _plan(database, number, users, bookings)
+            barrier = context.Barrier(BOOKERS + 1)
+            with context.Manager() as manager:
+                answers = manager.list()
+                bookers = [
+                    context.Process(target=_book, args=(url, race.doctor, race.bookings[at::BOOKERS], barrier, answers))
+                    for at in range(BOOKERS)
+                ]
+                for booker in bookers:
+                    booker.start()
+                _enter_leave(database, race, barrier, tally)
+                for booker in bookers:
+                    booker.join(timeout=300)
+                for answer in answers:
+                    if answer == "booked":
+                        tally.booked += 1
+                    else:
+                        tally.refused[answer] += 1
+            tally.rounds += 1
+            tally.unflagged += _unflagged(database, race)
+        tally.problems += list(find_problems(database, now=utc_now()))
+    finally:
+        database.dispose()
+    return tally
+
+
+def _patients(database: Database) -> list[int]:
+    with database.reading() as session:
+        return list(session.scalars(sa.select(models.Patient.user_id).where(models.Patient.user_id.is_not(None))))
+
+
+def _plan(database: Database, number: int, users: list[int], bookings: int) -> Round:
+    """Whom to book when: starts all over the days, half of them in the leave, in an order of chance."""
+    rng = random.Random(number)
+    first = (utc_now() + timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+    per_day = timedelta(days=1) // STEP
+    starts = [first + STEP * at for at in range(SPREAD_DAYS * per_day)]
+    rng.shuffle(starts)
+    slug = f"leave{number}"
+    with database.reading() as session:
+        doctor_id = session.scalars(sa.select(models.Doctor.id).where(models.Doctor.slug == slug)).one()
+    wishes = [(users[at % len(users)], start) for at, start in enumerate(starts[:bookings])]
+    return Round(slug, doctor_id, first, wishes)
+
+
+def _book(url: str, doctor: str, wishes: list[tuple[int, datetime]], barrier: Barrier, answers: list[str]) -> None:
+    """Book one wish after the other; what became of each goes to `answers`."""
+    database = Database(url)
+    ended: list[str] = []
+    barrier.wait(timeout=120)
+    for user_id, start in wishes:
+        actor = Actor(user_id, 0, "Racer", "", "patient")
+        try:
+            command = BookVisit(doctor=doctor, starts_at=start)
+            database.write(service.book, actor, command, now=utc_now())
+            ended.append("booked")
+        except AppError as refusal:
+            ended.append(refusal.code)
+    answers.extend(ended)
+    database.dispose()
+
+
+def _enter_leave(database: Database, race: Round, barrier: Barrier, tally: LeaveTally) -> None:
+    """Wait until a third is booked, then enter the leave as often as it takes to decide on every visit in it."""
+    admin = Actor(0, 0, "Admin", "", "admin")
+    leave = (race.first + timedelta(days=2), race.first + timedelta(days=2 + LEAVE_DAYS))
+    work = partial(_write_leave, race.doctor_id, leave)
+    barrier.wait(timeout=120)
+    while _booked(database, race.doctor_id) < len(race.bookings) // 3:
+        pass
+    tally.before_leave += _booked(database, race.doctor_id)
+    decisions = Decisions(why="Leave was entered late.")
+    while True:
+        tally.asked += 1
+        try:
+            database.write(
+                affected.carry_out, admin, work, doctor_ids=[race.doctor_id], now=utc_now(), decisions=decisions
+            )
+        except VisitsAffected as stranded:
+            decisions.each.update(_decide(stranded))
+        else:
+            break
+    tally.decided.update(decision.kind for decision in decisions.each.values())
+
+
+def _write_leave(doctor_id: int, leave: tuple[datetime, datetime], session: Session) -> None:
+    session.add(models.TimeOff(doctor_id=doctor_id, starts_at=leave[0], ends_at=leave[1], reason="Leave"))
+
+
+def _decide(stranded: VisitsAffected) -> dict[str, Decision]:
+    """A third is kept, a third moved where there is a free time, a third cancelled; what cannot move is kept."""
+    decided = {}
+    for at, visit in enumerate(stranded.visits):
+        kind = ("keep", "move", "cancel")[at % 3]
+        if kind == "move" and (visit.proposal is None or visit.problem):
+            kind = "keep"
+        starts_at = visit.proposal if kind == "move" else None
+        decided[visit.reference] = Decision.model_validate(
+            {"kind": kind, "version": visit.version, "starts_at": starts_at}
+        )
+    return decided
+
+
+def _booked(database: Database, doctor_id: int) -> int:
+    with database.reading() as session:
+        query = sa.select(sa.func.count()).where(models.Appointment.doctor_id == doctor_id)
+        return session.scalar(query) or 0
+
+
+def _unflagged(database: Database, race: Round) -> int:
+    """Visits that stand inside a leave of their doctor without a flag, asked in plain SQL."""
+    visit, away = models.Appointment, models.TimeOff
+    query = (
+        sa.select(sa.func.count())
+        .select_from(visit)
+        .join(away, away.doctor_id == visit.doctor_id)
+        .where(
+            visit.doctor_id == race.doctor_id,
+            visit.status.in_(("scheduled", "confirmed", "arrived", "completed")),
+            visit.starts_at < away.ends_at,
+            visit.ends_at > away.starts_at,
+            visit.flagged_why == "",
+        )
+    )
+    with database.reading() as session:
+        return session.scalar(query) or 0
