@@ -67,3 +67,23 @@ class LinkNotValid(NotFound):
     def __init__(self) -> None:
         message = _("A link works once, and for a limited time. This one was used, has expired, or is incomplete.")
         super().__init__(message)
+
+
+class LastAdmin(Conflict):
+    """Nobody could run the clinic if this account were no active admin any more."""
+
+    code = "last_admin"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("This is the last admin. Make somebody else an admin first: without one nobody could run the clinic.")
+        )
+
+
+class AccountDisabled(Conflict):
+    """What was asked for makes sense only for an account that people can sign in to."""
+
+    code = "account_disabled"
+
+    def __init__(self) -> None:
+        super().__init__(_("This account is disabled. Enable it first."))

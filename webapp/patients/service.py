@@ -75,7 +75,7 @@ def register_and_sign_in(
 
 def find_own_patient(session: Session, actor: Actor) -> int | None:
     """The id of the actor's own patient's record, or None for staff."""
-    return session.scalar(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
+    return None if actor.is_staff else session.scalar(sa.select(Patient.id).where(Patient.user_id == actor.user_id))
 
 
 _PATIENT = table_of(Patient).c
@@ -88,7 +88,8 @@ def lock_own_patient(session: Session, actor: Actor) -> int | None:
 
     Rules that count a patient's visits run after this lock. Doctors are locked before patients, always.
     """
-    found: int | None = rows(session, _LOCK_OWN, value=actor.user_id).scalar()
+    # Somebody who was a patient first has a record still, but as staff books for nobody by leaving out for whom.
+    found: int | None = None if actor.is_staff else rows(session, _LOCK_OWN, value=actor.user_id).scalar()
     return found
 
 
@@ -99,6 +100,8 @@ def lock_patient(session: Session, patient_id: int) -> None:
 
 def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
     """Whom a patient may book for: themselves first, then the people they manage by name. Staff get nobody."""
+    if actor.is_staff:
+        return []
     own = _own_id(actor)
     query = (
         sa.select(Patient.id, Patient.name, Patient.user_id == actor.user_id)
@@ -147,9 +150,11 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     """Change the actor's own data, in the account and in the patient's record alike."""
     require_birth_date(command.birth_date, now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
+    # What staff fill in is not about the patient that they may have been before.
+    mine = sa.and_(Patient.user_id == actor.user_id, sa.literal(not actor.is_staff))
     changed = session.execute(
         sa.update(Patient)
-        .where(Patient.user_id == actor.user_id)
+        .where(mine)
         .values(name=command.name, phone=command.phone, birth_date=command.birth_date)
         .returning(Patient.id, Patient.email)
     ).one_or_none()

@@ -1,0 +1,437 @@
+"""Accounts, as an admin looks after them; and that an admin is always left, on both databases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.reading import Element, read
+from webapp.auth import passwords, roles
+from webapp.auth import service as auth
+from webapp.auth.exceptions import LastAdmin
+from webapp.auth.schemas import Actor
+from webapp.database import Database
+from webapp.exceptions import AppError, Forbidden
+from webapp.models import AuditEvent, Doctor, PasswordLink, Patient, PatientWord, User, UserSession
+from webapp.staff import users
+from webapp.staff.users import ChangeRole
+
+NEW = "walrus teapot orbit"
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cheap parameters for what is hashed here."""
+    monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
+
+
+def add_admin(cast: Cast, name: str = "Anna Other") -> Actor:
+    """Another admin, without a password."""
+    email = f"{name.split()[0].lower()}@docket.example"
+    user_id = cast.add(User(email=email, name=name, role="admin", password_hash="", created_at=NOW))
+    return Actor(user_id, 0, name, email, "admin")
+
+
+def user_of(cast: Cast, user_id: int) -> User:
+    """An account as it is stored."""
+    with cast.database.reading() as session:
+        return session.scalars(sa.select(User).where(User.id == user_id)).one()
+
+
+def doctor_user(cast: Cast, key: str = "bob") -> int | None:
+    """The account that a doctor is tied to."""
+    with cast.database.reading() as session:
+        return session.scalar(sa.select(Doctor.user_id).where(Doctor.id == cast.doctor_ids[key]))
+
+
+def actions(cast: Cast, user_id: int) -> list[str]:
+    """What the audit log says that happened to an account."""
+    with cast.database.reading() as session:
+        mine = (AuditEvent.subject_type == "user", AuditEvent.subject_id == user_id)
+        return list(session.scalars(sa.select(AuditEvent.action).where(*mine).order_by(AuditEvent.id)))
+
+
+def change_role(cast: Cast, actor: Actor, user_id: int, role: Any, doctor_id: int | None = None) -> None:
+    """As the page does it, without a look at what was there before."""
+    command = ChangeRole(role=role, doctor_id=doctor_id)
+    cast.database.write(users.change_role, actor, user_id, command, seen="", now=NOW)
+
+
+# ----------------------------------------------------------------------------------- an admin is always left
+
+
+def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
+    carol = cast.carol.user_id
+    deeds: list[Callable[[], None]] = [
+        lambda: change_role(cast, cast.carol, carol, "patient"),
+        lambda: cast.database.write(roles.disable_account, cast.carol, carol, now=NOW),
+    ]
+    disabled = add_admin(cast)
+    cast.database.write(roles.disable_account, cast.carol, disabled.user_id, now=NOW)
+    for deed in deeds:
+        with pytest.raises(LastAdmin) as caught:
+            deed()
+        assert (caught.value.status, caught.value.code) == (409, "last_admin")
+    assert (user_of(cast, carol).role, user_of(cast, carol).active) == ("admin", True)
+    cast.database.write(roles.enable_account, cast.carol, disabled.user_id, now=NOW)
+    change_role(cast, cast.carol, carol, "patient")
+    assert user_of(cast, carol).role == "patient"
+
+
+def _demote(session: Session, actor: Actor, user_id: int) -> None:
+    users.change_role(session, actor, user_id, ChangeRole(role="patient"), seen="", now=NOW)
+
+
+def _disable(session: Session, actor: Actor, user_id: int) -> None:
+    roles.disable_account(session, actor, user_id, now=NOW)
+
+
+@pytest.mark.parametrize("deed", [_demote, _disable])
+def test_of_two_admins_who_remove_each_other_at_once_one_stays(
+    cast: Cast, deed: Callable[[Session, Actor, int], None]
+) -> None:
+    anna = add_admin(cast)
+    for _ in range(10):
+        cast.change(
+            sa.update(User).where(User.id.in_([anna.user_id, cast.carol.user_id])).values(role="admin", active=True)
+        )
+        start = Barrier(2)
+
+        def attempt(actor: Actor, other: Actor, start: Barrier = start) -> str:
+            # Each with a connection of its own, as two processes have.
+            database = Database(str(cast.database.url.render_as_string(hide_password=False)))
+            try:
+                start.wait()
+                database.write(deed, actor, other.user_id)
+            except AppError as error:
+                return type(error).__name__
+            finally:
+                database.dispose()
+            return "done"
+
+        with ThreadPoolExecutor(2) as pool:
+            pair = [pool.submit(attempt, cast.carol, anna), pool.submit(attempt, anna, cast.carol)]
+            assert sorted(each.result() for each in pair) == ["LastAdmin", "done"]
+        with cast.database.reading() as session:
+            left = session.scalar(sa.select(sa.func.count(User.id)).where(User.role == "admin", User.active.is_(True)))
+        assert left == 1
+
+
+def test_without_the_locks_both_would_be_gone(cast: Cast) -> None:
+    """The race is there to be lost: two snapshots each see another admin."""
+    if cast.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time.")
+    anna = add_admin(cast)
+    looked = Barrier(2)
+
+    def attempt(other: Actor) -> None:
+        def work(session: Session) -> None:
+            admins = sa.select(sa.func.count(User.id)).where(User.role == "admin", User.id != other.user_id)
+            assert session.scalar(admins)
+            looked.wait()
+            session.execute(sa.update(User).where(User.id == other.user_id).values(role="patient"))
+
+        cast.database.write(work)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(attempt, [anna, cast.carol]))
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count(User.id)).where(User.role == "admin")) == 0
+
+
+def test_who_was_demoted_a_moment_ago_changes_nobody_any_more(cast: Cast) -> None:
+    anna = add_admin(cast)
+    add_admin(cast, "Third Admin")
+    change_role(cast, cast.carol, anna.user_id, "patient")
+    for deed in (roles.disable_account, roles.enable_account, roles.end_sessions, roles.renew_password_link):
+        with pytest.raises(Forbidden):
+            cast.database.write(deed, anna, cast.alice.user_id, now=NOW)
+    with pytest.raises(Forbidden):
+        change_role(cast, anna, anna.user_id, "admin")
+
+
+# ------------------------------------------------------------------------------------------- roles and ties
+
+
+def test_a_patient_who_becomes_staff_keeps_record_and_visits_and_finds_them_again(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:00")
+    cast.change(sa.update(Patient).where(Patient.user_id == cast.alice.user_id).values(phone="020 1"))
+    with client_for(cast.database) as alice:
+        log_in(alice, "alice")
+        change_role(cast, cast.carol, cast.alice.user_id, "admin")
+        assert alice.get("/admin/users").status_code == 200
+        slot = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": "2026-03-11T08:00:00Z"}
+        assert alice.post("/appointments", data=slot).status_code == 403
+        # The form of staff asks for a name alone, and their record keeps the rest.
+        assert alice.post("/account", data={"name": "Alice A."}).status_code == 303
+        change_role(cast, cast.carol, cast.alice.user_id, "patient")
+        assert reference in alice.get("/appointments").text
+    with cast.database.reading() as session:
+        record = session.scalars(sa.select(Patient).where(Patient.user_id == cast.alice.user_id)).one()
+        assert (record.id, record.name, record.phone) == (cast.patient_ids["alice"], "Alice Adams", "020 1")
+    assert actions(cast, cast.alice.user_id) == ["role_changed", "profile_changed", "role_changed"]
+
+
+def test_who_becomes_a_patient_gets_a_record_that_can_be_found(cast: Cast) -> None:
+    anna = add_admin(cast)
+    change_role(cast, cast.carol, anna.user_id, "patient")
+    with cast.database.reading() as session:
+        patient = session.scalars(sa.select(Patient).where(Patient.user_id == anna.user_id)).one()
+        words = set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient.id)))
+    assert (patient.name, patient.email) == ("Anna Other", "anna@docket.example")
+    assert words == {"anna", "other", "anna@docket.example"}
+
+
+def test_a_doctors_account_is_tied_and_untied(cast: Cast) -> None:
+    bob, doctor = cast.bob.user_id, cast.doctor_ids["bob"]
+    change_role(cast, cast.carol, bob, "admin")
+    assert doctor_user(cast) is None
+    change_role(cast, cast.carol, bob, "doctor", doctor)
+    assert doctor_user(cast) == bob
+    for role, doctor_id, words in (
+        ("doctor", None, "Choose which doctor this is."),
+        ("doctor", cast.doctor_ids["erin"], "has an account already"),
+        ("doctor", 999, "There is no such doctor."),
+        ("admin", doctor, "Only a doctor's account is for a doctor."),
+    ):
+        with pytest.raises(AppError, match=re.escape(words)):
+            change_role(cast, cast.carol, bob, role, doctor_id)
+    assert (user_of(cast, bob).role, doctor_user(cast)) == ("doctor", bob)
+
+
+def test_of_two_accounts_that_are_tied_to_one_doctor_at_once_one_is(cast: Cast) -> None:
+    change_role(cast, cast.carol, cast.bob.user_id, "admin")
+    start = Barrier(2)
+
+    def attempt(user_id: int) -> str:
+        start.wait()
+        try:
+            change_role(cast, cast.carol, user_id, "doctor", cast.doctor_ids["bob"])
+        except AppError as error:
+            return error.code
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(attempt, [cast.bob.user_id, cast.alice.user_id])) == ["doctor_has_account", "done"]
+
+
+# ---------------------------------------------------------------------------------------------------- pages
+
+
+def test_a_demoted_admin_is_refused_at_the_next_request_and_a_disabled_one_is_out(cast: Cast) -> None:
+    anna = add_admin(cast)
+    with client_for(cast.database) as carol:
+        log_in(carol, "carol")
+        assert carol.get("/admin/users").status_code == 200
+        change_role(cast, anna, cast.carol.user_id, "patient")
+        assert carol.get("/admin/users").status_code == 403
+        change_role(cast, anna, cast.carol.user_id, "admin")
+        assert carol.get("/admin/users").status_code == 200
+        cast.database.write(roles.disable_account, anna, cast.carol.user_id, now=NOW)
+        answer = carol.get("/admin/users")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Fadmin%2Fusers")
+        cast.database.write(roles.enable_account, anna, cast.carol.user_id, now=NOW)
+        assert carol.get("/admin/users").status_code == 303
+        log_in(carol, "carol")
+
+
+def rows(page: Element) -> list[str]:
+    """The names in the list."""
+    return [row.one("th").text for row in page.one("tbody").all("tr")]
+
+
+def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    page = read(client.get("/admin/users"))
+    assert rows(page) == ["Carol Clark", "Dr. Erin Eze", "Dr. Bob Brown", "Dave Dunn", "Alice Adams"]
+    assert "Today, 08:00" in page.one("tbody").all("tr")[0].text
+    cast.change(sa.update(User).where(User.id == cast.dave.user_id).values(active=False))
+    for query, found in (
+        ("q=ALICE", ["Alice Adams"]),
+        ("q=adams+alice", ["Alice Adams"]),
+        ("q=docket.example+eze", ["Dr. Erin Eze"]),
+        ("q=%25", []),
+        ("role=doctor", ["Dr. Erin Eze", "Dr. Bob Brown"]),
+        ("role=nonsense&access=nonsense", rows(page)),
+        ("access=no", ["Dave Dunn"]),
+        ("role=patient&access=yes", ["Alice Adams"]),
+    ):
+        page = read(client.get(f"/admin/users?{query}"))
+        assert (rows(page) if page.all("tbody") else []) == found, query
+        if not found:
+            assert "Nobody fits these filters." in page.text
+
+
+def test_long_lists_have_pages_in_both_directions(cast: Cast, client: TestClient) -> None:
+    for number in range(120):
+        cast.add(
+            User(
+                email=f"p{number}@docket.example",
+                name=f"Person {number}",
+                role="patient",
+                password_hash="",
+                created_at=NOW,
+            )
+        )
+    log_in(client, "carol")
+    first = read(client.get("/admin/users?q=person"))
+    second = read(client.get(first.one("a", rel="next")["href"]))
+    third = read(client.get(second.one("a", rel="next")["href"]))
+    assert rows(first) + rows(second) + rows(third) == [f"Person {number}" for number in range(119, -1, -1)]
+    assert not first.all("a", rel="prev")
+    assert not third.all("a", rel="next")
+    back = read(client.get(third.one("a", rel="prev")["href"]))
+    assert rows(back) == rows(second)
+    assert rows(read(client.get(back.one("a", rel="prev")["href"]))) == rows(first)
+    for odd in ("before=x", "before=-1", "after=99999999999999", "before=%00", "after=1&before=2"):
+        assert client.get(f"/admin/users?{odd}").status_code in {200, 400}
+
+
+def test_an_admin_is_added_and_chooses_a_password_with_the_link(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    form = read(client.get("/admin/users/new")).form("/admin/users")
+    answer = client.post(
+        "/admin/users", data={**form, "name": "Ivy Invited", "email": "ivy@docket.example", "role": "admin"}
+    )
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    page = read(answer)
+    link = page.one("input", id="link")["value"]
+    assert re.fullmatch(r"http://docket\.test/password/reset/[\w-]{43}", link)
+    with client_for(cast.database) as ivy:
+        assert ivy.post(link, data={"new": NEW}).status_code == 303
+        assert ivy.post("/login", data={"email": "ivy@docket.example", "password": NEW}).status_code == 303
+        assert ivy.get("/admin/users").status_code == 200
+    shown_again = client.get(next(each for each in page.links if re.fullmatch(r"/admin/users/\d+", each))).text
+    assert "/password/reset/" not in shown_again
+
+
+def test_the_link_names_the_address_of_the_settings(cast: Cast) -> None:
+    with client_for(cast.database, base_url="https://booking.example.org") as client:
+        client.base_url = client.base_url.copy_with(scheme="https", host="booking.example.org")
+        client.headers["origin"] = "https://booking.example.org"
+        log_in(client, "carol")
+        answer = client.post(f"/admin/users/{cast.alice.user_id}/password-link", headers={"host": "evil.example"})
+        assert read(answer).one("input", id="link")["value"].startswith("https://booking.example.org/password/reset/")
+
+
+def test_a_doctor_is_added_for_a_doctor_without_account(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    new = {"name": "Dr. Bea Brown", "email": "bea@docket.example", "role": "doctor"}
+    page = read(client.get("/admin/users/new"))
+    assert [option["value"] for option in page.all("option")] == [""]
+    change_role(cast, cast.carol, cast.bob.user_id, "admin")
+    doctor = str(cast.doctor_ids["bob"])
+    page = read(client.get("/admin/users/new"))
+    assert [option["value"] for option in page.all("option")] == ["", doctor]
+    for sent, field, words, status in (
+        ({**new, "doctor": ""}, "doctor", "Choose which doctor this is.", 422),
+        ({**new, "doctor": str(cast.doctor_ids["erin"])}, "doctor", "Not a valid choice", 422),
+        ({**new, "doctor": doctor, "role": "admin"}, "doctor", "Only a doctor's account is for a doctor.", 422),
+        ({**new, "doctor": doctor, "role": ""}, "role", "Choose a role.", 422),
+        ({**new, "doctor": doctor, "role": "patient"}, "role", "Not a valid choice", 422),
+        ({**new, "doctor": doctor, "name": "B"}, "name", "Enter a name of 2 to 120 characters.", 422),
+        ({**new, "doctor": doctor, "email": "bea"}, "email", "Enter an e-mail address", 422),
+        ({**new, "doctor": doctor, "email": "alice@docket.example"}, "email", "already an account", 409),
+    ):
+        answer = client.post("/admin/users", data=sent)
+        assert answer.status_code == status, sent
+        page = read(answer)
+        assert words in page.one(id=f"{field}-error").text
+        assert page.form("/admin/users")["name"] == sent["name"]
+    assert client.post("/admin/users", data={**new, "doctor": doctor}).status_code == 200
+    assert user_of(cast, doctor_user(cast) or 0).email == "bea@docket.example"
+
+
+def test_an_account_is_shown_with_its_ties(cast: Cast, client: TestClient) -> None:
+    cast.book(cast.alice, "2026-03-10 09:00")
+    log_in(client, "carol")
+    page = read(client.get(f"/admin/users/{cast.bob.user_id}"))
+    assert f"/admin/doctors/{cast.doctor_ids['bob']}" in page.links
+    page = read(client.get(f"/admin/users/{cast.alice.user_id}"))
+    assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
+    assert "1 visit to come stays booked." in page.text
+    for path in ("", "/access"):
+        assert client.get(f"/admin/users/999{path}").status_code == 404
+    for path in ("/role", "/access", "/password-link", "/sessions/end"):
+        data = {"role": "admin", "access": "no"}
+        assert client.post(f"/admin/users/999{path}", data=data).status_code == 404
+
+
+def test_a_role_is_changed_on_the_page(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    address = f"/admin/users/{cast.bob.user_id}"
+    form = read(client.get(address)).form(f"{address}/role")
+    assert (form["role"], form["doctor"]) == ("doctor", str(cast.doctor_ids["bob"]))
+    answer = client.post(f"{address}/role", data={**form, "role": "admin", "doctor": ""})
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    assert (user_of(cast, cast.bob.user_id).role, doctor_user(cast)) == ("admin", None)
+    # Somebody else opened the form before that.
+    answer = client.post(f"{address}/role", data={**form, "role": "patient", "doctor": ""})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "Somebody else saved this while you were writing." in page.text
+    assert "Admin: runs the clinic" in page.one(id="role-theirs").text
+    again = page.form(f"{address}/role")
+    assert again["role"] == "patient"
+    assert client.post(f"{address}/role", data=again).status_code == 303
+    assert user_of(cast, cast.bob.user_id).role == "patient"
+
+
+def test_the_page_says_that_the_last_admin_stays(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    address = f"/admin/users/{cast.carol.user_id}"
+    for path, data in (("role", {"role": "patient", "doctor": ""}), ("access", {"access": "no"})):
+        answer = client.post(f"{address}/{path}", data=data)
+        assert answer.status_code == 409
+        assert "This is the last admin." in read(answer).one("div", role="alert").text
+    add_admin(cast)
+    answer = client.post(f"{address}/role", data={"role": "patient", "doctor": ""})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_disabling_is_asked_first_and_ends_sessions_and_links(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    address = f"/admin/users/{cast.alice.user_id}"
+    with client_for(cast.database) as alice:
+        log_in(alice, "alice")
+        link = read(client.post(f"{address}/password-link")).one("input", id="link")["value"]
+        page = read(client.get(f"{address}/access"))
+        assert page.h1 == "Disable Alice Adams?"
+        form = page.form(f"{address}/access")
+        # Twice is once.
+        for _ in range(2):
+            assert client.post(f"{address}/access", data=form).status_code == 303
+        assert alice.get("/account").status_code == 303
+        assert alice.post("/login", data={"email": "alice@docket.example", "password": PASSWORD}).status_code == 401
+        assert alice.get(link).status_code == 404
+        assert client.post(f"{address}/password-link").headers["location"] == address
+        assert "Enable it first." in client.get(address).text
+        page = read(client.get(f"{address}/access"))
+        assert page.h1 == "Enable Alice Adams?"
+        assert client.post(f"{address}/access", data=page.form(f"{address}/access")).status_code == 303
+        log_in(alice, "alice")
+        assert alice.get(link).status_code == 404
+    assert actions(cast, cast.alice.user_id) == ["password_link_created", "user_disabled", "user_enabled"]
+
+
+def test_an_account_is_signed_out_everywhere(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    cast.database.write(auth.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
+    address = f"/admin/users/{cast.alice.user_id}"
+    assert client.post(f"{address}/sessions/end").status_code == 303
+    assert "Signed out on 1 device." in read(client.get(address)).text
+    with cast.database.reading() as session:
+        hers = UserSession.user_id == cast.alice.user_id
+        assert session.scalar(sa.select(sa.func.count(UserSession.id)).where(hers)) == 0
+        assert session.scalar(sa.select(sa.func.count(PasswordLink.id))) == 0
+    assert actions(cast, cast.alice.user_id) == ["sessions_ended"]

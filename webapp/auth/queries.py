@@ -1,0 +1,131 @@
+"""Reading accounts, for the people who look after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth.models import PasswordLink, User, UserSession
+from webapp.auth.schemas import Role
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import NotFound
+
+# More words would only make a search slower.
+MOST_WORDS = 5
+
+
+class UserFilter(NamedTuple):
+    """Which accounts: `text` is looked for in names and e-mail addresses; None and '' let everything through."""
+
+    text: str = ""
+    role: Role | None = None
+    active: bool | None = None
+
+
+class UserLine(NamedTuple):
+    """An account in a list. `last_seen_at` is None where it has no session: never, or not for a month."""
+
+    id: int
+    name: str
+    email: str
+    role: Role
+    active: bool
+    created_at: datetime
+    last_seen_at: datetime | None
+
+
+class UserFacts(NamedTuple):
+    """An account in full. `sessions` are its signed-in browsers; `link_until` is when an unused link expires."""
+
+    id: int
+    name: str
+    email: str
+    role: Role
+    active: bool
+    created_at: datetime
+    last_seen_at: datetime | None
+    sessions: int
+    link_until: datetime | None
+
+
+class UserName(NamedTuple):
+    """Who an account is."""
+
+    name: str
+    email: str
+    role: Role
+
+
+def _last_seen() -> sa.ScalarSelect[Any]:
+    mine = UserSession.user_id == User.id
+    return sa.select(sa.func.max(UserSession.last_seen_at)).where(mine).correlate(User).scalar_subquery()
+
+
+def list_users(
+    session: Session, wanted: UserFilter, *, before: int | None, after: int | None, limit: int
+) -> list[UserLine]:
+    """The newest accounts first; only those older than `before`, or newer than `after`, which are ids."""
+    query = sa.select(User.id, User.name, User.email, User.role, User.active, User.created_at, _last_seen())
+    query = query.where(*_conditions(wanted))
+    if after is not None:
+        query = query.where(User.id > after).order_by(User.id)
+    else:
+        query = query.where(User.id < before if before is not None else sa.true()).order_by(User.id.desc())
+    found = [UserLine(*row) for row in session.execute(query.limit(limit))]
+    return found[::-1] if after is not None else found
+
+
+def find_user_ids(session: Session, text: str, *, limit: int) -> list[int]:
+    """The ids of accounts that a text finds, at most `limit` of them."""
+    query = sa.select(User.id).where(*_conditions(UserFilter(text))).order_by(User.id.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def names_of(session: Session, user_ids: Sequence[int]) -> dict[int, UserName]:
+    """Who these accounts are; one that is gone is left out."""
+    query = sa.select(User.id, User.name, User.email, User.role).where(User.id.in_(set(user_ids)))
+    return {row.id: UserName(row.name, row.email, cast(Role, row.role)) for row in session.execute(query)}
+
+
+def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
+    """One account in full.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    sessions = sa.select(sa.func.count(UserSession.id)).where(
+        UserSession.user_id == user_id, UserSession.expires_at > now
+    )
+    link = sa.select(PasswordLink.expires_at).where(PasswordLink.user_id == user_id, PasswordLink.expires_at > now)
+    query = sa.select(
+        User.id,
+        User.name,
+        User.email,
+        User.role,
+        User.active,
+        User.created_at,
+        _last_seen(),
+        sessions.scalar_subquery(),
+        link.limit(1).scalar_subquery(),
+    ).where(User.id == user_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no such account."))
+    return UserFacts(*row)
+
+
+def _conditions(wanted: UserFilter) -> list[sa.ColumnElement[bool]]:
+    """Every word of the text stands somewhere in the name or the e-mail address."""
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.role is not None:
+        found.append(User.role == wanted.role)
+    if wanted.active is not None:
+        found.append(User.active.is_(wanted.active))
+    for word in wanted.text.split()[:MOST_WORDS]:
+        in_name, in_email = User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True)
+        found.append(sa.or_(in_name, in_email))
+    return found

@@ -1,0 +1,147 @@
+"""What an admin does to the accounts of others: roles, access, sessions and links; and that an admin is always left.
+
+Everybody who changes an account here first takes the locks of all active admins, in the order of their ids. So two
+admins who demote each other at once do it one after the other, and the second finds that nobody else is left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth import links
+from webapp.auth.exceptions import AccountDisabled, LastAdmin
+from webapp.auth.models import User, UserSession
+from webapp.auth.schemas import Actor, Role
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Forbidden, NotFound
+
+
+class LockedAccount(NamedTuple):
+    """An account under its lock. `admins` are the ids of the active admins, who are locked as well."""
+
+    user_id: int
+    name: str
+    email: str
+    role: Role
+    active: bool
+    admins: tuple[int, ...]
+
+    @property
+    def is_last_admin(self) -> bool:
+        """Whether nobody could run the clinic without this account."""
+        return self.admins == (self.user_id,)
+
+
+def lock_account(session: Session, actor: Actor, user_id: int) -> LockedAccount:
+    """Take the locks of an account and of all active admins. Doctors are locked before, patients after.
+
+    Raises:
+        NotFound: there is no such account. LastAdmin, Forbidden: the actor was demoted or disabled at this moment.
+    """
+    is_admin = sa.and_(User.role == "admin", User.active.is_(True))
+    query = (
+        sa.select(User.id, User.name, User.email, User.role, User.active)
+        .where(sa.or_(User.id == user_id, is_admin))
+        .order_by(User.id)
+        .with_for_update(key_share=True)
+    )
+    found = session.execute(query).all()
+    admins = tuple(row.id for row in found if row.role == "admin" and row.active)
+    wanted = next((row for row in found if row.id == user_id), None)
+    if wanted is None:
+        raise NotFound(_("There is no such account."))
+    account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
+    if actor.user_id not in admins:
+        # Of two who demote each other, the second hears what stands in their way.
+        raise LastAdmin if account.is_last_admin else Forbidden(_("You are no longer an admin."))
+    return account
+
+
+def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role, *, now: datetime) -> None:
+    """Give a locked account another role, from its next request on.
+
+    Raises:
+        LastAdmin: nobody else could run the clinic.
+    """
+    if account.is_last_admin and role != "admin":
+        raise LastAdmin
+    session.execute(sa.update(User).where(User.id == account.user_id).values(role=role))
+    _record(session, actor, "role_changed", account.user_id, now=now, details={"from": account.role, "to": role})
+
+
+def disable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
+    """Nobody signs in to this account any more, and who is signed in is out at once. Nothing else of it changes.
+
+    Raises:
+        NotFound, LastAdmin.
+    """
+    account = lock_account(session, actor, user_id)
+    if account.is_last_admin:
+        raise LastAdmin
+    if account.active:
+        session.execute(sa.update(User).where(User.id == user_id).values(active=False))
+        _end_sessions(session, user_id)
+        links.delete_password_links(session, user_id)
+        _record(session, actor, "user_disabled", user_id, now=now)
+
+
+def enable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
+    """People can sign in to this account again, with the password it had.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    if not lock_account(session, actor, user_id).active:
+        session.execute(sa.update(User).where(User.id == user_id).values(active=True))
+        _record(session, actor, "user_enabled", user_id, now=now)
+
+
+def end_sessions(session: Session, actor: Actor, user_id: int, *, now: datetime) -> int:
+    """Sign an account out everywhere, and return on how many devices that was.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    lock_account(session, actor, user_id)
+    ended = _end_sessions(session, user_id)
+    if ended:
+        _record(session, actor, "sessions_ended", user_id, now=now, details={"count": ended})
+    return ended
+
+
+def renew_password_link(session: Session, actor: Actor, user_id: int, *, now: datetime) -> str:
+    """A new link to choose a password with, and its token; older links end, the present password stays until then.
+
+    Raises:
+        NotFound: there is no such account. AccountDisabled: nobody could sign in with that password.
+    """
+    if not lock_account(session, actor, user_id).active:
+        raise AccountDisabled
+    token = links.create_password_link(session, user_id, now=now, lifetime=links.FIRST_PASSWORD_LIFETIME)
+    _record(session, actor, "password_link_created", user_id, now=now)
+    return token
+
+
+def _end_sessions(session: Session, user_id: int) -> int:
+    ended = session.execute(sa.delete(UserSession).where(UserSession.user_id == user_id).returning(UserSession.id))
+    return len(ended.all())
+
+
+def _record(
+    session: Session, actor: Actor, action: str, user_id: int, *, now: datetime, details: dict[str, Any] | None = None
+) -> None:
+    audit.record(
+        session,
+        action,
+        subject=("user", user_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details=details,
+        address=actor.address,
+    )
