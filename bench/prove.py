@@ -1,4 +1,7 @@
-"""`make prove`: two people never get one time. A thousand races on each database, then a control without guard."""
+"""`make prove`: two people never get one time, and no leave strands a visit unseen.
+
+A thousand races for one time on each database, then a control without guard; and leave that races bookings.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from pathlib import Path
 
 from bench.contest import Arena, Contenders, Tally, build_arena, run_rounds
 from bench.houses import docket_check, empty_database, guarded_servers, unguarded_copy, unguarded_servers
+from bench.leave import LeaveTally
+from bench.leave import build as build_leave
+from bench.leave import run as race_leave
 from bench.terminal import BOLD, GREEN, RED, paint, progress, say, table
 from tests.postgres import postgres_server
 
@@ -74,12 +80,14 @@ def main(arguments: list[str] | None = None) -> int:
     with Contenders(options.contenders) as contenders:
         for kind in kinds:
             findings += prove(kind, contenders, options.rounds, options.control_rounds)
+    leaves = {kind: prove_leave(kind, options.leave_rounds, options.leave_bookings) for kind in kinds}
     print(table(HEADINGS, [finding.row() for finding in findings], title="Races for one time"))
+    print(table(LEAVE_HEADINGS, [_leave_row(kind, tally) for kind, tally in leaves.items()], title="Leave that races"))
     for finding in findings:
         for strange in finding.tally.strange[:3] if finding.guarded else []:
             say(paint(f"{NAMES[finding.kind]}: neither won nor 409: {strange}", RED))
-    good = all(finding.is_as_promised for finding in findings)
-    words = "Proved: one winner in every round with the guard, and the race shows without it."
+    good = all(finding.is_as_promised for finding in findings) and all(tally.is_clean for tally in leaves.values())
+    words = "Proved: one winner in every round with the guard, the race shows without it, and leave strands nobody."
     say(paint(words, BOLD, GREEN) if good else paint("Not proved: see the table.", BOLD, RED))
     return 0 if good else 1
 
@@ -90,6 +98,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1000, help="races with the guard (1000)")
     parser.add_argument("--control-rounds", type=int, help="races without it (a fifth of the rounds)")
     parser.add_argument("--contenders", type=int, default=8, help="patients in a race (8)")
+    parser.add_argument("--leave-rounds", type=int, default=20, help="leaves that are entered amid bookings (20)")
+    parser.add_argument("--leave-bookings", type=int, default=500, help="bookings that race each leave (500)")
     options = parser.parse_args(arguments)
     options.control_rounds = options.control_rounds or max(1, options.rounds // 5)
     return options
@@ -114,6 +124,39 @@ def prove(kind: str, contenders: Contenders, rounds: int, control_rounds: int) -
                 code, words = docket_check(copy)
                 say(f"  docket check: exit {code}. {words}")
                 yield Finding(kind, False, tally, code, words, seconds)
+
+
+LEAVE_HEADINGS = [
+    "database", "leaves", "booked", "of it before", "refused", "asked", "kept", "moved", "cancelled", "unflagged",
+    "problems", "",
+]  # fmt: skip
+
+
+def prove_leave(kind: str, rounds: int, bookings: int) -> LeaveTally:
+    """Leave entered while bookings race it, on one kind of database."""
+    say(f"{NAMES[kind]}: {rounds:,} leaves, each amid {bookings:,} bookings.")
+    with (
+        _server(kind) as server,
+        tempfile.TemporaryDirectory(prefix="docket-leave-") as name,
+        empty_database(kind, server, Path(name)) as url,
+    ):
+        build_leave(url, rounds=rounds)
+        return race_leave(url, rounds=rounds, bookings=bookings, tally=LeaveTally())
+
+
+def _leave_row(kind: str, tally: LeaveTally) -> list[str]:
+    return [
+        NAMES[kind],
+        f"{tally.rounds:,}",
+        f"{tally.booked:,}",
+        f"{tally.before_leave:,}",
+        f"{sum(tally.refused.values()):,}",
+        f"{tally.asked:,}",
+        *(f"{tally.decided[decision]:,}" for decision in ("keep", "move", "cancel")),
+        f"{tally.unflagged:,}",
+        f"{len(tally.problems):,}",
+        "as promised" if tally.is_clean else "NOT AS PROMISED",
+    ]
 
 
 @contextmanager
