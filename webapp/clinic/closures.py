@@ -1,0 +1,146 @@
+"""Closures: whole local days on which nobody can come. Who adds one knows nothing of the visits that it strands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import Closure
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Invalid, NotFound
+
+# Longer is no closure any more, but most likely a year that was typed wrongly.
+LONGEST = timedelta(days=366)
+PAST_SHOWN = 50
+
+
+class CloseDays(BaseModel):
+    """A closure, first and last day included."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)]
+    starts_on: date
+    ends_on: date
+
+
+class SavedClosure(NamedTuple):
+    """A closure and its id."""
+
+    id: int
+    details: CloseDays
+
+
+_COLUMNS = sa.select(Closure.id, Closure.name, Closure.starts_on, Closure.ends_on)
+
+
+def _saved(row: sa.Row[int, str, date, date]) -> SavedClosure:
+    return SavedClosure(row.id, CloseDays.model_construct(name=row.name, starts_on=row.starts_on, ends_on=row.ends_on))
+
+
+def list_ahead(session: Session, today: date) -> list[SavedClosure]:
+    """The closures that are not over on the local day `today`, the next one first."""
+    query = _COLUMNS.where(Closure.ends_on >= today).order_by(Closure.starts_on, Closure.id)
+    return [_saved(row) for row in session.execute(query)]
+
+
+def list_past(session: Session, today: date) -> list[SavedClosure]:
+    """The last closures that are over, the latest first."""
+    query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id).limit(PAST_SHOWN)
+    return [_saved(row) for row in session.execute(query)]
+
+
+def get_closure(session: Session, closure_id: int) -> SavedClosure:
+    """One closure.
+
+    Raises:
+        NotFound: there is none with this id, or no longer.
+    """
+    row = session.execute(_COLUMNS.where(Closure.id == closure_id)).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no such closure. Somebody may have removed it."))
+    return _saved(row)
+
+
+def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: datetime) -> int:
+    """Add closures, and return how many.
+
+    Raises:
+        Invalid: one of them ends before it starts, or is longer than a year.
+    """
+    for closure in closures:
+        _check(closure)
+        row = Closure(**closure.model_dump())
+        session.add(row)
+        session.flush()
+        _record(session, actor, "closure_created", row.id, closure, now=now)
+    return len(closures)
+
+
+def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, *, seen: str, now: datetime) -> None:
+    """Change a closure's name or days.
+
+    Raises:
+        NotFound, EditedMeanwhile. Invalid: it ends before it starts, or is longer than a year.
+    """
+    _check(command)
+    saved = _lock(session, closure_id)
+    require_unchanged(saved.details, seen)
+    session.execute(sa.update(Closure).where(Closure.id == closure_id).values(**command.model_dump()))
+    _record(session, actor, "closure_changed", closure_id, command, now=now)
+
+
+def remove(session: Session, actor: Actor, closure_id: int, *, seen: str, now: datetime) -> None:
+    """Remove a closure: its days can be booked again.
+
+    Raises:
+        NotFound, EditedMeanwhile.
+    """
+    saved = _lock(session, closure_id)
+    require_unchanged(saved.details, seen)
+    session.execute(sa.delete(Closure).where(Closure.id == closure_id))
+    _record(session, actor, "closure_removed", closure_id, saved.details, now=now)
+
+
+def closed_days(session: Session, first: date, last: date) -> set[date]:
+    """Every local day from `first` to `last` on which the clinic is closed already."""
+    query = _COLUMNS.where(Closure.ends_on >= first, Closure.starts_on <= last)
+    days: set[date] = set()
+    for row in session.execute(query):
+        day = max(first, row.starts_on)
+        while day <= min(last, row.ends_on):
+            days.add(day)
+            day += timedelta(days=1)
+    return days
+
+
+def _check(closure: CloseDays) -> None:
+    if closure.ends_on < closure.starts_on:
+        raise Invalid(_("The last day lies before the first one."), field="ends_on")
+    if closure.ends_on - closure.starts_on > LONGEST:
+        raise Invalid(_("This is longer than a year. Check the years of both days."), field="ends_on")
+
+
+def _lock(session: Session, closure_id: int) -> SavedClosure:
+    """Take the closure's lock, then read it."""
+    session.execute(sa.select(Closure.id).where(Closure.id == closure_id).with_for_update())
+    return get_closure(session, closure_id)
+
+
+def _record(session: Session, actor: Actor, action: str, closure_id: int, closure: CloseDays, *, now: datetime) -> None:
+    audit.record(
+        session,
+        action,
+        subject=("closure", closure_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details={"from": closure.starts_on.isoformat(), "until": closure.ends_on.isoformat()},
+        address=actor.address,
+    )

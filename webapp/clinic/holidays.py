@@ -1,0 +1,69 @@
+"""Public holidays of a country or one of its regions, in English where their names are known in it."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from babel import Locale
+
+from webapp.core.formats import LOCALE
+
+# Holidays further off may still be moved or added, and nobody plans for them.
+YEARS_AHEAD = 2
+
+
+class PublicHoliday(NamedTuple):
+    """One day and what it is called; a day with two names has both."""
+
+    day: date
+    name: str
+
+
+@cache
+def _library() -> Any:
+    # It reads the calendars of the whole world, for which no other page should wait.
+    return import_module("holidays")
+
+
+@cache
+def _regions_by_country() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = _library().list_supported_countries(include_aliases=False)
+    return found
+
+
+@cache
+def countries() -> dict[str, str]:
+    """The countries whose holidays are known, in the order of their names: 'NL' is 'Netherlands'."""
+    territories = Locale.parse(LOCALE).territories
+    names = {code: str(territories.get(code, code)) for code in _regions_by_country()}
+    return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+@cache
+def regions(country: str) -> dict[str, str]:
+    """The regions of a country that have holidays of their own, in the order of their names: 'SCT' is 'Scotland'."""
+    codes = _regions_by_country().get(country, [])
+    if not codes:
+        return {}
+    aliases: dict[str, list[str]] = _library().country_holidays(country).get_subdivision_aliases()
+    names = {code: (aliases.get(code) or [code])[0] for code in codes}
+    return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+def public_holidays(country: str, region: str, year: int) -> list[PublicHoliday]:
+    """The public holidays of a year, in order; none for a country that is not known.
+
+    An unknown region counts as none: the holidays of the whole country.
+    """
+    if country not in countries():
+        return []
+    library = _library()
+    spoken = library.country_holidays(country).supported_languages
+    language = next((code for code in ("en_GB", "en_US") if code in spoken), None)
+    found = library.country_holidays(
+        country, subdiv=region if region in regions(country) else None, years=year, language=language
+    )
+    return [PublicHoliday(day, name[:120]) for day, name in sorted(found.items()) if day.year == year]

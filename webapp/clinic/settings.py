@@ -1,0 +1,207 @@
+"""Changing the clinic: its name and address, its time zone, its opening hours and its booking rules.
+
+An empty database has no row of settings: the first change makes it, from the defaults that every page has shown
+until then. Whoever changes something takes the lock of that row first, after the locks of doctors.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor, readable_name
+from webapp.clinic.models import ClinicSettings, OpeningHours
+from webapp.clinic.service import default_clinic, get_clinic
+from webapp.core.day_hours import Week
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.database import table_of
+from webapp.exceptions import Invalid
+
+DAY_MINUTES = 24 * 60
+# Where a clinic may be, but no place has this name.
+UTC_ZONE = "UTC"
+
+
+class ClinicDetails(BaseModel):
+    """What patients call the clinic, and how they find and reach it."""
+
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
+    ]
+    address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    phone: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^([+(]?[\d\s()./-]+)?$")
+    ] = ""
+
+
+class BookingRules(BaseModel):
+    """The clinic's own figures in the rules of booking. Durations are in minutes, but `horizon_days`."""
+
+    notice_minutes: Annotated[int, Field(ge=0, le=14 * DAY_MINUTES)]
+    horizon_days: Annotated[int, Field(ge=1, le=730)]
+    change_until_minutes: Annotated[int, Field(ge=0, le=14 * DAY_MINUTES)]
+    max_active_visits: Annotated[int, Field(ge=1, le=100)]
+    patient_gap_minutes: Annotated[int, Field(ge=0, le=DAY_MINUTES)]
+
+
+class ClinicZone(BaseModel):
+    """The IANA name of the time zone in which the clinic's wall clocks run."""
+
+    time_zone: str
+
+
+class OpeningWeek(BaseModel):
+    """The spans in which the clinic is open, of Monday to Sunday, in wall-clock minutes."""
+
+    days: Week
+
+
+class ZoneChange(NamedTuple):
+    """From which time zone to which."""
+
+    old: ZoneInfo
+    new: ZoneInfo
+
+
+def get_details(session: Session) -> ClinicDetails:
+    """The clinic's name, address and telephone number as they are saved."""
+    clinic = get_clinic(session)
+    # What was saved by other means than our forms is shown as it is, for somebody to mend it.
+    return ClinicDetails.model_construct(name=clinic.name, address=clinic.address, phone=clinic.phone)
+
+
+def get_rules(session: Session) -> BookingRules:
+    """The rules as they are saved."""
+    clinic = get_clinic(session)
+    return BookingRules.model_construct(**{name: getattr(clinic, name) for name in BookingRules.model_fields})
+
+
+def get_zone(session: Session) -> ClinicZone:
+    """The time zone as it is saved."""
+    return ClinicZone(time_zone=get_clinic(session).time_zone)
+
+
+def get_opening_hours(session: Session) -> OpeningWeek:
+    """The week as it is saved; without opening hours the clinic is closed, but for doctors' extra hours."""
+    query = sa.select(OpeningHours.weekday, OpeningHours.start_minute, OpeningHours.end_minute).order_by(
+        OpeningHours.weekday, OpeningHours.start_minute, OpeningHours.id
+    )
+    days: list[list[tuple[int, int]]] = [[] for _day in range(7)]
+    for weekday, start, end in session.execute(query):
+        days[weekday].append((start, end))
+    return OpeningWeek(days=tuple(tuple(spans) for spans in days))
+
+
+def change_details(session: Session, actor: Actor, command: ClinicDetails, *, seen: str, now: datetime) -> None:
+    """Save name, address and telephone number.
+
+    Raises:
+        EditedMeanwhile: somebody else saved others after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_details(session), command, seen, now=now)
+
+
+def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen: str, now: datetime) -> None:
+    """Save the booking rules; they hold from the next booking on.
+
+    Raises:
+        EditedMeanwhile: somebody else saved others after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_rules(session), command, seen, now=now)
+
+
+def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:
+    """Save the time zone. Weekly hours are wall-clock and stay; instants are none of this room's business.
+
+    Raises:
+        Invalid: there is no such zone. EditedMeanwhile: somebody else saved another one after `seen` was read.
+    """
+    if command.time_zone not in available_timezones():
+        raise Invalid(_("Choose a time zone from the list."), field="time_zone")
+    lock_settings(session)
+    old = get_zone(session)
+    _save(session, actor, old, command, seen, now=now)
+    return ZoneChange(ZoneInfo(old.time_zone), ZoneInfo(command.time_zone))
+
+
+def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *, seen: str, now: datetime) -> None:
+    """Save the week's opening hours.
+
+    Raises:
+        EditedMeanwhile: somebody else saved others after `seen` was read.
+    """
+    lock_settings(session)
+    require_unchanged(get_opening_hours(session), seen)
+    session.execute(sa.delete(OpeningHours))
+    for weekday, spans in enumerate(command.days):
+        for start, end in spans:
+            session.add(OpeningHours(weekday=weekday, start_minute=start, end_minute=end))
+    session.flush()
+    record_change(session, actor, ["opening_hours"], now=now)
+
+
+def lock_settings(session: Session) -> None:
+    """Take the lock of the clinic's row, which is made where there is none yet."""
+    mine = sa.select(ClinicSettings.id).where(ClinicSettings.id == 1).with_for_update(key_share=True)
+    if session.scalar(mine) is not None:
+        return
+    defaults = default_clinic()
+    values = {name: getattr(defaults, name) for name in defaults.__dataclass_fields__}
+    # Two people may set up one new clinic at the same moment.
+    session.execute(_insert_or_nothing(session, {"id": 1, **values}))
+    session.scalar(mine)
+
+
+def _insert_or_nothing(session: Session, values: dict[str, Any]) -> sa.Insert:
+    table = table_of(ClinicSettings)
+    if session.get_bind().dialect.name == "sqlite":
+        return sa.insert(table).prefix_with("OR IGNORE").values(values)
+    return postgresql.insert(table).values(values).on_conflict_do_nothing()
+
+
+def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> None:
+    require_unchanged(saved, seen)
+    changed = {name: value for name, value in command.model_dump().items() if getattr(saved, name) != value}
+    if changed:
+        session.execute(sa.update(ClinicSettings).where(ClinicSettings.id == 1).values(**changed))
+        record_change(session, actor, sorted(changed), now=now)
+
+
+def record_change(session: Session, actor: Actor, changed: list[str], *, now: datetime) -> None:
+    """Leave a row of what was changed in the clinic, by the names of the columns."""
+    audit.record(
+        session,
+        "clinic_changed",
+        subject=("clinic", 1),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details={"changed": changed},
+        address=actor.address,
+    )
+
+
+@cache
+def zone_names() -> dict[str, list[str]]:
+    """The time zones that a clinic can be in, by region and in alphabetical order; UTC is a region of its own.
+
+    Of the many names that zones have, these are the ones that the tz database gives to the places of each country.
+    """
+    table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
+    places = {line.split("\t")[2].strip() for line in table.splitlines() if line and not line.startswith("#")}
+    regions: dict[str, list[str]] = {}
+    for name in sorted(places & available_timezones()):
+        regions.setdefault(name.partition("/")[0], []).append(name)
+    return {**regions, UTC_ZONE: [UTC_ZONE]}

@@ -1,0 +1,157 @@
+"""Kinds of visit: what they are called, how long they take, and what goes with them.
+
+Which doctors offer one is said in the room of the doctors (`webapp/doctors/offers.py`), which knows both. Booked
+visits keep the length that they were booked with.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor, readable_name
+from webapp.clinic.models import VisitType
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Conflict, NotFound
+
+Buffer = Annotated[int, Field(ge=0, le=120)]
+
+
+class VisitTypeDetails(BaseModel):
+    """A kind of visit; durations in minutes. Buffers keep the doctor free before and after the patient's time."""
+
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80), AfterValidator(readable_name)
+    ]
+    minutes: Annotated[int, Field(ge=5, le=240)]
+    buffer_before: Buffer = 0
+    buffer_after: Buffer = 0
+    preparation: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    online: bool = True
+    named_in_messages: bool = False
+
+
+class SavedVisitType(NamedTuple):
+    """A kind of visit, its id, and whether it can be booked at all."""
+
+    id: int
+    active: bool
+    details: VisitTypeDetails
+
+
+class NameTaken(Conflict):
+    """Two kinds of visit with one name could not be told apart."""
+
+    code = "visit_type_name_taken"
+
+    def __init__(self) -> None:
+        super().__init__(_("There is already a visit type with this name. Choose another one."), field="name")
+
+
+_COLUMNS = sa.select(
+    VisitType.id, VisitType.active, *(getattr(VisitType, name) for name in VisitTypeDetails.model_fields)
+)
+
+
+def _saved(row: sa.Row[Any]) -> SavedVisitType:
+    details = VisitTypeDetails.model_construct(**{name: getattr(row, name) for name in VisitTypeDetails.model_fields})
+    return SavedVisitType(row.id, row.active, details)
+
+
+def list_visit_types(session: Session) -> list[SavedVisitType]:
+    """Every kind of visit, those that can be booked first, then by name."""
+    query = _COLUMNS.order_by(VisitType.active.desc(), VisitType.name, VisitType.id)
+    return [_saved(row) for row in session.execute(query)]
+
+
+def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
+    """One kind of visit, active or not.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = session.execute(_COLUMNS.where(VisitType.id == visit_type_id)).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no such visit type."))
+    return _saved(row)
+
+
+def lock_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
+    """Take the visit type's lock, which comes after those of doctors, then read it.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    mine = sa.select(VisitType.id).where(VisitType.id == visit_type_id).with_for_update(key_share=True)
+    session.execute(mine)
+    return get_visit_type(session, visit_type_id)
+
+
+def create(session: Session, actor: Actor, command: VisitTypeDetails, *, now: datetime) -> int:
+    """Add a kind of visit, and return its id.
+
+    Raises:
+        NameTaken: there is another one with this name.
+    """
+    row = VisitType(**command.model_dump())
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError as error:
+        raise NameTaken from error
+    record(session, actor, "visit_type_created", row.id, now=now)
+    return row.id
+
+
+def change(session: Session, saved: SavedVisitType, command: VisitTypeDetails) -> list[str]:
+    """Change a locked kind of visit, and return the names of what is different now; the caller records them.
+
+    Raises:
+        NameTaken: there is another one with this name.
+    """
+    changed = {name: value for name, value in command if getattr(saved.details, name) != value}
+    if changed:
+        query = sa.update(VisitType).where(VisitType.id == saved.id).values(**changed)
+        try:
+            with session.begin_nested():
+                session.execute(query.execution_options(synchronize_session=False))
+        except IntegrityError as error:
+            raise NameTaken from error
+    return sorted(changed)
+
+
+def set_active(session: Session, actor: Actor, saved: SavedVisitType, active: bool, *, now: datetime) -> None:
+    """Let a locked kind of visit be booked again, or no longer."""
+    if saved.active == active:
+        return
+    query = sa.update(VisitType).where(VisitType.id == saved.id).values(active=active)
+    session.execute(query.execution_options(synchronize_session=False))
+    record(session, actor, "visit_type_reactivated" if active else "visit_type_deactivated", saved.id, now=now)
+
+
+def record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    visit_type_id: int,
+    *,
+    now: datetime,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Leave a row of what became of a kind of visit; its name may be a diagnosis and stays out of it."""
+    audit.record(
+        session,
+        action,
+        subject=("visit_type", visit_type_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details=details,
+        address=actor.address,
+    )

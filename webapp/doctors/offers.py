@@ -1,0 +1,162 @@
+"""Who offers which kind of visit, as the pages of visit types change it.
+
+Locks are taken in one order everywhere: doctors by id, then visit types. Whoever calls has the locks of the doctors
+named as `locked`; a doctor who began to offer the visit type after they were read is not among them, and then
+nothing is changed, for that doctor's visits were not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from webapp.auth.schemas import Actor
+from webapp.clinic import visit_types
+from webapp.clinic.visit_types import SavedVisitType, VisitTypeDetails
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.doctors.models import Doctor, doctor_visit_types
+from webapp.exceptions import Conflict, Invalid
+
+
+class VisitTypeOffer(BaseModel):
+    """A kind of visit, and the doctors who offer it, by id and in order."""
+
+    details: VisitTypeDetails
+    doctor_ids: list[int]
+
+
+class DoctorName(NamedTuple):
+    """A doctor to choose, active or not."""
+
+    id: int
+    name: str
+    active: bool
+
+
+class OfferedMeanwhile(Conflict):
+    """Another doctor began to offer the visit type at the same moment."""
+
+    code = "offered_meanwhile"
+
+    def __init__(self) -> None:
+        super().__init__(_("Somebody else changed who offers this visit type at the same moment. Try again."))
+
+
+def doctors_to_choose(session: Session) -> list[DoctorName]:
+    """Every doctor: those who take bookings first, in the clinic's order."""
+    query = sa.select(Doctor.id, Doctor.name, Doctor.active).order_by(
+        Doctor.active.desc(), Doctor.position, Doctor.name, Doctor.id
+    )
+    return [DoctorName(*row) for row in session.execute(query)]
+
+
+def offering(session: Session, visit_type_id: int) -> list[int]:
+    """The ids of the doctors who offer a kind of visit, in order."""
+    table = doctor_visit_types.c
+    query = sa.select(table.doctor_id).where(table.visit_type_id == visit_type_id).order_by(table.doctor_id)
+    return list(session.scalars(query))
+
+
+def count_offering(session: Session) -> dict[int, int]:
+    """How many doctors who take bookings offer each kind of visit; those that nobody offers are left out."""
+    table = doctor_visit_types.c
+    query = (
+        sa.select(table.visit_type_id, sa.func.count())
+        .join(Doctor, Doctor.id == table.doctor_id)
+        .where(Doctor.active.is_(True))
+        .group_by(table.visit_type_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def get_offer(session: Session, visit_type_id: int) -> tuple[SavedVisitType, VisitTypeOffer]:
+    """A kind of visit and who offers it.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    saved = visit_types.get_visit_type(session, visit_type_id)
+    return saved, _offer_of(session, saved)
+
+
+def create(session: Session, actor: Actor, command: VisitTypeOffer, *, now: datetime) -> int:
+    """Add a kind of visit, offered by these doctors, and return its id.
+
+    Raises:
+        NameTaken. Invalid: there is no such doctor.
+    """
+    number = visit_types.create(session, actor, command.details, now=now)
+    _offer(session, number, command.doctor_ids)
+    return number
+
+
+def change(
+    session: Session,
+    actor: Actor,
+    visit_type_id: int,
+    command: VisitTypeOffer,
+    *,
+    locked: Sequence[int],
+    seen: str,
+    now: datetime,
+) -> None:
+    """Save a kind of visit and who offers it.
+
+    Raises:
+        NotFound, EditedMeanwhile, OfferedMeanwhile, NameTaken. Invalid: there is no such doctor.
+    """
+    saved = visit_types.lock_visit_type(session, visit_type_id)
+    before = _offer_of(session, saved)
+    require_unchanged(before, seen)
+    _require_locked(before, locked)
+    changed = visit_types.change(session, saved, command.details)
+    wanted = set(command.doctor_ids)
+    if wanted != set(before.doctor_ids):
+        table = doctor_visit_types
+        gone = set(before.doctor_ids) - wanted
+        session.execute(sa.delete(table).where(table.c.visit_type_id == saved.id, table.c.doctor_id.in_(gone)))
+        _offer(session, saved.id, sorted(wanted - set(before.doctor_ids)))
+        changed.append("doctors")
+    if changed:
+        visit_types.record(session, actor, "visit_type_changed", saved.id, now=now, details={"changed": changed})
+
+
+def set_active(
+    session: Session, actor: Actor, visit_type_id: int, active: bool, *, locked: Sequence[int], now: datetime
+) -> None:
+    """Let a kind of visit be booked again, or no longer; who offers it is kept.
+
+    Raises:
+        NotFound, OfferedMeanwhile.
+    """
+    saved = visit_types.lock_visit_type(session, visit_type_id)
+    _require_locked(_offer_of(session, saved), locked)
+    visit_types.set_active(session, actor, saved, active, now=now)
+
+
+def _offer_of(session: Session, saved: SavedVisitType) -> VisitTypeOffer:
+    return VisitTypeOffer.model_construct(details=saved.details, doctor_ids=offering(session, saved.id))
+
+
+def _require_locked(offer: VisitTypeOffer, locked: Sequence[int]) -> None:
+    if not set(offer.doctor_ids) <= set(locked):
+        raise OfferedMeanwhile
+
+
+def _offer(session: Session, visit_type_id: int, doctor_ids: Sequence[int]) -> None:
+    wanted = sorted(set(doctor_ids))
+    if not wanted:
+        return
+    found = set(session.scalars(sa.select(Doctor.id).where(Doctor.id.in_(wanted))))
+    if found != set(wanted):
+        raise Invalid(_("One of these doctors does not exist."), field="doctor_ids")
+    session.execute(
+        sa.insert(doctor_visit_types),
+        [{"doctor_id": number, "visit_type_id": visit_type_id} for number in wanted],
+    )
