@@ -25,7 +25,6 @@ from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import describe_destination
 from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
-from webapp.appointments.schedule_router import router as schedule_router
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
@@ -45,6 +44,9 @@ from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.menu import staff_places
+from webapp.staff.schedule_router import router as schedule_router
+from webapp.staff.users_router import router as users_router
+from webapp.staff.visit_router import router as visit_router
 
 # The clinic's zone and local date for the page that this thread is rendering.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -82,10 +84,13 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         finding_router,
         appointments_router,
         changes_router,
-        schedule_router,
         patients_router,
         auth_router,
         links_router,
+        users_router,
+        visit_router,
+        # Last, for every other word after /schedule/ is taken for a day.
+        schedule_router,
     ):
         app.include_router(router)
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")

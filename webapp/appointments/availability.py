@@ -383,3 +383,32 @@ def next_free(
         for doctor_id, about in facts.items():
             found[doctor_id] = list(islice(places(about), count))
     return found
+
+
+class WorkingTime(NamedTuple):
+    """When one doctor can see patients, and what stands against it, as spans of instants."""
+
+    pieces: tuple[Piece, ...]
+    window: Span
+    opening: list[Span]
+    working: list[Span]
+    extra: list[Span]
+    closures: list[Span]
+    time_off: list[Span]
+
+
+def load_working_time(session: Session, clinic: Clinic, doctor_id: int, first: date, last: date) -> WorkingTime:
+    """One doctor's hours and the clinic's over the local days `first` to `last`: one query."""
+    pieces = pieces_of(clinic.zone, first, last)
+    window = days_span(pieces, day_number(first), day_number(last))
+    days = range(day_number(first), day_number(last) + 1)
+    hours = _load_hours(session, [doctor_id], first, last, window)
+    return WorkingTime(
+        pieces=pieces,
+        window=window,
+        opening=_weekly_spans(hours[None], pieces, days),
+        working=_weekly_spans(hours[doctor_id], pieces, days),
+        extra=_extra_spans(hours[doctor_id], pieces),
+        closures=_closure_spans(hours[None], pieces),
+        time_off=hours[doctor_id].time_off,
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.appointments import queries, service, views
+from webapp.appointments import diary, queries, service, statuses, views, visit_service
 from webapp.appointments.availability import Wish
 from webapp.appointments.exceptions import NotAPatient, RuleBroken, SlotTaken
 from webapp.appointments.forms import NO_TIME, BookForm, instant, whole_number
@@ -113,7 +114,7 @@ def list_appointments(page: CurrentPage) -> Response:
 
 @router.get("/appointments/{reference}")
 def show_appointment(page: CurrentPage, reference: str) -> Response:
-    """One visit in full; its patient, its doctor, an admin."""
+    """One visit in full; its patient, its doctor, an admin. That staff read it is written down."""
     actor = signed_in(page)
     clinic = current_clinic(page)
     view = queries.get_appointment(page.session, actor, reference)
@@ -123,13 +124,14 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         why_not = service.too_late_sentence(view, clinic)
     mine = view.patient_user_id == actor.user_id
     day = formats.local_date(view.starts_at, clinic.zone)
-    return page.render(
+    response = page.render(
         "appointments/detail.html",
         visit=views.booked(view),
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
         mine=mine,
         ahead=view.is_active(page.now),
         day_href=f"/schedule/{day}" if actor.role == "doctor" else None,
+        staff=_for_staff(page, actor, view, clinic) if actor.is_staff else None,
         may_change=may_change,
         why_not=why_not,
         cancel_until=views.change_until(view.starts_at, clinic, page.now) if may_change else None,
@@ -138,6 +140,27 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
             for entry in audit.history(page.session, ("appointment", view.id))
         ],
     )
+    if actor.is_staff:
+        page.database.write(visit_service.record_reading, actor, view.id, now=page.now)
+    return response
+
+
+def _for_staff(page: Page, actor: Actor, view: AppointmentView, clinic: Clinic) -> dict[str, Any]:
+    """What staff read about a visit beside what its patient reads. The notes are for its doctor alone."""
+    earlier = diary.list_earlier(
+        page.session, doctor_id=view.doctor_id, patient_id=view.patient_id, before=view.starts_at
+    )
+    if actor.role != "doctor":
+        earlier = [visit._replace(private_note="") for visit in earlier]
+    return {
+        "visit": view,
+        "age": diary.age_on(formats.local_date(view.starts_at, clinic.zone), view.patient_birth_date),
+        "possible": statuses.possible_statuses(view, actor, clinic, page.now),
+        "may_undo": statuses.may_undo(view, actor),
+        "notes": actor.role == "doctor",
+        "earlier": earlier,
+        "words": statuses.WORDS,
+    }
 
 
 def _visits_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
@@ -236,5 +259,10 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
             return _("Moved by %(who)s from %(from)s to %(to)s") % values
         case "cancelled":
             return _("Cancelled by %(who)s") % values
+        case "undone":
+            now_is = statuses.word_of(str(entry.details.get("to", "")))
+            return _("Put back to “%(status)s” by %(who)s") % {"status": now_is, **values}
+        case "confirmed" | "arrived" | "completed" | "no_show" as status:
+            return _("%(status)s, noted by %(who)s") % {"status": statuses.word_of(status), **values}
         case other:
             return other.replace("_", " ").capitalize()

@@ -1,0 +1,40 @@
+// Left and right, or j and k, lead to the day or week before and after, and t to today; the links do the work.
+// Letters can be switched off, and nothing happens while somebody types or moves within a field.
+
+const LETTERS = "docket-letter-keys";
+const keys = { ArrowLeft: "previous", ArrowRight: "next", j: "previous", k: "next", t: "today" };
+const box = document.querySelector("[data-letter-keys]");
+
+if (box) {
+  box.checked = localStorage.getItem(LETTERS) !== "off";
+  box.addEventListener("change", () => localStorage.setItem(LETTERS, box.checked ? "on" : "off"));
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open")) return;
+  if (event.key.length === 1 && box && !box.checked) return;
+  const link = document.querySelector(`[data-key="${keys[event.key]}"]`);
+  if (!link) return;
+  event.preventDefault();
+  link.click();
+});
+
+// A menu closes when somebody turns to something else.
+document.addEventListener("click", (event) => {
+  document.querySelectorAll(".more[open]").forEach((menu) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest(".more[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// The part of the page that was swapped carries the title of the whole.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const part = event.detail.elt.closest("[data-title]");
+  if (part) document.title = part.dataset.title;
+});

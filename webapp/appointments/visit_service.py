@@ -1,0 +1,146 @@
+"""What becomes of a visit: its status, taking the last change back, and the doctor's own note on it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from webapp.appointments import affected, queries, service, standing, statuses
+from webapp.appointments.exceptions import NothingToUndo, SlotTaken, StatusNotPossible
+from webapp.appointments.models import OCCUPYING, Appointment
+from webapp.appointments.schemas import AppointmentView, ChangeStatus, UndoStatus, WriteNote
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Forbidden
+
+
+class SavedNote(BaseModel):
+    """The note as it is saved now: what two editors of it are compared by."""
+
+    private_note: str
+
+
+def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
+    """Say that a visit is confirmed, that the patient arrived or did not come, or that it is completed; staff.
+
+    Raises:
+        StatusNotPossible: not from its status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
+        Forbidden: patients change no status.
+    """
+    _require_staff(actor)
+    view = service.lock_for_change(session, actor, reference, command.version)
+    if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
+        raise StatusNotPossible(statuses.why_not(view, command.status))
+    service.update_row(session, view, now=now, status=command.status, previous_status=view.status)
+    service.record(session, actor, command.status, view.id, now, {})
+
+
+def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
+    """Take back the last change of a visit's status; staff. A visit that occupies its time again passes the guard.
+
+    One that comes back where the hours, leave or closures of today refuse it carries a flag that says so.
+
+    Raises:
+        SlotTaken: its time was given away meanwhile (409). NothingToUndo, ChangedMeanwhile: 409.
+        NoSuchAppointment: 404. Forbidden: patients undo nothing.
+    """
+    _require_staff(actor)
+    view = service.lock_for_change(session, actor, reference, command.version)
+    restored = view.previous_status
+    if restored is None or not statuses.may_undo(view, actor):
+        raise NothingToUndo
+    comes_back = view.status not in OCCUPYING and restored in OCCUPYING
+    values: dict[str, object] = {"status": restored, "previous_status": None, "cancellation_reason": ""}
+    if comes_back:
+        values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
+    try:
+        with service.guarded():
+            service.update_row(session, view, now=now, **values)
+    except SlotTaken as taken:
+        message = _("The time of this visit was given to another one, so it cannot come back. Book a new time instead.")
+        raise SlotTaken(message) from taken
+    service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
+
+
+def get_note(session: Session, actor: Actor, reference: str) -> tuple[AppointmentView, SavedNote]:
+    """A visit and the note on it, for its own doctor.
+
+    Raises:
+        Forbidden: the note is the doctor's alone. NoSuchAppointment: there is no such visit for this doctor.
+    """
+    _require_doctor(actor)
+    view = queries.get_appointment(session, actor, reference)
+    return view, SavedNote(private_note=view.private_note)
+
+
+def write_note(session: Session, actor: Actor, reference: str, command: WriteNote, *, now: datetime) -> None:
+    """Keep the doctor's own note on a visit. It counts as no change of the visit, and the audit row has no text.
+
+    Raises:
+        EditedMeanwhile: another window saved another note (409). NoSuchAppointment: 404. Forbidden: not the doctor.
+    """
+    _require_doctor(actor)
+    view = service.lock_for_change(session, actor, reference, None)
+    require_unchanged(SavedNote(private_note=view.private_note), command.seen)
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == view.id)
+        .values(private_note=command.private_note)
+        .execution_options(synchronize_session=False)
+    )
+    record_unseen(session, actor, "note_changed", view.id, now=now)
+
+
+def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: datetime) -> None:
+    """Staff opened a visit, and with it what a patient told the doctor."""
+    record_unseen(session, actor, "appointment_read", appointment_id, now=now)
+
+
+def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:
+    """Leave a row in the audit log that the patient's history of the visit does not show."""
+    audit.record(
+        session,
+        action,
+        subject=("appointment", appointment_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        address=actor.address,
+    )
+
+
+def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
+    """Why a visit that comes back needs somebody's attention, or '': its time has come, it fits, or staff said why."""
+    if view.starts_at <= now or view.override_reason:
+        return ""
+    back = standing.Standing(
+        view.id,
+        view.reference,
+        view.version,
+        status,
+        view.doctor_id,
+        view.patient_id,
+        view.visit_type_id,
+        view.starts_at,
+        view.ends_at,
+        "",
+        view.override_reason,
+    )
+    broken = standing.broken_rules(session, clinic, [back], now=now).get(view.id, ())
+    return affected.WHY[broken[0]] if broken else ""
+
+
+def _require_staff(actor: Actor) -> None:
+    if not actor.is_staff:
+        raise Forbidden(_("Only the clinic’s staff say what became of a visit."))
+
+
+def _require_doctor(actor: Actor) -> None:
+    if actor.role != "doctor":
+        raise Forbidden(_("This note is the doctor’s alone."))

@@ -1,0 +1,338 @@
+"""A doctor's day and week, built from the diary and the hours: visits, buffers, gaps, breaks, leave and the now line.
+
+A day costs a constant number of queries: the hours, the visits of its week, leave, closures, and the earlier visits
+of the next patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments import diary, statuses
+from webapp.appointments.calendar import week_name
+from webapp.appointments.diary import DiaryVisit, EarlierVisit
+from webapp.appointments.models import ACTIVE
+from webapp.appointments.slots import (
+    DAY,
+    Minute,
+    Span,
+    grid_starts,
+    minute_reached,
+    number_to_day,
+    subtract,
+    to_datetime,
+    to_minute,
+    wall_of,
+)
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.addresses import with_query
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.doctors.service import DoctorRow
+from webapp.staff.frame import Card, Frame, load_frame, monday_of, shown_days, standing
+
+# Shorter holes between two visits are nothing that anybody could use.
+SHORTEST_GAP = 5
+# Whoever is later than this has gone home, and the visit was never marked as completed.
+LATEST_BEHIND = 180
+
+Kind = Literal["visit", "buffer", "gap", "break", "off", "now"]
+
+
+class Row(NamedTuple):
+    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses, where they make
+    sense."""
+
+    kind: Kind
+    starts_at: datetime
+    ends_at: datetime
+    words: str = ""
+    card: Card | None = None
+    book: str | None = None
+    block: str | None = None
+
+    @property
+    def minutes(self) -> int:
+        """How long it lasts."""
+        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+
+
+class StripDay(NamedTuple):
+    """One day of the week's strip, with the number of visits that stand."""
+
+    day: date
+    href: str
+    visits: int
+    shown: bool
+    today: bool
+
+
+class Next(NamedTuple):
+    """The patient who comes next, or first on a day that lies ahead, and their earlier visits with this doctor."""
+
+    card: Card
+    label: str
+    earlier: list[EarlierVisit]
+
+
+class Day(NamedTuple):
+    """All that the day's page shows. `now` is None unless the day is today; `closure` is the name of one, or ''."""
+
+    day: date
+    title: str
+    today: bool
+    now: datetime | None
+    previous: str
+    next: str
+    week: str
+    strip: list[StripDay]
+    summary: str
+    rows: list[Row]
+    visits: int
+    coming: Next | None
+    totals: list[tuple[str, str]]
+    closure: str
+
+
+class WeekDay(NamedTuple):
+    """One column of the week: its hours in words, what stands against them, and the visits."""
+
+    day: date
+    href: str
+    today: bool
+    past: bool
+    hours: list[tuple[datetime, datetime]]
+    closure: str
+    leave: list[tuple[datetime, str]]
+    cards: list[Card]
+    visits: int
+
+
+class Week(NamedTuple):
+    """All that the week's page shows."""
+
+    title: str
+    name: str
+    this_week: bool
+    present: str
+    previous: str
+    next: str
+    days: list[WeekDay]
+    visits: int
+
+
+def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
+    """The doctor's day with everything in it, in order of time."""
+    monday = monday_of(day)
+    frame = load_frame(session, actor, clinic, doctor, monday, now=now)
+    today = clinic.today(now)
+    visits = frame.visits_on(day)
+    current = _current(visits, now) if day == today else None
+    free = _free(frame, day)
+    rows = sorted(_rows(frame, day, visits, current, free), key=lambda row: (row.starts_at, row.ends_at))
+    if day == today:
+        rows = _with_now(rows, visits, now)
+    return Day(
+        day=day,
+        title=formats.day_full(day, clinic.zone),
+        today=day == today,
+        now=now if day == today else None,
+        previous=f"/schedule/{day - timedelta(days=1)}",
+        next=f"/schedule/{day + timedelta(days=1)}",
+        week=f"/schedule/week/{week_name(monday)}",
+        strip=_strip(frame, monday, day, today),
+        summary=_summary(doctor, visits, clinic),
+        rows=rows,
+        visits=len(visits),
+        coming=_coming(session, frame, visits, current, day, today),
+        totals=_totals(visits, [span for span in free if day >= today], day, today, now),
+        closure=frame.closures.get(day, ""),
+    )
+
+
+def build_week(
+    session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
+) -> Week:
+    """The doctor's week as columns; a weekend without hours and visits is left out."""
+    frame = load_frame(session, actor, clinic, doctor, monday, now=now)
+    today = clinic.today(now)
+    days = [_week_day(frame, day, today) for day in shown_days(frame, monday)]
+    last = formats.day_month_year(days[-1].day, clinic.zone)
+    first = str(monday.day) if monday.month == days[-1].day.month else formats.day_month(monday, clinic.zone)
+    return Week(
+        title=_("%(first)s to %(last)s") % {"first": first, "last": last},
+        name=week_name(monday),
+        this_week=monday == monday_of(today),
+        present=f"/schedule/week/{week_name(monday_of(today))}",
+        previous=f"/schedule/week/{week_name(monday - timedelta(days=7))}",
+        next=f"/schedule/week/{week_name(monday + timedelta(days=7))}",
+        days=days,
+        visits=sum(day.visits for day in days),
+    )
+
+
+def _free(frame: Frame, day: date) -> list[Span]:
+    """The gaps of a day: hours, but for closures, leave and what visits with their buffers take; none on past days.
+
+    Of today only what is left of it counts.
+    """
+    taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
+    past = (0, minute_reached(frame.now))
+    against = [*frame.time.closures, *frame.time.time_off, *taken, past]
+    return [gap for hours in frame.worked(day) for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
+
+
+def _breaks(frame: Frame, day: date) -> Iterator[Span]:
+    """The holes between a day's hours, but for what is taken there all the same."""
+    worked = frame.worked(day)
+    taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
+    against = [*frame.time.closures, *frame.time.time_off, *taken]
+    for (_start, end), (start, _end) in pairwise(worked):
+        yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)
+
+
+def _rows(
+    frame: Frame, day: date, visits: list[DiaryVisit], current: DiaryVisit | None, free: list[Span]
+) -> Iterator[Row]:
+    for visit in visits:
+        yield Row("visit", visit.starts_at, visit.ends_at, card=frame.card(visit, current))
+        if visit.occupies:
+            if visit.busy_from < visit.starts_at:
+                yield Row("buffer", visit.busy_from, visit.starts_at)
+            if visit.ends_at < visit.busy_until:
+                yield Row("buffer", visit.ends_at, visit.busy_until)
+    for gap in free:
+        yield _gap(frame, gap)
+    for start, end in _breaks(frame, day):
+        yield Row("break", to_datetime(start), to_datetime(end))
+    yield from (Row("off", since, until, words=words) for since, until, words in frame.leave_on(day))
+
+
+def _gap(frame: Frame, gap: Span) -> Row:
+    """Free time, with the ways to book it and to block it."""
+    start, end = gap
+    first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
+    book = None
+    if first is not None:
+        book = with_query("/book", doctor=frame.doctor.slug, starts_at=formats.iso(to_datetime(first)))
+    wall = {"from": _wall_text(frame, start), "until": _wall_text(frame, end)}
+    return Row("gap", to_datetime(start), to_datetime(end), book=book, block=with_query("/schedule/time-off", **wall))
+
+
+def _wall_text(frame: Frame, minute: Minute) -> str:
+    """'2026-03-03T11:30' on the clinic's wall clock, as date and time fields have it."""
+    number, rest = divmod(wall_of(frame.time.pieces, minute), DAY)
+    return f"{number_to_day(number)}T{rest // 60:02d}:{rest % 60:02d}"
+
+
+def _with_now(rows: list[Row], visits: list[DiaryVisit], now: datetime) -> list[Row]:
+    """The rows with the now line between what has begun and what has not."""
+    place = sum(row.starts_at < now for row in rows)
+    late = [int((now - visit.ends_at).total_seconds()) // 60 for visit in visits if visit.status == "arrived"]
+    behind = max((minutes for minutes in late if 0 < minutes <= LATEST_BEHIND), default=0)
+    words = _("Now")
+    if behind:
+        words = ngettext("Now, %(n)d minute behind", "Now, %(n)d minutes behind", behind) % {"n": behind}
+    return [*rows[:place], Row("now", now, now, words=words), *rows[place:]]
+
+
+def _current(visits: list[DiaryVisit], now: datetime) -> DiaryVisit | None:
+    """The visit that runs now: the first patient who is here and whose time has come, else whose time it is."""
+    begun = [visit for visit in visits if visit.starts_at <= now]
+    here = (visit for visit in begun if visit.status == "arrived")
+    due = (visit for visit in begun if visit.status in ACTIVE and visit.ends_at > now)
+    return next(here, None) or next(due, None)
+
+
+def _coming(
+    session: Session,
+    frame: Frame,
+    visits: list[DiaryVisit],
+    current: DiaryVisit | None,
+    day: date,
+    today: date,
+) -> Next | None:
+    """Who comes next; on a day that lies ahead, who comes first; on a past day nobody."""
+    waiting = (
+        visit
+        for visit in visits
+        if visit is not current
+        and (visit.status == "arrived" or (visit.status in ACTIVE and visit.ends_at > frame.now))
+    )
+    visit = next(waiting, None) if day >= today else None
+    if visit is None:
+        return None
+    earlier = diary.list_earlier(
+        session, doctor_id=frame.doctor.id, patient_id=visit.patient_id, before=visit.starts_at
+    )
+    return Next(frame.card(visit), _("Next patient") if day == today else _("First patient"), earlier)
+
+
+def _strip(frame: Frame, monday: date, shown: date, today: date) -> list[StripDay]:
+    days = shown_days(frame, monday, shown)
+    return [
+        StripDay(day, f"/schedule/{day}", standing(frame.visits_on(day)), day == shown, day == today) for day in days
+    ]
+
+
+def _week_day(frame: Frame, day: date, today: date) -> WeekDay:
+    visits = frame.visits_on(day)
+    return WeekDay(
+        day=day,
+        href=f"/schedule/{day}",
+        today=day == today,
+        past=day < today,
+        hours=[(to_datetime(start), to_datetime(end)) for start, end in frame.worked(day)],
+        closure=frame.closures.get(day, ""),
+        leave=[(start, words) for start, _end, words in frame.leave_on(day)],
+        cards=[frame.card(visit) for visit in visits],
+        visits=standing(visits),
+    )
+
+
+def _summary(doctor: DoctorRow, visits: list[DiaryVisit], clinic: Clinic) -> str:
+    """'Dr. Amara Okafor · Room 3 · 14 visits · finishes 17:10'."""
+    parts = [doctor.name, *([doctor.room] if doctor.room else [])]
+    count = standing(visits)
+    parts.append(ngettext("%(n)d visit", "%(n)d visits", count) % {"n": count})
+    ends = [visit.ends_at for visit in visits if visit.occupies]
+    if ends:
+        parts.append(_("finishes %(time)s") % {"time": formats.clock(max(ends), clinic.zone)})
+    return " · ".join(parts)
+
+
+def _totals(visits: list[DiaryVisit], free: list[Span], day: date, today: date, now: datetime) -> list[tuple[str, str]]:
+    """The day in numbers, as (label, words); what is nought and says nothing is left out."""
+    count = {status: sum(visit.status == status for visit in visits) for status in statuses.WORDS}
+    in_all = standing(visits)
+    active = [visit for visit in visits if visit.status in ACTIVE]
+    coming = sum(visit.ends_at > now for visit in active)
+    numbers = []
+    if day <= today:
+        numbers.append((_("Seen"), _("%(n)d of %(all)d") % {"n": count["completed"], "all": in_all}))
+        numbers.append((_("In the building"), str(count["arrived"])))
+    if day >= today:
+        numbers.append((_("Still to come"), str(coming)))
+    if coming < len(active):
+        numbers.append((_("Not marked yet"), str(len(active) - coming)))
+    numbers.append((_("Did not come"), str(count["no_show"])))
+    numbers.append((_("Cancelled"), str(count["cancelled"])))
+    if day >= today:
+        numbers.append((_("Free"), _free_words(free)))
+    return numbers
+
+
+def _free_words(free: list[Span]) -> str:
+    """'1 hour 50 minutes in 4 gaps'."""
+    if not free:
+        return _("Nothing")
+    words = formats.minutes(sum(end - start for start, end in free))
+    gaps = ngettext("%(words)s in %(n)d gap", "%(words)s in %(n)d gaps", len(free))
+    return gaps % {"words": words, "n": len(free)}
