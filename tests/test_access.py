@@ -59,6 +59,33 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/sessions/{session_id}/end"): (401,    303,   404,   404,   404,   404,  401),
+    ("GET", "/admin/users"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/users/new"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/users"):                       (401,    403,   403,   403,   403,   200,  401),
+    ("GET", "/admin/users/{user_id}"):              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/users/{user_id}/role"):        (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/users/{user_id}/access"):       (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/users/{user_id}/access"):      (401,    403,   403,   403,   403,   303,  401),
+    ("POST", "/admin/users/{user_id}/password-link"): (401,  403,   403,   403,   403,   200,  401),
+    ("POST", "/admin/users/{user_id}/sessions/end"): (401,   403,   403,   403,   403,   303,  401),
+    ("GET", "/account/people/new"):                 (LOGIN,  200,   200,   403,   403,   403,  LOGIN),
+    ("POST", "/account/people"):                    (401,    303,   303,   403,   403,   403,  401),
+    ("GET", "/account/people/{patient_id}"):        (LOGIN,  200,   404,   403,   403,   403,  LOGIN),
+    ("POST", "/account/people/{patient_id}"):       (401,    303,   404,   403,   403,   403,  401),
+    ("GET", "/account/people/{patient_id}/removal"): (LOGIN, 200,   404,   403,   403,   403,  LOGIN),
+    ("POST", "/account/people/{patient_id}/removal"): (401,  303,   404,   403,   403,   403,  401),
+    ("GET", "/admin/patients"):                     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/patients/new"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/patients"):                    (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/patients/{patient_id}"):        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/patients/{patient_id}/edit"):   (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/patients/{patient_id}/edit"):  (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/patients/{patient_id}/people"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/patients/{patient_id}/people"): (401,   403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/patients/{patient_id}/people/{person_id}/removal"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
+    ("POST", "/admin/patients/{patient_id}/people/{person_id}/removal"): (401, 403, 403, 403, 403, 303, 401),
+    ("GET", "/admin/patients/{patient_id}/account"): (LOGIN, 403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/patients/{patient_id}/account"): (401,  403,   403,   403,   403,   303,  401),
     ("GET", "/health"):                             ANYBODY,
     ("GET", "/health/live"):                        ANYBODY,
     ("GET", "/health/ready"):                       ANYBODY,
@@ -138,6 +165,11 @@ class House:
                 hers = models.UserSession.user_id == self.cast.alice.user_id
                 number = session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(hers))
             address = path.replace("{session_id}", str(number))
+        if "{user_id}" in path:
+            address = path.replace("{user_id}", str(self.somebody()))
+        if "{patient_id}" in path:
+            patient, person = self.child() if path.startswith("/account") else self.family()
+            address = path.replace("{patient_id}", str(patient)).replace("{person_id}", str(person))
         if "{token}" in path:
             address = path.replace("{token}", self.link())
         if "{reference}" in path:
@@ -153,11 +185,48 @@ class House:
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
             "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
+            "/admin/users": {**new_person, "role": "admin", "doctor": ""},
+            "/admin/users/{user_id}/role": {"role": "patient", "doctor": ""},
+            "/admin/users/{user_id}/access": {"access": "no"},
+            "/account/people": {"name": "Somebody Young"},
+            "/account/people/{patient_id}": {"name": "Somebody Young"},
+            "/admin/patients": new_person,
+            "/admin/patients/{patient_id}/edit": new_person,
+            "/admin/patients/{patient_id}/people": new_person,
+            "/admin/patients/{patient_id}/account": {"active": "no"},
             "/password/reset/{token}": {"new": "walrus teapot orbit"},
             "/account": {"name": "Same Person"},
             "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
         }
         return address, forms.get(path, {}) if method == "POST" else None
+
+    def child(self) -> tuple[int, int]:
+        """Somebody whom Alice books for; there is no third."""
+        alice = self.cast.patient_ids["alice"]
+        with self.cast.database.reading() as session:
+            number = session.scalar(sa.select(models.Patient.id).where(models.Patient.managed_by_id == alice))
+        return number or self.cast.add(models.Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW)), 0
+
+    def family(self) -> tuple[int, int]:
+        """A fresh patient with an account, and somebody whom they book for."""
+        self.registered += 1
+        user = models.User(
+            email=f"parent{self.registered}@docket.example",
+            name="Some Parent",
+            role="patient",
+            password_hash="",
+            created_at=NOW,
+        )
+        self.cast.add(user)
+        parent = self.cast.add(models.Patient(user_id=user.id, name=user.name, created_at=NOW))
+        return parent, self.cast.add(models.Patient(managed_by_id=parent, name="Some Child", created_at=NOW))
+
+    def somebody(self) -> int:
+        """A fresh account of another admin."""
+        self.registered += 1
+        email = f"admin{self.registered}@docket.example"
+        user = models.User(email=email, name="Somebody", role="admin", password_hash="", created_at=NOW)
+        return self.cast.add(user)
 
     def link(self) -> str:
         """The token of a fresh link that sets Dave's password."""

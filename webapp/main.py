@@ -42,8 +42,11 @@ from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
+from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.menu import staff_places
+from webapp.staff.patients_people_router import router as staff_people_router
+from webapp.staff.patients_router import router as staff_patients_router
 from webapp.staff.schedule_router import router as schedule_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
@@ -85,6 +88,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         appointments_router,
         changes_router,
         patients_router,
+        people_router,
+        staff_patients_router,
+        staff_people_router,
         auth_router,
         links_router,
         users_router,

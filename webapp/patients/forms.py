@@ -79,3 +79,22 @@ class StaffProfileForm(DocketForm):
     def command(self) -> UpdateProfile | None:
         """The change, as the service takes it."""
         return self.parse(UpdateProfile, name=self.name.data or "")
+
+
+class PersonForm(DocketForm):
+    """Somebody whom a patient books for. `seen` is the fingerprint of what the form was opened with."""
+
+    sentences = SENTENCES
+    name = StringField(_("Name"), [InputRequired(_("Enter a name."))])
+    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    phone = TelField(_("Telephone"))
+    seen = HiddenField()
+
+    def command(self) -> UpdateProfile | None:
+        """The data, as the service takes them."""
+        return self.parse(
+            UpdateProfile,
+            name=self.name.data or "",
+            phone=self.phone.data or "",
+            birth_date=self.birth_date.data,
+        )

@@ -26,8 +26,9 @@ from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
-from webapp.patients import service
+from webapp.patients import people, service
 from webapp.patients.forms import ProfileForm, RegisterForm, StaffProfileForm
+from webapp.patients.people_router import person_line
 from webapp.patients.schemas import Origin, Register
 
 router = APIRouter()
@@ -202,4 +203,6 @@ def _account_page(
         profile=profile,
         password=password or PasswordForm(),
         sessions=sessions,
+        people=[person_line(page, person) for person in people.list_people(page.session, actor)],
+        most_people=people.MOST_PEOPLE,
     )

@@ -57,16 +57,15 @@ class Typed(NamedTuple):
 
 def understand(text: str) -> Typed:
     """Read what was typed: a date first, then a telephone number, and the rest as words."""
-    text = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_LETTERS])
-    text = " ".join(text.split())
-    birth_dates, rest = _take_date(text)
+    readable = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_LETTERS])
+    birth_dates, rest = _take_date(" ".join(readable.split()))
     numbers = []
     for number in _NUMBER.findall(rest):
         if sum(letter.isdigit() for letter in number) >= FEWEST_DIGITS:
             numbers.append(phone_term(number))
             rest = rest.replace(number, " ", 1)
     words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
-    return Typed(text, birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
+    return Typed(text.strip(), birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
 
 
 def word_term(word: str) -> Term:

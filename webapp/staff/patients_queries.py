@@ -1,0 +1,59 @@
+"""A patient's visits, as their record shows them to staff."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.models import ACTIVE, Appointment
+from webapp.appointments.queries import visible_to
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import VisitType
+from webapp.doctors.models import Doctor
+
+
+class PatientVisit(NamedTuple):
+    """One visit in a patient's record. Instants are UTC."""
+
+    reference: str
+    status: str
+    starts_at: datetime
+    doctor_name: str
+    visit_type: str
+    flagged_why: str
+
+
+class PatientVisits(NamedTuple):
+    """Some of a patient's visits, and how many there are in all."""
+
+    visits: list[PatientVisit]
+    total: int
+
+
+def list_visits(
+    session: Session, actor: Actor, patient_id: int, *, upcoming: bool, now: datetime, skip: int = 0, limit: int
+) -> PatientVisits:
+    """The visits of one patient that lie ahead, soonest first; or those that are over or cancelled, latest first."""
+    ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
+    condition = sa.and_(visible_to(actor), Appointment.patient_id == patient_id, ahead if upcoming else ~ahead)
+    query = (
+        sa.select(
+            Appointment.reference,
+            Appointment.status,
+            Appointment.starts_at,
+            Doctor.name,
+            VisitType.name,
+            Appointment.flagged_why,
+        )
+        .join(Doctor, Doctor.id == Appointment.doctor_id)
+        .join(VisitType, VisitType.id == Appointment.visit_type_id)
+        .where(condition)
+        .order_by(Appointment.starts_at.asc() if upcoming else Appointment.starts_at.desc(), Appointment.id)
+        .offset(skip)
+        .limit(limit)
+    )
+    total = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(condition))
+    return PatientVisits([PatientVisit(*row) for row in session.execute(query)], total or 0)
