@@ -48,6 +48,9 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/appointments/{reference}/reschedule"): (401,  303,   404,   303,   404,   303,  401),
     ("GET", "/schedule"):                           (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("GET", "/schedule/{day}"):                     (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/appointments/{reference}/flag"):      (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
+    ("POST", "/appointments/{reference}/flag"):     (401,    403,   403,   303,   404,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/register"):                          (303,) * 7,
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
@@ -182,6 +185,7 @@ class House:
         forms: dict[str, dict[str, Any]] = {
             "/appointments": slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
+            "/appointments/{reference}/flag": {"version": "1", "reason": "A colleague takes over"},
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
             "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
@@ -252,6 +256,7 @@ class House:
                 busy_until=ends,
                 created_at=NOW,
                 updated_at=NOW,
+                flagged_why="The doctor is away.",
             )
         )
         return reference

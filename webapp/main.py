@@ -21,6 +21,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from webapp.appointments.booking_router import router as booking_router
 from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import describe_destination
 from webapp.appointments.finding_router import router as finding_router
@@ -38,12 +39,14 @@ from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.web import Page, VersionedStatic, cookie_name, template_environment
+from webapp.dashboard.router import router as dashboard_router
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
+from webapp.staff.flags_router import router as flags_router
 from webapp.staff.menu import staff_places
 from webapp.staff.patients_people_router import router as staff_people_router
 from webapp.staff.patients_router import router as staff_patients_router
@@ -85,6 +88,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     for router in (
         health_router,
         finding_router,
+        booking_router,
         appointments_router,
         changes_router,
         patients_router,
@@ -97,6 +101,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         visit_router,
         # Last, for every other word after /schedule/ is taken for a day.
         schedule_router,
+        flags_router,
+        dashboard_router,
     ):
         app.include_router(router)
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")

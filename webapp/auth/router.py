@@ -26,7 +26,7 @@ from webapp.exceptions import AppError, NotFound
 
 router = APIRouter()
 
-HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/doctors"}
+HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
 
 
 def home_of(role: Role, wanted: str = "") -> str:

@@ -1,0 +1,177 @@
+"""The admin's overview: what needs attention, and today in numbers."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import Element, read
+from tests.visits import put
+from webapp import models
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core import formats
+from webapp.dashboard import queries
+
+
+def overview(cast: Cast, *, now: str = "2026-03-02 08:00") -> Element:
+    """The page as Carol sees it."""
+    with client_for(cast.database, now=local(now)) as client:
+        log_in(client, "carol")
+        answer = client.get("/admin")
+        assert answer.status_code == 200
+        return read(answer)
+
+
+def matters(page: Element) -> list[str]:
+    """The titles of what needs attention."""
+    return [each.text for each in page.all("ol", class_="todo")[0].all("h3")]
+
+
+def numbers(page: Element) -> dict[str, str]:
+    """Today in numbers."""
+    return {each.one("dt").text: each.all("dd")[0].text for each in page.one("dl", class_="stats").all("div")}
+
+
+def test_an_admin_lands_here(client: TestClient, cast: Cast) -> None:
+    answer = client.post("/login", data={"email": "carol@docket.example", "password": "a long sentence for tests"})
+    assert answer.headers["location"] == "/admin"
+
+
+def test_a_quiet_clinic_needs_nothing(cast: Cast) -> None:
+    page = overview(cast)
+    assert matters(page) == ["Nothing needs your attention"]
+    assert numbers(page)["Booked"] == "0"
+
+
+def test_today_is_counted_by_status(cast: Cast) -> None:
+    for hour, status in ((9, "completed"), (10, "arrived"), (11, "no_show"), (13, "scheduled"), (14, "cancelled")):
+        put(cast, f"2026-03-02 {hour:02d}:00", status=status)
+    put(cast, "2026-03-03 09:00", status="confirmed")
+    page = overview(cast, now="2026-03-02 11:30")
+    found = numbers(page)
+    assert [found[key] for key in ("Booked", "Seen", "In the building", "Did not come")] == ["3", "1", "1", "1"]
+    assert "of 2 due by now" in page.one("dl", class_="stats").text
+    bob = page.all("tbody")[0].all("tr")[0]
+    assert [cell.text for cell in bob.all("td")][:3] == ["3", "1", "1"]
+
+
+def test_tomorrows_unconfirmed_visits_are_named_with_a_link(cast: Cast) -> None:
+    put(cast, "2026-03-03 09:00")
+    put(cast, "2026-03-03 11:00", patient="dave")
+    put(cast, "2026-03-03 13:00", status="confirmed")
+    put(cast, "2026-03-04 09:00")
+    page = overview(cast)
+    assert matters(page) == ["2 visits tomorrow are not confirmed"]
+    assert "/admin/appointments?from=2026-03-03&until=2026-03-03&status=scheduled" in page.links
+
+
+def test_flagged_visits_come_first_with_why(cast: Cast) -> None:
+    put(cast, "2026-03-03 09:00", patient="dave")
+    number = put(cast, "2026-03-05 09:00")
+    flag = sa.update(models.Appointment).where(models.Appointment.id == number)
+    cast.change(flag.values(flagged_why="The doctor is away."))
+    page = overview(cast)
+    assert matters(page)[0] == "1 visit needs a decision"
+    assert "Alice Adams with Dr. Bob Brown, Thursday 5 March at 09:00. The doctor is away." in page.text
+
+
+def test_a_patient_whom_nobody_can_reach_is_named(cast: Cast) -> None:
+    lost = models.Patient(name="Lena Lost", created_at=cast.now)
+    cast.add(lost)
+    cast.patient_ids["lena"] = lost.id
+    put(cast, "2026-03-05 09:00", patient="lena")
+    page = overview(cast)
+    assert matters(page) == ["Lena Lost cannot be reached"]
+    assert f"/admin/patients/{lost.id}/edit" in page.links
+
+
+def test_a_child_is_reached_through_who_books_for_it(cast: Cast) -> None:
+    child = models.Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=cast.now)
+    cast.add(child)
+    cast.patient_ids["cleo"] = child.id
+    put(cast, "2026-03-05 09:00", patient="cleo")
+    assert matters(overview(cast)) == ["Nothing needs your attention"]
+
+
+def test_a_new_clinic_is_told_what_comes_first(cast: Cast) -> None:
+    cast.change(sa.delete(models.OpeningHours))
+    cast.change(sa.delete(models.WorkingHours))
+    assert matters(overview(cast)) == ["Say when the clinic is open", "Say when your doctors work"]
+
+
+@pytest.mark.parametrize("today", ["2026-03-30", "2026-10-26"])
+def test_weeks_are_the_clinics_weeks_also_when_the_clocks_change(cast: Cast, today: str) -> None:
+    monday = date.fromisoformat(today)
+    put(cast, f"{monday} 00:00", minutes=30)
+    put(cast, f"{monday - timedelta(days=1)} 23:30", minutes=30, patient="dave", doctor="erin", status="no_show")
+    clinic_now = local(f"{today} 08:00")
+    with cast.database.reading() as session:
+        weeks = queries.read_weeks(session, clinic_of(cast), now=clinic_now)
+    assert [(week.visits, week.no_shows) for week in weeks[-2:]] == [(1, 1), (1, 0)]
+    assert weeks[-1].monday == monday
+    assert len(weeks) == 8
+
+
+def clinic_of(cast: Cast) -> Clinic:
+    """The clinic as it is stored."""
+    with cast.database.reading() as session:
+        return get_clinic(session)
+
+
+def test_the_number_of_queries_does_not_depend_on_the_data(cast: Cast) -> None:
+    def count() -> int:
+        seen: list[str] = []
+        with client_for(cast.database) as client:
+            log_in(client, "carol")
+            engine = cast.database.engine
+
+            def note(*args: object) -> None:
+                seen.append(str(args[2]))
+
+            sa.event.listen(engine, "before_cursor_execute", note)
+            client.get("/admin")
+            sa.event.remove(engine, "before_cursor_execute", note)
+        return len(seen)
+
+    empty = count()
+    for hour in range(9, 12):
+        put(cast, f"2026-03-02 {hour:02d}:00")
+        put(cast, f"2026-03-03 {hour:02d}:00", patient="dave")
+    assert count() == empty
+
+
+def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    cast.change(sa.update(models.Appointment).values(flagged_why="The doctor is away."))
+    log_in(client, "carol")
+    address = f"/appointments/{reference}/flag"
+    page = read(client.get(address))
+    assert "The doctor is away." in page.text
+    without = client.post(address, data=page.form(address))
+    assert without.status_code == 422
+    assert "Say why it stays as it is." in read(without).text
+    answer = client.post(address, data=page.form(address) | {"reason": "Dr. Eze takes over."})
+    assert answer.status_code == 303
+    assert client.get(address).headers["location"] == f"/appointments/{reference}"
+    assert "/admin/appointments?flagged=1" not in read(client.get("/admin")).links
+
+
+def test_a_flag_that_changed_meanwhile_is_asked_again_and_keeps_what_was_typed(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    cast.change(sa.update(models.Appointment).values(flagged_why="The doctor is away."))
+    log_in(client, "carol")
+    address = f"/appointments/{reference}/flag"
+    form = read(client.get(address)).form(address)
+    cast.change(sa.update(models.Appointment).values(version=7))
+    answer = client.post(address, data=form | {"reason": "Dr. Eze takes over."})
+    assert answer.status_code == 409
+    assert read(answer).form(address)["reason"] == "Dr. Eze takes over."
+
+
+def test_a_day_is_the_clinics_day(cast: Cast) -> None:
+    low, high = queries.local_day(clinic_of(cast), date(2026, 3, 29))
+    assert (formats.iso(low), formats.iso(high)) == ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")

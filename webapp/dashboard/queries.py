@@ -1,0 +1,167 @@
+"""What the admin sees first, read in a constant number of queries, each over a bounded stretch of an index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.availability import Wish, free_times, load_facts
+from webapp.appointments.models import FLAGGED, OCCUPIES, Appointment
+from webapp.appointments.slots import day_number, days_span, pieces_of, to_datetime
+from webapp.clinic.models import OpeningHours, VisitType
+from webapp.clinic.service import Clinic
+from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Unreachable, Week
+from webapp.doctors import service as doctors
+from webapp.doctors.models import Doctor, WorkingHours
+from webapp.patients.models import Patient
+
+# Of a long list the overview shows the first few; the number tells how many there are.
+SHOWN = 5
+WEEKS = 8
+REACH_DAYS = 14
+
+
+def local_day(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
+    """The first instant of a local day and that of the next one, in UTC."""
+    number = day_number(day)
+    low, high = days_span(pieces_of(clinic.zone, day, day), number, number)
+    return to_datetime(low), to_datetime(high)
+
+
+def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]]:
+    """How many visits ahead are flagged, and the next ones."""
+    ahead = sa.and_(FLAGGED, OCCUPIES, Appointment.starts_at > now)
+    query = (
+        sa.select(
+            Appointment.reference,
+            Appointment.starts_at,
+            Patient.name,
+            Doctor.name,
+            Appointment.flagged_why,
+        )
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .join(Doctor, Doctor.id == Appointment.doctor_id)
+        .where(ahead)
+        .order_by(Appointment.starts_at, Appointment.id)
+        .limit(SHOWN)
+    )
+    count = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(ahead)) or 0
+    return count, [Flagged(*row) for row in session.execute(query)]
+
+
+def count_unconfirmed(session: Session, low: datetime, high: datetime) -> int:
+    """How many visits that start in [low, high) nobody has confirmed."""
+    query = sa.select(sa.func.count()).where(
+        Appointment.status == "scheduled", Appointment.starts_at >= low, Appointment.starts_at < high
+    )
+    return session.scalar(query) or 0
+
+
+def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unreachable]]:
+    """How many patients who come within `REACH_DAYS` have neither telephone nor e-mail, and the next ones.
+
+    A patient for whom somebody else books is reached through that person.
+    """
+    first = sa.func.min(Appointment.starts_at).label("first")
+    query = (
+        sa.select(Patient.id, Patient.name, first)
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .where(
+            Patient.phone == "",
+            Patient.email == "",
+            Patient.managed_by_id.is_(None),
+            OCCUPIES,
+            Appointment.starts_at > now,
+            Appointment.starts_at < now + timedelta(days=REACH_DAYS),
+        )
+        .group_by(Patient.id, Patient.name)
+    )
+    # The function's type is that of its column, so an instant comes back as one.
+    counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+    return counted, [Unreachable(*row) for row in session.execute(query.order_by(first, Patient.id).limit(SHOWN))]
+
+
+def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
+    """The day in numbers: of the clinic and of each doctor who works or is visited."""
+    today = clinic.today(now)
+    low, high = local_day(clinic, today)
+    counts: Counter[tuple[int, str]] = Counter()
+    ends: dict[int, datetime] = {}
+    due = 0
+    query = sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
+        Appointment.starts_at >= low, Appointment.starts_at < high
+    )
+    for doctor_id, status, starts_at, ends_at in session.execute(query):
+        counts[doctor_id, status] += 1
+        if status not in {"cancelled", "no_show"}:
+            ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
+            due += starts_at <= now
+    active = doctors.list_doctors(session)
+    wishes = [Wish(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
+    facts = load_facts(session, clinic, wishes, today, today, now=now)
+    free = {number: len(free_times(about)) for number, about in facts.items()}
+    works = {number for number, about in facts.items() if about.working or about.extra}
+
+    def of(status: str, doctor_id: int | None = None) -> int:
+        return sum(n for (who, what), n in counts.items() if what == status and doctor_id in {None, who})
+
+    def standing(doctor_id: int | None = None) -> int:
+        return sum(of(status, doctor_id) for status in ("scheduled", "confirmed", "arrived", "completed"))
+
+    each = [
+        DoctorToday(
+            doctor.slug,
+            doctor.name,
+            doctor.tint,
+            standing(doctor.id),
+            of("completed", doctor.id),
+            of("arrived", doctor.id),
+            free.get(doctor.id, 0),
+            ends.get(doctor.id),
+        )
+        for doctor in active
+        if doctor.id in works or doctor.id in ends
+    ]
+    return Today(
+        standing(),
+        of("completed"),
+        due,
+        of("arrived"),
+        of("no_show"),
+        of("cancelled"),
+        sum(free.values()),
+        each,
+    )
+
+
+def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
+    """The last weeks and the present one, cancelled visits left out, counted by the database in one pass."""
+    today = clinic.today(now)
+    monday = today - timedelta(days=today.weekday())
+    mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
+    bounds = [local_day(clinic, day)[0] for day in mondays]
+    counts = []
+    for low, high in pairwise(bounds):
+        in_week = sa.and_(Appointment.starts_at >= low, Appointment.starts_at < high)
+        counts.append(sa.func.count().filter(in_week))
+        counts.append(sa.func.count().filter(in_week, Appointment.status == "no_show"))
+    query = sa.select(*counts).where(
+        Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1], Appointment.status != "cancelled"
+    )
+    found = session.execute(query).one()
+    return [Week(mondays[at], found[2 * at], found[2 * at + 1]) for at in range(WEEKS)]
+
+
+def read_setup(session: Session) -> Setup:
+    """Whether everything is there that a first booking needs."""
+    asked = (
+        sa.exists().select_from(OpeningHours),
+        sa.exists().select_from(VisitType).where(VisitType.active.is_(True)),
+        sa.exists().select_from(Doctor).where(Doctor.active.is_(True)),
+        sa.exists().select_from(WorkingHours),
+    )
+    return Setup(*(bool(found) for found in session.execute(sa.select(*asked)).one()))

@@ -1,0 +1,72 @@
+"""What the overview reads."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+
+class Flagged(NamedTuple):
+    """One visit that needs a decision, and why. `starts_at` is UTC."""
+
+    reference: str
+    starts_at: datetime
+    patient_name: str
+    doctor_name: str
+    why: str
+
+
+class Unreachable(NamedTuple):
+    """A patient with a visit ahead whom nobody can call or write to."""
+
+    patient_id: int
+    name: str
+    starts_at: datetime
+
+
+class DoctorToday(NamedTuple):
+    """A doctor's day in numbers; `free` counts the starts that can still be booked online."""
+
+    slug: str
+    name: str
+    tint: int
+    visits: int
+    seen: int
+    waiting: int
+    free: int
+    ends_at: datetime | None
+
+
+class Today(NamedTuple):
+    """The clinic's day in numbers, all doctors together."""
+
+    booked: int
+    seen: int
+    due: int
+    waiting: int
+    no_shows: int
+    cancelled: int
+    free: int
+    doctors: list[DoctorToday]
+
+
+class Week(NamedTuple):
+    """One week's visits: how many there were or are, and how many patients did not come."""
+
+    monday: date
+    visits: int
+    no_shows: int
+
+
+class Setup(NamedTuple):
+    """What a clinic has of all that patients need to book; false is still to be done."""
+
+    opening_hours: bool
+    visit_types: bool
+    doctors: bool
+    working_hours: bool
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a patient could book."""
+        return all(self)

@@ -1,0 +1,85 @@
+"""A flagged visit that stays as it is: somebody says why that is right, and it needs attention no longer."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+from wtforms import HiddenField, StringField
+from wtforms.validators import InputRequired, Length
+
+from webapp.appointments import affected, queries, views
+from webapp.appointments.forms import whole_number
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.dependencies import signed_in
+from webapp.core.errors import headers_of
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, Conflict, Unavailable
+
+router = APIRouter()
+
+
+class FlagForm(DocketForm):
+    """Why a flagged visit may stay as it is."""
+
+    reason = StringField(
+        _("Why does it stay as it is?"),
+        [
+            InputRequired(_("Say why it stays as it is.")),
+            Length(max=200, message=_("This is too long: at most %(max)d characters.")),
+        ],
+    )
+    version = HiddenField()
+
+
+@router.get("/appointments/{reference}/flag")
+def ask_about_flag(page: CurrentPage, reference: str) -> Response:
+    """What to do about a flagged visit; its doctor and admins."""
+    actor = signed_in(page, "doctor", "admin")
+    view = queries.get_appointment(page.session, actor, reference)
+    if not view.flagged_why:
+        return page.redirect(f"/appointments/{view.reference}")
+    return _page(page, view, FlagForm(data={"version": str(view.version)}))
+
+
+@router.post("/appointments/{reference}/flag")
+def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+    """Take the flag off a visit that stays; its doctor and admins."""
+    actor = signed_in(page, "doctor", "admin")
+    form = FlagForm(sent)
+    error: AppError | None = None
+    if form.validate():
+        page.close()
+        try:
+            page.database.write(
+                affected.settle_flag,
+                actor,
+                reference,
+                (form.reason.data or "").strip(),
+                whole_number(form.version.data),
+                now=page.now,
+            )
+        except (Conflict, Unavailable) as refusal:
+            error = refusal
+        else:
+            address = f"/appointments/{reference.upper()}"
+            return page.redirect(address, flash=_("The visit stays, and needs no more attention."))
+    view = queries.get_appointment(page.session, actor, reference)
+    if error is not None:
+        form.version.data = str(view.version)
+        form.add_error(error)
+    return _page(page, view, form, error, status=422)
+
+
+def _page(
+    page: Page, view: AppointmentView, form: FlagForm, error: AppError | None = None, *, status: int = 200
+) -> Response:
+    """The question what becomes of the visit; with an error it keeps what was typed."""
+    return page.render(
+        "appointments/flag.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        visit=views.booked(view),
+        form=form,
+    )
