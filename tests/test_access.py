@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,38 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/appointments/{reference}/flag"):      (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
     ("POST", "/appointments/{reference}/flag"):     (401,    403,   403,   303,   404,   303,  401),
+    ("GET", "/schedule/hours"):                      (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours"):          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/schedule/hours/new"):                  (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours/new"):      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/hours/new"):                 (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/hours/new"):     (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/hours/extra"):                (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours/extra"):    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/hours/extra"):               (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/hours/extra"):   (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/hours/extra/{day}/removal"):  (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours/extra/{day}/removal"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/hours/extra/{day}/removal"): (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/hours/extra/{day}/removal"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/hours/{period}"):             (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours/{period}"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/hours/{period}"):            (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/hours/{period}"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/hours/{period}/removal"):     (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/hours/{period}/removal"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/hours/{period}/removal"):    (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/hours/{period}/removal"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/time-off"):                   (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/time-off"):       (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/schedule/time-off/new"):               (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/time-off/new"):   (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/time-off/new"):              (401,    403,   403,   303,   303,   403,  401),
+    ("POST", "/admin/doctors/{slug}/time-off/new"):  (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/time-off/{time_off_id}/removal"): (LOGIN,  403,   403,   200,   404,   403,  LOGIN),
+    ("GET", "/admin/doctors/{slug}/time-off/{time_off_id}/removal"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/schedule/time-off/{time_off_id}/removal"): (401,    403,   403,   303,   404,   403,  401),
+    ("POST", "/admin/doctors/{slug}/time-off/{time_off_id}/removal"): (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/register"):                          (303,) * 7,
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
@@ -89,6 +121,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/patients/{patient_id}/people/{person_id}/removal"): (401, 403, 403, 403, 403, 303, 401),
     ("GET", "/admin/patients/{patient_id}/account"): (LOGIN, 403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/patients/{patient_id}/account"): (401,  403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/audit.csv"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/health"):                             ANYBODY,
     ("GET", "/health/live"):                        ANYBODY,
     ("GET", "/health/ready"):                       ANYBODY,
@@ -173,6 +207,8 @@ class House:
         if "{patient_id}" in path:
             patient, person = self.child() if path.startswith("/account") else self.family()
             address = path.replace("{patient_id}", str(patient)).replace("{person_id}", str(person))
+        if "/hours" in path or "/time-off" in path:
+            address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
         if "{token}" in path:
             address = path.replace("{token}", self.link())
         if "{reference}" in path:
@@ -198,6 +234,7 @@ class House:
             "/admin/patients/{patient_id}/edit": new_person,
             "/admin/patients/{patient_id}/people": new_person,
             "/admin/patients/{patient_id}/account": {"active": "no"},
+            **self.hours_forms(path),
             "/password/reset/{token}": {"new": "walrus teapot orbit"},
             "/account": {"name": "Same Person"},
             "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
@@ -236,6 +273,34 @@ class House:
         """The token of a fresh link that sets Dave's password."""
         week = timedelta(days=7)
         return self.cast.database.write(create_password_link, self.cast.dave.user_id, now=NOW, lifetime=week)
+
+    def hours(self) -> str:
+        """The address part of fresh hours that both doctors have on one day far ahead; extra hours come with them."""
+        self.registered += 1
+        day = date(2090, 1, 1) + timedelta(days=self.registered)
+        for doctor_id in self.cast.doctor_ids.values():
+            span = {"doctor_id": doctor_id, "start_minute": 540, "end_minute": 720}
+            self.cast.add(models.WorkingHours(**span, weekday=0, valid_from=day, valid_until=day))
+            self.cast.add(models.ExtraHours(**span, day=date(2026, 3, 3)))
+        return f"{day}..{day}"
+
+    def time_off(self) -> int:
+        """Fresh time off of Bob's, next year."""
+        start = NOW + timedelta(days=400)
+        end = start + timedelta(hours=1)
+        return self.cast.add(models.TimeOff(doctor_id=self.cast.doctor_ids["bob"], starts_at=start, ends_at=end))
+
+    def hours_forms(self, path: str) -> dict[str, dict[str, Any]]:
+        """What the pages of hours and time off send, for this path."""
+        self.registered += 1
+        day = date(2080, 1, 1) + timedelta(days=self.registered)
+        forms = {
+            "/hours/new": {"valid_from": str(day), "valid_until": str(day), "monday": "9-12"},
+            "/hours/{period}": {"valid_from": str(day), "valid_until": str(day), "monday": "9-12"},
+            "/hours/extra": {"day": "2026-03-07", "spans": "9-12"},
+            "/time-off/new": {"from_date": "2027-05-01", "whole_days": "y"},
+        }
+        return {path: form for ending, form in forms.items() if path.endswith(ending)}
 
     def visit(self) -> str:
         """A fresh visit of Alice's with Bob, in a month that nothing else is booked in."""

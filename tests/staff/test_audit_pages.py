@@ -1,0 +1,241 @@
+"""The audit log as an admin reads it: who did what to whom, in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, Cast, local, log_in
+from tests.reading import Element, read
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.models import AuditEvent, Patient, User
+from webapp.patients.words import keep_words
+from webapp.staff.audit import harmless
+from webapp.staff.audit_words import ACTIONS, action_words
+
+WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
+
+
+@pytest.fixture
+def carol(client: TestClient) -> TestClient:
+    """The admin's browser."""
+    return log_in(client, "carol")
+
+
+def record(
+    cast: Cast, actor: Actor | None, action: str, subject: tuple[str, int], *, at: str = "2026-03-02 07:30"
+) -> None:
+    """Write one row, as somebody at the reception would."""
+    cast.database.write(
+        audit.record,
+        action,
+        subject=subject,
+        actor_user_id=actor.user_id if actor else None,
+        actor_role=actor.role if actor else "system",
+        now=local(at),
+        address="192.0.2.7",
+    )
+
+
+def lines(page: Element) -> list[list[str]]:
+    """The cells of the list, row by row."""
+    return [[cell.text for cell in row.all("td")] for row in page.one("tbody").all("tr")] if page.all("tbody") else []
+
+
+def deeds(page: Element) -> list[tuple[str, str]]:
+    """Who did what, but for reading the log itself."""
+    return [(who, did) for _when, who, did, _what, _from in lines(page) if did != "Read the audit log"]
+
+
+def test_a_row_says_who_did_what_to_whom_when_and_from_where(cast: Cast, carol: TestClient) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:00")
+    record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["alice"]))
+    record(cast, None, "clinic_changed", ("clinic", 1))
+    record(cast, cast.carol, "something_new", ("robot", 5), at="2026-02-27 23:59")
+    page = read(carol.get("/admin/audit"))
+    assert lines(page) == [
+        [
+            "Today, 08:00",
+            "Alice Adams patient",
+            "Booked a visit",
+            f"Visit {reference} of Alice Adams",
+            "the server itself",
+        ],
+        ["Today, 07:30", "Docket Docket itself", "Changed the clinic’s settings", "The clinic", "192.0.2.7"],
+        ["Today, 07:30", "Dr. Bob Brown doctor", "Opened a patient’s record", "Alice Adams", "192.0.2.7"],
+        ["27 February 2026, 23:59", "Carol Clark admin", "Something new", "Robot 5", "192.0.2.7"],
+    ]
+    for href in (f"/appointments/{reference}", f"/admin/patients/{cast.patient_ids['alice']}", "/admin/clinic"):
+        assert href in page.links
+
+
+def test_reading_and_exporting_the_log_leave_rows(cast: Cast, carol: TestClient) -> None:
+    number = cast.patient_ids["alice"]
+    carol.get("/admin/audit")
+    carol.get(f"/admin/audit?patient={number}")
+    carol.get(f"/admin/audit.csv?patient={number}")
+    with cast.database.reading() as session:
+        query = sa.select(AuditEvent.action, AuditEvent.subject_type, AuditEvent.subject_id, AuditEvent.actor_user_id)
+        found = [tuple(row) for row in session.execute(query.order_by(AuditEvent.id))]
+    me = cast.carol.user_id
+    assert found == [
+        ("audit_read", "audit", 0, me),
+        ("audit_read", "patient", number, me),
+        ("audit_exported", "patient", number, me),
+    ]
+
+
+def test_a_patients_rows_are_those_of_record_visits_and_account(cast: Cast, carol: TestClient) -> None:
+    alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
+    cast.book(cast.alice, "2026-03-10 09:00")
+    cast.book(cast.dave, "2026-03-10 10:00")
+    record(cast, cast.bob, "patient_read", ("patient", alice))
+    record(cast, cast.bob, "patient_read", ("patient", dave))
+    record(cast, cast.alice, "profile_changed", ("user", cast.alice.user_id))
+    # The doctor with her number is not she.
+    record(cast, cast.carol, "doctor_changed", ("doctor", alice))
+    hers = {
+        ("Alice Adams patient", "Booked a visit"),
+        ("Dr. Bob Brown doctor", "Opened a patient’s record"),
+        ("Alice Adams patient", "Changed their own details"),
+    }
+    for text in ("alice", "Adams+Alice", str(alice), "alice@docket.example"):
+        page = read(carol.get(f"/admin/audit?patient={text}"))
+        found = deeds(page)
+        assert set(found) == hers, text
+        assert len(found) == 3
+    assert deeds(read(carol.get("/admin/audit?patient=nobody"))) == []
+
+
+def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClient) -> None:
+    def another(session: sa.orm.Session) -> int:
+        patient = Patient(name="Alice Other", created_at=NOW)
+        session.add(patient)
+        session.flush()
+        keep_words(session, patient.id, name=patient.name, email="", phone="")
+        return patient.id
+
+    other = cast.database.write(another)
+    record(cast, cast.bob, "patient_read", ("patient", other))
+    record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["alice"]))
+    page = read(carol.get("/admin/audit?patient=alice&action=patient_read"))
+    assert "2 patients fit" in page.text
+    assert len(deeds(page)) == 2
+    href = f"/admin/audit?patient={other}&action=patient_read"
+    assert href in page.links
+    assert [line[3] for line in lines(read(carol.get(href)))] == ["Alice Other"]
+
+
+def test_filters_by_person_action_day_and_address(cast: Cast, carol: TestClient) -> None:
+    record(cast, cast.bob, "patient_read", ("patient", 1), at="2026-02-27 00:00")
+    record(cast, cast.bob, "schedule_read", ("doctor", 1), at="2026-02-27 23:59")
+    record(cast, cast.erin, "patient_read", ("patient", 2), at="2026-02-28 00:00")
+    bob, erin = "Dr. Bob Brown doctor", "Dr. Erin Eze doctor"
+    for query, expected in (
+        ("who=bob", [(bob, "Opened a schedule"), (bob, "Opened a patient’s record")]),
+        ("who=erin%40docket.example", [(erin, "Opened a patient’s record")]),
+        ("who=nobody", []),
+        ("action=patient_read", [(erin, "Opened a patient’s record"), (bob, "Opened a patient’s record")]),
+        ("action=nonsense", []),
+        ("first=2026-02-28", [(erin, "Opened a patient’s record")]),
+        ("last=2026-02-27&who=bob&action=schedule_read", [(bob, "Opened a schedule")]),
+        ("first=2026-02-27&last=2026-02-27&action=patient_read", [(bob, "Opened a patient’s record")]),
+        ("first=2026-03-01&last=2026-02-01", []),
+        ("address=192.0.2.8", []),
+        ("address=192.0.2.7&action=schedule_read", [(bob, "Opened a schedule")]),
+    ):
+        assert deeds(read(carol.get(f"/admin/audit?{query}"))) == expected, query
+
+
+def test_what_cannot_be_searched_is_said_next_to_its_field(cast: Cast, carol: TestClient) -> None:
+    answer = carol.get("/admin/audit?first=yesterday&who=bob")
+    assert answer.status_code == 422
+    page = read(answer)
+    assert "Enter a real date" in page.one(id="first-error").text
+    assert page.one("input", id="first")["value"] == "yesterday"
+    assert page.one("input", id="who")["value"] == "bob"
+    for number in range(101):
+        cast.add(
+            User(email=f"x{number}@docket.example", name="Xaver", role="patient", password_hash="", created_at=NOW)
+        )
+    for path in ("/admin/audit", "/admin/audit.csv"):
+        answer = carol.get(f"{path}?who=xaver")
+        assert answer.status_code == 422
+        assert "Very many people fit." in read(answer).one(id="who-error").text
+
+
+def test_the_log_has_pages_that_keep_the_filters(cast: Cast, carol: TestClient) -> None:
+    for number in range(120):
+        record(
+            cast, cast.bob, "patient_read", ("robot", number), at=f"2026-02-2{number // 60 + 1} 10:{number % 60:02d}"
+        )
+    first = read(carol.get("/admin/audit?who=bob&action=patient_read"))
+    second = read(carol.get(first.one("a", rel="next")["href"]))
+    third = read(carol.get(second.one("a", rel="next")["href"]))
+    seen = [line[3] for page in (first, second, third) for line in lines(page)]
+    assert seen == [f"Robot {number}" for number in range(119, -1, -1)]
+    assert not third.all("a", rel="next")
+    assert lines(read(carol.get(third.one("a", rel="prev")["href"]))) == lines(second)
+
+
+def test_the_export_holds_the_filtered_rows_and_no_formula(cast: Cast, carol: TestClient) -> None:
+    cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(name="=HYPERLINK(A1)"))
+    record(cast, cast.alice, "patient_read", ("patient", cast.patient_ids["alice"]))
+    record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["dave"]))
+    page = read(carol.get("/admin/audit?who=alice"))
+    href = next(each for each in page.links if each.startswith("/admin/audit.csv"))
+    answer = carol.get(href)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit-log-2026-03-02.csv"'
+    assert answer.headers["cache-control"] == "no-store"
+    table = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert table == [
+        ["When (UTC)", "Day", "Time", "Who", "As", "Did", "What", "From"],
+        [
+            "2026-03-02T06:30:00Z",
+            "2026-03-02",
+            "07:30",
+            "'=HYPERLINK(A1)",
+            "patient",
+            "Opened a patient’s record",
+            "Alice Adams",
+            "192.0.2.7",
+        ],
+    ]
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\tx", "\rx"])
+def test_formulas_are_made_texts(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+    assert harmless(f"a{text}") == f"a{text}"
+
+
+def test_every_action_that_is_written_down_has_words() -> None:
+    """Whoever records something new says here what people call it."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sorted(WEBAPP.rglob("*.py")))
+    calls = re.findall(r"\b_?record\(\s*session,\s*(?:[\w.]+,\s*)?\"([a-z_]+)\"", source)
+    assert {"role_changed", "password_changed", "audit_read"} <= {*calls, "audit_read"}
+    assert set(calls) - set(ACTIONS) == set()
+    assert action_words("never_heard_of") == "Never heard of"
+
+
+def test_the_log_shows_nothing_of_the_details_but_roles(cast: Cast, carol: TestClient) -> None:
+    cast.database.write(
+        audit.record,
+        "role_changed",
+        subject=("user", cast.bob.user_id),
+        actor_user_id=cast.carol.user_id,
+        actor_role="admin",
+        now=NOW,
+        details={"from": "doctor", "to": "admin", "reason": "a secret illness"},
+    )
+    page = read(carol.get("/admin/audit"))
+    assert lines(page)[0][2] == "Changed a role: doctor to admin"
+    assert "illness" not in page.text
