@@ -131,6 +131,10 @@ stampede: $(STAMP)-test ## Let many patients race for the same times, and watch
 bench: $(STAMP)-test ## Measure how fast Docket is
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: lists
+lists: $(STAMP)-test ## Measure the pages of staff in a large clinic
+	@$(BIN)/python -m bench.lists $(ARGS)
+
 .PHONY: screenshots
 screenshots: browser ## Take pictures of the pages
 	@$(BIN)/python -m scripts.screenshots $(ARGS)
