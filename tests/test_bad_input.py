@@ -200,6 +200,10 @@ FORGED: list[tuple[dict[str, str], int]] = [
     ({"visit_type": "0x1"}, 422),
     ({"visit_type": "١"}, 422),
     ({"visit_type": "1.0"}, 422),
+    ({"patient": "2"}, 404),
+    ({"patient": "999999999"}, 404),
+    ({"patient": "-1"}, 422),
+    ({"patient": "x"}, 422),
     ({"alternative": "x"}, 422),
     ({"alternative": "2026-03-03T10:00:00"}, 422),
     ({"alternative": "2026-03-07T09:00:00Z"}, 422),
@@ -220,7 +224,6 @@ def test_fields_that_no_form_has_change_nothing(client: TestClient, cast: Cast) 
     log_in(client, "alice")
     extra = {
         "patient_id": cast.patient_ids["dave"],
-        "patient": "2",
         "status": "confirmed",
         "id": "77",
         "booked_by": "1",

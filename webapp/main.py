@@ -47,10 +47,13 @@ from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.flags_router import router as flags_router
+from webapp.staff.audit_router import router as audit_router
+from webapp.staff.hours_router import router as hours_router
 from webapp.staff.menu import staff_places
 from webapp.staff.patients_people_router import router as staff_people_router
 from webapp.staff.patients_router import router as staff_patients_router
 from webapp.staff.schedule_router import router as schedule_router
+from webapp.staff.time_off_router import router as time_off_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
 
@@ -98,7 +101,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         auth_router,
         links_router,
         users_router,
+        audit_router,
         visit_router,
+        hours_router,
+        time_off_router,
         # Last, for every other word after /schedule/ is taken for a day.
         schedule_router,
         flags_router,

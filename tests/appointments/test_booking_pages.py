@@ -248,14 +248,131 @@ def test_a_form_that_names_no_visit_still_shows_what_was_typed(client: TestClien
     assert appointments(cast) == []
 
 
-def test_staff_do_not_book_for_themselves(client: TestClient, cast: Cast) -> None:
-    log_in(client, "bob")
+def test_an_account_without_a_patients_record_books_nothing(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.update(models.Patient).where(models.Patient.name == "Alice Adams").values(user_id=None))
+    log_in(client, "alice")
     for answer in (
         client.get(book_address(cast)),
         client.post("/appointments", data={"doctor": "bob", "starts_at": "2026-03-03T09:00:00Z"}),
     ):
         assert answer.status_code == 403
         assert "Visits are booked with a patient" in read(answer).text
+
+
+# -------------------------------------------------------------------------- a child, or a parent
+
+
+def child_of_alice(cast: Cast) -> int:
+    """Leo, who has no account and for whom Alice books."""
+    alice = cast.patient_ids["alice"]
+    return cast.add(models.Patient(name="Leo Adams", managed_by_id=alice, created_at=cast.now))
+
+
+def test_whoever_books_for_nobody_else_is_not_asked_for_whom(client: TestClient, cast: Cast) -> None:
+    page = read(log_in(client, "alice").get(book_address(cast)))
+    assert not page.all("input", name="patient")
+    assert "The visit is for Alice Adams" in page.text
+
+
+def test_a_parent_is_asked_for_whom_and_books_for_the_child(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    log_in(client, "alice")
+    page = read(client.get(book_address(cast)))
+    assert page.form("/appointments")["patient"] == str(cast.patient_ids["alice"])
+    page = read(client.get(f"{book_address(cast)}&patient={leo}"))
+    form = page.form("/appointments")
+    assert form["patient"] == str(leo)
+    answer = client.post("/appointments", data=form)
+    assert answer.status_code == 303
+    (booked,) = appointments(cast)
+    assert (booked.patient_id, booked.booked_by) == (leo, cast.alice.user_id)
+    first = read(client.get(answer.headers["location"]))
+    assert first.h1 == "Leo Adams is booked."
+    assert "Booked by you" in first.text
+    assert read(client.get(f"/appointments/{booked.reference}")).h1 == "Visit of Leo Adams to Dr. Bob Brown"
+    assert "Leo Adams, Dr. Bob Brown" in read(client.get("/appointments")).text
+    # The doctor reads who that was.
+    with client_for(cast.database) as doctors:
+        text = read(log_in(doctors, "bob").get(f"/appointments/{booked.reference}")).text
+    assert "Booked by the person who books for Leo Adams" in text
+
+
+def test_a_strangers_child_is_nobodys_to_book_for(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    log_in(client, "dave")
+    assert client.get(f"{book_address(cast)}&patient={leo}").status_code == 404
+    sent = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN)), "patient": str(leo)}
+    answer = client.post("/appointments", data={**sent, "reason": "My knee"})
+    assert answer.status_code == 404
+    # Nothing typed is lost, and nobody is booked in the child's place.
+    assert read(answer).one("textarea").raw.strip() == "My knee"
+    assert appointments(cast) == []
+
+
+def test_a_visit_of_ones_own_does_not_keep_the_child_from_being_booked(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
+    log_in(client, "alice")
+    answer = client.get(book_address(cast))
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "You already have a visit at that time." in page.text
+    # The form can still be sent: for Leo.
+    form = {**page.form("/appointments"), "patient": str(leo)}
+    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert client.post("/appointments", data=form).status_code == 303
+    assert [each.patient_id for each in appointments(cast)] == [cast.patient_ids["alice"], leo]
+
+
+def test_what_refuses_a_child_is_said_about_the_child(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    log_in(client, "alice")
+    sent = {"doctor": "bob", "visit_type": str(cast.short), "patient": str(leo)}
+    assert client.post("/appointments", data={**sent, "starts_at": iso(local(TEN))}).status_code == 303
+    for start, words in (
+        ("2026-03-03 10:30", "Leo Adams has another visit close to that time."),
+        ("2026-03-03 10:15", "Leo Adams has another visit close to that time."),
+    ):
+        answer = client.post("/appointments", data={**sent, "starts_at": iso(local(start))})
+        assert (answer.status_code, words in read(answer).text) == (409, True), start
+    # Coming back leads to the child's visit, and for the parent that same time is simply taken.
+    (booked,) = appointments(cast)
+    again = client.get(f"{book_address(cast)}&patient={leo}")
+    assert (again.status_code, again.headers["location"]) == (303, f"/appointments/{booked.reference}")
+    assert client.get(book_address(cast)).status_code == 409
+
+
+def test_the_calendar_keeps_the_child_along_the_way(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
+    log_in(client, "alice")
+    own, childs = (
+        [slot["href"] for slot in read(client.get(f"/doctors/bob?week=2026-W10{more}")).all("a", class_="slot")]
+        for more in ("", f"&patient={leo}")
+    )
+    assert all(f"&patient={leo}&starts_at=" in href for href in childs)
+    assert not any(href.endswith("2026-03-03T09:00:00Z") for href in own)
+    assert any(href.endswith("2026-03-03T09:00:00Z") for href in childs)
+    # A stranger's name in the address changes nothing.
+    log_in(client, "dave")
+    assert f"patient={leo}" not in client.get(f"/doctors/bob?week=2026-W10&patient={leo}").text
+
+
+def test_a_parent_moves_and_cancels_the_childs_visit(client: TestClient, cast: Cast) -> None:
+    leo = child_of_alice(cast)
+    log_in(client, "alice")
+    sent = {"doctor": "bob", "visit_type": str(cast.short), "patient": str(leo)}
+    client.post("/appointments", data={**sent, "starts_at": iso(local("2026-03-10 09:30"))})
+    (booked,) = appointments(cast)
+    path = f"/appointments/{booked.reference}"
+    assert read(client.get(f"{path}/reschedule")).h1 == "Move the visit of Leo Adams"
+    moved = {"starts_at": iso(local("2026-03-11 14:00")), "version": "1"}
+    assert client.post(f"{path}/reschedule", data=moved).status_code == 303
+    page = read(client.get(f"{path}/cancellation"))
+    assert page.h1 == "Cancel the visit of Leo Adams, Wednesday 11 March, 14:00?"
+    assert "You need not say why." in page.text
+    assert client.post(f"{path}/cancellation", data={"version": "2"}).status_code == 303
+    assert appointments(cast)[0].status == "cancelled"
 
 
 # ---------------------------------------------------------------------------------- somebody was faster

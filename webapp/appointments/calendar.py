@@ -57,6 +57,7 @@ class Calendar(NamedTuple):
     fragment: str
     visit_types: list[tuple[int, str, int]]
     visit_type: int
+    keep: dict[str, object]
     previous: Link | None
     today: Link | None
     next: Link | None
@@ -83,9 +84,10 @@ class Place(NamedTuple):
     chosen: str | None = None
 
 
-def booking_address(slug: str, visit_type_id: int) -> str:
-    """The beginning of the address that books a free time; the start follows."""
-    return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}&starts_at="
+def booking_address(slug: str, visit_type_id: int, patient_id: int | None = None) -> str:
+    """The beginning of the address that books a free time, for a patient who is chosen already; the start follows."""
+    patient = f"&patient={patient_id}" if patient_id is not None else ""
+    return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}{patient}&starts_at="
 
 
 def iso_minute(minute: int) -> str:
@@ -117,11 +119,14 @@ def week_calendar(
     week: date | None,
     now: datetime,
     patient_of_user: int | None = None,
+    patient_id: int | None = None,
     ignoring: int | None = None,
+    by_staff: bool = False,
 ) -> Calendar:
     """The calendar of one week; without `week`, of the one that holds the next free time.
 
-    The coming two weeks are read at once, for they nearly always hold both the week and the next free time.
+    Whose other visits hide times, and that staff look, is told as to `load_facts`. The coming two weeks are read at
+    once, for they nearly always hold both the week and the next free time.
     """
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
@@ -130,7 +135,16 @@ def week_calendar(
 
     def facts_of(first: date, last: date) -> Facts:
         loaded = load_facts(
-            session, clinic, [wish], first, last, now=now, patient_of_user=patient_of_user, ignoring=ignoring
+            session,
+            clinic,
+            [wish],
+            first,
+            last,
+            now=now,
+            patient_of_user=patient_of_user,
+            patient_id=patient_id,
+            ignoring=ignoring,
+            by_staff=by_staff,
         )
         return loaded[wish.doctor.id]
 
@@ -152,6 +166,7 @@ def week_calendar(
         fragment=place.fragment,
         visit_types=place.visit_types,
         visit_type=wish.visit_type.id,
+        keep={name: value for name, value in place.keep.items() if name != "visit_type"},
         previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
         today=_link(place, this_monday) if monday != this_monday else None,
         next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
@@ -161,7 +176,7 @@ def week_calendar(
         chosen=place.chosen,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=first_at,
-        banner=" ".join(sentence_of(refusal) for refusal in cautions(facts)) or None,
+        banner=" ".join(sentence_of(refusal, by_staff=by_staff) for refusal in cautions(facts)) or None,
     )
 
 
@@ -278,11 +293,19 @@ REASONS = {
     "patient_overlap": _("You have another visit then"),
     "patient_gap": _("Too close to your other visit"),
 }
+STAFF_REASONS = {
+    "too_soon": _("Too soon for the rules"),
+    "same_time": _("Only the time of this visit"),
+    "patient_overlap": _("The patient has another visit then"),
+    "patient_gap": _("Too close to the patient’s other visit"),
+}
 
 
 def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
     """Why a day that lies ahead has no free time, answered by the rules themselves."""
     code = emptied_by(facts, span, list(REASONS))
+    if facts.by_staff and code in STAFF_REASONS:
+        return _(STAFF_REASONS[code])
     if code == "closure":
         names = [closure.name for closure in closures if closure.starts_on <= day <= closure.ends_on]
         return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
@@ -328,8 +351,10 @@ def nearest(
     wanted: datetime,
     *,
     now: datetime,
-    patient_of_user: int | None,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
     ignoring: int | None = None,
+    by_staff: bool = False,
     count: int = 3,
 ) -> list[tuple[datetime, str]]:
     """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
@@ -342,7 +367,9 @@ def nearest(
         today + timedelta(days=clinic.horizon_days),
         now=now,
         patient_of_user=patient_of_user,
+        patient_id=patient_id,
         ignoring=ignoring,
+        by_staff=by_staff,
     )[wish.doctor.id]
     target = to_minute(wanted)
     by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))

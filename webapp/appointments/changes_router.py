@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi import APIRouter
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.appointments import calendar, queries, service, views
 from webapp.appointments.availability import Wish
-from webapp.appointments.exceptions import NotActive, SlotTaken, TooLateToChange
-from webapp.appointments.forms import NO_TIME, CancelForm, MoveForm, instant
+from webapp.appointments.exceptions import NotActive, Refused, SlotTaken, TooLateToChange
+from webapp.appointments.forms import WHY, CancelForm, MoveForm, StaffMoveForm, WhenForm, instant
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.addresses import with_query
 from webapp.core.errors import error_page, headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
+from webapp.patients.schemas import PatientChoice
 
 router = APIRouter()
 
@@ -74,28 +79,35 @@ def ask_reschedule(page: CurrentPage, reference: str) -> Response:
         view = _changeable(page, actor, reference)
     except NotActive:
         return page.redirect(f"/appointments/{reference.upper()}")
-    wanted = page.request.query_params.get("starts_at")
-    form = MoveForm(data={"starts_at": wanted or "", "version": str(view.version)})
+    query = page.request.query_params
+    wanted = query.get("starts_at", "")
+    form = _move_form(actor, data={"starts_at": wanted, "version": str(view.version)})
+    another = WhenForm(query if actor.is_staff else None)
     start = instant(wanted)
-    if wanted and start is None:
-        form.form_errors.append(NO_TIME)
-        return _reschedule_page(page, view, form, None, None, status=422)
+    twice: list[datetime] = []
+    if wanted or another.date.raw_data or another.time.raw_data:
+        try:
+            start, twice = views.meant_start(another, wanted, current_clinic(page))
+        except Invalid as unreadable:
+            return _reschedule_page(page, view, form, None, unreadable, another=another)
     if start == view.starts_at:
         return page.redirect(f"/appointments/{view.reference}")
     error = None
-    if start is not None:
-        error = views.first_refusal(page, actor, _wish_of(page, view), start, ignoring=view)
-    return _reschedule_page(page, view, form, start, error)
+    if start is not None and not actor.is_staff:
+        wish = _wish_of(page, view)
+        error = views.first_refusal(page, wish, start, patient_id=view.patient_id, ignoring=view)
+    return _reschedule_page(page, view, form, start, error, another=another, twice=twice)
 
 
 @router.post("/appointments/{reference}/reschedule")
 def reschedule(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Move a visit to another time; whoever may move it."""
     actor = signed_in(page)
-    form = MoveForm(sent)
+    form = _move_form(actor, sent)
     command = form.command() if form.validate() else None
     if command is None:
-        return _reschedule_page(page, _changeable(page, actor, reference), form, None, None, status=422)
+        start = instant(form.starts_at.data) if actor.is_staff else None
+        return _reschedule_page(page, _changeable(page, actor, reference), form, start, None, status=422)
     page.close()
     try:
         page.database.write(service.move, actor, reference, command, now=page.now)
@@ -118,6 +130,10 @@ def _changeable(page: Page, actor: Actor, reference: str) -> AppointmentView:
     return view
 
 
+def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:
+    return StaffMoveForm(sent, data=data) if actor.is_staff else MoveForm(sent, data=data)
+
+
 def _cancellation_page(
     page: Page,
     actor: Actor,
@@ -134,7 +150,8 @@ def _cancellation_page(
         headers=headers_of(error) if error else None,
         visit=views.booked(view),
         form=form,
-        mine=view.patient_user_id == actor.user_id,
+        mine=not actor.is_staff,
+        whose=view.patient_name if view.patient_user_id != actor.user_id else None,
     )
 
 
@@ -150,47 +167,92 @@ def _reschedule_page(
     start: datetime | None,
     error: AppError | None,
     *,
+    another: WhenForm | None = None,
+    twice: Sequence[datetime] = (),
     status: int = 200,
 ) -> Response:
     """The calendar to move in, with old and new side by side once a time is chosen and possible."""
+    actor = signed_in(page)
     clinic = current_clinic(page)
     path = f"/appointments/{view.reference}/reschedule"
     wish = _wish_of(page, view)
+    refused = views.StaffRefusals([])
+    if actor.is_staff and start is not None:
+        refused = views.staff_refusals(page, wish, start, patient_id=view.patient_id, ignoring=view)
     faster = None
-    if isinstance(error, SlotTaken) and start is not None:
-        faster = views.faster_than(page, wish, start, path, patient_of_user=view.patient_user_id, moving=view)
-    elif error is not None:
-        form.form_errors.append(error.message)
-    week = calendar.parse_week(page.request.query_params.get("week", ""))
-    if week is None and start is not None:
-        week = calendar.parse_week(views.week_of(start, clinic))
-    # What could not be tried for want of a free database may be tried again at once.
-    shown = start is not None and (error is None or isinstance(error, Unavailable))
+    if start is not None and (isinstance(error, SlotTaken) or refused.clash):
+        faster = views.faster_than(page, wish, start, path, patient_id=view.patient_id, moving=view)
+    if error is not None and faster is None:
+        _tell(form, error, refused, view, actor)
+    # What could not be tried for want of a free database may be tried again at once, and a rule may be set aside.
+    if actor.is_staff:
+        shown = start is not None and refused.overridable and not isinstance(error, NotActive)
+    else:
+        shown = start is not None and (error is None or isinstance(error, Unavailable))
+    if start is not None:
+        form.starts_at.data = formats.iso(start)
     return page.render(
         "appointments/reschedule.html",
         fragment="doctors/_calendar.html" if page.request.method == "GET" else None,
-        status=error.status if error else status,
+        status=error.status if error else max(status, refused.status),
         headers=headers_of(error) if error else None,
         visit=views.booked(view),
-        mine=view.patient_user_id == signed_in(page).user_id,
+        mine=not actor.is_staff,
+        whose=view.patient_name if view.patient_user_id != actor.user_id else None,
         chosen=views.visit_of(wish, start) if shown and start is not None else None,
         form=form,
+        another=_another_time(actor, another, start or view.starts_at, clinic),
+        refused=refused,
+        twice=[
+            (views.clock_with_zone(each, clinic), with_query(path, starts_at=formats.iso(each)), each == start)
+            for each in twice
+        ],
         faster=faster,
-        calendar=calendar.week_calendar(
-            page.session,
-            clinic,
-            wish,
-            calendar.Place(
-                page=path,
-                fragment=path,
-                slot_address=f"{path}?starts_at=",
-                keep={},
-                visit_types=[],
-                chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
-            ),
-            week=week,
-            now=page.now,
-            patient_of_user=view.patient_user_id,
-            ignoring=view.id,
+        calendar=_calendar(page, view, wish, path, start),
+    )
+
+
+def _tell(form: MoveForm, error: AppError, refused: views.StaffRefusals, view: AppointmentView, actor: Actor) -> None:
+    """Put an error where it belongs: next to the reason that staff owe, or at the top of the page."""
+    if isinstance(form, StaffMoveForm) and refused.errors and isinstance(error, Refused):
+        # The rules stand on the page already.
+        if refused.overridable:
+            form.override_reason.errors = [WHY]
+        return
+    patient = PatientChoice(view.patient_id, view.patient_name, view.patient_user_id == actor.user_id)
+    form.form_errors.append(error.message if actor.is_staff else views.said_about(error, patient).message)
+
+
+def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: Clinic) -> WhenForm | None:
+    """The fields in which staff write any time; patients choose one that is free."""
+    if not actor.is_staff:
+        return None
+    form = form or WhenForm()
+    if not (form.date.errors or form.time.errors) and form.written is None:
+        form.show(start, clinic.zone)
+    return form
+
+
+def _calendar(page: Page, view: AppointmentView, wish: Wish, path: str, start: datetime | None) -> calendar.Calendar:
+    """The free times that the visit can move to: in the week that was asked for, else in that of the chosen time."""
+    clinic = current_clinic(page)
+    week = calendar.parse_week(page.request.query_params.get("week", ""))
+    if week is None and start is not None:
+        week = calendar.parse_week(views.week_of(start, clinic))
+    return calendar.week_calendar(
+        page.session,
+        clinic,
+        wish,
+        calendar.Place(
+            page=path,
+            fragment=path,
+            slot_address=f"{path}?starts_at=",
+            keep={},
+            visit_types=[],
+            chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
         ),
+        week=week,
+        now=page.now,
+        ignoring=view.id,
+        **views.seen_by(page, view.patient_id),
     )

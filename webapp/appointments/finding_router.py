@@ -14,6 +14,7 @@ from webapp.appointments.availability import FreeTime, Wish, next_free
 from webapp.appointments.calendar import booking_address, iso_minute
 from webapp.appointments.forms import FinderForm, instant, whole_number
 from webapp.appointments.slots import number_to_day, to_datetime
+from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -90,8 +91,12 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         raise NotFound(_("There is no such week in the calendar."))
     wanted = query.get("visit_type")
     kind = doctor.visit_type(whole_number(wanted) if wanted else None)
-    if kind is None or not kind.online:
+    actor = current_actor(page)
+    by_staff = actor is not None and actor.is_staff
+    if kind is None or not (kind.online or by_staff):
         kind = doctor.visit_type(None)
+    if kind is None and by_staff and doctor.visit_types:
+        kind = doctor.visit_types[0]
     if kind is None:
         # Every visit with this doctor is booked by telephone; the page says so in place of a calendar.
         return page.render(
@@ -103,7 +108,10 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
             calendar=None,
         )
     path = f"/doctors/{doctor.slug}"
+    patient_id = views.chosen_patient(page)
     keep: dict[str, object] = {"visit_type": kind.id} if wanted else {}
+    if patient_id is not None:
+        keep["patient"] = patient_id
     view = calendar.week_calendar(
         page.session,
         clinic,
@@ -111,13 +119,13 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         calendar.Place(
             page=path,
             fragment=f"{path}/calendar",
-            slot_address=booking_address(doctor.slug, kind.id),
+            slot_address=booking_address(doctor.slug, kind.id, patient_id),
             keep=keep,
-            visit_types=[(each.id, each.name, each.minutes) for each in doctor.visit_types if each.online],
+            visit_types=[(each.id, each.name, each.minutes) for each in doctor.visit_types if each.online or by_staff],
         ),
         week=week,
         now=page.now,
-        patient_of_user=views.viewer(page),
+        **views.seen_by(page, patient_id),
     )
     next_words = None
     if view.first_free is not None:

@@ -131,10 +131,11 @@ def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None
     return VisitTypeRow(*row) if row else None
 
 
-def find_own(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
-    """The reference of the actor's standing visit with this doctor at this very time, if they have it already."""
+def find_standing(session: Session, actor: Actor, patient_id: int, doctor_id: int, starts_at: datetime) -> str | None:
+    """The reference of this patient's standing visit with this doctor at this very time, if they have it already."""
     query = sa.select(Appointment.reference).where(
         visible_to(actor),
+        Appointment.patient_id == patient_id,
         Appointment.doctor_id == doctor_id,
         Appointment.starts_at == starts_at,
         Appointment.status.in_(ACTIVE),

@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from webapp.appointments import calendar, service
 from webapp.appointments.availability import Wish
+from webapp.appointments.exceptions import Refused, RuleBroken, error_of
+from webapp.appointments.explain import instants
+from webapp.appointments.forms import NO_TIME, WhenForm, instant, whole_number
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import current_actor
-from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.addresses import with_query
+from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.exceptions import AppError
 from webapp.patients import service as patients
+from webapp.patients.schemas import PatientChoice
+
+Alternative = dict[str, Any]
 
 
 def viewer(page: Page) -> int | None:
     """The account whose own visits hide clashing times: a signed-in patient's."""
     actor = current_actor(page)
     return actor.user_id if actor is not None and actor.role == "patient" else None
+
+
+def chosen_patient(page: Page) -> int | None:
+    """The patient whom the address names, where the actor may book for them; the calendars keep it along the way."""
+    actor = current_actor(page)
+    wanted = whole_number(page.request.query_params.get("patient"))
+    if actor is None or wanted is None:
+        return None
+    if actor.is_staff:
+        return wanted
+    mine = {choice.id for choice in patients.bookable_patients(page.session, actor)}
+    return wanted if wanted in mine else None
+
+
+def seen_by(page: Page, patient_id: int | None = None) -> dict[str, Any]:
+    """Whose other visits hide times and whose rules hold for whoever looks, as the calendars take it."""
+    actor = current_actor(page)
+    if patient_id is None and viewer(page) is not None:
+        return {"patient_of_user": viewer(page)}
+    return {"patient_id": patient_id, "by_staff": actor is not None and actor.is_staff}
 
 
 def visit_of(wish: Wish, start: datetime) -> dict[str, Any]:
@@ -51,46 +77,52 @@ def booked(view: AppointmentView) -> dict[str, Any]:
     }
 
 
+def nearest_times(
+    page: Page, wish: Wish, wanted: datetime, path: str | None, *, ignoring: AppointmentView | None, **whose: Any
+) -> list[Alternative]:
+    """The three nearest free times: links to `path`, which is completed by the start, or buttons without one."""
+    near = calendar.nearest(
+        page.session,
+        current_clinic(page),
+        wish,
+        wanted,
+        now=page.now,
+        ignoring=ignoring.id if ignoring else None,
+        **whose,
+    )
+    return [
+        {
+            "starts_at": start,
+            "difference": difference,
+            "href": f"{path}{formats.iso(start).replace(':', '%3A')}" if path else None,
+        }
+        for start, difference in near
+    ]
+
+
 def faster_than(
     page: Page,
     wish: Wish,
     taken: datetime,
     back: str,
     *,
-    patient_of_user: int | None,
+    patient_id: int | None,
     moving: AppointmentView | None = None,
 ) -> dict[str, Any]:
     """The three nearest free times: buttons that book on the booking page, links where a visit is moved."""
-    near = calendar.nearest(
-        page.session,
-        current_clinic(page),
-        wish,
-        taken,
-        now=page.now,
-        patient_of_user=patient_of_user,
-        ignoring=moving.id if moving else None,
-    )
-    path = f"/appointments/{moving.reference}/reschedule" if moving else None
+    path = f"/appointments/{moving.reference}/reschedule?starts_at=" if moving else None
     return {
         "taken": taken,
         "doctor_name": wish.doctor.name,
         "calendar_href": back,
-        "alternatives": [
-            {
-                "starts_at": start,
-                "difference": difference,
-                "href": with_query(path, starts_at=formats.iso(start)) if path else None,
-            }
-            for start, difference in near
-        ],
+        "alternatives": nearest_times(page, wish, taken, path, ignoring=moving, patient_id=patient_id),
     }
 
 
 def first_refusal(
-    page: Page, actor: Actor, wish: Wish, start: datetime, *, ignoring: AppointmentView | None = None
+    page: Page, wish: Wish, start: datetime, *, patient_id: int, ignoring: AppointmentView | None = None
 ) -> AppError | None:
-    """What booking this would answer now, or None when it would succeed."""
-    patient_id = ignoring.patient_id if ignoring else patients.find_own_patient(page.session, actor)
+    """What booking this would answer a patient now, or None when it would succeed."""
     try:
         service.require_bookable(
             page.session,
@@ -106,9 +138,108 @@ def first_refusal(
     return None
 
 
+# Where the rules speak to the patient, somebody who books for a child reads about the child.
+ABOUT_ANOTHER = {
+    "patient_overlap": _("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
+    "patient_gap": _("%(name)s has another visit close to that time. Choose one that lies further away from it."),
+    "too_many_visits": _("%(name)s has as many upcoming visits as can be booked online. Cancel one, or call us."),
+    "same_time": _("That is the time %(name)s already has."),
+}
+
+
+def said_about(error: AppError, patient: PatientChoice) -> AppError:
+    """The same error in words about this patient, who may be somebody else than the reader."""
+    if not patient.is_self and error.code in ABOUT_ANOTHER:
+        error.message = _(ABOUT_ANOTHER[error.code]) % {"name": patient.name}
+    return error
+
+
+class StaffRefusals(NamedTuple):
+    """Every rule that refuses a start to staff. `overridable`: all of them may be set aside with a reason."""
+
+    errors: list[Refused]
+
+    @property
+    def overridable(self) -> bool:
+        """Whether staff may book all the same."""
+        return all(error.overridable for error in self.errors)
+
+    @property
+    def clash(self) -> Refused | None:
+        """The clash with another visit, of the doctor or of the patient, that nobody can set aside."""
+        return next((error for error in self.errors if error.status == 409 and not error.overridable), None)
+
+    @property
+    def status(self) -> int:
+        """The status of a page that shows them: a question that can be answered is none."""
+        binding = [error.status for error in self.errors if not error.overridable]
+        return self.clash.status if self.clash else binding[0] if binding else 200
+
+
+def staff_refusals(
+    page: Page, wish: Wish, start: datetime, *, patient_id: int, ignoring: AppointmentView | None = None
+) -> StaffRefusals:
+    """What stands against a visit that staff book or move."""
+    if start.second or start.microsecond:
+        return StaffRefusals([RuleBroken(_("Visits start at whole minutes."), code="off_grid")])
+    found = service.find_refusals(
+        page.session,
+        current_clinic(page),
+        wish,
+        start,
+        now=page.now,
+        patient_id=patient_id,
+        ignoring=ignoring.id if ignoring else None,
+        by_staff=True,
+    )
+    return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])
+
+
+class Meant(NamedTuple):
+    """The instant that somebody means; `twice` is it and its double where the wall clock shows the hour twice."""
+
+    start: datetime
+    twice: list[datetime]
+
+
+def meant_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Meant:
+    """The start in an address or a form: the fields of date and time, unless they still say what was shown.
+
+    Raises:
+        Invalid: there is none, it cannot be read, or the clocks skip it.
+    """
+    start = instant(shown)
+    form.validate()
+    written = form.written
+    if written is not None:
+        found = instants(written, clinic.zone)
+        if start not in found:
+            start = found[0]
+        return Meant(start, found if len(found) > 1 else [])
+    if start is None or form.date.errors or form.time.errors:
+        raise RuleBroken(NO_TIME, code="no_time")
+    return Meant(start, [])
+
+
+def clock_with_zone(start: datetime, clinic: Clinic) -> str:
+    """'02:30 CEST': the two meanings of an hour that comes twice told apart."""
+    return f"{start.astimezone(clinic.zone):%H:%M %Z}"
+
+
 def week_of(start: datetime, clinic: Clinic) -> str:
+    """The name of the week in which an instant lies, as calendars are asked for it."""
     day = formats.local_date(start, clinic.zone)
     return calendar.week_name(day - timedelta(days=day.weekday()))
+
+
+def calendar_href(wish: Wish, start: datetime, clinic: Clinic, patient_id: int | None = None) -> str:
+    """The doctor's calendar in the week of a start, for this kind of visit and this patient."""
+    return with_query(
+        f"/doctors/{wish.doctor.slug}",
+        visit_type=wish.visit_type.id if wish.offered else None,
+        patient=patient_id,
+        week=week_of(start, clinic),
+    )
 
 
 def change_until(start: datetime, clinic: Clinic, now: datetime) -> datetime | None:
