@@ -6,13 +6,10 @@ shows the form again: nothing is saved by that.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
-from wtforms import (
-    SelectChoice,  # type: ignore[attr-defined]  # The types of WTForms are older than it.
-    SelectField,
-    StringField,
-)
+from wtforms import SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
 
 from webapp.core.day_hours import WEEKDAYS, Spans, UnreadableHours, Week, format_hours, parse_hours
 from webapp.core.forms import DocketForm
@@ -29,8 +26,9 @@ class DayHoursField(StringField):
 
     def process_data(self, value: str | None) -> None:
         """Take hours that are saved already."""
-        self.data = value or ""
-        self.spans = parse_hours(self.data)
+        self.data, self.spans = value or "", ()
+        with suppress(UnreadableHours):
+            self.spans = parse_hours(self.data)
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed.
@@ -73,6 +71,12 @@ class WeekHoursForm(DocketForm):
     def week(self) -> Week:
         """What the fields say; days that cannot be read count as empty, so ask `validate` first."""
         return tuple(self._day(name).spans for name in DAYS)
+
+    def compare_with(self, saved: DocketForm) -> None:
+        """Show what somebody else saved; how a day was to be copied is saved by nobody."""
+        for name in ("copy_from", "copy_to"):
+            saved[name].data = self[name].data
+        super().compare_with(saved)
 
     def copy_day(self) -> None:
         """Write the chosen day into the chosen others; one that cannot be read says so and is not copied."""

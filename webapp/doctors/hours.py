@@ -1,0 +1,359 @@
+"""When a doctor works: hours of the week in periods, and extra hours on single days.
+
+A period is all weekly hours with the same first and last day. Hours of several periods add up on the days that they
+have in common. The functions that write expect their caller to hold the doctor's lock, and to look after the visits
+that they strand: `appointments.affected.carry_out` does both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Annotated, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import get_clinic
+from webapp.core.day_hours import Span, Spans, Week
+from webapp.core.editing import require_unchanged
+from webapp.core.i18n import gettext as _
+from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
+from webapp.doctors.service import DoctorRow, get_doctor_by_id
+from webapp.exceptions import Conflict, Invalid, NotFound
+
+# Beyond these no calendar of ours reaches.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+
+
+class Period(NamedTuple):
+    """From which to which day hours count, both included; None leaves that side open."""
+
+    valid_from: date | None
+    valid_until: date | None
+
+    @property
+    def key(self) -> str:
+        """The period in an address: 'always', '2026-06-01..', '..2026-05-31' or '2026-06-01..2026-08-31'."""
+        if self == (None, None):
+            return "always"
+        return f"{self.valid_from or ''}..{self.valid_until or ''}"
+
+    def counts_on(self, day: date) -> bool:
+        """Whether its hours count on that day."""
+        return (self.valid_from or date.min) <= day <= (self.valid_until or date.max)
+
+
+def parse_period(key: str) -> Period:
+    """The period that an address names.
+
+    Raises:
+        NotFound: it names none.
+    """
+    first, _separator, last = key.partition("..")
+    try:
+        period = Period(date.fromisoformat(first) if first else None, date.fromisoformat(last) if last else None)
+    except ValueError:
+        period = Period(None, None)
+    # Each period has one address, so whatever is written differently is none.
+    if period.key != key:
+        raise NotFound(_("There are no such hours."))
+    return period
+
+
+class PeriodHours(BaseModel):
+    """The hours of one period, as they are saved."""
+
+    period: Period
+    week: Week
+
+
+class ExtraDay(BaseModel):
+    """The extra hours of one day."""
+
+    day: Day
+    spans: Spans
+
+
+class SaveHours(BaseModel):
+    """The hours of a period. `period` is the one that is changed, None for new ones; `seen` is its fingerprint.
+
+    With `end_present` the hours that count already on the first day end the day before, and go on after the last.
+    """
+
+    period: Period | None
+    valid_from: Day | None
+    valid_until: Day | None
+    week: Week
+    end_present: bool = False
+    seen: str = ""
+
+
+class HoursGone(Conflict):
+    """Somebody else removed the hours meanwhile, or gave them other dates."""
+
+    code = "hours_gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Somebody else has removed these hours meanwhile, or given them other dates. Look at what is saved now.")
+        )
+
+
+# -------------------------------------------------------------------------------------------------- reading
+
+
+def find_doctor(session: Session, slug: str) -> DoctorRow:
+    """A doctor by the name in the address, whether or not they take bookings.
+
+    Raises:
+        NotFound: there is none.
+    """
+    doctor_id = session.scalar(sa.select(Doctor.id).where(Doctor.slug == slug))
+    if doctor_id is None:
+        raise NotFound(_("There is no such doctor."))
+    return get_doctor_by_id(session, doctor_id)
+
+
+def list_periods(session: Session, doctor_id: int) -> list[PeriodHours]:
+    """All periods of a doctor, over or to come, the earliest first."""
+    query = sa.select(
+        WorkingHours.valid_from,
+        WorkingHours.valid_until,
+        WorkingHours.weekday,
+        WorkingHours.start_minute,
+        WorkingHours.end_minute,
+    ).where(WorkingHours.doctor_id == doctor_id)
+    found: dict[Period, list[tuple[int, Span]]] = defaultdict(list)
+    for valid_from, valid_until, weekday, start, end in session.execute(query):
+        found[Period(valid_from, valid_until)].append((weekday, (start, end)))
+    periods = sorted(found, key=lambda period: (period.valid_from or date.min, period.valid_until or date.max))
+    return [PeriodHours(period=period, week=_week_of(found[period])) for period in periods]
+
+
+def get_period(session: Session, doctor_id: int, period: Period) -> PeriodHours:
+    """The hours of one period.
+
+    Raises:
+        NotFound: the doctor has none with these dates.
+    """
+    for hours in list_periods(session, doctor_id):
+        if hours.period == period:
+            return hours
+    raise NotFound(_("There are no such hours."))
+
+
+def week_on(periods: Iterable[PeriodHours], day: date) -> Week:
+    """What all periods that count on a day say together, for every weekday."""
+    counting = [hours.week for hours in periods if hours.period.counts_on(day)]
+    return _week_of((weekday, span) for week in counting for weekday, spans in enumerate(week) for span in spans)
+
+
+def list_extra_hours(session: Session, doctor_id: int, first: date) -> list[ExtraDay]:
+    """The extra hours from a day on, in order."""
+    query = sa.select(ExtraHours.day, ExtraHours.start_minute, ExtraHours.end_minute).where(
+        ExtraHours.doctor_id == doctor_id, ExtraHours.day >= first
+    )
+    found: dict[date, list[Span]] = defaultdict(list)
+    for day, start, end in session.execute(query):
+        found[day].append((start, end))
+    return [ExtraDay(day=day, spans=united(found[day])) for day in sorted(found)]
+
+
+def get_extra_hours(session: Session, doctor_id: int, day: date) -> ExtraDay:
+    """The extra hours of one day.
+
+    Raises:
+        NotFound: there are none.
+    """
+    for extra in list_extra_hours(session, doctor_id, day)[:1]:
+        if extra.day == day:
+            return extra
+    raise NotFound(_("There are no extra hours on that day."))
+
+
+def _week_of(spans: Iterable[tuple[int, Span]]) -> Week:
+    days: list[list[Span]] = [[] for _weekday in range(7)]
+    for weekday, span in spans:
+        days[weekday].append(span)
+    return tuple(united(day) for day in days)
+
+
+def united(spans: Iterable[Span]) -> Spans:
+    """The same minutes as spans in order of which none overlap; spans that only touch stay apart, as written."""
+    result: list[Span] = []
+    for start, end in sorted(spans):
+        if result and start < result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return tuple(result)
+
+
+# -------------------------------------------------------------------------------------------------- writing
+
+
+def save_hours(session: Session, actor: Actor, doctor_id: int, command: SaveHours, *, now: datetime) -> None:
+    """Write the hours of a period, new or changed.
+
+    Raises:
+        EditedMeanwhile: they are not what was seen. HoursGone: they are not there any more.
+        Invalid: the dates or the week make no sense.
+    """
+    others = {hours.period: hours for hours in list_periods(session, doctor_id)}
+    if command.period is not None:
+        saved = others.pop(command.period, None)
+        if saved is None:
+            raise HoursGone
+        require_unchanged(saved, command.seen)
+    period = Period(command.valid_from, command.valid_until)
+    _require_sensible(command, others)
+    shortened = _make_room(session, doctor_id, period, others.values()) if command.end_present else []
+    if command.period is not None:
+        _delete(session, doctor_id, command.period)
+    _insert(session, doctor_id, period, command.week)
+    _record(
+        session,
+        actor,
+        "hours_changed",
+        doctor_id,
+        now,
+        {
+            "period": period.key,
+            "was": command.period.key if command.period is not None else "",
+            "shortened": shortened,
+        },
+    )
+
+
+def remove_hours(
+    session: Session, actor: Actor, doctor_id: int, period: Period, *, seen: str = "", now: datetime
+) -> None:
+    """Remove a period with its hours.
+
+    Raises:
+        EditedMeanwhile: they are not what was seen. HoursGone: they are not there any more.
+    """
+    try:
+        saved = get_period(session, doctor_id, period)
+    except NotFound:
+        raise HoursGone from None
+    require_unchanged(saved, seen)
+    _delete(session, doctor_id, period)
+    _record(session, actor, "hours_changed", doctor_id, now, {"period": "", "was": period.key, "shortened": []})
+
+
+def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: ExtraDay, *, now: datetime) -> None:
+    """Let the doctor see patients at other times, too, on one day; hours that are there already count once.
+
+    Raises:
+        Invalid: the day is over, or no hours are given.
+    """
+    if command.day < get_clinic(session).today(now):
+        raise Invalid(_("That day is over. Choose today or a later day."), field="day")
+    if not command.spans:
+        raise Invalid(_("Write the hours of that day, such as 9-12."), field="spans")
+    there = [extra.spans for extra in list_extra_hours(session, doctor_id, command.day) if extra.day == command.day]
+    spans = united([*command.spans, *(span for spans in there for span in spans)])
+    _delete_extra(session, doctor_id, command.day)
+    session.execute(
+        sa.insert(ExtraHours),
+        [
+            {"doctor_id": doctor_id, "day": command.day, "start_minute": start, "end_minute": end}
+            for start, end in spans
+        ],
+    )
+    _record(session, actor, "extra_hours_added", doctor_id, now, {"day": command.day.isoformat()})
+
+
+def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date, *, now: datetime) -> None:
+    """Take the extra hours of a day away.
+
+    Raises:
+        NotFound: there are none.
+    """
+    get_extra_hours(session, doctor_id, day)
+    _delete_extra(session, doctor_id, day)
+    _record(session, actor, "extra_hours_removed", doctor_id, now, {"day": day.isoformat()})
+
+
+def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> None:
+    if command.valid_from and command.valid_until and command.valid_until < command.valid_from:
+        raise Invalid(_("The last day lies before the first."), field="valid_until")
+    if Period(command.valid_from, command.valid_until) in others:
+        raise Invalid(_("There are hours with these very dates already. Change those instead."), field="valid_from")
+    if command.end_present and others and command.valid_from is None:
+        raise Invalid(
+            _("Give the first day, so that the present hours can end the day before."),
+            field="valid_from",
+        )
+    if not any(command.week):
+        raise Invalid(_("Write the hours of at least one day."), field="monday")
+
+
+def _make_room(session: Session, doctor_id: int, period: Period, others: Iterable[PeriodHours]) -> list[str]:
+    """End the hours that count already when the period begins, and let them go on after it; returns which."""
+    first, last = period
+    shortened = []
+    for hours in others:
+        began, ends = hours.period
+        if first is None or (began or date.min) >= first or (ends or date.max) < first:
+            continue
+        _delete(session, doctor_id, hours.period)
+        _insert(session, doctor_id, Period(began, first - timedelta(days=1)), hours.week)
+        if last is not None and (ends or date.max) > last:
+            _insert(session, doctor_id, Period(last + timedelta(days=1), ends), hours.week)
+        shortened.append(hours.period.key)
+    return shortened
+
+
+def _insert(session: Session, doctor_id: int, period: Period, week: Week) -> None:
+    session.execute(
+        sa.insert(WorkingHours),
+        [
+            {
+                "doctor_id": doctor_id,
+                "weekday": weekday,
+                "start_minute": start,
+                "end_minute": end,
+                "valid_from": period.valid_from,
+                "valid_until": period.valid_until,
+            }
+            for weekday, spans in enumerate(week)
+            for start, end in spans
+        ],
+    )
+
+
+def _delete(session: Session, doctor_id: int, period: Period) -> None:
+    session.execute(
+        sa.delete(WorkingHours).where(
+            WorkingHours.doctor_id == doctor_id,
+            WorkingHours.valid_from.is_not_distinct_from(period.valid_from),
+            WorkingHours.valid_until.is_not_distinct_from(period.valid_until),
+        )
+    )
+
+
+def _delete_extra(session: Session, doctor_id: int, day: date) -> None:
+    session.execute(sa.delete(ExtraHours).where(ExtraHours.doctor_id == doctor_id, ExtraHours.day == day))
+
+
+def _record(
+    session: Session, actor: Actor, action: str, doctor_id: int, now: datetime, details: dict[str, object]
+) -> None:
+    """One row in the audit log about the doctor, with dates and nothing else."""
+    audit.record(
+        session,
+        action,
+        subject=("doctor", doctor_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details=details,
+        address=actor.address,
+    )

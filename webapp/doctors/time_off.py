@@ -1,0 +1,216 @@
+"""When a doctor is away: stretches of time, once or weekly. Like hours, they are written under the doctor's lock."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.local_time import first_instant, instants_of
+from webapp.doctors.hours import Day
+from webapp.doctors.models import TimeOff
+from webapp.exceptions import Invalid, NotFound
+
+LONGEST = timedelta(days=366)
+MOST_TIMES = 53
+PAST_SHOWN = 50
+WEEK = timedelta(days=7)
+
+Scope = Literal["one", "series"]
+
+
+class TimeOffRow(NamedTuple):
+    """One stretch of time off, in UTC; those that were entered as a weekly series have its id in common."""
+
+    id: int
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    series: str | None
+
+
+class AddTimeOff(BaseModel):
+    """Time off on the clinic's wall clock. Without times the days are off as a whole, the last one included.
+
+    With `repeat_until` the same comes again each week, as long as it begins on or before that day.
+    """
+
+    from_date: Day
+    from_time: time | None = None
+    until_date: Day
+    until_time: time | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] = ""
+    repeat_until: Day | None = None
+
+
+_COLUMNS = (TimeOff.id, TimeOff.starts_at, TimeOff.ends_at, TimeOff.reason, TimeOff.series)
+
+
+def list_ahead(session: Session, doctor_id: int, *, now: datetime) -> list[TimeOffRow]:
+    """Time off that is not over yet, in order."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(TimeOff.doctor_id == doctor_id, TimeOff.ends_at > now)
+        .order_by(TimeOff.starts_at, TimeOff.id)
+    )
+    return [TimeOffRow._make(row) for row in session.execute(query)]
+
+
+def list_past(session: Session, doctor_id: int, *, now: datetime) -> list[TimeOffRow]:
+    """The last `PAST_SHOWN` stretches that are over, the latest first."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(TimeOff.doctor_id == doctor_id, TimeOff.ends_at <= now)
+        .order_by(TimeOff.ends_at.desc(), TimeOff.id.desc())
+        .limit(PAST_SHOWN)
+    )
+    return [TimeOffRow._make(row) for row in session.execute(query)]
+
+
+def get_time_off(session: Session, doctor_id: int, time_off_id: int, *, now: datetime) -> TimeOffRow:
+    """One stretch that is not over yet.
+
+    Raises:
+        NotFound: this doctor has none with that id ahead.
+    """
+    query = sa.select(*_COLUMNS).where(TimeOff.id == time_off_id, TimeOff.doctor_id == doctor_id, TimeOff.ends_at > now)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no such time off ahead. Somebody may have removed it already."))
+    return TimeOffRow._make(row)
+
+
+def add_time_off(session: Session, actor: Actor, doctor_id: int, command: AddTimeOff, *, now: datetime) -> int:
+    """Let the doctor be away, once or weekly; returns how many times.
+
+    Raises:
+        Invalid: it lies in the past, ends before it starts, is too long or too often, or names a time that the
+        clocks skip.
+    """
+    clinic = get_clinic(session)
+    _require_sensible(command, clinic, now=now)
+    weeks = _weeks(command)
+    spans = [_span(command, week * WEEK, clinic.zone) for week in range(weeks)]
+    series = secrets.token_hex(6) if weeks > 1 else None
+    session.execute(
+        sa.insert(TimeOff),
+        [
+            {"doctor_id": doctor_id, "starts_at": start, "ends_at": end, "reason": command.reason, "series": series}
+            for start, end in spans
+        ],
+    )
+    last = command.until_date + (weeks - 1) * WEEK
+    _record(session, actor, "time_off_added", doctor_id, (command.from_date, last, weeks), now=now)
+    return weeks
+
+
+def remove_time_off(
+    session: Session, actor: Actor, doctor_id: int, time_off_id: int, scope: Scope, *, now: datetime
+) -> int:
+    """Let the doctor be there after all: one stretch, or all of its series that is not over; returns how many.
+
+    Raises:
+        NotFound: this doctor has no such time off ahead.
+    """
+    clinic = get_clinic(session)
+    chosen = get_time_off(session, doctor_id, time_off_id, now=now)
+    removed = [
+        row
+        for row in list_ahead(session, doctor_id, now=now)
+        if row.id == chosen.id or (scope == "series" and row.series is not None and row.series == chosen.series)
+    ]
+    session.execute(sa.delete(TimeOff).where(TimeOff.id.in_([row.id for row in removed])))
+    first = formats.local_date(min(row.starts_at for row in removed), clinic.zone)
+    # The end of a whole day is the midnight after it.
+    last = formats.local_date(max(row.ends_at for row in removed) - timedelta(minutes=1), clinic.zone)
+    _record(session, actor, "time_off_removed", doctor_id, (first, last, len(removed)), now=now)
+    return len(removed)
+
+
+def _require_sensible(command: AddTimeOff, clinic: Clinic, *, now: datetime) -> None:
+    """What can be said without turning anything into instants."""
+    if command.from_date < clinic.today(now):
+        raise Invalid(_("That day is over. Choose today or a later day."), field="from_date")
+    if command.until_date < command.from_date:
+        raise Invalid(_("The last day lies before the first."), field="until_date")
+    if command.until_date - command.from_date >= LONGEST:
+        raise Invalid(_("Time off can be a year long at most. Enter the rest separately."), field="until_date")
+    if command.repeat_until is None:
+        return
+    if command.repeat_until < command.from_date:
+        raise Invalid(_("This lies before the first day."), field="repeat_until")
+    if command.until_date - command.from_date >= WEEK:
+        raise Invalid(_("Only what is shorter than a week can come again each week."), field="repeat_until")
+    if _weeks(command) > MOST_TIMES:
+        raise Invalid(
+            _("That is more than %(n)d times. Choose an earlier day.") % {"n": MOST_TIMES}, field="repeat_until"
+        )
+
+
+def _weeks(command: AddTimeOff) -> int:
+    """How many times it comes."""
+    return 1 if command.repeat_until is None else (command.repeat_until - command.from_date).days // 7 + 1
+
+
+def _span(command: AddTimeOff, later: timedelta, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """From when until when, in UTC, so much later on the calendar; the wall clock shows the same times then.
+
+    Where it shows the start or the end twice, the longer time is meant.
+    """
+    first, last = command.from_date + later, command.until_date + later
+    if command.from_time is None:
+        start = first_instant(first, zone)
+    else:
+        start = _shown(datetime.combine(first, command.from_time), zone, "from_time")[0]
+    if command.until_time is None:
+        end = first_instant(last + timedelta(days=1), zone)
+    else:
+        end = _shown(datetime.combine(last, command.until_time), zone, "until_time")[-1]
+    if end <= start:
+        raise Invalid(_("This must be later than the start."), field="until_time")
+    return start, end
+
+
+def _shown(wall: datetime, zone: ZoneInfo, field: str) -> list[datetime]:
+    """The instants at which the clinic's clocks show this."""
+    wall = wall.replace(second=0, microsecond=0)
+    found = instants_of(wall, zone)
+    if not found:
+        words = {"time": f"{wall:%H:%M}", "day": formats.day_full(wall.date(), zone)}
+        raise Invalid(
+            _("There is no %(time)s on %(day)s: the clocks are put forward. Choose another time.") % words, field=field
+        )
+    return found
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    doctor_id: int,
+    when: tuple[date, date, int],
+    *,
+    now: datetime,
+) -> None:
+    """One row in the audit log about the doctor: first day, last day, how many times; why is nobody's business."""
+    first, last, times = when
+    audit.record(
+        session,
+        action,
+        subject=("doctor", doctor_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details={"from": first.isoformat(), "until": last.isoformat(), "times": times},
+        address=actor.address,
+    )
