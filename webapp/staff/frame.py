@@ -77,7 +77,7 @@ class Frame:
         low, high = (to_datetime(minute) for minute in self.span_of(day))
         for leave in self.leave:
             start, end = max(leave.starts_at, low), min(leave.ends_at, high)
-            reason = leave.reason or _("Time off")
+            reason = _("Time off: %(reason)s") % {"reason": leave.reason} if leave.reason else _("Time off")
             if (start, end) == (low, high):
                 yield start, end, _("%(reason)s, all day") % {"reason": reason}
             elif start < end:
