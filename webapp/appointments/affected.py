@@ -163,18 +163,21 @@ def carry_out(
 def preview(
     database: Database, actor: Actor, work: Work[T], *, doctor_ids: Sequence[int] | None, now: datetime
 ) -> Effect:
-    """What `carry_out` would do, found by doing it in a transaction that is then undone."""
+    """What `carry_out` would do, found by doing it in a transaction that is then undone.
+
+    Everybody else's bookings wait for that transaction, so what can be booked now is counted before it.
+    """
     found: list[Effect] = []
+    with database.reading() as session:
+        before = _bookable(session, doctor_ids, now=now)
 
     def attempt(session: Session) -> None:
-        locked = doctors.lock_doctors(session, doctor_ids)
-        before = _bookable(session, locked, now=now)
         visits: list[Affected] = []
         try:
-            carry_out(session, actor, work, doctor_ids=locked, now=now)
+            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
         except VisitsAffected as affected:
             visits = affected.visits
-        found.append(_effect(before, _bookable(session, locked, now=now), visits))
+        found.append(_effect(before, _bookable(session, doctor_ids, now=now), visits))
         raise _Undo
 
     with suppress(_Undo):
@@ -326,15 +329,12 @@ def _described(
 Bookable = dict[tuple[str, int], set[tuple[int, Minute]]]
 
 
-def _bookable(session: Session, doctor_ids: Sequence[int], *, now: datetime) -> Bookable:
+def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> Bookable:
     """Every start that patients can book now, of each kind of visit, by doctor and local day."""
     clinic = get_clinic(session)
     today = clinic.today(now)
-    wishes = [
-        Wish(doctor, doctor.visit_types[0])
-        for doctor in doctors.list_by_ids(session, doctor_ids)
-        if doctor.active and doctor.visit_types
-    ]
+    asked = doctors.list_doctors(session) if doctor_ids is None else doctors.list_by_ids(session, doctor_ids)
+    wishes = [Wish(doctor, doctor.visit_types[0]) for doctor in asked if doctor.active and doctor.visit_types]
     facts = load_facts(session, clinic, wishes, today, today + timedelta(days=EFFECT_DAYS - 1), now=now)
     found: Bookable = defaultdict(set)
     for wish in wishes:
