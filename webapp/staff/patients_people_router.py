@@ -12,9 +12,9 @@ from webapp.exceptions import AppError, NotFound
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.schemas import PatientRecord, Person
-from webapp.patients.search import Found, patients_by_id, search_patients
+from webapp.patients.search import Found, search_patients
 from webapp.staff.patients_forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
-from webapp.staff.patients_router import PatientId, patient_line
+from webapp.staff.patients_router import PatientId, likely_lines, patient_line
 
 router = APIRouter()
 
@@ -63,7 +63,7 @@ def remove_person(page: CurrentPage, patient_id: PatientId, person_id: PatientId
     actor = signed_in(page, "admin")
     page.close()
     page.database.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
-    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is taken away. Both records stay."))
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
 
 
 @router.get("/admin/patients/{patient_id}/account")
@@ -133,7 +133,7 @@ def _people_page(
         similar=found.similar,
         form=form,
         problem=problem,
-        likely=[patient_line(page, patient) for patient in patients_by_id(page.session, likely.ids)] if likely else [],
+        likely=likely_lines(page, likely),
     )
 
 

@@ -151,23 +151,30 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> 
 # ------------------------------------------------------------------------------ what the pages are made of
 
 
-def born(page: Page, day: date | None) -> str:
+def written(page: Page, day: date | None) -> str:
     """'27 March 1984', or '' where nobody knows."""
     return formats.day_month_year(day, current_clinic(page).zone) if day else ""
 
 
 def patient_line(page: Page, patient: PatientRow) -> dict[str, Any]:
     """A patient as lists show them."""
-    return {**patient._asdict(), "has_account": patient.has_account, "born": born(page, patient.birth_date)}
+    return {**patient._asdict(), "has_account": patient.has_account, "born": written(page, patient.birth_date)}
+
+
+def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[dict[str, Any]]:
+    """Who may be the new patient, with where their record stands; nobody without a warning."""
+    found = patients_by_id(page.session, warning.ids) if warning else []
+    return [{**patient_line(page, patient), "href": f"/admin/patients/{patient.id}"} for patient in found]
 
 
 def facts_of(page: Page, record: PatientRecord) -> dict[str, Any]:
     """A patient's record in the shape that the templates want."""
     return {
         "patient": record,
-        "born": born(page, record.birth_date),
+        "born": written(page, record.birth_date),
+        "since": written(page, formats.local_date(record.created_at, current_clinic(page).zone)),
         "age": age_on(current_clinic(page).today(page.now), record.birth_date),
-        "people": [{**person._asdict(), "born": born(page, person.birth_date)} for person in record.people],
+        "people": [{**person._asdict(), "born": written(page, person.birth_date)} for person in record.people],
     }
 
 
@@ -196,8 +203,7 @@ def _onward(form: NewPatientForm, patient_id: int) -> str:
 def _new_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
-    found = patients_by_id(page.session, likely.ids) if likely else []
-    lines = [{**patient_line(page, patient), "href": _onward(form, patient.id)} for patient in found]
+    lines = [{**line, "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
     return page.render("admin/patients/new.html", status=status, form=form, likely=lines)
 
 
