@@ -46,8 +46,8 @@ from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
-from webapp.staff.flags_router import router as flags_router
 from webapp.staff.audit_router import router as audit_router
+from webapp.staff.flags_router import router as flags_router
 from webapp.staff.hours_router import router as hours_router
 from webapp.staff.menu import staff_places
 from webapp.staff.patients_people_router import router as staff_people_router
