@@ -30,6 +30,22 @@ ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
 LOGIN = "303→login"
 Row = tuple[int | str, ...]
 
+# What the forms of admins send; none of it stands in another question's way.
+DOCTOR = {"name": "Dr. Bob Brown", "specialty": "General practice", "position": "1", "slot_step": "15", "tint": "1"}
+BUFFERS = {"buffer_before": "0", "buffer_after": "0"}
+WORKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
+RULES = {
+    "notice_minutes": "120",
+    "horizon_days": "90",
+    "change_until_minutes": "1440",
+    "max_active_visits": "100",
+    "patient_gap_minutes": "0",
+    "notice_unit": "minutes",
+    "change_until_unit": "minutes",
+    "patient_gap_unit": "minutes",
+}
+FAR_CLOSURE = {"name": "Far away", "starts_on": "2027-04-01", "ends_on": "2027-04-02"}
+
 # fmt: off
 ANYBODY: Row = (200,) * 7
 TABLE: dict[tuple[str, str], Row] = {
@@ -46,6 +62,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/appointments/{reference}/cancellation"): (401, 303,  404,   303,   404,   303,  401),
     ("GET", "/appointments/{reference}/reschedule"): (LOGIN, 200,   404,   200,   404,   200,  LOGIN),
     ("POST", "/appointments/{reference}/reschedule"): (401,  303,   404,   303,   404,   303,  401),
+    ("POST", "/appointments/{reference}/status"):   (401,    403,   403,   303,   404,   303,  401),
+    ("POST", "/appointments/{reference}/status/undo"): (401, 403,   403,   303,   404,   303,  401),
+    ("GET", "/appointments/{reference}/note"):      (LOGIN,  403,   403,   200,   404,   403,  LOGIN),
+    ("POST", "/appointments/{reference}/note"):     (401,    403,   403,   303,   404,   403,  401),
     ("GET", "/schedule"):                           (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("GET", "/schedule/{day}"):                     (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("GET", "/admin"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -83,6 +103,41 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/doctors/{slug}/time-off/{time_off_id}/removal"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/schedule/time-off/{time_off_id}/removal"): (401,    403,   403,   303,   404,   403,  401),
     ("POST", "/admin/doctors/{slug}/time-off/{time_off_id}/removal"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/week/{week}"):               (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/admin/doctors"):                      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/doctors"):                     (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/doctors/new"):                  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/doctors/{slug}"):               (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/doctors/{slug}"):              (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/doctors/{slug}/activity"):      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/doctors/{slug}/activity"):     (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/doctors/{slug}/account"):       (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/doctors/{slug}/account"):      (401,    403,   403,   403,   403,   200,  401),
+    ("GET", "/admin/visit-types"):                  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/visit-types"):                 (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/visit-types/new"):              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/visit-types/{visit_type_id}"):  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/visit-types/{visit_type_id}"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/visit-types/{visit_type_id}/activity"):(LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/visit-types/{visit_type_id}/activity"):(401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic"):                       (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/clinic/details"):               (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/details"):              (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/time-zone"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/time-zone"):            (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/opening-hours"):         (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/opening-hours"):        (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/rules"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/rules"):                (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/closures"):                     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/closures"):                    (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/closures/new"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/closures/holidays"):            (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/closures/holidays"):           (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/closures/{closure_id}"):        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/closures/{closure_id}"):       (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/closures/{closure_id}/removal"):(LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/closures/{closure_id}/removal"):(401,    403,   403,   403,   403,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/register"):                          (303,) * 7,
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
@@ -195,7 +250,7 @@ class House:
         """A well-formed request to the route; what it needs is made first."""
         if path == "/static":
             return "/static/css/base.css", None
-        address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03")
+        address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03").replace("{week}", "2026-W10")
         if "{session_id}" in path:
             self.client("alice")
             with self.cast.database.reading() as session:
@@ -211,6 +266,17 @@ class House:
             address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
         if "{token}" in path:
             address = path.replace("{token}", self.link())
+        if "{visit_type_id}" in path:
+            address = path.replace("{visit_type_id}", str(self.cast.erins_only))
+        if "{closure_id}" in path:
+            far = date(2027, 3, 1)
+            number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
+            address = path.replace("{closure_id}", str(number))
+        if path == "/admin/doctors/{slug}/account":
+            self.visits += 1
+            slug = f"without-account-{self.visits}"
+            self.cast.add(models.Doctor(slug=slug, name="Dr. New", specialty="General practice", languages=[]))
+            address = path.replace("{slug}", slug)
         if "{reference}" in path:
             address = path.replace("{reference}", self.visit())
         slot = {"doctor": "bob", "visit_type": str(self.cast.short), "starts_at": iso(next(self.free_times))}
@@ -222,6 +288,9 @@ class House:
             "/appointments": slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
             "/appointments/{reference}/flag": {"version": "1", "reason": "A colleague takes over"},
+            "/appointments/{reference}/status": {"status": "confirmed", "version": "1"},
+            "/appointments/{reference}/status/undo": {"version": "1"},
+            "/appointments/{reference}/note": {"private_note": "A note"},
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
             "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
@@ -236,6 +305,20 @@ class House:
             "/admin/patients/{patient_id}/account": {"active": "no"},
             **self.hours_forms(path),
             "/password/reset/{token}": {"new": "walrus teapot orbit"},
+            "/admin/doctors": {**DOCTOR, "name": f"Dr. New {self.registered}"},
+            "/admin/doctors/{slug}": {**DOCTOR, "visit_type_ids": [self.cast.short, self.cast.long]},
+            "/admin/doctors/{slug}/activity": {"active": "yes"},
+            "/admin/doctors/{slug}/account": {"email": new_person["email"]},
+            "/admin/visit-types": {"name": f"Kind {self.registered}", "minutes": "20", **BUFFERS},
+            "/admin/visit-types/{visit_type_id}": {"name": "Allergy test", "minutes": "30", "online": "y", **BUFFERS},
+            "/admin/visit-types/{visit_type_id}/activity": {"active": "yes"},
+            "/admin/clinic/details": {"name": "Harbour Lane Clinic"},
+            "/admin/clinic/time-zone": {"time_zone": "Europe/Amsterdam"},
+            "/admin/clinic/opening-hours": dict.fromkeys(WORKDAYS, "9-17"),
+            "/admin/clinic/rules": RULES,
+            "/admin/closures": FAR_CLOSURE,
+            "/admin/closures/{closure_id}": FAR_CLOSURE,
+            "/admin/closures/holidays": {"country": "NL", "region": "", "year": "2027", "days": "2027-12-25"},
             "/account": {"name": "Same Person"},
             "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
         }
@@ -319,6 +402,8 @@ class House:
                 ends_at=ends,
                 busy_from=starts,
                 busy_until=ends,
+                # So that there is a change of status to undo.
+                previous_status="confirmed",
                 created_at=NOW,
                 updated_at=NOW,
                 flagged_why="The doctor is away.",

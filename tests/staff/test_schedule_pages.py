@@ -1,0 +1,421 @@
+"""The doctor's day and week."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import HTMX, Element, read, read_fragment
+from tests.visits import insert, put, visit
+from webapp import models
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """The same pages over the same queries, which tests/appointments runs on both; one kind is enough."""
+    return sqlite_url
+
+
+def day_of(cast: Cast, day: str = "2026-03-03", *, now: str = "2026-03-02 08:00") -> Element:
+    """Bob's day, opened at an instant of the clinic's wall clock."""
+    with client_for(cast.database, now=local(now)) as client:
+        return read(log_in(client, "bob").get(f"/schedule/{day}"))
+
+
+def lines(page: Element) -> list[str]:
+    """The day's time line: the time and what stands beside it, without the badge and the buttons."""
+    found = []
+    for line in page.one("ol", class_="agenda").all("li"):
+        card, time = line.all("article"), line.all("time")[0].text
+        words = card[0].one("h3").text if card else line.text.removeprefix(time).strip()
+        found.append(f"{time} {words}")
+    return found
+
+
+def change_visit(cast: Cast, reference: str, **values: Any) -> None:
+    cast.change(sa.update(models.Appointment).where(models.Appointment.reference == reference).values(values))
+
+
+def test_the_day_is_a_time_line_of_visits_gaps_breaks_and_buffers(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.dave, "2026-03-03 14:00", visit_type=cast.buffered)
+    assert lines(day_of(cast)) == [
+        "09:00 Free 30 minutes Book Block",
+        "09:30 Alice Adams",
+        "09:45 Free 2 hours 15 minutes Book Block",
+        "12:00 Break, until 13:00",
+        "13:00 Free 55 minutes Book Block",
+        "13:55 5 min buffer",
+        "14:00 Dave Dunn",
+        "14:45 10 min buffer",
+        "14:55 Free 2 hours 5 minutes Book Block",
+    ]
+
+
+def test_a_card_says_who_comes_and_why(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 09:30")
+    change_visit(
+        cast,
+        reference,
+        reason="My <i>knee</i>",
+        notes="A wheelchair",
+        private_note="Ask about sport",
+        flagged_why="The doctor is away.",
+        override_reason="Agreed by telephone",
+    )
+    born = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
+    cast.change(born.values(birth_date=date(1984, 3, 4)))
+    cast.book(cast.alice, "2026-03-03 11:00", doctor="erin", visit_type=cast.erins_only)
+    answer = log_in(client, "bob").get("/schedule/2026-03-03")
+    assert answer.headers["cache-control"] == "no-store"
+    page = read(answer)
+    assert page.h1 == "Tuesday 3 March 2026"
+    assert "Dr. Bob Brown · Room 3 · 1 visit · finishes 09:45" in page.text
+    card = page.one("article", class_="visit")
+    assert f"/appointments/{reference}" in card.links
+    # Alice turns 42 on the next day.
+    assert card.one("h3").text == "Alice Adams 41 years"
+    for words in (
+        "Follow-up, 15 min · first visit",
+        "My <i>knee</i>",
+        "To arrange: A wheelchair",
+        "Your note: Ask about sport",
+        "Needs a decision: The doctor is away.",
+        "A rule was set aside: Agreed by telephone",
+    ):
+        assert words in card.text
+
+
+def test_the_first_visit_is_the_first_that_counts_with_this_doctor(cast: Cast) -> None:
+    put(cast, "2026-02-10 10:00", status="no_show")
+    put(cast, "2026-02-11 10:00", doctor="erin", status="completed")
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.alice, "2026-03-03 11:00")
+    first, second = day_of(cast).all("article", class_="visit")
+    assert "first visit" in first.text
+    assert "first visit" not in second.text
+
+
+def test_the_other_doctor_sees_another_day(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.dave, "2026-03-03 14:00")
+    page = read(log_in(client, "erin").get("/schedule/2026-03-03"))
+    assert "No visits on this day" in page.text
+    assert "Dave Dunn" not in page.text
+
+
+def test_gaps_lead_to_booking_and_to_blocking_them(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:15")
+    page = day_of(cast, now="2026-03-03 09:05")
+    links = [link for link in page.one("ol", class_="agenda").links if not link.startswith("/appointments")]
+    # A visit of 15-minute steps cannot begin before 09:15, and that is taken.
+    assert links == [
+        "/schedule/time-off?from=2026-03-03T09%3A05&until=2026-03-03T09%3A15",
+        "/book?doctor=bob&starts_at=2026-03-03T08%3A30%3A00Z",
+        "/schedule/time-off?from=2026-03-03T09%3A30&until=2026-03-03T12%3A00",
+        "/book?doctor=bob&starts_at=2026-03-03T12%3A00%3A00Z",
+        "/schedule/time-off?from=2026-03-03T13%3A00&until=2026-03-03T17%3A00",
+    ]
+    assert "Free" not in " ".join(lines(day_of(cast, now="2026-03-04 09:00")))
+
+
+def test_hours_extra_hours_closures_and_leave_make_the_gaps(cast: Cast) -> None:
+    bob = cast.doctor_ids["bob"]
+    cast.add(models.ExtraHours(doctor_id=bob, day=date(2026, 3, 3), start_minute=18 * 60, end_minute=19 * 60))
+    leave = {"starts_at": local("2026-03-03 15:00"), "ends_at": local("2026-03-03 18:30")}
+    cast.add(models.TimeOff(doctor_id=bob, reason="Teaching", **leave))
+    put(cast, "2026-03-03 20:00", patient="dave")
+    assert lines(day_of(cast)) == [
+        "09:00 Free 3 hours Book Block",
+        "12:00 Break, until 13:00",
+        "13:00 Free 2 hours Book Block",
+        "15:00 Time off: Teaching, until 18:30",
+        "18:30 Free 30 minutes Book Block",
+        "20:00 Dave Dunn",
+    ]
+    cast.add(models.Closure(name="Spring day", starts_on=date(2026, 3, 3), ends_on=date(2026, 3, 3)))
+    page = day_of(cast)
+    assert lines(page) == ["15:00 Time off: Teaching, until 18:30", "20:00 Dave Dunn"]
+    assert "Closed: Spring day" in page.text
+
+
+def test_leave_of_several_days_is_told_once_a_day(cast: Cast) -> None:
+    leave = {"starts_at": local("2026-03-02 12:00"), "ends_at": local("2026-03-05 10:00")}
+    cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], **leave))
+    assert lines(day_of(cast)) == ["00:00 Time off, all day"]
+
+
+def test_now_is_a_line_at_its_place_and_splits_a_gap(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.dave, "2026-03-03 14:00")
+    page = day_of(cast, now="2026-03-03 10:10")
+    assert lines(page) == [
+        "09:30 Alice Adams",
+        "10:10 Now",
+        "10:10 Free 1 hour 50 minutes Book Block",
+        "12:00 Break, until 13:00",
+        "13:00 Free 1 hour Book Block",
+        "14:00 Dave Dunn",
+        "14:15 Free 2 hours 45 minutes Book Block",
+    ]
+    assert page.one("a", id="day-today")["aria-current"] == "date"
+    assert lines(day_of(cast, now="2026-03-03 18:00"))[-1] == "18:00 Now"
+    assert not [line for line in lines(day_of(cast, "2026-03-04", now="2026-03-03 10:10")) if "Now" in line]
+
+
+def test_the_visit_that_runs_is_outlined_and_lateness_is_told(cast: Cast) -> None:
+    first, second = put(cast, "2026-03-03 09:30"), cast.book(cast.dave, "2026-03-03 10:00")
+    page = day_of(cast, now="2026-03-03 10:05")
+    assert page.one("article", class_="live")["id"] == f"visit-{second}"
+    cast.change(sa.update(models.Appointment).where(models.Appointment.id == first).values(status="arrived"))
+    page = day_of(cast, now="2026-03-03 10:05")
+    assert "Alice" in page.one("article", class_="live").text
+    assert "10:05 Now, 5 minutes behind" in lines(page)
+
+
+def test_what_is_over_is_folded_and_a_cancelled_visit_says_why(cast: Cast) -> None:
+    for hour, status in (("09", "completed"), ("10", "no_show"), ("11", "cancelled")):
+        row = visit(cast, f"2026-03-03 {hour}:00", status=status)
+        insert(cast, {**row, "reason": "Something private", "cancellation_reason": "A cold" * (status == "cancelled")})
+    page = day_of(cast, now="2026-03-03 12:30")
+    cards = page.all("article", class_="folded")
+    assert [card["data-status"] for card in cards] == ["completed", "no_show", "cancelled"]
+    assert "Something private" not in page.text
+    assert "A cold" in cards[2].text
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "expected"),
+    [
+        ("scheduled", "2026-03-02 10:00", ["Confirm", "Move", "Cancel", "Private note"]),
+        ("confirmed", "2026-03-02 10:00", ["Move", "Cancel", "Private note"]),
+        ("scheduled", "2026-03-03 09:00", ["Arrived", "Confirm", "Move", "Cancel", "Private note"]),
+        (
+            "scheduled",
+            "2026-03-03 10:10",
+            ["Arrived", "Completed", "Confirm", "Did not come", "Move", "Cancel", "Private note"],
+        ),
+        ("arrived", "2026-03-03 10:10", ["Completed", "Private note"]),
+        ("completed", "2026-03-03 10:40", []),
+    ],
+)
+def test_each_status_has_its_one_tap_action(cast: Cast, status: str, now: str, expected: list[str]) -> None:
+    row = visit(cast, "2026-03-03 10:00", status=status)
+    insert(cast, row)
+    card = day_of(cast, now=now).one("article", class_="visit")
+    links = [each for each in card.all() if each.name in {"button", "a"} and "button" in (each.get("class") or "")]
+    assert [each.text for each in links] == expected
+
+
+def test_the_next_patient_is_on_top_with_their_earlier_visits(cast: Cast) -> None:
+    old = visit(cast, "2026-02-10 10:00", status="completed", patient="dave")
+    insert(cast, {**old, "private_note": "Sleeps badly"})
+    put(cast, "2026-02-11 10:00", status="completed", patient="dave", doctor="erin")
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.dave, "2026-03-03 10:00")
+    assert "First patient, 09:30 Alice Adams" in day_of(cast).one("section", class_="coming").text.replace("AA ", "")
+    slip = day_of(cast, now="2026-03-03 09:40").one("section", class_="coming")
+    assert "Next patient, 10:00" in slip.text
+    assert slip.one("h2").text == "Dave Dunn"
+    assert [each["href"] for each in slip.one("ul", class_="earlier").all("a")] == [f"/appointments/{old['reference']}"]
+    assert "First visit, completed Sleeps badly" in slip.text
+    assert not day_of(cast, now="2026-03-03 11:00").all("section", class_="coming")
+    assert not day_of(cast, now="2026-03-04 08:00").all("section", class_="coming")
+
+
+def totals(page: Element) -> dict[str, str]:
+    card = page.one("section", class_="totals")
+    return dict(zip((each.text for each in card.all("dt")), (each.text for each in card.all("dd")), strict=True))
+
+
+def test_the_day_in_numbers(cast: Cast) -> None:
+    for start, status in (
+        ("09:00", "completed"),
+        ("09:30", "no_show"),
+        ("10:00", "cancelled"),
+        ("10:30", "scheduled"),
+        ("11:00", "arrived"),
+        ("13:30", "scheduled"),
+        ("16:30", "confirmed"),
+    ):
+        put(cast, f"2026-03-03 {start}", status=status)
+    page = day_of(cast, now="2026-03-03 11:20")
+    assert "6 visits · finishes 17:00" in page.text
+    assert totals(page) == {
+        "Seen": "1 of 6",
+        "In the building": "1",
+        "Still to come": "2",
+        "Not marked yet": "1",
+        "Did not come": "1",
+        "Cancelled": "1",
+        "Free": "3 hours 30 minutes in 3 gaps",
+    }
+    assert "Free" not in totals(day_of(cast, now="2026-03-04 08:00"))
+    assert "Seen" not in totals(day_of(cast, now="2026-03-02 08:00"))
+
+
+def test_the_strip_counts_the_visits_of_the_weeks_days(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.dave, "2026-03-03 10:30")
+    put(cast, "2026-03-05 10:00", status="cancelled")
+    strip = day_of(cast).one("nav", class_="strip")
+    assert [link.text for link in strip.all("a")] == [
+        "Mon 2 0 visits",
+        "Tue 3 2 visits",
+        "Wed 4 0 visits",
+        "Thu 5 0 visits",
+        "Fri 6 0 visits",
+    ]
+    assert strip.one("a", aria_current="date")["href"] == "/schedule/2026-03-03"
+    put(cast, "2026-03-07 10:00", patient="dave")
+    assert [link.text[:5] for link in day_of(cast).one("nav", class_="strip").all("a")][-1] == "Sat 7"
+
+
+def test_days_are_joined_by_links_and_a_date_leads_to_its_day(client: TestClient) -> None:
+    page = read(log_in(client, "bob").get("/schedule"))
+    days = page.one("nav", aria_label="Days")
+    assert days.links == ["/schedule/2026-03-01", "/schedule", "/schedule/2026-03-03"]
+    assert page.form("/schedule", "get") == {"day": "2026-03-02"}
+    answer = client.get("/schedule?day=2026-04-01")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/schedule/2026-04-01")
+    assert client.get("/schedule?day=").status_code == 200
+    assert client.get("/schedule?day=//elsewhere.example").status_code == 404
+
+
+def test_htmx_gets_the_day_alone(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:30")
+    log_in(client, "bob")
+    day = read_fragment(client.get("/schedule/2026-03-03", headers=HTMX), "day")
+    assert day["data-announce"] == "Tuesday 3 March 2026. Dr. Bob Brown · Room 3 · 1 visit · finishes 09:45"
+    assert day["data-title"] == "Tuesday 3 March 2026, Dr. Bob Brown · Harbour Lane Clinic"
+    week = read_fragment(client.get("/schedule/week/2026-W10", headers=HTMX), "week")
+    assert "Alice Adams" in week.text
+
+
+def test_opening_a_day_or_a_week_is_written_down(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob").get("/schedule/2026-03-03")
+    client.get("/schedule/week/2026-W11")
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent).where(models.AuditEvent.action == "schedule_read")
+        events = session.scalars(query.order_by(models.AuditEvent.id)).all()
+    assert [event.details for event in events] == [{"day": "2026-03-03"}, {"week": "2026-W11"}]
+    assert {(event.subject_type, event.subject_id) for event in events} == {("doctor", cast.doctor_ids["bob"])}
+    assert {event.actor_user_id for event in events} == {cast.bob.user_id}
+
+
+def count_queries(cast: Cast, client: TestClient, address: str) -> int:
+    """How many statements one request sends to the database."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            sent.append(statement)
+
+    sa.event.listen(cast.database.engine, "before_cursor_execute", note)
+    try:
+        assert client.get(address).status_code == 200
+    finally:
+        sa.event.remove(cast.database.engine, "before_cursor_execute", note)
+    return len(sent)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    addresses = ("/schedule/2026-03-03", "/schedule/week/2026-W10")
+    cast.book(cast.alice, "2026-03-03 09:30")
+    few = [count_queries(cast, client, address) for address in addresses]
+    for number in range(12):
+        put(cast, f"2026-03-03 {10 + number // 2}:{number % 2 * 30:02d}", patient="dave")
+        put(cast, f"2026-03-0{4 + number % 2} {10 + number // 2}:30", patient="dave")
+    many = [count_queries(cast, client, address) for address in addresses]
+    # Who asks, the clinic, the doctor, hours, closures, visits, leave, the next patient's past; and the audit row.
+    assert few == many == [9, 8]
+
+
+def test_a_day_of_23_or_25_hours_holds_all_its_visits(client: TestClient, cast: Cast) -> None:
+    for day in (date(2026, 3, 29), date(2026, 10, 25)):
+        cast.add(models.ExtraHours(doctor_id=cast.doctor_ids["bob"], day=day, start_minute=0, end_minute=1440))
+    cast.change(sa.update(models.ClinicSettings).values(horizon_days=365, patient_gap_minutes=0))
+    for start in ("2026-03-29 00:00", "2026-03-29 23:45", "2026-10-25 00:00", "2026-10-25 23:45"):
+        cast.book(cast.alice, start)
+    log_in(client, "bob")
+    for shown, free in (("2026-03-29", "22 hours 30 minutes"), ("2026-10-25", "24 hours 30 minutes")):
+        page = read(client.get(f"/schedule/{shown}"))
+        assert len(page.all("article", class_="visit")) == 2, shown
+        assert totals(page)["Free"] == f"{free} in 1 gap"
+    assert len(read(client.get("/schedule/2026-03-28")).all("article", class_="visit")) == 0
+
+
+def test_a_day_that_does_not_exist_is_not_found(client: TestClient) -> None:
+    log_in(client, "bob")
+    for odd in ("2026-02-30", "x", "2026-13-01", "0001-01-01", "9999-12-31", "2026-03-03T10:00"):
+        answer = client.get(f"/schedule/{odd}")
+        assert answer.status_code == 404, odd
+        assert "There is no such day in the calendar." in read(answer).text
+    for odd in ("2026-W54", "2026", "x", "0001-W01", "2026-03-03"):
+        answer = client.get(f"/schedule/week/{odd}")
+        assert answer.status_code == 404, odd
+        assert "There is no such week in the calendar." in read(answer).text
+
+
+def test_the_ends_of_the_calendar_can_be_opened(client: TestClient) -> None:
+    log_in(client, "bob")
+    for edge in ("2000-01-01", "2100-12-31", "week/2000-W01", "week/2100-W52"):
+        assert client.get(f"/schedule/{edge}").status_code == 200, edge
+
+
+# ---------------------------------------------------------------------------------------------------- the week
+
+
+def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> None:
+    first = cast.book(cast.alice, "2026-03-03 09:30")
+    second = cast.book(cast.dave, "2026-03-05 14:00", visit_type=cast.long)
+    change_visit(cast, second, status="confirmed", flagged_why="The doctor is away.")
+    cast.add(models.Closure(name="Spring day", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4)))
+    leave = {"starts_at": local("2026-03-06 12:00"), "ends_at": local("2026-03-06 15:00")}
+    cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], reason="Course", **leave))
+    page = read(log_in(client, "bob").get("/schedule/week/2026-W10"))
+    assert page.h1 == "2 to 6 March 2026"
+    assert page.one("nav", aria_label="Weeks").links == [
+        "/schedule/week/2026-W09",
+        "/schedule/week/2026-W10",
+        "/schedule/week/2026-W11",
+    ]
+    days = [each for each in page.one("ol", class_="week").children if isinstance(each, Element)]
+    assert [day.links[0] for day in days] == [f"/schedule/2026-03-0{number}" for number in range(2, 7)]
+    assert [bool(day.all("a", aria_current="date")) for day in days] == [True, False, False, False, False]
+    assert "09:00 to 12:00, 13:00 to 17:00" in days[0].text
+    assert "No visits" in days[0].text
+    assert days[1].links[1:] == [f"/appointments/{first}"]
+    assert "09:30 Alice Adams Follow-up, booked" in days[1].text
+    assert "Closed: Spring day" in days[2].text
+    assert "14:00 Dave Dunn First visit, confirmed Needs a decision" in days[3].text
+    assert "12:00 Time off: Course, until 15:00" in days[4].text
+
+
+def test_a_week_over_two_months_names_both(client: TestClient) -> None:
+    page = read(log_in(client, "bob").get("/schedule/week/2026-W14"))
+    assert page.h1 == "30 March to 3 April 2026"
+
+
+# ---------------------------------------------------------------------------------------------------- who
+
+
+def test_only_doctors_have_a_day(client: TestClient, cast: Cast) -> None:
+    assert client.get("/schedule").headers["location"] == "/login?next=%2Fschedule"
+    for name in ("alice", "carol"):
+        with client_for(cast.database) as other:
+            assert log_in(other, name).get("/schedule").status_code == 403
+            assert other.get("/schedule/2026-03-03").status_code == 403
+            assert other.get("/schedule/week/2026-W10").status_code == 403
+
+
+def test_a_doctors_account_without_a_doctor_is_told_so(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.update(models.Doctor).values(user_id=None))
+    answer = log_in(client, "bob").get("/schedule")
+    assert answer.status_code == 404
+    assert "Your account is not tied to a doctor yet" in read(answer).text

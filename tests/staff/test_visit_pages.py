@@ -1,0 +1,221 @@
+"""One tap changes a visit's status, another takes that back; the private note; the visit's page for staff."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import HTMX, Element, read, read_fragment
+from tests.visits import insert, put, visit
+from webapp import models
+
+DAY = "/schedule/2026-03-03"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What is behind the pages is tested on both kinds of database; one is enough for the pages."""
+    return sqlite_url
+
+
+@pytest.fixture
+def reference(cast: Cast) -> str:
+    """Alice's visit with Bob, on Tuesday at ten."""
+    return cast.book(cast.alice, "2026-03-03 10:00")
+
+
+@pytest.fixture
+def bob(cast: Cast) -> TestClient:
+    """Bob at work, in the middle of that visit."""
+    return log_in(client_for(cast.database, now=local("2026-03-03 10:05")), "bob")
+
+
+def status_of(cast: Cast, reference: str) -> str:
+    with cast.database.reading() as session:
+        query = sa.select(models.Appointment.status).where(models.Appointment.reference == reference)
+        return session.scalars(query).one()
+
+
+def send(client: TestClient, page: Element, action: str, **more: str) -> str:
+    """Send the first form on the page that goes to `action`, without scripts; returns where that leads."""
+    form = page.all("form", action=action)[0]
+    answer = client.post(action, data=form.values() | more)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def test_a_tap_without_scripts_comes_back_to_the_visit_in_the_day(bob: TestClient, cast: Cast, reference: str) -> None:
+    page = read(bob.get(DAY))
+    back = send(bob, page, f"/appointments/{reference}/status", status="arrived")
+    assert back == f"{DAY}?changed={reference}#visit-{reference}"
+    page = read(bob.get(back))
+    assert page.one("article", id=f"visit-{reference}")["data-status"] == "arrived"
+    said = page.one("div", class_="said")
+    assert said.one("p").text == "Alice Adams: arrived"
+    back = send(bob, said, f"/appointments/{reference}/status/undo")
+    assert status_of(cast, reference) == "scheduled"
+    assert "Alice Adams: booked" in read(bob.get(back)).one("div", class_="said").text
+
+
+def test_htmx_swaps_the_day_and_says_what_changed(bob: TestClient, reference: str) -> None:
+    form = read(bob.get(DAY)).all("form", action=f"/appointments/{reference}/status")[0]
+    assert form["hx-post"] == form["action"]
+    answer = bob.post(form["action"], data=form.values() | {"status": "arrived"}, headers=HTMX)
+    assert answer.status_code == 200
+    day = read_fragment(answer, "day")
+    assert day["data-announce"] == "Alice Adams: arrived"
+    # The focus finds the next thing to do about the same visit.
+    deed = day.one("button", id=f"act-{reference}")
+    assert deed.text == "Completed"
+    assert deed.get("data-focus") is not None
+    assert day.one("div", class_="said").one("button").text == "Undo"
+
+
+def test_a_stale_button_changes_nothing_and_says_so(bob: TestClient, cast: Cast, reference: str) -> None:
+    form = read(bob.get(DAY)).all("form", action=f"/appointments/{reference}/status")[0]
+    sent = form.values() | {"status": "arrived"}
+    assert bob.post(form["action"], data=sent).status_code == 303
+    answer = bob.post(form["action"], data=sent | {"status": "no_show"})
+    assert answer.status_code == 409
+    assert DAY in read(answer).links
+    answer = bob.post(form["action"], data=sent | {"status": "no_show"}, headers=HTMX)
+    assert answer.status_code == 409
+    day = read_fragment(answer, "day")
+    assert "This visit was changed in the meantime" in day.one("div", role="alert").text
+    assert status_of(cast, reference) == "arrived"
+
+
+def test_undoing_when_the_time_was_given_away_is_a_conflict(bob: TestClient, cast: Cast, reference: str) -> None:
+    send(bob, read(bob.get(DAY)), f"/appointments/{reference}/status", status="no_show")
+    put(cast, "2026-03-03 10:00", patient="dave")
+    form = read(bob.get(DAY)).one("form", action=f"/appointments/{reference}/status/undo")
+    answer = bob.post(form["action"], data=form.values(), headers=HTMX)
+    assert answer.status_code == 409
+    assert "so it cannot come back" in read_fragment(answer, "day").one("div", role="alert").text
+    assert status_of(cast, reference) == "no_show"
+
+
+def test_a_status_that_there_is_not_is_refused(bob: TestClient, cast: Cast, reference: str) -> None:
+    for status in ("", "cancelled", "scheduled", "asleep"):
+        answer = bob.post(f"/appointments/{reference}/status", data={"status": status, "back": DAY})
+        assert answer.status_code == 422, status
+        assert "There is no such status." in read(answer).text
+    assert bob.post("/appointments/ZZZZ-ZZZZ/status", data={"status": "arrived"}).status_code == 404
+    assert status_of(cast, reference) == "scheduled"
+
+
+def test_nobody_is_led_elsewhere(bob: TestClient, reference: str) -> None:
+    for odd in ("https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", ""):
+        answer = bob.post(f"/appointments/{reference}/status", data={"status": "arrived", "back": odd})
+        assert answer.headers["location"] == f"/appointments/{reference}"
+        bob.post(f"/appointments/{reference}/status/undo")
+
+
+def test_an_admin_changes_the_status_on_the_visits_page(cast: Cast, reference: str) -> None:
+    carol = log_in(client_for(cast.database, now=local("2026-03-03 10:05")), "carol")
+    page = read(carol.get(f"/appointments/{reference}"))
+    buttons = [button["value"] for button in page.one("form", action=f"/appointments/{reference}/status").all("button")]
+    assert buttons == ["arrived", "completed", "confirmed", "no_show"]
+    back = send(carol, page, f"/appointments/{reference}/status", status="completed")
+    assert back == f"/appointments/{reference}"
+    page = read(carol.get(back))
+    assert "Alice Adams: completed." in page.one("div", role="status").text
+    assert "Completed, noted by you" in page.text
+    send(carol, page, f"/appointments/{reference}/status/undo")
+    assert "Put back to “Booked” by you" in read(carol.get(f"/appointments/{reference}")).text
+
+
+def test_the_patient_reads_what_was_noted_and_has_no_such_buttons(bob: TestClient, cast: Cast, reference: str) -> None:
+    send(bob, read(bob.get(DAY)), f"/appointments/{reference}/status", status="arrived")
+    with client_for(cast.database) as client:
+        page = read(log_in(client, "alice").get(f"/appointments/{reference}"))
+    assert "Arrived, noted by Dr. Bob Brown" in page.text
+    assert not page.all("form", action=f"/appointments/{reference}/status")
+    assert not page.all("form", action=f"/appointments/{reference}/status/undo")
+
+
+# ---------------------------------------------------------------------------------------------------- the visit
+
+
+def test_staff_read_who_comes_and_what_was_before(bob: TestClient, cast: Cast, reference: str) -> None:
+    old = visit(cast, "2026-02-10 10:00", status="completed")
+    insert(cast, {**old, "private_note": "Sleeps badly"})
+    patient = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
+    cast.change(patient.values(birth_date=date(1984, 3, 3), phone="020 555 0101"))
+    noted = sa.update(models.Appointment).where(models.Appointment.reference == reference)
+    cast.change(noted.values(private_note="Ask about sport", flagged_why="The doctor is away."))
+    page = read(bob.get(f"/appointments/{reference}"))
+    assert DAY in page.links
+    assert "tel:0205550101" in page.links
+    assert "mailto:alice@docket.example" in page.links
+    for words in ("42 years", "Ask about sport", "Sleeps badly", "Needs a decision: The doctor is away."):
+        assert words in page.text
+    assert f"/appointments/{old['reference']}" in page.links
+    with client_for(cast.database) as client:
+        page = read(log_in(client, "carol").get(f"/appointments/{reference}"))
+    assert "42 years" in page.text
+    assert f"/appointments/{old['reference']}" in page.links
+    for words in ("Ask about sport", "Sleeps badly", "note"):
+        assert words not in page.text
+    with client_for(cast.database) as client:
+        page = read(log_in(client, "alice").get(f"/appointments/{reference}"))
+    for words in ("42 years", "Ask about sport", "Sleeps badly", "The doctor is away.", "Earlier"):
+        assert words not in page.text
+
+
+def readings(cast: Cast) -> list[tuple[str, int | None]]:
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent.actor_role, models.AuditEvent.actor_user_id)
+        found = session.execute(query.where(models.AuditEvent.action == "appointment_read")).all()
+    return [(role, user_id) for role, user_id in found]
+
+
+def test_that_staff_opened_a_visit_is_written_down(bob: TestClient, cast: Cast, reference: str) -> None:
+    with client_for(cast.database) as client:
+        log_in(client, "alice").get(f"/appointments/{reference}")
+    assert readings(cast) == []
+    bob.get(f"/appointments/{reference}")
+    with client_for(cast.database) as client:
+        log_in(client, "erin").get(f"/appointments/{reference}")
+        log_in(client, "carol").get(f"/appointments/{reference}")
+    assert readings(cast) == [("doctor", cast.bob.user_id), ("admin", cast.carol.user_id)]
+
+
+# ---------------------------------------------------------------------------------------------------- the note
+
+
+def test_a_note_is_written_and_leads_back(bob: TestClient, reference: str) -> None:
+    address = f"/appointments/{reference}/note"
+    page = read(bob.get(f"{address}?back={DAY}"))
+    assert page.h1 == "Private note"
+    assert "Alice Adams, Tuesday 3 March 2026, 10:00, Follow-up" in page.text
+    assert send(bob, page, address, private_note="Worried.\r\nAsk again.") == DAY
+    assert "Your note: Worried. Ask again." in read(bob.get(DAY)).text
+    assert read(bob.get(address)).form(address)["private_note"] == "Worried.\nAsk again."
+
+
+def test_a_note_that_is_too_long_is_kept_to_be_shortened(bob: TestClient, reference: str) -> None:
+    address = f"/appointments/{reference}/note"
+    assert bob.post(address, data={"private_note": "x" * 2000}).status_code == 303
+    answer = bob.post(address, data={"private_note": "x" * 2001})
+    assert answer.status_code == 422
+    page = read(answer)
+    assert "This is too long: at most 2000 characters." in page.one("div", role="alert").text
+    assert page.form(address)["private_note"] == "x" * 2001
+
+
+def test_the_second_window_is_shown_both_notes(bob: TestClient, reference: str) -> None:
+    address = f"/appointments/{reference}/note"
+    first, second = read(bob.get(address)), read(bob.get(address))
+    send(bob, first, address, private_note="Mine")
+    answer = bob.post(address, data=second.form(address) | {"private_note": "Mine, later"})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert page.form(address)["private_note"] == "Mine, later"
+    assert "Saved meanwhile: Mine" in page.text
+    send(bob, page, address)
+    assert read(bob.get(address)).form(address)["private_note"] == "Mine, later"
