@@ -47,6 +47,9 @@ from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.audit_router import router as audit_router
+from webapp.staff.clinic_router import router as clinic_router
+from webapp.staff.closures_router import router as closures_router
+from webapp.staff.doctors_router import router as doctors_router
 from webapp.staff.flags_router import router as flags_router
 from webapp.staff.hours_router import router as hours_router
 from webapp.staff.menu import staff_places
@@ -56,6 +59,7 @@ from webapp.staff.schedule_router import router as schedule_router
 from webapp.staff.time_off_router import router as time_off_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
+from webapp.staff.visit_types_router import router as visit_types_router
 
 # The clinic's zone and local date for the page that this thread is rendering.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -101,6 +105,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         auth_router,
         links_router,
         users_router,
+        doctors_router,
+        visit_types_router,
+        clinic_router,
+        closures_router,
         audit_router,
         visit_router,
         hours_router,

@@ -194,14 +194,23 @@ def record_change(session: Session, actor: Actor, changed: list[str], *, now: da
 
 
 @cache
-def zone_names() -> dict[str, list[str]]:
-    """The time zones that a clinic can be in, by region and in alphabetical order; UTC is a region of its own.
-
-    Of the many names that zones have, these are the ones that the tz database gives to the places of each country.
-    """
+def _zone_table() -> dict[str, str]:
+    """The tz database's own names of the places of each country, with the country's code."""
     table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
-    places = {line.split("\t")[2].strip() for line in table.splitlines() if line and not line.startswith("#")}
+    rows = (line.split("\t") for line in table.splitlines() if line and not line.startswith("#"))
+    known = available_timezones()
+    return {row[2].strip(): row[0] for row in rows if row[2].strip() in known}
+
+
+@cache
+def zone_names() -> dict[str, list[str]]:
+    """The time zones that a clinic can be in, by region and in alphabetical order; UTC is a region of its own."""
     regions: dict[str, list[str]] = {}
-    for name in sorted(places & available_timezones()):
+    for name in sorted(_zone_table()):
         regions.setdefault(name.partition("/")[0], []).append(name)
     return {**regions, UTC_ZONE: [UTC_ZONE]}
+
+
+def country_of_zone(time_zone: str) -> str:
+    """The code of the country that a time zone is in: 'NL' for Europe/Amsterdam; '' where it is in none."""
+    return _zone_table().get(time_zone, "")

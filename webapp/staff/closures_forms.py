@@ -1,0 +1,83 @@
+"""The forms of closures: shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from wtforms import HiddenField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms.validators import InputRequired
+
+from webapp.clinic.closures import CloseDays
+from webapp.clinic.holidays import PublicHoliday
+from webapp.core.editing import fingerprint
+from webapp.core.forms import CheckboxesField, DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.staff.fields import DayField
+
+
+class ClosureForm(DocketForm):
+    """A closure; its days are those of the clinic's own calendar."""
+
+    sentences = {"name": _("Enter a name of 2 to 120 characters.")}  # noqa: RUF012 - nobody changes it.
+    name = StringField(_("Name"), [InputRequired(_("Enter a name, such as Summer break."))])
+    starts_on = DayField(_("First day"), [InputRequired(_("Enter the first day."))])
+    ends_on = DayField(_("Last day"), [InputRequired(_("Enter the last day."))])
+    seen = HiddenField()
+
+    def command(self) -> CloseDays | None:
+        """The closure, as the service takes it."""
+        return self.parse(
+            CloseDays, name=self.name.data or "", starts_on=self.starts_on.data, ends_on=self.ends_on.data
+        )
+
+
+def closure_form(saved: CloseDays) -> ClosureForm:
+    """The form, filled with what is saved."""
+    return ClosureForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+class RemovalForm(DocketForm):
+    """A closure is removed as it was seen."""
+
+    seen = HiddenField()
+
+
+class WhichHolidaysForm(DocketForm):
+    """Whose public holidays to look at, and of which year."""
+
+    country = SelectField(_("Country"), validate_choice=False)
+    region = SelectField(_("Region"), validate_choice=False)
+    year = SelectField(_("Year"), validate_choice=False)
+
+    def offer(self, countries: dict[str, str], regions: dict[str, str], years: Sequence[int]) -> None:
+        """What there is to choose from; who chose nothing of it gets the first."""
+        self.country.choices = [SelectChoice(code, name) for code, name in countries.items()]
+        everywhere = SelectChoice("", _("The whole country"))
+        self.region.choices = [everywhere, *(SelectChoice(code, name) for code, name in regions.items())]
+        self.year.choices = [SelectChoice(str(year), str(year)) for year in years]
+
+
+class HolidaysForm(DocketForm):
+    """The holidays on which the clinic is to be closed, by their days."""
+
+    country = HiddenField()
+    region = HiddenField()
+    year = HiddenField()
+    days = CheckboxesField(_("Close the clinic on"), validate_choice=False)
+
+    def offer(self, holidays: Sequence[PublicHoliday], words: dict[date, str]) -> None:
+        """The days to choose from; `words` say what they are."""
+        self.days.choices = [SelectChoice(each.day.isoformat(), words[each.day]) for each in holidays]
+
+    def chosen(self, holidays: Sequence[PublicHoliday]) -> list[CloseDays]:
+        """A closure for each holiday that is ticked; none is an error."""
+        ticked = set(self.days.data or ())
+        closures = [
+            CloseDays.model_construct(name=each.name, starts_on=each.day, ends_on=each.day)
+            for each in holidays
+            if each.day.isoformat() in ticked
+        ]
+        if not closures:
+            self.days.errors = [_("Tick at least one day.")]
+        return closures

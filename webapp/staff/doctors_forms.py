@@ -1,0 +1,171 @@
+"""The forms of doctors: shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel
+from wtforms import (  # type: ignore[attr-defined]
+    EmailField,
+    HiddenField,
+    RadioField,
+    SearchField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import InputRequired
+
+from webapp.appointments.forms import unix_lines
+from webapp.auth.schemas import Email
+from webapp.core import formats
+from webapp.core.forms import CheckboxesField, DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.doctors.profiles import TINTS, DoctorProfile
+from webapp.staff.fields import WholeNumberField
+
+SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
+TINT_NAMES = (_("Teal"), _("Blue"), _("Amber"), _("Pink"), _("Green"), _("Violet"))
+
+Shown = Literal["active", "inactive", "all"]
+
+
+class DoctorFilterForm(DocketForm):
+    """Which doctors to list."""
+
+    q = SearchField(_("Name, specialty or room"))
+    show = SelectField(
+        _("Bookings"),
+        choices=[
+            SelectChoice("active", _("Take bookings")),
+            SelectChoice("inactive", _("Take none")),
+            SelectChoice("all", _("All doctors")),
+        ],
+        validate_choice=False,
+    )
+
+    @property
+    def text(self) -> str:
+        """What is searched for; no name is longer."""
+        return (self.q.data or "").strip()[:120]
+
+    @property
+    def shown(self) -> Shown:
+        """Which doctors, by whether they take bookings."""
+        return cast(Shown, self.show.data) if self.show.data in ("inactive", "all") else "active"
+
+    @property
+    def active(self) -> bool | None:
+        """The same, as the list takes it."""
+        return {"active": True, "inactive": False}.get(self.shown)
+
+
+class AccountAddress(BaseModel):
+    """The e-mail address with which a doctor will sign in."""
+
+    email: Email
+
+
+class DoctorForm(DocketForm):
+    """What an admin says about a doctor."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "name": _("Enter a name of 2 to 120 characters."),
+        "specialty": _("Enter a specialty of 2 to 80 characters."),
+        "languages": _("Enter at most 12 languages, such as English, Dutch."),
+        "position": _("Enter a number from 0 to 9999."),
+        "slot_step": _("Choose one of the steps."),
+        "tint": _("Choose one of the colours."),
+    }
+    name = StringField(_("Name"), [InputRequired(_("Enter their name."))])
+    specialty = StringField(_("Specialty"), [InputRequired(_("Enter their specialty."))])
+    languages = StringField(_("Languages"))
+    room = StringField(_("Room"))
+    bio = TextAreaField(_("About them"), filters=[unix_lines])
+    visit_type_ids = CheckboxesField(_("Visit types they offer"), coerce=int)
+    slot_step = SelectField(_("A visit can begin every"), default="30", validate_choice=False)
+    tint = RadioField(
+        _("Colour"),
+        choices=[SelectChoice(str(tint), name) for tint, name in zip(TINTS, TINT_NAMES, strict=True)],
+        default="1",
+        validate_choice=False,
+    )
+    position = WholeNumberField(_("Place in the list"), [InputRequired(_("Enter a number, such as 1."))])
+    seen = HiddenField()
+
+    def offer(self, visit_types: Sequence[tuple[int, str]]) -> None:
+        """What there is to choose from; a step that is saved already is among them."""
+        self.visit_type_ids.choices = [SelectChoice(number, name) for number, name in visit_types]
+        chosen = str(self.slot_step.data or "")
+        own = {int(chosen)} if chosen.isascii() and chosen.isdigit() and 5 <= int(chosen[:4]) <= 240 else set()
+        self.slot_step.choices = [
+            SelectChoice(str(step), formats.minutes(step)) for step in sorted({*SLOT_STEPS, *own})
+        ]
+
+    def command(self) -> DoctorProfile | None:
+        """The profile, as the service takes it."""
+        return self.parse(
+            DoctorProfile,
+            name=self.name.data or "",
+            specialty=self.specialty.data or "",
+            languages=self.spoken,
+            room=self.room.data or "",
+            tint=self.tint.data or "",
+            slot_step=self.slot_step.data or "",
+            position=self.position.data,
+            bio=self.bio.data or "",
+            visit_type_ids=sorted(self.visit_type_ids.data or ()),
+        )
+
+    @property
+    def spoken(self) -> list[str]:
+        """The languages, each once, as they are divided by commas."""
+        found = [" ".join(language.split()) for language in (self.languages.data or "").split(",")]
+        return list(dict.fromkeys(language for language in found if language))
+
+
+class NewDoctorForm(DoctorForm):
+    """A new doctor, with an account where an e-mail address is given."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        **DoctorForm.sentences,
+        "email": _("Enter an e-mail address like name@example.org, or leave this empty."),
+    }
+    email = EmailField(_("E-mail address of their account"))
+
+    def address(self) -> str | None:
+        """The account's e-mail address; None without one, and where it is none (an error stands next to it)."""
+        if not (self.email.data or "").strip():
+            return None
+        parsed = self.parse(AccountAddress, email=self.email.data)
+        return parsed.email if parsed else None
+
+
+class AccountForm(DocketForm):
+    """An account for a doctor who has none."""
+
+    sentences = {"email": _("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_("E-mail address"), [InputRequired(_("Enter their e-mail address."))])
+
+    def command(self) -> AccountAddress | None:
+        """The address."""
+        return self.parse(AccountAddress, email=self.email.data or "")
+
+
+class DoctorActivityForm(DocketForm):
+    """Whether a doctor takes bookings. The wish is named, so that sending it twice does not undo it."""
+
+    active = HiddenField()
+
+
+def doctor_data(profile: DoctorProfile, seen: str) -> dict[str, Any]:
+    """What `DoctorForm(data=…)` takes to show what is saved."""
+    return {
+        **profile.model_dump(),
+        "languages": ", ".join(profile.languages),
+        "tint": str(profile.tint),
+        "slot_step": str(profile.slot_step),
+        "seen": seen,
+    }

@@ -1,0 +1,73 @@
+"""The forms of visit types: shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wtforms import BooleanField, HiddenField, SelectChoice, StringField, TextAreaField  # type: ignore[attr-defined]
+from wtforms.validators import InputRequired
+
+from webapp.appointments.forms import unix_lines
+from webapp.clinic.visit_types import VisitTypeDetails
+from webapp.core.editing import fingerprint
+from webapp.core.forms import CheckboxesField, DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.doctors.offers import DoctorName, VisitTypeOffer
+from webapp.staff.fields import WholeNumberField
+
+NO_BUFFER = _("Enter a number of minutes from 0 to 120; 0 is none.")
+
+
+class VisitTypeForm(DocketForm):
+    """A kind of visit and who offers it."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "name": _("Enter a name of 2 to 80 characters."),
+        "minutes": _("Enter a number of minutes from 5 to 240."),
+        "buffer_before": NO_BUFFER,
+        "buffer_after": NO_BUFFER,
+    }
+    name = StringField(_("Name"), [InputRequired(_("Enter a name, such as Follow-up."))])
+    minutes = WholeNumberField(_("Length in minutes"), [InputRequired(_("Enter how many minutes it takes."))])
+    buffer_before = WholeNumberField(_("Minutes kept free before"), [InputRequired(NO_BUFFER)], default=0)
+    buffer_after = WholeNumberField(_("Minutes kept free after"), [InputRequired(NO_BUFFER)], default=0)
+    preparation = TextAreaField(_("How patients prepare"), filters=[unix_lines])
+    online = BooleanField(_("Patients can book it themselves"), default=True)
+    named_in_messages = BooleanField(_("Messages to patients may name it"))
+    doctor_ids = CheckboxesField(_("Doctors who offer it"), coerce=int)
+    seen = HiddenField()
+
+    def offer(self, doctors: Sequence[DoctorName]) -> None:
+        """The doctors to choose from."""
+        not_now = _("%(name)s (takes no bookings)")
+        self.doctor_ids.choices = [
+            SelectChoice(each.id, each.name if each.active else not_now % {"name": each.name}) for each in doctors
+        ]
+
+    def command(self) -> VisitTypeOffer | None:
+        """The kind of visit, as the service takes it."""
+        details = self.parse(
+            VisitTypeDetails,
+            name=self.name.data or "",
+            minutes=self.minutes.data,
+            buffer_before=self.buffer_before.data,
+            buffer_after=self.buffer_after.data,
+            preparation=self.preparation.data or "",
+            online=bool(self.online.data),
+            named_in_messages=bool(self.named_in_messages.data),
+        )
+        if details is None:
+            return None
+        return VisitTypeOffer(details=details, doctor_ids=sorted(self.doctor_ids.data or ()))
+
+
+def visit_type_form(saved: VisitTypeOffer) -> VisitTypeForm:
+    """The form, filled with what is saved."""
+    values = saved.details.model_dump()
+    return VisitTypeForm(data={**values, "doctor_ids": saved.doctor_ids, "seen": fingerprint(saved)})
+
+
+class ActivityForm(DocketForm):
+    """Whether something can be booked. The wish is named, so that sending it twice does not undo it."""
+
+    active = HiddenField()
