@@ -63,7 +63,8 @@ ROLES: dict[str, str] = {
     "patient": _("patient"),
     "doctor": _("doctor"),
     "admin": _("admin"),
-    "system": _("Docket itself"),
+    # The name beside it says it all.
+    "system": "",
 }
 
 

@@ -1,4 +1,4 @@
-"""Accounts and whom they belong to: a doctor's account is tied to a doctor, a patient's to a patient's record.
+"""Accounts and whom they belong to: a doctor’s account is tied to a doctor, a patient's to a patient's record.
 
 What becomes of a patient who starts to work at the clinic, or of somebody who stops to:
 
@@ -146,7 +146,7 @@ def _lock_doctor(session: Session, role: Role, doctor_id: int | None, *, tied_to
     """Take the lock of the doctor whom an account is to be tied to. It has no account, or `tied_to` already."""
     if role != "doctor":
         if doctor_id is not None:
-            raise Invalid(_("Only a doctor's account is for a doctor. Choose nobody here."), field="doctor")
+            raise Invalid(_("Only a doctor’s account is for a doctor. Choose nobody here."), field="doctor")
         return
     if doctor_id is None:
         raise Invalid(_("Choose which doctor this is."), field="doctor")

@@ -35,28 +35,29 @@ class UserFilterForm(DocketForm):
     role = SelectField(
         _("Role"),
         choices=[SelectChoice("", _("Everybody")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
+        validate_choice=False,
     )
     access = SelectField(
         _("Access"),
         choices=[SelectChoice("", _("Any")), SelectChoice("yes", _("Active")), SelectChoice("no", _("Disabled"))],
+        validate_choice=False,
     )
 
     def wanted(self) -> UserFilter:
         """The filter; a value that is no choice lets everything through."""
-        self.validate()
-        role = None if self.role.errors or not self.role.data else cast(Role, self.role.data)
+        role = cast(Role, self.role.data) if self.role.data in ROLE_NAMES else None
         active = {"yes": True, "no": False}.get(self.access.data or "")
         return UserFilter((self.q.data or "").strip()[:120], role, active)
 
 
 class TiedForm(DocketForm):
-    """A role, and the doctor whom a doctor's account is for."""
+    """A role, and the doctor whom a doctor’s account is for."""
 
     doctor = SelectField(_("Which doctor"))
 
     def offer(self, doctors: list[tuple[int, str]]) -> None:
         """The doctors to choose from."""
-        nobody = SelectChoice("", _("Nobody: this is not a doctor's account"))
+        nobody = SelectChoice("", _("Nobody: this is not a doctor’s account"))
         self.doctor.choices = [nobody, *(SelectChoice(str(number), name) for number, name in doctors)]
 
     @property
