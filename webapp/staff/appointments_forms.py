@@ -1,0 +1,130 @@
+"""The forms of the clinic's appointments: filters, a new booking, and the question why a time is not offered."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import NamedTuple
+
+from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
+from wtforms.validators import Optional
+
+from webapp.appointments.forms import DayField, WhenForm, searched, whole_number
+from webapp.appointments.listing import Choices, Order
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+
+STATUSES = {
+    "scheduled": _("Booked"),
+    "confirmed": _("Confirmed"),
+    "arrived": _("Arrived"),
+    "completed": _("Completed"),
+    "no_show": _("Did not come"),
+    "cancelled": _("Cancelled"),
+}
+ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
+REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)
+
+
+def doctor_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
+    """Every doctor, by the name in the address; the first choice is none."""
+    inactive = _("%(name)s (takes no bookings)")
+    return [
+        SelectChoice("", nothing),
+        *(
+            SelectChoice(slug, name if active else inactive % {"name": name})
+            for _number, slug, name, active in choices.doctors
+        ),
+    ]
+
+
+def visit_type_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
+    """Every visit type by id; the first choice is none."""
+    return [SelectChoice("", nothing), *(SelectChoice(str(number), name) for number, name in choices.visit_types)]
+
+
+class Question(NamedTuple):
+    """What the filters say, before doctors and patients are looked up. Days are the clinic's; '' leaves one out."""
+
+    first: date | None
+    last: date | None
+    doctor: str
+    status: str | None
+    visit_type: int | None
+    patient: str
+    reference: str | None
+    flagged: bool
+    order: Order
+
+
+class AppointmentFilterForm(DocketForm):
+    """Which visits are shown; each may be left open."""
+
+    first = DayField(_("From"), [Optional()], name="from")
+    last = DayField(_("Until"), [Optional()], name="until")
+    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
+    status = SelectField(
+        _("Status"),
+        choices=[SelectChoice("", _("Any")), *(SelectChoice(value, words) for value, words in STATUSES.items())],
+        validate_choice=False,
+    )
+    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    patient = SearchField(_("Patient or reference"), filters=[searched])
+    flagged = BooleanField(_("Flagged only"))
+    unconfirmed = BooleanField(_("Not confirmed only"))
+    sort = HiddenField()
+
+    def offer(self, choices: Choices) -> None:
+        """Let admins choose among these doctors and visit types."""
+        self.doctor.choices = doctor_choices(choices, _("Any doctor"))
+        self.visit_type.choices = visit_type_choices(choices, _("Any kind"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing but the order was asked for."""
+        return not any(field.data for name, field in self._fields.items() if name != "sort")
+
+    def question(self) -> Question:
+        """What is asked. What cannot be read is left out, and said next to its field."""
+        self.validate()
+        text = (self.patient.data or "").strip()
+        status = self.status.data if self.status.data in STATUSES else None
+        order: Order = next((order for order in ORDERS if order == self.sort.data), "time")
+        return Question(
+            first=None if self.first.errors else self.first.data,
+            last=None if self.last.errors else self.last.data,
+            doctor=(self.doctor.data or "")[:100],
+            status="scheduled" if self.unconfirmed.data else status,
+            visit_type=whole_number(self.visit_type.data),
+            patient="" if REFERENCE.fullmatch(text) else text,
+            reference=text.upper() if REFERENCE.fullmatch(text) else None,
+            flagged=bool(self.flagged.data),
+            order=order,
+        )
+
+
+class NewBookingForm(DocketForm):
+    """With whom, and what for: where a new booking begins. `patient` is known already where a record led here."""
+
+    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
+    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    patient = HiddenField()
+
+    def offer(self, choices: Choices) -> None:
+        """Let admins choose among the doctors who take bookings, and all visit types."""
+        taking = [each for each in choices.doctors if each[3]]
+        self.doctor.choices = doctor_choices(Choices(taking, []), _("Choose a doctor"))
+        self.visit_type.choices = visit_type_choices(choices, _("The doctor’s first"))
+
+
+class WhyForm(WhenForm):
+    """A doctor, a kind of visit, and a minute."""
+
+    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
+    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    patient = HiddenField()
+
+    def offer(self, choices: Choices) -> None:
+        """Let admins choose among these doctors and visit types."""
+        self.doctor.choices = doctor_choices(choices, _("Choose a doctor"))
+        self.visit_type.choices = visit_type_choices(choices, _("The doctor’s first"))
