@@ -91,11 +91,9 @@ def opening_hours_form(saved: OpeningWeek) -> OpeningHoursForm:
     return OpeningHoursForm(data={**data_of(saved.days), "seen": fingerprint(saved)})
 
 
-def _unit() -> SelectField:
-    """The unit that belongs to the number before it; screen readers hear which one by its label."""
-    return SelectField(
-        _("Unit"), choices=[SelectChoice(key, name) for key, name in UNIT_NAMES.items()], default="minutes"
-    )
+def _unit(label: str) -> SelectField:
+    """The unit that belongs to the number before it."""
+    return SelectField(label, choices=[SelectChoice(*each) for each in UNIT_NAMES.items()], default="minutes")
 
 
 class RulesForm(DocketForm):
@@ -109,13 +107,13 @@ class RulesForm(DocketForm):
         "patient_gap_minutes": _("Enter a gap of at most 1 day."),
     }
     notice_minutes = WholeNumberField(_("Shortest notice"), [InputRequired(SPAN_NEEDED)])
-    notice_unit = _unit()
+    notice_unit = _unit(_("Unit of the notice"))
     horizon_days = WholeNumberField(_("Days ahead"), [InputRequired(_("Enter a number of days."))])
     change_until_minutes = WholeNumberField(_("Last time to move or cancel"), [InputRequired(SPAN_NEEDED)])
-    change_until_unit = _unit()
+    change_until_unit = _unit(_("Unit of this time"))
     max_active_visits = WholeNumberField(_("Upcoming visits of a patient"), [InputRequired(_("Enter a number."))])
     patient_gap_minutes = WholeNumberField(_("Between two visits of a patient"), [InputRequired(SPAN_NEEDED)])
-    patient_gap_unit = _unit()
+    patient_gap_unit = _unit(_("Unit of the gap"))
     seen = HiddenField()
 
     def command(self) -> BookingRules | None:
