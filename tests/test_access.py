@@ -383,7 +383,7 @@ class House:
             "/hours/extra": {"day": "2026-03-07", "spans": "9-12"},
             "/time-off/new": {"from_date": "2027-05-01", "whole_days": "y"},
         }
-        return {path: next((form for ending, form in forms.items() if path.endswith(ending)), {})}
+        return {path: form for ending, form in forms.items() if path.endswith(ending)}
 
     def visit(self) -> str:
         """A fresh visit of Alice's with Bob, in a month that nothing else is booked in."""
