@@ -262,7 +262,7 @@ def test_the_strip_counts_the_visits_of_the_weeks_days(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:30")
     cast.book(cast.dave, "2026-03-03 10:30")
     put(cast, "2026-03-05 10:00", status="cancelled")
-    strip = day_of(cast).one("nav", class_="strip")
+    strip = day_of(cast).one("nav", class_="weekdays")
     assert [link.text for link in strip.all("a")] == [
         "Mon 2 0 visits",
         "Tue 3 2 visits",
@@ -272,7 +272,7 @@ def test_the_strip_counts_the_visits_of_the_weeks_days(cast: Cast) -> None:
     ]
     assert strip.one("a", aria_current="date")["href"] == "/schedule/2026-03-03"
     put(cast, "2026-03-07 10:00", patient="dave")
-    assert [link.text[:5] for link in day_of(cast).one("nav", class_="strip").all("a")][-1] == "Sat 7"
+    assert [link.text[:5] for link in day_of(cast).one("nav", class_="weekdays").all("a")][-1] == "Sat 7"
 
 
 def test_days_are_joined_by_links_and_a_date_leads_to_its_day(client: TestClient) -> None:
