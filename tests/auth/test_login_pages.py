@@ -33,7 +33,7 @@ def cookie_header(client: TestClient, answer_headers: list[str], name: str) -> l
 
 
 def test_everybody_lands_where_their_work_is(cast: Cast) -> None:
-    for name, home in (("alice", "/"), ("bob", "/schedule"), ("carol", "/doctors")):
+    for name, home in (("alice", "/"), ("bob", "/schedule"), ("carol", "/admin")):
         with client_for(cast.database) as client:
             answer = client.post("/login", data={"email": f"{name}@docket.example", "password": PASSWORD})
             assert answer.status_code == 303

@@ -17,7 +17,7 @@ from webapp.staff.audit import Question
 from webapp.staff.audit_words import ACTIONS
 
 MAX_SEARCH = 120
-# Two actions may have one name for people; the first one stands for both in the list.
+# By their words, as people look for them.
 CHOICES = sorted(((words, action) for action, words in ACTIONS.items()), key=lambda choice: choice[0])
 
 

@@ -51,7 +51,6 @@ ACTIONS: dict[str, str] = {
     "clinic_changed": _("Changed the clinic’s settings"),
     "opening_hours_changed": _("Changed the opening hours"),
     "closure_created": _("Added a closure"),
-    "closure_added": _("Added a closure"),
     "closure_changed": _("Changed a closure"),
     "closure_removed": _("Removed a closure"),
     "demo_made": _("Filled the clinic with demo data"),
