@@ -27,6 +27,7 @@ from webapp.core.formats import iso
 from webapp.database import Database
 
 ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
+STAFF = {"bob", "erin", "carol"}
 LOGIN = "303→login"
 Row = tuple[int | str, ...]
 
@@ -54,9 +55,15 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/doctors"):                            ANYBODY,
     ("GET", "/doctors/{slug}"):                     ANYBODY,
     ("GET", "/doctors/{slug}/calendar"):            ANYBODY,
-    ("GET", "/book"):                               (LOGIN,  200,   200,   403,   403,   403,  LOGIN),
-    ("POST", "/appointments"):                      (401,    303,   303,   403,   403,   403,  401),
-    ("GET", "/appointments"):                       (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
+    ("GET", "/book"):                               (LOGIN,  200,   200,   200,   403,   200,  LOGIN),
+    ("POST", "/appointments"):                      (401,    303,   303,   303,   403,   303,  401),
+    ("GET", "/appointments"):                       (LOGIN,  200,   200,   303,   303,   303,  LOGIN),
+    ("GET", "/admin/appointments"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/appointments.csv"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/appointments/new"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/appointments/why"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/schedule/patients/new"):              (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("POST", "/schedule/patients/new"):             (401,    403,   403,   303,   303,   403,  401),
     ("GET", "/appointments/{reference}"):           (LOGIN,  200,   404,   200,   404,   200,  LOGIN),
     ("GET", "/appointments/{reference}/cancellation"): (LOGIN, 200, 404,   200,   404,   200,  LOGIN),
     ("POST", "/appointments/{reference}/cancellation"): (401, 303,  404,   303,   404,   303,  401),
@@ -285,7 +292,7 @@ class House:
         self.registered += 1
         new_person = {"name": "Somebody New", "email": f"new{self.registered}@docket.example"}
         forms: dict[str, dict[str, Any]] = {
-            "/appointments": slot,
+            "/appointments": {**slot, "patient": str(self.cast.patient_ids["alice"])} if role in STAFF else slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
             "/appointments/{reference}/flag": {"version": "1", "reason": "A colleague takes over"},
             "/appointments/{reference}/status": {"status": "confirmed", "version": "1"},
@@ -299,6 +306,7 @@ class House:
             "/admin/users/{user_id}/access": {"access": "no"},
             "/account/people": {"name": "Somebody Young"},
             "/account/people/{patient_id}": {"name": "Somebody Young"},
+            "/schedule/patients/new": new_person,
             "/admin/patients": new_person,
             "/admin/patients/{patient_id}/edit": new_person,
             "/admin/patients/{patient_id}/people": new_person,

@@ -46,6 +46,7 @@ from webapp.exceptions import AppError, Unavailable
 from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
+from webapp.staff.appointments_router import router as staff_appointments_router
 from webapp.staff.audit_router import router as audit_router
 from webapp.staff.clinic_router import router as clinic_router
 from webapp.staff.closures_router import router as closures_router
@@ -60,6 +61,7 @@ from webapp.staff.time_off_router import router as time_off_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
 from webapp.staff.visit_types_router import router as visit_types_router
+from webapp.staff.why_router import router as why_router
 
 # The clinic's zone and local date for the page that this thread is rendering.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -98,6 +100,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         booking_router,
         appointments_router,
         changes_router,
+        staff_appointments_router,
+        why_router,
         patients_router,
         people_router,
         staff_patients_router,
