@@ -84,5 +84,5 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_people_read_words() -> None:
-    assert describe_hours(MORNING_AND_AFTERNOON) == "09:00 to 12:00, 13:00 to 17:00"
+    assert describe_hours(MORNING_AND_AFTERNOON) == "09:00\u00a0to\u00a012:00, 13:00\u00a0to\u00a017:00"
     assert describe_hours([]) == ""

@@ -87,9 +87,10 @@ def format_hours(spans: Sequence[Span]) -> str:
 
 
 def describe_hours(spans: Sequence[Span]) -> str:
-    """As people read them: '09:00 to 12:00, 13:00 to 17:00', or nothing."""
+    """As people read them: '09:00 to 12:00, 13:00 to 17:00', or nothing. No line ends within a span."""
     return ", ".join(
-        _("%(start)s to %(end)s") % {"start": format_minute(start), "end": format_minute(end)} for start, end in spans
+        (_("%(start)s to %(end)s") % {"start": format_minute(start), "end": format_minute(end)}).replace(" ", "\u00a0")
+        for start, end in spans
     )
 
 

@@ -357,12 +357,12 @@ def _grouped(week: Week) -> list[tuple[str, str]]:
             groups[-1] = (groups[-1][0], number, text)
         elif text:
             groups.append((number, number, text))
-    return [
-        (
-            WEEKDAYS[first]
-            if first == last
-            else _("%(first)s to %(last)s") % {"first": WEEKDAYS[first], "last": WEEKDAYS[last]},
-            text,
-        )
-        for first, last, text in groups
-    ]
+    return [(_days_in_words(first, last), text) for first, last, text in groups]
+
+
+def _days_in_words(first: int, last: int) -> str:
+    """'Monday', 'Monday and Tuesday' or 'Monday to Wednesday'."""
+    names = {"first": WEEKDAYS[first], "last": WEEKDAYS[last]}
+    if first == last:
+        return WEEKDAYS[first]
+    return (_("%(first)s and %(last)s") if last == first + 1 else _("%(first)s to %(last)s")) % names

@@ -39,9 +39,9 @@ class TimeOffForm(DocketForm):
     }
     whole_days = BooleanField(_("Whole days"))
     from_date = DayField(_("First day"), [InputRequired(_("Choose the first day."))])
-    from_time = ClockField(_("From"), [Optional()], format=CLOCK_FORMATS)
+    from_time = ClockField(_("From what time"), [Optional()], format=CLOCK_FORMATS)
     until_date = DayField(_("Last day"), [Optional()])
-    until_time = ClockField(_("Until"), [Optional()], format=CLOCK_FORMATS)
+    until_time = ClockField(_("Until what time"), [Optional()], format=CLOCK_FORMATS)
     reason = StringField(_("Reason"))
     repeat_until = DayField(_("Repeat each week until"), [Optional()])
 
