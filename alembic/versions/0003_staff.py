@@ -42,6 +42,7 @@ def upgrade() -> None:
     )
     op.add_column("time_off", sa.Column("series", sa.String(12)))
     op.create_index("ix_audit_events_at", "audit_events", ["at", "id"])
+    op.create_index("ix_audit_events_action", "audit_events", ["action", "at", "id"])
     op.create_table(
         "password_links",
         sa.Column("id", sa.Integer, nullable=False),
@@ -96,6 +97,7 @@ def _plain(text: str) -> str:
 def downgrade() -> None:
     op.drop_table("patient_words")
     op.drop_table("password_links")
+    op.drop_index("ix_audit_events_action", "audit_events")
     op.drop_index("ix_audit_events_at", "audit_events")
     op.drop_column("time_off", "series")
     for name in ("ix_appointments_flagged", *INDEXES):

@@ -23,6 +23,7 @@ class AuditEvent(Base):
         sa.Index("ix_audit_events_subject", "subject_type", "subject_id", "id"),
         sa.Index("ix_audit_events_actor", "actor_user_id", "id"),
         sa.Index("ix_audit_events_at", "at", "id"),
+        sa.Index("ix_audit_events_action", "action", "at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,0 +1,166 @@
+"""A clinic from an empty database, through the browser alone, until a patient books with one of its doctors."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.cast import AMSTERDAM
+from tests.postgres import new_database
+from tests.servers import docket_environment, live_server
+
+pytestmark = pytest.mark.browser
+
+ADMIN = ("carol@docket.example", "walrus teapot orbit")
+DOCTOR = "amara@docket.example"
+# Each database and each way is walked once; which is walked with which has no say.
+WAYS: dict[str, dict[str, Any]] = {"sqlite": {}, "postgresql": {"java_script_enabled": False}}
+
+
+class Empty(NamedTuple):
+    """Where an empty clinic is served, and how the browser walks it."""
+
+    url: str
+    way: dict[str, Any]
+
+
+@pytest.fixture(params=WAYS, ids=["sqlite, with scripts", "postgresql, without scripts"])
+def empty_clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Empty]:
+    """A Docket over a migrated and empty database, whose one account is the first admin's."""
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            template = request.getfixturevalue("postgres_template")
+            url = stack.enter_context(new_database(request.getfixturevalue("postgres_url"), template=template))
+        else:
+            path = tmp_path / "docket.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+            url = f"sqlite:///{path}"
+        command = [str(Path(sys.executable).with_name("docket")), "user", "create", "--role", "admin"]
+        subprocess.run(
+            [*command, "--email", ADMIN[0], "--name", "Carol Clark", "--password-stdin"],
+            input=ADMIN[1],
+            text=True,
+            env=docket_environment(url),
+            cwd=tmp_path,
+            check=True,
+            timeout=60,
+        )
+        yield Empty(stack.enter_context(live_server(url)).url, WAYS[request.param])
+
+
+def sign_in(page: Page, email: str, password: str) -> None:
+    """Sign in through the form."""
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+
+
+def fill_week(page: Page, hours: str) -> None:
+    """The same hours from Monday to Friday."""
+    for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"):
+        page.get_by_label(day, exact=True).fill(hours)
+
+
+def add_visit_type(page: Page, name: str, minutes: int) -> None:
+    """One more kind of visit."""
+    page.goto("/admin/visit-types/new")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Length in minutes").fill(str(minutes))
+    page.get_by_role("button", name="Save visit type").click()
+    expect(page.get_by_role("status").first).to_be_visible()
+
+
+def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | None:
+    """One more doctor with hours, and the link to choose a password where there is an account."""
+    page.goto("/admin/doctors/new")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Specialty").fill("General practice")
+    page.get_by_label("Check-up").check()
+    page.get_by_label("Follow-up").check()
+    if email:
+        page.get_by_label(re.compile("E-mail address")).fill(email)
+    page.get_by_role("button", name="Add doctor").click()
+    link = None
+    if email:
+        link = page.get_by_label("Link to choose a password").input_value()
+        page.get_by_role("link", name="Go on: say when they work").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New working hours")
+    fill_week(page, hours)
+    page.get_by_role("button", name="Save the hours").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Working hours of {name}")
+    return link
+
+
+def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: Empty) -> None:
+    options: dict[str, Any] = {"base_url": empty_clinic.url, "locale": "en-GB", "reduced_motion": "reduce"}
+    options |= empty_clinic.way
+    context = browser.new_context(**options)
+    admin = context.new_page()
+    sign_in(admin, *ADMIN)
+
+    # The overview says what comes first, and each step has its own form.
+    expect(admin.locator(".todo h3").first).to_have_text("Say when the clinic is open")
+    admin.goto("/admin/clinic/details")
+    admin.get_by_label("Name of the clinic").fill("Harbour Lane Clinic")
+    admin.get_by_label("Address", exact=False).first.fill("18 Harbour Lane, 1011 AB Amsterdam")
+    admin.get_by_role("main").get_by_role("button", name="Save").first.click()
+    admin.goto("/admin/clinic/opening-hours")
+    fill_week(admin, "9-17")
+    admin.get_by_role("button", name="Save opening hours").click()
+    add_visit_type(admin, "Check-up", 30)
+    add_visit_type(admin, "Follow-up", 15)
+    link = add_doctor(admin, "Dr. Amara Okafor", "9-12, 13-17", email=DOCTOR)
+    add_doctor(admin, "Dr. Bob Brown", "8:00-16:00")
+    assert link is not None
+
+    # Closed on the next working day that is not tomorrow; nobody can book then.
+    closed = datetime.now(AMSTERDAM).date() + timedelta(days=2)
+    closed += timedelta(days=max(0, closed.weekday() - 4) and 7 - closed.weekday())
+    admin.goto("/admin/closures/new")
+    admin.get_by_label("Name", exact=True).fill("Rebuilding")
+    for label in ("First day", "Last day"):
+        admin.get_by_label(label).fill(closed.isoformat())
+    admin.get_by_role("button", name="Save closure").click()
+    expect(admin.get_by_role("main")).to_contain_text("Rebuilding")
+    admin.goto("/admin")
+    expect(admin.locator(".todo h3").first).to_have_text("Nothing needs your attention")
+    context.close()
+
+    # The doctor chooses a password by the link, and sees a day.
+    context = browser.new_context(**options)
+    doctor = context.new_page()
+    doctor.goto(link)
+    doctor.get_by_label("New password").fill("lantern harbour piano")
+    doctor.get_by_role("button", name="Set password").click()
+    sign_in(doctor, DOCTOR, "lantern harbour piano")
+    expect(doctor).to_have_url(re.compile(r"/schedule$"))
+    context.close()
+
+    # A patient registers on the way and books with the first doctor.
+    context = browser.new_context(**options)
+    patient = context.new_page()
+    patient.goto("/")
+    expect(patient.locator("#doctor-list h2")).to_have_text("2 doctors")
+    patient.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
+    patient.locator("#calendar .slot >> visible=true").last.click()
+    patient.get_by_role("main").get_by_role("link", name="Make an account").click()
+    patient.get_by_label("Your name").fill("Alice Adams")
+    patient.get_by_label("E-mail address").fill("alice@docket.example")
+    patient.get_by_label("Password").fill("walrus teapot orbit")
+    patient.get_by_role("button", name="Make an account").click()
+    patient.get_by_label("Reason for the visit").fill("My knee")
+    patient.get_by_role("button", name=re.compile("^Book ")).click()
+    expect(patient.get_by_role("heading", level=1)).to_have_text("You are booked, Alice.")
+    expect(patient.locator(".slip")).to_contain_text("Dr. Amara Okafor")
+    context.close()
