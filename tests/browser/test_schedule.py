@@ -1,0 +1,109 @@
+"""The doctor's day in a browser: one tap, the focus stays with the visit, undo is at hand, and keys turn the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, Clinic, sign_in
+from tests.cast import AMSTERDAM
+from tests.visits import insert, visit
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+
+
+def visit_today(clinic: Clinic, hour: int, patient: str) -> str:
+    """A booked visit with Bob today, whatever the hours say; returns its reference."""
+    row = visit(clinic.cast, f"{datetime.now(AMSTERDAM):%Y-%m-%d} {hour:02d}:00", patient=patient)
+    insert(clinic.cast, row)
+    return str(row["reference"])
+
+
+def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: Clinic) -> None:
+    reference = visit_today(clinic, 10, "alice")
+    page = open_browser(viewport={"width": 1280, "height": 800})
+    sign_in(page, "bob@docket.example")
+    expect(page).to_have_url(f"{clinic.url}/schedule")
+    card = page.locator(f"#visit-{reference}")
+    card.get_by_role("button", name="Arrived: Alice Adams").focus()
+    page.keyboard.press("Enter")
+    expect(card).to_have_attribute("data-status", "arrived")
+    expect(page.locator("#status")).to_have_text("Alice Adams: arrived")
+    expect(page.locator(f"#act-{reference}")).to_be_focused()
+    said = page.locator(".said")
+    expect(said).to_be_in_viewport()
+    said.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    expect(card).to_have_attribute("data-status", "scheduled")
+    expect(page.locator("#status")).to_have_text("Alice Adams: booked")
+    expect(page.locator(f"#act-{reference}")).to_be_focused()
+    expect(page).to_have_url(f"{clinic.url}/schedule")
+
+
+def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clinic) -> None:
+    reference = visit_today(clinic, 12, "dave")
+    page = open_browser(**PHONE)
+    sign_in(page, "bob@docket.example")
+    card = page.locator(f"#visit-{reference}")
+    more = card.locator(".more > summary")
+    more.focus()
+    page.keyboard.press("Enter")
+    confirm = card.get_by_role("button", name="Confirm: Dave Dunn")
+    expect(confirm).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(confirm).to_be_hidden()
+    expect(more).to_be_focused()
+    page.keyboard.press("Enter")
+    confirm.click()
+    expect(card).to_have_attribute("data-status", "confirmed")
+    # The button that was pressed is gone; the visit's next one has the focus.
+    expect(page.locator(f"#act-{reference}")).to_be_focused()
+
+
+def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser()
+    sign_in(page, "bob@docket.example")
+    today = datetime.now(AMSTERDAM).date()
+
+    def press(key: str, days: int) -> None:
+        page.keyboard.press(key)
+        day = today + timedelta(days=days)
+        expect(page.locator("h1")).to_have_text(f"{day:%A} {day.day} {day:%B %Y}")
+
+    page.locator("#day-after").focus()
+    press("ArrowRight", 1)
+    expect(page.locator("#day-after")).to_be_focused()
+    expect(page).to_have_url(f"{clinic.url}/schedule/{today + timedelta(days=1)}")
+    expect(page).to_have_title(f"{page.locator('h1').text_content()}, Dr. Bob Brown · Harbour Lane Clinic")
+    press("k", 2)
+    press("j", 1)
+    press("ArrowLeft", 0)
+    press("ArrowLeft", -1)
+    press("t", 0)
+    # Whoever types or moves within a field turns no page.
+    page.get_by_label("Go to").focus()
+    press("ArrowRight", 0)
+    page.locator(".keys summary").click()
+    page.get_by_label("Use the letters, too").uncheck()
+    page.locator("#day-after").focus()
+    press("k", 0)
+    page.reload()
+    page.locator("#day-after").focus()
+    press("k", 0)
+    press("ArrowRight", 1)
+
+
+def test_the_week_turns_too(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser()
+    sign_in(page, "bob@docket.example")
+    page.goto("/schedule/week/2026-W10")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("h1")).to_have_text("9 to 13 March 2026")
+    expect(page).to_have_url(f"{clinic.url}/schedule/week/2026-W11")
+    page.get_by_role("link", name="Week before").click()
+    expect(page.locator("h1")).to_have_text("2 to 6 March 2026")
+    expect(page.get_by_role("link", name="Week before")).to_be_focused()
