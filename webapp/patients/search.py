@@ -163,15 +163,17 @@ def _page(
     limit: int,
 ) -> Found:
     """One page by name and id; one more row than it shows is read, to know whether the list goes on."""
-    query = _ROWS.where(*conditions)
+    # Whose rows are shown is settled first: joining everybody's would cost more than all the rest.
+    chosen = sa.select(Patient.id).where(*conditions)
     place = sa.tuple_(Patient.name, Patient.id)
     backwards = before is not None
     if (edge := before if backwards else after) is not None:
         name = session.scalar(sa.select(Patient.name).where(Patient.id == edge))
         here = sa.tuple_(sa.literal(name or ""), sa.literal(edge))
-        query = query.where(place < here if backwards else place > here)
+        chosen = chosen.where(place < here if backwards else place > here)
     order = (Patient.name.desc(), Patient.id.desc()) if backwards else (Patient.name, Patient.id)
-    read = [PatientRow(*row) for row in session.execute(query.order_by(*order).limit(limit + 1))]
+    chosen = chosen.order_by(*order).limit(limit + 1)
+    read = [PatientRow(*row) for row in session.execute(_ROWS.where(Patient.id.in_(chosen)).order_by(*order))]
     goes_on, shown = len(read) > limit, read[:limit]
     if backwards:
         shown.reverse()
