@@ -1,0 +1,151 @@
+"""Every page of staff, in light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
+
+Forms are looked at with their errors too, and so is the list of visits that a change would strand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Clinic, sign_in
+from tests.browser.test_every_page import look
+from tests.cast import local
+from webapp import models
+from webapp.core.formats import iso
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+
+LISTS = (
+    "/admin",
+    "/admin/appointments",
+    "/admin/appointments?patient=nobody-of-that-name",
+    "/admin/appointments/why",
+    "/admin/patients",
+    "/admin/patients?q=nobody-of-that-name",
+    "/admin/doctors",
+    "/admin/visit-types",
+    "/admin/clinic",
+    "/admin/closures",
+    "/admin/users",
+    "/admin/audit",
+)
+FORMS = (
+    "/admin/patients/new",
+    "/admin/doctors/new",
+    "/admin/doctors/bob",
+    "/admin/doctors/bob/account",
+    "/admin/doctors/bob/activity",
+    "/admin/doctors/bob/hours",
+    "/admin/doctors/bob/hours/new",
+    "/admin/doctors/bob/hours/always",
+    "/admin/doctors/bob/hours/extra",
+    "/admin/doctors/bob/time-off",
+    "/admin/doctors/bob/time-off/new",
+    "/admin/visit-types/new",
+    "/admin/clinic/details",
+    "/admin/clinic/opening-hours",
+    "/admin/clinic/rules",
+    "/admin/clinic/time-zone",
+    "/admin/closures/new",
+    "/admin/closures/holidays?country=NL",
+    "/admin/users/new",
+)
+
+
+def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=10)[:10]
+    flagged = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    flag = sa.update(models.Appointment).where(models.Appointment.reference == flagged)
+    clinic.cast.change(flag.values(flagged_why="The doctor is away."))
+    page = open_browser()
+    sign_in(page, "carol@docket.example")
+    for path in LISTS:
+        page.goto(path)
+        look(page)
+
+
+def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser()
+    sign_in(page, "carol@docket.example")
+    for path in FORMS:
+        page.goto(path)
+        look(page)
+
+
+def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic: Clinic) -> None:
+    patient, user = clinic.cast.patient_ids["alice"], clinic.cast.alice.user_id
+    page = open_browser()
+    sign_in(page, "carol@docket.example")
+    for path in (
+        f"/admin/patients/{patient}",
+        f"/admin/patients/{patient}/edit",
+        f"/admin/patients/{patient}/people",
+        f"/admin/patients/{patient}/account",
+        f"/admin/visit-types/{clinic.cast.long}",
+        f"/admin/visit-types/{clinic.cast.long}/activity",
+        f"/admin/users/{user}",
+        f"/admin/users/{user}/access",
+    ):
+        page.goto(path)
+        look(page)
+
+
+def test_forms_with_their_errors(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser()
+    sign_in(page, "carol@docket.example")
+    for path, field, button in (
+        ("/admin/patients/new", "Name", "Add"),
+        ("/admin/doctors/new", "Name", "Add doctor"),
+        ("/admin/visit-types/new", "Name", "Save visit type"),
+        ("/admin/closures/new", "Name", "Save closure"),
+        ("/admin/clinic/opening-hours", "Monday", "Save opening hours"),
+        ("/admin/doctors/bob/hours/new", "Tuesday", "Save the hours"),
+        ("/admin/users/new", "Name", "Add"),
+    ):
+        page.goto(path)
+        page.get_by_label(field, exact=True).first.fill("9-x" if "day" in field else "")
+        page.get_by_role("main").get_by_role("button", name=button).first.click()
+        expect(page.get_by_role("alert").first).to_be_visible()
+        look(page)
+
+
+def test_visits_that_a_change_would_strand(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=16)[:10]
+    clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    page = open_browser()
+    sign_in(page, "bob@docket.example")
+    page.goto(f"/schedule/time-off/new?from={day}T09:00&until={day}T12:00")
+    page.get_by_role("button", name="Show what it changes").click()
+    expect(page.get_by_text("If you save this")).to_be_visible()
+    look(page)
+    page.locator("button[name=step][value=save]").last.click()
+    expect(page.get_by_text("1 booked visit would be stranded")).to_be_visible()
+    look(page)
+
+
+def test_the_pages_of_doctors(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=18)[:10]
+    reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    week = date.fromisoformat(day)
+    page = open_browser()
+    sign_in(page, "bob@docket.example")
+    for path in (
+        f"/schedule/{day}",
+        f"/schedule/week/{week:%G-W%V}",
+        f"/appointments/{reference}",
+        f"/appointments/{reference}/note",
+        f"/appointments/{reference}/cancellation",
+        f"/appointments/{reference}/reschedule",
+        f"/book?doctor=bob&starts_at={iso(local(f'{day} 11:00'))}",
+        f"/book?doctor=bob&starts_at={iso(local(f'{day} 12:10'))}&patient={clinic.cast.patient_ids['dave']}",
+        "/schedule/hours",
+        "/schedule/time-off",
+    ):
+        page.goto(path)
+        look(page)
