@@ -114,11 +114,11 @@ def test_gaps_lead_to_booking_and_to_blocking_them(cast: Cast) -> None:
     links = [link for link in page.one("ol", class_="agenda").links if not link.startswith("/appointments")]
     # A visit of 15-minute steps cannot begin before 09:15, and that is taken.
     assert links == [
-        "/schedule/time-off?from=2026-03-03T09%3A05&until=2026-03-03T09%3A15",
+        "/schedule/time-off/new?from=2026-03-03T09%3A05&until=2026-03-03T09%3A15",
         "/book?doctor=bob&starts_at=2026-03-03T08%3A30%3A00Z",
-        "/schedule/time-off?from=2026-03-03T09%3A30&until=2026-03-03T12%3A00",
+        "/schedule/time-off/new?from=2026-03-03T09%3A30&until=2026-03-03T12%3A00",
         "/book?doctor=bob&starts_at=2026-03-03T12%3A00%3A00Z",
-        "/schedule/time-off?from=2026-03-03T13%3A00&until=2026-03-03T17%3A00",
+        "/schedule/time-off/new?from=2026-03-03T13%3A00&until=2026-03-03T17%3A00",
     ]
     assert "Free" not in " ".join(lines(day_of(cast, now="2026-03-04 09:00")))
 

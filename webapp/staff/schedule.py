@@ -223,7 +223,8 @@ def _gap(frame: Frame, gap: Span) -> Row:
     if first is not None:
         book = with_query("/book", doctor=frame.doctor.slug, starts_at=formats.iso(to_datetime(first)))
     wall = {"from": _wall_text(frame, start), "until": _wall_text(frame, end)}
-    return Row("gap", to_datetime(start), to_datetime(end), book=book, block=with_query("/schedule/time-off", **wall))
+    block = with_query("/schedule/time-off/new", **wall)
+    return Row("gap", to_datetime(start), to_datetime(end), book=book, block=block)
 
 
 def _wall_text(frame: Frame, minute: Minute) -> str:
