@@ -201,11 +201,21 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         other = clinic.cast.book(patient, f"{day} {hour}:00")
         of_it = models.Appointment.reference == other
         clinic.cast.change(sa.update(models.Appointment).where(of_it).values(status=status, reason="Knee " * 20))
+    told = {"notes": "A wheelchair", "private_note": "Ask", "flagged_why": "Away", "override_reason": "Urgent"}
+    clinic.cast.change(
+        sa.update(models.Appointment)
+        .where(models.Appointment.reference == reference)
+        .values(**told, previous_status="confirmed")
+    )
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
         f"/schedule/{day}",
+        f"/schedule/{day}?changed={reference}",
+        f"/schedule/week/{date.fromisoformat(day):%G-W%V}",
+        "/schedule/2026-01-04",
         "/schedule",
+        f"/appointments/{reference}/note",
         f"/appointments/{reference}",
         "/appointments",
         "/account",

@@ -170,7 +170,8 @@ def test_staff_read_who_comes_and_what_was_before(bob: TestClient, cast: Cast, r
 def readings(cast: Cast) -> list[tuple[str, int | None]]:
     with cast.database.reading() as session:
         query = sa.select(models.AuditEvent.actor_role, models.AuditEvent.actor_user_id)
-        found = session.execute(query.where(models.AuditEvent.action == "appointment_read")).all()
+        read_it = query.where(models.AuditEvent.action == "appointment_read").order_by(models.AuditEvent.id)
+        found = session.execute(read_it).all()
     return [(role, user_id) for role, user_id in found]
 
 
