@@ -57,7 +57,8 @@ def upgrade() -> None:
     op.create_index("ix_password_links_user_id", "password_links", ["user_id"])
     op.create_table(
         "patient_words",
-        sa.Column("word", sa.String(254), nullable=False),
+        # Ranges of words are alphabetical in the order of their letters' numbers, as on SQLite, and use the index.
+        sa.Column("word", sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql"), nullable=False),
         sa.Column("patient_id", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("word", "patient_id", name="pk_patient_words"),
         sa.ForeignKeyConstraint(
@@ -65,6 +66,8 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_patient_words_patient_id", "patient_words", ["patient_id"])
+    op.create_index("ix_patients_name", "patients", ["name", "id"])
+    op.create_index("ix_patients_birth_date", "patients", ["birth_date"])
     _find_words()
 
 
@@ -95,6 +98,8 @@ def _plain(text: str) -> str:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_patients_birth_date", "patients")
+    op.drop_index("ix_patients_name", "patients")
     op.drop_table("patient_words")
     op.drop_table("password_links")
     op.drop_index("ix_audit_events_action", "audit_events")

@@ -14,6 +14,10 @@ class Patient(Base):
     """A person with visits. `user_id` is their own account; `managed_by_id` is the patient who books for them."""
 
     __tablename__ = "patients"
+    __table_args__ = (
+        sa.Index("ix_patients_name", "name", "id"),
+        sa.Index("ix_patients_birth_date", "birth_date"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
@@ -30,7 +34,10 @@ class PatientWord(Base):
 
     __tablename__ = "patient_words"
 
-    word: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
+    # Ranges of words are alphabetical in the order of their letters' numbers, on both databases.
+    word: Mapped[str] = mapped_column(
+        sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql"), primary_key=True
+    )
     patient_id: Mapped[int] = mapped_column(
         sa.ForeignKey("patients.id", ondelete="CASCADE"), primary_key=True, index=True
     )
