@@ -177,7 +177,7 @@ def preview(
             carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
         except VisitsAffected as affected:
             visits = affected.visits
-        found.append(_effect(before, _bookable(session, doctor_ids, now=now), visits))
+        found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), visits))
         raise _Undo
 
     with suppress(_Undo):
@@ -326,7 +326,7 @@ def _described(
 
 # -------------------------------------------------------------------------------------------------- effects
 
-Bookable = dict[tuple[str, int], set[tuple[int, Minute]]]
+Bookable = dict[tuple[int, int], set[tuple[int, Minute]]]
 
 
 def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> Bookable:
@@ -342,14 +342,16 @@ def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: dateti
             about = replace(wanting(facts[wish.doctor.id], kind), offered_online=kind.online)
             for start in offered(about):
                 day = day_number(to_datetime(start).astimezone(clinic.zone).date())
-                found[wish.doctor.name, day].add((kind.id, start))
+                found[wish.doctor.id, day].add((kind.id, start))
     return found
 
 
-def _effect(before: Bookable, after: Bookable, visits: list[Affected]) -> Effect:
+def _effect(session: Session, before: Bookable, after: Bookable, visits: list[Affected]) -> Effect:
     days = []
-    for name, day in sorted({*before, *after}, key=lambda key: (key[1], key[0])):
-        was, will = before.get((name, day), set()), after.get((name, day), set())
-        if was != will:
-            days.append(DayEffect(name, number_to_day(day), len(will - was), len(was - will)))
+    changed = {key for key in {*before, *after} if before.get(key, set()) != after.get(key, set())}
+    # The change may be one of a name, so doctors are told apart by their ids.
+    names = {doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({key[0] for key in changed}))}
+    for number, day in sorted(changed, key=lambda key: (key[1], names[key[0]], key[0])):
+        was, will = before.get((number, day), set()), after.get((number, day), set())
+        days.append(DayEffect(names[number], number_to_day(day), len(will - was), len(was - will)))
     return Effect(sum(day.gained for day in days), sum(day.lost for day in days), days, visits)

@@ -1,0 +1,291 @@
+"""The clinic itself, through the pages: settings, what they change, and a new clinic from an empty database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, Cast, client_for, local, log_in, password_hash
+from tests.reading import Element, read
+from webapp.clinic import settings
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.clinic.settings import OpeningWeek
+from webapp.database import Database
+from webapp.models import Appointment, TimeOff, User
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
+
+
+@pytest.fixture
+def carol(client: TestClient) -> TestClient:
+    """The admin's browser."""
+    return log_in(client, "carol")
+
+
+def clinic_of(database: Database) -> Clinic:
+    with database.reading() as session:
+        return get_clinic(session)
+
+
+def week_of(database: Database) -> OpeningWeek:
+    with database.reading() as session:
+        return settings.get_opening_hours(session)
+
+
+def visit(cast: Cast, reference: str) -> Any:
+    with cast.database.reading() as session:
+        return session.execute(sa.select(Appointment).where(Appointment.reference == reference)).scalar_one()
+
+
+def asked(page: Element) -> dict[str, str]:
+    """What the form on the page would send."""
+    return page.one("main").one("form", method="post").values()
+
+
+def test_the_overview_shows_every_setting_and_leads_to_it(carol: TestClient) -> None:
+    page = read(carol.get("/admin/clinic"))
+    for words in ("Harbour Lane Clinic", "09:00 to 17:00", "24 hours", "At most 10", "Amsterdam time"):
+        assert words in page.text
+    for place in ("details", "opening-hours", "rules", "time-zone"):
+        assert f"/admin/clinic/{place}" in page.links
+    assert "Before patients can book" not in page.text
+
+
+# ------------------------------------------------------------------------------------------ name and address
+
+
+def test_name_and_address_are_changed_and_mistakes_are_kept(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/details"
+    form = asked(read(carol.get(address)))
+    answer = carol.post(address, data={**form, "name": "", "phone": "call us"})
+    assert answer.status_code == 422
+    page = read(answer)
+    assert page.one(id="name-error").text.endswith("Enter the clinic's name.")
+    assert asked(page)["phone"] == "call us"
+    answer = carol.post(address, data={**form, "phone": "call us"})
+    assert "Enter a telephone number" in read(answer).one(id="phone-error").text
+    sent = {**form, "name": "Quay <Clinic>", "address": "2 Quay, 1011 Amsterdam", "phone": "+31 20 1"}
+    assert carol.post(address, data=sent).status_code == 303
+    assert "Quay <Clinic>, 2 Quay, 1011 Amsterdam" in read(carol.get("/")).text
+    # Whoever had the old form open is told, and shown both.
+    answer = carol.post(address, data={**form, "phone": "+31 20 2"})
+    assert answer.status_code == 409
+    assert read(answer).one(id="name-theirs").text == "Saved meanwhile: Quay <Clinic>"
+    assert clinic_of(cast.database).phone == "+31 20 1"
+
+
+# ------------------------------------------------------------------------------------------------- the rules
+
+
+def test_rules_have_units_and_bounds(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/rules"
+    form = asked(read(carol.get(address)))
+    shown = {name: form[name] for name in form if name != "seen"}
+    assert shown == {
+        "notice_minutes": "2",
+        "notice_unit": "hours",
+        "horizon_days": "90",
+        "change_until_minutes": "24",
+        "change_until_unit": "hours",
+        "max_active_visits": "10",
+        "patient_gap_minutes": "30",
+        "patient_gap_unit": "minutes",
+    }
+    for field, value, words in (
+        ("notice_minutes", "", "Enter a whole number; 0 is possible, too."),
+        ("notice_minutes", "x", "Enter a whole number, such as 30."),
+        ("notice_minutes", "337", "Enter a notice of at most 14 days."),
+        ("horizon_days", "0", "Enter a number of days from 1 to 730."),
+        ("change_until_minutes", "-1", "Enter a time of at most 14 days."),
+        ("max_active_visits", "101", "Enter a number of visits from 1 to 100."),
+        ("patient_gap_minutes", "1441", "Enter a gap of at most 1 day."),
+    ):
+        answer = carol.post(address, data={**form, field: value, "step": "save"})
+        assert answer.status_code == 422, (field, value)
+        assert words in read(answer).one(id=f"{field}-error").text
+        assert asked(read(answer))[field] == value
+    sent = {**form, "notice_minutes": "3", "notice_unit": "days", "patient_gap_minutes": "0", "step": "save"}
+    assert carol.post(address, data=sent).status_code == 303
+    saved = clinic_of(cast.database)
+    assert (saved.notice_minutes, saved.patient_gap_minutes, saved.horizon_days) == (4320, 0, 90)
+    form = asked(read(carol.get(address)))
+    assert (form["notice_minutes"], form["notice_unit"]) == ("3", "days")
+
+
+def test_a_nearer_horizon_shows_what_it_takes_and_asks_about_visits_beyond(carol: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-04-14 10:00")
+    address = "/admin/clinic/rules"
+    form = {**asked(read(carol.get(address))), "horizon_days": "14"}
+    page = read(carol.post(address, data={**form, "step": "preview"}))
+    assert "0 more times can be booked" in page.text
+    assert "1 booked visit would be stranded" in page.text
+    answer = carol.post(address, data={**form, "step": "save"})
+    assert answer.status_code == 409
+    assert clinic_of(cast.database).horizon_days == 90
+    again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
+    assert carol.post(address, data=again).status_code == 303
+    assert visit(cast, reference).flagged_why == "It is further ahead than visits can be booked."
+    # The old rule again, and nobody has to look after the visit.
+    form = {**asked(read(carol.get(address))), "horizon_days": "90"}
+    assert carol.post(address, data={**form, "step": "save"}).status_code == 303
+    assert visit(cast, reference).flagged_why == ""
+
+
+def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
+    address = "/admin/clinic/rules"
+    form = {**asked(read(carol.get(address))), "notice_minutes": "0"}
+    page = read(carol.post(address, data={**form, "step": "preview"}))
+    # It is 08:00: with two hours of notice nobody begins at 09:00 or until 10:00. Bob has four short and four long
+    # visits that could, and four buffered ones; Erin two of each of her two kinds.
+    assert "16 more times can be booked, and 0 no longer." in page.text
+
+
+# ------------------------------------------------------------------------------------------- opening hours
+
+
+def test_opening_hours_are_copied_previewed_and_saved(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/opening-hours"
+    form = asked(read(carol.get(address)))
+    assert (form["monday"], form["saturday"]) == ("09:00-17:00", "")
+    copied = {**form, "monday": "10-12, 13-16", "copy_from": "monday", "copy_to": "weekdays", "step": "copy"}
+    page = read(carol.post(address, data=copied))
+    assert {asked(page)[day] for day in WEEKDAYS} == {"10:00-12:00, 13:00-16:00"}
+    assert week_of(cast.database).days[0] == ((540, 1020),)
+    answer = carol.post(address, data={**asked(page), "friday": "whenever", "step": "save"})
+    assert answer.status_code == 422
+    assert asked(read(answer))["friday"] == "whenever"
+    preview = read(carol.post(address, data={**asked(page), "step": "preview"}))
+    assert "0 more times can be booked" in preview.text
+    assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
+    assert week_of(cast.database).days == (((600, 720), (780, 960)),) * 5 + ((), ())
+
+
+def test_shorter_opening_hours_ask_about_visits_outside(carol: TestClient, cast: Cast) -> None:
+    early, late = cast.book(cast.alice, "2026-03-03 09:00"), cast.book(cast.dave, "2026-03-03 16:45")
+    address = "/admin/clinic/opening-hours"
+    form = asked(read(carol.get(address)))
+    sent = {**form, "tuesday": "9-16", "step": "save"}
+    answer = carol.post(address, data=sent)
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "1 booked visit would be stranded" in page.text
+    assert "It is outside opening hours." in page.text
+    assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
+    assert (visit(cast, early).flagged_why, bool(visit(cast, late).flagged_why)) == ("", True)
+    # Somebody else still has the old form open.
+    answer = carol.post(address, data={**form, "monday": "8-12", "step": "save"})
+    assert answer.status_code == 409
+    assert read(answer).one(id="tuesday-theirs").text == "Saved meanwhile: 09:00-16:00"
+
+
+# ---------------------------------------------------------------------------------------------- the time zone
+
+
+def test_a_new_time_zone_says_what_happens_asks_and_keeps_wall_clocks(carol: TestClient, cast: Cast) -> None:
+    first, second = cast.book(cast.alice, "2026-03-03 09:00"), cast.book(cast.dave, "2026-03-03 11:00")
+    start, end = local("2026-03-09 09:00"), local("2026-03-09 17:00")
+    leave = cast.add(TimeOff(doctor_id=cast.doctor_ids["erin"], starts_at=start, ends_at=end))
+    address = "/admin/clinic/time-zone"
+    page = read(carol.get(address))
+    assert "Booked visits keep their instant" in page.text
+    form = asked(page)
+    assert form["time_zone"] == "Europe/Amsterdam"
+    answer = carol.post(address, data={**form, "time_zone": "Europe/London", "step": "save"})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "Tuesday 3 March, 09:00 Amsterdam time will read Tuesday 3 March, 08:00 London time." in page.text
+    assert "1 booked visit would be stranded" in page.text
+    assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
+    assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
+    assert clinic_of(cast.database).time_zone == "Europe/London"
+    assert visit(cast, first).starts_at == local("2026-03-03 09:00")
+    assert visit(cast, first).flagged_why == "It is outside opening hours."
+    assert (visit(cast, second).starts_at, visit(cast, second).flagged_why) == (local("2026-03-03 11:00"), "")
+    with cast.database.reading() as session:
+        moved = session.execute(sa.select(TimeOff.starts_at, TimeOff.ends_at).where(TimeOff.id == leave)).one()
+    assert [instant.isoformat()[11:16] for instant in moved] == ["09:00", "17:00"]
+    assert "10:00" in read(carol.get(f"/appointments/{second}")).text
+
+
+def test_the_preview_of_a_time_zone_changes_nothing(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/time-zone"
+    form = asked(read(carol.get(address)))
+    page = read(carol.post(address, data={**form, "time_zone": "Asia/Tokyo", "step": "preview"}))
+    assert "times can be booked" in page.text
+    assert "No visit is booked, so no patient is affected." in page.text
+    assert asked(page)["time_zone"] == "Asia/Tokyo"
+    assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
+    answer = carol.post(address, data={**form, "time_zone": "Europe/Atlantis", "step": "save"})
+    assert answer.status_code == 422
+    assert "Choose a time zone from the list." in read(answer).one(id="time_zone-error").text
+
+
+# ----------------------------------------------------------------------------------------- an empty database
+
+
+@pytest.fixture
+def empty(database: Database) -> Iterator[TestClient]:
+    """The browser of the first admin of a clinic that has nothing else."""
+
+    def add(session: Any) -> None:
+        session.add(
+            User(
+                email="carol@docket.example",
+                name="Carol Clark",
+                role="admin",
+                password_hash=password_hash(),
+                created_at=NOW,
+            )
+        )
+
+    database.write(add)
+    with client_for(database) as client:
+        yield log_in(client, "carol")
+
+
+def test_every_page_can_be_shown_and_previewed_without_anything(empty: TestClient) -> None:
+    for place in (
+        "/admin/clinic",
+        "/admin/closures",
+        "/admin/closures/holidays",
+        "/admin/visit-types",
+        "/admin/doctors",
+    ):
+        assert empty.get(place).status_code == 200, place
+    for place in ("details", "rules", "opening-hours", "time-zone"):
+        address = f"/admin/clinic/{place}"
+        form = asked(read(empty.get(address)))
+        if place != "details":
+            answer = empty.post(address, data={**form, "step": "preview"})
+            assert "the same times can be booked as now" in read(answer).text, place
+        # Saving what is shown makes it so.
+        answer = empty.post(address, data={**form, "step": "save"})
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/admin/clinic"), place
+
+
+def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, database: Database) -> None:
+    page = read(empty.get("/admin/clinic"))
+    for words in ("No opening hours", "No doctor takes bookings", "No visit type"):
+        assert words in page.one("section", **{"aria-labelledby": "missing-title"}).text
+    week = {**dict.fromkeys(WEEKDAYS, "9-17"), "saturday": "", "sunday": "", "step": "save"}
+    assert empty.post("/admin/clinic/opening-hours", data=week).status_code == 303
+    closure = {"name": "Opening party", "starts_on": "2026-03-20", "ends_on": "2026-03-20", "step": "save"}
+    assert empty.post("/admin/closures", data=closure).status_code == 303
+    for name in ("Dr. Ada Long", "Dr. Ben Short"):
+        form = read(empty.get("/admin/doctors/new")).form("/admin/doctors")
+        answer = empty.post("/admin/doctors", data={**form, "name": name, "specialty": "General practice"})
+        assert answer.status_code == 303
+    assert answer.headers["location"] == "/admin/doctors/ben-short/hours/new"
+    kind = {"name": "Consultation", "minutes": "20", "buffer_before": "0", "buffer_after": "0", "online": "y"}
+    page = read(empty.get("/admin/visit-types/new"))
+    doctors: list[str] = [box["value"] for box in page.all("input", name="doctor_ids")]
+    assert len(doctors) == 2
+    assert empty.post("/admin/visit-types", data={**kind, "doctor_ids": doctors, "step": "save"}).status_code == 303
+    missing = read(empty.get("/admin/clinic")).one("section", **{"aria-labelledby": "missing-title"})
+    assert missing.links == ["/admin/doctors/ada-long/hours/new", "/admin/doctors/ben-short/hours/new"]
+    assert "Dr. Ada Long has no working hours" in missing.text
+    assert "No opening hours" not in missing.text
