@@ -24,8 +24,9 @@ def read_page(cast: Cast, wanted: Wanted, **place: Any) -> Listed:
 def put_week(cast: Cast) -> list[int]:
     """Twelve visits of two patients with two doctors, booked in another order than they take place in."""
     numbers = []
-    bob_and_alice, erin_and_dave = {"doctor": "bob", "patient": "alice"}, {"doctor": "erin", "patient": "dave"}
-    hours = ((9, bob_and_alice), (10, erin_and_dave), (11, {"doctor": "bob", "patient": "dave"}), (13, bob_and_alice))
+    bobs: dict[str, Any] = {"doctor": "bob", "patient": "alice"}
+    erins: dict[str, Any] = {"doctor": "erin", "patient": "dave"}
+    hours = ((9, bobs), (10, erins), (11, {**bobs, "patient": "dave"}), (13, bobs))
     for day in range(2, 5):
         for hour, whose in hours:
             row = visits.visit(cast, f"2026-03-{day:02d} {hour:02d}:00", **whose)

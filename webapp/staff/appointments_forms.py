@@ -11,6 +11,7 @@ from wtforms.validators import Optional
 
 from webapp.appointments.forms import DayField, WhenForm, searched, whole_number
 from webapp.appointments.listing import Choices, Order
+from webapp.appointments.schemas import YEARS
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 
@@ -87,6 +88,9 @@ class AppointmentFilterForm(DocketForm):
     def question(self) -> Question:
         """What is asked. What cannot be read is left out, and said next to its field."""
         self.validate()
+        for field in (self.first, self.last):
+            if field.data is not None and field.data.year not in YEARS:
+                field.errors = [*field.errors, _("Enter a date between the years 2000 and 2100.")]
         text = (self.patient.data or "").strip()
         status = self.status.data if self.status.data in STATUSES else None
         order: Order = next((order for order in ORDERS if order == self.sort.data), "time")

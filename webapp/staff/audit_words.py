@@ -18,6 +18,7 @@ ACTIONS: dict[str, str] = {
     "flag_settled": _("Settled a flagged visit"),
     "rule_overridden": _("Set a booking rule aside"),
     "appointment_read": _("Opened a visit"),
+    "appointments_exported": _("Exported the list of visits"),
     "schedule_read": _("Opened a schedule"),
     "patient_read": _("Opened a patient’s record"),
     "patient_created": _("Added a patient"),

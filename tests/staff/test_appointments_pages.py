@@ -1,0 +1,639 @@
+"""Staff book, move and cancel for patients; admins list the clinic's visits, and ask why a time is not offered."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests import visits
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import HTMX, Element, read, read_fragment
+from webapp import models
+from webapp.appointments import listing
+from webapp.core.formats import iso
+from webapp.patients import words
+
+TEN = "2026-03-03 10:00"
+WHY = "Her mother is in the waiting room"
+
+
+def book_address(cast: Cast, start: str = TEN, *, patient: str | None = "alice", kind: int | None = None) -> str:
+    whom = f"&patient={cast.patient_ids[patient]}" if patient else ""
+    return f"/book?doctor=bob&visit_type={kind or cast.short}&starts_at={iso(local(start))}{whom}"
+
+
+def appointments(cast: Cast) -> list[models.Appointment]:
+    with cast.database.reading() as session:
+        return list(session.scalars(sa.select(models.Appointment).order_by(models.Appointment.id)))
+
+
+def events(cast: Cast, action: str) -> list[models.AuditEvent]:
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent).where(models.AuditEvent.action == action)
+        return list(session.scalars(query.order_by(models.AuditEvent.id)))
+
+
+def look(client: TestClient, address: str, status: int = 200) -> Element:
+    answer = client.get(address)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return read(answer)
+
+
+# ------------------------------------------------------------------------------------------ for whom?
+
+
+@pytest.mark.parametrize("who", ["bob", "carol"])
+def test_without_a_patient_staff_choose_one_first(client: TestClient, cast: Cast, who: str) -> None:
+    log_in(client, who)
+    page = look(client, book_address(cast, patient=None))
+    assert page.h1 == "For whom is the visit?"
+    assert "10:00" in page.one("section", aria_label="The visit").text
+    form = page.form("/book", "get")
+    page = read(client.get("/book", params={**form, "q": "adams"}))
+    (link,) = [href for href in page.links if "patient=" in href]
+    query = parse_qs(urlsplit(link).query)
+    assert (query["patient"], query["doctor"]) == ([str(cast.patient_ids["alice"])], ["bob"])
+    assert look(client, link).h1 == "Book for Alice Adams"
+
+
+def test_nobody_who_fits_is_said_and_typing_mistakes_are_forgiven(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    address = book_address(cast, patient=None)
+    assert "Nobody fits that" in look(client, f"{address}&q=zzzzzz").text
+    similar = look(client, f"{address}&q=Adasm")
+    assert "These come close" in similar.text
+    assert "Alice Adams" in similar.text
+
+
+def test_doctors_see_no_visits_of_the_patients_they_search(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.dave, "2026-03-04 10:00", doctor="erin", visit_type=cast.long)
+    log_in(client, "bob")
+    text = client.get(f"{book_address(cast, patient=None)}&q=dave").text
+    assert "Dave Dunn" in text
+    assert reference not in text
+    assert "Erin" not in text
+
+
+def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_visit(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    (link,) = [href for href in look(client, book_address(cast, patient=None)).links if "patients/new" in href]
+    form = look(client, link).form("/schedule/patients/new")
+    bad = client.post("/schedule/patients/new", data={**form, "name": "N", "phone": "call me"})
+    assert bad.status_code == 422
+    assert read(bad).form("/schedule/patients/new")["phone"] == "call me"
+    typed = {"name": "Nina New", "birth_date": "2001-02-03", "phone": "020 555 0101"}
+    answer = client.post("/schedule/patients/new", data={**form, **typed})
+    assert answer.status_code == 303
+    page = look(client, answer.headers["location"])
+    assert page.h1 == "Book for Nina New"
+    assert "Born 3 February 2001" in page.text
+    assert "10:00" in page.one("section", aria_label="The visit").text
+    # Who is in the books already is shown before a second record is made.
+    again = client.post("/schedule/patients/new", data={**form, **typed})
+    assert again.status_code == 409
+    (there,) = [href for href in read(again).links if href.startswith("/book?")]
+    assert look(client, there).h1 == "Book for Nina New"
+
+
+def test_an_address_that_names_nobody_leads_nowhere(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    assert client.get(f"{book_address(cast, patient=None)}&patient=999999").status_code == 404
+    for odd in ("x", "-1", "9" * 30):
+        assert client.get(f"{book_address(cast, patient=None)}&patient={odd}").status_code == 404, odd
+    for odd in ("&next=https://evil.example/", "&next=/account", ""):
+        log_in(client, "bob")
+        form = read(client.get(f"/schedule/patients/new?x=1{odd}")).form("/schedule/patients/new")
+        answer = client.post(
+            "/schedule/patients/new", data={**form, "name": f"Nina {'ABCD'[len(odd) % 4]}ew{len(odd)}x"}
+        )
+        assert (answer.status_code, answer.headers["location"]) == (303, "/schedule")
+
+
+# ------------------------------------------------------------------------------------------- booking
+
+
+@pytest.mark.parametrize("who", ["bob", "carol"])
+def test_staff_book_for_a_patient(client: TestClient, cast: Cast, who: str) -> None:
+    log_in(client, who)
+    page = look(client, book_address(cast))
+    assert page.h1 == "Book for Alice Adams"
+    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert not page.all("input", name="override_reason")
+    form = page.form("/appointments")
+    answer = client.post("/appointments", data={**form, "reason": "Knee", "notes": "Wheelchair", "step": "book"})
+    assert answer.status_code == 303
+    (booked,) = appointments(cast)
+    assert answer.headers["location"] == f"/appointments/{booked.reference}"
+    actor = {"bob": cast.bob, "carol": cast.carol}[who]
+    assert (booked.patient_id, booked.booked_by) == (cast.patient_ids["alice"], actor.user_id)
+    assert (booked.reason, booked.notes, booked.override_reason) == ("Knee", "Wheelchair", "")
+    assert "The visit is booked." in look(client, answer.headers["location"]).text
+    assert events(cast, "rule_overridden") == []
+
+
+def test_what_can_only_be_booked_by_telephone_staff_do_book(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    calendar = read(
+        client.get(f"/doctors/bob?week=2026-W11&visit_type={cast.by_phone}&patient={cast.patient_ids['dave']}")
+    )
+    assert "Operation" in calendar.one("form", class_="kinds").text
+    slot = calendar.all("a", class_="slot")[0]["href"]
+    assert f"&patient={cast.patient_ids['dave']}&starts_at=" in slot
+    form = look(client, slot).form("/appointments")
+    assert client.post("/appointments", data=form).status_code == 303
+    assert appointments(cast)[0].visit_type_id == cast.by_phone
+    # The forms of the calendar and its other weeks keep the patient, too.
+    assert calendar.one("form", class_="kinds").values()["patient"] == str(cast.patient_ids["dave"])
+    assert f"patient={cast.patient_ids['dave']}" in calendar.one("a", id="calendar-next")["href"]
+
+
+def test_a_rule_is_set_aside_with_a_reason_and_not_without(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    page = look(client, book_address(cast, "2026-03-03 12:10"))
+    notice = page.one("section", role="alert").text
+    assert "Visits with this doctor start every 15 minutes from midnight on." in notice
+    assert "The doctor does not work for the whole of that visit." in notice
+    assert page.one("button", class_="primary").text == "Book all the same"
+    form = {**page.form("/appointments"), "reason": "Knee"}
+    for empty in ("", "   "):
+        refused = client.post("/appointments", data={**form, "override_reason": empty})
+        assert refused.status_code == 422
+        again = read(refused)
+        assert "Say why the rule is set aside." in again.text
+        assert again.form("/appointments")["reason"] == "Knee"
+    too_long = client.post("/appointments", data={**form, "override_reason": "a" * 201})
+    assert too_long.status_code == 422
+    assert read(too_long).form("/appointments")["override_reason"] == "a" * 201
+    assert appointments(cast) == []
+    assert client.post("/appointments", data={**form, "override_reason": WHY}).status_code == 303
+    (booked,) = appointments(cast)
+    assert (booked.override_reason, booked.starts_at) == (WHY, local("2026-03-03 12:10"))
+    (event,) = events(cast, "rule_overridden")
+    assert event.details == {"rules": ["off_grid", "outside_working_hours"]}
+
+
+def test_a_reason_is_kept_only_where_a_rule_was_set_aside(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    form = look(client, book_address(cast)).form("/appointments")
+    assert client.post("/appointments", data={**form, "override_reason": WHY}).status_code == 303
+    assert appointments(cast)[0].override_reason == ""
+
+
+def test_an_overlap_is_never_set_aside(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.dave, TEN)
+    cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
+    log_in(client, "carol")
+    for patient, words_ in (("alice", "The patient already has a visit at that time."), ("dave", "That time is taken")):
+        page = look(client, book_address(cast, patient=patient), 409)
+        assert words_ in page.one("section", role="alert").text
+        assert not page.all("button", class_="primary")
+        assert not page.all("input", name="override_reason")
+        form = {**page.form("/appointments"), "override_reason": WHY, "reason": "Knee"}
+        answer = client.post("/appointments", data=form)
+        assert answer.status_code == 409
+        assert read(answer).form("/appointments")["reason"] == "Knee"
+    assert len(appointments(cast)) == 2
+
+
+def test_the_nearest_times_of_a_taken_one_book_with_all_that_was_typed(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.dave, TEN)
+    log_in(client, "bob")
+    page = look(client, book_address(cast), 409)
+    buttons = page.all("button", name="alternative")
+    assert len(buttons) == 3
+    sent = {**page.form("/appointments"), "reason": "Knee", "alternative": buttons[1]["value"]}
+    assert client.post("/appointments", data=sent).status_code == 303
+    mine = appointments(cast)[-1]
+    assert (iso(mine.starts_at), mine.reason, mine.patient_id) == (
+        sent["alternative"],
+        "Knee",
+        cast.patient_ids["alice"],
+    )
+
+
+def test_another_time_is_looked_at_before_it_is_booked_and_nothing_typed_is_lost(
+    client: TestClient, cast: Cast
+) -> None:
+    log_in(client, "carol")
+    form = {**look(client, book_address(cast)).form("/appointments"), "reason": "Knee", "notes": "A lift"}
+    changed = {**form, "date": "2026-03-04", "time": "11:30", "visit_type": str(cast.long)}
+    # Whether with the button that shows it or with the one that books: the new time is shown first.
+    for step in ("look", "book"):
+        answer = client.post("/appointments", data={**changed, "step": step})
+        assert answer.status_code == 200
+        page = read(answer)
+        assert "Wednesday 4 March 2026 11:30 30 minutes" in page.one("section", aria_label="The visit").text
+        kept = page.form("/appointments")
+        assert (kept["reason"], kept["notes"], kept["starts_at"]) == ("Knee", "A lift", "2026-03-04T10:30:00Z")
+    assert appointments(cast) == []
+    assert client.post("/appointments", data={**kept, "step": "book"}).status_code == 303
+    (booked,) = appointments(cast)
+    assert (booked.starts_at, booked.visit_type_id, booked.reason) == (local("2026-03-04 11:30"), cast.long, "Knee")
+
+
+def test_a_date_or_time_that_cannot_be_is_said_next_to_it(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    form = {**look(client, book_address(cast)).form("/appointments"), "reason": "Knee"}
+    for wrong, words_ in (
+        ({"date": "2026-02-30"}, "Enter a real date"),
+        ({"time": "25:00"}, "Enter a time of day"),
+        ({"date": "2026-03-29", "time": "02:30"}, "the clocks skip it"),
+        ({"date": "1850-01-01"}, "lies too far away"),
+    ):
+        answer = client.post("/appointments", data={**form, **wrong, "step": "look"})
+        assert answer.status_code == 422, wrong
+        page = read(answer)
+        assert words_ in page.text
+        assert page.form("/appointments")["reason"] == "Knee"
+    assert appointments(cast) == []
+
+
+def test_an_hour_that_comes_twice_is_chosen_by_its_zone(cast: Cast) -> None:
+    cast.add(
+        models.ExtraHours(doctor_id=cast.doctor_ids["bob"], day=date(2026, 10, 25), start_minute=120, end_minute=180)
+    )
+    with client_for(cast.database, now=datetime(2026, 10, 5, 7, 0, tzinfo=UTC)) as client:
+        log_in(client, "carol")
+        address = (
+            f"/book?doctor=bob&visit_type={cast.short}&patient={cast.patient_ids['alice']}&date=2026-10-25&time=02:30"
+        )
+        page = look(client, address)
+        assert "this time comes twice: 02:30 CEST (shown here), 02:30 CET" in page.text
+        (second,) = [a["href"] for a in page.all("a") if a.text == "02:30 CET"]
+        assert client.post("/appointments", data=look(client, second).form("/appointments")).status_code == 303
+    assert iso(appointments(cast)[0].starts_at) == "2026-10-25T01:30:00Z"
+
+
+def test_a_doctor_books_with_nobody_else(client: TestClient, cast: Cast) -> None:
+    log_in(client, "erin")
+    assert client.get(book_address(cast)).status_code == 403
+    sent = {
+        "doctor": "bob",
+        "visit_type": cast.short,
+        "starts_at": iso(local(TEN)),
+        "patient": cast.patient_ids["alice"],
+    }
+    assert client.post("/appointments", data=sent).status_code == 403
+    # From the gap of a day, without a doctor or a kind of visit in the address, it is their own first.
+    page = look(client, f"/book?starts_at={iso(local(TEN))}&patient={cast.patient_ids['alice']}")
+    assert "Dr. Erin Eze" in page.one("section", aria_label="The visit").text
+
+
+def test_a_busy_form_without_a_patient_asks_for_whom(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    sent = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN))}
+    answer = client.post("/appointments", data=sent)
+    assert (answer.status_code, read(answer).h1) == (422, "For whom is the visit?")
+
+
+# ------------------------------------------------------------------------------- moving and cancelling
+
+
+def test_staff_move_to_any_time_and_say_why_a_rule_is_set_aside(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    path = f"/appointments/{reference}/reschedule"
+    log_in(client, "bob")
+    page = look(client, path)
+    assert page.h1 == "Move the visit of Alice Adams"
+    assert page.form(path, "get") == {"date": "2026-03-10", "time": "09:30"}
+    page = look(client, f"{path}?date=2026-03-11&time=12:10")
+    assert "The doctor does not work" in page.one("section", role="alert").text
+    form = page.form(path)
+    assert form == {"starts_at": "2026-03-11T11:10:00Z", "version": "1", "override_reason": ""}
+    refused = client.post(path, data=form)
+    assert refused.status_code == 422
+    assert "Say why the rule is set aside." in read(refused).text
+    assert client.post(path, data={**form, "override_reason": WHY}).status_code == 303
+    (moved,) = appointments(cast)
+    assert (moved.starts_at, moved.override_reason) == (local("2026-03-11 12:10"), WHY)
+    # Back to a time that no rule refuses: the reason goes.
+    form = look(client, f"{path}?date=2026-03-11&time=14:00").form(path)
+    assert client.post(path, data={**form, "override_reason": WHY}).status_code == 303
+    assert appointments(cast)[0].override_reason == ""
+
+
+def test_staff_cannot_move_onto_another_visit_and_see_the_nearest_times(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    cast.book(cast.dave, "2026-03-11 14:00")
+    path = f"/appointments/{reference}/reschedule"
+    log_in(client, "carol")
+    taken = {"starts_at": iso(local("2026-03-11 14:00")), "version": "1", "override_reason": WHY}
+    for answer in (client.get(path, params={"date": "2026-03-11", "time": "14:00"}), client.post(path, data=taken)):
+        assert answer.status_code == 409
+        page = read(answer)
+        assert "That time is taken" in page.text
+        assert len(page.one("section", id="faster").all("a", class_="slot")) == 3
+        assert not page.all("section", aria_labelledby="new-time")
+    assert appointments(cast)[0].starts_at == local("2026-03-10 09:30")
+
+
+def test_patients_have_no_field_for_any_time(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    path = f"/appointments/{reference}/reschedule"
+    log_in(client, "alice")
+    page = look(client, f"{path}?date=2026-03-11&time=12:10")
+    assert not page.all("form", action=path)
+    sent = {"starts_at": iso(local("2026-03-11 12:10")), "version": "1", "override_reason": WHY}
+    assert client.post(path, data=sent).status_code == 422
+
+
+def test_a_move_to_a_time_that_cannot_be_is_said(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    path = f"/appointments/{reference}/reschedule"
+    log_in(client, "carol")
+    for query, words_ in (
+        ("date=2026-03-29&time=02:30", "the clocks skip it"),
+        ("date=2026-02-30&time=10:00", "Enter a real date"),
+        ("date=2026-03-11&time=x", "Enter a time of day"),
+    ):
+        assert words_ in look(client, f"{path}?{query}", 422).text, query
+    assert "That is the time" in read(client.post(path, data={"starts_at": iso(local("2026-03-10 09:30"))})).text
+
+
+def test_who_reads_the_reason_of_a_cancellation_is_said(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    path = f"/appointments/{reference}/cancellation"
+    log_in(client, "carol")
+    page = look(client, path)
+    assert "The patient, and whoever books for them, reads this with the visit." in page.text
+    assert client.post(path, data={**page.form(path), "reason": "The doctor is ill"}).status_code == 303
+    assert appointments(cast)[0].status == "cancelled"
+
+
+# ------------------------------------------------------------------------------------------- the list
+
+
+def rows_of(page: Element) -> list[str]:
+    return [row.text for row in page.all("tbody")[0].all("tr")] if page.all("tbody") else []
+
+
+def put_some(cast: Cast) -> None:
+    """Three of Bob's visits: yesterday, today and next week; and one of Erin's, which is flagged."""
+    visits.put(cast, "2026-03-01 10:00", status="completed")
+    visits.put(cast, "2026-03-02 10:00", patient="dave", status="confirmed")
+    visits.put(cast, "2026-03-09 10:00")
+    visits.put(cast, "2026-03-10 10:00", doctor="erin", patient="dave")
+    erins = models.Appointment.doctor_id == cast.doctor_ids["erin"]
+    cast.change(sa.update(models.Appointment).where(erins).values(flagged_why="Erin is away then"))
+
+
+def test_the_list_begins_today_and_its_rows_lead_to_the_visits(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    log_in(client, "carol")
+    page = look(client, "/admin/appointments")
+    assert page.h1 == "Appointments"
+    assert [row.split(" Dr.")[0] for row in rows_of(page)] == [
+        "Mon 2 Mar 2026, 10:00 Dave Dunn",
+        "Mon 9 Mar 2026, 10:00 Alice Adams",
+        "Tue 10 Mar 2026, 10:00 Dave Dunn",
+    ]
+    assert page.form("/admin/appointments", "get")["from"] == "2026-03-02"
+    link = page.all("tbody")[0].links[0]
+    assert look(client, link).h1 == "Dave Dunn"
+
+
+@pytest.mark.parametrize(
+    ("query", "days"),
+    [
+        ("from=2026-03-01", ["1 Mar", "2 Mar", "9 Mar", "10 Mar"]),
+        ("until=2026-03-02", ["1 Mar", "2 Mar"]),
+        ("from=2026-03-02&until=2026-03-02", ["2 Mar"]),
+        ("doctor=erin", ["10 Mar"]),
+        ("doctor=nobody", []),
+        ("status=confirmed", ["2 Mar"]),
+        ("unconfirmed=y", ["9 Mar", "10 Mar"]),
+        ("flagged=1", ["10 Mar"]),
+        ("patient=Dave", ["2 Mar", "10 Mar"]),
+        ("patient=Adasm", ["9 Mar"]),
+        ("patient=zzzzz", []),
+        ("sort=-time", ["10 Mar", "9 Mar", "2 Mar"]),
+        ("from=2026-03-01&status=cancelled", []),
+    ],
+)
+def test_filters_in_the_address(client: TestClient, cast: Cast, query: str, days: list[str]) -> None:
+    put_some(cast)
+    log_in(client, "carol")
+    page = look(client, f"/admin/appointments?{query}")
+    assert [" ".join(row.split()[1:3]) for row in rows_of(page)] == days
+
+
+def test_a_reference_a_telephone_number_and_a_kind_find_visits(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+
+    def keep(session: Any) -> None:
+        phone = "020 555 0199"
+        words.keep_words(session, cast.patient_ids["dave"], name="Dave Dunn", email="dave@docket.example", phone=phone)
+
+    cast.database.write(keep)
+    log_in(client, "carol")
+    old = appointments(cast)[0].reference
+    assert len(rows_of(look(client, f"/admin/appointments?patient={old.lower()}"))) == 1
+    assert len(rows_of(look(client, "/admin/appointments?patient=5550199"))) == 2
+    assert len(rows_of(look(client, f"/admin/appointments?visit_type={cast.long}"))) == 3
+    assert len(rows_of(look(client, f"/admin/appointments?visit_type={cast.short}"))) == 0
+
+
+def test_odd_filters_break_nothing(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    log_in(client, "carol")
+    for odd in (
+        "sort=x",
+        "status=x",
+        "visit_type=x",
+        "visit_type=-1",
+        "before=x",
+        "after=x.1",
+        "page=9",
+        "patient=%00",
+        "patient=" + "a" * 5000,
+        "doctor=" + "b" * 5000,
+        "after=2026-03-02T09:00:00Z.99999999999",
+    ):
+        assert client.get(f"/admin/appointments?{odd}").status_code in {200, 400}, odd
+    wrong = look(client, "/admin/appointments?from=2026-02-30", 422)
+    assert "Enter a real date" in wrong.text
+    assert len(rows_of(wrong)) == 3
+    for far in ("until=9999-12-31", "from=0001-01-01", "until=2101-01-01"):
+        assert "between the years 2000 and 2100" in look(client, f"/admin/appointments?{far}", 422).text
+    assert len(rows_of(look(client, "/admin/appointments?from=2000-01-01&until=2100-12-31"))) == 4
+
+
+def test_long_lists_have_pages_that_keep_the_filters(
+    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "list_visits", partial(listing.list_visits, limit=2))
+    for day in range(9, 14):
+        visits.put(cast, f"2026-03-{day:02d} 10:00")
+    log_in(client, "carol")
+    page = look(client, "/admin/appointments?doctor=bob&sort=-time")
+    seen = rows_of(page)
+    while page.all("a", rel="next"):
+        onward = page.one("a", rel="next")["href"]
+        assert "doctor=bob" in onward
+        assert "sort=-time" in onward
+        page = look(client, onward)
+        seen += rows_of(page)
+    assert [row.split()[1] for row in seen] == ["13", "12", "11", "10", "9"]
+    back = look(client, page.one("a", rel="prev")["href"])
+    assert rows_of(back) == seen[2:4]
+    # What was on a page may be gone; there is a way back.
+    cast.change(sa.update(models.Appointment).values(doctor_id=cast.doctor_ids["erin"]))
+    gone = look(client, onward)
+    assert "Back to the first page" in gone.text
+
+
+def test_the_list_is_a_fragment_for_htmx(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    log_in(client, "carol")
+    whole = look(client, "/admin/appointments?doctor=bob")
+    part = read_fragment(client.get("/admin/appointments?doctor=bob", headers=HTMX), "appointment-list")
+    assert part.links == whole.one("section", id="appointment-list").links
+
+
+def test_days_that_are_asked_for_most_are_one_press_away(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    log_in(client, "carol")
+    page = look(client, "/admin/appointments?doctor=bob")
+    jumps = {link.text: link["href"] for link in page.one("nav", aria_label="Days").all("a")}
+    assert jumps["Today"] == "/admin/appointments?from=2026-03-02&until=2026-03-02&doctor=bob"
+    assert jumps["Tomorrow"] == "/admin/appointments?from=2026-03-03&until=2026-03-03&doctor=bob"
+    assert jumps["This week"] == "/admin/appointments?from=2026-03-02&until=2026-03-08&doctor=bob"
+    shown = look(client, jumps["Today"]).one("nav", aria_label="Days").one("a", aria_current="true")
+    assert shown.text == "Today"
+
+
+def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    cast.change(sa.update(models.Patient).where(models.Patient.name == "Dave Dunn").values(name='=cmd|" /C calc"!A0'))
+    log_in(client, "carol")
+    (link,) = [href for href in look(client, "/admin/appointments?from=2026-03-01").links if ".csv" in href]
+    answer = client.get(link)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert 'filename="appointments-2026-03-02.csv"' in answer.headers["content-disposition"]
+    assert answer.headers["cache-control"] == "no-store"
+    table = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert table[0][:3] == ["Starts (UTC)", "Day", "Time"]
+    assert [row[1] for row in table[1:]] == ["2026-03-01", "2026-03-02", "2026-03-09", "2026-03-10"]
+    assert table[2][5] == '\'=cmd|" /C calc"!A0'
+    assert table[4][11] == "Erin is away then"
+    assert len(events(cast, "appointments_exported")) == 1
+
+
+def test_staff_who_open_the_patients_list_are_led_to_their_own(cast: Cast) -> None:
+    for who, where in (("carol", "/admin/appointments"), ("bob", "/schedule")):
+        with client_for(cast.database) as client:
+            answer = log_in(client, who).get("/appointments")
+            assert (answer.status_code, answer.headers["location"]) == (303, where)
+
+
+# ------------------------------------------------------------------------------------- where a booking begins
+
+
+def test_a_new_booking_begins_with_doctor_and_kind_and_keeps_the_patient(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    patient = str(cast.patient_ids["alice"])
+    page = look(client, f"/admin/appointments/new?patient={patient}")
+    assert "For Alice Adams." in page.text
+    form = page.form("/admin/appointments/new", "get")
+    answer = client.get("/admin/appointments/new", params={**form, "doctor": "bob", "visit_type": str(cast.by_phone)})
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/doctors/bob?visit_type={cast.by_phone}&patient={patient}"
+    page = look(client, f"/admin/appointments/new?doctor=bob&visit_type={cast.erins_only}", 422)
+    assert "Dr. Bob Brown does not offer that." in page.text
+    assert client.get("/admin/appointments/new?doctor=nobody").status_code == 404
+    # Whoever comes to book without a doctor begins here as well.
+    answer = client.get(f"/book?patient={patient}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/appointments/new?patient={patient}")
+
+
+# ------------------------------------------------------------------------------------------------ why?
+
+
+def ask(client: TestClient, **query: Any) -> Element:
+    return read(client.get("/admin/appointments/why", params={"doctor": "bob", **query}))
+
+
+def test_every_rule_that_refuses_leads_to_where_it_is_set(client: TestClient, cast: Cast) -> None:
+    bob = cast.doctor_ids["bob"]
+    cast.add(models.TimeOff(doctor_id=bob, starts_at=local("2026-03-04 09:00"), ends_at=local("2026-03-04 17:00")))
+    cast.add(models.Closure(name="Inventory", starts_on=date(2026, 3, 5), ends_on=date(2026, 3, 5)))
+    reference = cast.book(cast.dave, TEN)
+    log_in(client, "carol")
+    for day, time, more, place in (
+        ("2026-03-04", "10:00", {}, "/admin/doctors/bob/time-off"),
+        ("2026-03-05", "10:00", {}, "/admin/closures"),
+        ("2026-03-03", "10:00", {}, f"/appointments/{reference}"),
+        ("2026-03-06", "12:00", {}, "/admin/doctors/bob/hours"),
+        ("2026-03-07", "12:00", {}, "/admin/clinic/opening-hours"),
+        ("2026-03-06", "10:01", {}, "/admin/doctors/bob"),
+        ("2026-03-02", "09:00", {}, "/admin/clinic/rules"),
+        ("2026-08-03", "09:00", {}, "/admin/clinic/rules"),
+        ("2026-03-06", "10:00", {"visit_type": cast.by_phone}, "/admin/visit-types"),
+        ("2026-03-06", "10:00", {"visit_type": cast.erins_only}, "/admin/doctors/bob"),
+    ):
+        page = ask(client, date=day, time=time, **more)
+        assert place in page.one("section", aria_labelledby="answer-1").links, (day, time)
+        assert "refuse" in page.text
+
+
+def test_a_time_that_is_offered_can_be_booked_from_the_answer(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    page = ask(client, date="2026-03-03", time="10:00", visit_type=cast.short)
+    assert "It is offered: no rule refuses it." in page.text
+    (book,) = [href for href in page.links if href.startswith("/book?")]
+    assert look(client, book).h1 == "For whom is the visit?"
+
+
+def test_a_patients_other_visits_count_where_a_patient_is_named(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
+    log_in(client, "carol")
+    assert "It is offered" in ask(client, date="2026-03-03", time="10:00").text
+    alice = cast.patient_ids["alice"]
+    for time, words_ in (("10:00", "already has a visit"), ("10:45", "less than 30 minutes lie between them")):
+        page = ask(client, date="2026-03-03", time=time, patient=alice)
+        assert words_ in page.text
+        assert f"/appointments/{reference}" in page.links
+        assert "The other visits of Alice Adams count, too." in page.text
+    assert "It is offered" in ask(client, date="2026-03-03", time="11:00", patient=alice).text
+
+
+def test_an_hour_that_comes_twice_has_two_answers_and_one_that_is_skipped_has_none(
+    client: TestClient, cast: Cast
+) -> None:
+    log_in(client, "carol")
+    page = ask(client, date="2026-10-25", time="02:30")
+    assert [title.text.rpartition(", ")[2] for title in page.all("h2", class_="title")] == ["02:30 CEST", "02:30 CET"]
+    skipped = client.get("/admin/appointments/why?doctor=bob&date=2026-03-29&time=02:30")
+    assert skipped.status_code == 422
+    assert "the clocks skip it" in read(skipped).text
+
+
+def test_a_doctor_who_takes_no_bookings_is_asked_about_as_well(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.update(models.Doctor).where(models.Doctor.slug == "bob").values(active=False))
+    log_in(client, "carol")
+    page = ask(client, date="2026-03-03", time="10:00")
+    assert "This doctor does not take bookings at the moment." in page.text
+    assert "/admin/doctors/bob" in page.links
+
+
+def test_half_a_question_is_told_what_is_missing(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    assert not look(client, "/admin/appointments/why").all(role="alert")
+    for query, words_ in (
+        ("doctor=bob", "Enter the date."),
+        ("doctor=bob&date=2026-03-03", "Enter the time."),
+        ("date=2026-03-03&time=10:00", "Choose a doctor."),
+        ("doctor=nobody&date=2026-03-03&time=10:00", "Choose a doctor."),
+        ("doctor=bob&date=x&time=10:00", "Enter a real date"),
+        ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "There is no such type of visit."),
+    ):
+        assert words_ in look(client, f"/admin/appointments/why?{query}", 422).text, query
