@@ -336,6 +336,18 @@ def test_staff_cannot_move_onto_another_visit_and_see_the_nearest_times(client: 
     assert appointments(cast)[0].starts_at == local("2026-03-10 09:30")
 
 
+def test_a_visit_that_somebody_else_changed_is_said_to_have_changed(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    cast.book(cast.dave, "2026-03-11 14:00")
+    path = f"/appointments/{reference}/reschedule"
+    log_in(client, "carol")
+    for start in ("2026-03-11 14:00", "2026-03-11 12:10", "2026-03-12 10:00"):
+        sent = {"starts_at": iso(local(start)), "version": "7", "override_reason": WHY}
+        answer = client.post(path, data=sent)
+        assert answer.status_code == 409, start
+        assert "This visit was changed in the meantime." in read(answer).text, start
+
+
 def test_patients_have_no_field_for_any_time(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     path = f"/appointments/{reference}/reschedule"

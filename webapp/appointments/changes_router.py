@@ -181,8 +181,10 @@ def _reschedule_page(
         refused = views.staff_refusals(page, wish, start, patient_id=view.patient_id, ignoring=view)
     faster = None
     if start is not None and (isinstance(error, SlotTaken) or refused.clash):
-        faster = views.faster_than(page, wish, start, path, patient_id=view.patient_id, moving=view)
-    if error is not None and faster is None:
+        faster = views.faster_than(
+            page, wish, start, path, patient_id=view.patient_id, moving=view, told=bool(refused.errors)
+        )
+    if error is not None and not isinstance(error, SlotTaken):
         _tell(form, error, refused, view, actor)
     # What could not be tried for want of a free database may be tried again at once, and a rule may be set aside.
     if actor.is_staff:

@@ -108,14 +108,19 @@ def faster_than(
     *,
     patient_id: int | None,
     moving: AppointmentView | None = None,
+    told: bool = False,
 ) -> dict[str, Any]:
-    """The three nearest free times: buttons that book on the booking page, links where a visit is moved."""
+    """The three nearest free times: buttons that book on the booking page, links where a visit is moved.
+
+    `told`: the page says already what stands against the time.
+    """
     path = f"/appointments/{moving.reference}/reschedule?starts_at=" if moving else None
     return {
         "taken": taken,
+        "told": told,
         "doctor_name": wish.doctor.name,
         "calendar_href": back,
-        "alternatives": nearest_times(page, wish, taken, path, ignoring=moving, patient_id=patient_id),
+        "alternatives": nearest_times(page, wish, taken, path, ignoring=moving, **seen_by(page, patient_id)),
     }
 
 
