@@ -20,10 +20,14 @@ down_revision = "0002"
 TEXTS = {"flagged_why": 300, "override_reason": 300, "private_note": 2000}
 INDEXES = {
     "ix_appointments_starts": ("starts_at", "id"),
-    "ix_appointments_status_starts": ("status", "starts_at", "id"),
+    "ix_appointments_visit_type_starts": ("visit_type_id", "starts_at", "id"),
     "ix_appointments_created": ("created_at", "id"),
 }
-FLAGGED = "flagged_why <> ''"
+PARTIAL_INDEXES = {
+    "ix_appointments_open_starts": (("status", "starts_at", "id"), "status IN ('scheduled', 'confirmed', 'arrived')"),
+    "ix_appointments_undone_starts": (("status", "starts_at", "id"), "status IN ('no_show', 'cancelled')"),
+    "ix_appointments_flagged": (("starts_at",), "flagged_why <> ''"),
+}
 PLAIN_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "’": "", "'": ""})
 
 
@@ -33,13 +37,8 @@ def upgrade() -> None:
     op.add_column("appointments", sa.Column("previous_status", sa.String(10)))
     for name, columns in INDEXES.items():
         op.create_index(name, "appointments", list(columns))
-    op.create_index(
-        "ix_appointments_flagged",
-        "appointments",
-        ["starts_at"],
-        sqlite_where=sa.text(FLAGGED),
-        postgresql_where=sa.text(FLAGGED),
-    )
+    for name, (names, words) in PARTIAL_INDEXES.items():
+        op.create_index(name, "appointments", list(names), sqlite_where=sa.text(words), postgresql_where=sa.text(words))
     op.add_column("time_off", sa.Column("series", sa.String(12)))
     op.create_index("ix_audit_events_at", "audit_events", ["at", "id"])
     op.create_index("ix_audit_events_action", "audit_events", ["action", "at", "id"])
@@ -105,7 +104,7 @@ def downgrade() -> None:
     op.drop_index("ix_audit_events_action", "audit_events")
     op.drop_index("ix_audit_events_at", "audit_events")
     op.drop_column("time_off", "series")
-    for name in ("ix_appointments_flagged", *INDEXES):
+    for name in (*PARTIAL_INDEXES, *INDEXES):
         op.drop_index(name, "appointments")
     for name in ("previous_status", *TEXTS):
         op.drop_column("appointments", name)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import FLAGGED, Appointment
+from webapp.appointments.models import FLAGGED, Appointment, status_is
 from webapp.clinic.models import VisitType
 from webapp.database import Database, rows, table_of
 from webapp.doctors.models import Doctor
@@ -214,7 +214,7 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.doctor_id is not None:
         conditions.append(_VISIT.doctor_id == wanted.doctor_id)
     if wanted.status is not None:
-        conditions.append(_VISIT.status == wanted.status)
+        conditions.append(status_is(wanted.status))
     if wanted.visit_type_id is not None:
         conditions.append(_VISIT.visit_type_id == wanted.visit_type_id)
     if wanted.patient_ids is not None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.availability import Wish, free_times, load_facts
-from webapp.appointments.models import FLAGGED, OCCUPIES, Appointment
+from webapp.appointments.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
 from webapp.appointments.slots import day_number, days_span, pieces_of, to_datetime
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
@@ -56,7 +55,7 @@ def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]
 def count_unconfirmed(session: Session, low: datetime, high: datetime) -> int:
     """How many visits that start in [low, high) nobody has confirmed."""
     query = sa.select(sa.func.count()).where(
-        Appointment.status == "scheduled", Appointment.starts_at >= low, Appointment.starts_at < high
+        status_is("scheduled"), Appointment.starts_at >= low, Appointment.starts_at < high
     )
     return session.scalar(query) or 0
 
@@ -89,15 +88,15 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     """The day in numbers: of the clinic and of each doctor who works or is visited."""
     today = clinic.today(now)
     low, high = local_day(clinic, today)
-    counts: Counter[tuple[int, str]] = Counter()
+    of_doctor: dict[int, Counter[str]] = defaultdict(Counter)
     ends: dict[int, datetime] = {}
     due = 0
     query = sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
         Appointment.starts_at >= low, Appointment.starts_at < high
     )
     for doctor_id, status, starts_at, ends_at in session.execute(query):
-        counts[doctor_id, status] += 1
-        if status not in {"cancelled", "no_show"}:
+        of_doctor[doctor_id][status] += 1
+        if status in OCCUPYING:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
             due += starts_at <= now
     active = doctors.list_doctors(session)
@@ -105,37 +104,36 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     facts = load_facts(session, clinic, wishes, today, today, now=now)
     free = {number: len(free_times(about)) for number, about in facts.items()}
     works = {number for number, about in facts.items() if about.working or about.extra}
-
-    def of(status: str, doctor_id: int | None = None) -> int:
-        return sum(n for (who, what), n in counts.items() if what == status and doctor_id in {None, who})
-
-    def standing(doctor_id: int | None = None) -> int:
-        return sum(of(status, doctor_id) for status in ("scheduled", "confirmed", "arrived", "completed"))
-
     each = [
         DoctorToday(
             doctor.slug,
             doctor.name,
             doctor.tint,
-            standing(doctor.id),
-            of("completed", doctor.id),
-            of("arrived", doctor.id),
+            _standing(of_doctor[doctor.id]),
+            of_doctor[doctor.id]["completed"],
+            of_doctor[doctor.id]["arrived"],
             free.get(doctor.id, 0),
             ends.get(doctor.id),
         )
         for doctor in active
         if doctor.id in works or doctor.id in ends
     ]
+    whole = sum(of_doctor.values(), Counter())
     return Today(
-        standing(),
-        of("completed"),
+        _standing(whole),
+        whole["completed"],
         due,
-        of("arrived"),
-        of("no_show"),
-        of("cancelled"),
+        whole["arrived"],
+        whole["no_show"],
+        whole["cancelled"],
         sum(free.values()),
         each,
     )
+
+
+def _standing(statuses: Counter[str]) -> int:
+    """How many visits stand: neither cancelled nor missed."""
+    return sum(statuses[status] for status in OCCUPYING)
 
 
 def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
@@ -144,16 +142,20 @@ def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]
     monday = today - timedelta(days=today.weekday())
     mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
     bounds = [local_day(clinic, day)[0] for day in mondays]
-    counts = []
-    for low, high in pairwise(bounds):
-        in_week = sa.and_(Appointment.starts_at >= low, Appointment.starts_at < high)
-        counts.append(sa.func.count().filter(in_week))
-        counts.append(sa.func.count().filter(in_week, Appointment.status == "no_show"))
-    query = sa.select(*counts).where(
-        Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1], Appointment.status != "cancelled"
+    # A week in which the clocks change is an hour longer or shorter, so weeks are told apart by where they begin.
+    week = sa.case(*((Appointment.starts_at < end, at) for at, end in enumerate(bounds[1:])), else_=WEEKS)
+    missed = Appointment.status == "no_show"
+    query = (
+        sa.select(week, missed, sa.func.count())
+        .where(Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1])
+        .where(Appointment.status != "cancelled")
+        .group_by(week, missed)
     )
-    found = session.execute(query).one()
-    return [Week(mondays[at], found[2 * at], found[2 * at + 1]) for at in range(WEEKS)]
+    counts = {(at, bool(is_missed)): count for at, is_missed, count in session.execute(query)}
+    return [
+        Week(mondays[at], counts.get((at, False), 0) + counts.get((at, True), 0), counts.get((at, True), 0))
+        for at in range(WEEKS)
+    ]
 
 
 def read_setup(session: Session) -> Setup:
