@@ -19,7 +19,7 @@ down_revision = "0002"
 
 TEXTS = {"flagged_why": 300, "override_reason": 300, "private_note": 2000}
 INDEXES = {
-    "ix_appointments_starts": ("starts_at", "id"),
+    "ix_appointments_starts": ("starts_at", "id", "status"),
     "ix_appointments_visit_type_starts": ("visit_type_id", "starts_at", "id"),
     "ix_appointments_created": ("created_at", "id"),
 }
