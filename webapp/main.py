@@ -21,14 +21,8 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from webapp.appointments.booking_router import router as booking_router
-from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import describe_destination
-from webapp.appointments.finding_router import router as finding_router
-from webapp.appointments.router import router as appointments_router
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
-from webapp.auth.links_router import router as links_router
-from webapp.auth.router import router as auth_router
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
@@ -39,29 +33,11 @@ from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.web import Page, VersionedStatic, cookie_name, template_environment
-from webapp.dashboard.router import router as dashboard_router
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
-from webapp.health import router as health_router
-from webapp.patients.people_router import router as people_router
-from webapp.patients.router import router as patients_router
-from webapp.staff.appointments_router import router as staff_appointments_router
-from webapp.staff.audit_router import router as audit_router
-from webapp.staff.clinic_router import router as clinic_router
-from webapp.staff.closures_router import router as closures_router
-from webapp.staff.doctors_router import router as doctors_router
-from webapp.staff.flags_router import router as flags_router
-from webapp.staff.hours_router import router as hours_router
+from webapp.routes import ROUTERS
 from webapp.staff.menu import staff_places
-from webapp.staff.patients_people_router import router as staff_people_router
-from webapp.staff.patients_router import router as staff_patients_router
-from webapp.staff.schedule_router import router as schedule_router
-from webapp.staff.time_off_router import router as time_off_router
-from webapp.staff.users_router import router as users_router
-from webapp.staff.visit_router import router as visit_router
-from webapp.staff.visit_types_router import router as visit_types_router
-from webapp.staff.why_router import router as why_router
 
 # The clinic's zone and local date for the page that this thread is rendering.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -94,34 +70,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.page_context = _page_context
     app.state.describe = describe_destination
     app.state.demo_accounts = _demo_accounts
-    for router in (
-        health_router,
-        finding_router,
-        booking_router,
-        appointments_router,
-        changes_router,
-        staff_appointments_router,
-        why_router,
-        patients_router,
-        people_router,
-        staff_patients_router,
-        staff_people_router,
-        auth_router,
-        links_router,
-        users_router,
-        doctors_router,
-        visit_types_router,
-        clinic_router,
-        closures_router,
-        audit_router,
-        visit_router,
-        hours_router,
-        time_off_router,
-        # Last, for every other word after /schedule/ is taken for a day.
-        schedule_router,
-        flags_router,
-        dashboard_router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)

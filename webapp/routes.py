@@ -1,0 +1,60 @@
+"""Every router of Docket, in the order in which addresses are tried."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from webapp.appointments.booking_router import router as booking_router
+from webapp.appointments.changes_router import router as changes_router
+from webapp.appointments.finding_router import router as finding_router
+from webapp.appointments.router import router as appointments_router
+from webapp.auth.links_router import router as links_router
+from webapp.auth.router import router as auth_router
+from webapp.dashboard.router import router as dashboard_router
+from webapp.health import router as health_router
+from webapp.patients.people_router import router as people_router
+from webapp.patients.router import router as patients_router
+from webapp.staff.appointments_router import router as staff_appointments_router
+from webapp.staff.audit_router import router as audit_router
+from webapp.staff.clinic_router import router as clinic_router
+from webapp.staff.closures_router import router as closures_router
+from webapp.staff.doctors_router import router as doctors_router
+from webapp.staff.flags_router import router as flags_router
+from webapp.staff.hours_router import router as hours_router
+from webapp.staff.patients_people_router import router as staff_people_router
+from webapp.staff.patients_router import router as staff_patients_router
+from webapp.staff.schedule_router import router as schedule_router
+from webapp.staff.time_off_router import router as time_off_router
+from webapp.staff.users_router import router as users_router
+from webapp.staff.visit_router import router as visit_router
+from webapp.staff.visit_types_router import router as visit_types_router
+from webapp.staff.why_router import router as why_router
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health_router,
+    finding_router,
+    booking_router,
+    appointments_router,
+    changes_router,
+    staff_appointments_router,
+    why_router,
+    patients_router,
+    people_router,
+    staff_patients_router,
+    staff_people_router,
+    auth_router,
+    links_router,
+    users_router,
+    doctors_router,
+    visit_types_router,
+    clinic_router,
+    closures_router,
+    audit_router,
+    visit_router,
+    hours_router,
+    time_off_router,
+    # Last, for every other word after /schedule/ is taken for a day.
+    schedule_router,
+    flags_router,
+    dashboard_router,
+)
