@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from functools import partial
+from time import process_time
 from typing import Any
 
 import pytest
@@ -213,6 +214,19 @@ def test_a_settled_flag_is_a_reason_that_stands(cast: Cast) -> None:
     assert problems(cast) == []
 
 
+def test_a_visit_after_hours_is_asked_about_when_the_doctor_no_longer_comes_on_that_day(cast: Cast) -> None:
+    put(cast, "2026-03-04 17:30")
+    cast.change(sa.update(models.Appointment).values(override_reason="He comes from work."))
+    bob = models.WorkingHours.doctor_id == cast.doctor_ids["bob"]
+    wednesday, thursday = (sa.and_(bob, models.WorkingHours.weekday == number) for number in (2, 3))
+    change(cast, run(sa.delete(models.WorkingHours).where(thursday)))
+    work = run(sa.delete(models.WorkingHours).where(wednesday))
+    (visit,) = stranded(cast, work)
+    assert visit.why == "It is outside the doctor’s working hours."
+    change(cast, work, each=decide(visit, "keep"))
+    assert see(cast, visit.reference).flagged_why == visit.why
+
+
 def test_every_kind_of_change_is_seen(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 16:30")
     bob = models.WorkingHours.doctor_id == cast.doctor_ids["bob"]
@@ -281,3 +295,21 @@ def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
     effect = effect_of(cast, lambda session: session.add(extra))
     # Two hours in 30-minute steps for visits of 30 minutes, of which Erin offers two kinds.
     assert (effect.gained, effect.lost, effect.visits) == (8, 0, [])
+
+
+def test_a_visit_decades_ahead_is_looked_at_without_the_decades_between(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00")
+    far = put(cast, "2099-03-04 10:00", doctor="erin")
+    put(cast, "2026-03-05 10:00", patient="dave")
+    began = process_time()
+    visits = stranded(cast, away(cast, "2099-03-04 09:00", "2099-03-04 12:00", doctor="erin"))
+    # Everybody's bookings wait meanwhile; day by day, the years until then would take seconds.
+    assert process_time() - began < 1
+    assert [visit.id for visit in visits] == [far]
+
+
+def test_visits_months_apart_are_both_found(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00", patient="dave")
+    soon, late = put(cast, "2026-03-04 11:00"), put(cast, "2026-11-04 10:00")
+    work = away(cast, "2026-03-04 10:30", "2026-11-30 12:00")
+    assert [visit.id for visit in stranded(cast, work)] == [soon, late]

@@ -200,8 +200,10 @@ def test_the_patients_own_time_is_guarded_too(cast: Cast) -> None:
         undo(cast, cast.bob, reference)
 
 
-def test_a_visit_that_comes_back_into_leave_is_flagged(cast: Cast) -> None:
+@pytest.mark.parametrize("override_reason", ["", "She is here for one day only."])
+def test_a_visit_that_comes_back_into_leave_is_flagged(cast: Cast, override_reason: str) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
+    cast.change(sa.update(models.Appointment).values(override_reason=override_reason))
     _cancelled(cast, reference)
     cast.add(
         models.TimeOff(

@@ -1,9 +1,10 @@
 """Changes of hours, leave, closures, rules, visit types and doctors, and the booked visits that they would strand.
 
 Every such change goes through `carry_out`. It takes the locks that a booking takes, does the change, and looks which
-visits break a rule now that they did not break before. Each of them needs a decision: kept with a flag that says
-why, moved to a free time, or cancelled. Where one is missing nothing is changed, and the caller is handed the list.
-No booking can slip in between: it waits for the doctor's lock, and then reads the new hours.
+visits break a rule now that they did not break before, or that refuses more of their day than before. Each of them
+needs a decision: kept with a flag that says why, moved to a free time, or cancelled. Where one is missing nothing is
+changed, and the caller is handed the list. No booking can slip in between: it waits for the doctor's lock, and then
+reads the new hours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from webapp.appointments.proposals import propose, wanting
 from webapp.appointments.rules import offered
 from webapp.appointments.schemas import CancelVisit, Instant, MoveVisit, Note
 from webapp.appointments.slots import Minute, day_number, number_to_day, to_datetime
-from webapp.appointments.standing import Standing, broken_rules, list_standing
+from webapp.appointments.standing import Broken, Standing, broken_rules, list_standing
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.i18n import gettext as _
@@ -149,15 +150,25 @@ def carry_out(
     clinic = get_clinic(session)
     standing = list_standing(session, locked, now=now)
     after = broken_rules(session, clinic, standing, now=now)
-    newly = {
-        visit.id: [code for code in after.get(visit.id, ()) if code not in before.get(visit.id, ())]
-        for visit in standing
-    }
+    newly = {visit.id: _newly(visit, before.get(visit.id, {}), after.get(visit.id, {})) for visit in standing}
     stranded = [visit for visit in standing if newly[visit.id]]
     why = {visit.id: WHY[newly[visit.id][0]] for visit in stranded}
     _settle(session, actor, clinic, stranded, why, decisions, now=now)
     _take_flags_off(session, standing, after, now=now)
     return result
+
+
+def _newly(visit: Standing, before: Broken, after: Broken) -> list[str]:
+    """The codes of the rules that the change turned against a visit.
+
+    Staff may have let a visit stand against a rule, such as an hour after the doctor's last one. When the rule refuses
+    more of that day than they knew, as on a day on which the doctor comes no more, it is a new matter.
+    """
+    return [
+        code
+        for code, (low, high) in after.items()
+        if code not in before or (not visit.flagged_why and (low < before[code][0] or high > before[code][1]))
+    ]
 
 
 def preview(
@@ -268,9 +279,7 @@ def settle_flag(
     service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
 
 
-def _take_flags_off(
-    session: Session, standing: list[Standing], broken: dict[int, tuple[str, ...]], *, now: datetime
-) -> None:
+def _take_flags_off(session: Session, standing: list[Standing], broken: dict[int, Broken], *, now: datetime) -> None:
     """Visits that were flagged and that no rule refuses any more need nobody's attention."""
     healed = [visit.id for visit in standing if visit.flagged_why and visit.id not in broken]
     if healed:

@@ -10,7 +10,8 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -19,15 +20,24 @@ from sqlalchemy.orm import Session
 from webapp.appointments.availability import Wish, load_facts
 from webapp.appointments.models import OCCUPIES, Appointment
 from webapp.appointments.rules import RULES, Facts
-from webapp.appointments.slots import Minute, Span, merge, to_minute
+from webapp.appointments.slots import DAY, Minute, Span, days_span, merge, to_minute, wall_of
 from webapp.clinic.service import Clinic
+from webapp.core import formats
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 
 # Without these the visit cannot take place: nobody is there. They need a decision, always.
 HOURS_RULES = ("closure", "clinic_closed", "outside_working_hours", "time_off")
+# Between two visits that are further apart nobody's hours are looked at.
+NEAR = timedelta(days=31)
 _BY_HOURS = tuple(rule for rule in RULES if rule.code in (*HOURS_RULES, "too_far_ahead"))
+
+
+# The rules that a visit breaks, by code, each with the starts on the visit's own day that it refuses around it.
+Broken = dict[str, Span]
+# Rules about the doctor, the kind of visit or the patient refuse no stretch of the day.
+NO_SPAN: Span = (0, 0)
 
 
 class Standing(NamedTuple):
@@ -77,45 +87,64 @@ def list_standing(session: Session, doctor_ids: Sequence[int] | None, *, now: da
     return [Standing._make(row) for row in found]
 
 
-def broken_rules(
-    session: Session, clinic: Clinic, visits: Sequence[Standing], *, now: datetime
-) -> dict[int, tuple[str, ...]]:
-    """The codes of the rules that each visit breaks now, by the visit's id; those that break none are left out.
+def broken_rules(session: Session, clinic: Clinic, visits: Sequence[Standing], *, now: datetime) -> dict[int, Broken]:
+    """The rules that each visit breaks now, by the visit's id; those that break none are left out.
 
-    A constant number of queries, whatever the number of visits and doctors.
+    A constant number of queries for each stretch of the calendar that has visits, and most clinics have one, whatever
+    the number of visits and doctors.
     """
-    by_doctor: dict[int, list[Standing]] = defaultdict(list)
-    for visit in visits:
-        by_doctor[visit.doctor_id].append(visit)
-    if not by_doctor:
+    if not visits:
         return {}
-    who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, list(by_doctor))}
+    who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, sorted({visit.doctor_id for visit in visits}))}
     kind = doctors.any_visit_type(session)
-    last = max(visit.starts_at for visit in visits).astimezone(clinic.zone).date()
-    wishes = [Wish(doctor, kind) for doctor in who.values()]
-    facts = load_facts(session, clinic, wishes, clinic.today(now), last, now=now)
     too_close = {visit.id for visit in _too_close(visits, clinic.patient_gap_minutes)}
-    broken: dict[int, list[str]] = defaultdict(list)
-    for doctor_id, of_doctor in by_doctor.items():
-        for visit, code in _broken_by_hours(facts[doctor_id], of_doctor):
-            broken[visit.id].append(code)
-        for visit in of_doctor:
-            broken[visit.id].extend(_broken_by_offer(who[doctor_id], visit))
+    broken: dict[int, Broken] = defaultdict(dict)
+    for first, last, together in _stretches(visits, clinic):
+        by_doctor: dict[int, list[Standing]] = defaultdict(list)
+        for visit in together:
+            by_doctor[visit.doctor_id].append(visit)
+        wishes = [Wish(who[doctor_id], kind) for doctor_id in by_doctor]
+        facts = load_facts(session, clinic, wishes, first, last, now=now)
+        for doctor_id, of_doctor in by_doctor.items():
+            for visit, code, span in _broken_by_hours(facts[doctor_id], of_doctor):
+                broken[visit.id][code] = span
+            for visit in of_doctor:
+                for code in _broken_by_offer(who[doctor_id], visit):
+                    broken[visit.id][code] = NO_SPAN
     for number in too_close:
-        broken[number].append("patient_gap")
-    return {number: tuple(codes) for number, codes in broken.items() if codes}
+        broken[number]["patient_gap"] = NO_SPAN
+    return dict(broken)
 
 
-def _broken_by_hours(facts: Facts, visits: Iterable[Standing]) -> Iterator[tuple[Standing, str]]:
-    """Which of one doctor's visits lie where closures, hours or leave refuse them."""
+def _stretches(visits: Sequence[Standing], clinic: Clinic) -> Iterator[tuple[date, date, list[Standing]]]:
+    """The visits by stretches of local days, each with its first and last day.
+
+    Staff may book for any year, and hours are worked out day by day: one visit that lies decades ahead must not make
+    every change take as long as the decades between, while everybody else's bookings wait for it.
+    """
+    stretches: list[list[tuple[date, Standing]]] = []
+    for visit in sorted(visits, key=attrgetter("starts_at")):
+        day = formats.local_date(visit.starts_at, clinic.zone)
+        if not stretches or day - stretches[-1][-1][0] > NEAR:
+            stretches.append([])
+        stretches[-1].append((day, visit))
+    for stretch in stretches:
+        yield stretch[0][0], stretch[-1][0], [visit for _day, visit in stretch]
+
+
+def _broken_by_hours(facts: Facts, visits: Iterable[Standing]) -> Iterator[tuple[Standing, str, Span]]:
+    """Which of one doctor's visits closures, hours or leave refuse, and how much of the visit's day around it."""
     refused: dict[int, list[tuple[str, list[Span]]]] = {}
     for visit in visits:
         if visit.minutes not in refused:
             lasting = replace(facts, minutes=visit.minutes)
             refused[visit.minutes] = [(rule.code, merge(rule.refused_starts(lasting))) for rule in _BY_HOURS]
         for code, spans in refused[visit.minutes]:
-            if _is_in(spans, visit.start):
-                yield visit, code
+            around = _around(spans, visit.start)
+            if around is not None:
+                number = wall_of(facts.pieces, visit.start) // DAY
+                first, end = days_span(facts.pieces, number, number)
+                yield visit, code, (max(first, around[0]), min(end, around[1]))
 
 
 def _broken_by_offer(doctor: DoctorRow, visit: Standing) -> Iterator[str]:
@@ -135,6 +164,7 @@ def _too_close(visits: Iterable[Standing], gap: int) -> Iterator[Standing]:
         last_end[visit.patient_id] = max(before, visit.ends_at) if before is not None else visit.ends_at
 
 
-def _is_in(spans: list[Span], minute: Minute) -> bool:
+def _around(spans: list[Span], minute: Minute) -> Span | None:
+    """The one of these spans, which are in order, that holds the minute."""
     place = bisect_right(spans, (minute, float("inf"))) - 1
-    return place >= 0 and spans[place][0] <= minute < spans[place][1]
+    return spans[place] if place >= 0 and minute < spans[place][1] else None

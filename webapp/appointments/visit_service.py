@@ -116,8 +116,11 @@ def record_unseen(session: Session, actor: Actor, action: str, appointment_id: i
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
-    """Why a visit that comes back needs somebody's attention, or '': its time has come, it fits, or staff said why."""
-    if view.starts_at <= now or view.override_reason:
+    """Why a visit that comes back needs somebody's attention, or '': its time has come, or it fits.
+
+    A reason that staff gave once counts no longer: nobody looked at what changed while the visit was cancelled.
+    """
+    if view.starts_at <= now:
         return ""
     back = standing.Standing(
         view.id,
@@ -132,8 +135,8 @@ def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status
         "",
         view.override_reason,
     )
-    broken = standing.broken_rules(session, clinic, [back], now=now).get(view.id, ())
-    return affected.WHY[broken[0]] if broken else ""
+    broken = standing.broken_rules(session, clinic, [back], now=now).get(view.id, {})
+    return affected.WHY[next(iter(broken))] if broken else ""
 
 
 def _require_staff(actor: Actor) -> None:
