@@ -16,6 +16,7 @@ from webapp.appointments.models import LONGEST_HOURS, OCCUPIES, Appointment
 from webapp.appointments.schemas import YEARS
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
+from webapp.core.local_time import instants_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import Invalid, NotFound
@@ -114,8 +115,7 @@ def instants(time: str, zone: ZoneInfo) -> list[datetime]:
         raise Invalid(f"{time} lies too far away: a visit lies between the years {YEARS[0]} and {YEARS[-1]}.")
     if written.tzinfo is not None:
         return [written.astimezone(UTC)]
-    meant = {written.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    real = sorted(instant for instant in meant if instant.astimezone(zone).replace(tzinfo=None) == written)
+    real = instants_of(written, zone)
     if not real:
         raise Invalid(f"{time} does not exist in {zone.key}: the clocks skip it.")
     return real

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -18,6 +18,7 @@ from webapp.clinic import visit_types
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
+from webapp.core.local_time import first_instant
 from webapp.core.pagination import clamp, paginate
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
@@ -208,8 +209,7 @@ def _this_week(page: Page) -> tuple[datetime, datetime]:
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     monday = today - timedelta(days=today.weekday())
-    first, last = (datetime.combine(day, time(), clinic.zone) for day in (monday, monday + timedelta(days=7)))
-    return first.astimezone(UTC), last.astimezone(UTC)
+    return first_instant(monday, clinic.zone), first_instant(monday + timedelta(days=7), clinic.zone)
 
 
 def _types_to_choose(page: Page) -> list[tuple[int, str]]:
