@@ -155,9 +155,13 @@ def test_staff_read_who_comes_and_what_was_before(bob: TestClient, cast: Cast, r
     for words in ("42 years", "Ask about sport", "Sleeps badly", "Needs a decision: The doctor is away."):
         assert words in page.text
     assert f"/appointments/{old['reference']}" in page.links
+    decide = f"/appointments/{reference}/flag"
+    assert decide in page.links
+    assert bob.get(decide).status_code == 200
     with client_for(cast.database) as client:
         page = read(log_in(client, "carol").get(f"/appointments/{reference}"))
     assert "42 years" in page.text
+    assert decide in page.links
     assert f"/appointments/{old['reference']}" in page.links
     for words in ("Ask about sport", "Sleeps badly", "note"):
         assert words not in page.text

@@ -226,8 +226,8 @@ def _patients(session: Session, ids: set[int]) -> dict[int, Named]:
 
 
 def _doctors(session: Session, ids: set[int]) -> dict[int, Named]:
-    query = sa.select(Doctor.id, Doctor.name).where(Doctor.id.in_(ids))
-    return {row.id: Named(row.name, f"/admin/doctors/{row.id}") for row in session.execute(query)}
+    query = sa.select(Doctor.id, Doctor.slug, Doctor.name).where(Doctor.id.in_(ids))
+    return {row.id: Named(row.name, f"/admin/doctors/{row.slug}") for row in session.execute(query)}
 
 
 def _visit_types(session: Session, ids: set[int]) -> dict[int, Named]:
