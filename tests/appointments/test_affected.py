@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from tests.cast import Cast, local
@@ -17,6 +19,7 @@ from tests.visits import put
 from webapp import models
 from webapp.appointments import affected, queries
 from webapp.appointments.affected import Affected, Decision, Decisions, Effect, VisitsAffected
+from webapp.appointments.proposals import nearest_first
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.integrity import find_problems
@@ -182,6 +185,27 @@ def test_a_move_to_a_time_that_is_gone_is_told_and_asked_again(cast: Cast) -> No
     assert "taken" in again.problem
     assert again.proposal == local("2026-03-04 13:15")
     assert see(cast, reference).starts_at == local("2026-03-04 10:00")
+
+
+def test_one_move_that_fails_changes_no_other_proposal(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    cast.book(cast.dave, "2026-03-04 11:00")
+    work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
+    first, second = stranded(cast, work)
+    inside_leave = local("2026-03-04 10:30")
+    each = decide(first, "move", starts_at=first.proposal) | decide(second, "move", starts_at=inside_leave)
+    with pytest.raises(VisitsAffected) as caught:
+        change(cast, work, each=each)
+    again, refused = caught.value.visits
+    assert (again.problem, again.proposal) == ("", first.proposal)
+    assert refused.problem
+    assert refused.proposal == second.proposal
+
+
+@given(st.lists(st.integers(0, 60), unique=True, max_size=12), st.integers(-5, 65))
+def test_the_nearest_starts_come_first_and_of_two_the_earlier(starts: list[int], wanted: int) -> None:
+    starts.sort()
+    assert list(nearest_first(starts, wanted)) == sorted(starts, key=lambda start: abs(start - wanted))
 
 
 def test_taking_the_leave_away_takes_the_flag_off(cast: Cast) -> None:

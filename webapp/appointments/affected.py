@@ -222,15 +222,19 @@ def _settle(
     if not undecided:
         for patient_id in sorted({visit.patient_id for visit in stranded}):
             patients.lock_patient(session, patient_id)
-        for visit in stranded:
-            decision = decided[visit.id]
-            if decision is None:
-                continue
-            try:
-                with session.begin_nested():
-                    _do(session, actor, visit, decision, why[visit.id], decisions.why, now=now)
-            except AppError as error:
-                problems[visit.id] = error.message
+        # Where one decision fails, what was possible is undone, or a visit would stand in the way of its own proposal.
+        with suppress(_Undo), session.begin_nested():
+            for visit in stranded:
+                decision = decided[visit.id]
+                if decision is None:
+                    continue
+                try:
+                    with session.begin_nested():
+                        _do(session, actor, visit, decision, why[visit.id], decisions.why, now=now)
+                except AppError as error:
+                    problems[visit.id] = error.message
+            if problems:
+                raise _Undo
     if undecided or problems:
         raise VisitsAffected(_described(session, clinic, stranded, why, problems, now=now))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -49,7 +50,7 @@ def propose(
         if of_kind not in starts:
             starts[of_kind] = [time.start for time in free_times(wanting(facts[visit.doctor_id], kind))]
         others = [span for number, span in engaged[visit.patient_id] if number != visit.id]
-        for start in sorted(starts[of_kind], key=partial(_distance, visit.start)):
+        for start in nearest_first(starts[of_kind], visit.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
             margin = (start - clinic.patient_gap_minutes, start + kind.minutes + clinic.patient_gap_minutes)
             if not _meets(busy, given[visit.doctor_id]) and not _meets(margin, others):
@@ -87,5 +88,17 @@ def _meets(span: Span, others: list[Span]) -> bool:
     return any(low < span[1] and span[0] < high for low, high in others)
 
 
-def _distance(wanted: Minute, start: Minute) -> int:
-    return abs(start - wanted)
+def nearest_first(starts: list[Minute], wanted: Minute) -> Iterator[Minute]:
+    """Starts, which are in order, from the nearest to the furthest; of two as near the earlier one first.
+
+    Of thousands only a few are looked at, while everybody else's bookings wait.
+    """
+    after = bisect_left(starts, wanted)
+    before = after - 1
+    while before >= 0 or after < len(starts):
+        if after == len(starts) or (before >= 0 and wanted - starts[before] <= starts[after] - wanted):
+            yield starts[before]
+            before -= 1
+        else:
+            yield starts[after]
+            after += 1

@@ -9,20 +9,13 @@ from typing import NamedTuple
 from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 
+from webapp.appointments import statuses
 from webapp.appointments.forms import DayField, WhenForm, searched, whole_number
 from webapp.appointments.listing import Choices, Order
 from webapp.appointments.schemas import YEARS
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 
-STATUSES = {
-    "scheduled": _("Booked"),
-    "confirmed": _("Confirmed"),
-    "arrived": _("Arrived"),
-    "completed": _("Completed"),
-    "no_show": _("Did not come"),
-    "cancelled": _("Cancelled"),
-}
 ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
 REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)
 
@@ -66,7 +59,7 @@ class AppointmentFilterForm(DocketForm):
     doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
     status = SelectField(
         _("Status"),
-        choices=[SelectChoice("", _("Any")), *(SelectChoice(value, words) for value, words in STATUSES.items())],
+        choices=[SelectChoice("", _("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
         validate_choice=False,
     )
     visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
@@ -92,7 +85,7 @@ class AppointmentFilterForm(DocketForm):
             if field.data is not None and field.data.year not in YEARS:
                 field.errors = [*field.errors, _("Enter a date between the years 2000 and 2100.")]
         text = (self.patient.data or "").strip()
-        status = self.status.data if self.status.data in STATUSES else None
+        status = self.status.data if self.status.data in statuses.WORDS else None
         order: Order = next((order for order in ORDERS if order == self.sort.data), "time")
         return Question(
             first=None if self.first.errors else self.first.data,

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from webapp.appointments import listing
+from webapp.appointments import listing, statuses
 from webapp.appointments.booking_by_staff import person
 from webapp.appointments.listing import Choices, Edge, Line, Wanted
 from webapp.audit import service as audit
@@ -31,7 +31,7 @@ from webapp.doctors import service as doctors
 from webapp.exceptions import AppError
 from webapp.patients import records, search
 from webapp.patients.exceptions import LikelyDuplicate
-from webapp.staff.appointments_forms import STATUSES, AppointmentFilterForm, NewBookingForm, Question
+from webapp.staff.appointments_forms import AppointmentFilterForm, NewBookingForm, Question
 from webapp.staff.audit import harmless
 from webapp.staff.patients_forms import NewPatientForm
 from webapp.staff.patients_router import likely_lines
@@ -266,7 +266,7 @@ def _csv(table: list[list[str]]) -> str:
 def _cells(line: Line, clinic: Clinic) -> list[str]:
     local, ends, booked = (each.astimezone(clinic.zone) for each in (line.starts_at, line.ends_at, line.created_at))
     texts = [line.patient_name, str(line.patient_birth_date or ""), line.patient_phone, line.doctor_name]
-    texts += [line.visit_type_name, _(STATUSES[line.status]), line.flagged_why]
+    texts += [line.visit_type_name, statuses.word_of(line.status), line.flagged_why]
     when = [formats.iso(line.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", line.reference]
     return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
 
