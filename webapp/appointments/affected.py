@@ -27,7 +27,7 @@ from webapp.appointments.proposals import propose, wanting
 from webapp.appointments.rules import offered
 from webapp.appointments.schemas import CancelVisit, Instant, MoveVisit, Note
 from webapp.appointments.slots import Minute, day_number, number_to_day, to_datetime
-from webapp.appointments.standing import Broken, Standing, broken_rules, list_standing
+from webapp.appointments.standing import Broken, Standing, broken_rules, find_too_close, list_standing
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.i18n import gettext as _
@@ -154,7 +154,7 @@ def carry_out(
     stranded = [visit for visit in standing if newly[visit.id]]
     why = {visit.id: WHY[newly[visit.id][0]] for visit in stranded}
     _settle(session, actor, clinic, stranded, why, decisions, now=now)
-    _take_flags_off(session, standing, after, now=now)
+    _take_flags_off(session, actor, clinic, standing, after, now=now)
     return result
 
 
@@ -283,16 +283,28 @@ def settle_flag(
     service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
 
 
-def _take_flags_off(session: Session, standing: list[Standing], broken: dict[int, Broken], *, now: datetime) -> None:
+def _take_flags_off(
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    standing: list[Standing],
+    broken: dict[int, Broken],
+    *,
+    now: datetime,
+) -> None:
     """Visits that were flagged and that no rule refuses any more need nobody's attention."""
-    healed = [visit.id for visit in standing if visit.flagged_why and visit.id not in broken]
-    if healed:
+    healed = [visit for visit in standing if visit.flagged_why and visit.id not in broken]
+    close = find_too_close(session, clinic, healed, now=now)
+    ids = [visit.id for visit in healed if visit.id not in close]
+    if ids:
         session.execute(
             sa.update(Appointment)
-            .where(Appointment.id.in_(healed))
+            .where(Appointment.id.in_(ids))
             .values(flagged_why="", version=Appointment.version + 1, updated_at=now)
             .execution_options(synchronize_session=False)
         )
+        for number in ids:
+            service.record(session, actor, "unflagged", number, now, {}, visible=False)
 
 
 def _described(

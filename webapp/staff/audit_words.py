@@ -16,6 +16,7 @@ ACTIONS: dict[str, str] = {
     "note_changed": _("Changed a private note"),
     "flagged": _("Flagged a visit for attention"),
     "flag_settled": _("Settled a flagged visit"),
+    "unflagged": _("Took a flag off, for the visit fits again"),
     "rule_overridden": _("Set a booking rule aside"),
     "appointment_read": _("Opened a visit"),
     "appointments_exported": _("Exported the list of visits"),
