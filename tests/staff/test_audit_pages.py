@@ -165,6 +165,11 @@ def test_what_cannot_be_searched_is_said_next_to_its_field(cast: Cast, carol: Te
     assert "Enter a real date" in page.one(id="first-error").text
     assert page.one("input", id="first")["value"] == "yesterday"
     assert page.one("input", id="who")["value"] == "bob"
+    for path in ("/admin/audit", "/admin/audit.csv"):
+        for name, day in (("first", "0001-01-01"), ("last", "9999-12-31")):
+            answer = carol.get(f"{path}?{name}={day}")
+            assert answer.status_code == 422
+            assert "between the years 2000 and 2100" in read(answer).one(id=f"{name}-error").text
     for number in range(101):
         cast.add(
             User(email=f"x{number}@docket.example", name="Xaver", role="patient", password_hash="", created_at=NOW)

@@ -234,6 +234,7 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
 def test_deactivating_leaves_keep_or_cancel_and_reactivating_takes_flags_off(carol: TestClient, cast: Cast) -> None:
     kept, gone = cast.book(cast.alice, "2026-03-03 10:00"), cast.book(cast.dave, "2026-03-03 11:00")
     address = "/admin/doctors/bob/activity"
+    assert carol.post(address, data={"step": "save"}).status_code == 422
     form = read(carol.get(address)).form(address)
     assert form["active"] == "no"
     answer = carol.post(address, data={**form, "step": "save"})

@@ -358,7 +358,7 @@ def test_an_account_is_shown_with_its_ties(cast: Cast, client: TestClient) -> No
     cast.book(cast.alice, "2026-03-10 09:00")
     log_in(client, "carol")
     page = read(client.get(f"/admin/users/{cast.bob.user_id}"))
-    assert f"/admin/doctors/{cast.doctor_ids['bob']}" in page.links
+    assert "/admin/doctors/bob" in page.links
     page = read(client.get(f"/admin/users/{cast.alice.user_id}"))
     assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
     assert "1 visit to come stays booked." in page.text
@@ -424,6 +424,14 @@ def test_disabling_is_asked_first_and_ends_sessions_and_links(cast: Cast, client
         log_in(alice, "alice")
         assert alice.get(link).status_code == 404
     assert actions(cast, cast.alice.user_id) == ["password_link_created", "user_disabled", "user_enabled"]
+
+
+def test_a_form_without_an_answer_disables_nobody(cast: Cast, client: TestClient) -> None:
+    log_in(client, "carol")
+    address = f"/admin/users/{cast.alice.user_id}"
+    for data in ({}, {"access": ""}, {"access": "perhaps"}):
+        assert client.post(f"{address}/access", data=data).status_code == 422
+    assert user_of(cast, cast.alice.user_id).active
 
 
 def test_an_account_is_signed_out_everywhere(cast: Cast, client: TestClient) -> None:

@@ -137,6 +137,8 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
 def test_deactivating_asks_and_reactivating_takes_the_flags_off(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     address = f"/admin/visit-types/{cast.short}/activity"
+    # A form without an answer does not mean no.
+    assert carol.post(address, data={"step": "save", f"decide-{reference}": "keep"}).status_code == 422
     page = read(carol.get(address))
     assert page.h1 == "Deactivate Follow-up?"
     answer = carol.post(address, data={**page.form(address), "step": "save"})

@@ -11,6 +11,7 @@ from wtforms import (  # type: ignore[attr-defined]
 )
 from wtforms.validators import Optional
 
+from webapp.appointments.schemas import YEARS
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.staff.audit import Question
@@ -35,6 +36,9 @@ class DayField(DateField):
             super().process_formdata(valuelist)
         except ValueError:
             raise ValueError(_("Enter a real date, such as 2026-03-27, or leave this empty.")) from None
+        if self.data is not None and self.data.year not in YEARS:
+            self.data = None
+            raise ValueError(_("Enter a date between the years 2000 and 2100."))
 
 
 class AuditFilterForm(DocketForm):

@@ -24,7 +24,7 @@ from webapp.core import formats
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.profiles import TINTS, DoctorProfile
-from webapp.staff.fields import WholeNumberField
+from webapp.staff.fields import WholeNumberField, WishField
 
 SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
 TINT_NAMES = (_("Teal"), _("Blue"), _("Amber"), _("Pink"), _("Green"), _("Violet"))
@@ -157,7 +157,7 @@ class AccountForm(DocketForm):
 class DoctorActivityForm(DocketForm):
     """Whether a doctor takes bookings. The wish is named, so that sending it twice does not undo it."""
 
-    active = HiddenField()
+    active = WishField()
 
 
 def doctor_data(profile: DoctorProfile, seen: str) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = DoctorActivityForm(sent)
-    active = form.active.data == "yes"
+    active = form.active.wished
     work = partial(profiles.set_active, actor=actor, slug=slug, active=active, now=page.now)
     try:
         made = changes.make(page, actor, sent, work, doctor_ids=[saved.id])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import DateField, IntegerField
+from wtforms import DateField, HiddenField, IntegerField
 
 from webapp.core.i18n import gettext as _
+from webapp.exceptions import Invalid
 
 
 class WholeNumberField(IntegerField):
@@ -27,3 +28,18 @@ class DayField(DateField):
             super().process_formdata(valuelist)
         except ValueError:
             raise ValueError(_("Enter a real date, such as 2026-12-25.")) from None
+
+
+class WishField(HiddenField):
+    """'yes' or 'no', as a page that asks before it does something carries the wish along."""
+
+    @property
+    def wished(self) -> bool:
+        """Whether the answer is yes.
+
+        Raises:
+            Invalid: it is neither, and a form without an answer must not mean no.
+        """
+        if self.data not in {"yes", "no"}:
+            raise Invalid(_("This form does not say what should be done. Open its page again."))
+        return self.data == "yes"

@@ -58,10 +58,14 @@ class UserState(BaseModel):
 
 
 class UserView(NamedTuple):
-    """An account with its ties. `upcoming` counts the visits to come of the patient's record."""
+    """An account with its ties. `upcoming` counts the visits to come of the patient's record.
+
+    `doctor_slug` is the doctor's name in addresses, '' without one.
+    """
 
     facts: UserFacts
     doctor: tuple[int, str] | None
+    doctor_slug: str
     patient: tuple[int, str] | None
     upcoming: int
 
@@ -87,7 +91,8 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
         NotFound: there is none with this id.
     """
     facts = queries.get_user(session, user_id, now=now)
-    doctor = session.execute(sa.select(Doctor.id, Doctor.name).where(Doctor.user_id == user_id)).one_or_none()
+    whose = sa.select(Doctor.id, Doctor.name, Doctor.slug).where(Doctor.user_id == user_id)
+    doctor = session.execute(whose).one_or_none()
     patient = session.execute(sa.select(Patient.id, Patient.name).where(Patient.user_id == user_id)).one_or_none()
     upcoming = 0
     if patient:
@@ -98,6 +103,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
     return UserView(
         facts,
         (doctor.id, doctor.name) if doctor else None,
+        doctor.slug if doctor else "",
         (patient.id, patient.name) if patient else None,
         upcoming,
     )

@@ -116,7 +116,7 @@ def change_access(page: CurrentPage, sent: SentForm, user_id: UserId) -> Respons
     """Disable or enable an account; admins."""
     actor = signed_in(page, "admin")
     form = AccessForm(sent)
-    enable = form.access.data == "yes"
+    enable = form.access.wished
     page.close()
     try:
         page.database.write(roles.enable_account if enable else roles.disable_account, actor, user_id, now=page.now)

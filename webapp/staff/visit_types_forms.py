@@ -13,7 +13,7 @@ from webapp.core.editing import fingerprint
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
-from webapp.staff.fields import WholeNumberField
+from webapp.staff.fields import WholeNumberField, WishField
 
 NO_BUFFER = _("Enter a number of minutes from 0 to 120; 0 is none.")
 
@@ -70,4 +70,4 @@ def visit_type_form(saved: VisitTypeOffer) -> VisitTypeForm:
 class ActivityForm(DocketForm):
     """Whether something can be booked. The wish is named, so that sending it twice does not undo it."""
 
-    active = HiddenField()
+    active = WishField()

@@ -122,7 +122,7 @@ def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeI
     actor = signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = ActivityForm(sent)
-    active = form.active.data == "yes"
+    active = form.active.wished
     work = partial(
         offers.set_active,
         actor=actor,
