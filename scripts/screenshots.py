@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser_path import browser_path
 from tests.servers import docket_environment, live_server
+from webapp.core.clock import utc_now
 from webapp.demo import DEMO_PASSWORD
 
 ROOT = Path(__file__).parent.parent
@@ -150,18 +152,62 @@ def sign_up(page: Page) -> None:
 
 
 def doctor(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages of a doctor."""
+    """The pages of a doctor, and leave that would strand visits."""
     sign_in(page, "doctor")
     page.goto("/schedule")
     shoot("schedule")
     page.locator(".visit h3 a").first.click()
     shoot("appointment-doctor")
-    page.goto("/schedule/2020-01-04")
-    shoot("schedule-empty")
+    for name, path in (
+        ("schedule-empty", "/schedule/2020-01-04"),
+        ("week", f"/schedule/week/{utc_now().date():%G-W%V}"),
+        ("hours", "/schedule/hours"),
+        ("hours-change", "/schedule/hours/always"),
+        ("time-off", "/schedule/time-off"),
+    ):
+        page.goto(path)
+        shoot(name)
+    first, last = (utc_now().date() + timedelta(days=days) for days in (7, 9))
+    page.goto(f"/schedule/time-off/new?from={first}T00:00&until={last}T23:00")
+    shoot("time-off-new")
+    page.locator("button[name=step][value=save]").last.click()
+    page.wait_for_selector("[data-error-summary]")
+    shoot("stranded-visits")
+
+
+def admin(page: Page, shoot: Callable[[str], None]) -> None:
+    """The pages of an admin."""
+    sign_in(page, "admin")
+    for name, path in (
+        ("overview", "/admin"),
+        ("admin-appointments", "/admin/appointments"),
+        ("admin-appointments-new", "/admin/appointments/new"),
+        ("why", "/admin/appointments/why?doctor=amara-okafor&date=2027-01-01&time=10:10"),
+        ("patients", "/admin/patients?q=jansen"),
+        ("patient", "/admin/patients/3"),
+        ("patient-new", "/admin/patients/new"),
+        ("doctors", "/admin/doctors"),
+        ("doctor", "/admin/doctors/amara-okafor"),
+        ("doctor-new", "/admin/doctors/new"),
+        ("doctor-leaves", "/admin/doctors/amara-okafor/activity"),
+        ("visit-types", "/admin/visit-types"),
+        ("visit-type-new", "/admin/visit-types/new"),
+        ("clinic", "/admin/clinic"),
+        ("opening-hours", "/admin/clinic/opening-hours"),
+        ("rules", "/admin/clinic/rules"),
+        ("time-zone", "/admin/clinic/time-zone"),
+        ("closures", "/admin/closures"),
+        ("holidays", "/admin/closures/holidays?country=NL"),
+        ("users", "/admin/users"),
+        ("user", "/admin/users/1"),
+        ("audit", "/admin/audit"),
+    ):
+        page.goto(path)
+        shoot(name)
 
 
 def for_the_readme(context: BrowserContext, folder: Path) -> None:
-    """Two pictures that show in a glance what this is."""
+    """A few pictures that show in a glance what this is."""
     page = context.new_page()
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size({"width": 1280, "height": 860})
@@ -171,6 +217,11 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.get_by_role("link", name="Week after").click()
     page.wait_for_url("**week=**")
     page.screenshot(path=folder / "calendar.png", full_page=True)
+    # A working day with visits, so that the picture does not depend on the day on which it is taken.
+    sign_in(page, "doctor")
+    day = utc_now().date() + timedelta(days=7 - utc_now().date().weekday())
+    page.goto(f"/schedule/{day}")
+    page.screenshot(path=folder / "day.png", full_page=True)
 
 
 def take_pictures(browser: Browser, url: str, only: str) -> None:
@@ -181,7 +232,7 @@ def take_pictures(browser: Browser, url: str, only: str) -> None:
     def visitor() -> BrowserContext:
         return browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Amsterdam")
 
-    for people in (everybody, doctor):
+    for people in (everybody, doctor, admin):
         page = visitor().new_page()
         people(page, Camera(page, pictures, only).shoot)
     page, rival = visitor().new_page(), visitor().new_page()
