@@ -169,5 +169,7 @@ def test_an_edge_is_written_and_read() -> None:
         "2026-02-30T08:00:00Z.1",
         "2026-03-03T08:00:00.1",
         "2026-03-03T08:00:00Z.١",
+        "9999-12-31T23:59:59Z.1",
+        "0001-01-01T00:00:00Z.1",
     ):
         assert parse_edge(odd) is None, odd

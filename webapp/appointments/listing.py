@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.models import FLAGGED, Appointment, status_is
+from webapp.appointments.schemas import YEARS
 from webapp.clinic.models import VisitType
 from webapp.database import Database, rows, table_of
 from webapp.doctors.models import Doctor
@@ -24,6 +25,8 @@ CHUNK = 500
 MOST_EXPORTED = 10_000
 GREATEST_ID = 2**31 - 1
 EDGE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# In UTC, the last visits of the year 2100 and the first ones of 2000 may lie in the years beside them.
+EDGE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
 
 Order = Literal["time", "-time", "booked"]
 
@@ -94,9 +97,11 @@ def parse_edge(text: str) -> Edge | None:
     if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= GREATEST_ID):
         return None
     try:
-        return Edge(datetime.strptime(at, EDGE_FORMAT).replace(tzinfo=UTC), int(number))
+        edge = Edge(datetime.strptime(at, EDGE_FORMAT).replace(tzinfo=UTC), int(number))
     except ValueError:
         return None
+    # No visit lies further away, and beside the end of all calendars there is no next minute.
+    return edge if edge.at.year in EDGE_YEARS else None
 
 
 def list_visits(

@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth.schemas import Actor
+from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
 from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
@@ -22,12 +22,18 @@ LONGEST = timedelta(days=366)
 PAST_SHOWN = 50
 
 
+# Beyond these no calendar of ours reaches.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+
+
 class CloseDays(BaseModel):
     """A closure, first and last day included."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)]
-    starts_on: date
-    ends_on: date
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
+    ]
+    starts_on: Day
+    ends_on: Day
 
 
 class SavedClosure(NamedTuple):

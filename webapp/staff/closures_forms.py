@@ -15,11 +15,17 @@ from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.staff.fields import DayField
 
+NO_DAY = _("Enter a day between the years 2000 and 2100.")
+
 
 class ClosureForm(DocketForm):
     """A closure; its days are those of the clinic's own calendar."""
 
-    sentences = {"name": _("Enter a name of 2 to 120 characters.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "name": _("Enter a name of 2 to 120 characters."),
+        "starts_on": NO_DAY,
+        "ends_on": NO_DAY,
+    }
     name = StringField(_("Name"), [InputRequired(_("Enter a name, such as Summer break."))])
     starts_on = DayField(_("First day"), [InputRequired(_("Enter the first day."))])
     ends_on = DayField(_("Last day"), [InputRequired(_("Enter the last day."))])
