@@ -328,18 +328,32 @@ def test_what_refuses_a_child_is_said_about_the_child(client: TestClient, cast: 
     leo = child_of_alice(cast)
     log_in(client, "alice")
     sent = {"doctor": "bob", "visit_type": str(cast.short), "patient": str(leo)}
-    assert client.post("/appointments", data={**sent, "starts_at": iso(local(TEN))}).status_code == 303
+    at_ten = {"starts_at": iso(local(TEN))}
+    assert client.post("/appointments", data={**sent, **at_ten}).status_code == 303
     for start, words in (
         ("2026-03-03 10:30", "Leo Adams has another visit close to that time."),
         ("2026-03-03 10:15", "Leo Adams has another visit close to that time."),
     ):
         answer = client.post("/appointments", data={**sent, "starts_at": iso(local(start))})
         assert (answer.status_code, words in read(answer).text) == (409, True), start
-    # Coming back leads to the child's visit, and for the parent that same time is simply taken.
+    # Coming back leads to the child's visit, and the parent reads who has that time: nobody was faster.
     (booked,) = appointments(cast)
     again = client.get(f"{book_address(cast)}&patient={leo}")
     assert (again.status_code, again.headers["location"]) == (303, f"/appointments/{booked.reference}")
-    assert client.get(book_address(cast)).status_code == 409
+    for answer in (
+        client.get(book_address(cast)),
+        client.post("/appointments", data={**sent, "patient": "", **at_ten}),
+    ):
+        page = read(answer)
+        assert (answer.status_code, page.h1) == (409, "Take another time?")
+        said = page.one("section", id="faster").text
+        assert "Leo Adams has the visit on Tuesday 3 March at 10:00." in said
+        assert "faster" not in said
+        assert len(page.all("button", name="alternative")) == 3
+    # To anybody else the time is taken, and not by whom.
+    stranger = read(log_in(client, "dave").get(book_address(cast)))
+    assert "Someone was faster" in stranger.text
+    assert "Leo" not in stranger.text
 
 
 def test_the_calendar_keeps_the_child_along_the_way(client: TestClient, cast: Cast) -> None:

@@ -141,3 +141,15 @@ def find_standing(session: Session, actor: Actor, patient_id: int, doctor_id: in
         Appointment.status.in_(ACTIVE),
     )
     return session.scalar(query)
+
+
+def find_own_at(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
+    """The name of the patient who has this doctor's time, where that is the actor or somebody they book for."""
+    query = sa.select(Patient.name).where(
+        visible_to(actor),
+        Patient.id == Appointment.patient_id,
+        Appointment.doctor_id == doctor_id,
+        Appointment.starts_at == starts_at,
+        Appointment.status.in_(ACTIVE),
+    )
+    return session.scalar(query)

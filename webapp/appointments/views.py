@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from webapp.appointments import calendar, service
+from webapp.appointments import calendar, queries, service
 from webapp.appointments.availability import Wish
 from webapp.appointments.exceptions import Refused, RuleBroken, error_of
 from webapp.appointments.explain import instants
@@ -115,9 +115,14 @@ def faster_than(
     `told`: the page says already what stands against the time.
     """
     path = f"/appointments/{moving.reference}/reschedule?starts_at=" if moving else None
+    actor = current_actor(page)
+    own = None
+    if actor is not None and not actor.is_staff:
+        own = queries.find_own_at(page.session, actor, wish.doctor.id, taken)
     return {
         "taken": taken,
         "told": told,
+        "own": own,
         "doctor_name": wish.doctor.name,
         "calendar_href": back,
         "alternatives": nearest_times(page, wish, taken, path, ignoring=moving, **seen_by(page, patient_id)),
