@@ -71,7 +71,23 @@ def test_a_chosen_time_stands_beside_the_old_one_and_nothing_has_changed_yet(cli
     # The chosen time is marked in the calendar, which opens on its week.
     (chosen,) = page.one("section", id="calendar").all("a", aria_current="true")
     assert chosen.text == "14:00"
+    assert (
+        "You can move or cancel it until Tuesday 10 March, 14:00."
+        in page.one("section", aria_labelledby="new-time").text
+    )
     assert appointment(cast, reference).starts_at == local(OLD)
+
+
+def test_whoever_moves_a_visit_to_a_time_that_is_soon_reads_that_it_is_for_good(client: TestClient, cast: Cast) -> None:
+    path = f"/appointments/{cast.book(cast.alice, OLD)}/reschedule"
+    page = read(log_in(client, "alice").get(path, params={"starts_at": iso(local("2026-03-02 14:00"))}))
+    said = "It is soon: at that time the visit can no longer be moved or cancelled online."
+    assert said in page.one("section", aria_labelledby="new-time").text
+    # Staff are bound by no window.
+    for staff in ("bob", "carol"):
+        answer = log_in(client, staff).get(path, params={"starts_at": iso(local("2026-03-02 14:00"))})
+        assert answer.status_code == 200
+        assert said not in read(answer).text
 
 
 def test_saying_yes_moves_the_visit_and_keeps_all_else(client: TestClient, cast: Cast) -> None:

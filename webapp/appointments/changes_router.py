@@ -202,6 +202,7 @@ def _reschedule_page(
         mine=not actor.is_staff,
         whose=view.patient_name if view.patient_user_id != actor.user_id else None,
         chosen=views.visit_of(wish, start) if shown and start is not None else None,
+        cancel_until=views.change_until(start, clinic, page.now) if start is not None else None,
         form=form,
         another=_another_time(actor, another, start or view.starts_at, clinic),
         refused=refused,
