@@ -124,6 +124,13 @@ def test_ten_people_are_enough(client: TestClient, cast: Cast) -> None:
     assert "You book for 10 people already" in read(answer).one("div", role="alert").text
 
 
+def test_whoever_is_signed_out_meanwhile_comes_back_to_the_empty_form(client: TestClient) -> None:
+    # The address that the form is sent to shows no page of its own.
+    answer = client.post("/account/people", data=ZOE, headers={"referer": "http://docket.test/account/people"})
+    assert answer.status_code == 401
+    assert "/login?next=%2Faccount%2Fpeople%2Fnew" in read(answer).links
+
+
 def test_a_stranger_and_one_who_does_not_exist_look_the_same(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     theirs = child_of(cast, "dave")

@@ -10,7 +10,7 @@ class NoSuchPatient(NotFound):
     """There is no such patient, or the record is not this actor's to see: the two look the same on purpose."""
 
     def __init__(self) -> None:
-        super().__init__(_("There is no such patient. Perhaps the record is somebody else's."))
+        super().__init__(_("There is no such patient. Perhaps the record is somebody else’s."))
 
 
 class TooManyPeople(Conflict):

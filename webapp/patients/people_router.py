@@ -11,6 +11,7 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.errors import lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, NotFound
@@ -34,6 +35,7 @@ def show_new_person(page: CurrentPage) -> Response:
 @router.post("/account/people")
 def add_person(page: CurrentPage, sent: SentForm) -> Response:
     """Add somebody whom the actor will book for; patients."""
+    lead_back_to(page.request, "/account/people/new")
     actor = signed_in(page, "patient")
     form = PersonForm(sent)
     command = form.command() if form.validate() else None
