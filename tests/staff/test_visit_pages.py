@@ -118,6 +118,9 @@ def test_nobody_is_led_elsewhere(bob: TestClient, reference: str) -> None:
 def test_an_admin_changes_the_status_on_the_visits_page(cast: Cast, reference: str) -> None:
     carol = log_in(client_for(cast.database, now=local("2026-03-03 10:05")), "carol")
     page = read(carol.get(f"/appointments/{reference}"))
+    # From the visit there is a way back to its day, and one to the patient.
+    assert "/admin/appointments?from=2026-03-03&until=2026-03-03" in page.links
+    assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
     buttons = [button["value"] for button in page.one("form", action=f"/appointments/{reference}/status").all("button")]
     assert buttons == ["arrived", "completed", "confirmed", "no_show"]
     back = send(carol, page, f"/appointments/{reference}/status", status="completed")
@@ -191,6 +194,16 @@ def test_that_staff_opened_a_visit_is_written_down(bob: TestClient, cast: Cast, 
 
 
 # ---------------------------------------------------------------------------------------------------- the note
+
+
+def test_a_tap_that_shows_a_day_is_written_down_as_reading(bob: TestClient, cast: Cast, reference: str) -> None:
+    action = f"/appointments/{reference}/status"
+    # The day in the form may be any other, and the tap may fail: its reasons and notes are shown all the same.
+    answer = bob.post(action, data={"status": "x", "back": "/schedule/2026-03-05"}, headers=HTMX)
+    assert answer.status_code == 422
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "schedule_read")
+        assert session.scalars(query).all() == [{"day": "2026-03-05"}]
 
 
 def test_a_note_is_written_and_leads_back(bob: TestClient, reference: str) -> None:

@@ -71,12 +71,12 @@ def parse_day(text: str) -> date | None:
 def show_day(
     page: Page, doctor: DoctorRow, actor: Actor, day: date, *, changed: str = "", error: AppError | None = None
 ) -> Response:
-    """The day's page, or the day alone for HTMX.
+    """The day's page, or the day alone for HTMX; that it was read is written down.
 
     `changed` is the reference of a visit whose status has just changed: the page says so, and offers to undo it.
     """
     shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
-    return page.render(
+    response = page.render(
         "schedule/day.html",
         fragment="schedule/_day.html",
         status=error.status if error else 200,
@@ -87,6 +87,8 @@ def show_day(
         problem=error.message if error else None,
         words=statuses.WORDS,
     )
+    _record_reading(page, actor, doctor.id, {"day": str(day)})
+    return response
 
 
 def _said(day: Day, reference: str) -> dict[str, Any] | None:
@@ -100,9 +102,7 @@ def _said(day: Day, reference: str) -> dict[str, Any] | None:
 
 def _read_day(page: Page, actor: Actor, day: date) -> Response:
     doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
-    response = show_day(page, doctor, actor, day, changed=page.request.query_params.get("changed", ""))
-    _record_reading(page, actor, doctor.id, {"day": str(day)})
-    return response
+    return show_day(page, doctor, actor, day, changed=page.request.query_params.get("changed", ""))
 
 
 def _record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, str]) -> None:
