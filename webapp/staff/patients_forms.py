@@ -42,7 +42,7 @@ class PatientForm(DocketForm):
 class NewPatientForm(PatientForm):
     """A new patient; `next` is where staff go on with it. Of a new patient nobody has seen anything."""
 
-    seen = None
+    seen = None  # type: ignore[assignment] # That is how WTForms leaves out a field of the parent.
     next = HiddenField()
 
 
