@@ -215,6 +215,14 @@ def test_a_visit_that_comes_back_into_leave_is_flagged(cast: Cast, override_reas
     assert (saved.status, saved.flagged_why) == ("scheduled", "The doctor is away.")
 
 
+@pytest.mark.parametrize(("status", "flag"), [("arrived", "The doctor is away."), ("completed", ""), ("no_show", "")])
+def test_a_visit_that_is_over_needs_no_decision_any_more(cast: Cast, status: str, flag: str) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 10:00")
+    cast.change(sa.update(models.Appointment).values(flagged_why="The doctor is away."))
+    change(cast, cast.bob, reference, status, now=DURING)
+    assert row(cast, reference).flagged_why == flag
+
+
 # ---------------------------------------------------------------------------------------------------- the note
 
 

@@ -37,7 +37,9 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     view = service.lock_for_change(session, actor, reference, command.version)
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
-    service.update_row(session, view, now=now, status=command.status, previous_status=view.status)
+    # What has happened, or will not happen any more, needs nobody's decision.
+    over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
+    service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
     service.record(session, actor, command.status, view.id, now, {})
 
 
