@@ -8,6 +8,7 @@ from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from tests.cast import NOW, Cast
 from webapp.auth.links import create_password_link
@@ -63,6 +64,12 @@ def test_two_doctors_of_one_name_who_are_made_at_once_have_two_slugs(cast: Cast)
     with ThreadPoolExecutor(3) as pool:
         slugs = list(pool.map(make, range(3)))
     assert sorted(slugs) == ["emre-yildiz", "emre-yildiz-2", "emre-yildiz-3"]
+
+
+def test_what_another_slug_does_not_help_against_is_no_endless_search(cast: Cast) -> None:
+    command = profile().model_copy(update={"tint": 99})
+    with pytest.raises(IntegrityError):
+        cast.database.write(profiles.create, cast.carol, command, now=NOW)
 
 
 def test_a_change_of_name_keeps_the_slug_and_what_is_not_said(cast: Cast) -> None:

@@ -200,7 +200,10 @@ def create(session: Session, actor: Actor, command: DoctorProfile, *, now: datet
         try:
             with session.begin_nested():
                 session.add(doctor)
-        except IntegrityError:
+        except IntegrityError as error:
+            # Another name in the address helps against nothing else.
+            if "slug" not in str(error.orig):
+                raise
             continue
         break
     _offer(session, doctor.id, command.visit_type_ids)
