@@ -195,7 +195,7 @@ def test_taking_a_visit_type_asks_about_the_visits_and_the_name_in_addresses_sta
     page = read(carol.post("/admin/doctors/bob", data={**sent, "step": "preview"}))
     assert "Dr. Robert Brown" in page.one("section", id="look").text
     assert "1 booked visit would be stranded" in page.text
-    assert "0 more times can be booked" in page.text
+    assert "can no longer be booked." in page.text
     answer = carol.post("/admin/doctors/bob", data={**sent, "step": "save"})
     assert answer.status_code == 409
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}

@@ -143,6 +143,7 @@ def test_a_doctor_removes_nothing_of_another_doctor(cast: Cast, client: TestClie
         ({"from_date": "2026-03-03", "from_time": "9", "until_time": "25:00"}, {"from_time-error", "until_time-error"}),
         ({"from_date": "2026-03-03", "from_time": "10:00", "until_time": "09:00"}, {"until_time-error"}),
         ({"from_date": "2026-03-29", "from_time": "02:30", "until_time": "04:00"}, {"from_time-error"}),
+        ({**TUESDAY, "from_time": "10:00", "until_time": "10:30"}, {"whole_days-error"}),
         ({**TUESDAY, "until_date": "2026-03-02"}, {"until_date-error"}),
         ({**TUESDAY, "repeat_until": "2028-01-01"}, {"repeat_until-error"}),
         ({**TUESDAY, "reason": "x" * 121}, {"reason-error"}),
@@ -180,7 +181,7 @@ def test_leave_over_a_visit_asks_what_becomes_of_it(cast: Cast, bob: TestClient,
     page = read(asked)
     assert "Alice Adams" in page.text
     assert "The doctor is away." in page.text
-    assert "Move to Monday 2 March, 16:45" in page.text
+    assert "Proposed: Monday 2 March, 16:45." in page.text
     assert page.form(NEW)["reason"] == "Course"
     assert ahead(cast) == []
     undecided = bob.post(NEW, data={**page.form(NEW), "step": "save"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter
@@ -77,7 +78,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         mine=mine,
         whose=view.patient_name if view.patient_user_id != actor.user_id else None,
         ahead=view.is_active(page.now),
-        day_href=f"/schedule/{day}" if actor.role == "doctor" else None,
+        day_href=_day_address(actor, day),
         desk=_for_staff(page, actor, view, clinic) if actor.is_staff else None,
         may_change=may_change,
         why_not=why_not,
@@ -90,6 +91,13 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
     if actor.is_staff:
         page.database.write(visit_service.record_reading, actor, view.id, now=page.now)
     return response
+
+
+def _day_address(actor: Actor, day: date) -> str | None:
+    """Where staff see that day's visits: the doctor's own, or the clinic's."""
+    if not actor.is_staff:
+        return None
+    return f"/schedule/{day}" if actor.role == "doctor" else f"/admin/appointments?from={day}&until={day}"
 
 
 def _for_staff(page: Page, actor: Actor, view: AppointmentView, clinic: Clinic) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from webapp.staff.fields import DayField
 from webapp.staff.hours_forms import NO_DAY
 
 NO_TIME = _("Enter a time such as 09:30, or tick “Whole days”.")
+WHOLE_DAYS_WITH_TIMES = _("Untick “Whole days” for these times, or take the times away.")
 CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
 
 
@@ -30,7 +31,7 @@ class ClockField(TimeField):
 
 
 class TimeOffForm(DocketForm):
-    """Time off that is being entered. `whole_days` makes the times mean nothing."""
+    """Time off that is being entered: whole days, or times."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
         "from_date": NO_DAY,
@@ -51,6 +52,9 @@ class TimeOffForm(DocketForm):
         for field in (self.from_time, self.until_time):
             if not whole and field.data is None:
                 self.add_error(Invalid(NO_TIME, field=field.name))
+        # Half an hour must not become a day off because a tick was overlooked.
+        if whole and (self.from_time.data is not None or self.until_time.data is not None):
+            self.add_error(Invalid(WHOLE_DAYS_WITH_TIMES, field="whole_days"))
         return self.parse(
             AddTimeOff,
             from_date=self.from_date.data,
