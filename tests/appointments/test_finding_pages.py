@@ -424,3 +424,40 @@ def test_static_files_with_a_version_may_be_kept_for_a_year(client: TestClient) 
         assert client.get(address).headers["cache-control"] == "public, max-age=31536000, immutable"
     assert client.get("/static/css/base.css").headers["cache-control"] == "no-cache"
     assert client.get("/static/css/nothing.css?v=1").headers["cache-control"] == "no-store"
+
+
+# ------------------------------------------------------------------------------------------ for somebody else
+
+
+def child_of(cast: Cast, parent: str, name: str) -> int:
+    """Somebody for whom a patient books."""
+    return cast.add(models.Patient(name=name, managed_by_id=cast.patient_ids[parent], created_at=cast.now))
+
+
+def test_a_parent_looks_for_times_of_a_child(client: TestClient, cast: Cast) -> None:
+    child = child_of(cast, "alice", "Cleo Child")
+    cast.book(cast.alice, "2026-03-03 09:30")
+    log_in(client, "alice")
+
+    assert f"/doctors?patient={child}" in read(client.get("/account")).links
+    page = read(client.get(f"/doctors?patient={child}"))
+    assert "These times are for Cleo Child." in page.text
+    assert page.h1.startswith("A doctor can see Cleo Child ")
+    assert page.form("/doctors", "get")["patient"] == str(child)
+    booking = [link for link in page.links if link.startswith("/book?")]
+    assert booking
+    assert all(f"patient={child}" in link for link in booking)
+    assert f"/doctors/bob?visit_type={cast.short}&patient={child}" in page.links
+    # Alice's own visit hides that time with Erin from herself, and not from her child.
+    at_that_time = "starts_at=2026-03-03T08:30:00Z"
+    hers, theirs = (client.get(f"/doctors/erin{query}").text for query in ("", f"?patient={child}"))
+    assert at_that_time not in hers
+    assert at_that_time in theirs
+
+
+def test_a_strangers_child_changes_nothing(client: TestClient, cast: Cast) -> None:
+    child = child_of(cast, "alice", "Cleo Child")
+    log_in(client, "dave")
+    page = read(client.get(f"/doctors?patient={child}"))
+    assert "Cleo" not in page.text
+    assert not any("patient=" in link for link in page.links)

@@ -360,7 +360,8 @@ def next_free(
     *,
     now: datetime,
     patient_of_user: int | None = None,
-    ignoring: int | None = None,
+    patient_id: int | None = None,
+    by_staff: bool = False,
     count: int = 1,
     look_days: int = FIRST_LOOK_DAYS,
 ) -> dict[int, list[FreeTime]]:
@@ -378,7 +379,15 @@ def next_free(
         if not missing or start > end:
             continue
         facts = load_facts(
-            session, clinic, missing, start, end, now=now, patient_of_user=patient_of_user, ignoring=ignoring
+            session,
+            clinic,
+            missing,
+            start,
+            end,
+            now=now,
+            patient_of_user=patient_of_user,
+            patient_id=patient_id,
+            by_staff=by_staff,
         )
         for doctor_id, about in facts.items():
             found[doctor_id] = list(islice(places(about), count))

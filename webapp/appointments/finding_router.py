@@ -16,7 +16,6 @@ from webapp.appointments.forms import FinderForm, instant, whole_number
 from webapp.appointments.slots import number_to_day, to_datetime
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
@@ -50,23 +49,27 @@ def find(page: CurrentPage) -> Response:
     words = plain(form.q.data or "").split()
     wishes = [wish for doctor in listed if (wish := _match(doctor, form, words)) is not None]
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(wishes), PAGE_SIZE)
-    first = _first_free(page, clinic, wishes)
+    patient_id = views.chosen_patient(page)
+    whose = views.seen_by(page, patient_id)
+    free = next_free(page.session, clinic, wishes, now=page.now, look_days=ORDER_LOOK_DAYS, **whose)
+    first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
     # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
     wishes.sort(key=lambda wish: first[wish.doctor.id].start if wish.doctor.id in first else NEVER)
     shown = wishes[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    free = next_free(page.session, clinic, shown, now=page.now, patient_of_user=views.viewer(page), count=TIMES_READ)
+    free = next_free(page.session, clinic, shown, now=page.now, count=TIMES_READ, **whose)
     soonest = wishes[0] if wishes and wishes[0].doctor.id in first else None
     return page.render(
         "doctors/find.html",
         fragment="doctors/_doctor_list.html",
         public=True,
         swapped=page.wants_fragment,
-        earliest=_earliest(page, clinic, first[soonest.doctor.id], soonest) if soonest else None,
+        earliest=_earliest(page, first[soonest.doctor.id], soonest, patient_id) if soonest else None,
+        for_whom=views.for_whom(page, patient_id),
         filters=form,
         filtered=any(form.data.values()),
         count=len(wishes),
-        doctors=[_card(page, clinic, wish, free[wish.doctor.id]) for wish in shown],
-        pages=paginate("/doctors", number, len(wishes), PAGE_SIZE, **form.data),
+        doctors=[_card(page, wish, free[wish.doctor.id], patient_id) for wish in shown],
+        pages=paginate("/doctors", number, len(wishes), PAGE_SIZE, **form.data, patient=patient_id),
     )
 
 
@@ -103,6 +106,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
             "doctors/profile.html",
             public=True,
             doctor=_about(doctor, None),
+            for_whom=None,
             cancel_notice=clinic.change_until_minutes,
             banner=None,
             calendar=None,
@@ -138,18 +142,11 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         public=True,
         headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
         doctor=_about(doctor, next_words),
+        for_whom=views.for_whom(page, patient_id),
         cancel_notice=clinic.change_until_minutes,
         banner=view.banner,
         calendar=view,
     )
-
-
-def _first_free(page: Page, clinic: Clinic, wishes: list[Wish]) -> dict[int, FreeTime]:
-    """The first free time of every doctor who has one, by doctor id."""
-    free = next_free(
-        page.session, clinic, wishes, now=page.now, patient_of_user=views.viewer(page), look_days=ORDER_LOOK_DAYS
-    )
-    return {doctor_id: times[0] for doctor_id, times in free.items() if times}
 
 
 def describe_destination(page: Page, address: str) -> str | None:
@@ -209,19 +206,19 @@ def _about(doctor: DoctorRow, next_words: str | None) -> dict[str, Any]:
     }
 
 
-def _earliest(page: Page, clinic: Clinic, time: FreeTime, wish: Wish) -> dict[str, Any]:
-    start = to_datetime(time.start)
+def _earliest(page: Page, time: FreeTime, wish: Wish, patient_id: int | None) -> dict[str, Any]:
+    clinic, start = current_clinic(page), to_datetime(time.start)
     return {
         "words": calendar.words_for(start, clinic, now=page.now),
-        "href": booking_address(wish.doctor.slug, wish.visit_type.id) + iso_minute(time.start),
+        "href": booking_address(wish.doctor.slug, wish.visit_type.id, patient_id) + iso_minute(time.start),
         "visit": views.visit_of(wish, start),
     }
 
 
-def _card(page: Page, clinic: Clinic, wish: Wish, times: list[FreeTime]) -> dict[str, Any]:
+def _card(page: Page, wish: Wish, times: list[FreeTime], patient_id: int | None) -> dict[str, Any]:
     """One doctor of the list, with the first times of the first days that have any."""
-    doctor, kind = wish.doctor, wish.visit_type
-    address = booking_address(doctor.slug, kind.id)
+    clinic, doctor, kind = current_clinic(page), wish.doctor, wish.visit_type
+    address = booking_address(doctor.slug, kind.id, patient_id)
     by_day: dict[int, list[FreeTime]] = {}
     for time in times:
         if time.day not in by_day and len(by_day) == DAYS_SHOWN:
@@ -244,7 +241,7 @@ def _card(page: Page, clinic: Clinic, wish: Wish, times: list[FreeTime]) -> dict
         "specialty": doctor.specialty,
         "languages": ", ".join(doctor.languages),
         "tint": doctor.tint,
-        "href": with_query(f"/doctors/{doctor.slug}", visit_type=kind.id),
+        "href": with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
         "days": days,
         "none": _("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
     }

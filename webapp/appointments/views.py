@@ -19,6 +19,7 @@ from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.exceptions import AppError
+from webapp.patients import search
 from webapp.patients import service as patients
 from webapp.patients.schemas import PatientChoice
 
@@ -41,6 +42,19 @@ def chosen_patient(page: Page) -> int | None:
         return wanted
     mine = {choice.id for choice in patients.bookable_patients(page.session, actor)}
     return wanted if wanted in mine else None
+
+
+def for_whom(page: Page, patient_id: int | None) -> dict[str, Any] | None:
+    """The patient whom times are looked for, in words, unless that is whoever looks."""
+    actor = current_actor(page)
+    if actor is None or patient_id is None:
+        return None
+    if actor.is_staff:
+        found = search.patients_by_id(page.session, [patient_id])
+        return {"id": patient_id, "name": found[0].name} if found else None
+    choices = patients.bookable_patients(page.session, actor)
+    others = {each.id: each.name for each in choices if not each.is_self}
+    return {"id": patient_id, "name": others[patient_id]} if patient_id in others else None
 
 
 def seen_by(page: Page, patient_id: int | None = None) -> dict[str, Any]:
