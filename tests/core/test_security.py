@@ -346,7 +346,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(client: T
         assert answer.status_code == 413
         page = read(answer)
         assert page.h1 == "That is too much text"
-    fragment = client.post("/appointments", content=b"a" * 300_000, headers={**FORM, **HTMX})
+    fragment = client.post("/appointments", content=b"a" * (MAX_BODY_BYTES + 1), headers={**FORM, **HTMX})
     assert fragment.status_code == 413
     assert read(fragment).one("section", id="fragment")
 

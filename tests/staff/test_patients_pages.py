@@ -39,7 +39,9 @@ def deeds(cast: Cast) -> list[tuple[str, str, int]]:
     """What the audit log holds of Carol's, oldest first."""
     event = models.AuditEvent
     with cast.database.reading() as session:
-        query = sa.select(event.action, event.subject_type, event.subject_id).order_by(event.id)
+        # That one searched is written down too, and tested in test_looking_up.
+        query = sa.select(event.action, event.subject_type, event.subject_id).where(event.action != "patients_searched")
+        query = query.order_by(event.id)
         return [(action, kind, number) for action, kind, number in session.execute(query)]
 
 

@@ -70,7 +70,9 @@ def test_a_block_of_time_comes_filled_in_from_the_address(cast: Cast, bob: TestC
         "2026-03-03",
         "10:15",
     ]
-    assert bob.post(NEW, data={**form, "step": "save"}).status_code == 303
+    answer = bob.post(NEW, data={**form, "step": "save"})
+    # They go on with the day from which they blocked the time.
+    assert (answer.status_code, answer.headers["location"]) == (303, "/schedule/2026-03-03")
     assert "Tuesday 3 March 2026, 09:30 to 10:15" in read(bob.get(OWN)).text
     form = read(bob.get(f"{NEW}?from=2026-03-03")).form(NEW)
     assert form["whole_days"]

@@ -279,7 +279,9 @@ def settle_flag(
         ChangedMeanwhile: the visit is not what was seen. NoSuchAppointment: it is not the actor's to see.
     """
     view = service.lock_for_change(session, actor, reference, version)
-    service.update_row(session, view, now=now, flagged_why="", override_reason=reason or view.flagged_why)
+    # What was said when a rule was set aside still holds; the end of a long story is what counts now.
+    said = " ".join(part for part in (view.override_reason, reason or view.flagged_why) if part)
+    service.update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
     service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
 
 

@@ -26,7 +26,7 @@ from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
-from webapp.patients import search
+from webapp.patients import records, search
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.search import PatientRow
 
@@ -46,6 +46,11 @@ def show(page: Page, actor: Actor) -> Response:
     meant = views.meant_start(form, form.starts_at.data, clinic)
     if not form.patient.data:
         return _patient_page(page, actor, wish, meant.start)
+    patient_id = whole_number(form.patient.data)
+    if patient_id is not None and search.patients_by_id(page.session, [patient_id]):
+        # The page shows who they are and how to reach them.
+        page.close()
+        page.database.write(records.note_reading, actor, patient_id, now=page.now)
     return _summary(page, form, wish, meant)
 
 
@@ -108,7 +113,11 @@ def _patient_page(page: Page, actor: Actor, wish: Wish, start: datetime, *, stat
     text = searched(query.get("q"))
     chosen = {"doctor": wish.doctor.slug, "visit_type": wish.visit_type.id, "starts_at": formats.iso(start)}
     after, before = whole_number(query.get("after")), whole_number(query.get("before"))
-    found = search.search_patients(page.session, text, after=after, before=before) if text.strip() else None
+    found = None
+    if text.strip():
+        page.close()
+        page.database.write(records.note_search, actor, now=page.now)
+        found = search.search_patients(page.session, text, after=after, before=before)
     clinic = current_clinic(page)
     new_patient = "/admin/patients/new" if actor.role == "admin" else "/schedule/patients/new"
     return page.render(

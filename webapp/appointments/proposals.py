@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.availability import Wish, free_times, load_facts
-from webapp.appointments.models import ACTIVE, Appointment
+from webapp.appointments.models import OCCUPIES, Appointment
 from webapp.appointments.rules import Facts
 from webapp.appointments.slots import Minute, Span, to_datetime, to_minute
 from webapp.appointments.standing import Standing
@@ -76,7 +76,7 @@ def wanting(facts: Facts, kind: VisitTypeRow) -> Facts:
 def _engagements(session: Session, patient_ids: list[int], *, now: datetime) -> dict[int, list[tuple[int, Span]]]:
     """When these patients have visits already, with whomever: (the visit's id, its span)."""
     query = sa.select(Appointment.patient_id, Appointment.id, Appointment.starts_at, Appointment.ends_at).where(
-        Appointment.patient_id.in_(set(patient_ids)), Appointment.starts_at > now, Appointment.status.in_(ACTIVE)
+        Appointment.patient_id.in_(set(patient_ids)), Appointment.starts_at > now, OCCUPIES
     )
     engaged: dict[int, list[tuple[int, Span]]] = defaultdict(list)
     for patient_id, number, starts_at, ends_at in session.execute(query):

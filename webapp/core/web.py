@@ -34,8 +34,8 @@ from webapp.core.security import MAX_BODY_BYTES
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
-# A list of stranded visits has a field for each of them.
-MAX_FIELDS = 2000
+# The list of visits that a change would strand has a field for each of the 300 that it shows.
+MAX_FIELDS = 500
 FLASH_SECONDS = 120
 
 PageContext = Callable[["Page"], dict[str, Any]]

@@ -61,6 +61,19 @@ def note_reading(session: Session, actor: Actor, patient_id: int, *, now: dateti
     _record(session, actor, "patient_read", patient_id, now=now)
 
 
+def note_search(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Write down that a member of staff searched for patients; what they typed may be anybody's name, so it is not."""
+    audit.record(
+        session,
+        "patients_searched",
+        subject=("user", actor.user_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        address=actor.address,
+    )
+
+
 def create_patient(
     session: Session,
     actor: Actor,

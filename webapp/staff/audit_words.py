@@ -22,6 +22,7 @@ ACTIONS: dict[str, str] = {
     "appointments_exported": _("Exported the list of visits"),
     "schedule_read": _("Opened a schedule"),
     "patient_read": _("Opened a patient’s record"),
+    "patients_searched": _("Searched for patients"),
     "patient_created": _("Added a patient"),
     "patient_changed": _("Changed a patient’s details"),
     "patient_removed": _("Removed a patient"),

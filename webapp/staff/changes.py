@@ -25,6 +25,8 @@ from webapp.core.web import Page
 T = TypeVar("T")
 
 KINDS = ("keep", "move", "cancel")
+# So many visits have a choice of their own; of more, what is chosen for all decides. No person reads on.
+SHOWN = 300
 
 
 class Saved(NamedTuple):
@@ -68,7 +70,9 @@ def make(
     return Saved(result)
 
 
-NOTHING_ASKED: dict[str, Any] = {"effect": None, "visits": [], "listed": "", "message": "", "why": "", "for_all": ""}
+NOTHING_ASKED: dict[str, Any] = {
+    "effect": None, "visits": [], "count": 0, "listed": "", "message": "", "why": "", "for_all": ""
+}  # fmt: skip
 """What `admin/_change.html` is handed when a form is shown for the first time."""
 
 
@@ -105,8 +109,9 @@ def _shown(
         "for_all": for_all,
         "visits": [
             {**visit._asdict(), "chosen": _chosen(visit, str(sent.get(f"decide-{visit.reference}", "")))}
-            for visit in visits
+            for visit in visits[:SHOWN]
         ],
+        "count": len(visits),
         "listed": " ".join(f"{visit.reference}|{visit.version}|{_written(visit.proposal)}" for visit in visits),
     }
 

@@ -47,6 +47,9 @@ def list_patients(page: CurrentPage) -> Response:
     actor = signed_in(page, "admin")
     query = page.request.query_params
     text = query.get("q", "").strip()
+    if text:
+        page.close()
+        page.database.write(records.note_search, actor, now=page.now)
     found = _by_reference(page, actor, text)
     if found is None:
         found = search_patients(

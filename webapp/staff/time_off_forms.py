@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
-from wtforms import BooleanField, RadioField, SelectChoice, StringField, TimeField  # type: ignore[attr-defined]
+from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, StringField, TimeField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Optional
 
 from webapp.core.forms import DocketForm
@@ -45,6 +45,13 @@ class TimeOffForm(DocketForm):
     until_time = ClockField(_("Until what time"), [Optional()], format=CLOCK_FORMATS)
     reason = StringField(_("Reason"))
     repeat_until = DayField(_("Repeat each week until"), [Optional()])
+    day = HiddenField()
+
+    @property
+    def came_from(self) -> date | None:
+        """The day of the schedule on which a time was blocked."""
+        wall = _wall(self.day.data or "")
+        return wall.date() if wall is not None else None
 
     def command(self) -> AddTimeOff | None:
         """The time off, as the service takes it; without a last day it is the first."""
@@ -79,6 +86,7 @@ def proposed(first: str, last: str) -> dict[str, object]:
         "from_time": start.time(),
         "until_date": end.date() if end else None,
         "until_time": end.time() if end else None,
+        "day": start.date().isoformat(),
     }
 
 
