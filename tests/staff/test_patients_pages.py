@@ -242,6 +242,10 @@ def test_a_patient_whom_nobody_can_reach_is_pointed_out(carol: TestClient, cast:
     assert "There is no way to reach this patient." in read(carol.get(f"/admin/patients/{zoe}")).text
     alice = read(carol.get(f"/admin/patients/{cast.patient_ids['alice']}"))
     assert "There is no way to reach this patient." not in alice.text
+    assert f"/admin/audit?patient={cast.patient_ids['alice']}" in alice.links
+    # A child is reached through whoever books for it.
+    carol.post(f"/admin/patients/{cast.patient_ids['alice']}/people", data={"patient": str(zoe)})
+    assert "There is no way to reach this patient." not in read(carol.get(f"/admin/patients/{zoe}")).text
 
 
 def test_many_past_visits_have_pages(carol: TestClient, cast: Cast) -> None:
