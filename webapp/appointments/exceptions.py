@@ -11,22 +11,24 @@ from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, NotFound
 class Refused(AppError):
     """A house rule refuses a start. `overridable`: staff may set that rule aside with a reason."""
 
+    status = 422
+    code = "refused"
     overridable = False
 
 
-class SlotTaken(Refused, Conflict):
+class SlotTaken(Conflict, Refused):
     """Somebody else holds the doctor's time, wholly or in part."""
 
     code = "slot_taken"
 
 
-class PatientBusy(Refused, Conflict):
+class PatientBusy(Conflict, Refused):
     """The patient has another visit then, or one too close to it."""
 
     code = "patient_busy"
 
 
-class RuleBroken(Refused, Invalid):
+class RuleBroken(Invalid, Refused):
     """A house rule refuses the visit; `code` says which."""
 
 
