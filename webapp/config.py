@@ -43,8 +43,16 @@ class Settings(BaseSettings):
     base_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     log_format: Literal["text", "json"] = "text"
+    smtp_url: str = Field(default="", repr=False)
+    mail_from: str = ""
+    sms_url: str = Field(default="", repr=False)
+    sms_headers: str = Field(default="", repr=False)
+    sms_body: str = '{"to": "{to}", "text": "{text}"}'
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    api_rate_limit: str = "1200/minute"
+    api_rate_limit_anonymous: str = "600/minute"
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):

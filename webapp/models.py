@@ -2,10 +2,11 @@
 
 from webapp.appointments.models import SQLITE_GUARD, Appointment
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
-from webapp.auth.models import FailedLogin, PasswordLink, User, UserSession
+from webapp.auth.models import FailedLogin, IdempotencyKey, PasswordLink, RefreshToken, User, UserSession
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
+from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord
 
 __all__ = [
@@ -20,10 +21,13 @@ __all__ = [
     "Doctor",
     "ExtraHours",
     "FailedLogin",
+    "IdempotencyKey",
     "OpeningHours",
+    "OutboxMessage",
     "PasswordLink",
     "Patient",
     "PatientWord",
+    "RefreshToken",
     "TimeOff",
     "User",
     "UserSession",

@@ -11,7 +11,11 @@ from webapp.database import Base
 
 
 class User(Base):
-    """Somebody who can log in. `email` is kept in lower case; `name` is what the pages greet them by."""
+    """Somebody who can log in. `email` is kept in lower case; `name` is what the pages greet them by.
+
+    `email_confirmed_at` is when somebody followed the link that was sent there. `calendar_secret` is a part of the
+    address of their private calendar feed: another one makes the old address useless; '' means that there is none.
+    """
 
     __tablename__ = "users"
     __table_args__ = (sa.CheckConstraint("role IN ('patient', 'doctor', 'admin')", name="role"),)
@@ -23,6 +27,8 @@ class User(Base):
     role: Mapped[str] = mapped_column(sa.String(10))
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
+    email_confirmed_at: Mapped[datetime | None]
+    calendar_secret: Mapped[str] = mapped_column(sa.String(43), default="", server_default=sa.text("''"))
 
 
 class UserSession(Base):
@@ -72,3 +78,37 @@ class PasswordLink(Base):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class RefreshToken(Base):
+    """One link in the chain of an API session's refresh tokens: used once, it is replaced by the next.
+
+    Used ones are kept until they expire, so that a stolen one that is used again ends the session.
+    """
+
+    __tablename__ = "refresh_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    session_id: Mapped[int] = mapped_column(sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """What the API answered to a request with this key, so that the same request gets the same answer again.
+
+    `request_hash` is of method, path and body. Rows are kept for 24 hours.
+    """
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (sa.UniqueConstraint("user_id", "key", name="uq_idempotency_keys_user_id_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(sa.String(255))
+    request_hash: Mapped[str] = mapped_column(sa.String(64))
+    status: Mapped[int]
+    headers: Mapped[dict[str, str]] = mapped_column(sa.JSON)
+    body: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(index=True)

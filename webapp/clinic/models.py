@@ -37,7 +37,11 @@ def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
 
 
 class ClinicSettings(Base):
-    """The one row that describes the clinic and sets its booking rules. `demo` marks demo data."""
+    """The one row that describes the clinic and sets its booking rules. `demo` marks demo data.
+
+    `reminder_days` says how many days before a visit its reminders are sent, as a comma list, '' for none. Reminders
+    and text messages are sent in daytime only: minutes of the local day.
+    """
 
     __tablename__ = "clinic_settings"
     __table_args__ = (sa.CheckConstraint("id = 1", name="single_row"),)
@@ -52,6 +56,9 @@ class ClinicSettings(Base):
     change_until_minutes: Mapped[int] = mapped_column(default=24 * 60)
     max_active_visits: Mapped[int] = mapped_column(default=10)
     patient_gap_minutes: Mapped[int] = mapped_column(default=30)
+    reminder_days: Mapped[str] = mapped_column(sa.String(40), default="7,1", server_default=sa.text("'7,1'"))
+    daytime_from: Mapped[int] = mapped_column(default=9 * 60, server_default=sa.text("540"))
+    daytime_until: Mapped[int] = mapped_column(default=20 * 60, server_default=sa.text("1200"))
     demo: Mapped[bool] = mapped_column(default=False)
 
 

@@ -18,7 +18,10 @@ from webapp.database import rows, table_of
 
 @dataclass(frozen=True)
 class Clinic:
-    """The clinic as read for one request. Durations are in minutes, but `horizon_days`."""
+    """The clinic as read for one request. Durations are in minutes, but `horizon_days`.
+
+    `reminder_days` is a comma list of days before a visit; `daytime_from` and `daytime_until` are minutes of the day.
+    """
 
     name: str
     address: str
@@ -29,6 +32,9 @@ class Clinic:
     change_until_minutes: int
     max_active_visits: int
     patient_gap_minutes: int
+    reminder_days: str
+    daytime_from: int
+    daytime_until: int
     demo: bool
 
     @cached_property

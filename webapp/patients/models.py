@@ -11,7 +11,10 @@ from webapp.database import Base
 
 
 class Patient(Base):
-    """A person with visits. `user_id` is their own account; `managed_by_id` is the patient who books for them."""
+    """A person with visits. `user_id` is their own account; `managed_by_id` is the patient who books for them.
+
+    `wants_email` and `wants_sms` say which messages about visits the patient would like.
+    """
 
     __tablename__ = "patients"
     __table_args__ = (
@@ -26,6 +29,8 @@ class Patient(Base):
     birth_date: Mapped[date | None]
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     email: Mapped[str] = mapped_column(sa.String(254), default="")
+    wants_email: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    wants_sms: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime]
 
 

@@ -1,0 +1,82 @@
+"""Writing messages into the outbox, and taking back those that nobody needs any more.
+
+A message is a row of the same transaction as what it tells of: either both are kept or neither. Who receives it,
+which template it is written from, and what stands in it is decided by the caller; this room knows no domain.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from webapp.database import rows, table_of
+from webapp.notifications.models import OutboxMessage
+
+Channel = Literal["email", "sms"]
+# A message that could not be delivered for so long tells no news any more.
+LIFETIME = timedelta(days=3)
+
+
+class Message(NamedTuple):
+    """One message. `recipient` is an e-mail address or a telephone number.
+
+    `values` is JSON: instants are text such as '2026-12-01T09:30:00Z', and nothing in it is secret. `due_at` is the
+    earliest time to send it (None: now), `expires_at` the time after which it is given up (None: in three days).
+    """
+
+    dedupe_key: str
+    channel: Channel
+    recipient: str
+    template: str
+    values: dict[str, Any]
+    subject: tuple[str, int]
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+_OUTBOX = table_of(OutboxMessage)
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERTS = {
+    name: insert(_OUTBOX).on_conflict_do_nothing().returning(_OUTBOX.c.id) for name, insert in _DIALECTS.items()
+}
+
+
+def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
+    """Put a message into the outbox; False where one with its key is or was there already."""
+    due_at = message.due_at or now
+    values = {
+        "dedupe_key": message.dedupe_key,
+        "message_id": uuid.uuid4().hex,
+        "channel": message.channel,
+        "recipient": message.recipient,
+        "template": message.template,
+        "values": message.values,
+        "subject_type": message.subject[0],
+        "subject_id": message.subject[1],
+        "status": "waiting",
+        "due_at": due_at,
+        "expires_at": message.expires_at or due_at + LIFETIME,
+        "tries": 0,
+        "claimed_by": "",
+        "last_error": "",
+        "created_at": now,
+    }
+    return rows(session, _INSERTS[session.connection().dialect.name], **values).scalar() is not None
+
+
+def withdraw(session: Session, subject: tuple[str, int], templates: Collection[str]) -> None:
+    """Take back messages about a subject that still wait: what they tell is not so any more. Their keys are free."""
+    session.execute(
+        sa.delete(OutboxMessage).where(
+            OutboxMessage.subject_type == subject[0],
+            OutboxMessage.subject_id == subject[1],
+            OutboxMessage.template.in_(templates),
+            OutboxMessage.status == "waiting",
+        )
+    )
