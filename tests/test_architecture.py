@@ -27,7 +27,7 @@ FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) fo
 ROOMS = set(FLOOR_OF)
 # What lies under all rooms; and what stands above them, which puts everything together.
 GROUND = {"core", "config", "database", "exceptions"}
-ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo"}
+ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo", "openapi"}
 
 WEB = {"fastapi", "starlette", "wtforms", "jinja2"}
 

@@ -6,6 +6,8 @@ sentence for people. `field` names the form field that the sentence belongs to.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AppError(Exception):
     """Something the caller can be told: `status` is HTTP's, `code` is for programs, `message` for people."""
@@ -18,6 +20,8 @@ class AppError(Exception):
         self.message = message
         self.code = code or self.code
         self.field = field
+        # What programs read beside the sentence, such as other times that are free.
+        self.members: dict[str, Any] = {}
 
 
 class BadRequest(AppError):

@@ -11,32 +11,39 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp.appointments.finding_router import describe_destination
-from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.access_tokens import read_access_token
+from webapp.auth.attempts import network_of
+from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core import formats
+from webapp.core.api import API_PREFIX, EXPOSED_HEADERS, is_api, problem_response, require_readable_body
 from webapp.core.clock import utc_now
 from webapp.core.errors import error_page
 from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
+from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
-from webapp.core.web import Page, VersionedStatic, cookie_name, template_environment
+from webapp.core.web import Page, VersionedStatic, template_environment
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
-from webapp.routes import ROUTERS
+from webapp.openapi import describe_api
+from webapp.routes import API_ROUTERS, ROUTERS
 from webapp.staff.menu import staff_places
 
 # The clinic's zone and local date for the page that this thread is rendering.
@@ -62,6 +69,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         # Such a redirect would name the host that the request names, which may be anybody's.
         redirect_slashes=False,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.database = database
@@ -70,20 +78,64 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.page_context = _page_context
     app.state.describe = describe_destination
     app.state.demo_accounts = _demo_accounts
+    for router in API_ROUTERS:
+        app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(require_readable_body)])
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, include_in_schema=False)
+    app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    _open_api(app, settings)
     app.add_middleware(
         SecurityMiddleware,
         base_url=settings.base_url,
-        session_cookie=cookie_name(SESSION_COOKIE, settings),
         error_response=_error_response,
     )
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def _open_api(app: FastAPI, settings: Settings) -> None:
+    """Count the API's requests, and let pages of other sites that the settings name use it, without cookies."""
+
+    def client_of(request: Request) -> tuple[str, str]:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            claims = read_access_token(settings.secret_keys, token, now=app.state.clock())
+            if claims is not None:
+                return "account", str(claims.user_id)
+        return "network", network_of(request.client.host if request.client else "")
+
+    async def too_many(_request: Request, error: Exception) -> Response:
+        return problem_response(error)
+
+    app.add_middleware(
+        RateLimitMiddleware,
+        limits={"account": settings.api_rate_limit, "network": settings.api_rate_limit_anonymous},
+        client_of=client_of,
+        error_response=too_many,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            ApiCorsMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"],
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        )
+
+
+class ApiCorsMiddleware(CORSMiddleware):
+    """CORS for the API alone: our pages are nobody else's to read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_api(Request(scope)):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 def _page_context(page: Page) -> dict[str, Any]:
@@ -139,14 +191,14 @@ def _templates() -> jinja2.Environment:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error becomes a page or a fragment in the look of the house, with its true status."""
+    """Every error becomes a page or a fragment in the look of the house, or problem details, with its true status."""
 
     def on_app_error(request: Request, error: Exception) -> Response:
-        return error_page(Page(request), error)
+        return problem_response(error) if is_api(request) else error_page(Page(request), error)
 
     def on_database_error(request: Request, error: Exception) -> Response:
         if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and is_busy(error)):
-            return error_page(Page(request), Unavailable(_("Docket is very busy. Please try again in a moment.")))
+            return on_app_error(request, Unavailable(_("Docket is very busy. Please try again in a moment.")))
         raise error
 
     for kind in (AppError, HTTPException, RequestValidationError):
@@ -156,4 +208,6 @@ def _handle_errors(app: FastAPI) -> None:
 
 
 async def _error_response(request: Request, error: Exception, reference: str | None) -> Response:
+    if is_api(request):
+        return problem_response(error, reference=reference)
     return await run_in_threadpool(partial(error_page, Page(request), error, reference=reference))

@@ -1,4 +1,4 @@
-"""Every router of Docket, in the order in which addresses are tried."""
+"""Every router of Docket, in the order in which addresses are tried: the pages', and the API's under `/api/v1`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from webapp.appointments.booking_router import router as booking_router
 from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
+from webapp.auth.api import router as auth_api
 from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
+from webapp.clinic.api import router as clinic_api
 from webapp.dashboard.router import router as dashboard_router
 from webapp.health import router as health_router
 from webapp.patients.people_router import router as people_router
@@ -57,4 +59,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     schedule_router,
     flags_router,
     dashboard_router,
+)
+
+API_ROUTERS: tuple[APIRouter, ...] = (
+    auth_api,
+    clinic_api,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
-from webapp.exceptions import Conflict, Invalid, NotFound, TooManyAttempts
+from webapp.exceptions import Conflict, Invalid, NotFound, NotSignedIn, TooManyAttempts
 
 
 class WrongCredentials(Invalid):
@@ -87,3 +87,12 @@ class AccountDisabled(Conflict):
 
     def __init__(self) -> None:
         super().__init__(_("This account is disabled. Enable it first."))
+
+
+class RefreshTokenNotValid(NotSignedIn):
+    """The refresh token is unknown, was used already, or its session has ended."""
+
+    code = "invalid_refresh_token"
+
+    def __init__(self) -> None:
+        super().__init__(_("This refresh token is not valid any more. Sign in with the password again."))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.auth import attempts, service
+from webapp.auth import service
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
@@ -16,9 +16,9 @@ from webapp.auth.dependencies import (
     set_device_cookie,
     set_session_cookie,
 )
-from webapp.auth.exceptions import WrongCredentials
 from webapp.auth.forms import LoginForm
-from webapp.auth.schemas import LogIn, Role
+from webapp.auth.schemas import Role
+from webapp.auth.signing_in import sign_in
 from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
@@ -64,31 +64,14 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
     if command is None:
         return _login_page(page, form, status=422)
     try:
-        role, secret = _log_in(page, command)
+        verified, secret = sign_in(page, command, service.finish_login, previous=session_secret(page))
     except AppError as error:
         form.add_error(error)
         return _login_page(page, form, status=error.status, headers=retry_headers(error))
-    response = page.redirect(home_of(role, form.next.data or ""))
+    response = page.redirect(home_of(verified.role, form.next.data or ""))
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)
     return response
-
-
-def _log_in(page: Page, command: LogIn) -> tuple[Role, str]:
-    """Be admitted, judged and signed in; the slow hash is computed while no lock and no connection is held."""
-    page.close()
-    attempt = page.database.write(service.admit_login, command, now=page.now)
-    account = service.find_account(page.session, command.email)
-    page.close()
-    try:
-        verified = service.verify_login(account, command.password)
-        secret = page.database.write(
-            service.finish_login, attempt, verified, command, now=page.now, previous=session_secret(page)
-        )
-    except WrongCredentials:
-        page.database.write(attempts.judge, attempt)
-        raise
-    return verified.role, secret
 
 
 @router.post("/logout")

@@ -211,7 +211,12 @@ _SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name,
 
 def find_actor(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
     """Who holds this session id, read afresh at every request; None when it ended or its user was disabled."""
-    row = rows(session, _SIGNED_IN, id_hash=hashed(secret), now=now).one_or_none()
+    return find_actor_of_session(session, hashed(secret), address=address, now=now)
+
+
+def find_actor_of_session(session: Session, session_hash: str, *, address: str, now: datetime) -> SignedIn | None:
+    """The same for somebody who holds an access token, which knows the session by its hash alone."""
+    row = rows(session, _SIGNED_IN, id_hash=session_hash, now=now).one_or_none()
     if row is None:
         return None
     session_id, last_seen_at, user_id, name, email, role = row

@@ -64,6 +64,8 @@ def configure_logging(form: Literal["text", "json"]) -> None:
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {
                 "alembic": {"level": "WARNING"},
+                # Its lines hold the gateway's whole address, and that may hold a secret.
+                "httpx2": {"level": "WARNING"},
                 # uvicorn's access lines hold whole addresses, and those may hold secrets; errors it keeps.
                 "uvicorn.access": {"level": "WARNING", "propagate": True},
             },

@@ -53,11 +53,10 @@ ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]
 class SecurityMiddleware:
     """The outermost layer of ours: it refuses what no route should see, and answers what no route expected."""
 
-    def __init__(self, app: ASGIApp, *, base_url: str, session_cookie: str, error_response: ErrorResponse) -> None:
+    def __init__(self, app: ASGIApp, *, base_url: str, error_response: ErrorResponse) -> None:
         self.app = app
         self.base_url = base_url
         self.https = base_url.startswith("https://")
-        self.session_cookie = session_cookie
         self.error_response = error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +87,7 @@ class SecurityMiddleware:
         try:
             refuse_dirty_address(scope)
             refuse_large_body(request)
-            refuse_other_origin(request, base_url=self.base_url, session_cookie=self.session_cookie)
+            refuse_other_origin(request, base_url=self.base_url)
             await self.app(scope, receive, send_with_headers)
         except AppError as error:
             response = await self.error_response(request, error, None)
@@ -142,11 +141,10 @@ def is_clean_text(encoded: bytes) -> bool:
     return True
 
 
-def refuse_other_origin(request: Request, *, base_url: str, session_cookie: str) -> None:
+def refuse_other_origin(request: Request, *, base_url: str) -> None:
     """A write that a browser might have been tricked into must come from our own pages.
 
-    That is every write with a session cookie, and every form, logged in or not (log-in included). The API's
-    clients hold no cookie and are exempt.
+    That is every form, logged in or not (log-in included). The API is exempt: it takes no write for a cookie.
 
     Raises:
         Forbidden: neither Origin nor Sec-Fetch-Site says that the request is our own.
@@ -154,7 +152,7 @@ def refuse_other_origin(request: Request, *, base_url: str, session_cookie: str)
     if request.method in SAFE_METHODS:
         return
     headers: Headers = request.headers
-    if request.url.path.startswith("/api/") and session_cookie not in request.cookies:
+    if request.url.path.startswith("/api/"):
         return
     origins = headers.getlist("origin")
     # No browser sends two; whoever does wants one of us to read the first and another the second.

@@ -1,0 +1,39 @@
+"""The API as its clients use it: signed in by password, with an access token in each request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from tests.cast import PASSWORD
+
+API = "/api/v1"
+
+
+def bearer(client: TestClient, name: str) -> dict[str, str]:
+    """The header with a fresh access token of one of the cast."""
+    form = {"username": f"{name}@docket.example", "password": PASSWORD}
+    answer = client.post(f"{API}/auth/token", data=form)
+    assert answer.status_code == 200, answer.text
+    return {"authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+class ApiClient:
+    """One of the cast, or nobody, who asks the API. Addresses are given without `/api/v1`."""
+
+    def __init__(self, client: TestClient, name: str = "") -> None:
+        self.client = client
+        self.headers = bearer(client, name) if name else {}
+
+    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+        """The answer to a request, as the HTTP client gives it."""
+        return self.client.request(method, f"{API}{path}", headers={**self.headers, **(headers or {})}, **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        """Read something."""
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Any:
+        """Create something."""
+        return self.request("POST", path, json=body, **more)

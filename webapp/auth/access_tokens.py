@@ -1,0 +1,71 @@
+"""Access tokens of the API: JWTs that live for minutes and speak for a session, which is looked up at each request.
+
+They are signed with keys that are derived from `DOCKET_SECRET_KEY`, and name their key in `kid`, so that the key can
+be changed while tokens are about. A token says whose session it is by that session's hash: nobody can make a cookie
+of it, and it means nothing once the session has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import jwt
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+ALGORITHM = "HS256"
+AUDIENCE = "docket-api"
+
+
+class Claims(NamedTuple):
+    """What a token says: whose it is, and the hash of the session that it speaks for."""
+
+    user_id: int
+    session_hash: str
+
+
+def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, now: datetime) -> str:
+    """A token for a session. `keys` are `Settings.secret_keys`: the last one signs."""
+    key = _derived(keys[-1])
+    claims = {
+        "sub": str(user_id),
+        "sid": session_hash,
+        "aud": AUDIENCE,
+        "iat": int(now.timestamp()),
+        "exp": int((now + ACCESS_LIFETIME).timestamp()),
+    }
+    return jwt.encode(claims, key, ALGORITHM, headers={"kid": _name_of(key)})
+
+
+def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Claims | None:
+    """What a token says that one of our keys signed and that has not expired; None for any other."""
+    by_name = {_name_of(key): key for key in map(_derived, keys)}
+    try:
+        key = by_name.get(str(jwt.get_unverified_header(token).get("kid")))
+        if key is None:
+            return None
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            # The time is ours to say, not the library's.
+            options={"require": ["sub", "sid", "exp", "iat"], "verify_exp": False, "verify_iat": False},
+        )
+        if int(claims["exp"]) <= now.timestamp():
+            return None
+        return Claims(int(claims["sub"]), str(claims["sid"]))
+    except (jwt.InvalidTokenError, ValueError, TypeError):
+        return None
+
+
+def _derived(secret: str) -> bytes:
+    """A key for tokens alone: what else the secret signs can never be taken for one."""
+    return hmac.digest(secret.encode(), b"docket.access-token", "sha256")
+
+
+def _name_of(key: bytes) -> str:
+    return hashlib.sha256(b"kid" + key).hexdigest()[:12]

@@ -1,0 +1,113 @@
+"""Signing in and out of the API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from starlette.responses import Response
+
+from webapp.auth import api_sessions, service
+from webapp.auth.access_tokens import ACCESS_LIFETIME, make_access_token
+from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.api_sessions import Granted
+from webapp.auth.exceptions import RefreshTokenNotValid
+from webapp.auth.schemas import LogIn, Role
+from webapp.auth.signing_in import sign_in
+from webapp.core.api import answer, problems, storable
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page
+
+router = APIRouter(prefix="/auth", tags=["Signing in"])
+
+SECONDS = int(ACCESS_LIFETIME.total_seconds())
+
+
+class Tokens(BaseModel):
+    """What a program is given for a password or a refresh token, in the words of OAuth 2 (RFC 6749, section 5.1)."""
+
+    access_token: Annotated[str, Field(description="For the header `Authorization: Bearer …`.")]
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - OAuth's word for the kind of token.
+    expires_in: Annotated[int, Field(description="Seconds that the access token lives.", examples=[SECONDS])] = SECONDS
+    refresh_token: Annotated[str, Field(description="For the next pair; can be used once, within 30 days.")]
+
+
+class Refresh(BaseModel):
+    """A refresh token that is handed back."""
+
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Me(BaseModel):
+    """The account of whoever asks."""
+
+    id: int
+    name: Annotated[str, Field(examples=["Alice Adams"])]
+    email: Annotated[str, Field(examples=["alice@docket.example"])]
+    role: Role
+
+
+class Said(BaseModel):
+    """That something was done, in words."""
+
+    message: str
+
+
+class PasswordGrant(BaseModel):
+    """OAuth 2's form for a password (RFC 6749, section 4.3.2)."""
+
+    grant_type: Literal["password"] = "password"
+    username: Annotated[str, Field(max_length=254, description="The e-mail address."), AfterValidator(storable)]
+    password: Annotated[str, Field(max_length=1000), AfterValidator(storable)]
+
+
+@router.post(
+    "/token",
+    summary="Sign in",
+    responses={200: {"model": Tokens}, **problems(s401="E-mail address and password do not belong together.")},
+)
+def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]) -> Response:
+    """A pair of tokens for an e-mail address and a password; everybody, but guessing is throttled."""
+    command = LogIn(
+        email=form.username,
+        password=form.password,
+        address=page.address,
+        user_agent=page.request.headers.get("user-agent", ""),
+    )
+    _verified, granted = sign_in(page, command, api_sessions.finish_login)
+    return _tokens(page, granted)
+
+
+@router.post(
+    "/refresh",
+    summary="Get the next pair of tokens",
+    responses={200: {"model": Tokens}, **problems(s401="The refresh token is not valid, or was used before.")},
+)
+def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
+    """A new pair for a refresh token, which ends with it; whoever holds one. One that comes twice ends the session."""
+    page.close()
+    granted = page.database.write(api_sessions.rotate, command.refresh_token, now=page.now)
+    if granted is None:
+        raise RefreshTokenNotValid
+    return _tokens(page, granted)
+
+
+@router.post("/logout", summary="Sign out", responses={200: {"model": Said}, **problems(401)})
+def sign_out(page: CurrentPage, actor: WritingCaller) -> Response:
+    """End the session: its access token and its refresh token are worth nothing from now on; whoever is signed in."""
+    page.close()
+    page.database.write(service.end_session, actor, actor.session_id)
+    return answer(page, Said, Said(message=_("You are signed out.")))
+
+
+@router.get("/me", summary="Read who I am", responses={200: {"model": Me}, **problems(401)})
+def read_me(page: CurrentPage, actor: Caller) -> Response:
+    """The account of whoever asks; whoever is signed in."""
+    return answer(page, Me, Me(id=actor.user_id, name=actor.name, email=actor.email, role=actor.role))
+
+
+def _tokens(page: Page, granted: Granted) -> Response:
+    token = make_access_token(page.settings.secret_keys, granted.user_id, granted.session_hash, now=page.now)
+    made = Tokens(access_token=token, refresh_token=granted.refresh_token)
+    return answer(page, Tokens, made, headers={"cache-control": "no-store"})

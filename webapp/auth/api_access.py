@@ -1,0 +1,89 @@
+"""Who asks the API: the bearer of an access token, or for reading alone whoever is signed in on our pages.
+
+A browser sends cookies with requests that other sites made, so a cookie allows no change here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Security
+from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
+
+from webapp.auth import service
+from webapp.auth.access_tokens import read_access_token
+from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.schemas import Actor, Role
+from webapp.core.api import API_PREFIX
+from webapp.core.i18n import gettext as _
+from webapp.core.security import SAFE_METHODS
+from webapp.core.web import CurrentPage, Page
+from webapp.exceptions import Forbidden, NotSignedIn
+
+bearer = OAuth2PasswordBearer(
+    tokenUrl=f"{API_PREFIX}/auth/token",
+    refreshUrl=f"{API_PREFIX}/auth/refresh",
+    scheme_name="password",
+    description="E-mail address and password for a short-lived access token and a refresh token.",
+    auto_error=False,
+)
+cookie = APIKeyCookie(
+    name=SESSION_COOKIE,
+    scheme_name="session",
+    description="The session of somebody who is signed in on the pages; for reading only.",
+    auto_error=False,
+)
+Bearer = Annotated[str | None, Security(bearer)]
+
+
+def caller_of(page: Page, token: str | None) -> Actor | None:
+    """Whoever asks, read from the database afresh; None for nobody.
+
+    Raises:
+        NotSignedIn: an access token was sent that is not valid, or no longer. Who sends one wants to be somebody.
+    """
+    if token is None:
+        return current_actor(page) if page.request.method in SAFE_METHODS else None
+    claims = read_access_token(page.settings.secret_keys, token, now=page.now)
+    found = None
+    if claims is not None:
+        found = service.find_actor_of_session(page.session, claims.session_hash, address=page.address, now=page.now)
+    if found is None or claims is None or found.actor.user_id != claims.user_id:
+        raise NotSignedIn(_("The access token is not valid, or it has expired."), code="invalid_token")
+    page.known["actor"] = found.actor
+    return found.actor
+
+
+def _somebody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor:
+    actor = caller_of(page, token)
+    if actor is None:
+        raise NotSignedIn(_("Sign in: send an access token in the header Authorization."))
+    return actor
+
+
+def _anybody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor | None:
+    return caller_of(page, token)
+
+
+def _token_bearer(page: CurrentPage, token: Bearer) -> Actor:
+    return _somebody(page, token, None)
+
+
+Caller = Annotated[Actor, Security(_somebody)]
+"""Whoever asks to read; 401 for nobody."""
+
+MaybeCaller = Annotated[Actor | None, Security(_anybody)]
+"""Whoever asks to read what is for everybody, or None; what is theirs may change the answer."""
+
+WritingCaller = Annotated[Actor, Security(_token_bearer)]
+"""Whoever asks to change something; 401 for nobody, and for whoever has a cookie only."""
+
+
+def require_role(actor: Actor, *roles: Role) -> None:
+    """The actor has one of these roles.
+
+    Raises:
+        Forbidden: another one.
+    """
+    if actor.role not in roles:
+        raise Forbidden(_("This is not for your kind of account."), code="wrong_role")

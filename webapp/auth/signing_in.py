@@ -1,0 +1,35 @@
+"""The steps of a log-in, for the log-in page and the API alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from webapp.auth import attempts, service
+from webapp.auth.exceptions import WrongCredentials
+from webapp.auth.schemas import LogIn
+from webapp.auth.service import VerifiedLogin
+from webapp.core.web import Page
+
+T = TypeVar("T")
+
+
+def sign_in(page: Page, command: LogIn, finish: Callable[..., T], **more: Any) -> tuple[VerifiedLogin, T]:
+    """Be admitted and judged, then `finish(session, attempt, verified, command, now=…)` in one transaction.
+
+    The slow hash is computed while no lock and no connection is held.
+
+    Raises:
+        WrongCredentials, TooManyLogins, AttemptsUnderWay.
+    """
+    page.close()
+    attempt = page.database.write(service.admit_login, command, now=page.now)
+    account = service.find_account(page.session, command.email)
+    page.close()
+    try:
+        verified = service.verify_login(account, command.password)
+        done = page.database.write(finish, attempt, verified, command, now=page.now, **more)
+    except WrongCredentials:
+        page.database.write(attempts.judge, attempt)
+        raise
+    return verified, done

@@ -1,0 +1,339 @@
+"""What every part of the JSON API stands on: answers, problems, pages of a list, entity tags.
+
+A problem is RFC 9457's `application/problem+json`. Its `code` is stable and for programs, its `detail` is a sentence
+for people, and `errors` says which members of the request are meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from webapp.core import formats
+from webapp.core.addresses import with_query
+from webapp.core.errors import headers_of
+from webapp.core.i18n import gettext as _
+from webapp.core.web import Page
+from webapp.exceptions import AppError, BadRequest, Invalid
+
+API_PREFIX = "/api/v1"
+PROBLEM_TYPE = "application/problem+json"
+JSON_TYPE = "application/json"
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_ID = 2**31 - 1
+# What scripts of other sites may read of an answer besides its body.
+EXPOSED_HEADERS = (
+    "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
+)  # fmt: skip
+MAX_SKIP = 100_000
+# Errors that come from the libraries below us have neither a code nor a sentence of their own.
+UNNAMED = {
+    400: ("bad_request", _("The request cannot be read.")),
+    404: ("not_found", _("There is nothing at this address.")),
+    405: ("method_not_allowed", _("This address does not take this method; see the header Allow.")),
+    413: ("too_large", _("The body is larger than any that we take.")),
+    500: ("error", _("Something went wrong on our side. Nothing you sent caused this.")),
+}
+
+# Both databases keep ids in four bytes.
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
+QueryId = Annotated[int, Query(ge=1, le=MAX_ID)]
+Moment = Annotated[
+    AwareDatetime,
+    PlainSerializer(lambda value: formats.iso(value.astimezone(UTC)), return_type=str, when_used="json"),
+    Field(examples=["2026-12-01T09:30:00Z"], json_schema_extra={"format": "date-time"}),
+]
+"""An instant in an answer: always in UTC, written with Z."""
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks, whom an error page would not help."""
+    return request.url.path.startswith("/api/") or request.url.path == "/api"
+
+
+# ------------------------------------------------------------------------------------------------ problems
+
+
+class FieldProblem(BaseModel):
+    """One member of the request that is not as it should be."""
+
+    detail: Annotated[str, Field(description="What is wrong with it, for people.")]
+    code: Annotated[str, Field(description="What is wrong with it, for programs.")]
+    pointer: Annotated[
+        str | None, Field(description="Where it stands in the body, as a JSON Pointer.", examples=["/starts_at"])
+    ] = None
+    parameter: Annotated[str | None, Field(description="Which parameter or header it is.", examples=["limit"])] = None
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. Some kinds of problem have members of their own besides these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(description="The kind of problem; `about:blank` says that `status` tells all.")]
+    title: Annotated[str, Field(description="What the status means, in a few words.")]
+    status: Annotated[int, Field(description="The HTTP status.", examples=[422])]
+    detail: Annotated[str, Field(description="What happened and what would help, for people.")]
+    code: Annotated[str, Field(description="What happened, for programs; stable.", examples=["clinic_closed"])]
+    errors: Annotated[list[FieldProblem], Field(description="Which members of the request are meant.")] = []
+    reference: Annotated[str | None, Field(description="What our log calls this error.")] = None
+
+
+class UnsupportedMediaType(AppError):
+    """The body is of a kind that this address does not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class PreconditionFailed(AppError):
+    """`If-Match` names another version than the present one: somebody was faster."""
+
+    status = 412
+    code = "precondition_failed"
+
+    def __init__(self) -> None:
+        super().__init__(_("It was changed in the meantime: read it again before you decide."))
+
+
+def problem_response(error: Exception, *, reference: str | None = None) -> Response:
+    """Any error as problem details, with the headers that belong to it."""
+    if isinstance(error, RequestValidationError):
+        status, code, detail, errors = _validation(error)
+    elif isinstance(error, AppError):
+        status, code, detail = error.status, error.code, error.message
+        errors = [FieldProblem(detail=detail, code=code, pointer=f"/{error.field}")] if error.field else []
+    elif isinstance(error, HTTPException):
+        status, errors = error.status_code, []
+        code, detail = UNNAMED.get(status, ("error", HTTPStatus(status).phrase))
+    else:
+        status, errors, (code, detail) = 500, [], UNNAMED[500]
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": [each.model_dump(exclude_none=True) for each in errors],
+        **(error.members if isinstance(error, AppError) else {}),
+        **({"reference": reference} if reference else {}),
+    }
+    headers = headers_of(error)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(json.dumps(body, ensure_ascii=False), status, headers, PROBLEM_TYPE)
+
+
+def _validation(error: RequestValidationError) -> tuple[int, str, str, list[FieldProblem]]:
+    """A request that has not the shape that the address asks for."""
+    problems = error.errors()
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        return 400, "json_invalid", _("The body is not JSON."), []
+    if all(problem["loc"][0] == "path" for problem in problems):
+        return 404, *UNNAMED[404], []
+    return 422, "invalid", _("The request is not as it should be; see errors."), [_field(each) for each in problems]
+
+
+def _field(problem: Mapping[str, Any]) -> FieldProblem:
+    place, *rest = problem["loc"]
+    detail = str(problem["msg"]).removeprefix("Value error, ")
+    if place == "body":
+        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
+        return FieldProblem(detail=detail, code=problem["type"], pointer=pointer)
+    return FieldProblem(detail=detail, code=problem["type"], parameter=str(rest[0]) if rest else str(place))
+
+
+def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's `responses` say of the problems that it can answer with.
+
+    `why` has a sentence for a status where its phrase says too little: `problems(404, s409="The time is taken.")`.
+    """
+    sentences = {int(name.removeprefix("s")): sentence for name, sentence in why.items()}
+    return {
+        status: {
+            "description": sentences.get(status, HTTPStatus(status).phrase),
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in sorted({*statuses, *sentences})
+    }
+
+
+# ------------------------------------------------------------------------------------------------- requests
+
+
+async def require_readable_body(request: Request) -> None:
+    """The body is JSON, or a form where OAuth wants one, and its text can be stored.
+
+    Raises:
+        UnsupportedMediaType: it is something else. BadRequest: it holds a NUL or half a character.
+    """
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if request.url.path == f"{API_PREFIX}/auth/token":
+        # The form has been read by now, and its body with it.
+        if kind != FORM_TYPE:
+            raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": FORM_TYPE})
+        return
+    body = await request.body()
+    if not body:
+        return
+    if kind != JSON_TYPE:
+        raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": JSON_TYPE})
+    if b"\\u" in body and not _is_storable(json.loads(body)):
+        raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
+
+
+def storable(value: str) -> str:
+    """Text that both databases can keep.
+
+    Raises:
+        ValueError: it holds a NUL or half a character.
+    """
+    if not _is_storable(value):
+        raise ValueError("Text has no NUL and no half characters.")
+    return value
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return all(_is_storable(part) for pair in value.items() for part in pair)
+    return all(map(_is_storable, value)) if isinstance(value, list) else True
+
+
+# -------------------------------------------------------------------------------------------------- answers
+
+
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def dump(kind: Any, value: Any) -> str:
+    """A value as JSON, in the shape of a model or of a list of models."""
+    return _adapter(kind).dump_json(value).decode()
+
+
+def answer(
+    page: Page, kind: Any, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a request of the API, after which nothing is read any more."""
+    page.close()
+    return Response(dump(kind, value), status, headers, JSON_TYPE)
+
+
+class Paging(NamedTuple):
+    """Which part of a list: so many are skipped, and at most so many come."""
+
+    skip: int
+    limit: int
+
+
+def _paging(
+    skip: Annotated[int, Query(ge=0, le=MAX_SKIP, description="How many to leave out from the beginning.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many to answer with at most.")] = 10,
+) -> Paging:
+    return Paging(skip, limit)
+
+
+AskedPaging = Annotated[Paging, Depends(_paging)]
+
+LIST_HEADERS: dict[str, Any] = {
+    "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer", "minimum": 0}},
+    "Link": {
+        "description": "RFC 8288 links to the `first`, `prev`, `next` and `last` part of the list.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: Paging) -> Response:
+    """A part of a list as a plain array; how many there are in all, and where the other parts are, is in headers."""
+    headers = {"x-total-count": str(total)}
+    if links := _links(page.request, total, paging):
+        headers["link"] = links
+    return answer(page, list[kind], items, headers=headers)
+
+
+def part_of(items: Sequence[Any], paging: Paging) -> Sequence[Any]:
+    """The asked part of a list that is short enough to be read whole."""
+    return items[paging.skip : paging.skip + paging.limit]
+
+
+def _links(request: Request, total: int, paging: Paging) -> str:
+    last = max(0, (total - 1) // paging.limit * paging.limit)
+    where = {"first": 0, "last": last}
+    if paging.skip > 0:
+        where["prev"] = max(0, paging.skip - paging.limit)
+    if paging.skip + paging.limit < total:
+        where["next"] = paging.skip + paging.limit
+    kept = {name: value for name, value in request.query_params.items() if name not in {"skip", "limit"}}
+
+    def address(skip: int) -> str:
+        return with_query(request.url.path, **kept, skip=str(skip), limit=str(paging.limit))
+
+    return ", ".join(f'<{address(skip)}>; rel="{name}"' for name, skip in where.items())
+
+
+# ---------------------------------------------------------------------------------------------- entity tags
+
+
+def entity_tag(version: int) -> str:
+    """The entity tag of something that counts its changes."""
+    return f'"{version}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether `If-None-Match` says that the client has this very version: 304 is then the answer."""
+    return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
+
+
+def version_asked(request: Request, present: int) -> int | None:
+    """The version that `If-Match` asks for, to be compared again under the lock; None where any will do.
+
+    Raises:
+        PreconditionFailed: it is not the present one.
+    """
+    headers = request.headers.getlist("if-match")
+    if not headers:
+        return None
+    if not _names(headers, entity_tag(present), weakly=False):
+        raise PreconditionFailed
+    return present
+
+
+def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
+    tags = [each.strip() for header in headers for each in header.split(",")]
+    return "*" in tags or any((each.removeprefix("W/") if weakly else each) == tag for each in tags)
+
+
+def not_modified(page: Page, tag: str) -> Response:
+    """304: the client has it already."""
+    page.close()
+    return Response(status_code=304, headers={"etag": tag})
+
+
+def instant_with_offset(value: datetime | None, name: str) -> datetime | None:
+    """A query's instant in UTC, within the years that our calendars reach.
+
+    Raises:
+        Invalid: it lies beyond them.
+    """
+    if value is None:
+        return None
+    if not 2000 <= value.year <= 2100:
+        raise Invalid(_("Give a time between the years 2000 and 2100."), code="out_of_range", field=name)
+    return value.astimezone(UTC)
