@@ -137,3 +137,25 @@ def test_in_development_a_key_is_made_once_for_its_owner_alone(folder: Path) -> 
 @pytest.mark.parametrize("name", ["templates", "static", "alembic"])
 def test_what_the_program_needs_beside_its_code_is_found(name: str) -> None:
     assert resource_folder(name).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("api_rate_limit", "often", "must be like 600/minute"),
+        ("api_rate_limit_anonymous", "", "must be like 600/minute"),
+        ("cors_origins", "https://www.example.org/page", "without a path"),
+        ("cors_origins", "example.org", "must be like https://"),
+    ],
+)
+def test_settings_of_the_api_say_what_is_wrong(
+    name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"DOCKET_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=sentence):
+        Settings()
+
+
+def test_origins_of_other_sites_are_written_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKET_CORS_ORIGINS", "https://WWW.example.org:443/, http://localhost:3000")
+    assert Settings().cors_origins == ("https://www.example.org", "http://localhost:3000")
