@@ -19,12 +19,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, assemble, client_for, local, log_in, password_hash
+from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash
 from tests.reading import read
 from webapp import models
+from webapp.auth import confirmation
 from webapp.auth.links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
+from webapp.core.signing import sign
 from webapp.database import Database
 
 ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
@@ -153,6 +155,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/logout"):                            (303,) * 7,
     ("GET", "/password/reset/{token}"):             ANYBODY,
     ("POST", "/password/reset/{token}"):            (LOGIN,) * 7,
+    ("GET", "/password/forgot"):                    ANYBODY,
+    ("POST", "/password/forgot"):                   (303,) * 7,
+    ("GET", "/email/confirm/{token}"):              ANYBODY,
+    ("POST", "/email/confirm/{token}"):             (303,) * 7,
+    ("POST", "/account/email/confirmation"):        (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/messages"):                  (401,    303,   303,   403,   403,   403,  401),
     ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
@@ -274,7 +282,7 @@ class House:
         if "/hours" in path or "/time-off" in path:
             address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
         if "{token}" in path:
-            address = path.replace("{token}", self.link())
+            address = path.replace("{token}", self.token(path))
         if "{visit_type_id}" in path:
             address = path.replace("{visit_type_id}", str(self.cast.erins_only))
         if "{closure_id}" in path:
@@ -315,6 +323,7 @@ class House:
             "/admin/patients/{patient_id}/account": {"active": "no"},
             **self.hours_forms(path),
             "/password/reset/{token}": {"new": "walrus teapot orbit"},
+            "/password/forgot": {"email": "dave@docket.example"},
             "/admin/doctors": {**DOCTOR, "name": f"Dr. New {self.registered}"},
             "/admin/doctors/{slug}": {**DOCTOR, "visit_type_ids": [self.cast.short, self.cast.long]},
             "/admin/doctors/{slug}/activity": {"active": "yes"},
@@ -361,6 +370,13 @@ class House:
         email = f"admin{self.registered}@docket.example"
         user = models.User(email=email, name="Somebody", role="admin", password_hash="", created_at=NOW)
         return self.cast.add(user)
+
+    def token(self, path: str) -> str:
+        """A token for a page that whoever holds it may open."""
+        if path.startswith("/email/confirm"):
+            dave = self.cast.dave
+            return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
+        return self.link()
 
     def link(self) -> str:
         """The token of a fresh link that sets Dave's password."""

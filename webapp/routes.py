@@ -14,6 +14,7 @@ from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
 from webapp.dashboard.router import router as dashboard_router
 from webapp.health import router as health_router
+from webapp.patients.forgotten_router import router as forgotten_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.appointments_router import router as staff_appointments_router
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_patients_router,
     staff_people_router,
     auth_router,
+    forgotten_router,
     links_router,
     users_router,
     doctors_router,

@@ -1,4 +1,4 @@
-"""Attempts to guess, and what throttles them: log-ins, present passwords, and registrations.
+"""Attempts to guess, and what throttles them: log-ins, present passwords, registrations, forgotten passwords.
 
 An attempt is admitted before its password is looked at, and is pending until it is judged: a right one is
 forgotten, a wrong one stays as a failure. Admission is one at a time, and only while failures and pending
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations
+from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations, TooManyResets
 from webapp.auth.models import FailedLogin
 from webapp.exceptions import TooManyAttempts
 
@@ -23,11 +23,12 @@ THROTTLE_WINDOW = timedelta(minutes=15)
 THROTTLE_LIMIT = 10
 REGISTER_WINDOW = timedelta(hours=1)
 REGISTER_LIMIT = 20
+RESET_LIMIT = 20
 # A process that died leaves its attempts pending.
 PENDING_FOR = timedelta(seconds=60)
 
 # These stand where a known browser's hash would, so that the counts of log-ins leave such rows out.
-REGISTERING, CHANGING = "register", "password"
+REGISTERING, CHANGING, RESETTING = "register", "password", "reset"
 # Any number will do that no other part of Docket locks in PostgreSQL.
 ADMISSION_LOCK = 7_304_915_522
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -94,6 +95,24 @@ def admit_registration(session: Session, *, address: str, now: datetime) -> int:
     return _note(session, FailedLogin(account=REGISTERING, address=network, device=REGISTERING, at=now), now=now)
 
 
+def note_reset(session: Session, *, address: str, now: datetime) -> None:
+    """Count that somebody asks for a link to set a forgotten password; other such requests wait until this is kept.
+
+    Raises:
+        TooManyResets: twenty in an hour from this network, whichever accounts they were for.
+    """
+    _one_at_a_time(session)
+    network = network_of(address)
+    of_network = (FailedLogin.address == network, FailedLogin.device == RESETTING)
+    try:
+        _require_room(session, *of_network, now=now, window=REGISTER_WINDOW, limit=RESET_LIMIT)
+    except TooManyLogins as error:
+        raise TooManyResets(retry_after=error.retry_after) from error
+    # No account is named: whoever forgot a password has not failed to log in with one.
+    attempt = FailedLogin(account=RESETTING, address=network, device=RESETTING, judged=True, at=now)
+    _note(session, attempt, now=now)
+
+
 def judge(session: Session, attempt_id: int) -> None:
     """The attempt failed, and counts as a failure from when it began."""
     session.execute(sa.update(FailedLogin).where(FailedLogin.id == attempt_id).values(judged=True))
@@ -148,12 +167,12 @@ def _require_room(
 
 
 def _note(session: Session, attempt: FailedLogin, *, now: datetime) -> int:
-    """Write an attempt down as pending, forget those that no longer count, and return its id."""
+    """Write an attempt down, forget those that no longer count, and return its id."""
     session.execute(
         sa.delete(FailedLogin).where(
             sa.or_(
                 FailedLogin.at < now - REGISTER_WINDOW,
-                sa.and_(FailedLogin.at < now - THROTTLE_WINDOW, FailedLogin.device != REGISTERING),
+                sa.and_(FailedLogin.at < now - THROTTLE_WINDOW, FailedLogin.device.not_in((REGISTERING, RESETTING))),
             )
         )
     )

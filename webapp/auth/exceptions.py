@@ -41,6 +41,22 @@ class TooManyRegistrations(TooManyAttempts):
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
+class TooManyResets(TooManyAttempts):
+    """Too many links for forgotten passwords were asked for from this network."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("Too many links were asked for from your network. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
+class TooManyConfirmations(TooManyAttempts):
+    """The mail that confirms an address was sent often enough for now."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("We have sent you that mail several times. Look into your spam folder, or wait %(time)s.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
 class EmailTaken(Conflict):
     """An account with this e-mail address exists already."""
 
@@ -67,6 +83,15 @@ class LinkNotValid(NotFound):
     def __init__(self) -> None:
         message = _("A link works once, and for a limited time. This one was used, has expired, or is incomplete.")
         super().__init__(message)
+
+
+class AddressNotConfirmable(NotFound):
+    """A link that confirms an address is incomplete, or its account has another address now, or is disabled."""
+
+    code = "address_not_confirmable"
+
+    def __init__(self) -> None:
+        super().__init__(_("This link is incomplete, or it was sent to an address that the account no longer has."))
 
 
 class LastAdmin(Conflict):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, PasswordField, StringField
+from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from webapp.auth.schemas import ChangePassword, LogIn
+from webapp.auth.schemas import ChangePassword, ForgottenPassword, LogIn
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 
@@ -27,6 +27,17 @@ class LoginForm(DocketForm):
             user_agent=user_agent,
             known_device=known_device,
         )
+
+
+class ForgottenForm(DocketForm):
+    """The address whose password was forgotten."""
+
+    sentences = {"email": _("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
+
+    def command(self) -> ForgottenPassword | None:
+        """The request, as the service takes it."""
+        return self.parse(ForgottenPassword, email=self.email.data or "")
 
 
 class PasswordForm(DocketForm):

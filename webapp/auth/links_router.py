@@ -1,4 +1,4 @@
-"""Choosing a password by a link: whoever holds it is the one it was made for."""
+"""Links in messages: choosing a password, and confirming an address. Whoever holds one is whom it was made for."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import links, passwords
-from webapp.auth.dependencies import clear_session_cookie, session_secret
-from webapp.auth.exceptions import LinkNotValid
+from webapp.auth import confirmation, links, passwords
+from webapp.auth.dependencies import clear_session_cookie, current_actor, session_secret
+from webapp.auth.exceptions import AddressNotConfirmable, LinkNotValid
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.links import LinkOwner
 from webapp.auth.tokens import hashed
+from webapp.core import signing
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
 
 router = APIRouter()
 
-Token = Annotated[str, Path(max_length=100)]
-# The address is a secret: not even our own static files may be asked for with it as the Referer. Unlike
-# no-referrer, this leaves the form its true Origin.
-HEADERS = {"referrer-policy": "strict-origin"}
+Token = Annotated[str, Path(max_length=200)]
+# It holds an address, which may be long.
+LongToken = Annotated[str, Path(max_length=600)]
 
 
 @router.get("/password/reset/{token}")
@@ -74,7 +74,6 @@ def _new_password_page(
     return page.render(
         "auth/password_new.html",
         status=status,
-        headers=HEADERS,
         form=form,
         action=f"/password/reset/{token}",
         email=owner.email,
@@ -82,4 +81,39 @@ def _new_password_page(
 
 
 def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
-    return page.render("auth/password_link_over.html", status=error.status, headers=HEADERS, sentence=error.message)
+    return page.render("auth/password_link_over.html", status=error.status, sentence=error.message)
+
+
+@router.get("/email/confirm/{token}")
+def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
+    """Ask whether the address is theirs, for programs that look at mails follow links too; whoever holds the link."""
+    try:
+        found = confirmation.find_address(page.session, _said(page, token))
+    except AddressNotConfirmable as error:
+        return _not_confirmable_page(page, error)
+    return page.render(
+        "auth/email_confirm.html",
+        email=found.email,
+        confirmed=found.confirmed_at is not None,
+        action=f"/email/confirm/{token}",
+    )
+
+
+@router.post("/email/confirm/{token}")
+def confirm_address(page: CurrentPage, token: LongToken) -> Response:
+    """Keep that the address is theirs; whoever holds the link, signed in or not."""
+    actor = current_actor(page)
+    page.close()
+    try:
+        page.database.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)
+    except AddressNotConfirmable as error:
+        return _not_confirmable_page(page, error)
+    return page.redirect("/" if actor is None else "/account", flash=_("Thank you. Your address is confirmed."))
+
+
+def _said(page: Page, token: str) -> object:
+    return signing.unsign(page.settings.secret_keys, confirmation.PURPOSE, token)
+
+
+def _not_confirmable_page(page: Page, error: AddressNotConfirmable) -> Response:
+    return page.render("auth/email_link_over.html", status=error.status, sentence=error.message)

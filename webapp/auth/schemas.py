@@ -59,7 +59,11 @@ PersonName = Annotated[
 
 
 class Actor(NamedTuple):
-    """Whoever is signed in, as read for this request. `address` is where the request came from."""
+    """Whoever is signed in, as read for this request. `address` is where the request came from.
+
+    With `visit_id` it is nobody with an account, but whoever holds the link to that one visit that was sent to `email`
+    (which may be a telephone number): a patient for whom no other visit, and no patient's record, exists.
+    """
 
     user_id: int
     session_id: int
@@ -67,6 +71,7 @@ class Actor(NamedTuple):
     email: str
     role: Role
     address: str = ""
+    visit_id: int | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -82,6 +87,12 @@ class LogIn(BaseModel):
     address: str
     user_agent: str = ""
     known_device: str = ""
+
+
+class ForgottenPassword(BaseModel):
+    """Somebody cannot log in any more, and says with which address they did."""
+
+    email: Email
 
 
 class ChangePassword(BaseModel):

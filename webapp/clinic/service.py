@@ -47,6 +47,11 @@ class Clinic:
         """The zone as people say it: 'Amsterdam time'."""
         return _("%(place)s time") % {"place": self.time_zone.rsplit("/", 1)[-1].replace("_", " ")}
 
+    @property
+    def letterhead(self) -> dict[str, str]:
+        """What messages say about the clinic, as values of a message."""
+        return {"name": self.name, "address": self.address, "phone": self.phone, "time_zone": self.time_zone}
+
     def today(self, now: datetime) -> date:
         """The local date at an instant."""
         return now.astimezone(self.zone).date()

@@ -45,6 +45,9 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+# The address of such a page is a secret: not even our own static files may be asked for with it as the Referer.
+# Unlike no-referrer, this leaves forms their true Origin.
+SECRET_ADDRESS = {"referrer-policy": "strict-origin", "x-robots-tag": "noindex"}
 HSTS = "max-age=31536000; includeSubDomains"
 
 ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]
@@ -74,7 +77,9 @@ class SecurityMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                # A part of the path that its route calls `token` is a secret.
+                secret = SECRET_ADDRESS if "token" in scope.get("path_params", {}) else {}
+                for name, value in (HEADERS | secret).items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
                 if self.https:

@@ -142,6 +142,7 @@ class Maker:
             "role": role,
             "active": True,
             "created_at": _at_noon(day),
+            "email_confirmed_at": _at_noon(day),
         }
 
     def _make_doctors(self, cast: list[DemoDoctor], staff: range, closed: list[Row]) -> None:

@@ -70,6 +70,14 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
     return rows(session, _INSERTS[session.connection().dialect.name], **values).scalar() is not None
 
 
+def sent_since(session: Session, recipient: str, template: str, since: datetime) -> list[datetime]:
+    """When messages of this template were written for a recipient after `since`, the oldest first."""
+    query = sa.select(OutboxMessage.created_at).where(
+        OutboxMessage.recipient == recipient, OutboxMessage.template == template, OutboxMessage.created_at > since
+    )
+    return list(session.scalars(query.order_by(OutboxMessage.created_at)))
+
+
 def withdraw(session: Session, subject: tuple[str, int], templates: Collection[str]) -> None:
     """Take back messages about a subject that still wait: what they tell is not so any more. Their keys are free."""
     session.execute(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wtforms import DateField, EmailField, HiddenField, PasswordField, StringField, TelField
+from wtforms import BooleanField, DateField, EmailField, HiddenField, PasswordField, StringField, TelField
 from wtforms.validators import InputRequired, Optional
 
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
-from webapp.patients.schemas import Register, UpdateProfile
+from webapp.patients.schemas import MessageWishes, Register, UpdateProfile
 
 SENTENCES = {
     "name": _("Enter a name of 2 to 120 characters."),
@@ -79,6 +79,17 @@ class StaffProfileForm(DocketForm):
     def command(self) -> UpdateProfile | None:
         """The change, as the service takes it."""
         return self.parse(UpdateProfile, name=self.name.data or "")
+
+
+class MessagesForm(DocketForm):
+    """Which messages about visits a patient would like."""
+
+    wants_email = BooleanField(_("E-mails"))
+    wants_sms = BooleanField(_("Text messages"))
+
+    def command(self) -> MessageWishes | None:
+        """The wishes, as the service takes them."""
+        return self.parse(MessageWishes, wants_email=bool(self.wants_email.data), wants_sms=bool(self.wants_sms.data))
 
 
 class PersonForm(DocketForm):

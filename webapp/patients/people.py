@@ -13,6 +13,7 @@ from webapp.auth.schemas import Actor
 from webapp.core.editing import require_unchanged
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.models import Patient
+from webapp.patients.preferences import take_over_wishes
 from webapp.patients.records import PERSON_COLUMNS, add_patient, lock_details, write_details
 from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
 from webapp.patients.service import find_own_patient, lock_own_patient, require_birth_date
@@ -56,6 +57,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
         raise TooManyPeople(most=MOST_PEOPLE)
     details = PatientDetails(name=command.name, birth_date=command.birth_date, phone=command.phone)
     patient_id = add_patient(session, details, managed_by=own, now=now)
+    take_over_wishes(session, own, patient_id)
     _record(session, actor, "patient_created", patient_id, now=now)
     return patient_id
 

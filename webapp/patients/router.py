@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import attempts, passwords
+from webapp.auth import attempts, confirmation, passwords
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -18,16 +18,18 @@ from webapp.auth.dependencies import (
     signed_in,
 )
 from webapp.auth.devices import device_name
-from webapp.auth.exceptions import EmailTaken, WrongCurrentPassword
+from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
 from webapp.auth.router import home_of, retry_headers
 from webapp.auth.schemas import Actor, ChangePassword
+from webapp.clinic.dependencies import current_clinic
 from webapp.core.addresses import with_query
+from webapp.core.errors import error_page, lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
-from webapp.patients import people, service
-from webapp.patients.forms import ProfileForm, RegisterForm, StaffProfileForm
+from webapp.patients import people, preferences, service
+from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
 from webapp.patients.people_router import person_line
 from webapp.patients.schemas import Origin, Register
 
@@ -107,6 +109,38 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
     return page.redirect("/account", flash=_("Your details are saved."))
 
 
+@router.post("/account/messages")
+def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
+    """Say which messages about visits should come; patients, for themselves and whom they book for."""
+    actor = signed_in(page, "patient")
+    form = MessagesForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _account_page(page, actor, messages=form, status=422)
+    page.close()
+    try:
+        page.database.write(preferences.change_wishes, actor, command, now=page.now)
+    except Invalid as error:
+        form.add_error(error)
+        return _account_page(page, actor, messages=form, status=error.status)
+    return page.redirect("/account", flash=_("Your choice is saved."))
+
+
+@router.post("/account/email/confirmation")
+def send_confirmation(page: CurrentPage) -> Response:
+    """Send the mail that confirms one's own address once more; everybody who is signed in, for themselves."""
+    lead_back_to(page.request, "/account")
+    actor = signed_in(page)
+    letterhead = current_clinic(page).letterhead
+    page.close()
+    try:
+        page.database.write(confirmation.send_again, actor, letterhead, now=page.now)
+    except TooManyConfirmations as error:
+        return error_page(page, error, actions=[(_("My account"), "/account")])
+    sentence = _("We have sent a mail to %(email)s. Follow the link in it.") % {"email": actor.email}
+    return page.redirect("/account", flash=sentence, tone="info")
+
+
 @router.post("/account/password")
 def change_password(page: CurrentPage, sent: SentForm) -> Response:
     """Change the password, which ends every other session; everybody who is signed in, for themselves."""
@@ -179,6 +213,7 @@ def _account_page(
     *,
     profile: ProfileForm | StaffProfileForm | None = None,
     password: PasswordForm | None = None,
+    messages: MessagesForm | None = None,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
@@ -186,6 +221,8 @@ def _account_page(
         stored = service.get_profile(page.session, actor)
         kind = ProfileForm if actor.role == "patient" else StaffProfileForm
         profile = kind(data=stored._asdict())
+    if messages is None and (wishes := preferences.get_wishes(page.session, actor)) is not None:
+        messages = MessagesForm(data=wishes.model_dump())
     sessions = [
         {
             "id": row.id,
@@ -202,6 +239,8 @@ def _account_page(
         headers=headers,
         profile=profile,
         password=password or PasswordForm(),
+        messages=messages,
+        confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=sessions,
         people=[person_line(page, person) for person in people.list_people(page.session, actor)],
         most_people=people.MOST_PEOPLE,

@@ -38,6 +38,13 @@ class UpdateProfile(BaseModel):
     birth_date: date | None = None
 
 
+class MessageWishes(BaseModel):
+    """Which messages about visits somebody would like."""
+
+    wants_email: bool
+    wants_sms: bool
+
+
 class PatientDetails(BaseModel):
     """What staff keep about a patient. The e-mail address is for messages; an account's own is another matter."""
 

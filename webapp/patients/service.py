@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import attempts
+from webapp.auth import attempts, confirmation
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
+from webapp.clinic.service import get_clinic
 from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.exceptions import Invalid
@@ -36,7 +37,7 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
 
 
 def register(session: Session, command: Register, password_hash: str, *, now: datetime) -> int:
-    """Create an account with a patient's record and return the user's id.
+    """Create an account with a patient's record, ask for its address to be confirmed, and return the user's id.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -56,6 +57,8 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     session.add(patient)
     session.flush()
     keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
+    letterhead = get_clinic(session).letterhead
+    confirmation.send(session, user_id, command.email, command.name, letterhead, now=now)
     return user_id
 
 

@@ -1,0 +1,59 @@
+"""Which messages about visits a patient would like."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, Cast, log_in
+from tests.reading import read
+from webapp.models import Patient
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Nothing here depends on the kind of database."""
+    return sqlite_url
+
+
+def wishes(cast: Cast) -> dict[str, tuple[bool, bool]]:
+    with cast.database.reading() as session:
+        query = sa.select(Patient.name, Patient.wants_email, Patient.wants_sms)
+        return {name: (email, sms) for name, email, sms in session.execute(query)}
+
+
+def test_a_patient_chooses_for_themselves_and_for_whom_they_book_for(client: TestClient, cast: Cast) -> None:
+    alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
+    cast.add(Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW))
+    cast.change(sa.update(Patient).where(Patient.id == dave).values(managed_by_id=alice))
+    cast.change(sa.update(Patient).where(Patient.id == alice).values(phone="+31 6 1234 5678"))
+    log_in(client, "alice")
+    page = read(client.get("/account"))
+    assert "Mails that set a password or confirm your address come in any case." in page.text
+    assert page.form("/account/messages") == {"wants_email": "y"}
+    assert client.post("/account/messages", data={"wants_sms": "y"}).status_code == 303
+    assert read(client.get("/account")).form("/account/messages") == {"wants_sms": "y"}
+    client.post("/account/people", data={"name": "Max Adams"})
+    assert wishes(cast) == {
+        "Alice Adams": (False, True),
+        "Zoe Adams": (False, True),
+        "Max Adams": (False, True),
+        # Who has an account says so there.
+        "Dave Dunn": (True, False),
+    }
+
+
+def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    answer = client.post("/account/messages", data={"wants_sms": "y"})
+    assert answer.status_code == 422
+    page = read(answer)
+    assert page.one(id="wants_sms-error").text.startswith("Error: Text messages need a telephone number.")
+    assert page.form("/account/messages") == {"wants_sms": "y"}
+    assert wishes(cast)["Alice Adams"] == (True, False)
+
+
+def test_staff_have_no_such_choice(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    assert not read(client.get("/account")).all("form", action="/account/messages")
