@@ -13,13 +13,16 @@ from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
 from webapp.dashboard.router import router as dashboard_router
+from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
 from webapp.patients.forgotten_router import router as forgotten_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
 from webapp.staff.appointments_router import router as staff_appointments_router
 from webapp.staff.audit_router import router as audit_router
+from webapp.staff.clinic_api import router as clinic_changes_api
 from webapp.staff.clinic_router import router as clinic_router
+from webapp.staff.closures_api import router as closures_api
 from webapp.staff.closures_router import router as closures_router
 from webapp.staff.doctors_router import router as doctors_router
 from webapp.staff.flags_router import router as flags_router
@@ -30,6 +33,7 @@ from webapp.staff.schedule_router import router as schedule_router
 from webapp.staff.time_off_router import router as time_off_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
+from webapp.staff.visit_types_api import router as visit_types_api
 from webapp.staff.visit_types_router import router as visit_types_router
 from webapp.staff.why_router import router as why_router
 
@@ -66,4 +70,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 API_ROUTERS: tuple[APIRouter, ...] = (
     auth_api,
     clinic_api,
+    clinic_changes_api,
+    closures_api,
+    offers_api,
+    visit_types_api,
 )

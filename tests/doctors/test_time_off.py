@@ -21,9 +21,9 @@ TUESDAY = date(2026, 3, 3)
 
 
 def add(cast: Cast, **values: Any) -> int:
-    """Enter time off for Bob; on Tuesday the 3rd unless it is said otherwise."""
+    """Enter time off for Bob, on Tuesday the 3rd unless it is said otherwise; returns how many stretches."""
     command = AddTimeOff(**{"from_date": TUESDAY, "until_date": values.get("from_date", TUESDAY), **values})
-    return cast.database.write(time_off.add_time_off, cast.bob, cast.doctor_ids["bob"], command, now=NOW)
+    return len(cast.database.write(time_off.add_time_off, cast.bob, cast.doctor_ids["bob"], command, now=NOW))
 
 
 def ahead(cast: Cast, now: datetime = NOW) -> list[TimeOffRow]:

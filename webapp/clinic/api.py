@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field, StringConstraints
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.clinic import settings
+from webapp.clinic import closures, settings
+from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import answer
-from webapp.core.day_hours import Week, format_minute
+from webapp.clinic.service import get_clinic
+from webapp.core.api import (
+    ETAG_HEADER,
+    LIST_HEADERS,
+    NOT_MODIFIED,
+    AskedPaging,
+    PathId,
+    answer_list,
+    answer_unless_known,
+    part_of,
+    problems,
+)
+from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.web import CurrentPage
 
 router = APIRouter(tags=["Clinic"])
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-ClockTime = Annotated[
-    str,
-    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
-    Field(description="On the clinic's wall clock; 24:00 is the end of the day.", examples=["09:00"]),
-]
-
-
-class WeekdayHours(BaseModel):
-    """A span of a weekday; several a day make breaks."""
-
-    weekday: Weekday
-    start: ClockTime
-    end: ClockTime
 
 
 class ClinicOut(BaseModel):
@@ -50,30 +48,85 @@ class ClinicOut(BaseModel):
     patient_gap_minutes: Annotated[int, Field(description="How long lies between two visits of a patient at least.")]
 
 
-def weekly_hours(week: Week) -> list[WeekdayHours]:
-    """A week of spans, from Monday on, as the API writes it."""
-    return [
-        WeekdayHours(weekday=name, start=format_minute(start), end=format_minute(end))
-        for name, spans in zip(WEEKDAYS, week, strict=True)
-        for start, end in spans
-    ]
+class ClosureOut(BaseModel):
+    """Local days on which the clinic is closed, the last one included."""
+
+    id: int
+    name: Annotated[str, Field(examples=["Summer break"])]
+    starts_on: date
+    ends_on: date
 
 
-@router.get("/clinic", summary="Read the clinic", responses={200: {"model": ClinicOut}})
+class OpeningHoursOut(BaseModel):
+    """When the clinic is open in a week; doctors' extra hours may lie outside of it."""
+
+    opening_hours: list[WeekdayHours]
+
+
+TAGGED: dict[str, Any] = {"headers": ETAG_HEADER}
+
+
+@router.get("/clinic", summary="Read the clinic", responses={200: {"model": ClinicOut, **TAGGED}, **NOT_MODIFIED})
 def read_clinic(page: CurrentPage) -> Response:
     """The clinic's name, time zone, opening hours and booking rules; everybody."""
-    clinic = current_clinic(page)
-    opening = settings.get_opening_hours(page.session)
-    shown = ClinicOut(
+    return answer_unless_known(page, clinic_out(page.session))
+
+
+@router.get(
+    "/clinic/opening-hours",
+    summary="Read the opening hours",
+    responses={200: {"model": OpeningHoursOut, **TAGGED}, **NOT_MODIFIED},
+)
+def read_opening_hours(page: CurrentPage) -> Response:
+    """When the clinic is open in a week; everybody."""
+    return answer_unless_known(page, opening_hours_out(page.session))
+
+
+@router.get("/closures", summary="List closures", responses={200: {"model": list[ClosureOut], "headers": LIST_HEADERS}})
+def list_closures(
+    page: CurrentPage,
+    paging: AskedPaging,
+    over: Annotated[bool, Query(description="Those that are over, the latest first, instead of those ahead.")] = False,
+) -> Response:
+    """The days on which the clinic is closed, the next ones first; everybody."""
+    today = current_clinic(page).today(page.now)
+    found = closures.list_past(page.session, today) if over else closures.list_ahead(page.session, today)
+    shown = [closure_out(saved) for saved in part_of(found, paging)]
+    return answer_list(page, ClosureOut, shown, total=len(found), paging=paging)
+
+
+@router.get(
+    "/closures/{closure_id}",
+    summary="Read a closure",
+    responses={200: {"model": ClosureOut, **TAGGED}, **NOT_MODIFIED, **problems(404)},
+)
+def read_closure(page: CurrentPage, closure_id: PathId) -> Response:
+    """One closure; everybody."""
+    return answer_unless_known(page, closure_out(closures.get_closure(page.session, closure_id)))
+
+
+def clinic_out(session: Session) -> ClinicOut:
+    """The clinic, as the API shows it."""
+    clinic = get_clinic(session)
+    return ClinicOut(
         name=clinic.name,
         address=clinic.address,
         phone=clinic.phone,
         time_zone=clinic.time_zone,
-        opening_hours=weekly_hours(opening.days),
+        opening_hours=weekly_hours(settings.get_opening_hours(session).days),
         notice_minutes=clinic.notice_minutes,
         horizon_days=clinic.horizon_days,
         change_until_minutes=clinic.change_until_minutes,
         max_active_visits=clinic.max_active_visits,
         patient_gap_minutes=clinic.patient_gap_minutes,
     )
-    return answer(page, ClinicOut, shown)
+
+
+def opening_hours_out(session: Session) -> OpeningHoursOut:
+    """The opening hours, as the API shows them."""
+    return OpeningHoursOut(opening_hours=weekly_hours(settings.get_opening_hours(session).days))
+
+
+def closure_out(saved: SavedClosure) -> ClosureOut:
+    """A closure, as the API shows it."""
+    return ClosureOut(id=saved.id, **saved.details.model_dump())

@@ -74,19 +74,21 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
     return _saved(row)
 
 
-def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: datetime) -> int:
-    """Add closures, and return how many.
+def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: datetime) -> list[int]:
+    """Add closures, and return their ids.
 
     Raises:
         Invalid: one of them ends before it starts, or is longer than a year.
     """
+    ids = []
     for closure in closures:
         _check(closure)
         row = Closure(**closure.model_dump())
         session.add(row)
         session.flush()
         _record(session, actor, "closure_created", row.id, closure, now=now)
-    return len(closures)
+        ids.append(row.id)
+    return ids
 
 
 def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, *, seen: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from webapp.core import formats
 from webapp.core.addresses import with_query
+from webapp.core.editing import fingerprint
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
@@ -49,6 +50,7 @@ UNNAMED = {
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 QueryId = Annotated[int, Query(ge=1, le=MAX_ID)]
+Version = TypeVar("Version", int, str)
 Moment = Annotated[
     AwareDatetime,
     PlainSerializer(lambda value: formats.iso(value.astimezone(UTC)), return_type=str, when_used="json"),
@@ -259,6 +261,11 @@ LIST_HEADERS: dict[str, Any] = {
     },
 }
 
+ETAG_HEADER: dict[str, Any] = {
+    "ETag": {"description": "Stands for what was answered; for `If-Match`.", "schema": {"type": "string"}},
+}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "`If-None-Match` names what there is."}}
+
 
 def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: Paging) -> Response:
     """A part of a list as a plain array; how many there are in all, and where the other parts are, is in headers."""
@@ -291,8 +298,8 @@ def _links(request: Request, total: int, paging: Paging) -> str:
 # ---------------------------------------------------------------------------------------------- entity tags
 
 
-def entity_tag(version: int) -> str:
-    """The entity tag of something that counts its changes."""
+def entity_tag(version: int | str) -> str:
+    """The entity tag of something that counts its changes, or that has a fingerprint."""
     return f'"{version}"'
 
 
@@ -301,8 +308,8 @@ def is_known(request: Request, tag: str) -> bool:
     return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
 
 
-def version_asked(request: Request, present: int) -> int | None:
-    """The version that `If-Match` asks for, to be compared again under the lock; None where any will do.
+def version_asked(request: Request, present: Version) -> Version | None:
+    """The version or fingerprint that `If-Match` asks for, to be compared again under the lock; None where any will do.
 
     Raises:
         PreconditionFailed: it is not the present one.
@@ -318,6 +325,19 @@ def version_asked(request: Request, present: int) -> int | None:
 def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
     tags = [each.strip() for header in headers for each in header.split(",")]
     return "*" in tags or any((each.removeprefix("W/") if weakly else each) == tag for each in tags)
+
+
+def tag_of(shown: BaseModel) -> str:
+    """The entity tag of something that counts no changes: the fingerprint of all that is shown of it."""
+    return entity_tag(fingerprint(shown))
+
+
+def answer_unless_known(page: Page, shown: BaseModel) -> Response:
+    """200 with something that has a fingerprint, or 304 where the client has it already."""
+    tag = tag_of(shown)
+    if is_known(page.request, tag):
+        return not_modified(page, tag)
+    return answer(page, type(shown), shown, headers={"etag": tag})
 
 
 def not_modified(page: Page, tag: str) -> Response:

@@ -54,7 +54,7 @@ def parse_hours(text: str) -> Spans:
         spans.append((start, end))
         between = _BETWEEN.match(text, found.end())
         place = between.end() if between else found.end()
-    return _in_order(spans)
+    return in_order(spans)
 
 
 def _minute(groups: Sequence[str | None]) -> int:
@@ -70,8 +70,16 @@ def _minute(groups: Sequence[str | None]) -> int:
     return hour * 60 + minute
 
 
-def _in_order(spans: list[Span]) -> Spans:
-    spans.sort()
+def in_order(spans: list[Span]) -> Spans:
+    """The spans of a day in order of time.
+
+    Raises:
+        UnreadableHours: one ends before it starts, two overlap, or there are too many.
+    """
+    for start, end in spans:
+        if start >= end:
+            raise UnreadableHours(_("%(span)s ends before it starts.") % {"span": format_hours([(start, end)])})
+    spans = sorted(spans)
     for before, after in pairwise(spans):
         if after[0] < before[1]:
             both = {"one": format_hours([before]), "other": format_hours([after])}

@@ -75,6 +75,18 @@ def count_offering(session: Session) -> dict[int, int]:
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def list_offers(session: Session) -> list[tuple[SavedVisitType, VisitTypeOffer]]:
+    """Every kind of visit and who offers it, those that can be booked first, then by name."""
+    table = doctor_visit_types.c
+    by_type: dict[int, list[int]] = {}
+    for number, doctor_id in session.execute(sa.select(table.visit_type_id, table.doctor_id).order_by(table.doctor_id)):
+        by_type.setdefault(number, []).append(doctor_id)
+    return [
+        (saved, VisitTypeOffer.model_construct(details=saved.details, doctor_ids=by_type.get(saved.id, [])))
+        for saved in visit_types.list_visit_types(session)
+    ]
+
+
 def get_offer(session: Session, visit_type_id: int) -> tuple[SavedVisitType, VisitTypeOffer]:
     """A kind of visit and who offers it.
 

@@ -90,8 +90,18 @@ def get_time_off(session: Session, doctor_id: int, time_off_id: int, *, now: dat
     return TimeOffRow._make(row)
 
 
-def add_time_off(session: Session, actor: Actor, doctor_id: int, command: AddTimeOff, *, now: datetime) -> int:
-    """Let the doctor be away, once or weekly; returns how many times.
+def add_time_off(
+    session: Session,
+    actor: Actor,
+    doctor_id: int,
+    command: AddTimeOff,
+    *,
+    now: datetime,
+    exactly: tuple[datetime, datetime] | None = None,
+) -> list[TimeOffRow]:
+    """Let the doctor be away, once or weekly; returns each stretch, in order.
+
+    `exactly` says from which to which instant the first one goes, where the wall clock shows one of its times twice.
 
     Raises:
         Invalid: it lies in the past, ends before it starts, is too long or too often, or names a time that the
@@ -101,17 +111,22 @@ def add_time_off(session: Session, actor: Actor, doctor_id: int, command: AddTim
     _require_sensible(command, clinic, now=now)
     weeks = _weeks(command)
     spans = [_span(command, week * WEEK, clinic.zone) for week in range(weeks)]
+    if exactly is not None:
+        spans[0] = exactly
+    if spans[0][1] <= spans[0][0]:
+        raise Invalid(_("This must be later than the start."), field="until_time")
     series = secrets.token_hex(6) if weeks > 1 else None
-    session.execute(
-        sa.insert(TimeOff),
+    made = session.scalars(
+        sa.insert(TimeOff).returning(TimeOff.id, sort_by_parameter_order=True),
         [
             {"doctor_id": doctor_id, "starts_at": start, "ends_at": end, "reason": command.reason, "series": series}
             for start, end in spans
         ],
     )
+    rows = [TimeOffRow(number, *span, command.reason, series) for number, span in zip(made, spans, strict=True)]
     last = command.until_date + (weeks - 1) * WEEK
     _record(session, actor, "time_off_added", doctor_id, (command.from_date, last, weeks), now=now)
-    return weeks
+    return rows
 
 
 def remove_time_off(

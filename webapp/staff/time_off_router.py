@@ -69,10 +69,11 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
         return _new_page(page, owner, form, status=error.status)
     if isinstance(outcome, changes.Asked):
         return _new_page(page, owner, form, status=outcome.status, change=outcome.change)
-    words = ngettext("The time off is saved.", "The time off is saved, %(n)d times.", outcome.result)
+    times = len(outcome.result)
+    words = ngettext("The time off is saved.", "The time off is saved, %(n)d times.", times)
     # Whoever blocks a time on their day goes on with that day.
     back = f"/schedule/{form.came_from}" if owner.own and form.came_from is not None else f"{owner.base}/time-off"
-    return page.redirect(back, flash=words % {"n": outcome.result})
+    return page.redirect(back, flash=words % {"n": times})
 
 
 @router.get("/schedule/time-off/{time_off_id}/removal")

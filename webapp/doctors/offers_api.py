@@ -1,0 +1,76 @@
+"""Kinds of visit and who offers them, as programs read them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from webapp.auth.api_access import MaybeCaller
+from webapp.auth.schemas import Actor
+from webapp.clinic.visit_types import SavedVisitType
+from webapp.core.api import (
+    ETAG_HEADER,
+    LIST_HEADERS,
+    NOT_MODIFIED,
+    AskedPaging,
+    PathId,
+    answer_list,
+    answer_unless_known,
+    part_of,
+    problems,
+)
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage
+from webapp.doctors import offers
+from webapp.doctors.offers import VisitTypeOffer
+from webapp.exceptions import NotFound
+
+router = APIRouter(prefix="/visit-types", tags=["Visit types"])
+
+
+class VisitTypeOut(BaseModel):
+    """A kind of visit. Durations are in minutes."""
+
+    id: int
+    name: Annotated[str, Field(examples=["First visit"])]
+    minutes: Annotated[int, Field(description="How long the patient's time is.", examples=[30])]
+    buffer_before: Annotated[int, Field(description="How long the doctor is kept free before it.")]
+    buffer_after: Annotated[int, Field(description="How long the doctor is kept free after it.")]
+    preparation: Annotated[str, Field(description="What the patient is told to prepare.")]
+    online: Annotated[bool, Field(description="Whether patients can book it, or staff alone.")]
+    named_in_messages: Annotated[bool, Field(description="Whether messages name it, though it may be a diagnosis.")]
+    active: Annotated[bool, Field(description="Whether it can be booked at all.")]
+    doctor_ids: Annotated[list[int], Field(description="The doctors who offer it, also those who take no bookings.")]
+
+
+@router.get("", summary="List visit types", responses={200: {"model": list[VisitTypeOut], "headers": LIST_HEADERS}})
+def list_visit_types(page: CurrentPage, actor: MaybeCaller, paging: AskedPaging) -> Response:
+    """The kinds of visit that can be booked, by name; everybody. Admins also see those that can be booked no longer."""
+    found = [offer for offer in offers.list_offers(page.session) if _is_for(actor, offer[0])]
+    shown = [visit_type_out(*offer) for offer in part_of(found, paging)]
+    return answer_list(page, VisitTypeOut, shown, total=len(found), paging=paging)
+
+
+@router.get(
+    "/{visit_type_id}",
+    summary="Read a visit type",
+    responses={200: {"model": VisitTypeOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(404)},
+)
+def read_visit_type(page: CurrentPage, actor: MaybeCaller, visit_type_id: PathId) -> Response:
+    """A kind of visit that can be booked; everybody. For admins also one that can be booked no longer."""
+    saved, offer = offers.get_offer(page.session, visit_type_id)
+    if not _is_for(actor, saved):
+        raise NotFound(_("There is no such visit type."))
+    return answer_unless_known(page, visit_type_out(saved, offer))
+
+
+def visit_type_out(saved: SavedVisitType, offer: VisitTypeOffer) -> VisitTypeOut:
+    """A kind of visit, as the API shows it."""
+    return VisitTypeOut(id=saved.id, active=saved.active, doctor_ids=offer.doctor_ids, **saved.details.model_dump())
+
+
+def _is_for(actor: Actor | None, saved: SavedVisitType) -> bool:
+    return saved.active or (actor is not None and actor.role == "admin")

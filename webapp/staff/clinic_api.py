@@ -1,0 +1,77 @@
+"""The clinic's own settings, as programs change them; everybody reads them in `clinic/api.py`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.auth.api_access import WritingCaller, require_role
+from webapp.clinic import settings
+from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.core.api_hours import HoursOfWeek, week_of
+from webapp.core.editing import fingerprint
+from webapp.core.web import CurrentPage
+from webapp.doctors import zone
+from webapp.staff import api_changes
+from webapp.staff.api_changes import Change, IfMatch, Plan, Preview, changed, members_optional, merged, seen_by
+
+router = APIRouter(prefix="/clinic", tags=["Clinic"])
+
+
+class SaveOpeningHours(Change):
+    """When the clinic is open in a week."""
+
+    opening_hours: HoursOfWeek
+
+
+@members_optional
+class ChangeClinic(ClinicDetails, BookingRules, ClinicZone, Change):
+    """What is to be different about the clinic. With a new time zone its wall clocks go on; booked visits stay."""
+
+
+@router.put("/opening-hours", summary="Replace the opening hours", responses=changed(OpeningHoursOut))
+def replace_opening_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    body: SaveOpeningHours,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Say anew when the clinic is open in a week; admins. No hours at all close it."""
+    require_role(actor, "admin")
+    seen = seen_by(page, opening_hours_out(page.session), settings.get_opening_hours(page.session))
+    command = OpeningWeek(days=week_of(body.opening_hours))
+
+    def work(session: Session) -> OpeningHoursOut:
+        settings.change_opening_hours(session, actor, command, seen=seen, now=page.now)
+        return opening_hours_out(session)
+
+    return api_changes.make(page, Plan(actor, work, None, body.decisions), preview=preview)
+
+
+@router.patch("", summary="Change the clinic", responses=changed(ClinicOut))
+def change_clinic(
+    page: CurrentPage,
+    actor: WritingCaller,
+    body: ChangeClinic,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Change name, address, telephone number, booking rules or time zone of the clinic; admins."""
+    require_role(actor, "admin")
+    details, rules = settings.get_details(page.session), settings.get_rules(page.session)
+    place = settings.get_zone(page.session)
+    seen_details = seen_by(page, clinic_out(page.session), details)
+    new_details, new_rules, new_place = merged(details, body), merged(rules, body), merged(place, body)
+
+    def work(session: Session) -> ClinicOut:
+        settings.change_details(session, actor, new_details, seen=seen_details, now=page.now)
+        settings.change_rules(session, actor, new_rules, seen=fingerprint(rules), now=page.now)
+        zone.change_zone(session, actor, new_place, seen=fingerprint(place), now=page.now)
+        return clinic_out(session)
+
+    # Nobody's visits hang on what the clinic is called.
+    doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
+    return api_changes.make(page, Plan(actor, work, doctor_ids, body.decisions), preview=preview)

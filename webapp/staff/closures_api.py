@@ -1,0 +1,121 @@
+"""Closing the clinic on some days, as programs do it; everybody reads closures in `clinic/api.py`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.auth.api_access import WritingCaller, require_role
+from webapp.auth.api_idempotency import Key
+from webapp.auth.schemas import Actor
+from webapp.clinic import closures
+from webapp.clinic.api import ClosureOut, closure_out
+from webapp.clinic.closures import CloseDays
+from webapp.core.api import API_PREFIX, PathId
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page
+from webapp.staff import api_changes
+from webapp.staff.api_changes import (
+    REMOVED_UNLESS_STALE,
+    Change,
+    IfMatch,
+    Plan,
+    Preview,
+    changed,
+    created,
+    members_optional,
+    merged,
+    part,
+    seen_by,
+)
+
+router = APIRouter(prefix="/closures", tags=["Clinic"])
+
+
+class CloseClinic(CloseDays, Change):
+    """Local days on which the clinic is closed, the last one included."""
+
+
+@members_optional
+class ChangeClosure(CloseClinic):
+    """What is to be different about a closure."""
+
+
+@router.post("", summary="Close the clinic", status_code=201, responses=created(ClosureOut))
+def create_closure(
+    page: CurrentPage, actor: WritingCaller, body: CloseClinic, key: Key = None, preview: Preview = False
+) -> Response:
+    """Close the clinic on some days; admins. Booked visits on them need a decision each."""
+    require_role(actor, "admin")
+
+    def work(session: Session) -> ClosureOut:
+        [number] = closures.add(session, actor, [part(CloseDays, body)], now=page.now)
+        return closure_out(closures.get_closure(session, number))
+
+    plan = Plan(actor, work, None, body.decisions)
+    return api_changes.add(page, plan, key, body, _place, preview=preview, kind=ClosureOut)
+
+
+def _place(shown: ClosureOut) -> str:
+    return f"{API_PREFIX}/closures/{shown.id}"
+
+
+@router.put("/{closure_id}", summary="Replace a closure", responses=changed(ClosureOut))
+def replace_closure(
+    page: CurrentPage,
+    actor: WritingCaller,
+    closure_id: PathId,
+    body: CloseClinic,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Give a closure another name and other days; admins."""
+    require_role(actor, "admin")
+    return _change(page, actor, closure_id, body, preview=preview)
+
+
+@router.patch("/{closure_id}", summary="Change a closure", responses=changed(ClosureOut))
+def change_closure(
+    page: CurrentPage,
+    actor: WritingCaller,
+    closure_id: PathId,
+    body: ChangeClosure,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Give a closure another name or other days; admins."""
+    require_role(actor, "admin")
+    return _change(page, actor, closure_id, body, preview=preview)
+
+
+@router.delete("/{closure_id}", summary="Remove a closure", responses=REMOVED_UNLESS_STALE)
+def remove_closure(
+    page: CurrentPage,
+    actor: WritingCaller,
+    closure_id: PathId,
+    body: Change | None = None,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Open the clinic again on these days; admins. The body is optional."""
+    require_role(actor, "admin")
+    saved = closures.get_closure(page.session, closure_id)
+    seen = seen_by(page, closure_out(saved), saved.details)
+    work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=seen, now=page.now)
+    plan = Plan(actor, work, None, (body or Change()).decisions)
+    return api_changes.remove(page, plan, _("The closure is removed."), preview=preview)
+
+
+def _change(page: Page, actor: Actor, closure_id: int, body: CloseClinic, *, preview: bool) -> Response:
+    saved = closures.get_closure(page.session, closure_id)
+    command = merged(saved.details, body)
+    seen = seen_by(page, closure_out(saved), saved.details)
+
+    def work(session: Session) -> ClosureOut:
+        closures.change(session, actor, closure_id, command, seen=seen, now=page.now)
+        return closure_out(closures.get_closure(session, closure_id))
+
+    return api_changes.make(page, Plan(actor, work, None, body.decisions), preview=preview)
