@@ -24,12 +24,15 @@ from webapp.staff.clinic_api import router as clinic_changes_api
 from webapp.staff.clinic_router import router as clinic_router
 from webapp.staff.closures_api import router as closures_api
 from webapp.staff.closures_router import router as closures_router
+from webapp.staff.doctors_api import router as doctors_changes_api
 from webapp.staff.doctors_router import router as doctors_router
 from webapp.staff.flags_router import router as flags_router
+from webapp.staff.hours_api import router as hours_api
 from webapp.staff.hours_router import router as hours_router
 from webapp.staff.patients_people_router import router as staff_people_router
 from webapp.staff.patients_router import router as staff_patients_router
 from webapp.staff.schedule_router import router as schedule_router
+from webapp.staff.time_off_api import router as time_off_api
 from webapp.staff.time_off_router import router as time_off_router
 from webapp.staff.users_router import router as users_router
 from webapp.staff.visit_router import router as visit_router
@@ -74,4 +77,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     closures_api,
     offers_api,
     visit_types_api,
+    doctors_changes_api,
+    hours_api,
+    time_off_api,
 )

@@ -1,0 +1,124 @@
+"""Looking after doctors, as programs do it; everybody reads them in `doctors/api.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.auth.api_access import WritingCaller, require_role
+from webapp.auth.api_idempotency import Key, create
+from webapp.auth.schemas import Actor
+from webapp.core.api import API_PREFIX, ETAG_HEADER, Id, PathId, problems, tag_of
+from webapp.core.web import CurrentPage, Page
+from webapp.doctors import profiles
+from webapp.doctors import service as doctors
+from webapp.doctors.api import DoctorOut, doctor_out
+from webapp.doctors.profiles import DoctorProfile, DoctorState
+from webapp.staff import api_changes
+from webapp.staff.api_changes import (
+    LOCATION,
+    Change,
+    IfMatch,
+    Plan,
+    Preview,
+    changed,
+    members_optional,
+    merged,
+    part,
+    seen_by,
+)
+
+router = APIRouter(prefix="/doctors", tags=["Doctors"])
+
+# Where these are not given, a new doctor stands last in the lists, and a saved one keeps both.
+OWN_CHOICE = ("position", "tint")
+
+
+class AddDoctor(DoctorProfile):
+    """A doctor. `tint` is a colour of the palette, `position` orders lists: without it they stand last."""
+
+    visit_type_ids: Annotated[list[Id], Field(max_length=200, description="The visit types that they offer.")] = Field(
+        default_factory=list
+    )
+
+
+class SaveDoctor(AddDoctor, Change):
+    """A doctor as they are to be. Without `tint` (a colour of the palette) and `position` (in lists) both stay."""
+
+    active: Annotated[bool, Field(description="Whether they take bookings.")] = True
+
+
+@members_optional
+class ChangeDoctor(SaveDoctor):
+    """What is to be different about a doctor."""
+
+
+@router.post(
+    "",
+    summary="Add a doctor",
+    status_code=201,
+    responses={201: {"model": DoctorOut, "headers": {**LOCATION, **ETAG_HEADER}}, **problems(401, 403, 409)},
+)
+def create_doctor(page: CurrentPage, actor: WritingCaller, body: AddDoctor, key: Key = None) -> Response:
+    """Add a doctor, who has neither working hours nor an account yet; admins."""
+    require_role(actor, "admin")
+
+    def work(session: Session) -> tuple[DoctorOut, dict[str, str]]:
+        command = part(DoctorProfile, body)
+        if "position" not in body.model_fields_set:
+            command = command.model_copy(update={"position": profiles.next_position(session)})
+        number, _slug = profiles.create(session, actor, command, now=page.now)
+        shown = doctor_out(doctors.get_doctor_by_id(session, number))
+        return shown, {"location": f"{API_PREFIX}/doctors/{number}", "etag": tag_of(shown)}
+
+    return create(page, actor, key, body, DoctorOut, work)
+
+
+@router.put("/{doctor_id}", summary="Replace a doctor", responses=changed(DoctorOut))
+def replace_doctor(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    body: SaveDoctor,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Say anew who a doctor is, what they offer, and whether they take bookings; admins."""
+    require_role(actor, "admin")
+    return _change(page, actor, doctor_id, body, preview=preview)
+
+
+@router.patch("/{doctor_id}", summary="Change a doctor", responses=changed(DoctorOut))
+def change_doctor(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    body: ChangeDoctor,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Change what is said about a doctor, what they offer, or whether they take bookings; admins."""
+    require_role(actor, "admin")
+    return _change(page, actor, doctor_id, body, preview=preview)
+
+
+def _change(page: Page, actor: Actor, doctor_id: int, body: SaveDoctor, *, preview: bool) -> Response:
+    doctor = doctors.get_doctor_by_id(page.session, doctor_id)
+    saved = profiles.get_profile(page.session, doctor.slug, now=page.now)
+    seen = seen_by(page, doctor_out(doctor), DoctorState(active=saved.active, profile=saved.profile))
+    kept: dict[str, Any] = {
+        name: getattr(saved.profile, name) for name in OWN_CHOICE if name not in body.model_fields_set
+    }
+    state = DoctorState(active=saved.active, profile=merged(saved.profile, body).model_copy(update=kept))
+    wanted = merged(state, body)
+
+    def work(session: Session) -> DoctorOut:
+        profiles.change(session, actor, doctor.slug, wanted.profile, seen=seen, now=page.now)
+        profiles.set_active(session, actor, doctor.slug, wanted.active, now=page.now)
+        return doctor_out(doctors.get_doctor_by_id(session, doctor.id))
+
+    return api_changes.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
