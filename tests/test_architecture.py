@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jinja2
 import pytest
+
+from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
 WEBAPP, TEMPLATES = ROOT / "webapp", ROOT / "templates"
@@ -172,11 +175,24 @@ INLINE = re.compile(r"<style\b|\sstyle\s*=|\son[a-z]+\s*=|\shx-on|javascript:|\s
 def test_templates_are_escaped_and_carry_no_inline_style_or_script(path: Path) -> None:
     if path.is_dir():
         return
-    assert path.suffix == ".html", "Jinja escapes by file ending."
+    # The words of messages are no HTML; only an environment that reads nothing else leaves them as they are.
+    endings = {".html", ".txt"} if path.parent == TEMPLATES / "messages" else {".html"}
+    assert path.suffix in endings, "Jinja escapes by file ending."
     text = path.read_text(encoding="utf-8")
     assert INLINE.findall(text) == []
     assert re.findall(r"<script(?![^>]*\ssrc=)[^>]*>", text) == []
     assert not re.search(r"\|\s*safe\b|autoescape\s+false|\bMarkup\(", text)
+
+
+def test_one_environment_alone_escapes_nothing_and_reads_plain_text_alone() -> None:
+    unescaped = re.compile(r"jinja2\.Environment\((?![^)]*autoescape=True)|autoescape=False")
+    found = [str(path.relative_to(WEBAPP)) for path in modules() if unescaped.search(path.read_text(encoding="utf-8"))]
+    assert found == ["notifications/rendering.py"]
+    environment = rendering.text_environment()
+    assert environment.get_template("password_reset.txt")
+    for name in ("password_reset.html", "messages/password_reset.txt", "../base.html", "_layout.html"):
+        with pytest.raises(jinja2.TemplateNotFound):
+            environment.get_template(name)
 
 
 def test_no_folder_shadows_alembic() -> None:

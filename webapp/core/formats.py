@@ -83,6 +83,32 @@ def day_and_time(instant: datetime, zone: ZoneInfo) -> str:
     return _("%(day)s at %(time)s") % {"day": day_long(instant, zone), "time": clock(instant, zone)}
 
 
+def zone_label(zone: ZoneInfo) -> str:
+    """The zone as people say it: 'Amsterdam time'."""
+    return _("%(place)s time") % {"place": zone.key.rsplit("/", 1)[-1].replace("_", " ")}
+
+
+def named_instant(instant: datetime, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March 2026, 09:20 (Amsterdam time)', for those who may read it elsewhere.
+
+    In the hour that comes twice when the clocks go back, the distance from UTC tells which one is meant.
+    """
+    local = instant.astimezone(zone)
+    label = zone_label(zone)
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        label = f"{label}, {_utc_offset(local)}"
+    return f"{day_full(instant, zone)}, {clock(instant, zone)} ({label})"
+
+
+def _utc_offset(local: datetime) -> str:
+    """'UTC+2', 'UTC-3:30'."""
+    offset = local.utcoffset()
+    minutes_east = int(offset.total_seconds()) // 60 if offset is not None else 0
+    hours, rest = divmod(abs(minutes_east), 60)
+    sign = "-" if minutes_east < 0 else "+"
+    return f"UTC{sign}{hours}" + (f":{rest:02}" if rest else "")
+
+
 def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
     """'Today, 10:44' or '11 March 2026, 10:44'."""
     day = local_date(instant, zone)

@@ -1,0 +1,158 @@
+"""Writing messages out: the subject, text and HTML of an e-mail, or the words of a text message.
+
+Templates lie in `templates/messages`. An e-mail has two: `booked.html`, in which everything is escaped, and
+`booked.txt`, which is no HTML and escapes nothing; its first line is the subject. A text message is `booked.sms.txt`.
+Links are signed here, when a message is sent, so that none of them lies in the database.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import jinja2
+from css_inline import CSSInliner
+
+from webapp.config import resource_folder
+from webapp.core import formats
+from webapp.core.i18n import TRANSLATIONS
+from webapp.core.signing import sign
+from webapp.core.web import template_environment
+
+FOLDER = "messages"
+# Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
+LINES_KEPT = {"preparation"}
+# Parts that are left out leave their blank lines behind.
+_BLANK = re.compile(r"\n\s*\n")
+
+
+class Rendered(NamedTuple):
+    """A message as it is sent; '' for what it has not. `calendar` is an .ics file of that `method`."""
+
+    subject: str
+    text: str
+    html: str
+    calendar: str
+    method: str
+
+
+def render(
+    template: str,
+    channel: str,
+    recipient: str,
+    values: dict[str, Any],
+    *,
+    base_url: str,
+    keys: Sequence[str],
+) -> Rendered:
+    """Write a message out for its recipient. `values` are those of the outbox; instants in them are ISO text.
+
+    Templates have `url(path)` and `signed(purpose, value)`, for addresses that say who holds them, and filters that
+    show instants in the zone of `clinic.time_zone`.
+
+    Raises:
+        jinja2.TemplateNotFound: there is no such message, or it cannot go over this channel.
+        jinja2.UndefinedError: a value that the template needs is not there.
+    """
+    context = {
+        **_readable(values),
+        "recipient": recipient,
+        "url": lambda path: f"{base_url}{path}",
+        "signed": partial(sign, keys),
+    }
+    if channel == "sms":
+        words = text_environment().get_template(f"{template}.sms.txt").render(context)
+        return Rendered("", " ".join(words.split()), "", "", "")
+    subject, _newline, text = text_environment().get_template(f"{template}.txt").render(context).strip().partition("\n")
+    subject = " ".join(subject.split())
+    html = _pages().get_template(f"{FOLDER}/{template}.html").render(context, subject=subject)
+    return Rendered(subject, _BLANK.sub("\n\n", text.strip()) + "\n", _styled(html), "", "")
+
+
+def _readable(value: Any, *, lines_kept: bool = False) -> Any:
+    """The same values, without characters that nobody sees; and each in one line."""
+    if isinstance(value, dict):
+        return {name: _readable(each, lines_kept=name in LINES_KEPT) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    lines = [" ".join("".join(map(_seen, line)).split()) for line in value.splitlines()]
+    return "\n".join(lines) if lines_kept else " ".join(lines)
+
+
+def _seen(letter: str) -> str:
+    """The character, or a space in the place of one that moves the cursor and shows nothing."""
+    return " " if unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} else letter
+
+
+def _styled(html: str) -> str:
+    """The document with its styles at each element, for mail programs that read no style sheet.
+
+    Colours for the dark cannot stand at an element, so they go into the head.
+    """
+    return _inliner().inline(html).replace("</head>", f"<style>{_stylesheet('mail-dark.css')}</style></head>", 1)
+
+
+@lru_cache
+def _inliner() -> CSSInliner:
+    return CSSInliner(
+        inline_style_tags=False,
+        load_remote_stylesheets=False,
+        extra_css=_stylesheet("mail.css"),
+        apply_width_attributes=True,
+    )
+
+
+def _stylesheet(name: str) -> str:
+    return Path(resource_folder("static") / "css" / name).read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------ environments
+
+
+@lru_cache
+def _pages() -> jinja2.Environment:
+    """The environment of HTML, as of every page: all is escaped."""
+    return _with_filters(template_environment())
+
+
+@lru_cache
+def text_environment() -> jinja2.Environment:
+    """The environment of plain text: nothing is escaped, so it reads nothing but the .txt files of messages."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read_text),
+        autoescape=False,  # noqa: S701 - no browser reads it as HTML.
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
+    return _with_filters(environment)
+
+
+def _read_text(name: str) -> str | None:
+    path = Path(resource_folder("templates") / FOLDER / name)
+    return path.read_text(encoding="utf-8") if name == path.name and path.suffix == ".txt" and path.is_file() else None
+
+
+def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
+    for show in (formats.clock, formats.day_full, formats.day_long, formats.named_instant):
+        environment.filters[show.__name__] = _in_clinic_zone(show)
+    environment.filters["minutes"] = formats.minutes
+    return environment
+
+
+def _in_clinic_zone(show: Callable[[datetime, ZoneInfo], str]) -> Callable[[jinja2.runtime.Context, str], str]:
+    @jinja2.pass_context
+    def shown(context: jinja2.runtime.Context, instant: str) -> str:
+        return show(datetime.fromisoformat(instant), ZoneInfo(context["clinic"]["time_zone"]))
+
+    return shown
