@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from webapp.appointments.api import router as appointments_api
+from webapp.appointments.availability_api import router as availability_api
 from webapp.appointments.booking_router import router as booking_router
 from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import router as finding_router
@@ -13,6 +15,7 @@ from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
 from webapp.dashboard.router import router as dashboard_router
+from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
 from webapp.patients.forgotten_router import router as forgotten_router
@@ -77,6 +80,9 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     closures_api,
     offers_api,
     visit_types_api,
+    doctors_api,
+    availability_api,
+    appointments_api,
     doctors_changes_api,
     hours_api,
     time_off_api,

@@ -56,6 +56,34 @@ class TooLateToChange(Invalid):
     code = "too_late_to_change"
 
 
+class NewBooking(Invalid):
+    """A visit keeps its doctor, its kind and its patient; `field` is the one that should be another."""
+
+    code = "new_booking"
+
+    def __init__(self, field: str) -> None:
+        message = _("Another doctor, visit type or patient is a new booking: book that one, and cancel this one.")
+        super().__init__(message, field=field)
+
+
+class NothingToChange(Invalid):
+    """The request names nothing of a visit that could be changed."""
+
+    code = "nothing_to_change"
+
+    def __init__(self) -> None:
+        super().__init__(_("Name what should change: starts_at, status, reason or notes."))
+
+
+class StatusNotYours(Forbidden):
+    """What became of a visit is for the clinic's staff to say; its patient may cancel it."""
+
+    code = "status_not_yours"
+
+    def __init__(self) -> None:
+        super().__init__(_("You can cancel the visit. What else becomes of it, only the clinic’s staff say."))
+
+
 class StatusNotPossible(Invalid):
     """The visit cannot take that status from the one it has, or not yet."""
 

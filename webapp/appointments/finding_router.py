@@ -182,12 +182,7 @@ def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
 
 def _match(doctor: DoctorRow, form: FinderForm, words: list[str]) -> Wish | None:
     """The visit to look for with this doctor, or None when a filter leaves them out."""
-    searched = plain(f"{doctor.name} {doctor.specialty}")
-    if any(word not in searched for word in words):
-        return None
-    if form.specialty.data and form.specialty.data != doctor.specialty:
-        return None
-    if form.language.data and form.language.data not in doctor.languages:
+    if not doctor.fits(words, specialty=form.specialty.data, language=form.language.data):
         return None
     wanted = form.visit_type.data
     kind = next((each for each in doctor.visit_types if each.online and (not wanted or each.name == wanted)), None)

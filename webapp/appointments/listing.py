@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments import queries
 from webapp.appointments.models import FLAGGED, Appointment, status_is
-from webapp.appointments.schemas import YEARS
+from webapp.appointments.schemas import YEARS, AppointmentView
+from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.database import Database, rows, table_of
 from webapp.doctors.models import Doctor
@@ -122,6 +124,26 @@ def list_visits(
         before=shown[0].edge(wanted.order) if has_before else None,
         after=shown[-1].edge(wanted.order) if has_after else None,
     )
+
+
+class Part(NamedTuple):
+    """Some of the visits that fit, in full, and how many there are in all."""
+
+    views: list[AppointmentView]
+    total: int
+
+
+def list_part(session: Session, actor: Actor, wanted: Wanted, *, skip: int, limit: int) -> Part:
+    """Of the visits that the actor may see and that fit, a part in order of their start: for programs, which count."""
+    conditions = [queries.visible_to(actor), *_conditions(wanted)]
+    start: Any = _VISIT.starts_at
+    number: Any = _VISIT.id
+    total = session.scalar(sa.select(sa.func.count()).select_from(table_of(Appointment)).where(*conditions)) or 0
+    if actor.role == "patient" or wanted.patient_ids is not None:
+        few = sa.select(number, start.label("at")).where(*conditions).cte("few").prefix_with("MATERIALIZED")
+        number, start, conditions = few.c.id, few.c.at, []
+    chosen = sa.select(number).where(*conditions).order_by(start, number).offset(skip).limit(limit)
+    return Part(queries.get_appointments(session, actor, list(session.scalars(chosen))), total)
 
 
 def all_visits(database: Database, wanted: Wanted, *, most: int = MOST_EXPORTED) -> Iterator[list[Line]]:

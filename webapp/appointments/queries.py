@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ _VIEW: Any = (
         Appointment.cancellation_reason,
         Appointment.version,
         Appointment.created_at,
+        Appointment.updated_at,
         Doctor.id,
         Doctor.slug,
         Doctor.name,
@@ -77,11 +79,33 @@ def get_appointment(session: Session, actor: Actor, reference: str) -> Appointme
     Raises:
         NoSuchAppointment: there is none, or it is not this actor's to see.
     """
-    query = _VIEW.where(Appointment.reference == reference.upper(), visible_to(actor))
-    row = session.execute(query).one_or_none()
+    return _one(session, actor, Appointment.reference == reference.upper())
+
+
+def get_appointment_by_id(session: Session, actor: Actor, appointment_id: int) -> AppointmentView:
+    """One visit in full, by its id.
+
+    Raises:
+        NoSuchAppointment: there is none, or it is not this actor's to see.
+    """
+    return _one(session, actor, Appointment.id == appointment_id)
+
+
+def get_appointments(session: Session, actor: Actor, appointment_ids: Sequence[int]) -> list[AppointmentView]:
+    """Of these visits, those that the actor may see, in full and in order of their start."""
+    query = _VIEW.where(Appointment.id.in_(list(appointment_ids)), visible_to(actor))
+    found = session.execute(query.order_by(Appointment.starts_at, Appointment.id))
+    return [_seen_by(actor, AppointmentView(*row)) for row in found]
+
+
+def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> AppointmentView:
+    row = session.execute(_VIEW.where(which, visible_to(actor))).one_or_none()
     if row is None:
         raise NoSuchAppointment
-    view = AppointmentView(*row)
+    return _seen_by(actor, AppointmentView(*row))
+
+
+def _seen_by(actor: Actor, view: AppointmentView) -> AppointmentView:
     # A private note is the doctor's own: for everybody else there is none.
     return view if actor.role == "doctor" else view._replace(private_note="")
 

@@ -154,6 +154,8 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
             return _("Moved by %(who)s from %(from)s to %(to)s") % values
         case "cancelled":
             return _("Cancelled by %(who)s") % values
+        case "words_changed":
+            return _("Reason or notes changed by %(who)s") % values
         case "undone":
             now_is = statuses.word_of(str(entry.details.get("to", "")))
             return _("Put back to “%(status)s” by %(who)s") % {"status": now_is, **values}

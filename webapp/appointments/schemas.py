@@ -18,6 +18,7 @@ Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)
 # What staff say about a decision of theirs: why a rule was set aside, or why a visit stays.
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
 # Beyond these no calendar of ours reaches, and near the ends of Python's own range arithmetic fails.
 YEARS = range(2000, 2101)
 
@@ -68,6 +69,25 @@ class ChangeStatus(BaseModel):
     version: int | None = None
 
 
+class ChangeWords(BaseModel):
+    """Say anew why a patient comes; None leaves the words as they are."""
+
+    reason: Reason | None = None
+    notes: Notes | None = None
+    version: int | None = None
+
+
+class ChangeVisit(BaseModel):
+    """Several changes of a visit that are made together or not at all; None leaves a thing as it is."""
+
+    starts_at: Instant | None = None
+    status: VisitStatus | None = None
+    reason: Reason | None = None
+    notes: Notes | None = None
+    override_reason: Note = ""
+    version: int | None = None
+
+
 class UndoStatus(BaseModel):
     """Take back the last change of a visit's status."""
 
@@ -94,6 +114,7 @@ class AppointmentView(NamedTuple):
     cancellation_reason: str
     version: int
     created_at: datetime
+    updated_at: datetime
     doctor_id: int
     doctor_slug: str
     doctor_name: str

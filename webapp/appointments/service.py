@@ -28,9 +28,9 @@ from webapp.appointments.exceptions import (
     TooLateToChange,
     error_of,
 )
-from webapp.appointments.models import Appointment
+from webapp.appointments.models import ACTIVE, Appointment
 from webapp.appointments.rules import Refusal, refusals
-from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, ChangeWords, MoveVisit
 from webapp.appointments.slots import to_minute
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -161,6 +161,25 @@ def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit,
         cancellation_reason=command.reason,
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
+
+
+def change_words(session: Session, actor: Actor, reference: str, command: ChangeWords, *, now: datetime) -> None:
+    """Say anew why the patient comes, as long as the visit is ahead. The audit row says which words, not what they say.
+
+    Nobody has to hurry with it: words take nobody's time away, so the patient's window for moving does not count.
+
+    Raises:
+        ChangedMeanwhile, NotActive: 409. NoSuchAppointment: 404.
+    """
+    view = lock_for_change(session, actor, reference, command.version)
+    wanted = {"reason": command.reason, "notes": command.notes}
+    values = {name: text for name, text in wanted.items() if text is not None and text != getattr(view, name)}
+    if not values:
+        return
+    if not (view.status in ACTIVE if actor.is_staff else view.is_active(now)):
+        raise NotActive
+    update_row(session, view, now=now, **values)
+    record(session, actor, "words_changed", view.id, now, {"changed": ", ".join(sorted(values))})
 
 
 def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,9 +10,18 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.appointments import affected, queries, service, standing, statuses
-from webapp.appointments.exceptions import NothingToUndo, SlotTaken, StatusNotPossible
+from webapp.appointments.exceptions import NothingToUndo, SlotTaken, StatusNotPossible, StatusNotYours
 from webapp.appointments.models import OCCUPYING, Appointment
-from webapp.appointments.schemas import AppointmentView, ChangeStatus, UndoStatus, WriteNote
+from webapp.appointments.schemas import (
+    AppointmentView,
+    CancelVisit,
+    ChangeStatus,
+    ChangeVisit,
+    ChangeWords,
+    MoveVisit,
+    UndoStatus,
+    WriteNote,
+)
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -41,6 +51,31 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
     service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
     service.record(session, actor, command.status, view.id, now, {})
+
+
+def change(session: Session, actor: Actor, appointment_id: int, command: ChangeVisit, *, now: datetime) -> None:
+    """Move a visit, change its words and its status: what the command names, in this order, all of it or nothing.
+
+    Raises:
+        NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And what refuses one of the changes.
+    """
+    seen = queries.get_appointment_by_id(session, actor, appointment_id)
+    view = service.lock_for_change(session, actor, seen.reference, command.version)
+    if command.status is not None and command.status != "cancelled" and not actor.is_staff:
+        raise StatusNotYours
+    if command.starts_at is not None and command.starts_at != view.starts_at:
+        wanted = MoveVisit(starts_at=command.starts_at, override_reason=command.override_reason)
+        service.move(session, actor, view.reference, wanted, now=now)
+    if command.reason is not None or command.notes is not None:
+        words = ChangeWords(reason=command.reason, notes=command.notes)
+        service.change_words(session, actor, view.reference, words, now=now)
+    if command.status == "cancelled":
+        service.cancel(session, actor, view.reference, CancelVisit(), now=now)
+    elif command.status == "scheduled":
+        # That is where booking and moving lead, and no word of anybody.
+        raise StatusNotPossible(statuses.why_not(view, command.status), field="status")
+    elif command.status is not None:
+        change_status(session, actor, view.reference, ChangeStatus(status=command.status), now=now)
 
 
 def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
@@ -102,6 +137,20 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
 def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: datetime) -> None:
     """Staff opened a visit, and with it what a patient told the doctor."""
     record_unseen(session, actor, "appointment_read", appointment_id, now=now)
+
+
+def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
+    """Staff were given several visits at once, each with what a patient told the doctor."""
+    audit.record(
+        session,
+        "appointments_listed",
+        subject=("user", actor.user_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=now,
+        details={"appointments": list(appointment_ids)},
+        address=actor.address,
+    )
 
 
 def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:

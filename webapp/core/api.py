@@ -13,7 +13,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from starlette.exceptions import HTTPException
@@ -264,6 +264,11 @@ LIST_HEADERS: dict[str, Any] = {
 ETAG_HEADER: dict[str, Any] = {
     "ETag": {"description": "Stands for what was answered; for `If-Match`.", "schema": {"type": "string"}},
 }
+LOCATION_HEADER: dict[str, Any] = {"Location": {"description": "Where it stands.", "schema": {"type": "string"}}}
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", description="The `ETag` that was read: where it is another one by now, nothing changes."),
+]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "`If-None-Match` names what there is."}}
 
 

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from starlette.responses import Response
 
+from webapp.auth.api_access import MaybeCaller
+from webapp.auth.schemas import Actor
+from webapp.core.api import (
+    ETAG_HEADER,
+    LIST_HEADERS,
+    NOT_MODIFIED,
+    AskedPaging,
+    PathId,
+    QueryId,
+    answer_list,
+    answer_unless_known,
+    part_of,
+    problems,
+    storable,
+)
+from webapp.core.i18n import gettext as _
+from webapp.core.text import plain
+from webapp.core.web import CurrentPage, Page
+from webapp.doctors import service
 from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
+
+router = APIRouter(prefix="/doctors", tags=["Doctors"])
+
+Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
 
 
 class OfferedVisitTypeOut(BaseModel):
@@ -40,6 +66,55 @@ class DoctorOut(BaseModel):
     visit_types: Annotated[list[OfferedVisitTypeOut], Field(description="What they offer, the default first.")]
 
 
+@router.get("", summary="List doctors", responses={200: {"model": list[DoctorOut], "headers": LIST_HEADERS}})
+def list_doctors(
+    page: CurrentPage,
+    actor: MaybeCaller,
+    paging: AskedPaging,
+    specialty: Annotated[Words, Query(description="Only those of this specialty.", examples=["Dermatology"])] = "",
+    language: Annotated[Words, Query(description="Only those who speak this language.", examples=["English"])] = "",
+    visit_type_id: Annotated[QueryId | None, Query(description="Only those who offer this visit type.")] = None,
+    q: Annotated[Words, Query(description="Words in their name or specialty; accents do not count.")] = "",
+) -> Response:
+    """Doctors in the clinic's order; everybody. Staff also see those who take no bookings at the moment."""
+    words = plain(q).split()
+    listed = service.list_doctors(page.session, inactive=_sees_inactive(actor))
+    found = [
+        doctor
+        for doctor in listed
+        if doctor.fits(words, specialty=specialty, language=language)
+        and (visit_type_id is None or doctor.visit_type(visit_type_id) is not None)
+    ]
+    shown = [doctor_out(doctor) for doctor in part_of(found, paging)]
+    return answer_list(page, DoctorOut, shown, total=len(found), paging=paging)
+
+
+@router.get(
+    "/{doctor_id}",
+    summary="Read a doctor",
+    responses={200: {"model": DoctorOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(404)},
+)
+def read_doctor(page: CurrentPage, actor: MaybeCaller, doctor_id: PathId) -> Response:
+    """A doctor who takes bookings; everybody. For staff also one who takes none."""
+    return answer_unless_known(page, doctor_out(visible_doctor(page, actor, doctor_id)))
+
+
+def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow:
+    """The doctor with this id, whom the actor may see.
+
+    Raises:
+        NotFound: there is none, or they take no bookings and the actor is no member of staff.
+    """
+    doctor = service.get_doctor_by_id(page.session, doctor_id)
+    if not (doctor.active or _sees_inactive(actor)):
+        raise NotFound(_("There is no such doctor."))
+    return doctor
+
+
 def doctor_out(doctor: DoctorRow) -> DoctorOut:
     """A doctor, as the API shows them."""
     return DoctorOut.model_validate(doctor)
+
+
+def _sees_inactive(actor: Actor | None) -> bool:
+    return actor is not None and actor.is_staff

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
 from webapp.core.i18n import gettext as _
+from webapp.core.text import plain
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
@@ -49,6 +50,15 @@ class DoctorRow(NamedTuple):
             return next((kind for kind in self.visit_types if kind.online), None)
         return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
 
+    def fits(self, words: Sequence[str], *, specialty: str | None = None, language: str | None = None) -> bool:
+        """Whether a search finds them: every one of the plain `words` stands in their name or specialty."""
+        searched = plain(f"{self.name} {self.specialty}")
+        return (
+            all(word in searched for word in words)
+            and (not specialty or specialty == self.specialty)
+            and (not language or language in self.languages)
+        )
+
 
 # Queries of tables, not of mapped classes, and each built once: building one takes longer than running it.
 _DOCTOR, _KIND = table_of(Doctor).c, table_of(VisitType).c
@@ -79,9 +89,9 @@ def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[
     return list(doctors.values())
 
 
-def list_doctors(session: Session) -> list[DoctorRow]:
-    """All doctors who take bookings, in the clinic's order."""
-    return _doctors(session, _ALL)
+def list_doctors(session: Session, *, inactive: bool = False) -> list[DoctorRow]:
+    """All doctors who take bookings, in the clinic's order; with `inactive` those who take none, too."""
+    return _doctors(session, _WITH_TYPES if inactive else _ALL)
 
 
 def get_doctor(session: Session, slug: str) -> DoctorRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -115,6 +116,16 @@ def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
     return sorted(found, key=lambda choice: not choice.is_self)
 
 
+def require_bookable_patient(session: Session, actor: Actor, patient_id: int) -> None:
+    """The actor may book for this patient.
+
+    Raises:
+        NoSuchPatient: there is none, or the actor may not book for them.
+    """
+    if session.scalar(_bookable(actor, patient_id)) is None:
+        raise NoSuchPatient
+
+
 def lock_bookable_patient(session: Session, actor: Actor, patient_id: int | None) -> int | None:
     """Take the lock of the patient whom the actor books for and return the id, as `lock_own_patient` does.
 
@@ -126,13 +137,18 @@ def lock_bookable_patient(session: Session, actor: Actor, patient_id: int | None
     """
     if patient_id is None:
         return lock_own_patient(session, actor)
-    query = sa.select(Patient.id).where(Patient.id == patient_id)
-    if actor.role == "patient":
-        query = query.where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == _own_id(actor)))
-    found = session.scalar(query.with_for_update(key_share=True))
+    found: int | None = session.scalar(_bookable(actor, patient_id).with_for_update(key_share=True))
     if found is None:
         raise NoSuchPatient
     return found
+
+
+def _bookable(actor: Actor, patient_id: int) -> Any:
+    """The id of this patient, where the actor may book for them."""
+    query = sa.select(Patient.id).where(Patient.id == patient_id)
+    if actor.role == "patient":
+        query = query.where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == _own_id(actor)))
+    return query
 
 
 def _own_id(actor: Actor) -> sa.ScalarSelect[int]:

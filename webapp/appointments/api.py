@@ -1,0 +1,400 @@
+"""Visits, as programs book, read, move and cancel them: under the same rules and rights as on the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.appointments import calendar, listing, queries, service, views, visit_service
+from webapp.appointments.asked_times import When, end_of, start_of
+from webapp.appointments.availability_api import FreeTimeOut
+from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange, PatientBusy, SlotTaken
+from webapp.appointments.schemas import (
+    AppointmentView,
+    BookVisit,
+    CancelVisit,
+    ChangeVisit,
+    Instant,
+    Note,
+    Notes,
+    Reason,
+    VisitStatus,
+)
+from webapp.auth.api import Said
+from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.api_idempotency import Key, create
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import get_clinic
+from webapp.core.api import (
+    API_PREFIX,
+    ETAG_HEADER,
+    LIST_HEADERS,
+    LOCATION_HEADER,
+    NOT_MODIFIED,
+    PROBLEM_TYPE,
+    AskedPaging,
+    Id,
+    IfMatch,
+    Moment,
+    PathId,
+    PreconditionFailed,
+    QueryId,
+    answer,
+    answer_list,
+    entity_tag,
+    is_known,
+    not_modified,
+    problems,
+    version_asked,
+)
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page
+from webapp.doctors import service as doctors
+
+router = APIRouter(prefix="/appointments", tags=["Appointments"])
+
+
+class AppointmentOut(BaseModel):
+    """A visit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    reference: Annotated[str, Field(description="What people call it.", examples=["K7QM-2F9X"])]
+    doctor_id: int
+    patient_id: int
+    visit_type_id: int
+    starts_at: Moment
+    ends_at: Moment
+    status: VisitStatus
+    reason: Annotated[str, Field(description="Why the patient comes.", examples=["A rash on the left arm"])]
+    notes: Annotated[str, Field(description="What else the patient told the doctor.")]
+    version: Annotated[int, Field(description="Counts the changes; the `ETag` is made of it.", examples=[1])]
+    created_at: Moment
+    updated_at: Moment
+
+
+START = Field(
+    description="An instant with its offset, one of those that availability lists.",
+    examples=["2026-12-01T09:30:00+01:00"],
+)
+OVERRIDE = Field(description="Staff: why rules that may be set aside are. Others are bound by them whatever it says.")
+
+
+class BookAppointment(BaseModel):
+    """A visit to book."""
+
+    doctor_id: Annotated[Id, Field(examples=[1])]
+    starts_at: Annotated[Instant, START]
+    visit_type_id: Annotated[
+        Id | None, Field(description="One that the doctor offers; the doctor's first, where it is missing.")
+    ] = None
+    reason: Annotated[Reason | None, Field(examples=["A rash on the left arm"])] = ""
+    notes: Notes | None = ""
+    patient_id: Annotated[
+        Id | None,
+        Field(
+            description="Whom it is for. Patients name themselves, which is the default, or whom they book for; staff "
+            "name anybody."
+        ),
+    ] = None
+    override_reason: Annotated[Note, OVERRIDE] = ""
+
+
+class SaveAppointment(BaseModel):
+    """A visit as it is to be. Doctor, visit type and patient are those that it has: others are a new booking."""
+
+    doctor_id: Id
+    starts_at: Annotated[Instant, START]
+    visit_type_id: Id | None = None
+    patient_id: Id | None = None
+    status: Annotated[
+        VisitStatus | None, Field(description="Patients can only cancel. Without it, it stays; moving schedules anew.")
+    ] = None
+    reason: Reason | None = ""
+    notes: Notes | None = ""
+    override_reason: Annotated[Note, OVERRIDE] = ""
+
+
+class ChangeAppointment(BaseModel):
+    """What is to be different about a visit. What is missing or null stays as it is."""
+
+    starts_at: Annotated[Instant | None, START] = None
+    status: Annotated[VisitStatus | None, Field(description="Patients can only cancel.", examples=["cancelled"])] = None
+    reason: Reason | None = None
+    notes: Notes | None = None
+    doctor_id: Id | None = None
+    visit_type_id: Id | None = None
+    patient_id: Id | None = None
+    override_reason: Annotated[Note, OVERRIDE] = ""
+
+
+CLASH: dict[int | str, dict[str, Any]] = {
+    409: {
+        "description": "The time clashes with another visit, and `alternatives` are the free times nearest to it; or "
+        "the visit was changed meanwhile, or is over.",
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": {
+                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                    "properties": {
+                        "alternatives": {"type": "array", "items": {"$ref": "#/components/schemas/FreeTimeOut"}}
+                    },
+                }
+            }
+        },
+    }
+}
+STALE = problems(s412="The visit is not what `If-Match` names.")
+CHANGED: dict[int | str, dict[str, Any]] = {
+    200: {"model": AppointmentOut, "headers": ETAG_HEADER},
+    **problems(401, 403, 404),
+    **CLASH,
+    **STALE,
+}
+
+
+@router.post(
+    "",
+    summary="Book a visit",
+    status_code=201,
+    responses={
+        201: {"model": AppointmentOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}},
+        **problems(401, 403, s404="There is no such doctor, visit type or patient."),
+        **CLASH,
+    },
+)
+def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointment, key: Key = None) -> Response:
+    """Book a visit; patients for themselves and whom they book for, doctors with themselves, admins for anybody."""
+
+    def work(session: Session) -> tuple[AppointmentOut, dict[str, str]]:
+        doctor = doctors.get_doctor_by_id(session, body.doctor_id)
+        command = BookVisit(
+            doctor=doctor.slug,
+            visit_type_id=body.visit_type_id,
+            starts_at=body.starts_at,
+            reason=body.reason or "",
+            notes=body.notes or "",
+            patient_id=body.patient_id,
+            override_reason=body.override_reason,
+        )
+        with _telling_alternatives(page, session, actor, command, body.doctor_id):
+            reference = service.book(session, actor, command, now=page.now)
+        view = queries.get_appointment(session, actor, reference)
+        headers = {"location": f"{API_PREFIX}/appointments/{view.id}", "etag": entity_tag(view.version)}
+        return appointment_out(view), headers
+
+    return create(page, actor, key, body, AppointmentOut, work)
+
+
+@router.get(
+    "",
+    summary="List visits",
+    responses={200: {"model": list[AppointmentOut], "headers": LIST_HEADERS}, **problems(401)},
+)
+def list_appointments(
+    page: CurrentPage,
+    actor: Caller,
+    paging: AskedPaging,
+    status: Annotated[VisitStatus | None, Query(description="Only those with this status.")] = None,
+    since: Annotated[
+        When | None,
+        Query(alias="from", description="Only those that start at this instant or later, or from this day on."),
+    ] = None,
+    until: Annotated[
+        When | None,
+        Query(alias="to", description="Only those that start before this instant, or until this day has passed."),
+    ] = None,
+    doctor_id: Annotated[QueryId | None, Query(description="Only those with this doctor.")] = None,
+    visit_type_id: Annotated[QueryId | None, Query(description="Only those of this kind.")] = None,
+    patient_id: Annotated[QueryId | None, Query(description="Only those of this patient.")] = None,
+) -> Response:
+    """Visits by their start, the earliest first: patients' own and of whom they book for, doctors' own, admins' all.
+
+    That staff read them is written down.
+    """
+    clinic = current_clinic(page)
+    wanted = listing.Wanted(
+        since=start_of(since, clinic) if since is not None else None,
+        until=end_of(until, clinic) if until is not None else None,
+        doctor_id=doctor_id,
+        status=status,
+        visit_type_id=visit_type_id,
+        patient_ids=[patient_id] if patient_id is not None else None,
+    )
+    found = listing.list_part(page.session, actor, wanted, skip=paging.skip, limit=paging.limit)
+    if actor.is_staff and found.views:
+        page.close()
+        read = [view.id for view in found.views]
+        page.database.write(visit_service.record_listing, actor, read, now=page.now)
+    shown = [appointment_out(view) for view in found.views]
+    return answer_list(page, AppointmentOut, shown, total=found.total, paging=paging)
+
+
+@router.get(
+    "/{appointment_id}",
+    summary="Read a visit",
+    responses={200: {"model": AppointmentOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
+)
+def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -> Response:
+    """One visit; its patient and who books for them, its doctor, admins. That staff read it is written down."""
+    view = queries.get_appointment_by_id(page.session, actor, appointment_id)
+    tag = entity_tag(view.version)
+    if is_known(page.request, tag):
+        return not_modified(page, tag)
+    return _answer_read(page, actor, view)
+
+
+@router.put("/{appointment_id}", summary="Replace a visit", responses=CHANGED)
+def replace_appointment(
+    page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: SaveAppointment, _if_match: IfMatch = None
+) -> Response:
+    """Say anew when a visit is, why, and what becomes of it; its patient and who books for them, its doctor, admins."""
+    view = queries.get_appointment_by_id(page.session, actor, appointment_id)
+    version = version_asked(page.request, view.version)
+    _require_same_booking(view, body)
+    command = ChangeVisit(
+        starts_at=body.starts_at,
+        # The status that it has is no wish to change it.
+        status=body.status if body.status != view.status else None,
+        reason=body.reason or "",
+        notes=body.notes or "",
+        override_reason=body.override_reason,
+        version=version,
+    )
+    return _change(page, actor, view, command)
+
+
+@router.patch("/{appointment_id}", summary="Change a visit", responses=CHANGED)
+def change_appointment(
+    page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: ChangeAppointment, _if_match: IfMatch = None
+) -> Response:
+    """Move a visit, cancel it, or say anew why; its patient and who books for them, its doctor, admins.
+
+    Staff also say what became of it. Several changes are made together or not at all.
+    """
+    view = queries.get_appointment_by_id(page.session, actor, appointment_id)
+    version = version_asked(page.request, view.version)
+    _require_same_booking(view, body)
+    if all(each is None for each in (body.starts_at, body.status, body.reason, body.notes)):
+        raise NothingToChange
+    command = ChangeVisit(**body.model_dump(include=set(ChangeVisit.model_fields)), version=version)
+    return _change(page, actor, view, command)
+
+
+@router.delete(
+    "/{appointment_id}",
+    summary="Cancel a visit",
+    responses={
+        200: {"model": Said},
+        **problems(401, 404, s409="It is over or cancelled already, or was changed at the same moment."),
+        **STALE,
+    },
+)
+def cancel_appointment(
+    page: CurrentPage, actor: WritingCaller, appointment_id: PathId, _if_match: IfMatch = None
+) -> Response:
+    """Cancel a visit, which stays in the books as cancelled; its patient and who books for them, its doctor, admins."""
+    view = queries.get_appointment_by_id(page.session, actor, appointment_id)
+    command = CancelVisit(version=version_asked(page.request, view.version))
+    page.close()
+    with _precondition(page):
+        page.database.write(service.cancel, actor, view.reference, command, now=page.now)
+    return answer(page, Said, Said(message=_("The visit is cancelled.")))
+
+
+def appointment_out(view: AppointmentView) -> AppointmentOut:
+    """A visit, as the API shows it. The doctor's private note is not part of it."""
+    return AppointmentOut.model_validate(view)
+
+
+def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
+    """200 with a visit. Nothing that a patient said is shown to staff before it is written down who reads it."""
+    page.close()
+    if actor.is_staff:
+        page.database.write(visit_service.record_reading, actor, view.id, now=page.now)
+    return answer(page, AppointmentOut, appointment_out(view), headers={"etag": entity_tag(view.version)})
+
+
+def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeAppointment) -> None:
+    """A visit keeps its doctor, its kind and its patient.
+
+    Raises:
+        NewBooking: the body names others.
+    """
+    for name in ("doctor_id", "visit_type_id", "patient_id"):
+        wanted = getattr(body, name)
+        if wanted is not None and wanted != getattr(view, name):
+            raise NewBooking(name)
+
+
+def _change(page: Page, actor: Actor, view: AppointmentView, command: ChangeVisit) -> Response:
+    """Make the changes and answer with the visit as it is then."""
+    page.close()
+
+    def work(session: Session) -> AppointmentView:
+        wanted = BookVisit(
+            doctor=view.doctor_slug,
+            visit_type_id=view.visit_type_id,
+            starts_at=command.starts_at or view.starts_at,
+            patient_id=view.patient_id,
+        )
+        with _telling_alternatives(page, session, actor, wanted, view.doctor_id, moving=view.id):
+            visit_service.change(session, actor, view.id, command, now=page.now)
+        return queries.get_appointment_by_id(session, actor, view.id)
+
+    with _precondition(page):
+        changed = page.database.write(work)
+    if changed.version == view.version:
+        # Nothing was to be changed, so this only reads.
+        return _answer_read(page, actor, changed)
+    return answer(page, AppointmentOut, appointment_out(changed), headers={"etag": entity_tag(changed.version)})
+
+
+@contextmanager
+def _precondition(page: Page) -> Iterator[None]:
+    """Whoever sent `If-Match` hears that it holds no longer in HTTP's own words."""
+    try:
+        yield
+    except ChangedMeanwhile as error:
+        if "if-match" in page.request.headers:
+            raise PreconditionFailed from error
+        raise
+
+
+@contextmanager
+def _telling_alternatives(
+    page: Page, session: Session, actor: Actor, wanted: BookVisit, doctor_id: int, *, moving: int | None = None
+) -> Iterator[None]:
+    """A time that clashes is refused together with the three free times that are nearest to it.
+
+    The guard's refusal breaks a transaction of PostgreSQL off, so what may be refused stands behind a savepoint.
+    """
+    try:
+        with session.begin_nested():
+            yield
+    except (SlotTaken, PatientBusy) as error:
+        doctor = doctors.get_doctor_by_id(session, doctor_id)
+        wish = service.find_wish(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
+        near = calendar.nearest(
+            session,
+            get_clinic(session),
+            wish,
+            wanted.starts_at.astimezone(UTC),
+            now=page.now,
+            ignoring=moving,
+            **views.seen_by(page, wanted.patient_id),
+        )
+        length = timedelta(minutes=wish.visit_type.minutes)
+        error.members["alternatives"] = [
+            FreeTimeOut(starts_at=start, ends_at=start + length).model_dump(mode="json") for start, _words in near
+        ]
+        raise
