@@ -66,6 +66,7 @@ _VIEW: Any = (
         Appointment.previous_status,
         Patient.phone,
         Patient.email,
+        VisitType.named_in_messages,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

@@ -135,6 +135,7 @@ class AppointmentView(NamedTuple):
     previous_status: str | None
     patient_phone: str
     patient_email: str
+    named_in_messages: bool
 
     @property
     def minutes(self) -> int:

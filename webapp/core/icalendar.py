@@ -1,0 +1,250 @@
+"""Events as calendar programs read them: iCalendar (RFC 5545), written by the icalendar library.
+
+The same events always give the same bytes, so that a feed can be asked whether it has changed. Times are written on
+the wall clock of a zone, together with the zone's own changes of the clocks: no reader has to know the zone, and
+nobody sees another instant than the one that was meant.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from icalendar import (
+    Alarm,
+    Calendar,
+    Timezone,
+    TimezoneDaylight,
+    TimezoneStandard,
+    vCalAddress,
+    vDuration,
+    vRecur,
+    vText,
+)
+from icalendar import Event as Component
+from pydantic import AfterValidator, AwareDatetime, BaseModel
+
+Method = Literal["", "PUBLISH", "REQUEST", "CANCEL"]
+
+MEDIA_TYPE = "text/calendar; charset=utf-8"
+PRODUCT = "-//Docket//Appointments//EN"
+# How often a program may ask for a feed again, for those that heed it.
+REFRESH = timedelta(hours=1)
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+
+def _without_controls(value: str) -> str:
+    """RFC 5545 has no place for control characters in a text, but for the ends of its lines."""
+    return "".join(letter for letter in value if letter == "\n" or unicodedata.category(letter) != "Cc")
+
+
+Text = Annotated[str, AfterValidator(_without_controls)]
+
+
+class Event(BaseModel):
+    """One event. `uid` stays the same for its whole life, and `sequence` rises with each change.
+
+    `alarm_minutes` is how long before the start the calendar reminds of it. Whoever is invited by mail is the
+    attendee, and who invites the organizer; elsewhere both are left out.
+    """
+
+    uid: str
+    sequence: int
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    summary: Text
+    description: Text = ""
+    location: Text = ""
+    url: str = ""
+    status: Literal["CONFIRMED", "CANCELLED", "TENTATIVE"] = "CONFIRMED"
+    updated_at: AwareDatetime
+    alarm_minutes: int | None = None
+    organizer_name: Text = ""
+    organizer_email: str = ""
+    attendee_name: Text = ""
+    attendee_email: str = ""
+
+
+def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
+    """A calendar with these events, in lines that end with CR LF.
+
+    `zone` is the one on whose wall clock the times are written. `method` says what a mail or a file wants: to
+    publish, to invite (REQUEST) or to take back (CANCEL). `name` makes it a feed that programs ask for again.
+    """
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("calscale", "GREGORIAN")
+    if method:
+        calendar.add("method", method)
+    if name:
+        calendar.add("name", name)
+        calendar.add("x-wr-calname", name)
+        calendar.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
+        calendar.add("x-published-ttl", vDuration(REFRESH))
+    described = _zone_component(zone, events)
+    if described is not None:
+        calendar.add_component(described)
+    for event in events:
+        calendar.add_component(_event_component(event, None if described is None else zone))
+    encoded: bytes = calendar.to_ical()
+    return encoded.decode()
+
+
+def _event_component(event: Event, zone: ZoneInfo | None) -> Component:
+    """One VEVENT; without a zone its times are UTC."""
+    cancelled = event.status == "CANCELLED"
+    component = Component()
+    component.add("uid", event.uid)
+    component.add("sequence", event.sequence)
+    component.add("dtstamp", event.updated_at.astimezone(UTC))
+    component.add("last-modified", event.updated_at.astimezone(UTC))
+    # RFC 5545 takes a local time that comes twice for the first of the two, and not every program follows it there.
+    told = zone if zone and not _comes_twice(event.starts_at, zone) and not _comes_twice(event.ends_at, zone) else UTC
+    component.add("dtstart", event.starts_at.astimezone(told))
+    component.add("dtend", event.ends_at.astimezone(told))
+    component.add("summary", event.summary)
+    for key in ("description", "location", "url"):
+        if getattr(event, key):
+            component.add(key, getattr(event, key))
+    component.add("status", event.status)
+    component.add("transp", "TRANSPARENT" if cancelled else "OPAQUE")
+    component.add("class", "PRIVATE")
+    if event.organizer_email:
+        component.add("organizer", _address(event.organizer_email, event.organizer_name))
+    if event.attendee_email:
+        component.add("attendee", _attendee(event), encode=False)
+    if event.alarm_minutes is not None and not cancelled:
+        component.add_component(_alarm_component(event.alarm_minutes, event.summary))
+    return component
+
+
+def _alarm_component(minutes: int, text: str) -> Alarm:
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", text)
+    alarm.add("trigger", timedelta(minutes=-minutes))
+    return alarm
+
+
+def _address(email: str, name: str) -> vCalAddress:
+    address = vCalAddress(f"mailto:{email}")
+    if name:
+        address.params["CN"] = vText(name)
+    return address
+
+
+def _attendee(event: Event) -> vCalAddress:
+    """Whoever is invited has said yes already, by booking: no program asks, or answers us."""
+    address = _address(event.attendee_email, event.attendee_name)
+    address.params["ROLE"] = vText("REQ-PARTICIPANT")
+    address.params["PARTSTAT"] = vText("ACCEPTED")
+    address.params["RSVP"] = vText("FALSE")
+    return address
+
+
+# ------------------------------------------------------------------------------------------------ the zone
+
+
+class _Onset(NamedTuple):
+    """A moment at which the clocks change: `at` is what they showed just before, as RFC 5545 wants it."""
+
+    at: datetime
+    before: timedelta
+    after: timedelta
+    name: str
+
+
+def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
+    """The VTIMEZONE for the years of these events; None where they are written in UTC, as nothing differs from it."""
+    if not events:
+        return None
+    earliest = min(event.starts_at for event in events).astimezone(zone)
+    latest = max(event.ends_at for event in events)
+    first = datetime(earliest.year - 1, 1, 1, tzinfo=UTC)
+    onsets = _onsets(zone, first, datetime(latest.year + 2, 1, 1, tzinfo=UTC))
+    offset = _offset(first, zone)
+    if not onsets and not offset:
+        return None
+    component = Timezone()
+    component.add("tzid", zone.key)
+    if not onsets or onsets[0].at > earliest.replace(tzinfo=None):
+        # No change of the clocks lies before the events, yet they showed something then.
+        shown = _Onset(first.replace(tzinfo=None), offset, offset, first.astimezone(zone).tzname() or zone.key)
+        component.add_component(_observance([shown], TimezoneStandard()))
+    alike: dict[tuple[timedelta, timedelta, str], list[_Onset]] = {}
+    for onset in onsets:
+        alike.setdefault(onset[1:], []).append(onset)
+    for (before, after, _name), same in alike.items():
+        component.add_component(_observance(same, TimezoneDaylight() if after > before else TimezoneStandard()))
+    return component
+
+
+def _observance(
+    onsets: list[_Onset], component: TimezoneStandard | TimezoneDaylight
+) -> TimezoneStandard | TimezoneDaylight:
+    """What holds from each of these onsets: as a yearly rule, which more programs read, or else day by day."""
+    component.add("dtstart", onsets[0].at)
+    component.add("tzoffsetfrom", onsets[0].before)
+    component.add("tzoffsetto", onsets[0].after)
+    component.add("tzname", onsets[0].name)
+    rule = _yearly_rule([onset.at for onset in onsets])
+    if rule is not None:
+        component.add("rrule", rule)
+    else:
+        for onset in onsets[1:]:
+            component.add("rdate", onset.at)
+    return component
+
+
+def _yearly_rule(moments: list[datetime]) -> vRecur | None:
+    """'The last Sunday of March' as a rule, where these moments of successive years all follow it; else None."""
+    first = moments[0]
+    years = [moment.year for moment in moments]
+    same = {(moment.month, moment.weekday(), moment.time()) for moment in moments}
+    if len(moments) < 2 or len(same) > 1 or years != list(range(years[0], years[0] + len(years))):
+        return None
+    if all((moment + timedelta(days=7)).month != moment.month for moment in moments):
+        place = -1
+    elif len({_week_of_month(moment) for moment in moments}) == 1:
+        place = _week_of_month(first)
+    else:
+        return None
+    return vRecur(freq="YEARLY", bymonth=first.month, byday=f"{place}{WEEKDAYS[first.weekday()]}")
+
+
+def _week_of_month(day: date) -> int:
+    """1 for the first seven days of a month, 2 for the next."""
+    return (day.day - 1) // 7 + 1
+
+
+def _onsets(zone: ZoneInfo, first: datetime, last: datetime) -> list[_Onset]:
+    """Every change of the clocks between two instants: found day by day, then to the second."""
+    found = []
+    day = timedelta(days=1)
+    moment = first
+    before = _offset(moment, zone)
+    while moment < last:
+        later = _offset(moment + day, zone)
+        if later != before:
+            low, high = moment, moment + day
+            while high - low > timedelta(seconds=1):
+                middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
+                low, high = (middle, high) if _offset(middle, zone) == before else (low, middle)
+            name = high.astimezone(zone).tzname() or zone.key
+            found.append(_Onset((high + before).replace(tzinfo=None), before, later, name))
+        moment, before = moment + day, later
+    return found
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+def _comes_twice(instant: datetime, zone: ZoneInfo) -> bool:
+    """Whether the wall clock shows this time twice: the hour that is repeated when the clocks go back."""
+    local = instant.astimezone(zone)
+    return local.replace(fold=0).utcoffset() > local.replace(fold=1).utcoffset()  # type: ignore[operator]
