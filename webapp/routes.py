@@ -18,6 +18,7 @@ from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
+from webapp.patients.api import router as patients_api
 from webapp.patients.forgotten_router import router as forgotten_router
 from webapp.patients.people_router import router as people_router
 from webapp.patients.router import router as patients_router
@@ -83,6 +84,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     doctors_api,
     availability_api,
     appointments_api,
+    patients_api,
     doctors_changes_api,
     hours_api,
     time_off_api,

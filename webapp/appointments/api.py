@@ -45,13 +45,13 @@ from webapp.core.api import (
     IfMatch,
     Moment,
     PathId,
-    PreconditionFailed,
     QueryId,
     answer,
     answer_list,
     entity_tag,
     is_known,
     not_modified,
+    precondition_of,
     problems,
     version_asked,
 )
@@ -306,7 +306,7 @@ def cancel_appointment(
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     command = CancelVisit(version=version_asked(page.request, view.version))
     page.close()
-    with _precondition(page):
+    with precondition_of(page.request, ChangedMeanwhile):
         page.database.write(service.cancel, actor, view.reference, command, now=page.now)
     return answer(page, Said, Said(message=_("The visit is cancelled.")))
 
@@ -351,23 +351,12 @@ def _change(page: Page, actor: Actor, view: AppointmentView, command: ChangeVisi
             visit_service.change(session, actor, view.id, command, now=page.now)
         return queries.get_appointment_by_id(session, actor, view.id)
 
-    with _precondition(page):
+    with precondition_of(page.request, ChangedMeanwhile):
         changed = page.database.write(work)
     if changed.version == view.version:
         # Nothing was to be changed, so this only reads.
         return _answer_read(page, actor, changed)
     return answer(page, AppointmentOut, appointment_out(changed), headers={"etag": entity_tag(changed.version)})
-
-
-@contextmanager
-def _precondition(page: Page) -> Iterator[None]:
-    """Whoever sent `If-Match` hears that it holds no longer in HTTP's own words."""
-    try:
-        yield
-    except ChangedMeanwhile as error:
-        if "if-match" in page.request.headers:
-            raise PreconditionFailed from error
-        raise
 
 
 @contextmanager

@@ -7,7 +7,8 @@ for people, and `errors` says which members of the request are meant.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -21,11 +22,11 @@ from starlette.responses import Response
 
 from webapp.core import formats
 from webapp.core.addresses import with_query
-from webapp.core.editing import fingerprint
+from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
-from webapp.exceptions import AppError, BadRequest, Invalid
+from webapp.exceptions import AppError, BadRequest, Conflict, Invalid
 
 API_PREFIX = "/api/v1"
 PROBLEM_TYPE = "application/problem+json"
@@ -330,6 +331,24 @@ def version_asked(request: Request, present: Version) -> Version | None:
 def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
     tags = [each.strip() for header in headers for each in header.split(",")]
     return "*" in tags or any((each.removeprefix("W/") if weakly else each) == tag for each in tags)
+
+
+@contextmanager
+def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
+    """Whoever sent `If-Match` hears in HTTP's own words that, meanwhile, it holds no longer: 412 in place of `stale`.
+
+    Raises:
+        PreconditionFailed. Conflict: somebody else saved at the same moment, in words that fit no form.
+    """
+    kinds: tuple[type[AppError], ...] = (EditedMeanwhile, *stale)
+    try:
+        yield
+    except kinds as error:
+        if "if-match" in request.headers:
+            raise PreconditionFailed from error
+        if isinstance(error, EditedMeanwhile):
+            raise Conflict(_("Somebody else saved it at the same moment. Try again."), code=error.code) from error
+        raise
 
 
 def tag_of(shown: BaseModel) -> str:

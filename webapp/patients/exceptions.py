@@ -53,3 +53,4 @@ class LikelyDuplicate(Conflict):
     def __init__(self, ids: list[int]) -> None:
         super().__init__(_("This patient may be in the books already. Compare before you add another record."))
         self.ids = ids
+        self.members["ids"] = ids

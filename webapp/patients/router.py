@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import attempts, confirmation, passwords
+from webapp.auth import attempts, confirmation, feeds
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -18,7 +18,7 @@ from webapp.auth.dependencies import (
     signed_in,
 )
 from webapp.auth.devices import device_name
-from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
+from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
 from webapp.auth.router import home_of, retry_headers
 from webapp.auth.schemas import Actor, ChangePassword
@@ -28,10 +28,10 @@ from webapp.core.errors import error_page, lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
-from webapp.patients import people, preferences, service
+from webapp.patients import people, preferences, registering, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
 from webapp.patients.people_router import person_line
-from webapp.patients.schemas import Origin, Register
+from webapp.patients.schemas import Origin
 
 router = APIRouter()
 
@@ -54,7 +54,8 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
     if command is None:
         return _register_page(page, form, status=422)
     try:
-        secret = _register(page, command)
+        origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
+        secret = registering.register(page, command, service.register_and_sign_in, origin)
     except AppError as error:
         form.add_error(error)
         return _register_page(page, form, status=error.status, headers=retry_headers(error))
@@ -62,28 +63,6 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)
     return response
-
-
-def _register(page: Page, command: Register) -> str:
-    """Be admitted, then make the account and its first session; weak passwords and wrong dates do not count."""
-    page.close()
-    attempt = page.database.write(attempts.admit_registration, address=page.address, now=page.now)
-    try:
-        passwords.require_good_password(command.password, about=[command.name, command.email], field="password")
-        return page.database.write(
-            service.register_and_sign_in,
-            command,
-            passwords.hash_password(command.password),
-            Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page)),
-            attempt_id=attempt,
-            now=page.now,
-        )
-    except EmailTaken:
-        page.database.write(attempts.judge, attempt)
-        raise
-    except AppError:
-        page.database.write(attempts.forget, attempt)
-        raise
 
 
 @router.get("/account")
@@ -233,6 +212,7 @@ def _account_page(
         for row in auth.list_sessions(page.session, actor, now=page.now)
     ]
     sessions.sort(key=lambda session: not session["current"])
+    feed = feeds.feed_path(page.session, actor, page.settings.secret_keys)
     return page.render(
         "auth/account.html",
         status=status,
@@ -242,6 +222,7 @@ def _account_page(
         messages=messages,
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=sessions,
+        feed=f"{page.base_url}{feed}" if feed else None,
         people=[person_line(page, person) for person in people.list_people(page.session, actor)],
         most_people=people.MOST_PEOPLE,
     )

@@ -122,6 +122,28 @@ def search_patients(
     return _similar(session, typed, conditions, limit=limit)
 
 
+class FoundPart(NamedTuple):
+    """The ids of some of the patients who were found, in order, and how many were found in all."""
+
+    ids: list[int]
+    total: int
+
+
+def search_part(session: Session, text: str, *, among: sa.Select[int], skip: int, limit: int) -> FoundPart:
+    """The same for programs, which count and skip: by name, or the closest first where nothing fits."""
+    typed = understand(text)
+    if typed.is_nothing:
+        return FoundPart([], 0)
+    conditions = _certain(typed, among)
+    fitting = [*conditions, *(fits(term) for term in typed.words)]
+    total = session.scalar(sa.select(sa.func.count(Patient.id)).where(*fitting)) or 0
+    if total:
+        query = sa.select(Patient.id).where(*fitting).order_by(Patient.name, Patient.id).offset(skip).limit(limit)
+        return FoundPart(list(session.scalars(query)), total)
+    similar = [patient.id for patient in _similar(session, typed, conditions, limit=PAGE_SIZE).patients]
+    return FoundPart(similar[skip : skip + limit], len(similar))
+
+
 def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
     """These patients, by name; those that do not exist are left out."""
     found = session.execute(_ROWS.where(Patient.id.in_(ids)).order_by(Patient.name, Patient.id))

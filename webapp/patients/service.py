@@ -63,6 +63,19 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     return user_id
 
 
+def register_and_count(
+    session: Session, command: Register, password_hash: str, *, attempt_id: int, now: datetime
+) -> int:
+    """Register, count the registration and return the user's id: all of it or nothing.
+
+    Raises:
+        EmailTaken: the address already has an account.
+    """
+    user_id = register(session, command, password_hash, now=now)
+    attempts.judge(session, attempt_id)
+    return user_id
+
+
 def register_and_sign_in(
     session: Session, command: Register, password_hash: str, origin: Origin, *, attempt_id: int, now: datetime
 ) -> str:
@@ -71,10 +84,14 @@ def register_and_sign_in(
     Raises:
         EmailTaken: the address already has an account.
     """
-    user_id = register(session, command, password_hash, now=now)
-    attempts.judge(session, attempt_id)
+    user_id = register_and_count(session, command, password_hash, attempt_id=attempt_id, now=now)
     auth.forget_session(session, origin.previous)
     return auth.start_session(session, user_id, address=origin.address, user_agent=origin.user_agent, now=now)
+
+
+def patient_of_user(session: Session, user_id: int) -> int:
+    """The id of the patient's record of an account that has one."""
+    return session.scalars(sa.select(Patient.id).where(Patient.user_id == user_id)).one()
 
 
 def find_own_patient(session: Session, actor: Actor) -> int | None:

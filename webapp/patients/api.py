@@ -1,0 +1,322 @@
+"""Patients, as programs register, read and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.auth.api import Me
+from webapp.auth.api_access import Caller, WritingCaller, require_role
+from webapp.auth.api_idempotency import Key, create
+from webapp.auth.schemas import Actor, Email, PersonName
+from webapp.core.api import (
+    API_PREFIX,
+    ETAG_HEADER,
+    LIST_HEADERS,
+    LOCATION_HEADER,
+    NOT_MODIFIED,
+    PROBLEM_TYPE,
+    AskedPaging,
+    IfMatch,
+    Moment,
+    PathId,
+    answer,
+    answer_list,
+    answer_unless_known,
+    precondition_of,
+    problems,
+    storable,
+    tag_of,
+    version_asked,
+)
+from webapp.core.editing import fingerprint
+from webapp.core.web import CurrentPage, Page
+from webapp.patients import people, preferences, queries, records, registering, service
+from webapp.patients.queries import PatientView
+from webapp.patients.schemas import MessageWishes, PatientDetails, Phone, Register, UpdateProfile
+
+router = APIRouter()
+
+M = TypeVar("M", bound=BaseModel)
+
+BORN = Field(description="The date of birth.", examples=["1984-03-27"])
+REACHED = Field(examples=["+31 20 123 4567"])
+
+
+class PatientOut(BaseModel):
+    """Somebody with visits."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: Annotated[str, Field(examples=["Alice Adams"])]
+    birth_date: date | None
+    phone: str
+    email: Annotated[str, Field(description="For messages; empty where there is none, or it is not yours to see.")]
+    has_account: Annotated[bool, Field(description="Whether they can sign in themselves.")]
+    managed_by_id: Annotated[int | None, Field(description="The patient who books for them.")]
+    wants_email: bool
+    wants_sms: bool
+    created_at: Moment
+
+
+class RegisterAccount(BaseModel):
+    """A new account for a patient."""
+
+    name: Annotated[PersonName, Field(examples=["Alice Adams"])]
+    email: Annotated[Email, Field(examples=["alice@docket.example"])]
+    password: Annotated[
+        str,
+        StringConstraints(max_length=1000),
+        AfterValidator(storable),
+        Field(description="Three or four unrelated words make a good one.", examples=["three or four unrelated words"]),
+    ]
+    phone: Annotated[Phone | None, REACHED] = ""
+    birth_date: Annotated[date | None, BORN] = None
+
+
+class RegisteredOut(Me):
+    """A new account, and the patient's record that belongs to it."""
+
+    patient_id: int
+
+
+class AddPatient(BaseModel):
+    """A patient without an account."""
+
+    name: Annotated[PersonName, Field(examples=["Robin Adams"])]
+    birth_date: Annotated[date | None, BORN] = None
+    phone: Annotated[Phone | None, REACHED] = ""
+    email: Annotated[Email | None, Field(description="For messages. Staff alone write it.")] = None
+    anyway: Annotated[
+        bool, Field(description="Staff: add them although they may be in the books already, as the 409 said.")
+    ] = False
+
+
+class ChangePatient(BaseModel):
+    """What is to be different about a patient. What is missing or null stays as it is."""
+
+    name: PersonName | None = None
+    phone: Annotated[Phone | None, REACHED] = None
+    birth_date: Annotated[date | None, BORN] = None
+    email: Annotated[Email | Literal[""] | None, Field(description="For messages. Staff alone write it.")] = None
+
+
+class ChangeMe(BaseModel):
+    """What is to be different about oneself. What is missing or null stays as it is."""
+
+    name: PersonName | None = None
+    phone: Annotated[Phone | None, REACHED] = None
+    birth_date: Annotated[date | None, BORN] = None
+    wants_email: Annotated[bool | None, Field(description="Whether messages about visits come as mails.")] = None
+    wants_sms: Annotated[bool | None, Field(description="Whether they come as text messages; needs a phone.")] = None
+
+
+SHOWN: dict[int | str, dict[str, Any]] = {200: {"model": PatientOut, "headers": ETAG_HEADER}, **NOT_MODIFIED}
+CHANGED: dict[int | str, dict[str, Any]] = {
+    200: {"model": PatientOut, "headers": ETAG_HEADER},
+    **problems(401, 403, s409="Somebody else saved it at the same moment.", s412="It is not what `If-Match` names."),
+}
+LIKELY: dict[int | str, dict[str, Any]] = {
+    409: {
+        "description": "The patient may be in the books already, as one of `ids`; or a patient books for as many "
+        "people as there can be.",
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": {
+                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                    "properties": {"ids": {"type": "array", "items": {"type": "integer"}}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/auth/register",
+    tags=["Signing in"],
+    summary="Register",
+    status_code=201,
+    responses={
+        201: {"model": RegisteredOut, "headers": LOCATION_HEADER},
+        **problems(s409="The e-mail address has an account already."),
+    },
+)
+def register(page: CurrentPage, body: RegisterAccount) -> Response:
+    """Make an account for a patient, who signs in afterwards; everybody, but many from one network are throttled."""
+    command = Register(**body.model_dump(exclude={"phone"}), phone=body.phone or "")
+    user_id = registering.register(page, command, service.register_and_count)
+    patient_id = service.patient_of_user(page.session, user_id)
+    made = RegisteredOut(id=user_id, patient_id=patient_id, name=command.name, email=command.email, role="patient")
+    return answer(
+        page, RegisteredOut, made, status=201, headers={"location": f"{API_PREFIX}/patients/{made.patient_id}"}
+    )
+
+
+@router.get(
+    "/patients",
+    tags=["Patients"],
+    summary="List patients",
+    responses={200: {"model": list[PatientOut], "headers": LIST_HEADERS}, **problems(401)},
+)
+def list_patients(
+    page: CurrentPage,
+    actor: Caller,
+    paging: AskedPaging,
+    q: Annotated[
+        str,
+        Query(max_length=200, description="A name, birth date, telephone number or e-mail address, or parts of them."),
+        AfterValidator(storable),
+    ] = "",
+) -> Response:
+    """Patients by name; staff find everybody, which is written down, and patients themselves and whom they book for.
+
+    Where nothing fits `q`, those who come close to it are listed, the closest first.
+    """
+    if actor.is_staff:
+        page.close()
+        page.database.write(records.note_search, actor, now=page.now)
+    found = queries.list_patients(page.session, actor, q.strip(), skip=paging.skip, limit=paging.limit)
+    shown = [patient_out(view) for view in found.views]
+    return answer_list(page, PatientOut, shown, total=found.total, paging=paging)
+
+
+@router.post(
+    "/patients",
+    tags=["Patients"],
+    summary="Add a patient",
+    status_code=201,
+    responses={201: {"model": PatientOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **problems(401), **LIKELY},
+)
+def add_patient(page: CurrentPage, actor: WritingCaller, body: AddPatient, key: Key = None) -> Response:
+    """Add a patient without an account; staff. Or somebody whom one books for, such as a child; patients."""
+
+    def work(session: Session) -> tuple[PatientOut, dict[str, str]]:
+        if actor.is_staff:
+            details = PatientDetails(**body.model_dump(exclude={"phone", "anyway"}), phone=body.phone or "")
+            number = records.create_patient(session, actor, details, anyway=body.anyway, now=page.now)
+        else:
+            person = UpdateProfile(name=body.name, phone=body.phone or "", birth_date=body.birth_date)
+            number = people.add_person(session, actor, person, now=page.now)
+        made = patient_out(queries.get_patient(session, actor, number))
+        return made, {"location": f"{API_PREFIX}/patients/{number}", "etag": tag_of(made)}
+
+    return create(page, actor, key, body, PatientOut, work)
+
+
+@router.get("/patients/me", tags=["Patients"], summary="Read myself", responses={**SHOWN, **problems(401, 403)})
+def read_my_patient(page: CurrentPage, actor: Caller) -> Response:
+    """One's own record; patients."""
+    require_role(actor, "patient")
+    return answer_unless_known(page, patient_out(queries.get_own(page.session, actor)))
+
+
+@router.patch("/patients/me", tags=["Patients"], summary="Change myself", responses=CHANGED)
+def change_my_patient(page: CurrentPage, actor: WritingCaller, body: ChangeMe, _if_match: IfMatch = None) -> Response:
+    """Change one's own name, telephone number and date of birth, and which messages come; patients."""
+    require_role(actor, "patient")
+    return _change_me(page, actor, body)
+
+
+@router.get(
+    "/patients/{patient_id}", tags=["Patients"], summary="Read a patient", responses={**SHOWN, **problems(401, 404)}
+)
+def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Response:
+    """One patient; patients themselves and whoever books for them, and staff, which is written down."""
+    shown = patient_out(queries.get_patient(page.session, actor, patient_id))
+    if actor.is_staff:
+        page.close()
+        page.database.write(records.note_reading, actor, patient_id, now=page.now)
+    return answer_unless_known(page, shown)
+
+
+@router.patch(
+    "/patients/{patient_id}", tags=["Patients"], summary="Change a patient", responses={**CHANGED, **problems(404)}
+)
+def change_patient(
+    page: CurrentPage, actor: WritingCaller, patient_id: PathId, body: ChangePatient, _if_match: IfMatch = None
+) -> Response:
+    """Change what is kept about a patient; admins, and patients for themselves and for whom they book for."""
+    require_role(actor, "admin", "patient")
+    view = queries.get_patient(page.session, actor, patient_id)
+    if actor.role == "admin":
+        return _change_by_staff(page, actor, view, body)
+    if patient_id == queries.get_own(page.session, actor).id:
+        return _change_me(page, actor, ChangeMe(name=body.name, phone=body.phone, birth_date=body.birth_date))
+    return _change_person(page, actor, view, body)
+
+
+def patient_out(view: PatientView) -> PatientOut:
+    """A patient, as the API shows them."""
+    return PatientOut.model_validate(view)
+
+
+def _change_by_staff(page: Page, actor: Actor, view: PatientView, body: ChangePatient) -> Response:
+    saved = records.saved_details(view.name, view.birth_date, view.phone, view.email)
+    details = _with(saved, body)
+    if not details.email:
+        details = details.model_copy(update={"email": None})
+
+    def work(session: Session) -> None:
+        records.change_patient(session, actor, view.id, details, seen=fingerprint(saved), now=page.now)
+
+    return _make(page, actor, view, work)
+
+
+def _change_person(page: Page, actor: Actor, view: PatientView, body: ChangePatient) -> Response:
+    saved = _profile_of(view)
+
+    def work(session: Session) -> None:
+        people.change_person(session, actor, view.id, _with(saved, body), seen=fingerprint(saved), now=page.now)
+
+    return _make(page, actor, view, work)
+
+
+def _change_me(page: Page, actor: Actor, body: ChangeMe) -> Response:
+    view = queries.get_own(page.session, actor)
+    profile = _profile_of(view)
+    wishes = MessageWishes(wants_email=view.wants_email, wants_sms=view.wants_sms)
+    wanted, wished = _with(profile, body), _with(wishes, body)
+
+    def work(session: Session) -> None:
+        if wanted != profile:
+            service.update_profile(session, actor, wanted, now=page.now)
+        if wished != wishes:
+            preferences.change_wishes(session, actor, wished, now=page.now)
+
+    return _make(page, actor, view, work)
+
+
+def _make(page: Page, actor: Actor, view: PatientView, work: Callable[[Session], None]) -> Response:
+    """Make a change of a patient and answer with what is there then.
+
+    Raises:
+        PreconditionFailed: `If-Match` names something else. And whatever the work raises.
+    """
+    version_asked(page.request, fingerprint(patient_out(view)))
+    page.close()
+
+    def changed(session: Session) -> PatientOut:
+        work(session)
+        return patient_out(queries.get_patient(session, actor, view.id))
+
+    with precondition_of(page.request):
+        shown = page.database.write(changed)
+    return answer(page, PatientOut, shown, headers={"etag": tag_of(shown)})
+
+
+def _profile_of(view: PatientView) -> UpdateProfile:
+    return UpdateProfile.model_construct(name=view.name, phone=view.phone, birth_date=view.birth_date)
+
+
+def _with(present: M, body: BaseModel) -> M:
+    """What is there, with the members that the body names."""
+    named = {name: value for name, value in body if value is not None and name in type(present).model_fields}
+    return present.model_copy(update=named)

@@ -1,0 +1,103 @@
+"""Patients as programs read them. Every query for somebody starts from `visible_to`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from webapp.auth.schemas import Actor
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.models import Patient
+from webapp.patients.search import search_part
+
+
+class PatientView(NamedTuple):
+    """One patient; `managed_by_id` is the patient who books for them. `created_at` is in UTC."""
+
+    id: int
+    name: str
+    birth_date: date | None
+    phone: str
+    email: str
+    has_account: bool
+    managed_by_id: int | None
+    wants_email: bool
+    wants_sms: bool
+    created_at: datetime
+
+
+class Part(NamedTuple):
+    """Some of the patients, and how many there are in all."""
+
+    views: list[PatientView]
+    total: int
+
+
+_VIEW: Any = sa.select(
+    Patient.id,
+    Patient.name,
+    Patient.birth_date,
+    Patient.phone,
+    Patient.email,
+    Patient.user_id.is_not(None),
+    Patient.managed_by_id,
+    Patient.wants_email,
+    Patient.wants_sms,
+    Patient.created_at,
+    Patient.user_id,
+)
+
+
+def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
+    """Which patients exist for this actor: for staff all, for a patient themselves and those whom they book for."""
+    if actor.is_staff:
+        return sa.true()
+    own = aliased(Patient)
+    mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
+    return sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == mine)
+
+
+def get_patient(session: Session, actor: Actor, patient_id: int) -> PatientView:
+    """One patient.
+
+    Raises:
+        NoSuchPatient: there is none, or the record is not this actor's to see.
+    """
+    found = _views(session, actor, Patient.id == patient_id)
+    if not found:
+        raise NoSuchPatient
+    return found[0]
+
+
+def get_own(session: Session, actor: Actor) -> PatientView:
+    """The actor's own record.
+
+    Raises:
+        NoSuchPatient: the actor has none.
+    """
+    found = [] if actor.is_staff else _views(session, actor, Patient.user_id == actor.user_id)
+    if not found:
+        raise NoSuchPatient
+    return found[0]
+
+
+def list_patients(session: Session, actor: Actor, text: str, *, skip: int, limit: int) -> Part:
+    """A part of the patients whom the actor may see and whom `text` finds, all where it is empty; by name."""
+    found = search_part(session, text, among=sa.select(Patient.id).where(visible_to(actor)), skip=skip, limit=limit)
+    views = {view.id: view for view in _views(session, actor, Patient.id.in_(found.ids))}
+    return Part([views[number] for number in found.ids if number in views], found.total)
+
+
+def _views(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Sequence[PatientView]:
+    found = session.execute(_VIEW.where(which, visible_to(actor)))
+    return [_seen_by(actor, PatientView(*columns), user_id) for *columns, user_id in found]
+
+
+def _seen_by(actor: Actor, view: PatientView, user_id: int | None) -> PatientView:
+    # Who has an account looks after their own data; who books for them needs no address of theirs.
+    theirs = user_id is not None and user_id != actor.user_id
+    return view._replace(email="") if theirs and not actor.is_staff else view
