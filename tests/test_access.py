@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash
 from tests.reading import read
 from webapp import models
-from webapp.auth import confirmation
+from webapp.auth import confirmation, feeds
 from webapp.auth.links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
@@ -165,6 +165,13 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/sessions/{session_id}/end"): (401,    303,   404,   404,   404,   404,  401),
+    ("GET", "/appointments/{reference}.ics"):       (LOGIN,  200,   404,   200,   404,   200,  LOGIN),
+    ("GET", "/calendar/{token}.ics"):               ANYBODY,
+    ("POST", "/account/calendar"):                  (401,    303,   303,   303,   303,   403,  401),
+    ("GET", "/account/calendar/renewal"):           (LOGIN,  200,   200,   200,   200,   403,  LOGIN),
+    ("POST", "/account/calendar/renewal"):          (401,    303,   303,   303,   303,   403,  401),
+    ("GET", "/account/calendar/removal"):           (LOGIN,  200,   200,   200,   200,   403,  LOGIN),
+    ("POST", "/account/calendar/removal"):          (401,    303,   303,   303,   303,   403,  401),
     ("GET", "/admin/users"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/users/new"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/users"):                       (401,    403,   403,   403,   403,   200,  401),
@@ -281,6 +288,8 @@ class House:
             address = path.replace("{patient_id}", str(patient)).replace("{person_id}", str(person))
         if "/hours" in path or "/time-off" in path:
             address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
+        if "/calendar/" in path:
+            self.feed()
         if "{token}" in path:
             address = path.replace("{token}", self.token(path))
         if "{visit_type_id}" in path:
@@ -373,10 +382,17 @@ class House:
 
     def token(self, path: str) -> str:
         """A token for a page that whoever holds it may open."""
+        if path.startswith("/calendar/"):
+            return self.feed()
         if path.startswith("/email/confirm"):
             dave = self.cast.dave
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
         return self.link()
+
+    def feed(self) -> str:
+        """The token of Dave's calendar feed; everybody has one, whatever the questions before have made of it."""
+        self.cast.change(sa.update(models.User).values(calendar_secret="a-secret"))
+        return sign([SECRET_KEY], feeds.PURPOSE, [self.cast.dave.user_id, "a-secret"])
 
     def link(self) -> str:
         """The token of a fresh link that sets Dave's password."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from webapp.appointments.api import router as appointments_api
 from webapp.appointments.availability_api import router as availability_api
 from webapp.appointments.booking_router import router as booking_router
+from webapp.appointments.calendar_router import router as calendar_router
 from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
@@ -48,6 +49,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     health_router,
     finding_router,
     booking_router,
+    # Before the visits' pages, for .ics would be taken for a part of the reference.
+    calendar_router,
     appointments_router,
     changes_router,
     staff_appointments_router,

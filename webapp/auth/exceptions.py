@@ -94,6 +94,15 @@ class AddressNotConfirmable(NotFound):
         super().__init__(_("This link is incomplete, or it was sent to an address that the account no longer has."))
 
 
+class NoSuchFeed(NotFound):
+    """The address of a calendar feed was never given out, another took its place, or its account is disabled."""
+
+    code = "no_such_feed"
+
+    def __init__(self) -> None:
+        super().__init__(_("There is no calendar at this address. Your account shows the address of yours."))
+
+
 class LastAdmin(Conflict):
     """Nobody could run the clinic if this account were no active admin any more."""
 

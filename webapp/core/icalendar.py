@@ -7,9 +7,12 @@ nobody sees another instant than the one that was meant.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -92,6 +95,23 @@ def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "
         calendar.add_component(_event_component(event, None if described is None else zone))
     encoded: bytes = calendar.to_ical()
     return encoded.decode()
+
+
+def calendar_fingerprint(events: Sequence[Event], *, zone: ZoneInfo, name: str = "") -> str:
+    """A short stand-in for the text of a calendar, far quicker to make: another text has another fingerprint."""
+    found = hashlib.blake2b(_form(), digest_size=12)
+    found.update(f"{zone.key} {name}".encode())
+    for event in events:
+        # The zone's own rules may change: then the same instant stands under another time.
+        found.update(f"{event.starts_at.astimezone(zone)} {event.ends_at.astimezone(zone)}".encode())
+        found.update(event.model_dump_json().encode())
+    return found.hexdigest()
+
+
+@lru_cache
+def _form() -> bytes:
+    """How this module writes: when it is changed, all fingerprints are."""
+    return Path(__file__).read_bytes()
 
 
 def _event_component(event: Event, zone: ZoneInfo | None) -> Component:

@@ -158,6 +158,11 @@ class Page:
         return words
 
     @property
+    def base_url(self) -> str:
+        """Where Docket is reached, without a slash at its end: as the settings say, else as it was asked."""
+        return self.settings.base_url or str(self.request.base_url).rstrip("/")
+
+    @property
     def address(self) -> str:
         """Where the request came from."""
         return self.request.client.host if self.request.client else ""
