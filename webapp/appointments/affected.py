@@ -253,10 +253,10 @@ def _do(
         _flag(session, actor, visit, f"{reason} {why}".strip(), now=now)
     elif decision.kind == "cancel":
         command = CancelVisit(reason=why or reason, version=decision.version)
-        service.cancel(session, actor, visit.reference, command, now=now)
+        service.cancel(session, actor, visit.reference, command, now=now, why=reason)
     elif decision.starts_at is not None:
         move = MoveVisit(starts_at=decision.starts_at, version=decision.version)
-        service.move(session, actor, visit.reference, move, now=now)
+        service.move(session, actor, visit.reference, move, now=now, why=reason)
 
 
 def _flag(session: Session, actor: Actor, visit: Standing, why: str, *, now: datetime) -> None:

@@ -30,6 +30,7 @@ FLAGGED = sa.text(f"appointments.{_FLAGGED}")
 # an index over all statuses would tempt SQLite to read every completed visit for the free times of many doctors.
 _OPEN = "status IN ('scheduled', 'confirmed', 'arrived')"
 _UNDONE = "status IN ('no_show', 'cancelled')"
+OPEN = sa.text(f"appointments.{_OPEN}")
 
 
 def status_is(status: str) -> sa.ColumnElement[bool]:

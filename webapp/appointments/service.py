@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments import queries
+from webapp.appointments import queries, telling
 from webapp.appointments.availability import Wish, load_facts
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
@@ -32,6 +32,7 @@ from webapp.appointments.models import ACTIVE, Appointment
 from webapp.appointments.rules import Refusal, refusals
 from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, ChangeWords, MoveVisit
 from webapp.appointments.slots import to_minute
+from webapp.appointments.telling import News
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -98,11 +99,14 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         appointment_id = rows(session, _INSERT, **values).scalar_one()
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     _record_override(session, actor, appointment_id, overridden, now=now)
+    telling.tell(session, actor, clinic, appointment_id, News(telling.BOOKED), now=now)
     return reference
 
 
-def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime) -> None:
+def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime, why: str = "") -> None:
     """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
+
+    `why` is a sentence about the clinic, for whoever is told of it.
 
     Raises:
         SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
@@ -140,10 +144,13 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
     record(session, actor, "moved", view.id, now, details)
     _record_override(session, actor, view.id, overridden, now=now)
+    telling.tell(session, actor, clinic, view.id, News(telling.MOVED, before=view.starts_at, why=why), now=now)
 
 
-def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime) -> None:
-    """Cancel a visit and free its time.
+def cancel(
+    session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime, why: str = ""
+) -> None:
+    """Cancel a visit and free its time. `why` is a sentence about the clinic, for whoever is told of it.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
@@ -161,6 +168,7 @@ def cancel(session: Session, actor: Actor, reference: str, command: CancelVisit,
         cancellation_reason=command.reason,
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
+    telling.tell(session, actor, clinic, view.id, News(telling.CANCELLED, why=why), now=now)
 
 
 def change_words(session: Session, actor: Actor, reference: str, command: ChangeWords, *, now: datetime) -> None:

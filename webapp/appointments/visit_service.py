@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from webapp.appointments import affected, queries, service, standing, statuses
+from webapp.appointments import affected, queries, service, standing, statuses, telling
 from webapp.appointments.exceptions import NothingToUndo, SlotTaken, StatusNotPossible, StatusNotYours
 from webapp.appointments.models import OCCUPYING, Appointment
 from webapp.appointments.schemas import (
@@ -22,6 +22,7 @@ from webapp.appointments.schemas import (
     UndoStatus,
     WriteNote,
 )
+from webapp.appointments.telling import News
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -103,6 +104,8 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         message = _("The time of this visit was given to another one, so it cannot come back. Book a new time instead.")
         raise SlotTaken(message) from taken
     service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
+    if view.status == "cancelled":
+        telling.tell(session, actor, get_clinic(session), view.id, News(telling.RESTORED), now=now)
 
 
 def get_note(session: Session, actor: Actor, reference: str) -> tuple[AppointmentView, SavedNote]:

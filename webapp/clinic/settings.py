@@ -1,4 +1,4 @@
-"""Changing the clinic: its name and address, its time zone, its opening hours and its booking rules.
+"""Changing the clinic: its name and address, its time zone, its opening hours, its booking rules and reminders.
 
 An empty database has no row of settings: the first change makes it, from the defaults that every page has shown
 until then. Whoever changes something takes the lock of that row first, after the locks of doctors.
@@ -6,6 +6,7 @@ until then. Whoever changes something takes the lock of that row first, after th
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -30,6 +31,7 @@ from webapp.exceptions import Invalid
 DAY_MINUTES = 24 * 60
 # Where a clinic may be, but no place has this name.
 UTC_ZONE = "UTC"
+MOST_REMINDERS, FURTHEST_REMINDER = 5, 60
 
 
 class ClinicDetails(BaseModel):
@@ -52,6 +54,35 @@ class BookingRules(BaseModel):
     change_until_minutes: Annotated[int, Field(ge=0, le=14 * DAY_MINUTES)]
     max_active_visits: Annotated[int, Field(ge=1, le=100)]
     patient_gap_minutes: Annotated[int, Field(ge=0, le=DAY_MINUTES)]
+
+
+def _in_words_of_the_column(value: str) -> str:
+    """'1 and 7' is '7,1'.
+
+    Raises:
+        ValueError: it does not say days, one of them is too far or too near, or there are too many.
+    """
+    days = sorted({int(number) for number in re.findall(r"\d{1,9}", value)}, reverse=True)
+    said_more = re.sub(r"\d{1,9}|[\s,;&]|\band\b", "", value)
+    if said_more or len(days) > MOST_REMINDERS or any(not 1 <= day <= FURTHEST_REMINDER for day in days):
+        raise ValueError("Days are whole numbers.")
+    return ",".join(map(str, days))
+
+
+class ReminderRules(BaseModel):
+    """When patients are reminded of their visits: so many days before, such as '7,1', or '' for never.
+
+    Reminders and text messages are sent between two minutes of the local day.
+    """
+
+    reminder_days: Annotated[str, StringConstraints(max_length=40), AfterValidator(_in_words_of_the_column)]
+    daytime_from: Annotated[int, Field(ge=0, lt=DAY_MINUTES)]
+    daytime_until: Annotated[int, Field(gt=0, le=DAY_MINUTES)]
+
+
+def days_of(reminder_days: str) -> list[int]:
+    """The numbers of days before a visit on which its reminders are sent, the greatest first."""
+    return [int(day) for day in reminder_days.split(",") if day]
 
 
 class ClinicZone(BaseModel):
@@ -84,6 +115,12 @@ def get_rules(session: Session) -> BookingRules:
     """The rules as they are saved."""
     clinic = get_clinic(session)
     return BookingRules.model_construct(**{name: getattr(clinic, name) for name in BookingRules.model_fields})
+
+
+def get_reminders(session: Session) -> ReminderRules:
+    """When reminders are sent, as it is saved."""
+    clinic = get_clinic(session)
+    return ReminderRules.model_construct(**{name: getattr(clinic, name) for name in ReminderRules.model_fields})
 
 
 def get_zone(session: Session) -> ClinicZone:
@@ -120,6 +157,18 @@ def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen:
     """
     lock_settings(session)
     _save(session, actor, get_rules(session), command, seen, now=now)
+
+
+def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, seen: str, now: datetime) -> None:
+    """Save when reminders are sent; what is in the outbox already stays as it is.
+
+    Raises:
+        Invalid: daytime ends before it begins. EditedMeanwhile: somebody else saved others after `seen` was read.
+    """
+    if command.daytime_from >= command.daytime_until:
+        raise Invalid(_("Daytime must begin before it ends."), field="daytime")
+    lock_settings(session)
+    _save(session, actor, get_reminders(session), command, seen, now=now)
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:

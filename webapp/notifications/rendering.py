@@ -22,8 +22,10 @@ from css_inline import CSSInliner
 from webapp.config import resource_folder
 from webapp.core import formats
 from webapp.core.i18n import TRANSLATIONS
+from webapp.core.icalendar import Event, calendar_text
 from webapp.core.signing import sign
 from webapp.core.web import template_environment
+from webapp.notifications.service import LINK
 
 FOLDER = "messages"
 # Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
@@ -50,8 +52,11 @@ def render(
     *,
     base_url: str,
     keys: Sequence[str],
+    sender: str = "",
 ) -> Rendered:
     """Write a message out for its recipient. `values` are those of the outbox; instants in them are ISO text.
+
+    `sender` is the address that an e-mail comes from, and with that whoever invites to the event in it.
 
     Templates have `url(path)` and `signed(purpose, value)`, for addresses that say who holds them, and filters that
     show instants in the zone of `clinic.time_zone`.
@@ -60,8 +65,9 @@ def render(
         jinja2.TemplateNotFound: there is no such message, or it cannot go over this channel.
         jinja2.UndefinedError: a value that the template needs is not there.
     """
+    said = {name: value for name, value in values.items() if name != "calendar"}
     context = {
-        **_readable(values),
+        **_readable(said),
         "recipient": recipient,
         "url": lambda path: f"{base_url}{path}",
         "signed": partial(sign, keys),
@@ -72,7 +78,28 @@ def render(
     subject, _newline, text = text_environment().get_template(f"{template}.txt").render(context).strip().partition("\n")
     subject = " ".join(subject.split())
     html = _pages().get_template(f"{FOLDER}/{template}.html").render(context, subject=subject)
-    return Rendered(subject, _BLANK.sub("\n\n", text.strip()) + "\n", _styled(html), "", "")
+    calendar, method = _calendar(values, recipient, sender, base_url=base_url, keys=keys)
+    return Rendered(subject, _BLANK.sub("\n\n", text.strip()) + "\n", _styled(html), calendar, method)
+
+
+def _calendar(
+    values: dict[str, Any], recipient: str, sender: str, *, base_url: str, keys: Sequence[str]
+) -> tuple[str, str]:
+    """The event that comes with an e-mail, and what is wanted with it; ('', '') where there is none."""
+    calendar = values.get("calendar")
+    if not calendar:
+        return "", ""
+    path, purpose, value = calendar["link"]
+    address = f"{base_url}{path}{sign(keys, purpose, value)}"
+    event = Event.model_validate(
+        {
+            name: each.replace(LINK, address) if isinstance(each, str) else each
+            for name, each in calendar["event"].items()
+        }
+        | {"attendee_email": recipient, "organizer_email": sender, "organizer_name": values["clinic"]["name"]}
+    )
+    zone = ZoneInfo(values["clinic"]["time_zone"])
+    return calendar_text([event], zone=zone, method=calendar["method"]), calendar["method"]
 
 
 def _readable(value: Any, *, lines_kept: bool = False) -> Any:

@@ -21,6 +21,10 @@ from webapp.notifications.models import OutboxMessage
 Channel = Literal["email", "sms"]
 # A message that could not be delivered for so long tells no news any more.
 LIFETIME = timedelta(days=3)
+# Stands in a calendar's event for the address of its page, which is signed when the message is written out.
+LINK = "{link}"
+# Statements with more parameters take longer to read than to run.
+KEYS_AT_ONCE = 500
 
 
 class Message(NamedTuple):
@@ -70,6 +74,16 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
     return rows(session, _INSERTS[session.connection().dialect.name], **values).scalar() is not None
 
 
+def written_already(session: Session, dedupe_keys: Collection[str]) -> set[str]:
+    """Which of these keys belong to messages that are in the outbox, sent or not."""
+    keys = sorted(dedupe_keys)
+    found: set[str] = set()
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        asked = keys[first : first + KEYS_AT_ONCE]
+        found.update(session.scalars(sa.select(_OUTBOX.c.dedupe_key).where(_OUTBOX.c.dedupe_key.in_(asked))))
+    return found
+
+
 def sent_since(session: Session, recipient: str, template: str, since: datetime) -> list[datetime]:
     """When messages of this template were written for a recipient after `since`, the oldest first."""
     query = sa.select(OutboxMessage.created_at).where(
@@ -78,13 +92,16 @@ def sent_since(session: Session, recipient: str, template: str, since: datetime)
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
 
 
-def withdraw(session: Session, subject: tuple[str, int], templates: Collection[str]) -> None:
+def withdraw(
+    session: Session, subject: tuple[str, int], templates: Collection[str], *, keys_beginning: str = ""
+) -> None:
     """Take back messages about a subject that still wait: what they tell is not so any more. Their keys are free."""
     session.execute(
         sa.delete(OutboxMessage).where(
             OutboxMessage.subject_type == subject[0],
             OutboxMessage.subject_id == subject[1],
             OutboxMessage.template.in_(templates),
+            OutboxMessage.dedupe_key.startswith(keys_beginning, autoescape=True),
             OutboxMessage.status == "waiting",
         )
     )
