@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -31,7 +31,7 @@ from webapp.appointments.slots import (
 )
 from webapp.clinic.models import Closure, OpeningHours
 from webapp.clinic.service import Clinic
-from webapp.database import UtcDateTime, minute_of, rows, table_of
+from webapp.database import UtcDateTime, minute_of, rows, spans_joined, split_spans, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.patients.models import Patient
@@ -115,6 +115,16 @@ def load_facts(
         present_start=busy.present_start,
         by_staff=by_staff,
     )
+    # Many doctors work the same hours.
+    working: dict[Hashable, list[Span]] = {}
+
+    def working_of(doctor_id: int) -> list[Span]:
+        of = hours[doctor_id]
+        key = tuple((weekday, *spans) for weekday, spans in sorted(of.weekly.items()))
+        if key not in working:
+            working[key] = _weekly_spans(of, pieces, days)
+        return working[key]
+
     return {
         wish.doctor.id: replace(
             common,
@@ -122,7 +132,7 @@ def load_facts(
             minutes=wish.visit_type.minutes,
             before=wish.visit_type.buffer_before,
             after=wish.visit_type.buffer_after,
-            working=_weekly_spans(hours[wish.doctor.id], pieces, days),
+            working=working_of(wish.doctor.id),
             extra=_extra_spans(hours[wish.doctor.id], pieces),
             time_off=hours[wish.doctor.id].time_off,
             doctor_busy=busy.of_doctor[wish.doctor.id],
@@ -199,7 +209,7 @@ def _load_hours(
         "high": to_datetime(window[1]) + _LONGEST,
     }
     hours: dict[int | None, _Hours] = defaultdict(_Hours)
-    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in rows(session, _HOURS, **values):
+    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in rows(session, _HOURS, **values).all():
         of = hours[doctor_id]
         if kind == "weekly":
             of.weekly[weekday].append((start, end, first_day, last_day))
@@ -213,11 +223,11 @@ def _load_hours(
 
 
 def _busy_query() -> sa.CompoundSelect[Any]:
-    """The doctors' busy ranges, and under no doctor the patient's visits.
+    """A row for each doctor with all their busy ranges, and under no doctor a row for each of the patient's visits.
 
     Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
-    long the history grows. The patient is given by id, as the account they belong to, as the appointment that is
-    being moved, or not at all.
+    long the history grows; it reads nothing that is not in the index. The patient is given by id, as the account they
+    belong to, as the appointment that is being moved, or not at all.
     """
     low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
     moving = sa.bindparam("ignoring", type_=sa.Integer)
@@ -228,22 +238,28 @@ def _busy_query() -> sa.CompoundSelect[Any]:
         own.scalar_subquery(),
         sa.select(moved.c.patient_id).where(moved.c.id == moving).scalar_subquery(),
     )
+    no_number = sa.cast(None, sa.Integer)
     return sa.union_all(
         sa.select(
-            _APPOINTMENT.id,
             _APPOINTMENT.doctor_id.label("doctor_id"),
-            minute_of(_APPOINTMENT.busy_from),
-            minute_of(_APPOINTMENT.busy_until),
-            _APPOINTMENT.status,
-        ).where(
+            spans_joined(_APPOINTMENT.busy_from, _APPOINTMENT.busy_until),
+            no_number,
+            no_number,
+            no_number,
+            sa.cast(None, sa.String),
+        )
+        .where(
             _APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
             _APPOINTMENT.busy_from > low,
             _APPOINTMENT.busy_from < high,
             OCCUPIES,
-        ),
+            _APPOINTMENT.id != sa.func.coalesce(moving, 0),
+        )
+        .group_by(_APPOINTMENT.doctor_id),
         sa.select(
+            no_number,
+            sa.cast(None, sa.String),
             _APPOINTMENT.id,
-            sa.cast(None, sa.Integer),
             minute_of(_APPOINTMENT.starts_at),
             minute_of(_APPOINTMENT.ends_at),
             _APPOINTMENT.status,
@@ -292,10 +308,9 @@ def _load_busy(
     }
     this_minute = to_minute(now)
     busy = _Busy(patient_visits=None if patient == (None, None, None) else [])
-    for appointment_id, doctor_id, start, end, status in rows(session, _BUSY, **values):
+    for doctor_id, spans, appointment_id, start, end, status in rows(session, _BUSY, **values).all():
         if doctor_id is not None:
-            if appointment_id != moving:
-                busy.of_doctor[doctor_id].append((start, end))
+            busy.of_doctor[doctor_id] = split_spans(spans)
         elif appointment_id == moving:
             busy.present_start = start
         elif busy.patient_visits is not None:

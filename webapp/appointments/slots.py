@@ -127,12 +127,14 @@ def subtract(window: Span, spans: Iterable[Span]) -> list[Span]:
     """What is left of `window` without `spans`, in order."""
     left: list[Span] = []
     here, end = window
-    for low, high in merge(spans):
+    for low, high in sorted(spans):
+        if high <= here or low >= high:
+            continue
         if low >= end:
             break
         if low > here:
             left.append((here, low))
-        here = max(here, high)
+        here = high
     if here < end:
         left.append((here, end))
     return left
