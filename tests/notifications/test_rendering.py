@@ -1,0 +1,163 @@
+"""Messages as they are sent: one instant in every part, nothing that a name could smuggle in, nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import jinja2
+import pytest
+from icalendar import Calendar
+
+from webapp.core.signing import unsign
+from webapp.notifications.rendering import Rendered, render
+
+KEYS = ["made-for-tests-0123456789-abcdefghijklmnop"]
+MAILS = ["visit_booked", "visit_moved", "visit_cancelled", "visit_restored"]
+
+
+def visit(starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
+    """What messages are told of a visit."""
+    return {
+        "reference": "K7QM-2F9X",
+        "starts_at": starts_at,
+        "minutes": 15,
+        "doctor": "Dr. Bob Brown",
+        "room": "Room 3",
+        "visit_type": "",
+        "preparation": "",
+        "prepares": False,
+        "whose": "",
+        "confirmed": False,
+        "change_until": "",
+        **others,
+    }
+
+
+def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
+    """The values of a message about a visit, with its event for the calendar."""
+    start = datetime.fromisoformat(starts_at)
+    event = {
+        "uid": "one",
+        "sequence": 0,
+        "starts_at": starts_at,
+        "ends_at": (start + timedelta(minutes=15)).isoformat(),
+        "summary": "Visit: Dr. Bob Brown",
+        "description": "The visit: {link}",
+        "url": "{link}",
+        "updated_at": "2026-03-01T08:00:00Z",
+    }
+    return {
+        "clinic": {"name": "Harbour Lane Clinic", "address": "18 Harbour Lane", "phone": "020", "time_zone": zone},
+        "visit": visit(starts_at, **others),
+        "by": "clinic",
+        "by_name": "",
+        "before": "2026-03-02T08:30:00Z",
+        "why": "",
+        "calendar": {
+            "method": "REQUEST",
+            "event": event,
+            "link": ["/visit/", "visit", ["K7QM-2F9X", "alice@docket.example"]],
+        },
+    }
+
+
+def mail(template: str, said: dict[str, Any]) -> Rendered:
+    """The message as an e-mail to Alice."""
+    address = "https://docket.test"
+    return render(template, "email", "alice@docket.example", said, base_url=address, keys=KEYS, sender="us@docket.test")
+
+
+def seen(html: str) -> str:
+    """The words of a document."""
+    body = html.partition("<body")[2]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts_at", "name"),
+    [
+        ("Europe/Amsterdam", "2026-03-29T00:30:00Z", "Sunday 29 March 2026, 01:30 (Amsterdam time)"),
+        ("Europe/Amsterdam", "2026-03-29T01:30:00Z", "Sunday 29 March 2026, 03:30 (Amsterdam time)"),
+        ("Europe/Amsterdam", "2026-10-25T00:30:00Z", "Sunday 25 October 2026, 02:30 (Amsterdam time, UTC+2)"),
+        ("Europe/Amsterdam", "2026-10-25T01:30:00Z", "Sunday 25 October 2026, 02:30 (Amsterdam time, UTC+1)"),
+        ("America/New_York", "2026-03-29T01:30:00Z", "Saturday 28 March 2026, 21:30 (New York time)"),
+        ("America/New_York", "2026-11-01T06:30:00Z", "Sunday 1 November 2026, 01:30 (New York time, UTC-5)"),
+        ("Asia/Kolkata", "2026-10-25T00:30:00Z", "Sunday 25 October 2026, 06:00 (Kolkata time)"),
+        ("America/St_Johns", "2026-11-01T04:00:00Z", "Sunday 1 November 2026, 01:30 (St Johns time, UTC-2:30)"),
+    ],
+)
+def test_text_html_and_calendar_name_one_instant(zone: str, starts_at: str, name: str) -> None:
+    for template in MAILS:
+        said = mail(template, values(zone, starts_at))
+        assert f": {name}\n" in said.text
+        assert name in seen(said.html)
+        (event,) = Calendar.from_ical(said.calendar).walk("VEVENT")
+        assert event["dtstart"].dt.astimezone(UTC) == datetime.fromisoformat(starts_at)
+
+
+def test_names_are_escaped_in_html_and_plain_in_the_text() -> None:
+    nasty = 'Bobby <img src="https://evil.test/x"> & {{ 7*7 }}'
+    said = mail("visit_booked", values(whose=nasty, doctor=nasty))
+    assert f"With: {nasty}\n" in said.text
+    assert "<img" not in said.html
+    assert nasty in seen(said.html)
+
+
+def test_no_name_begins_a_header_or_a_line_of_its_own() -> None:
+    said = mail("visit_booked", values(whose="Mia\r\nBcc: evil@docket.test\u2028\x00"))
+    assert said.subject == "The visit of Mia Bcc: evil@docket.test is booked: Tuesday 3 March 2026"
+    assert not re.search(r"^Bcc:", said.text, re.MULTILINE)
+
+
+def test_the_document_needs_nothing_from_outside_and_carries_its_styles() -> None:
+    for template in MAILS:
+        html = mail(template, values()).html
+        assert html.count("<style>") == 1
+        assert "prefers-color-scheme: dark" in html
+        assert '<meta name="color-scheme" content="light dark">' in html
+        assert not re.search(r"<(img|link|script|iframe)\b|\ssrc=|url\(|@import", html)
+        assert set(re.findall(r'href="(https?://[^/"]+)', html)) == {"https://docket.test"}
+        assert 'class="card ink" style="' in html
+
+
+def test_links_are_signed_for_whoever_gets_the_message() -> None:
+    said = mail("visit_restored", values(change_until="2026-03-02T08:30:00Z"))
+    for part in (said.text, said.html, said.calendar.replace("\r\n ", "")):
+        tokens = set(re.findall(r"/visit/([\w.=-]+)", part))
+        assert [unsign(KEYS, "visit", token) for token in tokens] == [["K7QM-2F9X", "alice@docket.example"]]
+    event = Calendar.from_ical(said.calendar).walk("VEVENT")[0]
+    assert (event["attendee"], event["organizer"]) == ("mailto:alice@docket.example", "mailto:us@docket.test")
+
+
+def test_whoever_is_too_late_to_change_a_visit_is_asked_to_call() -> None:
+    early = mail("visit_moved", values(change_until="2026-03-02T08:30:00Z")).text
+    late = mail("visit_moved", values()).text
+    assert "/cancellation" in early
+    assert "/cancellation" not in late
+    assert "please call 020" in late
+
+
+def test_mails_about_accounts_need_no_name_and_carry_their_links() -> None:
+    said = values()
+    confirm = mail("confirm_email", {"user_id": 7, "email": "alice@docket.example", "clinic": said["clinic"]})
+    reset = mail("password_reset", {"nonce": "abc", "name": "Alice", "clinic": said["clinic"]})
+    for part in (confirm.text, confirm.html):
+        (token,) = set(re.findall(r"/email/confirm/([\w.=-]+)", part))
+        assert unsign(KEYS, "confirm-email", token) == [7, "alice@docket.example"]
+    for part in (reset.text, reset.html):
+        (token,) = set(re.findall(r"/password/reset/([\w.=-]+)", part))
+        assert unsign(KEYS, "password", token) == "abc"
+    assert (confirm.calendar, reset.method) == ("", "")
+
+
+def test_a_text_message_is_one_line_without_html() -> None:
+    for template in MAILS:
+        said = render(template, "sms", "+31 6", values(whose="O’Neill & Söhne"), base_url="https://d.test", keys=KEYS)
+        assert said._replace(text="") == ("", "", "", "", "")
+        assert said.text.startswith("Harbour Lane Clinic: The visit of O’Neill & Söhne")
+        assert "\n" not in said.text
+    with pytest.raises(jinja2.TemplateNotFound):
+        render("password_reset", "sms", "+31 6", values(), base_url="", keys=KEYS)
