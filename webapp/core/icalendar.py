@@ -84,8 +84,8 @@ def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "
     if method:
         calendar.add("method", method)
     if name:
-        calendar.add("name", name)
-        calendar.add("x-wr-calname", name)
+        calendar.add("name", vText(name))
+        calendar.add("x-wr-calname", vText(name))
         calendar.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
         calendar.add("x-published-ttl", vDuration(REFRESH))
     described = _zone_component(zone, events)

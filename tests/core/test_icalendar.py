@@ -1,0 +1,132 @@
+"""Calendar files, read by a parser of our own that works every instant out from the file alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.calendars import read_calendar
+from webapp.core.icalendar import Event, calendar_fingerprint, calendar_text
+
+START = datetime(2026, 3, 3, 8, 30, tzinfo=UTC)
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+
+def event(start: datetime = START, **changes: Any) -> Event:
+    values: dict[str, Any] = {
+        "uid": f"visit-{start:%Y%m%d%H%M}",
+        "sequence": 0,
+        "starts_at": start,
+        "ends_at": start + timedelta(minutes=30),
+        "summary": "Visit: Dr. Bob Brown",
+        "updated_at": datetime(2026, 3, 2, 7, 0, tzinfo=UTC),
+    }
+    return Event(**values | changes)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    # Rules north and south, half an hour, none, dates that follow the moon, a winter that is the exception, UTC.
+    [
+        "Europe/Amsterdam",
+        "America/New_York",
+        "America/Santiago",
+        "Australia/Lord_Howe",
+        "Asia/Kolkata",
+        "Africa/Casablanca",
+        "Europe/Dublin",
+        "UTC",
+    ],
+)
+def test_a_year_of_times_are_the_instants_they_were(zone: str) -> None:
+    rules = ZoneInfo(zone)
+    halves = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30) * number for number in range(365 * 48)]
+    near = timedelta(hours=3)
+    wanted = [
+        start
+        for number, start in enumerate(halves)
+        # Every one of the nights on which the clocks change, and one of every four days.
+        if number % 191 == 0
+        or (start - near).astimezone(rules).utcoffset() != (start + near).astimezone(rules).utcoffset()
+    ]
+    found = read_calendar(calendar_text([event(start) for start in wanted], zone=rules))
+    assert [found.starts_at(each) for each in found.events] == wanted
+    ends = [found.instant(each.line("DTEND")) for each in found.events]
+    assert ends == [start + timedelta(minutes=30) for start in wanted]
+
+
+def test_an_hour_that_comes_twice_is_told_in_utc_and_any_other_on_the_wall_clock() -> None:
+    starts = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1, 2)]
+    found = read_calendar(calendar_text([event(start) for start in starts], zone=AMSTERDAM))
+    assert [each["DTSTART"] for each in found.events] == ["20261025T003000Z", "20261025T013000Z", "20261025T033000"]
+
+
+def test_a_zone_that_changed_its_rules_only_after_the_visit_says_what_held_before() -> None:
+    # Almaty went from +06 to +05 on 1 March 2024.
+    start = datetime(2023, 6, 1, 4, 0, tzinfo=UTC)
+    later = start.replace(year=2025)
+    found = read_calendar(calendar_text([event(start), event(later)], zone=ZoneInfo("Asia/Almaty")))
+    assert [each["DTSTART"] for each in found.events] == ["20230601T100000", "20250601T090000"]
+    assert [found.starts_at(each) for each in found.events] == [start, later]
+
+
+def test_texts_come_back_as_they_were() -> None:
+    words = "Dr. Ünal; room 3, “left”\\right\nA second line 🩺 " + "é" * 90
+    found = read_calendar(
+        calendar_text([event(summary=words, description=words, location=words)], zone=AMSTERDAM, name=words)
+    )
+    assert {found.event.text(name) for name in ("SUMMARY", "DESCRIPTION", "LOCATION")} == {words}
+    assert found.text("NAME") == found.text("X-WR-CALNAME") == words
+
+
+def test_control_characters_do_not_reach_the_file() -> None:
+    assert read_calendar(calendar_text([event(summary="a\x00b\x0b\x7fc")], zone=AMSTERDAM)).event["SUMMARY"] == "abc"
+
+
+def test_an_invitation_says_who_invites_whom_and_asks_for_no_answer() -> None:
+    invited = event(
+        organizer_name='Clinic "Harbour"; Lane',
+        organizer_email="clinic@docket.example",
+        attendee_name="Alice Adams",
+        attendee_email="alice@docket.example",
+        alarm_minutes=120,
+        sequence=4,
+    )
+    found = read_calendar(calendar_text([invited], zone=AMSTERDAM, method="REQUEST"))
+    assert found["METHOD"] == "REQUEST"
+    assert (found.event["SEQUENCE"], found.event["STATUS"], found.event["TRANSP"]) == ("4", "CONFIRMED", "OPAQUE")
+    assert found.event["ORGANIZER"] == "mailto:clinic@docket.example"
+    attendee = found.event.line("ATTENDEE")
+    assert attendee.value == "mailto:alice@docket.example"
+    assert attendee.parameters["RSVP"] == "FALSE"
+    assert attendee.parameters["PARTSTAT"] == "ACCEPTED"
+    (alarm,) = found.event.inside("VALARM")
+    assert (alarm["ACTION"], alarm["TRIGGER"]) == ("DISPLAY", "-PT2H")
+
+
+def test_what_is_cancelled_takes_no_time_and_reminds_of_nothing() -> None:
+    cancelled = event(status="CANCELLED", alarm_minutes=120)
+    found = read_calendar(calendar_text([cancelled], zone=AMSTERDAM, method="CANCEL"))
+    assert (found["METHOD"], found.event["STATUS"], found.event["TRANSP"]) == ("CANCEL", "CANCELLED", "TRANSPARENT")
+    assert found.event.inside("VALARM") == []
+
+
+def test_a_feed_has_a_name_and_says_how_often_to_ask() -> None:
+    found = read_calendar(calendar_text([event()], zone=AMSTERDAM, name="Harbour Lane Clinic"))
+    assert (found["NAME"], found["REFRESH-INTERVAL"]) == ("Harbour Lane Clinic", "PT1H")
+    assert found.all("METHOD") == []
+
+
+def test_the_same_events_give_the_same_bytes_and_others_another_fingerprint() -> None:
+    changes: list[dict[str, Any]] = [{}, {"sequence": 1}, {"summary": "Other"}, {"status": "CANCELLED"}]
+    texts = [calendar_text([event(**change)], zone=AMSTERDAM, name="A") for change in changes]
+    assert texts == [calendar_text([event(**change)], zone=AMSTERDAM, name="A") for change in changes]
+    tags = [calendar_fingerprint([event(**change)], zone=AMSTERDAM, name="A") for change in changes]
+    tags.append(calendar_fingerprint([event()], zone=ZoneInfo("Europe/Paris"), name="A"))
+    tags.append(calendar_fingerprint([event()], zone=AMSTERDAM, name="B"))
+    tags.append(calendar_fingerprint([], zone=AMSTERDAM, name="A"))
+    assert len(set(tags)) == len(tags)
+    assert tags[0] == calendar_fingerprint([event()], zone=AMSTERDAM, name="A")
