@@ -328,7 +328,7 @@ def test_an_address_stops_working_when_it_is_renewed_or_removed_or_its_owner_may
         assert feed_of(client) == first
         assert client.get("/account/calendar/renewal").status_code == 200
         assert client.get(first).status_code == 200
-        assert client.post("/account/calendar/renewal").headers["location"] == "/account"
+        assert client.post("/account/calendar/renewal").headers["location"] == "/account#calendar"
         second = feed_of(client)
         assert client.get(first).status_code == 404
         assert client.get(second).status_code == 200

@@ -59,7 +59,7 @@ def make_feed(page: CurrentPage) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.make_feed, actor, now=page.now)
-    return page.redirect("/account", flash=_("Your calendar has an address. You find it under Calendar feed."))
+    return page.redirect("/account#calendar", flash=_("Your calendar has an address."))
 
 
 @router.get("/account/calendar/renewal")
@@ -74,7 +74,7 @@ def renew_feed(page: CurrentPage) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.renew_feed, actor, now=page.now)
-    return page.redirect("/account", flash=_("Your calendar has a new address. The old one no longer works."))
+    return page.redirect("/account#calendar", flash=_("Your calendar has a new address. The old one no longer works."))
 
 
 @router.get("/account/calendar/removal")
