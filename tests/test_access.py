@@ -139,6 +139,11 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/clinic/opening-hours"):        (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/clinic/rules"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/clinic/rules"):                (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/reminders"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/reminders"):            (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/messages/previews"):            (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/messages/previews/{kind}"):     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/messages/previews/{kind}/document"): (LOGIN, 403, 403, 403,   403,   200,  LOGIN),
     ("GET", "/admin/closures"):                     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/closures"):                    (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/closures/new"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -294,6 +299,8 @@ class House:
             address = path.replace("{token}", self.token(path))
         if "{visit_type_id}" in path:
             address = path.replace("{visit_type_id}", str(self.cast.erins_only))
+        if "{kind}" in path:
+            address = path.replace("{kind}", "visit_booked")
         if "{closure_id}" in path:
             far = date(2027, 3, 1)
             number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
@@ -344,6 +351,7 @@ class House:
             "/admin/clinic/time-zone": {"time_zone": "Europe/Amsterdam"},
             "/admin/clinic/opening-hours": dict.fromkeys(WORKDAYS, "9-17"),
             "/admin/clinic/rules": RULES,
+            "/admin/clinic/reminders": {"reminder_days": "7, 1", "daytime": "9-20"},
             "/admin/closures": FAR_CLOSURE,
             "/admin/closures/{closure_id}": FAR_CLOSURE,
             "/admin/closures/holidays": {"country": "NL", "region": "", "year": "2027", "days": "2027-12-25"},
@@ -455,8 +463,8 @@ class House:
 
 
 def _free_times() -> Iterator[datetime]:
-    """Bob's free times in March and April, one after the other, so that no question stands in another's way."""
-    for number in range(7, 59):
+    """Bob's free times from March to May, one after the other, so that no question stands in another's way."""
+    for number in range(7, 88):
         day = NOW + timedelta(days=number)
         if day.weekday() < 5:
             for hour in (9, 10, 11, 13, 14, 15, 16):

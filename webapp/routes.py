@@ -36,6 +36,7 @@ from webapp.staff.hours_api import router as hours_api
 from webapp.staff.hours_router import router as hours_router
 from webapp.staff.patients_people_router import router as staff_people_router
 from webapp.staff.patients_router import router as staff_patients_router
+from webapp.staff.previews_router import router as previews_router
 from webapp.staff.schedule_router import router as schedule_router
 from webapp.staff.time_off_api import router as time_off_api
 from webapp.staff.time_off_router import router as time_off_router
@@ -67,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     visit_types_router,
     clinic_router,
     closures_router,
+    previews_router,
     audit_router,
     visit_router,
     hours_router,

@@ -144,6 +144,38 @@ def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
     assert "16 more times can be booked." in page.text
 
 
+# ----------------------------------------------------------------------------------------------- reminders
+
+
+def test_reminders_are_read_checked_and_saved(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/reminders"
+    assert "7 days and 1 day before" in read(carol.get("/admin/clinic")).text
+    form = asked(read(carol.get(address)))
+    assert (form["reminder_days"], form["daytime"]) == ("7, 1", "09:00-20:00")
+    for field, value, words in (
+        ("reminder_days", "a week", "Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+        ("reminder_days", "61", "Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+        ("reminder_days", "1 2 3 4 5 6", "Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+        ("daytime", "", "Enter hours, such as 09:00-20:00."),
+        ("daytime", "9-12, 13-20", "Enter one stretch of hours, such as 09:00-20:00."),
+        ("daytime", "20-9", "20-9 ends before it starts."),
+    ):
+        answer = carol.post(address, data={**form, field: value})
+        assert answer.status_code == 422, (field, value)
+        assert words in read(answer).one(id=f"{field}-error").text
+    changed = {**form, "reminder_days": "1 and 14", "daytime": "8:30 - 18"}
+    assert carol.post(address, data=changed).status_code == 303
+    clinic = clinic_of(cast.database)
+    assert (clinic.reminder_days, clinic.daytime_from, clinic.daytime_until) == ("14,1", 510, 1080)
+    # Another admin had the form open meanwhile.
+    answer = carol.post(address, data={**form, "reminder_days": "3"})
+    assert answer.status_code == 409
+    assert "14, 1" in read(answer).text
+    assert carol.post(address, data={**asked(read(answer)), "reminder_days": ""}).status_code == 303
+    assert clinic_of(cast.database).reminder_days == ""
+    assert "Never" in read(carol.get("/admin/clinic")).text
+
+
 # ------------------------------------------------------------------------------------------- opening hours
 
 

@@ -103,13 +103,12 @@ def _grouped(visits: Iterable[VisitFacts]) -> dict[str, Reminder]:
 
 def _message(clinic: Clinic, key: str, reminder: Reminder, *, now: datetime) -> Message:
     recipient = reminder.recipient
-    visits = [telling.visit_values(visit, told, clinic, now=now) for visit, told in reminder.visits]
     return Message(
         dedupe_key=key,
         channel=recipient.channel,
         recipient=recipient.address,
         template=REMINDER,
-        values={"clinic": clinic.letterhead, "visits": visits},
+        values=telling.reminder_values(reminder.visits, clinic, now=now),
         subject=("patient", recipient.patient_id),
         expires_at=reminder.visits[0][0].starts_at,
     )

@@ -8,7 +8,7 @@ allows it; the doctor's specialty does not, for it may say what somebody is trea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -136,14 +136,7 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
     if max(facts.starts_at, news.before or facts.starts_at) <= now:
         return
     for recipient in recipients_of(facts):
-        values = {
-            "clinic": clinic.letterhead,
-            "visit": visit_values(facts, recipient, clinic, now=now),
-            **_author(actor, recipient),
-            "before": formats.iso(news.before) if news.before else "",
-            "why": news.why,
-            "calendar": _calendar(facts, recipient, clinic, news),
-        }
+        values = news_values(facts, recipient, actor, clinic, news, now=now)
         urgent = values["by"] != "you"
         message = Message(
             dedupe_key=f"{news.template}:{facts.id}:{facts.version}:{short(recipient.address)}",
@@ -156,6 +149,26 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
             expires_at=now + LIFETIME if news.template == CANCELLED else min(now + LIFETIME, facts.starts_at),
         )
         enqueue(session, message, now=now)
+
+
+def news_values(
+    facts: VisitFacts, recipient: Recipient, actor: Actor, clinic: Clinic, news: News, *, now: datetime
+) -> dict[str, Any]:
+    """What a message says about what somebody did to a visit, as values of its template."""
+    return {
+        "clinic": clinic.letterhead,
+        "visit": visit_values(facts, recipient, clinic, now=now),
+        **_author(actor, recipient),
+        "before": formats.iso(news.before) if news.before else "",
+        "why": news.why,
+        "calendar": _calendar(facts, recipient, clinic, news),
+    }
+
+
+def reminder_values(visits: Sequence[tuple[VisitFacts, Recipient]], clinic: Clinic, *, now: datetime) -> dict[str, Any]:
+    """What a reminder says about the visits of one day, each with whoever is told of it."""
+    told = [visit_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
+    return {"clinic": clinic.letterhead, "visits": told}
 
 
 def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:

@@ -6,12 +6,13 @@ from wtforms import HiddenField, SelectChoice, SelectField, StringField, TelFiel
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
-from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
+from webapp.core.day_hours import format_hours
 from webapp.core.editing import fingerprint
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.staff.fields import WholeNumberField
-from webapp.staff.week_form import WeekHoursForm, data_of
+from webapp.staff.week_form import DayHoursField, WeekHoursForm, data_of
 
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}
 UNIT_NAMES = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
@@ -143,3 +144,36 @@ def rules_form(saved: BookingRules) -> RulesForm:
         )
         values[f"{name}_minutes"], values[f"{name}_unit"] = minutes // UNITS[unit], unit
     return RulesForm(data=values)
+
+
+class RemindersForm(DocketForm):
+    """When patients are reminded of their visits, and in which hours of the day."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "reminder_days": _("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+    }
+    reminder_days = StringField(_("Days before a visit"))
+    daytime = DayHoursField(_("Daytime"), [InputRequired(_("Enter hours, such as 09:00-20:00."))])
+    seen = HiddenField()
+
+    def command(self) -> ReminderRules | None:
+        """The rules of reminding, as the service takes them."""
+        spans = self.daytime.spans
+        if len(spans) != 1:
+            self.daytime.errors = [*self.daytime.errors, _("Enter one stretch of hours, such as 09:00-20:00.")]
+            return None
+        start, end = spans[0]
+        return self.parse(
+            ReminderRules, reminder_days=self.reminder_days.data or "", daytime_from=start, daytime_until=end
+        )
+
+
+def reminders_form(saved: ReminderRules) -> RemindersForm:
+    """The form, filled with what is saved."""
+    return RemindersForm(
+        data={
+            "reminder_days": ", ".join(map(str, settings.days_of(saved.reminder_days))),
+            "daytime": format_hours([(saved.daytime_from, saved.daytime_until)]),
+            "seen": fingerprint(saved),
+        }
+    )

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import closures, settings, visit_types
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
 from webapp.core import formats
 from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.editing import EditedMeanwhile
@@ -29,10 +29,12 @@ from webapp.staff.changes import NOTHING_ASKED, Asked
 from webapp.staff.clinic_forms import (
     DetailsForm,
     OpeningHoursForm,
+    RemindersForm,
     RulesForm,
     ZoneForm,
     details_form,
     opening_hours_form,
+    reminders_form,
     rules_form,
     zone_form,
 )
@@ -54,6 +56,7 @@ def show_clinic(page: CurrentPage) -> Response:
         missing=_missing(page, opening),
         week=[(day, describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)],
         rules=settings.get_rules(page.session),
+        reminders=_reminders_in_words(settings.get_reminders(page.session)),
         closures=len(closures.list_ahead(page.session, today)),
     )
 
@@ -172,6 +175,32 @@ def change_rules(page: CurrentPage, sent: SentForm) -> Response:
     return page.redirect("/admin/clinic", flash=_("The booking rules are saved."))
 
 
+@router.get("/admin/clinic/reminders")
+def show_reminders(page: CurrentPage) -> Response:
+    """When patients are reminded, to be changed; admins."""
+    signed_in(page, "admin")
+    return _reminders_page(page, reminders_form(settings.get_reminders(page.session)))
+
+
+@router.post("/admin/clinic/reminders")
+def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
+    """Change when patients are reminded; admins."""
+    actor = signed_in(page, "admin")
+    form = RemindersForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _reminders_page(page, form, status=422)
+    page.close()
+    try:
+        page.database.write(settings.change_reminders, actor, command, seen=form.seen.data or "", now=page.now)
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile):
+            form.compare_with(reminders_form(cast(ReminderRules, error.saved)))
+        form.add_error(error)
+        return _reminders_page(page, form, status=error.status)
+    return page.redirect("/admin/clinic", flash=_("The reminders are saved."))
+
+
 # ---------------------------------------------------------------------------------------------- what is shown
 
 
@@ -245,3 +274,15 @@ def _opening_page(
 
 def _rules_page(page: Page, form: RulesForm, *, change: dict[str, Any] = NOTHING_ASKED, status: int = 200) -> Response:
     return page.render("admin/clinic/rules.html", status=status, form=form, change=change)
+
+
+def _reminders_page(page: Page, form: RemindersForm, *, status: int = 200) -> Response:
+    return page.render("admin/clinic/reminders.html", status=status, form=form)
+
+
+def _reminders_in_words(saved: ReminderRules) -> tuple[str, str]:
+    """When reminders are sent: '7 days and 1 day before', and '09:00 to 20:00'."""
+    days = [formats.days(count) for count in settings.days_of(saved.reminder_days)]
+    listed = _(" and ").join(filter(None, [", ".join(days[:-1]), days[-1]])) if days else ""
+    before = _("%(days)s before") % {"days": listed} if days else _("Never")
+    return before, describe_hours([(saved.daytime_from, saved.daytime_until)])

@@ -1,0 +1,233 @@
+"""Examples of every message that Docket sends, made of people and visits that do not exist.
+
+They are written out by the same code and templates as real ones, for the clinic as it is: its name, zone and rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from webapp.appointments import telling
+from webapp.appointments.affected import WHY
+from webapp.appointments.telling import News, Recipient, VisitFacts
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core.i18n import gettext as _
+from webapp.core.web import Page
+from webapp.exceptions import NotFound
+from webapp.notifications.rendering import Rendered, render
+from webapp.notifications.service import Channel
+
+EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
+# Links of examples are signed with what is no key of ours, so that they open nothing.
+DEAD_KEYS = ["a key that signs the dead links of examples"]
+_PATIENT_USER, _PARENT_USER, _STAFF_USER = 1, 2, 3
+
+Values = Callable[[Clinic, datetime, Channel], dict[str, Any]]
+
+
+class Kind(NamedTuple):
+    """One kind of message: its name in addresses, what it is called, when it is sent, and an example's values."""
+
+    name: str
+    title: str
+    occasion: str
+    template: str
+    channels: tuple[Channel, ...]
+    values: Values
+
+
+def find_kind(name: str) -> Kind:
+    """The kind with this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    kind = next((kind for kind in KINDS if kind.name == name), None)
+    if kind is None:
+        raise NotFound(_("There is no such message."))
+    return kind
+
+
+def write_example(page: Page, kind: Kind, clinic: Clinic, channel: Channel) -> Rendered:
+    """An example of this kind, as it would be sent."""
+    address = page.settings.base_url or str(page.request.base_url).rstrip("/")
+    values = kind.values(clinic, page.now, channel)
+    recipient = EMAIL if channel == "email" else PHONE
+    return render(kind.template, channel, recipient, values, base_url=address, keys=DEAD_KEYS)
+
+
+# ---------------------------------------------------------------------------------------------------- examples
+
+
+def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> VisitFacts:
+    """A visit of somebody who does not exist, so many days ahead at half past an hour."""
+    day = clinic.today(now) + timedelta(days=days)
+    starts_at = datetime.combine(day, time(hour, 30), tzinfo=clinic.zone).astimezone(UTC)
+    return VisitFacts(
+        id=0,
+        reference="EXAM-PLE2",
+        version=1,
+        status="scheduled",
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(minutes=20),
+        created_at=now,
+        updated_at=now,
+        doctor_name=_("Dr. Robin Example"),
+        doctor_room=_("Room 2"),
+        visit_type_name=_("Check-up"),
+        named_in_messages=False,
+        preparation="",
+        patient_id=0,
+        patient_name=_("Kim Example"),
+        patient_user_id=_PATIENT_USER,
+        patient_email=EMAIL,
+        patient_phone=PHONE,
+        wants_email=True,
+        wants_sms=True,
+        manager_id=None,
+        manager_user_id=None,
+        manager_email="",
+        manager_phone="",
+        manager_wants_email=False,
+        manager_wants_sms=False,
+    )._replace(**others)
+
+
+def _news(
+    clinic: Clinic,
+    now: datetime,
+    channel: Channel,
+    *,
+    template: str,
+    by_staff: bool = False,
+    for_child: bool = False,
+    moved: bool = False,
+    why: str = "",
+    **others: Any,
+) -> dict[str, Any]:
+    """What a message says of an event that did not happen."""
+    facts = _visit(clinic, now, **others)
+    actor = Actor(_STAFF_USER if by_staff else _PATIENT_USER, 0, "", "", "admin" if by_staff else "patient")
+    before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
+    recipient = _recipient(channel, facts.patient_name if for_child else "")
+    return telling.news_values(facts, recipient, actor, clinic, News(template, before=before, why=why), now=now)
+
+
+def _recipient(channel: Channel, whose: str = "") -> Recipient:
+    return Recipient(channel, EMAIL if channel == "email" else PHONE, 0, _PATIENT_USER, whose)
+
+
+def _one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    return telling.reminder_values([(_visit(clinic, now, days=7), _recipient(channel))], clinic, now=now)
+
+
+def _reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    """One of a parent's own visits, which is confirmed, and one of a child, with something to prepare."""
+    own = _visit(clinic, now, days=7, status="confirmed")
+    childs = _visit(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
+    visits = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]
+    return telling.reminder_values(visits, clinic, now=now)
+
+
+def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any]:
+    name = _("Kim Example")
+    return {"clinic": clinic.letterhead, "user_id": 0, "email": EMAIL, "name": name, "nonce": "example"}
+
+
+_BOTH: tuple[Channel, ...] = ("email", "sms")
+_PREPARED = {"named_in_messages": True, "preparation": _("Bring a list of all medicines that you take.")}
+
+KINDS = (
+    Kind(
+        "visit_booked",
+        _("Visit booked"),
+        _("A patient books a visit."),
+        telling.BOOKED,
+        _BOTH,
+        partial(_news, template=telling.BOOKED),
+    ),
+    Kind(
+        "visit_booked_for_child",
+        _("Visit booked for somebody else"),
+        _("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
+        telling.BOOKED,
+        _BOTH,
+        partial(_news, template=telling.BOOKED, by_staff=True, for_child=True, **_PREPARED),
+    ),
+    Kind(
+        "visit_moved",
+        _("Visit moved"),
+        _("A patient moves their visit."),
+        telling.MOVED,
+        _BOTH,
+        partial(_news, template=telling.MOVED, moved=True),
+    ),
+    Kind(
+        "visit_moved_by_clinic",
+        _("Visit moved by the clinic"),
+        _("New leave or hours would strand a visit, and it is moved."),
+        telling.MOVED,
+        _BOTH,
+        partial(_news, template=telling.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
+    ),
+    Kind(
+        "visit_cancelled",
+        _("Visit cancelled"),
+        _("A patient cancels their visit."),
+        telling.CANCELLED,
+        _BOTH,
+        partial(_news, template=telling.CANCELLED, status="cancelled"),
+    ),
+    Kind(
+        "visit_cancelled_by_clinic",
+        _("Visit cancelled by the clinic"),
+        _("Staff cancel a visit, here because of a closure."),
+        telling.CANCELLED,
+        _BOTH,
+        partial(_news, template=telling.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
+    ),
+    Kind(
+        "visit_restored",
+        _("Cancellation taken back"),
+        _("Staff take the cancellation of a visit back."),
+        telling.RESTORED,
+        _BOTH,
+        partial(_news, template=telling.RESTORED, by_staff=True),
+    ),
+    Kind(
+        "visit_reminder",
+        _("Reminder"),
+        _("So many days before a visit as the clinic’s settings say, in daytime."),
+        telling.REMINDER,
+        _BOTH,
+        _one_reminder,
+    ),
+    Kind(
+        "visit_reminder_of_several",
+        _("Reminder of several visits"),
+        _("One message reminds of all visits of a day: here one’s own, which is confirmed, and a child’s."),
+        telling.REMINDER,
+        _BOTH,
+        _reminder_of_family,
+    ),
+    Kind(
+        "confirm_email",
+        _("Confirm an e-mail address"),
+        _("Somebody makes an account, or asks for this mail again."),
+        "confirm_email",
+        ("email",),
+        _account,
+    ),
+    Kind(
+        "password_reset",
+        _("New password"),
+        _("Somebody forgot their password."),
+        "password_reset",
+        ("email",),
+        _account,
+    ),
+)
