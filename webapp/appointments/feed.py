@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -43,7 +43,7 @@ class FeedVisit(NamedTuple):
 
 def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str, now: datetime) -> list[Event]:
     """The visits of a patient and of whom they book for, or a doctor's own, as events; the earliest first."""
-    query = (
+    query: Any = (
         sa.select(
             Appointment.reference,
             Appointment.status,

@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.exceptions import NoSuchFeed
 from webapp.auth.models import User
-from webapp.auth.schemas import Actor
+from webapp.auth.schemas import Actor, Role
 from webapp.auth.tokens import new_secret
 from webapp.core.signing import sign, unsign
 
 PURPOSE = "calendar"
 # Admins have no visits of their own.
-ROLES = ("patient", "doctor")
+ROLES: tuple[Role, ...] = ("patient", "doctor")
 
 
 def feed_path(session: Session, actor: Actor, keys: Sequence[str]) -> str | None:
