@@ -95,7 +95,7 @@ def test_text_html_and_calendar_name_one_instant(zone: str, starts_at: str, name
         assert f": {name}\n" in said.text
         assert name in seen(said.html)
         (event,) = Calendar.from_ical(said.calendar).walk("VEVENT")
-        assert event["dtstart"].dt.astimezone(UTC) == datetime.fromisoformat(starts_at)
+        assert event.decoded("dtstart").astimezone(UTC) == datetime.fromisoformat(starts_at)
 
 
 def test_names_are_escaped_in_html_and_plain_in_the_text() -> None:

@@ -30,6 +30,7 @@ from webapp.notifications.service import LINK
 FOLDER = "messages"
 # Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
 LINES_KEPT = {"preparation"}
+_ZONE = re.compile(r"\([^,)]+")
 # Parts that are left out leave their blank lines behind.
 _BLANK = re.compile(r"\n\s*\n")
 
@@ -146,8 +147,14 @@ def _stylesheet(name: str) -> str:
 
 @lru_cache
 def _pages() -> jinja2.Environment:
-    """The environment of HTML, as of every page: all is escaped."""
-    return _with_filters(template_environment())
+    """The environment of HTML, as of every page: all is escaped. No line ends within the name of a zone."""
+    environment = _with_filters(template_environment())
+    environment.filters["named_instant"] = _in_clinic_zone(
+        lambda instant, zone: _ZONE.sub(
+            lambda name: name[0].replace(" ", "\u00a0"), formats.named_instant(instant, zone)
+        )
+    )
+    return environment
 
 
 @lru_cache

@@ -16,7 +16,6 @@ from webapp.appointments.telling import News, Recipient, VisitFacts
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.i18n import gettext as _
-from webapp.core.web import Page
 from webapp.exceptions import NotFound
 from webapp.notifications.rendering import Rendered, render
 from webapp.notifications.service import Channel
@@ -52,12 +51,11 @@ def find_kind(name: str) -> Kind:
     return kind
 
 
-def write_example(page: Page, kind: Kind, clinic: Clinic, channel: Channel) -> Rendered:
-    """An example of this kind, as it would be sent."""
-    address = page.settings.base_url or str(page.request.base_url).rstrip("/")
-    values = kind.values(clinic, page.now, channel)
+def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str, now: datetime) -> Rendered:
+    """An example of this kind, as it would be sent by the clinic."""
     recipient = EMAIL if channel == "email" else PHONE
-    return render(kind.template, channel, recipient, values, base_url=address, keys=DEAD_KEYS)
+    values = kind.values(clinic, now, channel)
+    return render(kind.template, channel, recipient, values, base_url=base_url, keys=DEAD_KEYS)
 
 
 # ---------------------------------------------------------------------------------------------------- examples

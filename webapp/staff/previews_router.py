@@ -8,8 +8,11 @@ from starlette.responses import HTMLResponse, Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.security import CONTENT_SECURITY_POLICY
-from webapp.core.web import CurrentPage
+from webapp.core.web import CurrentPage, Page
+from webapp.notifications.rendering import Rendered
+from webapp.notifications.service import Channel
 from webapp.staff import previews
+from webapp.staff.previews import Kind
 
 router = APIRouter()
 
@@ -33,13 +36,12 @@ def show_preview(page: CurrentPage, kind: str) -> Response:
     """One kind of message as an e-mail and as a text message, with example values; admins."""
     signed_in(page, "admin")
     found = previews.find_kind(kind)
-    clinic = current_clinic(page)
     return page.render(
         "admin/messages/preview.html",
         headers=FRAMING,
         kind=found,
-        mail=previews.write_example(page, found, clinic, "email"),
-        sms=previews.write_example(page, found, clinic, "sms").text if "sms" in found.channels else "",
+        mail=_written(page, found, "email"),
+        sms=_written(page, found, "sms").text if "sms" in found.channels else "",
     )
 
 
@@ -47,5 +49,10 @@ def show_preview(page: CurrentPage, kind: str) -> Response:
 def show_preview_document(page: CurrentPage, kind: str) -> Response:
     """The e-mail's document alone, as mail programs show it; admins."""
     signed_in(page, "admin")
-    mail = previews.write_example(page, previews.find_kind(kind), current_clinic(page), "email")
+    mail = _written(page, previews.find_kind(kind), "email")
     return HTMLResponse(mail.html, headers=DOCUMENT_HEADERS)
+
+
+def _written(page: Page, kind: Kind, channel: Channel) -> Rendered:
+    address = page.settings.base_url or str(page.request.base_url).rstrip("/")
+    return previews.write_example(kind, channel, current_clinic(page), base_url=address, now=page.now)
