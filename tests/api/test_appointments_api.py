@@ -1,0 +1,315 @@
+"""A visit's life through the API: booked, listed, read, moved, changed and cancelled, on both databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.api_client import ApiClient
+from tests.cast import NOW, Cast, assemble, client_for, local, log_in
+from tests.servers import live_server
+from tests.visits import put, visit
+from webapp import models
+from webapp.core.formats import iso
+from webapp.database import Database
+
+NEW = {"name": "Zoe Zander", "email": "zoe@docket.example", "password": "walrus teapot orbit"}
+
+
+def at(text: str) -> str:
+    """A time on the clinic's wall clock, as programs send it: with the clinic's offset."""
+    return local(text).isoformat()
+
+
+def code_of(answer: Any, status: int) -> str:
+    """The code of a problem, which must have this status and the shape of problem details."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert problem["title"]
+    return str(problem["code"])
+
+
+def last_audit(cast: Cast) -> Any:
+    """The newest row of the audit log."""
+    with cast.database.reading() as session:
+        return session.execute(
+            sa.select(models.AuditEvent.action, models.AuditEvent.details).order_by(models.AuditEvent.id.desc())
+        ).first()
+
+
+def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
+    nobody = ApiClient(client)
+    registered = nobody.post("/auth/register", NEW)
+    assert registered.status_code == 201, registered.text
+    assert "password" not in registered.text
+    form = {"username": NEW["email"], "password": NEW["password"]}
+    tokens = nobody.request("POST", "/auth/token", data=form).json()
+    zoe = ApiClient(client)
+    zoe.headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    bob = next(each for each in nobody.get("/doctors").json() if each["slug"] == "bob")
+    times = nobody.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
+    wanted = {"doctor_id": bob["id"], "starts_at": times[2]["starts_at"], "reason": "A rash", "notes": "Since Friday"}
+
+    booked = zoe.post("/appointments", wanted)
+    assert booked.status_code == 201, booked.text
+    made = booked.json()
+    place = f"/appointments/{made['id']}"
+    assert booked.headers["location"] == f"/api/v1{place}"
+    assert booked.headers["etag"] == '"1"'
+    assert made == {
+        "id": made["id"],
+        "reference": made["reference"],
+        "doctor_id": bob["id"],
+        "patient_id": registered.json()["patient_id"],
+        "visit_type_id": cast.short,
+        **times[2],
+        "status": "scheduled",
+        "reason": "A rash",
+        "notes": "Since Friday",
+        "version": 1,
+        "created_at": iso(NOW),
+        "updated_at": iso(NOW),
+    }
+    assert times[2] not in nobody.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
+    assert zoe.get(place).json() == made
+    assert zoe.get("/appointments").json() == [made]
+    assert zoe.get(place, headers={"if-none-match": '"1"'}).status_code == 304
+
+    moved = zoe.request("PATCH", place, json={"starts_at": at("2026-03-04 10:15")}, headers={"if-match": '"1"'})
+    assert (moved.status_code, moved.json()["starts_at"], moved.json()["version"]) == (200, "2026-03-04T09:15:00Z", 2)
+    assert code_of(zoe.request("PATCH", place, json={"reason": "?"}, headers={"if-match": '"1"'}), 412)
+    whole = {"doctor_id": bob["id"], "starts_at": moved.json()["starts_at"], "reason": "A cough"}
+    saved = zoe.request("PUT", place, json=whole, headers={"if-match": moved.headers["etag"]}).json()
+    assert (saved["reason"], saved["notes"], saved["status"]) == ("A cough", "", "scheduled")
+
+    assert zoe.request("DELETE", place).json() == {"message": "The visit is cancelled."}
+    assert zoe.get(place).json()["status"] == "cancelled"
+    assert code_of(zoe.request("DELETE", place), 409) == "not_active"
+    assert code_of(zoe.request("PATCH", place, json={"reason": "?"}), 409) == "not_active"
+    assert zoe.get("/appointments?status=scheduled").json() == []
+
+
+def test_a_taken_time_is_told_with_the_three_nearest(client: TestClient, cast: Cast) -> None:
+    alice, dave = ApiClient(client, "alice"), ApiClient(client, "dave")
+    wanted = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00")}
+    assert alice.post("/appointments", wanted).status_code == 201
+    refused = dave.post("/appointments", wanted, headers={"idempotency-key": "taken"})
+    assert code_of(refused, 409) == "slot_taken"
+    assert refused.json()["alternatives"] == [
+        {"starts_at": iso(local(f"2026-03-03 {start}")), "ends_at": iso(local(f"2026-03-03 {end}"))}
+        for start, end in (("09:30", "09:45"), ("09:45", "10:00"), ("10:15", "10:30"))
+    ]
+    for alternative in refused.json()["alternatives"]:
+        assert alternative in dave.get(f"/doctors/{wanted['doctor_id']}/availability?to=2026-03-03").json()
+    assert dave.post("/appointments", wanted, headers={"idempotency-key": "taken"}).json() == refused.json()
+    # One's own visit stands in the way, too, and so does the margin around it.
+    erin = {"doctor_id": cast.doctor_ids["erin"], "starts_at": at("2026-03-03 10:30")}
+    busy = alice.post("/appointments", erin)
+    assert code_of(busy, 409) == "patient_gap"
+    assert len(busy.json()["alternatives"]) == 3
+    # Moving is refused likewise, and nothing else of the request happens.
+    other = dave.post("/appointments", {**wanted, "starts_at": at("2026-03-03 15:00")}).json()
+    both = {"starts_at": wanted["starts_at"], "reason": "Changed"}
+    moved = dave.request("PATCH", f"/appointments/{other['id']}", json=both)
+    assert code_of(moved, 409) == "slot_taken"
+    assert len(moved.json()["alternatives"]) == 3
+    assert dave.get(f"/appointments/{other['id']}").json() == other
+
+
+def test_the_guards_own_refusal_is_told_with_alternatives_too(client: TestClient, cast: Cast) -> None:
+    # Should the rules ever be wrong, the database refuses the row and breaks its transaction off.
+    row = visit(cast, "2026-03-03 10:00", minutes=15)
+    inserting: list[str] = []
+
+    def be_faster(connection: sa.Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("INSERT INTO appointments") and not inserting:
+            inserting.append(statement)
+            connection.execute(sa.insert(models.Appointment).values(row))
+            inserting.clear()
+
+    sa.event.listen(cast.database.engine, "before_cursor_execute", be_faster)
+    wanted = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00")}
+    dave = ApiClient(client, "dave")
+    for headers in ({}, {"idempotency-key": "guard"}):
+        refused = dave.post("/appointments", wanted, headers=headers)
+        assert code_of(refused, 409) == "slot_taken"
+        assert len(refused.json()["alternatives"]) == 3
+
+
+REFUSED = {
+    "2026-03-07 10:00": "clinic_closed",
+    "2026-03-03 08:59": "off_grid",
+    "2026-03-03 10:07": "off_grid",
+    "2026-03-02 07:45": "in_the_past",
+    "2026-03-02 09:15": "too_soon",
+    "2026-03-03 12:00": "outside_working_hours",
+    "2026-09-01 10:00": "too_far_ahead",
+}
+
+
+def test_every_refusal_has_the_code_and_the_sentence_of_its_rule(api: TestClient, sqlite_cast: Cast) -> None:
+    alice, bob = ApiClient(api, "alice"), sqlite_cast.doctor_ids["bob"]
+    for time, code in REFUSED.items():
+        refused = alice.post("/appointments", {"doctor_id": bob, "starts_at": at(time)})
+        assert code_of(refused, 422) == code
+        assert refused.json()["errors"][0]["pointer"] == "/starts_at"
+    fine = {"doctor_id": bob, "starts_at": at("2026-03-03 10:00")}
+    assert code_of(alice.post("/appointments", {**fine, "visit_type_id": sqlite_cast.erins_only}), 422)
+    assert code_of(alice.post("/appointments", {**fine, "visit_type_id": sqlite_cast.by_phone}), 422)
+    for wrong in ({"starts_at": "2026-03-03T10:00:00"}, {"reason": "x" * 501}, {"notes": "x" * 1001}, {"doctor_id": 0}):
+        refused = alice.post("/appointments", {**fine, **wrong})
+        assert code_of(refused, 422) == "invalid"
+        assert [each["pointer"] for each in refused.json()["errors"]] == [f"/{name}" for name in wrong]
+    for nobody in ({"doctor_id": 999}, {"visit_type_id": 999}, {"patient_id": sqlite_cast.patient_ids["dave"]}):
+        assert code_of(alice.post("/appointments", {**fine, **nobody}), 404) == "not_found"
+    assert code_of(ApiClient(api, "carol").post("/appointments", fine), 403) == "not_a_patient"
+
+
+def test_lists_are_filtered_counted_and_paged(client: TestClient, cast: Cast) -> None:
+    numbers = [put(cast, f"2026-03-0{day} 1{hour}:00", minutes=15) for day in (3, 4, 5) for hour in (0, 4)]
+    put(cast, "2026-03-04 09:00", patient="dave", doctor="erin")
+    put(cast, "2026-03-06 09:00", patient="dave", status="cancelled")
+
+    def ids(name: str, query: str = "") -> list[int]:
+        return [each["id"] for each in ApiClient(client, name).get(f"/appointments{query}").json()]
+
+    assert ids("alice") == numbers
+    assert ids("alice", "?from=2026-03-04&to=2026-03-04") == numbers[2:4]
+    assert ids("alice", "?from=2026-03-04T14:00:00%2B01:00&to=2026-03-05T13:00:00Z") == numbers[3:5]
+    assert ids("alice", f"?doctor_id={cast.doctor_ids['erin']}") == []
+    assert len(ids("bob")) == 7
+    assert len(ids("erin")) == 1
+    assert len(ids("carol", "?limit=100")) == 8
+    assert len(ids("carol", "?status=cancelled")) == 1
+    assert ids("carol", f"?patient_id={cast.patient_ids['alice']}") == numbers
+    page = ApiClient(client, "alice").get("/appointments?skip=2&limit=2&status=scheduled")
+    assert [each["id"] for each in page.json()] == numbers[2:4]
+    assert page.headers["x-total-count"] == "6"
+    links = dict(reversed(each.split("; ")) for each in page.headers["link"].split(", "))
+    assert links['rel="next"'] == "</api/v1/appointments?status=scheduled&skip=4&limit=2>"
+    assert links['rel="prev"'] == "</api/v1/appointments?status=scheduled&skip=0&limit=2>"
+    for wrong in ("limit=101", "limit=0", "skip=-1", "from=2026-03-03T09:00:00", "status=lost", "from=1999-01-01"):
+        assert code_of(ApiClient(client, "alice").get(f"/appointments?{wrong}"), 422) == "invalid"
+
+
+def test_staff_say_what_became_of_a_visit_and_read_nothing_unnoticed(api: TestClient, sqlite_cast: Cast) -> None:
+    alice, bob, carol = (ApiClient(api, name) for name in ("alice", "bob", "carol"))
+    cast = sqlite_cast
+    number = put(cast, "2026-03-03 10:00", minutes=15)
+    place = f"/appointments/{number}"
+    for status in ("confirmed", "completed", "scheduled"):
+        assert code_of(alice.request("PATCH", place, json={"status": status}), 403) == "status_not_yours"
+    confirmed = bob.request("PATCH", place, json={"status": "confirmed"})
+    assert confirmed.json()["status"] == "confirmed"
+    assert code_of(bob.request("PATCH", place, json={"status": "completed"}), 422) == "status_not_possible"
+    assert code_of(bob.request("PATCH", place, json={"status": "scheduled"}), 422) == "status_not_possible"
+    # A patient who sends back the whole visit as it is wishes no other status.
+    whole = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00"), "status": "confirmed"}
+    assert alice.request("PUT", place, json=whole).json()["version"] == confirmed.json()["version"]
+    again = alice.request("PUT", place, json={**whole, "starts_at": at("2026-03-03 11:00")})
+    assert again.json()["status"] == "scheduled"
+
+    assert carol.get(place).status_code == 200
+    assert last_audit(cast).action == "appointment_read"
+    assert carol.get("/appointments").status_code == 200
+    assert last_audit(cast) == ("appointments_listed", {"appointments": [number]})
+    alice.request("PATCH", place, json={"reason": "A secret rash"})
+    assert last_audit(cast) == ("words_changed", {"changed": "reason"})
+    cast.change(sa.update(models.Appointment).values(private_note="Between doctors"))
+    assert "Between doctors" not in bob.get(place).text + carol.get(place).text + bob.get("/appointments").text
+    assert "Reason or notes changed by you" in _page_of(cast, number)
+
+
+def _page_of(cast: Cast, number: int) -> str:
+    with cast.database.reading() as session:
+        reference = session.scalar(sa.select(models.Appointment.reference).where(models.Appointment.id == number))
+    return str(log_in(client_for(cast.database), "alice").get(f"/appointments/{reference}").text)
+
+
+def test_a_rule_is_set_aside_with_a_reason_by_staff_alone(api: TestClient, sqlite_cast: Cast) -> None:
+    for_dave = {"doctor_id": sqlite_cast.doctor_ids["bob"], "patient_id": sqlite_cast.patient_ids["dave"]}
+    saturday = {**for_dave, "starts_at": at("2026-03-07 10:00"), "override_reason": "An emergency"}
+    assert code_of(ApiClient(api, "dave").post("/appointments", saturday), 422) == "clinic_closed"
+    made = ApiClient(api, "carol").post("/appointments", saturday)
+    assert made.status_code == 201, made.text
+    late = ApiClient(api, "dave").request("PATCH", f"/appointments/{made.json()['id']}", json={"status": "cancelled"})
+    assert late.json()["status"] == "cancelled"
+
+
+def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: TestClient, sqlite_cast: Cast) -> None:
+    alice = ApiClient(api, "alice")
+    number = put(sqlite_cast, "2026-03-03 10:00")
+    place = f"/appointments/{number}"
+    present = {"doctor_id": sqlite_cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00")}
+    for other in ({"doctor_id": sqlite_cast.doctor_ids["erin"]}, {"visit_type_id": sqlite_cast.short}):
+        for method, body in (("PUT", {**present, **other}), ("PATCH", other)):
+            refused = alice.request(method, place, json=body)
+            assert code_of(refused, 422) == "new_booking"
+            assert refused.json()["errors"][0]["pointer"] == f"/{next(iter(other))}"
+    assert code_of(alice.request("PATCH", place, json={"colour": "red"}), 422) == "nothing_to_change"
+    assert code_of(alice.request("PUT", place, json={"doctor_id": present["doctor_id"]}), 422) == "invalid"
+    soon = put(sqlite_cast, "2026-03-02 14:00", patient="dave")
+    too_late = ApiClient(api, "dave").request("DELETE", f"/appointments/{soon}")
+    assert code_of(too_late, 422) == "too_late_to_change"
+    # Words take nobody's time away, so they can still be changed.
+    said = ApiClient(api, "dave").request("PATCH", f"/appointments/{soon}", json={"notes": "On crutches"})
+    assert said.json()["notes"] == "On crutches"
+
+
+def test_a_change_that_was_overtaken_is_412(api: TestClient, sqlite_cast: Cast) -> None:
+    number = put(sqlite_cast, "2026-03-03 10:00")
+    alice, place = ApiClient(api, "alice"), f"/appointments/{number}"
+
+    def overtake(connection: sa.Connection) -> None:
+        # Somebody else's change lands between our look at the version and the lock.
+        if connection.get_execution_options().get("docket_write"):
+            connection.exec_driver_sql("UPDATE appointments SET version = version + 1")
+
+    sa.event.listen(sqlite_cast.database.engine, "begin", overtake)
+    assert code_of(alice.request("DELETE", place, headers={"if-match": '"1"'}), 412) == "precondition_failed"
+    body = {"reason": "A rash"}
+    assert code_of(alice.request("PATCH", place, json=body, headers={"if-match": '"1"'}), 412) == "precondition_failed"
+
+
+def test_a_booking_over_a_real_connection(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    cast = assemble(database)
+    database.dispose()
+
+    def ask(method: str, path: str, body: Any = None, token: str = "", form: bool = False) -> tuple[int, Any]:
+        data = (urlencode(body) if form else json.dumps(body)).encode() if body is not None else None
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        headers = {"content-type": kind, **({"authorization": f"Bearer {token}"} if token else {})}
+        request = Request(f"{server.url}/api/v1{path}", data, headers, method=method)
+        try:
+            with urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            return error.code, json.load(error)
+
+    with live_server(sqlite_url) as server:
+        assert ask("POST", "/auth/register", NEW)[0] == 201
+        form = {"username": NEW["email"], "password": NEW["password"]}
+        token = ask("POST", "/auth/token", form, form=True)[1]["access_token"]
+        until = (datetime.now(UTC) + timedelta(days=14)).date()
+        bob = cast.doctor_ids["bob"]
+        free = ask("GET", f"/doctors/{bob}/availability?to={until}")[1]
+        wanted = {"doctor_id": bob, "starts_at": free[-1]["starts_at"]}
+        status, made = ask("POST", "/appointments", wanted, token)
+        assert (status, made["status"]) == (201, "scheduled")
+        assert ask("POST", "/appointments", wanted, token)[0] == 409
+        assert ask("PATCH", f"/appointments/{made['id']}", {"reason": "A rash"}, token)[1]["version"] == 2
+        assert ask("GET", "/appointments", token=token)[1][0]["reason"] == "A rash"
+        assert ask("DELETE", f"/appointments/{made['id']}", token=token)[0] == 200
+        assert ask("GET", f"/appointments/{made['id']}")[0] == 401
+        assert token not in server.output()

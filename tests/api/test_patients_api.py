@@ -1,0 +1,146 @@
+"""Patients through the API: registering, looking after oneself and others, and being looked up by staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.api_client import ApiClient
+from tests.cast import NOW, Cast, log_in
+from webapp import models
+
+PASSWORD = "walrus teapot orbit"
+NEW = {"name": "Zoe Zander", "email": "Zoe@Docket.example", "password": PASSWORD, "birth_date": "1984-03-27"}
+
+
+def actions(cast: Cast) -> list[str]:
+    """What the audit log holds, in order."""
+    with cast.database.reading() as session:
+        return list(session.scalars(sa.select(models.AuditEvent.action).order_by(models.AuditEvent.id)))
+
+
+def code_of(answer: Any, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    return str(answer.json()["code"])
+
+
+def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
+    api: TestClient, sqlite_cast: Cast
+) -> None:
+    nobody = ApiClient(api)
+    made = nobody.post("/auth/register", NEW)
+    assert made.status_code == 201, made.text
+    assert made.json() == {
+        "id": made.json()["id"],
+        "name": "Zoe Zander",
+        "email": "zoe@docket.example",
+        "role": "patient",
+        "patient_id": made.json()["patient_id"],
+    }
+    assert "set-cookie" not in made.headers
+    form = {"username": "zoe@docket.example", "password": PASSWORD}
+    token = nobody.request("POST", "/auth/token", data=form).json()["access_token"]
+    me = nobody.get("/patients/me", headers={"authorization": f"Bearer {token}"}).json()
+    assert made.headers["location"] == f"/api/v1/patients/{me['id']}"
+    assert (me["id"], me["birth_date"], me["has_account"]) == (made.json()["patient_id"], "1984-03-27", True)
+    with sqlite_cast.database.reading() as session:
+        assert session.scalars(sa.select(models.OutboxMessage.template)).all() == ["confirm_email"]
+    assert code_of(nobody.post("/auth/register", NEW), 409) == "email_taken"
+    for wrong, code in (
+        ({"password": "short"}, "password_too_short"),
+        ({"password": "zoe zander zoe"}, "password_too_weak"),
+        ({"birth_date": "2027-01-01"}, "birth_date"),
+        ({"email": "nobody"}, "invalid"),
+        ({"name": "1"}, "invalid"),
+    ):
+        refused = nobody.post("/auth/register", {**NEW, "email": "other@docket.example", **wrong})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == f"/{next(iter(wrong))}"
+        if code in {"password_too_short", "birth_date", "invalid"}:
+            assert refused.json()["code"] == code
+        assert PASSWORD not in refused.text
+
+
+def test_many_registrations_from_one_network_are_throttled_as_on_the_page(api: TestClient, sqlite_cast: Cast) -> None:
+    nobody = ApiClient(api)
+    attempts = [
+        {"account": "register", "address": "testclient", "device": "register", "judged": True, "at": NOW}
+        for _number in range(20)
+    ]
+    sqlite_cast.database.write(lambda session: session.execute(sa.insert(models.FailedLogin), attempts))
+    refused = nobody.post("/auth/register", NEW)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 60
+
+
+def test_patients_look_after_themselves(api: TestClient, sqlite_cast: Cast) -> None:
+    alice = ApiClient(api, "alice")
+    me = alice.get("/patients/me")
+    assert alice.get("/patients/me", headers={"if-none-match": me.headers["etag"]}).status_code == 304
+    assert code_of(alice.request("PATCH", "/patients/me", json={"wants_sms": True}), 422) == "no_phone"
+    tag = {"if-match": me.headers["etag"]}
+    both = {"phone": "020 555 1234", "wants_sms": True}
+    changed = alice.request("PATCH", "/patients/me", json=both, headers=tag)
+    assert changed.json() == {**me.json(), **both}
+    assert code_of(alice.request("PATCH", "/patients/me", json={"name": "Al"}, headers=tag), 412)
+    # All of it or nothing: the phone would go, and with it the reason why messages can come.
+    half = alice.request("PATCH", "/patients/me", json={"phone": "", "wants_email": False})
+    assert code_of(half, 422) == "no_phone"
+    assert alice.get("/patients/me").json() == changed.json()
+    own = alice.request("PATCH", f"/patients/{me.json()['id']}", json={"name": "Alice Adamson"})
+    assert own.json()["name"] == "Alice Adamson"
+    assert alice.get("/auth/me").json()["name"] == "Alice Adamson"
+    assert code_of(ApiClient(api, "bob").get("/patients/me"), 403) == "wrong_role"
+
+
+def test_patients_look_after_those_they_book_for(api: TestClient, sqlite_cast: Cast) -> None:
+    alice, dave = ApiClient(api, "alice"), ApiClient(api, "dave")
+    made = alice.post("/patients", {"name": "Robin Adams", "birth_date": "2019-05-05", "email": "x@docket.example"})
+    assert made.status_code == 201, made.text
+    place = made.headers["location"].removeprefix("/api/v1")
+    assert made.json()["managed_by_id"] == sqlite_cast.patient_ids["alice"]
+    assert made.json()["email"] == "", "Only staff write where messages go."
+    assert [each["name"] for each in alice.get("/patients").json()] == ["Alice Adams", "Robin Adams"]
+    assert [each["name"] for each in alice.get("/patients?q=rob").json()] == ["Robin Adams"]
+    changed = alice.request("PATCH", place, json={"phone": "020 1"}, headers={"if-match": made.headers["etag"]})
+    assert changed.json()["phone"] == "020 1"
+    stale = alice.request("PATCH", place, json={"phone": "020 2"}, headers={"if-match": made.headers["etag"]})
+    assert code_of(stale, 412) == "precondition_failed"
+    assert dave.get(place).status_code == dave.request("PATCH", place, json={"name": "Mine"}).status_code == 404
+    assert [each["name"] for each in dave.get("/patients?q=adams").json()] == []
+    # Whoever has an account looks after their own data.
+    user = models.User(email="r@docket.example", name="R", role="patient", password_hash="", created_at=NOW)
+    sqlite_cast.add(user)
+    mine = models.Patient.id == made.json()["id"]
+    sqlite_cast.change(sa.update(models.Patient).where(mine).values(user_id=user.id, email="r@docket.example"))
+    assert alice.get(place).json()["email"] == ""
+    assert alice.request("PATCH", place, json={"phone": "020 3"}).status_code == 404
+
+
+def test_staff_find_read_add_and_change_patients_and_leave_a_trace(client: TestClient, cast: Cast) -> None:
+    carol, bob = ApiClient(client, "carol"), ApiClient(client, "bob")
+    before = len(actions(cast))
+    page = carol.get("/patients?limit=1")
+    assert ([each["name"] for each in page.json()], page.headers["x-total-count"]) == (["Alice Adams"], "2")
+    assert [each["name"] for each in bob.get("/patients?q=dunn").json()] == ["Dave Dunn"]
+    similar = carol.get("/patients?q=dave%20dnun")
+    assert ([each["name"] for each in similar.json()], similar.headers["x-total-count"]) == (["Dave Dunn"], "1")
+    assert carol.get("/patients?q=%3F%3F").json() == []
+    assert carol.get(f"/patients/{cast.patient_ids['dave']}").status_code == 200
+    assert carol.get("/patients/999").status_code == 404
+    assert actions(cast)[before:] == [*["patients_searched"] * 4, "patient_read"]
+
+    new = {"name": "Anna Jansen", "birth_date": "1990-01-02", "phone": "020 77", "email": "anna@docket.example"}
+    made = carol.post("/patients", new)
+    assert made.status_code == 201, made.text
+    likely = bob.post("/patients", {"name": "Jansen, Ana", "birth_date": "1990-01-02"})
+    assert code_of(likely, 409) == "likely_duplicate"
+    assert likely.json()["ids"] == [made.json()["id"]]
+    assert bob.post("/patients", {"name": "Jansen, Ana", "birth_date": "1990-01-02", "anyway": True}).status_code == 201
+    place = f"/patients/{made.json()['id']}"
+    changed = carol.request("PATCH", place, json={"email": ""}, headers={"if-match": made.headers["etag"]})
+    assert changed.json() == {**made.json(), "email": ""}
+    assert code_of(bob.request("PATCH", place, json={"phone": "1"}), 403) == "wrong_role"
+    assert "Anna Jansen" in log_in(client, "carol").get(f"/admin{place}").text
