@@ -135,6 +135,10 @@ bench: $(STAMP)-test ## Measure how fast Docket is
 lists: $(STAMP)-test ## Measure the pages of staff in a large clinic
 	@$(BIN)/python -m bench.lists $(ARGS)
 
+.PHONY: availability
+availability: $(STAMP)-test ## Measure the free times of 200 doctors over the API
+	@$(BIN)/python -m bench.availability $(ARGS)
+
 .PHONY: screenshots
 screenshots: browser ## Take pictures of the pages
 	@$(BIN)/python -m scripts.screenshots $(ARGS)

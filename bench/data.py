@@ -137,7 +137,9 @@ def _copy_table(rows: sqlite3.Connection, target: psycopg.Connection, table: sa.
         target.execute(sql.SQL("DELETE FROM {}").format(name))
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(name, sql.SQL(", ").join(map(sql.Identifier, columns)))
     with target.cursor().copy(statement) as copy:
-        for row in rows.execute(f"SELECT {', '.join(columns)} FROM {table.name}"):
+        # Some columns are called as SQL's own words are.
+        quoted = ", ".join(f'"{column}"' for column in columns)
+        for row in rows.execute(f"SELECT {quoted} FROM {table.name}"):
             copy.write_row([None if value is None else str(value) for value in row])
     if "id" in table.columns:
         sequence = target.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table.name]).fetchone()

@@ -102,8 +102,8 @@ class spans_joined(FunctionElement[str]):  # noqa: N801 - it stands in queries l
 
 def split_spans(text: str) -> list[tuple[int, int]]:
     """The spans of a text that `spans_joined` made."""
-    numbers = [int(number) for number in text.split()]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    numbers = map(int, text.split())
+    return list(zip(numbers, numbers, strict=True))
 
 
 @compiles(spans_joined)

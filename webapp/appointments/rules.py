@@ -16,6 +16,7 @@ from webapp.appointments.slots import (
     Piece,
     Span,
     grid_starts,
+    grid_starts_within,
     merge,
     starts_inside,
     starts_touching,
@@ -257,8 +258,7 @@ def offered(facts: Facts) -> Iterator[Minute]:
         if rule.hides and rule.refused_starts is not _off_grid and not (facts.by_staff and rule.patients_only)
         for span in rule.refused_starts(facts)
     ]
-    for low, high in subtract(facts.window, refused):
-        yield from grid_starts(facts.pieces, facts.step, low, high)
+    return grid_starts_within(facts.pieces, facts.step, subtract(facts.window, refused))
 
 
 def emptied_by(facts: Facts, span: Span, codes: Sequence[str]) -> str | None:

@@ -152,11 +152,25 @@ def starts_touching(spans: Iterable[Span], *, before: int, after: int) -> list[S
 
 def grid_starts(pieces: Iterable[Piece], step: int, low: Minute, high: Minute) -> Iterator[Minute]:
     """The instants in [low, high) at which the wall clock shows a multiple of `step` minutes since midnight."""
+    return grid_starts_within(pieces, step, [(low, high)])
+
+
+def grid_starts_within(pieces: Iterable[Piece], step: int, spans: Sequence[Span]) -> Iterator[Minute]:
+    """The same for many spans, which are in order and do not overlap: a busy month of a doctor has a hundred."""
     for start, end, offset in pieces:
-        first, last = max(low, start) + offset, min(high, end) + offset
-        while first < last:
-            midnight = first - first % DAY
-            tomorrow = min(last, midnight + DAY)
-            wall = midnight - (midnight - first) // step * step
-            yield from range(wall - offset, tomorrow - offset, step)
-            first = tomorrow
+        for low, high in spans:
+            if low >= end:
+                break
+            if high <= start:
+                continue
+            first, last = low + offset, high + offset
+            if low < start:
+                first = start + offset
+            if high > end:
+                last = end + offset
+            while first < last:
+                midnight = first - first % DAY
+                tomorrow = midnight + DAY
+                wall = midnight - (midnight - first) // step * step
+                yield from range(wall - offset, min(tomorrow, last) - offset, step)
+                first = tomorrow
