@@ -133,6 +133,11 @@ def test_a_text_message_about_the_next_morning_waits_for_nothing(cast: Cast) -> 
     cast.database.write(service.cancel, cast.carol, reference, CancelVisit(), now=night)
     cancelled = next(each for each in outbox(cast, "visit_cancelled") if each.channel == "sms")
     assert cancelled.due_at == night
+    # Nobody is woken by what they did themselves, and in the morning it would be too late.
+    cast.now = night
+    cast.book(cast.dave, "2026-03-05 09:00")
+    assert [each.channel for each in outbox(cast, "visit_booked") if each.recipient.startswith("dave")] == ["email"]
+    assert not [each for each in outbox(cast, "visit_booked") if each.created_at == night and each.channel == "sms"]
 
 
 def test_nothing_is_told_of_what_is_over(cast: Cast) -> None:

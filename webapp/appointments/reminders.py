@@ -7,7 +7,7 @@ that is why it is written once, however often and by however many workers this i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -53,6 +53,24 @@ class Reminder(NamedTuple):
     visits: list[tuple[VisitFacts, Recipient]]
 
 
+class Day(NamedTuple):
+    """A local day whose visits are so many days ahead; `asked` are the parameters of its queries."""
+
+    lead: int
+    date: date
+    asked: dict[str, datetime]
+
+    def key(self, address: str) -> str:
+        """The key of the reminder of this day's visits for one recipient."""
+        return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{telling.short(address)}"
+
+
+def is_any_due(session: Session, *, now: datetime) -> bool:
+    """Whether `enqueue_due` would write something. It only reads, so nobody's booking waits for the answer."""
+    clinic = get_clinic(session)
+    return any(_unwritten(session, day) for day in _days(clinic, now))
+
+
 def enqueue_due(session: Session, *, now: datetime) -> int:
     """Write the reminders that are due today and not written yet; returns how many.
 
@@ -60,34 +78,54 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
     written. What could not be written on its day is not written on the next.
     """
     clinic = get_clinic(session)
-    if not telling.is_daytime(clinic, now):
-        return 0
     written = 0
-    for lead in days_of(clinic.reminder_days):
-        if written < PORTION:
-            written += _enqueue_for(session, clinic, lead, PORTION - written, now=now)
+    for day in _days(clinic, now):
+        unwritten = sorted(_unwritten(session, day).items())[: PORTION - written]
+        written += _enqueue(session, clinic, day, dict(unwritten), now=now)
     return written
 
 
-def _enqueue_for(session: Session, clinic: Clinic, lead: int, most: int, *, now: datetime) -> int:
-    """Write at most so many reminders for the visits that are `lead` days ahead."""
-    day = clinic.today(now) + timedelta(days=lead)
-    span = {"first": first_instant(day, clinic.zone), "last": first_instant(day + timedelta(days=1), clinic.zone)}
-    asked = {**span, "today": first_instant(clinic.today(now), clinic.zone)}
-    found = _grouped(VisitFacts(*row) for row in rows(session, _OF_DAY, **asked))
-    keys = {key: f"{REMINDER}:{day.isoformat()}:{lead}:{telling.short(key)}" for key in found}
-    known = written_already(session, keys.values())
-    open_keys = sorted(key for key, written in keys.items() if written not in known)[:most]
-    if not open_keys:
+def _days(clinic: Clinic, now: datetime) -> list[Day]:
+    """The days whose visits are reminded of today; in the night none."""
+    if not telling.is_daytime(clinic, now):
+        return []
+    today = clinic.today(now)
+    return [_day(clinic, lead, today) for lead in days_of(clinic.reminder_days)]
+
+
+def _day(clinic: Clinic, lead: int, today: date) -> Day:
+    day = today + timedelta(days=lead)
+    asked = {"first": day, "last": day + timedelta(days=1), "today": today}
+    return Day(lead, day, {name: first_instant(each, clinic.zone) for name, each in asked.items()})
+
+
+def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
+    """Who is still to be reminded of that day's visits, by address, and the patients whose visits they are."""
+    found = _grouped(VisitFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
+    known = written_already(session, [day.key(address) for address in found])
+    return {
+        address: [visit.patient_id for visit, _recipient in reminder.visits]
+        for address, reminder in found.items()
+        if day.key(address) not in known
+    }
+
+
+def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, list[int]], *, now: datetime) -> int:
+    """Write these reminders of that day, where their visits still stand.
+
+    Whoever cancels or moves a visit holds its patient's lock: what is read after taking it is still so at the end.
+    """
+    if not unwritten:
         return 0
-    # Whoever cancels or moves a visit holds its patient's lock: what is read after taking it is still so at the end.
-    patient_ids = sorted({visit.patient_id for key in open_keys for visit, _recipient in found[key].visits})
+    patient_ids = sorted({patient_id for ids in unwritten.values() for patient_id in ids})
     for patient_id in patient_ids:
         patients.lock_patient(session, patient_id)
-    again = rows(session, _OF_DAY_AND_PATIENTS, **asked, patient_ids=patient_ids)
-    found = _grouped(VisitFacts(*row) for row in again)
+    standing = rows(session, _OF_DAY_AND_PATIENTS, **day.asked, patient_ids=patient_ids)
+    found = _grouped(VisitFacts(*row) for row in standing)
     return sum(
-        enqueue(session, _message(clinic, keys[key], found[key], now=now), now=now) for key in open_keys if key in found
+        enqueue(session, _message(clinic, day.key(address), found[address], now=now), now=now)
+        for address in unwritten
+        if address in found
     )
 
 

@@ -133,11 +133,16 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
     facts = VisitFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
     if news.template in {MOVED, CANCELLED}:
         _withdraw_reminders(session, clinic, facts, news.before or facts.starts_at)
-    if max(facts.starts_at, news.before or facts.starts_at) <= now:
+    times = (facts.starts_at, news.before or facts.starts_at)
+    if max(times) <= now:
         return
     for recipient in recipients_of(facts):
         values = news_values(facts, recipient, actor, clinic, news, now=now)
-        urgent = values["by"] != "you"
+        due_at = _due(clinic, recipient.channel, min(times), urgent=values["by"] != "you", now=now)
+        expires_at = now + LIFETIME if news.template == CANCELLED else min(now + LIFETIME, facts.starts_at)
+        # What could only be sent when it is over would be no news, but a failure to be looked into.
+        if due_at >= expires_at:
+            continue
         message = Message(
             dedupe_key=f"{news.template}:{facts.id}:{facts.version}:{short(recipient.address)}",
             channel=recipient.channel,
@@ -145,8 +150,8 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
             template=news.template,
             values=values,
             subject=("appointment", facts.id),
-            due_at=_due(clinic, recipient.channel, facts.starts_at, urgent=urgent, now=now),
-            expires_at=now + LIFETIME if news.template == CANCELLED else min(now + LIFETIME, facts.starts_at),
+            due_at=due_at,
+            expires_at=expires_at,
         )
         enqueue(session, message, now=now)
 
@@ -255,12 +260,12 @@ def next_daytime(clinic: Clinic, now: datetime) -> datetime:
     return datetime.combine(day, begins, tzinfo=clinic.zone).astimezone(UTC)
 
 
-def _due(clinic: Clinic, channel: Channel, starts_at: datetime, *, urgent: bool, now: datetime) -> datetime:
-    """E-mails come at once; text messages wake nobody, unless the visit would be before the morning's message."""
+def _due(clinic: Clinic, channel: Channel, soonest: datetime, *, urgent: bool, now: datetime) -> datetime:
+    """E-mails come at once; text messages wake nobody, unless the visit is, or was, before the morning's message."""
     if channel == "email":
         return now
     morning = next_daytime(clinic, now)
-    return now if urgent and starts_at <= morning else morning
+    return now if urgent and soonest <= morning else morning
 
 
 # --------------------------------------------------------------------------------------------------- reminders
