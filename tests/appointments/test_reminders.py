@@ -30,8 +30,8 @@ def run(cast: Cast, now: datetime = WEDNESDAY) -> int:
 
 def messages(cast: Cast) -> list[Any]:
     """The reminders in the outbox."""
-    columns = OutboxMessage.__table__.c
-    query = sa.select(columns).where(columns.template == "visit_reminder").order_by(columns.id)
+    table = OutboxMessage.__table__
+    query = sa.select(table).where(table.c.template == "visit_reminder").order_by(table.c.id)
     with cast.database.reading() as session:
         return list(session.execute(query))
 

@@ -23,10 +23,10 @@ SECRETS = ("a rash", "since the summer", "a private word", "Follow-up", "Dermato
 
 def outbox(cast: Cast, template: str = "") -> list[Any]:
     """The messages that were written, in order, of one template or all."""
-    columns = OutboxMessage.__table__.c
-    query = sa.select(columns).order_by(columns.id)
+    table = OutboxMessage.__table__
+    query = sa.select(table).order_by(table.c.id)
     with cast.database.reading() as session:
-        found = session.execute(query.where(columns.template == template) if template else query).all()
+        found = session.execute(query.where(table.c.template == template) if template else query).all()
     return list(found)
 
 

@@ -137,7 +137,10 @@ def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any
 
 
 _BOTH: tuple[Channel, ...] = ("email", "sms")
-_PREPARED = {"named_in_messages": True, "preparation": _("Bring a list of all medicines that you take.")}
+_PREPARED: dict[str, Any] = {
+    "named_in_messages": True,
+    "preparation": _("Bring a list of all medicines that you take."),
+}
 
 KINDS = (
     Kind(
