@@ -155,11 +155,11 @@ def _window(page: Page, since: date | None, until: date | None) -> _Window:
     first = start_of(since, clinic) if since is not None else page.now
     end = end_of(until, clinic) if until is not None else first + timedelta(days=DEFAULT_DAYS)
     if end < first:
-        raise Invalid(_("“to” lies before “from”."), code="wrong_order", field="to")
+        raise Invalid(_("“to” lies before “from”."), code="wrong_order")
     # A day more, for the days of a clinic may be an hour longer.
     if end - first > timedelta(days=MOST_DAYS + 1):
         message = _("Ask for %(most)d days at most.") % {"most": MOST_DAYS}
-        raise Invalid(message, code="window_too_long", field="to")
+        raise Invalid(message, code="window_too_long")
     return _Window(first, end)
 
 

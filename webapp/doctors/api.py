@@ -66,7 +66,11 @@ class DoctorOut(BaseModel):
     visit_types: Annotated[list[OfferedVisitTypeOut], Field(description="What they offer, the default first.")]
 
 
-@router.get("", summary="List doctors", responses={200: {"model": list[DoctorOut], "headers": LIST_HEADERS}})
+@router.get(
+    "",
+    summary="List doctors",
+    responses={200: {"model": list[DoctorOut], "headers": LIST_HEADERS}, **problems(401)},
+)
 def list_doctors(
     page: CurrentPage,
     actor: MaybeCaller,
@@ -92,7 +96,7 @@ def list_doctors(
 @router.get(
     "/{doctor_id}",
     summary="Read a doctor",
-    responses={200: {"model": DoctorOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(404)},
+    responses={200: {"model": DoctorOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
 )
 def read_doctor(page: CurrentPage, actor: MaybeCaller, doctor_id: PathId) -> Response:
     """A doctor who takes bookings; everybody. For staff also one who takes none."""
