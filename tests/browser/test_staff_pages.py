@@ -51,6 +51,8 @@ FORMS = (
     "/admin/clinic/details",
     "/admin/clinic/opening-hours",
     "/admin/clinic/rules",
+    "/admin/clinic/reminders",
+    "/admin/messages/previews/visit_moved_by_clinic",
     "/admin/clinic/time-zone",
     "/admin/closures/new",
     "/admin/closures/holidays?country=NL",
