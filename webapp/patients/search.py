@@ -129,7 +129,7 @@ class FoundPart(NamedTuple):
     total: int
 
 
-def search_part(session: Session, text: str, *, among: sa.Select[int], skip: int, limit: int) -> FoundPart:
+def search_part(session: Session, text: str, *, among: sa.Select[int] | None, skip: int, limit: int) -> FoundPart:
     """The same for programs, which count and skip: by name, or the closest first where nothing fits."""
     typed = understand(text)
     if typed.is_nothing:
