@@ -30,7 +30,8 @@ def who(client: TestClient, tokens: dict[str, Any]) -> Any:
     return client.get(f"{API}/auth/me", headers={"authorization": f"Bearer {tokens['access_token']}"})
 
 
-def test_a_token_says_who_asks_until_it_expires(client: TestClient, cast: Cast) -> None:
+def test_a_token_says_who_asks_until_it_expires(api: TestClient, sqlite_cast: Cast) -> None:
+    client, cast = api, sqlite_cast
     tokens = grant(client)
     assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 900)
     me = {"id": cast.alice.user_id, "name": "Alice Adams", "email": "alice@docket.example", "role": "patient"}

@@ -9,7 +9,7 @@ from threading import Barrier
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.api_client import ApiClient
+from tests.api_client import ApiClient, bearer
 from tests.cast import NOW, Cast, client_for, local
 from webapp import models
 from webapp.auth.idempotency import KEPT, forget_old_answers
@@ -31,9 +31,12 @@ def count(cast: Cast) -> int:
 
 
 def test_ten_clients_with_one_key_book_one_visit_and_hear_the_same(cast: Cast) -> None:
-    # Applications of their own, as processes have them: they share the database alone.
-    alices = [ApiClient(client_for(cast.database), "alice") for _client in range(CLIENTS)]
+    # Two applications, as two processes have them: they share the database alone.
+    processes = [client_for(cast.database) for _process in range(2)]
+    token = bearer(processes[0], "alice")
+    alices = [ApiClient(processes[number % 2]) for number in range(CLIENTS)]
     for alice in alices:
+        alice.headers = token
         # FastAPI makes its routes when they are first asked for, which is no work for many threads at once.
         assert alice.get("/appointments").json() == []
     together = Barrier(CLIENTS)
