@@ -55,6 +55,9 @@ ANYBODY: Row = (200,) * 7
 TABLE: dict[tuple[str, str], Row] = {
     #                                                nobody alice  dave   bob   erin  carol disabled
     ("GET", "/"):                                   ANYBODY,
+    ("GET", "/openapi.json"):                       ANYBODY,
+    ("GET", "/docs"):                               ANYBODY,
+    ("GET", "/redoc"):                              ANYBODY,
     ("GET", "/doctors"):                            ANYBODY,
     ("GET", "/doctors/{slug}"):                     ANYBODY,
     ("GET", "/doctors/{slug}/calendar"):            ANYBODY,

@@ -30,7 +30,8 @@ FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) fo
 ROOMS = set(FLOOR_OF)
 # What lies under all rooms; and what stands above them, which puts everything together.
 GROUND = {"core", "config", "database", "exceptions"}
-ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo", "openapi"}
+ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo"}
+ROOF |= {"openapi", "openapi_examples", "api_docs"}
 
 WEB = {"fastapi", "starlette", "wtforms", "jinja2"}
 

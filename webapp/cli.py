@@ -221,6 +221,15 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
+@docket.command()
+def openapi() -> None:
+    """Print the description of the API, an OpenAPI document in JSON."""
+    from webapp.api_docs import document_text
+    from webapp.main import api_to_describe
+
+    click.echo(document_text(api_to_describe()), nl=False)
+
+
 @contextmanager
 def open_database() -> Iterator[Any]:
     """The database that the settings name, closed at the end."""

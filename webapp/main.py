@@ -69,7 +69,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         # Such a redirect would name the host that the request names, which may be anybody's.
         redirect_slashes=False,
         lifespan=lifespan,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.database = database
@@ -78,11 +77,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.page_context = _page_context
     app.state.describe = describe_destination
     app.state.demo_accounts = _demo_accounts
-    for router in API_ROUTERS:
-        app.include_router(router, prefix=API_PREFIX, dependencies=[Depends(require_readable_body)])
+    _include_api(app)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
-    app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
@@ -95,6 +92,24 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def api_to_describe() -> FastAPI:
+    """The API's routes alone. Nothing can be asked of them, for there are neither settings nor a database."""
+    app = FastAPI()
+    _include_api(app)
+    return app
+
+
+def _include_api(app: FastAPI) -> None:
+    for router in API_ROUTERS:
+        app.include_router(
+            router,
+            prefix=API_PREFIX,
+            dependencies=[Depends(require_readable_body)],
+            generate_unique_id_function=lambda route: route.name,
+        )
+    app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
 
 
 def _open_api(app: FastAPI, settings: Settings) -> None:

@@ -1,36 +1,152 @@
-"""The description of the API, in OpenAPI 3.1: FastAPI's own, and what holds for every address of ours."""
+"""The description of the API, in OpenAPI 3.1: FastAPI's own, and what holds for every address of ours.
+
+Routes say what is theirs alone. What every request can be answered with, which headers come with what, and who need
+not be signed in is added here, once, so that no route can forget it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
-from webapp.core.api import Problem, problems
+from webapp.appointments.schemas import VisitStatus
+from webapp.auth.api_access import MaybeCaller
+from webapp.auth.schemas import Role
+from webapp.core.api import JSON_TYPE, PROBLEM_TYPE, Problem
+from webapp.core.api_hours import Weekday
+from webapp.openapi_examples import PLACES, example_of, problem_example
 
 DESCRIPTION = """
 Appointment booking for clinics, under the same rules as Docket's pages.
 
-- **Times** go in and come out with an offset; answers are in UTC. `GET /clinic` names the clinic's time zone.
-- **Lists** are plain arrays with `skip` and `limit`; the headers `X-Total-Count` and `Link` say what else there is.
-- **Errors** are problem details (RFC 9457) with a stable `code` and a sentence.
-- **Repeating a request** that creates something is safe with an `Idempotency-Key`.
-- **Changing** what somebody else may change, too: send the `ETag` that you read as `If-Match`.
-"""
-# What any request can be answered with, whatever its address.
-ALWAYS = problems(
-    s400="The request cannot be read.",
-    s429="Too many requests: wait as long as `Retry-After` says.",
-    s500="An error on our side.",
-    s503="Docket is busy: try again after `Retry-After`.",
-)
-WITH_BODY = problems(
-    s413="The body is larger than any that we take.",
-    s415="The body is of another kind than the address takes.",
-)
-REFUSED = problems(s422="The request has not the right shape, or a rule refuses it; `code` and `errors` say which.")
+**Signing in.** `POST /api/v1/auth/token` gives an access token for an e-mail address and a password; send it as
+`Authorization: Bearer …`. It lives a quarter of an hour: the refresh token gets the next pair. Signing out, a new
+password and a disabled account end both at once. Whoever is signed in on the pages may read with their cookie, too.
+
+**Times** go in with an offset and come out in UTC; `GET /api/v1/clinic` names the clinic's time zone. A free time is
+listed if and only if booking it would succeed.
+
+**Lists** are plain arrays. `skip` and `limit` choose a part; the headers `X-Total-Count` and `Link` say what else
+there is.
+
+**Errors** are problem details (RFC 9457): a `status`, a stable `code` for programs, a sentence for people, and in
+`errors` the members of the request that are meant. What is not yours answers 404, as what does not exist does.
+
+**Sending a request again** that creates something is safe with an `Idempotency-Key`.
+
+**Changing what somebody else may change, too:** send the `ETag` that you read as `If-Match`, and 412 tells you that
+somebody was faster. `If-None-Match` saves reading again what is still the same.
+
+**Changes that would strand booked visits**, such as a closure, are refused with the list of these visits until
+`decisions` says what becomes of each. `?preview=true` answers what a change would do, and changes nothing.
+""".strip()
+
+TAGS = {
+    "Signing in": "Accounts and tokens.",
+    "Clinic": "Name, time zone, opening hours, rules and closures.",
+    "Visit types": "The kinds of visit, how long they take and who offers them.",
+    "Doctors": "Whom patients can see.",
+    "Free times": "Exactly the times that can be booked, with one doctor or with any.",
+    "Appointments": "Book, read, move and cancel visits.",
+    "Patients": "Oneself, whom one books for, and for staff everybody.",
+    "Doctors' times": "Weekly hours, extra hours and time off; the doctor's own and admins'.",
+}
+
+# Literals that several models share, under a name of their own.
+ENUMS: dict[str, tuple[Any, str]] = {
+    "VisitStatus": (VisitStatus, "What is or was to become of a visit; no-shows and cancelled ones take no time."),
+    "Role": (Role, "The kind of account."),
+    "Weekday": (Weekday, "A day of the week."),
+}
+
+# The problems that mean the same everywhere: a name, a sentence, and whether it can answer any request.
+PROBLEMS: dict[int, tuple[str, str]] = {
+    400: ("Unreadable", "The request cannot be read."),
+    401: ("NotSignedIn", "Nobody is signed in, or the token is not valid any more."),
+    403: ("NotAllowed", "This is not for the account that asks."),
+    404: ("NotThere", "There is nothing there, or it is not yours."),
+    409: ("Clash", "It clashes with what there is."),
+    412: ("ChangedMeanwhile", "It is not what `If-Match` names any more."),
+    413: ("TooLarge", "The body is larger than any that we take."),
+    415: ("OtherKindOfBody", "The body is of another kind than the address takes."),
+    422: ("Refused", "The request has not the right shape, or a rule refuses it; `code` and `errors` say which."),
+    429: ("TooMany", "Too many requests: wait as long as `Retry-After` says."),
+    500: ("OurError", "An error on our side."),
+    503: ("Busy", "Docket is busy: try again after `Retry-After`."),
+}
+ALWAYS = (400, 429, 500, 503)
+WITH_BODY = (413, 415, 422)
+# FastAPI's words for what it was not told.
+SUCCESS = {"200": "As asked.", "201": "It was created."}
+UNTOLD = {"Successful Response", *(status.phrase for status in HTTPStatus)}
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {
+        "description": "Stands for what was answered: for `If-Match` and `If-None-Match`.",
+        "schema": {"type": "string"},
+        "example": '"3"',
+        "required": True,
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where this is the answer that the same `Idempotency-Key` got before.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Link": {
+        "description": "RFC 8288 links to the `first`, `prev`, `next` and `last` part of the list.",
+        "schema": {"type": "string"},
+        "example": '</api/v1/appointments?skip=10&limit=10>; rel="next"',
+        "required": True,
+    },
+    "Location": {
+        "description": "Where the new thing is.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": "/api/v1/appointments/1",
+        "required": True,
+    },
+    "RateLimit": {
+        "description": "How many requests are left (`r`), and in how many seconds there are more (`t`).",
+        "schema": {"type": "string"},
+        "example": '"account";r=1199;t=60',
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests (`q`) are allowed in how many seconds (`w`), to an account or a network.",
+        "schema": {"type": "string"},
+        "example": '"account";q=1200;w=60',
+    },
+    "Retry-After": {
+        "description": "After how many seconds the same request may succeed.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 20,
+        "required": True,
+    },
+    "WWW-Authenticate": {
+        "description": "How to sign in.",
+        "schema": {"type": "string", "const": "Bearer"},
+        "required": True,
+    },
+    "X-Total-Count": {
+        "description": "How many there are in all.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 42,
+        "required": True,
+    },
+}
+COUNTED = ("RateLimit", "RateLimit-Policy")
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` that was read: 304 where it is still the same.",
+    "schema": {"type": "string"},
+}
 
 
 def describe_api(app: FastAPI) -> dict[str, Any]:
@@ -38,31 +154,183 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(
             title="Docket",
-            version="1",
+            version="1.0",
             summary="Book, move and cancel visits; run the clinic.",
-            description=DESCRIPTION.strip(),
+            description=DESCRIPTION,
             routes=app.routes,
+            servers=[{"url": "/", "description": "This clinic's Docket."}],
+            tags=[{"name": name, "description": told} for name, told in TAGS.items()],
         )
-        _complete(document)
-        app.openapi_schema = document
+        for_everybody = {route.operation_id or route.name for route in _routes(app.routes) if _asks_maybe(route)}
+        app.openapi_schema = _completed(document, for_everybody)
     return app.openapi_schema
 
 
-def _complete(document: dict[str, Any]) -> None:
-    schemas = document["components"]["schemas"]
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from _routes(included.routes)
+        elif isinstance(route, APIRoute):
+            yield route
+
+
+def _asks_maybe(route: APIRoute) -> bool:
+    """Whether whoever asks may be nobody, and somebody sees more."""
+    asked = get_args(MaybeCaller)[1].dependency
+    return any(each.call is asked for each in route.dependant.dependencies)
+
+
+def _completed(document: dict[str, Any], for_everybody: set[str]) -> dict[str, Any]:
+    components = document["components"]
+    schemas = components["schemas"]
     _names, made = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
     schemas.update(made["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            answers = operation["responses"]
-            more = ALWAYS | (WITH_BODY if "requestBody" in operation else {})
-            if "422" in answers:
-                own = answers["422"].get("content", {})
-                if "application/json" in own:
-                    answers.pop("422")
-                more = REFUSED | more
-            for status, described in more.items():
-                answers.setdefault(str(status), described)
-            operation["responses"] = dict(sorted(answers.items()))
+    components["headers"] = HEADERS
+    components["responses"] = {name: _problem(status, told) for status, (name, told) in PROBLEMS.items()}
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    for operation in operations:
+        _complete(operation, for_everybody)
+    _tidy(document)
+    _name_enums(schemas, document["paths"])
+    _keep_used(document, "responses")
+    _keep_used(document, "schemas")
+    for operation in operations:
+        _exemplify(operation, schemas)
+    components["schemas"] = dict(sorted(schemas.items()))
+    return document
+
+
+# ------------------------------------------------------------------------------------------- one operation
+
+
+def _complete(operation: dict[str, Any], for_everybody: set[str]) -> None:
+    answers, parameters = operation["responses"], operation.setdefault("parameters", [])
+    security = operation.setdefault("security", [])
+    if operation["operationId"] in for_everybody:
+        security[:] = [{}, *filter(None, security)]
+    # FastAPI's own 422 has another shape than ours.
+    refusable = "422" in answers
+    if JSON_TYPE in answers.get("422", {}).get("content", {}):
+        del answers["422"]
+    wanted = [*ALWAYS, *([401] if security else []), *([422] if refusable else [])]
+    wanted += WITH_BODY if "requestBody" in operation else ()
+    for status in wanted:
+        answers.setdefault(str(status), {"$ref": f"#/components/responses/{PROBLEMS[status][0]}"})
+    if "304" in answers:
+        parameters.append(IF_NONE_MATCH)
+    for parameter in parameters:
+        _describe(parameter)
+    is_creation = any(parameter["name"] == "Idempotency-Key" for parameter in parameters)
+    for status, described in answers.items():
+        answers[status] = _answer(status, described, is_creation=is_creation)
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _describe(parameter: dict[str, Any]) -> None:
+    """Parts of addresses say what they name. No parameter can be null: it is there or not."""
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
+    if kinds:
+        schema.update({"anyOf": kinds} if len(kinds) > 1 else kinds[0])
+    # It stands beside the schema already.
+    schema.pop("description", None)
+    if parameter["in"] == "path":
+        parameter["description"], parameter["example"] = PLACES[parameter["name"]]
+
+
+def _answer(status: str, described: dict[str, Any], *, is_creation: bool) -> dict[str, Any]:
+    if "$ref" in described:
+        return described
+    number = int(status)
+    if PROBLEM_TYPE in described.get("content", {}):
+        name, told = PROBLEMS[number]
+        plain = described["content"][PROBLEM_TYPE]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        if plain and described["description"] in {HTTPStatus(number).phrase, told}:
+            return {"$ref": f"#/components/responses/{name}"}
+        described["headers"] = _headers(*_headers_of(number))
+        return described
+    if described["description"] in UNTOLD:
+        described["description"] = SUCCESS[status]
+    own = [*described.get("headers", {}), *(["ETag"] if number == 304 else [])]
+    replayed = ["Idempotency-Replayed"] if is_creation and number == 201 else []
+    described["headers"] = _headers(*own, *replayed, *COUNTED)
+    return described
+
+
+def _problem(status: int, told: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {PROBLEM_TYPE: {"schema": schema, "example": problem_example(status)}}
+    return {"description": told, "headers": _headers(*_headers_of(status)), "content": content}
+
+
+def _headers_of(status: int) -> tuple[str, ...]:
+    own = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+    return *own.get(status, ()), *COUNTED
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _exemplify(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Every body and every answer has an example."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content.setdefault("example", example_of(content["schema"], schemas))
+    for status, answer in operation["responses"].items():
+        for kind, content in answer.get("content", {}).items():
+            schema = content["schema"]
+            if kind == PROBLEM_TYPE:
+                more = {
+                    name: example_of(part, schemas, member=name) for name, part in schema.get("properties", {}).items()
+                }
+                content["example"] = problem_example(int(status), more)
+            else:
+                content["example"] = example_of(schema, schemas)
+
+
+# ----------------------------------------------------------------------------------------- the whole document
+
+
+def _tidy(part: Any) -> None:
+    """Take out what says nothing: titles made of a member's name, and fractions of whole numbers."""
+    if isinstance(part, list):
+        for each in part:
+            _tidy(each)
+    if not isinstance(part, dict):
+        return
+    for name, value in part.items():
+        if name in {"properties", "schema", "items"}:
+            for schema in value.values() if name == "properties" else (value,):
+                schema.pop("title", None)
+        if name in {"minimum", "maximum"} and isinstance(value, float) and value.is_integer():
+            part[name] = int(value)
+        _tidy(value)
+
+
+def _name_enums(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
+    """Replace the same list of words in many places by a schema of its own."""
+    names = {get_args(kind): name for name, (kind, _told) in ENUMS.items()}
+
+    def replace(part: Any) -> None:
+        for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            if isinstance(value, dict) and (name := names.get(tuple(value.get("enum", ())))):
+                del value["enum"], value["type"]
+                value["$ref"] = f"#/components/schemas/{name}"
+            else:
+                replace(value)
+
+    replace(schemas)
+    replace(paths)
+    for name, (kind, told) in ENUMS.items():
+        schemas[name] = {"title": name, "description": told, "type": "string", "enum": list(get_args(kind))}
+
+
+def _keep_used(document: dict[str, Any], kind: str) -> None:
+    """Take components out that nothing points at, and those that only these point at."""
+    components = document["components"][kind]
+    while unused := [name for name in components if f'"#/components/{kind}/{name}"' not in json.dumps(document)]:
+        for name in unused:
+            del components[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
 from webapp.appointments.availability_api import router as availability_api
 from webapp.appointments.booking_router import router as booking_router
@@ -48,6 +49,7 @@ from webapp.staff.why_router import router as why_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     health_router,
+    docs_router,
     finding_router,
     booking_router,
     # Before the visits' pages, for .ics would be taken for a part of the reference.

@@ -1,0 +1,41 @@
+"""The API's description in a browser: a request is tried out, and nothing breaks the page's policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, Clinic
+from tests.cast import PASSWORD
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+
+
+def test_somebody_signs_in_and_asks_who_they_are(open_browser: Open) -> None:
+    page = open_browser("/docs")
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_label("username").fill("alice@docket.example")
+    page.get_by_label("password:", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    page.locator(".dialog-ux .close-modal").click()
+    asked = page.locator("#operations-Signing_in-read_me")
+    asked.get_by_role("button").first.click()
+    asked.get_by_role("button", name="Try it out").click()
+    asked.get_by_role("button", name="Execute").click()
+    answered = asked.locator(".live-responses-table")
+    expect(answered.locator(".response-col_status").last).to_contain_text("200")
+    expect(answered).to_contain_text("alice@docket.example")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_it_is_shown_whole_and_leads_back(open_browser: Open, clinic: Clinic, path: str) -> None:
+    page = open_browser(path, **PHONE, color_scheme="dark")
+    # Its own words, and the last of its parts.
+    expect(page.get_by_text("Appointment booking for clinics").first).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("Doctors' times")).first).to_be_attached()
+    page.get_by_role("link", name="Docket").first.click()
+    expect(page).to_have_url(f"{clinic.url}/")

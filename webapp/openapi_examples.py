@@ -1,0 +1,218 @@
+"""What stands in the API's description as examples: one clinic, the same people and the same day throughout.
+
+Examples that belong to a model or to one of its members stand there. Here is what has the same meaning in many
+places, and what only makes sense as a whole. A test holds every example against its schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from webapp.appointments.affected import VisitsAffected
+from webapp.appointments.exceptions import SlotTaken
+from webapp.core.api import PreconditionFailed, UnsupportedMediaType, problem_response
+from webapp.core.rate_limit import TooManyRequests
+from webapp.exceptions import (
+    AppError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotSignedIn,
+    TooLarge,
+    Unavailable,
+)
+from webapp.patients.exceptions import LikelyDuplicate
+
+# The members of answers, by name.
+MEMBERS: dict[str, Any] = {
+    "access_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6IjFmIn0.eyJzdWIiOiIxMiJ9.bQ1yQ2mZ0dYk",
+    "active": True,
+    "address": "18 Harbour Lane, 1011 AB Amsterdam",
+    "bio": "Looks after skin.",
+    "birth_date": "1984-03-27",
+    "buffer_after": 5,
+    "buffer_before": 0,
+    "change_until_minutes": 1440,
+    "created_at": "2026-11-24T13:05:00Z",
+    "day": "2026-12-05",
+    "doctor_id": 1,
+    "doctor_ids": [1, 4],
+    "doctor_name": "Dr. Amara Okafor",
+    "email": "alice@docket.example",
+    "ends_at": "2026-12-01T09:00:00Z",
+    "ends_on": "2026-08-07",
+    "gained": 0,
+    "has_account": True,
+    "horizon_days": 90,
+    "id": 1,
+    "ids": [1],
+    "lost": 12,
+    "managed_by_id": None,
+    "max_active_visits": 10,
+    "minutes": 30,
+    "name": "Alice Adams",
+    "named_in_messages": False,
+    "notes": "It itches at night.",
+    "notice_minutes": 120,
+    "online": True,
+    "patient_gap_minutes": 30,
+    "patient_id": 1,
+    "patient_name": "Alice Adams",
+    "phone": "+31 20 123 4567",
+    "preparation": "Bring a list of your medicines.",
+    "problem": "",
+    "proposal": "2026-12-02T08:30:00Z",
+    "reason": "A rash on the left arm",
+    "reference": "K7QM-2F9X",
+    "refresh_token": "V2hvZXZlciByZWFkcyB0aGlzIGlzIGN1cmlvdXM",
+    "room": "Room 5",
+    "series": None,
+    "slot_step": 15,
+    "specialty": "Dermatology",
+    "starts_at": "2026-12-01T08:30:00Z",
+    "starts_on": "2026-07-27",
+    "status": "scheduled",
+    "time_zone": "Europe/Amsterdam",
+    "updated_at": "2026-11-24T13:05:00Z",
+    "valid_from": "2026-06-01",
+    "valid_until": None,
+    "version": 1,
+    "visit_type_id": 1,
+    "visit_type_ids": [1, 2],
+    "visit_type_name": "First visit",
+    "wants_email": True,
+    "wants_sms": False,
+    "why": "The clinic is closed then.",
+}
+# Where a member means something else than elsewhere, by model.
+SPECIAL: dict[tuple[str, str], Any] = {
+    ("ClosureOut", "name"): "Summer break",
+    ("PeriodOut", "id"): "2026-06-01..",
+    ("TimeOffOut", "reason"): "Leave",
+    ("Said", "message"): "The visit is cancelled.",
+}
+# Bodies of requests, by model, where the members of the model do not say it.
+BODIES: dict[str, Any] = {
+    "AddPatient": {"name": "Robin Adams", "birth_date": "2019-05-14", "phone": "+31 20 123 4567"},
+    "BookAppointment": {
+        "doctor_id": 1,
+        "visit_type_id": 1,
+        "starts_at": "2026-12-01T09:30:00+01:00",
+        "reason": "A rash on the left arm",
+    },
+    "Change": {
+        "decisions": {"each": {"K7QM-2F9X": {"kind": "cancel", "version": 3}}, "why": "The clinic moves house."}
+    },
+    "ChangeAppointment": {"starts_at": "2026-12-02T09:30:00+01:00"},
+    "ChangeClinic": {"phone": "+31 20 123 4567", "notice_minutes": 120},
+    "ChangeClosure": {"ends_on": "2026-08-14"},
+    "ChangeDoctor": {"room": "Room 6"},
+    "ChangeMe": {"phone": "+31 20 123 4567", "wants_email": True},
+    "ChangePatient": {"phone": "+31 20 123 4567"},
+    "ChangeVisitType": {"preparation": "Bring a list of your medicines."},
+    "PasswordGrant": {"grant_type": "password", "username": "alice@docket.example", "password": "walrus teapot orbit"},
+    "Refresh": {"refresh_token": "V2hvZXZlciByZWFkcyB0aGlzIGlzIGN1cmlvdXM"},
+    "RegisterAccount": {
+        "name": "Alice Adams",
+        "email": "alice@docket.example",
+        "password": "walrus teapot orbit",
+        "phone": "+31 20 123 4567",
+        "birth_date": "1984-03-27",
+    },
+    "SaveAppointment": {
+        "doctor_id": 1,
+        "visit_type_id": 1,
+        "starts_at": "2026-12-02T09:30:00+01:00",
+        "reason": "A rash on the left arm",
+        "notes": "It itches at night.",
+    },
+}
+# What a part of an address names, and an example of it.
+PLACES: dict[str, tuple[str, Any]] = {
+    "appointment_id": ("The visit's id.", 1),
+    "closure_id": ("The closure's id.", 1),
+    "day": ("A day of the clinic.", "2026-12-05"),
+    "doctor_id": ("The doctor's id.", 1),
+    "patient_id": ("The patient's id.", 1),
+    "period": ("The period's id: its days, as in the list, or `always`.", "always"),
+    "time_off_id": ("The id of the time off.", 1),
+    "visit_type_id": ("The visit type's id.", 1),
+}
+
+
+def _unreadable_start() -> Invalid:
+    return Invalid("Input should have timezone info", code="timezone_aware", field="starts_at")
+
+
+_PROBLEMS: dict[int, Callable[[], Exception]] = {
+    400: lambda: BadRequest("The body is not JSON.", code="json_invalid"),
+    401: lambda: NotSignedIn("Sign in: send an access token in the header Authorization."),
+    403: lambda: Forbidden("This is not for your kind of account.", code="wrong_role"),
+    404: lambda: NotFound("There is nothing there, or it is not yours."),
+    409: lambda: Conflict("Somebody else saved it at the same moment. Try again."),
+    412: PreconditionFailed,
+    413: lambda: TooLarge("The body is larger than any that we take."),
+    415: lambda: UnsupportedMediaType("Send the body as application/json."),
+    422: _unreadable_start,
+    429: lambda: TooManyRequests(retry_after=20),
+    500: lambda: Exception(),
+    503: lambda: Unavailable("Docket is very busy. Please try again in a moment."),
+}
+
+
+# Problems that have members of their own, by the first of these.
+_WITH_MEMBERS: dict[str, Callable[[], AppError]] = {
+    "alternatives": lambda: SlotTaken("This time was just taken. The nearest free times are listed."),
+    "visits": lambda: Conflict(
+        "1 booked visit would be stranded. Decide what becomes of it.", code=VisitsAffected.code
+    ),
+    "ids": lambda: LikelyDuplicate([]),
+}
+
+
+def problem_example(status: int, members: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a problem with this status looks like, from the very code that writes them."""
+    error = _PROBLEMS[status]()
+    for name, value in (members or {}).items():
+        error = _WITH_MEMBERS[name]() if name in _WITH_MEMBERS else error
+        if isinstance(error, AppError):
+            error.members[name] = value
+    response = problem_response(error, reference="5f3c9a1e" if status == 500 else None)
+    example: dict[str, Any] = json.loads(bytes(response.body))
+    return example
+
+
+def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], *, model: str = "", member: str = "") -> Any:
+    """An example of what a schema describes, put together from those of its parts.
+
+    Raises:
+        LookupError: there is none for one of its parts, and an invented one would tell nobody anything.
+    """
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return BODIES[name] if name in BODIES else example_of(schemas[name], schemas, model=name)
+    if (model, member) in SPECIAL:
+        return SPECIAL[model, member]
+    if schema.get("examples"):
+        # Every instant of ours has the same example; a visit needs an end that lies after its start.
+        return MEMBERS[member] if schema.get("format") == "date-time" and member in MEMBERS else schema["examples"][0]
+    if "properties" in schema:
+        return {
+            name: example_of(part, schemas, model=model, member=name) for name, part in schema["properties"].items()
+        }
+    if schema.get("type") == "array" and member not in MEMBERS:
+        return [example_of(schema["items"], schemas)]
+    if member in MEMBERS:
+        return MEMBERS[member]
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if "default" in schema:
+        return schema["default"]
+    for part in schema.get("anyOf", ()):
+        if part.get("type") != "null":
+            return example_of(part, schemas, model=model, member=member)
+    raise LookupError(f"{model or 'A schema'} has no example of {member or schema}: give it one where it is defined.")
