@@ -43,7 +43,7 @@ from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
 from webapp.openapi import describe_api
-from webapp.routes import API_ROUTERS, ROUTERS
+from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.staff.menu import staff_places
 
 # The clinic's zone and local date for the page that this thread is rendering.
@@ -209,6 +209,9 @@ def _handle_errors(app: FastAPI) -> None:
     """Every error becomes a page or a fragment in the look of the house, or problem details, with its true status."""
 
     def on_app_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            # The libraries below us name the methods of the first route that fits the address, and no others.
+            error = HTTPException(405, headers={"allow": ", ".join(methods_of(request.url.path))})
         return problem_response(error) if is_api(request) else error_page(Page(request), error)
 
     def on_database_error(request: Request, error: Exception) -> Response:

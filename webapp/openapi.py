@@ -95,6 +95,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "example": '"3"',
         "required": True,
     },
+    "ETag-Unless-Preview": {
+        "description": "Stands for what was answered: for `If-Match` and `If-None-Match`; not with `preview`.",
+        "schema": {"type": "string"},
+        "example": '"3"',
+    },
     "Idempotency-Replayed": {
         "description": "`true` where this is the answer that the same `Idempotency-Key` got before.",
         "schema": {"type": "string", "const": "true"},
@@ -223,9 +228,9 @@ def _complete(operation: dict[str, Any], for_everybody: set[str]) -> None:
         parameters.append(IF_NONE_MATCH)
     for parameter in parameters:
         _describe(parameter)
-    is_creation = any(parameter["name"] == "Idempotency-Key" for parameter in parameters)
+    asked = {parameter["name"] for parameter in parameters}
     for status, described in answers.items():
-        answers[status] = _answer(status, described, is_creation=is_creation)
+        answers[status] = _answer(status, described, asked)
     operation["responses"] = dict(sorted(answers.items()))
 
 
@@ -241,7 +246,7 @@ def _describe(parameter: dict[str, Any]) -> None:
         parameter["description"], parameter["example"] = PLACES[parameter["name"]]
 
 
-def _answer(status: str, described: dict[str, Any], *, is_creation: bool) -> dict[str, Any]:
+def _answer(status: str, described: dict[str, Any], asked: set[str]) -> dict[str, Any]:
     if "$ref" in described:
         return described
     number = int(status)
@@ -255,8 +260,10 @@ def _answer(status: str, described: dict[str, Any], *, is_creation: bool) -> dic
     if described["description"] in UNTOLD:
         described["description"] = SUCCESS[status]
     own = [*described.get("headers", {}), *(["ETag"] if number == 304 else [])]
-    replayed = ["Idempotency-Replayed"] if is_creation and number == 201 else []
+    replayed = ["Idempotency-Replayed"] if "Idempotency-Key" in asked and number == 201 else []
     described["headers"] = _headers(*own, *replayed, *COUNTED)
+    if number == 200 and "preview" in asked and "ETag" in own:
+        described["headers"]["ETag"] = {"$ref": "#/components/headers/ETag-Unless-Preview"}
     return described
 
 

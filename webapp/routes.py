@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from functools import cache
+
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 
 from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
@@ -16,6 +22,7 @@ from webapp.auth.api import router as auth_api
 from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
+from webapp.core.api import API_PREFIX
 from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
@@ -96,3 +103,20 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     hours_api,
     time_off_api,
 )
+
+
+def methods_of(path: str) -> list[str]:
+    """What an address takes: the methods of all routes that fit it, in order."""
+    taken = {method for pattern, methods in _addresses() if pattern.match(path) for method in methods}
+    return sorted(taken | ({"HEAD"} if "GET" in taken else set()))
+
+
+@cache
+def _addresses() -> tuple[tuple[re.Pattern[str], set[str]], ...]:
+    def each() -> Iterator[tuple[re.Pattern[str], set[str]]]:
+        for prefix, routers in (("", ROUTERS), (API_PREFIX, API_ROUTERS)):
+            for route in (route for router in routers for route in router.routes):
+                if isinstance(route, APIRoute):
+                    yield compile_path(prefix + route.path)[0], set(route.methods or ())
+
+    return tuple(each())

@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictInt
 from sqlalchemy.orm import Session
 
 from webapp.appointments import service
@@ -60,7 +60,7 @@ class Decision(BaseModel):
     """What becomes of one visit: `starts_at` says where it moves to, `version` which state of it was seen."""
 
     kind: Literal["keep", "move", "cancel"]
-    version: int
+    version: StrictInt
     starts_at: Instant | None = None
 
 

@@ -12,6 +12,7 @@ from webapp.appointments.rules import too_late_to_change
 from webapp.appointments.slots import minute_reached, to_minute
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
+from webapp.core.written import AS_WRITTEN
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
@@ -29,7 +30,7 @@ def _near_instant(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_near_instant)]
+Instant = Annotated[AwareDatetime, AS_WRITTEN, AfterValidator(_near_instant)]
 
 
 class BookVisit(BaseModel):

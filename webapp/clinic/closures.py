@@ -15,6 +15,7 @@ from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
 from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.written import AS_WRITTEN
 from webapp.exceptions import Invalid, NotFound
 
 # Longer is no closure any more, but most likely a year that was typed wrongly.
@@ -23,7 +24,7 @@ PAST_SHOWN = 50
 
 
 # Beyond these no calendar of ours reaches.
-Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class CloseDays(BaseModel):

@@ -22,12 +22,13 @@ from webapp.clinic.service import get_clinic
 from webapp.core.day_hours import Span, Spans, Week
 from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.written import AS_WRITTEN
 from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
 from webapp.doctors.service import DoctorRow, get_doctor_by_id
 from webapp.exceptions import Conflict, Invalid, NotFound
 
 # Beyond these no calendar of ours reaches.
-Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class Period(NamedTuple):

@@ -37,6 +37,7 @@ from webapp.core.api import (
 )
 from webapp.core.editing import fingerprint
 from webapp.core.web import CurrentPage, Page
+from webapp.core.written import AS_WRITTEN
 from webapp.patients import people, preferences, queries, records, registering, service
 from webapp.patients.queries import PatientView
 from webapp.patients.schemas import MessageWishes, PatientDetails, Phone, Register, UpdateProfile
@@ -78,7 +79,7 @@ class RegisterAccount(BaseModel):
         Field(description="Three or four unrelated words make a good one.", examples=["three or four unrelated words"]),
     ]
     phone: Annotated[Phone | None, REACHED] = ""
-    birth_date: Annotated[date | None, BORN] = None
+    birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
 
 
 class RegisteredOut(Me):
@@ -91,7 +92,7 @@ class AddPatient(BaseModel):
     """A patient without an account."""
 
     name: Annotated[PersonName, Field(examples=["Robin Adams"])]
-    birth_date: Annotated[date | None, BORN] = None
+    birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
     phone: Annotated[Phone | None, REACHED] = ""
     email: Annotated[Email | None, Field(description="For messages. Staff alone write it.")] = None
     anyway: Annotated[
@@ -104,7 +105,7 @@ class ChangePatient(BaseModel):
 
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
-    birth_date: Annotated[date | None, BORN] = None
+    birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
     email: Annotated[Email | Literal[""] | None, Field(description="For messages. Staff alone write it.")] = None
 
 
@@ -113,7 +114,7 @@ class ChangeMe(BaseModel):
 
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
-    birth_date: Annotated[date | None, BORN] = None
+    birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
     wants_email: Annotated[bool | None, Field(description="Whether messages about visits come as mails.")] = None
     wants_sms: Annotated[bool | None, Field(description="Whether they come as text messages; needs a phone.")] = None
 
