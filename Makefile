@@ -123,6 +123,10 @@ unit: $(STAMP)-test ## Run the tests alone
 prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost
 	@$(BIN)/python -m bench.prove $(ARGS)
 
+.PHONY: schema
+schema: $(STAMP)-test ## Ask the API thousands of things as everybody: each answer is as described
+	@$(BIN)/python -m bench.schema $(ARGS)
+
 .PHONY: stampede
 stampede: $(STAMP)-test ## Let many patients race for the same times, and watch
 	@$(BIN)/python -m bench.stampede $(ARGS)

@@ -1,0 +1,235 @@
+"""`make schema`: the API does what its description says, whoever asks, and whatever they send.
+
+schemathesis makes requests from the OpenAPI document: its examples, the edges of every schema and what lies beyond
+them, random ones, and chains of requests. Each answer must have a documented status, type and shape, and none may be
+an error of ours. Whoever does not know the description is told so by it: that is what is proved here, for each kind
+of person, on each database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+import sqlalchemy as sa
+from schemathesis.engine import events, from_schema
+from schemathesis.schemas import BaseSchema
+
+from bench.terminal import BOLD, GREEN, RED, paint, say, table
+from tests.api_client import bearer
+from tests.cast import Cast, assemble, client_for, local
+from tests.postgres import new_database, postgres_server
+from webapp import models
+from webapp.database import Database
+from webapp.migrations import upgrade
+
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+# Who asks: nobody, and the patient, the doctor and the admin of the cast.
+WHO = {"nobody": "", "patient": "alice", "doctor": "bob", "admin": "carol"}
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+NO_LIMIT = "1000000/minute"
+# Rules refuse what has the right shape, so that nothing is said of valid requests being taken.
+CHECKS = {
+    "positive_data_acceptance": {"enabled": False},
+    # A precondition is looked at before the body is.
+    "negative_data_rejection": {
+        "expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
+    },
+}
+SHOWN = 3
+
+
+@dataclass
+class Found:
+    """What a run came upon."""
+
+    cases: int = 0
+    phases: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, event: events.EngineEvent) -> None:
+        """Take in what the explorer tells."""
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            error = event.value if isinstance(event, events.NonFatalError) else event.exception
+            self.failures.setdefault(f"{type(error).__name__}: {error}", []).append(getattr(event, "label", ""))
+        if not isinstance(event, events.ScenarioFinished):
+            return
+        recorder = event.recorder
+        self.cases += len(recorder.interactions)
+        self.phases[event.phase.value] += len(recorder.interactions)
+        for interaction in recorder.interactions.values():
+            if interaction.response is not None:
+                self.statuses[interaction.response.status_code] += 1
+        for case, checks in recorder.checks.items():
+            for check in checks:
+                if check.failure_info is not None:
+                    response = recorder.interactions[case].response
+                    answer = f"{response.status_code} {response.content[:300]!r}" if response is not None else "nothing"
+                    told = f"{recorder.label}: {check.name}: {check.failure_info.failure.message.splitlines()[0]}"
+                    self.failures.setdefault(told, []).append(f"{check.failure_info.code_sample}\n  → {answer}")
+
+    def words(self) -> str:
+        """The failures, a few requests each."""
+        lines = [
+            f"{len(samples)} × {told}\n  " + "\n  ".join(samples[:SHOWN]) for told, samples in self.failures.items()
+        ]
+        return "\n".join(lines)
+
+
+def furnish(cast: Cast) -> None:
+    """Put something behind every address that the examples of the description name; some of it is Alice's and Bob's."""
+    cast.change(sa.update(models.ClinicSettings).values(horizon_days=365, max_active_visits=100))
+    cast.book(cast.alice, "2026-03-04 09:30")
+    cast.book(cast.dave, "2026-03-04 10:30")
+    cast.book(cast.alice, "2026-03-05 09:30", doctor="erin", visit_type=cast.long)
+    bob = cast.doctor_ids["bob"]
+    cast.add(models.Closure(name="Summer break", starts_on=date(2026, 8, 3), ends_on=date(2026, 8, 7)))
+    leave = {"starts_at": local("2026-04-07 09:00"), "ends_at": local("2026-04-07 17:00")}
+    cast.add(models.TimeOff(doctor_id=bob, reason="Leave", **leave))
+    cast.add(models.ExtraHours(doctor_id=bob, day=date(2026, 12, 5), start_minute=600, end_minute=720))
+
+
+def explore(
+    cast: Cast, who: str, *, phases: tuple[str, ...] = PHASES, examples: int, seed: int = 1, thorough: bool = True
+) -> Found:
+    """Ask everything of a furnished clinic, as one kind of person.
+
+    Args:
+        who: a key of `WHO`.
+        examples: how many random requests are made of an operation, and how many chains in all.
+        thorough: also what lies beyond the edges of each schema, and every version that `If-Match` could name. Else
+            it names whatever is there, which leads deeper.
+    """
+    client = client_for(cast.database, api_rate_limit=NO_LIMIT, api_rate_limit_anonymous=NO_LIMIT)
+    asked: dict[str, Any] = {name: {"enabled": name in phases} for name in PHASES}
+    if not thorough:
+        asked["coverage"]["generation"] = {"mode": "positive"}
+    found = Found()
+
+    def run(*, signing_out: bool) -> None:
+        config = {
+            "seed": seed,
+            "continue-on-failure": True,
+            "headers": bearer(client, WHO[who]) if WHO[who] else {},
+            "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
+            "parameters": {} if thorough else {"header.If-Match": "*"},
+            "phases": asked,
+            "checks": CHECKS,
+        }
+        schema: BaseSchema = schemathesis.openapi.from_asgi(
+            "/openapi.json", client.app, config=schemathesis.Config.from_dict(config)
+        )
+        # Whoever signs out is nobody from then on, so that comes last.
+        chosen = schema.include if signing_out else schema.exclude
+        for event in from_schema(chosen(operation_id="sign_out")).execute():
+            found.add(event)
+
+    run(signing_out=False)
+    run(signing_out=True)
+    return found
+
+
+# -------------------------------------------------------------------------------------------------- command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it all; 0 when the API did what its description says."""
+    parser = argparse.ArgumentParser(prog="python -m bench.schema", description=__doc__)
+    parser.add_argument("--database", choices=list(NAMES), help="only this one")
+    parser.add_argument("--who", choices=list(WHO), help="only this one")
+    parser.add_argument("--examples", type=int, default=60, help="random requests an operation (60)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed makes other requests")
+    options = parser.parse_args(arguments)
+    # What is refused on purpose is logged as a warning, thousands of times.
+    logging.disable(logging.WARNING)
+    rows, failures = [], []
+    for kind in [options.database] if options.database else list(NAMES):
+        with _migrated(kind) as fresh:
+            for who in [options.who] if options.who else list(WHO):
+                began, found = time.monotonic(), Found()
+                for thorough in (True, False):
+                    with fresh() as cast:
+                        part = explore(cast, who, examples=options.examples, seed=options.seed, thorough=thorough)
+                    found.cases += part.cases
+                    found.phases += part.phases
+                    found.statuses += part.statuses
+                    for told, samples in part.failures.items():
+                        found.failures.setdefault(told, []).extend(samples)
+                rows.append(_row(kind, who, found, time.monotonic() - began))
+                say(" ".join(rows[-1]))
+                failures.append(found.words())
+    print(table(HEADINGS, rows, title="The API and its description"))
+    told = "\n".join(filter(None, failures))
+    say(told)
+    say(paint("Not as described: see above.", BOLD, RED) if told else paint("All as described.", BOLD, GREEN))
+    return 1 if told else 0
+
+
+HEADINGS = ["database", "who", "requests", *PHASES, "2xx", "3xx", "4xx", "5xx", "failures", "took"]
+
+
+def _row(kind: str, who: str, found: Found, seconds: float) -> list[str]:
+    hundreds = Counter[int]()
+    for status, count in found.statuses.items():
+        hundreds[status // 100] += count
+    counts = [found.cases, *(found.phases[name] for name in PHASES), *(hundreds[each] for each in (2, 3, 4, 5))]
+    return [NAMES[kind], who, *(f"{count:,}" for count in counts), str(len(found.failures)), f"{seconds:.0f} s"]
+
+
+@contextmanager
+def _migrated(kind: str) -> Iterator[Any]:
+    """A maker of furnished clinics on this kind of database."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-schema-")))
+        server = stack.enter_context(postgres_server()) if kind == "postgresql" else None
+        template = folder / "template.db"
+        if server is None:
+            _migrate(f"sqlite:///{template}")
+
+        @contextmanager
+        def fresh() -> Iterator[Cast]:
+            with ExitStack() as inner:
+                if server is None:
+                    path = shutil.copyfile(template, folder / "docket.db")
+                    inner.callback(_remove, folder)
+                    url = f"sqlite:///{path}"
+                else:
+                    url = inner.enter_context(new_database(server))
+                    _migrate(url)
+                database = Database(url)
+                inner.callback(database.dispose)
+                cast = assemble(database)
+                furnish(cast)
+                yield cast
+
+        yield fresh
+
+
+def _remove(folder: Path) -> None:
+    for each in folder.glob("docket.db*"):
+        each.unlink()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    try:
+        upgrade(database)
+    finally:
+        database.dispose()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
