@@ -1,7 +1,8 @@
 """What hatchling does beyond its configuration, for the wheel, the sdist and the editable install.
 
-htmx comes out of the django-htmx wheel, which is a build requirement and nothing more: no third-party file is
-committed, and Django is not installed. The file lands in `static/vendor/`, which git ignores.
+htmx, and the two viewers of the API's description, come out of wheels that are build requirements and nothing more:
+no third-party file is committed, and neither Django nor its packages are installed. The files land in
+`static/vendor/`, which git ignores.
 """
 
 from __future__ import annotations
@@ -13,9 +14,16 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-CARRIER = "django-htmx"
-# The file's name in the carrier, and ours. The carrier holds htmx 4 too; htmx 2 is maintained "in perpetuity".
-VENDORED = {"htmx-2.min.js": "htmx.min.js"}
+# What is carried, by which package: the file's path in the carrier ends so, and what the file is called here.
+# django-htmx carries htmx 4 too; htmx 2 is maintained "in perpetuity".
+VENDORED = {
+    "django-htmx": {"htmx-2.min.js": "htmx.min.js"},
+    "drf-spectacular-sidecar": {
+        "swagger-ui-dist/swagger-ui-bundle.js": "swagger-ui-bundle.js",
+        "swagger-ui-dist/swagger-ui.css": "swagger-ui.css",
+        "bundles/redoc.standalone.js": "redoc.standalone.js",
+    },
+}
 
 # These live beside the package in a checkout and inside it in a wheel; webapp looks in both places.
 INSIDE_THE_WHEEL = ("templates", "static", "alembic", "alembic.ini")
@@ -32,17 +40,22 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def vendor(target: Path) -> None:
-    """Copy the vendored browser files out of the installed carrier, which is never imported."""
-    try:
-        files = metadata.files(CARRIER) or []
-    except metadata.PackageNotFoundError:
-        raise SystemExit(f"{CARRIER} is not installed: install requirements/build.txt first.") from None
-    found = {file.name: file for file in files if file.name in VENDORED}
-    if missing := VENDORED.keys() - found.keys():
-        raise SystemExit(f"{CARRIER} {metadata.version(CARRIER)} does not hold {', '.join(sorted(missing))}.")
+    """Copy the vendored browser files out of their installed carriers, which are never imported.
+
+    Raises:
+        SystemExit: a carrier is not installed, or holds a file no longer.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for name, ours in VENDORED.items():
-        shutil.copyfile(str(found[name].locate()), target / ours)
+    for carrier, wanted in VENDORED.items():
+        try:
+            files = metadata.files(carrier) or []
+        except metadata.PackageNotFoundError:
+            raise SystemExit(f"{carrier} is not installed: install requirements/build.txt first.") from None
+        for ending, ours in wanted.items():
+            found = [file for file in files if file.as_posix().endswith(f"/{ending}")]
+            if len(found) != 1:
+                raise SystemExit(f"{carrier} {metadata.version(carrier)} holds {len(found)} files {ending}, not one.")
+            shutil.copyfile(str(found[0].locate()), target / ours)
 
 
 if __name__ == "__main__":
