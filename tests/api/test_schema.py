@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from starlette.testclient import TestClient
 
 from bench.schema import explore, furnish
-from tests.cast import assemble
+from tests.api_client import ApiClient
+from tests.cast import Cast, assemble
 from webapp.database import Database
 
 
@@ -23,9 +25,35 @@ def test_every_answer_is_as_described(
     database = Database(request.getfixturevalue(f"{kind}_url"))
     cast = assemble(database)
     furnish(cast)
-    found = explore(cast, who, phases=phases, examples=3, thorough=False)
+    found = explore(cast, who, phases=phases, examples=3, beyond=False, if_match="*")
     database.dispose()
     assert found.failures == {}, found.words()
     # The explorer found its way: something was created, and nothing of ours went wrong.
     assert found.statuses[201]
     assert max(found.statuses) < 500
+
+
+# ------------------------------------------------------------------------------- what it has found before
+
+
+def test_a_start_that_is_in_another_century_in_utc_is_refused(api: TestClient, sqlite_cast: Cast) -> None:
+    sqlite_cast.book(sqlite_cast.alice, "2026-03-04 09:30")
+    body = {"doctor_id": sqlite_cast.doctor_ids["bob"], "starts_at": "2000-01-01T00:00:00+01:00"}
+    assert ApiClient(api, "alice").request("PUT", "/appointments/1", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("born", [0, "0", 1700006400, "1700006400", True])
+def test_a_number_is_no_day(api: TestClient, born: object) -> None:
+    answer = ApiClient(api, "alice").post("/patients", {"name": "Robin Adams", "birth_date": born})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/birth_date")
+
+
+def test_what_is_neither_true_nor_false_changes_nothing(api: TestClient) -> None:
+    carol = ApiClient(api, "carol")
+    assert carol.request("PATCH", "/doctors/1", json={"active": 0}).status_code == 422
+    assert carol.request("PATCH", "/clinic", json={"notice_minutes": False}).status_code == 422
+
+
+def test_the_methods_of_all_routes_at_an_address_are_allowed(api: TestClient) -> None:
+    answer = ApiClient(api).request("OPTIONS", "/closures/1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")

@@ -25,9 +25,10 @@ YEARS = range(2000, 2101)
 
 
 def _near_instant(value: datetime) -> datetime:
-    if value.year not in YEARS:
-        raise ValueError("A visit lies between the years 2000 and 2100.")
-    return value.astimezone(UTC)
+    # Both years count: Python's arithmetic fails near the ends of its range, and what is read again is in UTC by then.
+    if value.year in YEARS and (instant := value.astimezone(UTC)).year in YEARS:
+        return instant
+    raise ValueError("A visit lies between the years 2000 and 2100.")
 
 
 Instant = Annotated[AwareDatetime, AS_WRITTEN, AfterValidator(_near_instant)]

@@ -25,6 +25,7 @@ from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core.day_hours import Week
 from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.written import Whole
 from webapp.database import table_of
 from webapp.exceptions import Invalid
 
@@ -49,11 +50,11 @@ class ClinicDetails(BaseModel):
 class BookingRules(BaseModel):
     """The clinic's own figures in the rules of booking. Durations are in minutes, but `horizon_days`."""
 
-    notice_minutes: Annotated[int, Field(ge=0, le=14 * DAY_MINUTES)]
-    horizon_days: Annotated[int, Field(ge=1, le=730)]
-    change_until_minutes: Annotated[int, Field(ge=0, le=14 * DAY_MINUTES)]
-    max_active_visits: Annotated[int, Field(ge=1, le=100)]
-    patient_gap_minutes: Annotated[int, Field(ge=0, le=DAY_MINUTES)]
+    notice_minutes: Annotated[Whole, Field(ge=0, le=14 * DAY_MINUTES)]
+    horizon_days: Annotated[Whole, Field(ge=1, le=730)]
+    change_until_minutes: Annotated[Whole, Field(ge=0, le=14 * DAY_MINUTES)]
+    max_active_visits: Annotated[Whole, Field(ge=1, le=100)]
+    patient_gap_minutes: Annotated[Whole, Field(ge=0, le=DAY_MINUTES)]
 
 
 def _in_words_of_the_column(value: str) -> str:

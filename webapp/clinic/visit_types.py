@@ -18,9 +18,10 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import VisitType
 from webapp.core.i18n import gettext as _
+from webapp.core.written import Whole, YesNo
 from webapp.exceptions import Conflict, NotFound
 
-Buffer = Annotated[int, Field(ge=0, le=120)]
+Buffer = Annotated[Whole, Field(ge=0, le=120)]
 
 
 class VisitTypeDetails(BaseModel):
@@ -29,12 +30,12 @@ class VisitTypeDetails(BaseModel):
     name: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80), AfterValidator(readable_name)
     ]
-    minutes: Annotated[int, Field(ge=5, le=240)]
+    minutes: Annotated[Whole, Field(ge=5, le=240)]
     buffer_before: Buffer = 0
     buffer_after: Buffer = 0
     preparation: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
-    online: bool = True
-    named_in_messages: bool = False
+    online: YesNo = True
+    named_in_messages: YesNo = False
 
 
 class SavedVisitType(NamedTuple):

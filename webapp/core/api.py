@@ -26,6 +26,7 @@ from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
+from webapp.core.written import Whole
 from webapp.exceptions import AppError, BadRequest, Conflict, Invalid
 
 API_PREFIX = "/api/v1"
@@ -48,7 +49,7 @@ UNNAMED = {
 }
 
 # Both databases keep ids in four bytes.
-Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Id = Annotated[Whole, Field(ge=1, le=MAX_ID)]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 QueryId = Annotated[int, Query(ge=1, le=MAX_ID)]
 Version = TypeVar("Version", int, str)

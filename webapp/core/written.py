@@ -1,11 +1,14 @@
-"""Days and instants as people and programs write them. Pydantic would take a number, too: as seconds since 1970."""
+"""What programs write, taken as it is written, and as nothing else.
+
+Left alone, pydantic takes a number for a day or an instant (as seconds since 1970), 0 for false and "30" for 30.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Strict
 
 _BEGINS_LIKE_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -18,3 +21,9 @@ def _refuse_numbers(value: Any) -> Any:
 
 AS_WRITTEN = BeforeValidator(_refuse_numbers)
 """For a day or an instant: a number, or text that is one, is none."""
+
+Whole = Annotated[int, Strict()]
+"""A whole number, neither text nor true."""
+
+YesNo = Annotated[bool, Strict()]
+"""True or false, not 1 or 0."""

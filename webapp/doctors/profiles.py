@@ -23,6 +23,7 @@ from webapp.clinic.models import VisitType
 from webapp.core.editing import fingerprint, require_unchanged
 from webapp.core.i18n import gettext as _
 from webapp.core.text import plain
+from webapp.core.written import Whole
 from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
 from webapp.exceptions import Invalid, NotFound
 
@@ -50,7 +51,7 @@ class DoctorProfile(BaseModel):
     room: Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)] = ""
     tint: Annotated[int, Field(ge=1, le=6)] = 1
     slot_step: Annotated[int, Field(ge=5, le=240)] = 30
-    position: Annotated[int, Field(ge=0, le=9999)] = 0
+    position: Annotated[Whole, Field(ge=0, le=9999)] = 0
     bio: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
     visit_type_ids: list[int] = Field(default_factory=list)
 

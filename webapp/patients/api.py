@@ -37,7 +37,7 @@ from webapp.core.api import (
 )
 from webapp.core.editing import fingerprint
 from webapp.core.web import CurrentPage, Page
-from webapp.core.written import AS_WRITTEN
+from webapp.core.written import AS_WRITTEN, YesNo
 from webapp.patients import people, preferences, queries, records, registering, service
 from webapp.patients.queries import PatientView
 from webapp.patients.schemas import MessageWishes, PatientDetails, Phone, Register, UpdateProfile
@@ -96,7 +96,7 @@ class AddPatient(BaseModel):
     phone: Annotated[Phone | None, REACHED] = ""
     email: Annotated[Email | None, Field(description="For messages. Staff alone write it.")] = None
     anyway: Annotated[
-        bool, Field(description="Staff: add them although they may be in the books already, as the 409 said.")
+        YesNo, Field(description="Staff: add them although they may be in the books already, as the 409 said.")
     ] = False
 
 
@@ -115,8 +115,8 @@ class ChangeMe(BaseModel):
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
-    wants_email: Annotated[bool | None, Field(description="Whether messages about visits come as mails.")] = None
-    wants_sms: Annotated[bool | None, Field(description="Whether they come as text messages; needs a phone.")] = None
+    wants_email: Annotated[YesNo | None, Field(description="Whether messages about visits come as mails.")] = None
+    wants_sms: Annotated[YesNo | None, Field(description="Whether they come as text messages; needs a phone.")] = None
 
 
 SHOWN: dict[int | str, dict[str, Any]] = {200: {"model": PatientOut, "headers": ETAG_HEADER}, **NOT_MODIFIED}
