@@ -78,9 +78,8 @@ class Found:
                 if check.failure_info is not None:
                     response = recorder.interactions[case].response
                     answer = f"{response.status_code} {response.content[:300]!r}" if response is not None else "nothing"
-                    told = (
-                        f"{recorder.label}: {check.name}: {' '.join(check.failure_info.failure.message.split())[:200]}"
-                    )
+                    message = " ".join(check.failure_info.failure.message.split())[:200]
+                    told = f"{recorder.label}: {check.name}: {message}"
                     self.failures.setdefault(told, []).append(f"{check.failure_info.code_sample}\n  → {answer}")
 
     def words(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.testclient import TestClient
 from tests.reading import read
 from tests.test_access import routes_of
 from webapp.api_docs import document_text
+from webapp.cli import run
 from webapp.core.api import API_PREFIX
 from webapp.main import api_to_describe
 
@@ -61,11 +61,12 @@ def test_the_api_is_what_was_recorded() -> None:
     assert RECORDED.read_text(encoding="utf-8") == document_text(api_to_describe()), command
 
 
-def test_the_command_prints_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [ROOT / ".venv" / "bin" / "docket", "openapi"], cwd=tmp_path, capture_output=True, check=True, text=True
-    )
-    assert json.loads(ran.stdout) == DOCUMENT
+def test_the_command_prints_it_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["openapi"]) == 0
+    assert json.loads(capsys.readouterr().out) == DOCUMENT
     assert list(tmp_path.iterdir()) == []
 
 
