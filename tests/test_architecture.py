@@ -195,7 +195,7 @@ def test_one_environment_alone_escapes_nothing_and_reads_plain_text_alone() -> N
     }
     assert found == {"notifications/rendering.py"}
     environment = rendering.text_environment()
-    assert environment.get_template("password_reset.txt")
+    assert environment.get_template("password_reset.txt").name == "password_reset.txt"
     for name in ("password_reset.html", "messages/password_reset.txt", "../base.html", "_layout.html"):
         with pytest.raises(jinja2.TemplateNotFound):
             environment.get_template(name)

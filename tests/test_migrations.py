@@ -22,7 +22,7 @@ from tests.visits import put
 from webapp.database import Database
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import downgrade, is_current, upgrade
-from webapp.models import AuditEvent, Base
+from webapp.models import AuditEvent, Base, OutboxMessage
 
 Make = Callable[[], Database]
 
@@ -152,6 +152,8 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     database = cast.database
     cast.book(cast.alice, "2026-03-03 10:00")
     put(cast, "2026-03-03 10:00", patient="dave", status="cancelled")
+    # Messages lie in a table that a later migration made: they go with it.
+    cast.change(sa.delete(OutboxMessage))
     before, shape = everything(database), schema(database)
 
     downgrade(database, "0001")

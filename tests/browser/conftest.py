@@ -47,9 +47,11 @@ class Clinic:
         return Actor(user_id, 0, name, email, "patient")
 
     def free_time(self, *, days: int, hour: int = 10, minute: int = 0) -> str:
-        """A working day about that many days ahead, on the clinic's wall clock."""
-        day = datetime.now(AMSTERDAM) + timedelta(days=days)
-        day += timedelta(days=max(0, day.weekday() - 4) and 7 - day.weekday())
+        """A time so many working days after the next one, on the clinic's wall clock: no two numbers share a day."""
+        day = datetime.now(AMSTERDAM)
+        while days >= 0:
+            day += timedelta(days=1)
+            days -= day.weekday() < 5
         return f"{day:%Y-%m-%d} {hour:02d}:{minute:02d}"
 
 
@@ -127,3 +129,5 @@ def sign_in(page: Page, email: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
+    # A key that is pressed before the page's scripts have run leads nowhere.
+    page.wait_for_load_state()

@@ -100,7 +100,7 @@ def test_forms_with_mistakes(open_browser: Open, clinic: Clinic) -> None:
     page.goto("/account")
     look(page)
     page.get_by_label("Your name").fill("")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     look(page)
     page.get_by_role("button", name="Change password").click()
