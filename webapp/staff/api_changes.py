@@ -114,7 +114,8 @@ def members_optional(kind: type[M]) -> type[M]:
             continue
         typed: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         members[name] = (typed | None, Field(default=None, description=field.description, examples=field.examples))
-    optional = create_model(kind.__name__, __doc__=kind.__doc__, __module__=kind.__module__, **members)
+    told = f"{kind.__doc__} What is missing or null stays as it is."
+    optional = create_model(kind.__name__, __doc__=told, __module__=kind.__module__, **members)
     return cast(type[M], optional)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from pydantic import ConfigDict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -22,6 +23,10 @@ router = APIRouter(prefix="/clinic", tags=["Clinic"])
 
 class SaveOpeningHours(Change):
     """When the clinic is open in a week."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"opening_hours": [{"weekday": "monday", "start": "09:00", "end": "17:00"}]}]}
+    )
 
     opening_hours: HoursOfWeek
 

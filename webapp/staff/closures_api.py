@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from fastapi import APIRouter
+from pydantic import ConfigDict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -37,6 +38,10 @@ router = APIRouter(prefix="/closures", tags=["Clinic"])
 
 class CloseClinic(CloseDays, Change):
     """Local days on which the clinic is closed, the last one included."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Summer break", "starts_on": "2026-07-27", "ends_on": "2026-08-07"}]}
+    )
 
 
 @members_optional

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor
 from webapp.core.api import API_PREFIX, ETAG_HEADER, Id, PathId, problems, tag_of
 from webapp.core.web import CurrentPage, Page
+from webapp.core.written import YesNo
 from webapp.doctors import profiles
 from webapp.doctors import service as doctors
 from webapp.doctors.api import DoctorOut, doctor_out
@@ -41,6 +42,22 @@ OWN_CHOICE = ("position", "tint")
 class AddDoctor(DoctorProfile):
     """A doctor. `tint` is a colour of the palette, `position` orders lists: without it they stand last."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Dr. Amara Okafor",
+                    "specialty": "Dermatology",
+                    "languages": ["English", "Igbo"],
+                    "room": "Room 5",
+                    "slot_step": 15,
+                    "bio": "Looks after skin.",
+                    "visit_type_ids": [1, 2],
+                }
+            ]
+        }
+    )
+
     visit_type_ids: Annotated[list[Id], Field(max_length=200, description="The visit types that they offer.")] = Field(
         default_factory=list
     )
@@ -49,7 +66,7 @@ class AddDoctor(DoctorProfile):
 class SaveDoctor(AddDoctor, Change):
     """A doctor as they are to be. Without `tint` (a colour of the palette) and `position` (in lists) both stay."""
 
-    active: Annotated[bool, Field(description="Whether they take bookings.")] = True
+    active: Annotated[YesNo, Field(description="Whether they take bookings.")] = True
 
 
 @members_optional

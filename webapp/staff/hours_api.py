@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -38,6 +38,7 @@ from webapp.core.api_hours import (
 )
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage
+from webapp.core.written import YesNo
 from webapp.doctors import hours
 from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid
@@ -86,6 +87,14 @@ class SavePeriod(Change):
     Where several periods hold on a day, their hours add up.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"valid_from": "2026-06-01", "hours": [{"weekday": "monday", "start": "09:00", "end": "12:00"}]}
+            ]
+        }
+    )
+
     valid_from: Day | None = None
     valid_until: Day | None = None
     hours: HoursOfWeek
@@ -98,13 +107,17 @@ class AddPeriod(SavePeriod):
     """
 
     end_present: Annotated[
-        bool,
+        YesNo,
         Field(description="End the hours that hold on the first day the day before; they go on after the last."),
     ] = False
 
 
 class AddExtraHours(Change):
     """Hours of one day besides the weekly ones; those that are there already stay."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"day": "2026-12-05", "hours": [{"start": "10:00", "end": "12:00"}]}]}
+    )
 
     day: Day
     hours: HoursOfDay

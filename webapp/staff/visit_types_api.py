@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
 from webapp.core.api import API_PREFIX, Id, PathId
 from webapp.core.web import CurrentPage, Page
+from webapp.core.written import YesNo
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.doctors.offers_api import VisitTypeOut, visit_type_out
@@ -38,6 +39,12 @@ router = APIRouter(prefix="/visit-types", tags=["Visit types"])
 class AddVisitType(VisitTypeDetails, Change):
     """A kind of visit; durations in minutes."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "Skin check", "minutes": 20, "buffer_after": 5, "online": True, "doctor_ids": [1, 4]}]
+        }
+    )
+
     doctor_ids: Annotated[list[Id], Field(max_length=1000, description="The doctors who offer it.")] = Field(
         default_factory=list
     )
@@ -46,7 +53,7 @@ class AddVisitType(VisitTypeDetails, Change):
 class SaveVisitType(AddVisitType):
     """A kind of visit as it is to be; durations in minutes. Booked visits keep the length they were booked with."""
 
-    active: Annotated[bool, Field(description="Whether it can be booked at all.")] = True
+    active: Annotated[YesNo, Field(description="Whether it can be booked at all.")] = True
 
 
 @members_optional
