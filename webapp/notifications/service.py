@@ -105,3 +105,27 @@ def withdraw(
             OutboxMessage.status == "waiting",
         )
     )
+
+
+def send_again(session: Session, number: int, *, expires_at: datetime, now: datetime) -> bool:
+    """Let a message that was given up be tried anew until `expires_at`; False where it is not given up any more.
+
+    It is the same message, with the same Message-ID: whoever got it after all gets it once.
+    """
+    revived = session.execute(
+        sa.update(OutboxMessage)
+        .where(OutboxMessage.id == number, OutboxMessage.status == "dead")
+        .values(
+            status="waiting",
+            due_at=now,
+            expires_at=expires_at,
+            tries=0,
+            claimed_by="",
+            lease_until=None,
+            last_error="",
+            finished_at=None,
+        )
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return revived.one_or_none() is not None

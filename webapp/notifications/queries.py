@@ -1,0 +1,192 @@
+"""Reading the outbox, the newest message first. Whom its messages are about is for the rooms above to say.
+
+A page costs the same however many messages there are: the newest are found by their ids, and whatever is rare among
+them by an index of its own. What a condition other than those finds is looked up as ids first, for next to an order by
+ids a planner that guesses wrong would walk the whole outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.core.i18n import gettext as _
+from webapp.database import table_of
+from webapp.exceptions import NotFound
+from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
+
+# A message that waits for longer has no worker, or its mail server is away.
+LATE = timedelta(minutes=15)
+# The last of all letters: what begins with a text comes before the text with this after it.
+LAST = "\U0010ffff"
+TROUBLE = "trouble"
+
+_MESSAGE = table_of(OutboxMessage).c
+_UNDELIVERED_IDS = sa.select(_MESSAGE.id).where(UNDELIVERED)
+
+
+class About(NamedTuple):
+    """Messages about one subject; with `naming`, those that say this word."""
+
+    subject_type: str
+    subject_id: int
+    naming: str = ""
+
+
+class MessageFilter(NamedTuple):
+    """Which messages. None lets everything through, and an empty sequence nothing.
+
+    `state` is one of theirs, or 'trouble': not delivered yet, and failed once or late.
+    """
+
+    state: str = ""
+    channel: str = ""
+    recipients: Sequence[str] | None = None
+    about: Sequence[About] | None = None
+
+
+class MessageRow(NamedTuple):
+    """One message as lists show it."""
+
+    id: int
+    channel: str
+    recipient: str
+    template: str
+    subject_type: str
+    subject_id: int
+    status: str
+    due_at: datetime
+    tries: int
+    last_error: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class StoredMessage(NamedTuple):
+    """All of one message that people may want to know, and the values that it is written from."""
+
+    id: int
+    message_id: str
+    channel: str
+    recipient: str
+    template: str
+    values: dict[str, Any]
+    subject_type: str
+    subject_id: int
+    status: str
+    due_at: datetime
+    expires_at: datetime
+    tries: int
+    lease_until: datetime | None
+    last_error: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Standstill(NamedTuple):
+    """Since when messages wait that should have arrived, and what went wrong last; '' where nobody tried."""
+
+    since: datetime
+    last_error: str
+
+
+def list_messages(
+    session: Session, wanted: MessageFilter, *, before: int | None, after: int | None, now: datetime, limit: int
+) -> list[MessageRow]:
+    """The newest first; only those older than the message `before`, or newer than the message `after`."""
+    query = sa.select(*(_MESSAGE[name] for name in MessageRow._fields)).where(*_conditions(wanted, now))
+    if after is not None:
+        query = query.where(_MESSAGE.id > after).order_by(_MESSAGE.id)
+    elif before is not None:
+        query = query.where(_MESSAGE.id < before).order_by(_MESSAGE.id.desc())
+    else:
+        query = query.order_by(_MESSAGE.id.desc())
+    found = [MessageRow(*row) for row in session.execute(query.limit(limit))]
+    return found[::-1] if after is not None else found
+
+
+def find_recipients(session: Session, beginning: str, *, limit: int) -> list[str]:
+    """Up to `limit` addresses that begin so, and that a message was written for."""
+    address = _MESSAGE.recipient
+    query = sa.select(address).distinct().where(address >= beginning, address < beginning + LAST).order_by(address)
+    return list(session.scalars(query.limit(limit)))
+
+
+def get_message(session: Session, number: int) -> StoredMessage:
+    """One message.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = session.execute(_STORED.where(_MESSAGE.id == number)).one_or_none()
+    if row is None:
+        raise NotFound(_("There is no such message."))
+    return StoredMessage(*row)
+
+
+def list_dead(session: Session, *, since: datetime, limit: int) -> list[StoredMessage]:
+    """Of the newest `limit` messages that were given up, those that were so after `since`, the newest first."""
+    newest = sa.select(_MESSAGE.id).where(DEAD).order_by(_MESSAGE.id.desc()).limit(limit)
+    query = _STORED.where(_MESSAGE.id.in_(newest), DEAD, _MESSAGE.finished_at > since).order_by(_MESSAGE.id.desc())
+    return [StoredMessage(*row) for row in session.execute(query)]
+
+
+def count_dead(session: Session, *, since: datetime, limit: int) -> int:
+    """How many of the newest `limit` messages that were given up were so after `since`."""
+    newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(limit).subquery()
+    return session.scalar(sa.select(sa.func.count()).where(newest.c.finished_at > since)) or 0
+
+
+def find_standstill(session: Session, *, now: datetime) -> Standstill | None:
+    """Whether messages are late, or fail and are tried again since a while; None where all goes well."""
+    late = now - LATE
+    unclaimed = sa.or_(_MESSAGE.status == "waiting", _MESSAGE.lease_until <= now)
+    failing = sa.and_(_MESSAGE.last_error != "", _MESSAGE.created_at <= late)
+    oldest = (
+        sa.select(sa.case((_MESSAGE.due_at <= late, _MESSAGE.due_at), else_=_MESSAGE.created_at))
+        .where(UNDELIVERED, unclaimed, sa.or_(_MESSAGE.due_at <= late, failing))
+        .order_by(_MESSAGE.due_at)
+        .limit(1)
+    )
+    since = session.scalar(oldest)
+    if since is None:
+        return None
+    failed = sa.select(_MESSAGE.last_error).where(UNDELIVERED, _MESSAGE.last_error != "")
+    return Standstill(since, session.scalar(failed.order_by(_MESSAGE.due_at.desc()).limit(1)) or "")
+
+
+_STORED = sa.select(*(_MESSAGE[name] for name in StoredMessage._fields))
+
+
+def _conditions(wanted: MessageFilter, now: datetime) -> list[sa.ColumnElement[bool]]:
+    found: list[Any] = []
+    if wanted.state == "dead":
+        found.append(DEAD)
+    elif wanted.state == "kept":
+        found.append(KEPT)
+    elif wanted.state == TROUBLE:
+        found += [_MESSAGE.id.in_(_UNDELIVERED_IDS), sa.or_(_MESSAGE.last_error != "", _MESSAGE.due_at <= now - LATE)]
+    elif wanted.state in {"waiting", "sending"}:
+        found += [_MESSAGE.id.in_(_UNDELIVERED_IDS), _MESSAGE.status == wanted.state]
+    elif wanted.state:
+        found.append(_MESSAGE.status == wanted.state)
+    if wanted.channel:
+        found.append(SMS if wanted.channel == "sms" else _MESSAGE.channel == wanted.channel)
+    if wanted.recipients is not None:
+        found.append(_MESSAGE.id.in_(sa.select(_MESSAGE.id).where(_MESSAGE.recipient.in_(wanted.recipients))))
+    if wanted.about is not None:
+        parts = [sa.select(_MESSAGE.id).where(*_is_about(each)) for each in wanted.about]
+        found.append(_MESSAGE.id.in_(sa.union_all(*parts)) if parts else sa.false())
+    return found
+
+
+def _is_about(about: About) -> list[sa.ColumnElement[bool]]:
+    """The index finds the subject's messages, which are few; only these are read for the word."""
+    found = [_MESSAGE.subject_type == about.subject_type, _MESSAGE.subject_id == about.subject_id]
+    if about.naming:
+        found.append(sa.cast(_MESSAGE["values"], sa.Text).contains(about.naming, autoescape=True))
+    return found
