@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash
 from tests.reading import read
 from webapp import models
+from webapp.appointments.telling import LINK_PURPOSE
 from webapp.auth import confirmation, feeds
 from webapp.auth.links import create_password_link
 from webapp.core.api import API_PREFIX
@@ -167,6 +168,14 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/password/forgot"):                   (303,) * 7,
     ("GET", "/email/confirm/{token}"):              ANYBODY,
     ("POST", "/email/confirm/{token}"):             (303,) * 7,
+    ("GET", "/visit/{token}"):                      ANYBODY,
+    ("GET", "/visit/{token}.ics"):                  ANYBODY,
+    ("GET", "/visit/{token}/confirmation"):         ANYBODY,
+    ("POST", "/visit/{token}/confirmation"):        (303,) * 7,
+    ("GET", "/visit/{token}/cancellation"):         ANYBODY,
+    ("POST", "/visit/{token}/cancellation"):        (303,) * 7,
+    ("GET", "/visit/{token}/reschedule"):           ANYBODY,
+    ("POST", "/visit/{token}/reschedule"):          (303,) * 7,
     ("POST", "/account/email/confirmation"):        (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/messages"):                  (401,    303,   303,   403,   403,   403,  401),
     ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
@@ -323,6 +332,9 @@ class House:
         forms: dict[str, dict[str, Any]] = {
             "/appointments": {**slot, "patient": str(self.cast.patient_ids["alice"])} if role in STAFF else slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
+            "/visit/{token}/confirmation": {"version": "1"},
+            "/visit/{token}/cancellation": {"version": "1"},
+            "/visit/{token}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/appointments/{reference}/flag": {"version": "1", "reason": "A colleague takes over"},
             "/appointments/{reference}/status": {"status": "confirmed", "version": "1"},
             "/appointments/{reference}/status/undo": {"version": "1"},
@@ -395,6 +407,8 @@ class House:
         """A token for a page that whoever holds it may open."""
         if path.startswith("/calendar/"):
             return self.feed()
+        if path.startswith("/visit/"):
+            return sign([SECRET_KEY], LINK_PURPOSE, [self.visit(), self.cast.alice.email])
         if path.startswith("/email/confirm"):
             dave = self.cast.dave
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])

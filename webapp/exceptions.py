@@ -14,6 +14,9 @@ class AppError(Exception):
 
     status = 500
     code = "error"
+    # What its page says above the sentence, and where the page leads, where others with this status say too little.
+    title = ""
+    onward: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)

@@ -18,6 +18,7 @@ from webapp.appointments.calendar_router import router as calendar_router
 from webapp.appointments.changes_router import router as changes_router
 from webapp.appointments.finding_router import router as finding_router
 from webapp.appointments.router import router as appointments_router
+from webapp.appointments.visit_link_router import router as visit_link_router
 from webapp.auth.api import router as auth_api
 from webapp.auth.links_router import router as links_router
 from webapp.auth.router import router as auth_router
@@ -42,6 +43,7 @@ from webapp.staff.doctors_router import router as doctors_router
 from webapp.staff.flags_router import router as flags_router
 from webapp.staff.hours_api import router as hours_api
 from webapp.staff.hours_router import router as hours_router
+from webapp.staff.messages_router import router as messages_router
 from webapp.staff.patients_people_router import router as staff_people_router
 from webapp.staff.patients_router import router as staff_patients_router
 from webapp.staff.previews_router import router as previews_router
@@ -63,6 +65,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     calendar_router,
     appointments_router,
     changes_router,
+    visit_link_router,
     staff_appointments_router,
     why_router,
     patients_router,
@@ -77,7 +80,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     visit_types_router,
     clinic_router,
     closures_router,
+    # Before the messages, for every other word after /admin/messages/ is taken for one of them.
     previews_router,
+    messages_router,
     audit_router,
     visit_router,
     hours_router,

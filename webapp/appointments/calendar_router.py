@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import feed, ical, queries, visit_service
+from webapp.appointments.holder import holder_of
 from webapp.auth import feeds
 from webapp.auth.dependencies import signed_in
 from webapp.auth.exceptions import NoSuchFeed
@@ -19,18 +20,19 @@ router = APIRouter()
 
 
 @router.get("/appointments/{reference}.ics")
-def show_calendar_file(page: CurrentPage, reference: str) -> Response:
-    """One visit as a calendar file; its patient and who books for them, its doctor, an admin."""
-    actor = signed_in(page)
+@router.get("/visit/{token}.ics")
+def show_calendar_file(page: CurrentPage) -> Response:
+    """One visit as a calendar file; its patient and who books for them, its doctor, an admin, whoever has its link."""
+    holder = holder_of(page)
+    actor = holder.actor
     clinic = current_clinic(page)
-    view = queries.get_appointment(page.session, actor, reference)
+    view = queries.get_appointment(page.session, actor, holder.reference)
     if actor.role == "doctor":
         event = ical.diary_event_of(view, clinic, base_url=page.base_url)
     else:
-        whose = "" if view.patient_user_id == actor.user_id else view.patient_name
-        if actor.is_staff:
-            whose = ical.initials(view.patient_name)
-        event = ical.event_of(view, clinic, base_url=page.base_url, whose=whose)
+        whose = ical.initials(view.patient_name) if actor.is_staff else view.whose(actor) or ""
+        href = f"{page.base_url}{holder.here}"
+        event = ical.event_of(view, clinic, base_url=page.base_url, whose=whose, href=href)
     text = calendar_text([event], zone=clinic.zone, method="PUBLISH")
     page.close()
     if actor.is_staff:

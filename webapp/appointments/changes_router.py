@@ -1,4 +1,7 @@
-"""Changing one's visit: cancelling it, and moving it to another time. Both ask first."""
+"""Changing one's visit: cancelling it, and moving it to another time. Both ask first.
+
+They are the same pages for whoever is signed in and for whoever holds the link in a message.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
+from wtforms import Field
 
 from webapp.appointments import calendar, queries, service, views
 from webapp.appointments.availability import Wish
 from webapp.appointments.exceptions import NotActive, Refused, SlotTaken, TooLateToChange
 from webapp.appointments.forms import WHY, CancelForm, MoveForm, StaffMoveForm, WhenForm, instant
+from webapp.appointments.holder import Holder, holder_of
 from webapp.appointments.schemas import AppointmentView
-from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
@@ -31,54 +35,60 @@ router = APIRouter()
 
 
 @router.get("/appointments/{reference}/cancellation")
-def ask_cancellation(page: CurrentPage, reference: str) -> Response:
+@router.get("/visit/{token}/cancellation")
+def ask_cancellation(page: CurrentPage) -> Response:
     """Ask whether the visit should really be cancelled; whoever may cancel it."""
-    actor = signed_in(page)
+    holder = holder_of(page)
     try:
-        view = _changeable(page, actor, reference)
+        view = _changeable(page, holder)
     except NotActive:
         # The page of a visit that is over or cancelled says so; there is nothing left to ask.
-        return page.redirect(f"/appointments/{reference.upper()}")
+        return page.redirect(holder.here)
+    except TooLateToChange as refusal:
+        return _refused_page(page, holder, refusal)
     form = CancelForm(data={"version": str(view.version)})
-    return _cancellation_page(page, actor, view, form)
+    return _cancellation_page(page, holder, view, form)
 
 
 @router.post("/appointments/{reference}/cancellation")
-def cancel(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+@router.post("/visit/{token}/cancellation")
+def cancel(page: CurrentPage, sent: SentForm) -> Response:
     """Cancel a visit; whoever may cancel it."""
-    actor = signed_in(page)
+    holder = holder_of(page)
     form = CancelForm(sent)
     command = form.command() if form.validate() else None
     error = None
     if command is not None:
         page.close()
         try:
-            page.database.write(service.cancel, actor, reference, command, now=page.now)
+            page.database.write(service.cancel, holder.actor, holder.reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            address = f"/appointments/{reference.upper()}"
-            return page.redirect(address, flash=_("The visit is cancelled."), tone="info")
+            return page.redirect(holder.here, flash=_("The visit is cancelled."), tone="info")
     try:
-        view = _changeable(page, actor, reference)
+        view = _changeable(page, holder)
     except (NotActive, TooLateToChange) as refusal:
-        back = (_("Back to the visit"), f"/appointments/{reference.upper()}")
-        return error_page(page, refusal, actions=[back], typed=[form.reason])
+        return _refused_page(page, holder, refusal, typed=[form.reason])
     if error is not None:
         # The page is shown again with what the visit is now, and the next answer is about that.
         form.version.data = str(view.version)
         form.add_error(error)
-    return _cancellation_page(page, actor, view, form, error, status=422)
+    return _cancellation_page(page, holder, view, form, error, status=422)
 
 
 @router.get("/appointments/{reference}/reschedule")
-def ask_reschedule(page: CurrentPage, reference: str) -> Response:
+@router.get("/visit/{token}/reschedule")
+def ask_reschedule(page: CurrentPage) -> Response:
     """The free times that the visit could move to, and old and new side by side; whoever may move it."""
-    actor = signed_in(page)
+    holder = holder_of(page)
+    actor = holder.actor
     try:
-        view = _changeable(page, actor, reference)
+        view = _changeable(page, holder)
     except NotActive:
-        return page.redirect(f"/appointments/{reference.upper()}")
+        return page.redirect(holder.here)
+    except TooLateToChange as refusal:
+        return _refused_page(page, holder, refusal)
     query = page.request.query_params
     wanted = query.get("starts_at", "")
     form = _move_form(actor, data={"starts_at": wanted, "version": str(view.version)})
@@ -89,45 +99,56 @@ def ask_reschedule(page: CurrentPage, reference: str) -> Response:
         try:
             start, twice = views.meant_start(another, wanted, current_clinic(page))
         except Invalid as unreadable:
-            return _reschedule_page(page, view, form, None, unreadable, another=another)
+            return _reschedule_page(page, holder, view, form, None, unreadable, another=another)
     if start == view.starts_at:
-        return page.redirect(f"/appointments/{view.reference}")
+        return page.redirect(holder.here)
     error = None
     if start is not None and not actor.is_staff:
         wish = _wish_of(page, view)
         error = views.first_refusal(page, wish, start, patient_id=view.patient_id, ignoring=view)
-    return _reschedule_page(page, view, form, start, error, another=another, twice=twice)
+    return _reschedule_page(page, holder, view, form, start, error, another=another, twice=twice)
 
 
 @router.post("/appointments/{reference}/reschedule")
-def reschedule(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+@router.post("/visit/{token}/reschedule")
+def reschedule(page: CurrentPage, sent: SentForm) -> Response:
     """Move a visit to another time; whoever may move it."""
-    actor = signed_in(page)
-    form = _move_form(actor, sent)
+    holder = holder_of(page)
+    form = _move_form(holder.actor, sent)
     command = form.command() if form.validate() else None
-    if command is None:
-        start = instant(form.starts_at.data) if actor.is_staff else None
-        return _reschedule_page(page, _changeable(page, actor, reference), form, start, None, status=422)
-    page.close()
+    start = instant(form.starts_at.data) if command is not None or holder.actor.is_staff else None
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            page.database.write(service.move, holder.actor, holder.reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+        else:
+            return page.redirect(holder.here, flash=_("The visit is moved."))
     try:
-        page.database.write(service.move, actor, reference, command, now=page.now)
-    except (Conflict, Invalid, Unavailable) as error:
-        view = _changeable(page, actor, reference)
+        view = _changeable(page, holder)
+    except (NotActive, TooLateToChange) as refusal:
+        return _refused_page(page, holder, refusal)
+    if error is not None:
         form.version.data = str(view.version)
-        return _reschedule_page(page, view, form, command.starts_at, error)
-    return page.redirect(f"/appointments/{reference.upper()}", flash=_("The visit is moved."))
+    return _reschedule_page(page, holder, view, form, start, error, status=422)
 
 
-def _changeable(page: Page, actor: Actor, reference: str) -> AppointmentView:
-    """The visit, which the actor must be allowed to move and cancel now.
+def _changeable(page: Page, holder: Holder) -> AppointmentView:
+    """The visit, which the holder of the page must be allowed to move and cancel now.
 
     Raises:
         NotActive: it is over or cancelled. TooLateToChange: the window has closed.
     """
-    clinic = current_clinic(page)
-    view = queries.get_appointment(page.session, actor, reference)
-    service.require_changeable(view, actor, clinic, now=page.now)
+    view = queries.get_appointment(page.session, holder.actor, holder.reference)
+    service.require_changeable(view, holder.actor, current_clinic(page), now=page.now)
     return view
+
+
+def _refused_page(page: Page, holder: Holder, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
+    """The visit can neither be moved nor cancelled: why not, and the way back to it."""
+    return error_page(page, refusal, actions=[(_("Back to the visit"), holder.here)], typed=typed)
 
 
 def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:
@@ -136,7 +157,7 @@ def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, st
 
 def _cancellation_page(
     page: Page,
-    actor: Actor,
+    holder: Holder,
     view: AppointmentView,
     form: CancelForm,
     error: AppError | None = None,
@@ -150,8 +171,9 @@ def _cancellation_page(
         headers=headers_of(error) if error else None,
         visit=views.booked(view),
         form=form,
-        mine=not actor.is_staff,
-        whose=view.patient_name if view.patient_user_id != actor.user_id else None,
+        mine=not holder.actor.is_staff,
+        whose=view.whose(holder.actor),
+        here=holder.here,
     )
 
 
@@ -162,6 +184,7 @@ def _wish_of(page: Page, view: AppointmentView) -> Wish:
 
 def _reschedule_page(
     page: Page,
+    holder: Holder,
     view: AppointmentView,
     form: MoveForm,
     start: datetime | None,
@@ -172,9 +195,9 @@ def _reschedule_page(
     status: int = 200,
 ) -> Response:
     """The calendar to move in, with old and new side by side once a time is chosen and possible."""
-    actor = signed_in(page)
+    actor = holder.actor
     clinic = current_clinic(page)
-    path = f"/appointments/{view.reference}/reschedule"
+    path = f"{holder.here}/reschedule"
     wish = _wish_of(page, view)
     refused = views.StaffRefusals([])
     if actor.is_staff and start is not None:
@@ -200,7 +223,8 @@ def _reschedule_page(
         headers=headers_of(error) if error else None,
         visit=views.booked(view),
         mine=not actor.is_staff,
-        whose=view.patient_name if view.patient_user_id != actor.user_id else None,
+        whose=view.whose(actor),
+        here=holder.here,
         chosen=views.visit_of(wish, start) if shown and start is not None else None,
         cancel_until=views.change_until(start, clinic, page.now) if start is not None else None,
         form=form,
@@ -222,7 +246,7 @@ def _tell(form: MoveForm, error: AppError, refused: views.StaffRefusals, view: A
         if refused.overridable:
             form.override_reason.errors = [WHY]
         return
-    patient = PatientChoice(view.patient_id, view.patient_name, view.patient_user_id == actor.user_id)
+    patient = PatientChoice(view.patient_id, view.patient_name, view.whose(actor) is None)
     form.form_errors.append(error.message if actor.is_staff else views.said_about(error, patient).message)
 
 

@@ -106,6 +106,22 @@ class NoSuchAppointment(NotFound):
         super().__init__(_("There is no appointment with this reference in your account."))
 
 
+class VisitLinkOver(NotFound):
+    """A link in a message that opens no visit: it is incomplete, or its address is nobody's to whom the visit matters.
+
+    `phone` is the clinic's, or ''.
+    """
+
+    code = "visit_link_over"
+    title = _("This link is not valid any more")
+    onward = ((_("See my appointments"), "/appointments"), (_("Find a time"), "/"))
+
+    def __init__(self, phone: str = "") -> None:
+        text = _("It is incomplete, or the clinic no longer writes to the address that it was sent to.")
+        what_now = _("Sign in to see your visits, or call %(phone)s.") if phone else _("Sign in to see your visits.")
+        super().__init__(f"{text} {what_now % {'phone': phone}}")
+
+
 class NotAPatient(Forbidden):
     """The account has no patient's record, so it cannot book for itself."""
 

@@ -19,7 +19,7 @@ from wtforms import (  # type: ignore[attr-defined]
 )
 from wtforms.validators import Length, Optional
 
-from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import BookVisit, CancelVisit, ChangeStatus, MoveVisit
 from webapp.core import formats
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
@@ -199,6 +199,16 @@ class CancelForm(DocketForm):
     def command(self) -> CancelVisit | None:
         """The cancellation, as the service takes it."""
         return self.parse(CancelVisit, reason=self.reason.data or "", version=whole_number(self.version.data))
+
+
+class ConfirmForm(DocketForm):
+    """A visit being confirmed."""
+
+    version = HiddenField()
+
+    def command(self) -> ChangeStatus:
+        """The confirmation, as the service takes it."""
+        return ChangeStatus(status="confirmed", version=whole_number(self.version.data))
 
 
 def whole_number(value: str | None) -> int | None:

@@ -22,8 +22,11 @@ from webapp.patients.models import Patient
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     """Which appointments exist for this actor.
 
-    For an admin all, for a doctor their own, for a patient their own and those of the people they book for.
+    For an admin all, for a doctor their own, for a patient their own and those of the people they book for, and for
+    whoever holds the link to a visit that one.
     """
+    if actor.by_link:
+        return Appointment.id == actor.visit_id
     if actor.role == "admin":
         return sa.true()
     if actor.role == "doctor":
@@ -108,7 +111,29 @@ def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Appoi
 
 def _seen_by(actor: Actor, view: AppointmentView) -> AppointmentView:
     # A private note is the doctor's own: for everybody else there is none.
-    return view if actor.role == "doctor" else view._replace(private_note="")
+    if actor.role == "doctor":
+        return view
+    view = view._replace(private_note="")
+    return _seen_with_link(view) if actor.by_link else view
+
+
+def _seen_with_link(view: AppointmentView) -> AppointmentView:
+    """What the link in a message shows. Messages are passed on, so nothing here tells why somebody comes.
+
+    How to prepare does stand here: a message that may not say it sends its reader here for it.
+    """
+    return view._replace(
+        reason="",
+        notes="",
+        cancellation_reason="",
+        flagged_why="",
+        override_reason="",
+        doctor_specialty="",
+        visit_type_name=view.visit_type_name if view.named_in_messages else "",
+        patient_birth_date=None,
+        patient_phone="",
+        patient_email="",
+    )
 
 
 class AppointmentPage(NamedTuple):

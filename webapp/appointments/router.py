@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.appointments import diary, queries, service, statuses, views, visit_service
+from webapp.appointments import diary, queries, statuses, views, visit_service
 from webapp.appointments.forms import instant, whole_number
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
@@ -64,10 +64,6 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
     actor = signed_in(page)
     clinic = current_clinic(page)
     view = queries.get_appointment(page.session, actor, reference)
-    may_change = view.may_change(actor, clinic, page.now)
-    why_not = None
-    if view.is_active(page.now) and not may_change:
-        why_not = service.too_late_sentence(view, clinic)
     # Patients see their own visits and those of whom they book for, and no others.
     mine = not actor.is_staff
     day = formats.local_date(view.starts_at, clinic.zone)
@@ -76,13 +72,12 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         visit=views.booked(view),
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
         mine=mine,
-        whose=view.patient_name if view.patient_user_id != actor.user_id else None,
-        ahead=view.is_active(page.now),
+        whose=view.whose(actor),
+        here=f"/appointments/{view.reference}",
+        form=None,
         day_href=_day_address(actor, day),
         desk=_for_staff(page, actor, view, clinic) if actor.is_staff else None,
-        may_change=may_change,
-        why_not=why_not,
-        cancel_until=views.change_until(view.starts_at, clinic, page.now) if may_change else None,
+        **views.outlook(view, actor, clinic, page.now),
         history=[
             {"action": entry.action, "sentence": _sentence(entry, actor, view, clinic), "at": entry.at}
             for entry in audit.history(page.session, ("appointment", view.id))
@@ -132,7 +127,10 @@ def _visits_on(page: Page, actor: Actor, show: str, number: int) -> queries.Appo
 
 def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic) -> str:
     """One line of a visit's history: what was done, and by whom as seen by the reader."""
-    if entry.actor_user_id == actor.user_id:
+    by_link = entry.details.get("by") == "link"
+    if by_link:
+        who = _("the link in a message")
+    elif entry.actor_user_id == actor.user_id:
         who = _("you")
     elif entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:
         who = view.patient_name
@@ -159,6 +157,8 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
         case "undone":
             now_is = statuses.word_of(str(entry.details.get("to", "")))
             return _("Put back to “%(status)s” by %(who)s") % {"status": now_is, **values}
+        case "confirmed" if by_link:
+            return _("Confirmed by %(who)s") % values
         case "confirmed" | "arrived" | "completed" | "no_show" as status:
             return _("%(status)s, noted by %(who)s") % {"status": statuses.word_of(status), **values}
         case other:

@@ -144,6 +144,11 @@ class AppointmentView(NamedTuple):
         """How long the visit lasts."""
         return int((self.ends_at - self.starts_at).total_seconds()) // 60
 
+    def whose(self, actor: Actor) -> str | None:
+        """The patient's name, where the actor is somebody else."""
+        is_own = self.patient_id == actor.patient_id if actor.by_link else self.patient_user_id == actor.user_id
+        return None if is_own else self.patient_name
+
     def is_active(self, now: datetime) -> bool:
         """Whether it still lies ahead and stands."""
         return self.status in ACTIVE and self.starts_at > now

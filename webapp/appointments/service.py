@@ -91,7 +91,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         "reason": command.reason,
         "notes": command.notes,
         "override_reason": command.override_reason if overridden else "",
-        "booked_by": actor.user_id,
+        "booked_by": actor.account_id,
         "created_at": now,
         "updated_at": now,
     }
@@ -369,15 +369,18 @@ def record(
     *,
     visible: bool = True,
 ) -> None:
-    """Leave a row about the appointment in the same transaction; its patient reads those that are visible."""
+    """Leave a row about the appointment in the same transaction; its patient reads those that are visible.
+
+    Of whoever holds a link the row says that, and not to whom it was sent.
+    """
     audit.record(
         session,
         action,
         subject=("appointment", appointment_id),
-        actor_user_id=actor.user_id,
+        actor_user_id=actor.account_id,
         actor_role=actor.role,
         now=now,
         visible=visible,
-        details=details,
+        details={**details, "by": "link"} if actor.by_link else details,
         address=actor.address,
     )

@@ -44,12 +44,16 @@ class VisitState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row of the table: a status, what it comes from, when it may come, and what is said when it may not yet."""
+    """One row of the table: a status, what it comes from, when it may come, and what is said when it may not yet.
+
+    `by_link`: whoever holds the link to the visit may give it this status too, as long as it lies ahead.
+    """
 
     status: str
     comes_from: tuple[str, ...]
     in_time: Callable[[datetime, Clinic, datetime], bool]
     too_early: str = ""
+    by_link: bool = False
 
 
 def _always(_starts_at: datetime, _clinic: Clinic, _now: datetime) -> bool:
@@ -69,20 +73,24 @@ _STEPS = {
     for step in (
         Step("arrived", ACTIVE, _on_its_day, _("A patient can only arrive on the day of the visit.")),
         Step("completed", (*ACTIVE, "arrived"), _begun, _("A visit cannot be completed before it starts.")),
-        Step("confirmed", ("scheduled",), _always),
+        Step("confirmed", ("scheduled",), _always, by_link=True),
         Step("no_show", ACTIVE, _begun, _("Nobody has failed to come before the visit starts.")),
     )
 }
 
 
 def possible_statuses(visit: VisitState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
-    """What this actor may make of the visit's status now, the most likely first; patients may change none."""
-    if actor.role == "patient":
-        return []
+    """What this actor may make of the visit's status now, the most likely first; patients may change none.
+
+    That somebody comes, they say with the link in a message.
+    """
+    ahead = visit.starts_at > now
     return [
         step.status
         for step in _STEPS.values()
-        if visit.status in step.comes_from and step.in_time(visit.starts_at, clinic, now)
+        if (actor.is_staff or (actor.by_link and step.by_link and ahead))
+        and visit.status in step.comes_from
+        and step.in_time(visit.starts_at, clinic, now)
     ]
 
 

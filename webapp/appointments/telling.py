@@ -181,9 +181,22 @@ def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:
 
     Where a child's address is that of the parent, it is the parent who reads it.
     """
+    seen = set()
+    for recipient, wanted in _addresses_of(facts):
+        if wanted and recipient.address not in seen:
+            seen.add(recipient.address)
+            yield recipient
+
+
+def addressee_of(facts: VisitFacts, address: str) -> Recipient | None:
+    """Whose this address is, wanted messages or not; None where it is nobody's to whom the visit matters."""
+    return next((recipient for recipient, _wanted in _addresses_of(facts) if recipient.address == address), None)
+
+
+def _addresses_of(facts: VisitFacts) -> Iterator[tuple[Recipient, bool]]:
+    """Every address of the patient and of whoever books for them, and whether messages are wanted there."""
     manager = facts.manager_id, facts.manager_user_id, facts.patient_name
     patient = facts.patient_id, facts.patient_user_id, ""
-    seen = set()
     offers: list[tuple[Channel, str, bool, tuple[int | None, int | None, str]]] = [
         ("email", facts.manager_email, facts.manager_wants_email, manager),
         ("email", facts.patient_email, facts.wants_email, patient),
@@ -191,9 +204,8 @@ def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:
         ("sms", facts.patient_phone, facts.wants_sms, patient),
     ]
     for channel, address, wanted, (patient_id, user_id, whose) in offers:
-        if patient_id is not None and wanted and address and address not in seen:
-            seen.add(address)
-            yield Recipient(channel, address, patient_id, user_id, whose)
+        if patient_id is not None and address:
+            yield Recipient(channel, address, patient_id, user_id, whose), wanted
 
 
 def visit_values(facts: VisitFacts, recipient: Recipient, clinic: Clinic, *, now: datetime) -> dict[str, Any]:
@@ -218,8 +230,8 @@ def _author(actor: Actor, recipient: Recipient) -> dict[str, str]:
     """Who did it, as the recipient knows them: they themselves, the clinic, or somebody else."""
     if actor.is_staff:
         return {"by": "clinic", "by_name": ""}
-    by_link = actor.visit_id is not None and actor.email == recipient.address
-    if by_link or (actor.visit_id is None and actor.user_id == recipient.user_id):
+    own = actor.patient_id == recipient.patient_id if actor.by_link else actor.user_id == recipient.user_id
+    if own:
         return {"by": "you", "by_name": ""}
     return {"by": "other", "by_name": actor.name}
 

@@ -12,6 +12,7 @@ from webapp.appointments.explain import instants
 from webapp.appointments.forms import NO_TIME, WhenForm, instant, whole_number
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import current_actor
+from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -126,9 +127,10 @@ def faster_than(
 ) -> dict[str, Any]:
     """The three nearest free times: buttons that book on the booking page, links where a visit is moved.
 
-    `told`: the page says already what stands against the time.
+    `back` leads to all free times; where a visit is moved, it is the page that also takes one of them. `told`: the
+    page says already what stands against the time.
     """
-    path = f"/appointments/{moving.reference}/reschedule?starts_at=" if moving else None
+    path = f"{back}?starts_at=" if moving else None
     actor = current_actor(page)
     own = None
     if actor is not None and not actor.is_staff:
@@ -217,6 +219,17 @@ def staff_refusals(
         by_staff=True,
     )
     return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])
+
+
+def outlook(view: AppointmentView, actor: Actor, clinic: Clinic, now: datetime) -> dict[str, Any]:
+    """What the actor can still do about a visit, and until when or why not, as its page says it."""
+    ahead, may_change = view.is_active(now), view.may_change(actor, clinic, now)
+    return {
+        "ahead": ahead,
+        "may_change": may_change,
+        "why_not": service.too_late_sentence(view, clinic) if ahead and not may_change else None,
+        "cancel_until": change_until(view.starts_at, clinic, now) if may_change else None,
+    }
 
 
 class Meant(NamedTuple):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.appointments import affected, queries, service, standing, statuses, telling
-from webapp.appointments.exceptions import NothingToUndo, SlotTaken, StatusNotPossible, StatusNotYours
+from webapp.appointments.exceptions import NotActive, NothingToUndo, SlotTaken, StatusNotPossible, StatusNotYours
 from webapp.appointments.models import OCCUPYING, Appointment
 from webapp.appointments.schemas import (
     AppointmentView,
@@ -40,11 +40,14 @@ class SavedNote(BaseModel):
 def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
     """Say that a visit is confirmed, that the patient arrived or did not come, or that it is completed; staff.
 
+    That it is confirmed, whoever holds the link to it may say too.
+
     Raises:
         StatusNotPossible: not from its status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
         Forbidden: patients change no status.
     """
-    _require_staff(actor)
+    if not actor.by_link:
+        _require_staff(actor)
     view = service.lock_for_change(session, actor, reference, command.version)
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
@@ -52,6 +55,19 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
     service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
     service.record(session, actor, command.status, view.id, now, {})
+
+
+def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
+    """Say that a visit which lies ahead is confirmed; saying it twice is saying it once.
+
+    Raises:
+        NotActive, ChangedMeanwhile: 409. NoSuchAppointment: 404.
+    """
+    view = service.lock_for_change(session, actor, reference, None)
+    if not view.is_active(now):
+        raise NotActive
+    if view.status != "confirmed":
+        change_status(session, actor, reference, command, now=now)
 
 
 def change(session: Session, actor: Actor, appointment_id: int, command: ChangeVisit, *, now: datetime) -> None:

@@ -44,6 +44,11 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     return actor
 
 
+def leave_aside(page: Page) -> None:
+    """Whoever is signed in has no part in this request: it came by a link, and is answered to whoever holds that."""
+    page.known["actor"] = None
+
+
 def session_secret(page: Page) -> str:
     """The session id that the browser sent, if we signed it; else ''."""
     return _unsign(page.request.cookies.get(page.cookie_name(SESSION_COOKIE), ""), page.settings, "session")

@@ -58,11 +58,16 @@ PersonName = Annotated[
 ]
 
 
+# No account has this id. None would be equal to the account of everybody who has none.
+NO_ACCOUNT = 0
+
+
 class Actor(NamedTuple):
     """Whoever is signed in, as read for this request. `address` is where the request came from.
 
     With `visit_id` it is nobody with an account, but whoever holds the link to that one visit that was sent to `email`
-    (which may be a telephone number): a patient for whom no other visit, and no patient's record, exists.
+    (which may be a telephone number): a patient for whom no other visit, and no patient's record, exists. The address
+    is that of the patient `patient_id`, and `user_id` is `NO_ACCOUNT`.
     """
 
     user_id: int
@@ -72,6 +77,17 @@ class Actor(NamedTuple):
     role: Role
     address: str = ""
     visit_id: int | None = None
+    patient_id: int | None = None
+
+    @property
+    def by_link(self) -> bool:
+        """Whether this is whoever holds a link that was sent to somebody."""
+        return self.visit_id is not None
+
+    @property
+    def account_id(self) -> int | None:
+        """The account as it is written down with a deed; whoever holds a link acts without one."""
+        return None if self.by_link else self.user_id
 
     @property
     def is_staff(self) -> bool:

@@ -65,6 +65,8 @@ def error_page(
         return page.redirect(with_query("/login", next=here))
     status, text = _status_and_text(error)
     title, default_text = words_for(status)
+    if isinstance(error, AppError):
+        title, actions = error.title or title, actions or error.onward
     actions = actions or [(_("Find a time"), "/")]
     if status == 401:
         actions = [(_("Sign in"), with_query("/login", next=way_back(request))), *actions]

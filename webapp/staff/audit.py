@@ -136,10 +136,17 @@ def list_lines(
     for event in events:
         person = people.get(event.actor_user_id or 0)
         what = things.get((event.subject_type, event.subject_id)) or _unnamed(event)
-        who = person.name if person else _("Somebody whose account is gone") if event.actor_user_id else _("Docket")
+        who = person.name if person else _nameless(event)
         did = action_words(event.action) + _more(event)
         lines.append(Line(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
     return lines
+
+
+def _nameless(event: Event) -> str:
+    """Who did what no account that is there did."""
+    if event.actor_user_id:
+        return _("Somebody whose account is gone")
+    return _("The link in a message") if event.details.get("by") == "link" else _("Docket")
 
 
 def record_reading(
