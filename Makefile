@@ -96,12 +96,14 @@ run: $(STAMP)-install ## Set everything up, fill an empty database with a demo c
 test: browser lint types unit ## Set everything up, then check style and types and run every test
 
 .PHONY: lint
-lint: $(STAMP)-test ## Check style: Python and templates
+lint: $(STAMP)-test ## Check style: Python, templates and the Dockerfile
 	@$(call say,Style: ruff check)
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(call say,Style: ruff format)
 	@$(BIN)/ruff format --quiet --check $(CODE) || $(call fail,Some files want formatting: make format does it.)
 	@if [ -d templates ]; then $(call say,Style: djlint); $(BIN)/djlint templates --lint --quiet; fi
+	@$(call say,Style: hadolint)
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; fi
 
 .PHONY: format
 format: $(STAMP)-test ## Put Python files into shape
