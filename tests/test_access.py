@@ -148,6 +148,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/messages/previews"):            (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/messages/previews/{kind}"):     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/messages/previews/{kind}/document"): (LOGIN, 403, 403, 403,   403,   200,  LOGIN),
+    ("GET", "/admin/messages"):                     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/messages/sending"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/messages/sending"):            (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/messages/{message_id}"):        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/messages/{message_id}/document"): (LOGIN, 403,  403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/messages/{message_id}/sending"): (401,  403,   403,   403,   403,   303,  401),
     ("GET", "/admin/closures"):                     (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/closures"):                    (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/closures/new"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -313,6 +319,8 @@ class House:
             address = path.replace("{visit_type_id}", str(self.cast.erins_only))
         if "{kind}" in path:
             address = path.replace("{kind}", "visit_booked")
+        if "{message_id}" in path:
+            address = path.replace("{message_id}", str(self.dead_message()))
         if "{closure_id}" in path:
             far = date(2027, 3, 1)
             number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
@@ -413,6 +421,17 @@ class House:
             dave = self.cast.dave
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
         return self.link()
+
+    def dead_message(self) -> int:
+        """A fresh message that could not be delivered."""
+        user_id = self.somebody()
+        email = f"admin{self.registered}@docket.example"
+        letterhead = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
+        self.cast.database.write(confirmation.send, user_id, email, "Somebody", letterhead, now=NOW)
+        theirs = models.OutboxMessage.recipient == email
+        self.cast.change(sa.update(models.OutboxMessage).where(theirs).values(status="dead", finished_at=NOW))
+        with self.cast.database.reading() as session:
+            return session.scalar(sa.select(models.OutboxMessage.id).where(theirs)) or 0
 
     def feed(self) -> str:
         """The token of Dave's calendar feed; everybody has one, whatever the questions before have made of it."""

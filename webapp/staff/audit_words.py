@@ -32,6 +32,8 @@ ACTIONS: dict[str, str] = {
     "patient_unlinked": _("Ended that somebody books for a patient"),
     "profile_changed": _("Changed their own details"),
     "messages_chosen": _("Chose which messages to receive"),
+    "message_read": _("Read a message"),
+    "message_sent_again": _("Sent a message again"),
     "calendar_feed_made": _("Made a private address for their calendar"),
     "calendar_feed_renewed": _("Changed the private address of their calendar"),
     "calendar_feed_removed": _("Removed the private address of their calendar"),

@@ -35,6 +35,7 @@ _ADMINS_PLACES = (
     ("/admin", _("Overview"), "home"),
     ("/admin/appointments", _("Appointments"), "calendar-days"),
     ("/admin/patients", _("Patients"), "users"),
+    ("/admin/messages", _("Messages"), "envelope"),
     ("/admin/doctors", _("Doctors"), "user-group"),
     ("/admin/visit-types", _("Visit types"), "tag"),
     ("/admin/clinic", _("Clinic"), "building-office-2"),
