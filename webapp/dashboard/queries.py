@@ -6,22 +6,27 @@ from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.availability import Wish, free_times, load_facts
 from webapp.appointments.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
 from webapp.appointments.slots import day_number, days_span, pieces_of, to_datetime
+from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
-from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Unreachable, Week
+from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Undelivered, Unreachable, Week
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
+from webapp.notifications.models import DEAD, OutboxMessage
 from webapp.patients.models import Patient
 
 # Of a long list the overview shows the first few; the number tells how many there are.
 SHOWN = 5
 WEEKS = 8
 REACH_DAYS = 14
+# What was not delivered is told for so long; of more than this many, the newest.
+DEAD_DAYS = 14
+MOST_DEAD = 1000
 
 
 def local_day(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
@@ -82,6 +87,55 @@ def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unre
     # The function's type is that of its column, so an instant comes back as one.
     counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
     return counted, [Unreachable(*row) for row in session.execute(query.order_by(first, Patient.id).limit(SHOWN))]
+
+
+def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Undelivered]]:
+    """How many patients come within `REACH_DAYS` whom no message reaches that they want, and the next ones.
+
+    The last message to an address that the patient has now was given up, and nothing has reached this or another of
+    their addresses since. It may have been about somebody for whom they book.
+    """
+    dead = (
+        sa.select(OutboxMessage)
+        .where(DEAD, OutboxMessage.finished_at > now - timedelta(days=DEAD_DAYS))
+        .order_by(OutboxMessage.id.desc())
+        .limit(MOST_DEAD)
+        .subquery()
+    )
+    visit, owner = aliased(Appointment), aliased(Patient)
+    whose = sa.case(
+        (dead.c.subject_type == "patient", dead.c.subject_id),
+        (
+            dead.c.subject_type == "appointment",
+            sa.select(visit.patient_id).where(visit.id == dead.c.subject_id).scalar_subquery(),
+        ),
+        else_=sa.select(owner.id).where(owner.user_id == dead.c.subject_id).scalar_subquery(),
+    )
+    about, reader, later = aliased(Patient), aliased(Patient), aliased(OutboxMessage)
+    email = sa.func.coalesce(User.email, reader.email)
+    wanted = sa.or_(
+        sa.and_(dead.c.channel == "email", reader.wants_email, dead.c.recipient == email),
+        sa.and_(dead.c.channel == "sms", reader.wants_sms, dead.c.recipient == reader.phone),
+    )
+    reached = sa.exists().where(
+        later.recipient.in_([email, reader.phone]),
+        later.status.in_(["sent", "kept"]),
+        later.created_at >= dead.c.created_at,
+    )
+    first = sa.func.min(Appointment.starts_at).label("first")
+    query = (
+        sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first)
+        .select_from(dead)
+        .join(about, about.id == whose)
+        .join(reader, sa.or_(reader.id == about.id, reader.id == about.managed_by_id))
+        .outerjoin(User, User.id == reader.user_id)
+        .join(Appointment, Appointment.patient_id == about.id)
+        .where(wanted, ~reached, OCCUPIES, Appointment.starts_at > now)
+        .where(Appointment.starts_at < now + timedelta(days=REACH_DAYS))
+        .group_by(reader.id, reader.name)
+    )
+    counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+    return counted, [Undelivered(*row) for row in session.execute(query.order_by(first, reader.id).limit(SHOWN))]
 
 
 def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:

@@ -17,6 +17,7 @@ from webapp.core.i18n import ngettext
 from webapp.core.web import CurrentPage, Page
 from webapp.dashboard import queries
 from webapp.dashboard.schemas import Setup, Week
+from webapp.notifications import queries as outbox
 
 router = APIRouter()
 
@@ -96,23 +97,88 @@ def _matters(page: Page) -> list[dict[str, Any]]:
                 "deed": _("Show them"),
             }
         )
-    count, unreachable = queries.find_unreachable(page.session, now=page.now)
-    for patient in unreachable:
-        when = formats.day_and_time(patient.starts_at, clinic.zone)
+    return [*matters, *_messages(page), *_unreachable(page), *_undelivered(page)]
+
+
+def _messages(page: Page) -> list[dict[str, Any]]:
+    """What is wrong with the delivery of messages."""
+    matters = []
+    since = page.now - timedelta(days=queries.DEAD_DAYS)
+    count = outbox.count_dead(page.session, since=since, limit=queries.MOST_DEAD)
+    if count:
         matters.append(
             {
-                "tone": "warn",
-                "title": _("%(name)s cannot be reached") % {"name": patient.name},
-                "text": _("There is neither a telephone number nor an e-mail address. The next visit is %(when)s.")
-                % {"when": when},
-                "href": f"/admin/patients/{patient.patient_id}/edit",
-                "deed": _("Add contact details"),
+                "tone": "bad",
+                "title": ngettext(
+                    "%(n)d message could not be delivered", "%(n)d messages could not be delivered", count
+                )
+                % {"n": count},
+                "text": _("They were given up in the last 14 days. Whoever was to get them does not know."),
+                "href": "/admin/messages?state=dead",
+                "deed": _("Look at them"),
             }
         )
-    if count > len(unreachable):
-        rest = count - len(unreachable)
+    standstill = outbox.find_standstill(page.session, now=page.now)
+    if standstill is not None:
+        zone = current_clinic(page).zone
+        when = formats.moment(standstill.since, zone, today=current_clinic(page).today(page.now))
+        matters.append(
+            {
+                "tone": "bad",
+                "title": _("Messages are waiting since %(when)s") % {"when": when},
+                "text": standstill.last_error
+                or _("Nobody has tried to deliver them. Is the worker running? Its command is “docket worker”."),
+                "href": "/admin/messages?state=trouble",
+                "deed": _("Look at them"),
+            }
+        )
+    return matters
+
+
+def _unreachable(page: Page) -> list[dict[str, Any]]:
+    """Who comes soon and has no address to write to or call."""
+    count, found = queries.find_unreachable(page.session, now=page.now)
+    matters = [
+        {
+            "tone": "warn",
+            "title": _("%(name)s cannot be reached") % {"name": patient.name},
+            "text": _("There is neither a telephone number nor an e-mail address. The next visit is %(when)s.")
+            % {"when": formats.day_and_time(patient.starts_at, current_clinic(page).zone)},
+            "href": f"/admin/patients/{patient.patient_id}/edit",
+            "deed": _("Add contact details"),
+        }
+        for patient in found
+    ]
+    if count > len(found):
+        rest = count - len(found)
         matters[-1]["text"] += " " + ngettext(
             "%(n)d more patient has no contact details.", "%(n)d more patients have no contact details.", rest
+        ) % {"n": rest}
+    return matters
+
+
+def _undelivered(page: Page) -> list[dict[str, Any]]:
+    """Who comes soon and does not get what is written to them."""
+    count, found = queries.find_undelivered(page.session, now=page.now)
+    matters = [
+        {
+            "tone": "warn",
+            "title": _("%(name)s gets no messages") % {"name": patient.name},
+            "text": _("The last one to %(address)s could not be delivered. %(why)s The next visit is %(when)s.")
+            % {
+                "address": patient.address,
+                "why": patient.why,
+                "when": formats.day_and_time(patient.starts_at, current_clinic(page).zone),
+            },
+            "href": f"/admin/patients/{patient.patient_id}",
+            "deed": _("Look at the record"),
+        }
+        for patient in found
+    ]
+    if count > len(found):
+        rest = count - len(found)
+        matters[-1]["text"] += " " + ngettext(
+            "%(n)d more patient gets no messages.", "%(n)d more patients get no messages.", rest
         ) % {"n": rest}
     return matters
 

@@ -24,6 +24,16 @@ class Unreachable(NamedTuple):
     starts_at: datetime
 
 
+class Undelivered(NamedTuple):
+    """A patient with a visit ahead whose last message to an address that they still have was given up."""
+
+    patient_id: int
+    name: str
+    address: str
+    why: str
+    starts_at: datetime
+
+
 class DoctorToday(NamedTuple):
     """A doctor's day in numbers; `free` counts the starts that can still be booked online."""
 
