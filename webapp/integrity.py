@@ -18,10 +18,13 @@ from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
+from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 
 # The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
 SAFE_SQLITE = (3, 51, 3)
+# Whatever waits for longer than this is not being looked after.
+LOST_AFTER = timedelta(hours=1)
 
 
 class _Undo(Exception):
@@ -105,14 +108,18 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
         yield from _overlaps(session, Appointment.doctor_id, Appointment.busy_from, Appointment.busy_until, "doctor")
         yield from _overlaps(session, Appointment.patient_id, Appointment.starts_at, Appointment.ends_at, "patient")
         yield from _outside_hours(session, now=now)
+        yield from _lost_messages(session, now=now)
 
 
 def warnings(database: Database) -> Iterator[str]:
     """What is not wrong but should be known."""
-    if not database.is_sqlite:
-        return
     with database.reading() as session:
-        version = str(session.scalar(sa.text("SELECT sqlite_version()")))
+        dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
+        version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
+    if dead:
+        yield f"{dead} messages could not be delivered and were given up; /admin/messages?state=dead shows them."
+    if not version:
+        return
     if tuple(int(part) for part in version.split(".")) < SAFE_SQLITE:
         yield (
             f"This SQLite is {version}. Releases before 3.51.3 have a rare bug that can damage a database with "
@@ -147,3 +154,16 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
             if code in HOURS_RULES:
                 name = names[visit.doctor_id]
                 yield f"Appointment {visit.reference} of {name} breaks the rule {code} and is not flagged."
+
+
+def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
+    """Messages that nobody sends: due for long and neither delivered nor given up, nor in the hands of a worker."""
+    late = now - LOST_AFTER
+    query = (
+        sa.select(OutboxMessage.id, OutboxMessage.template, OutboxMessage.due_at)
+        .where(UNDELIVERED, OutboxMessage.due_at < late)
+        .where(sa.or_(OutboxMessage.status == "waiting", OutboxMessage.lease_until < late))
+        .order_by(OutboxMessage.due_at, OutboxMessage.id)
+    )
+    for number, template, due_at in session.execute(query):
+        yield f"Message {number} ({template}) was due at {due_at:%Y-%m-%d %H:%M} UTC and is not delivered."
