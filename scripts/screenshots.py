@@ -18,8 +18,10 @@ from typing import Literal
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser_path import browser_path
-from tests.servers import docket_environment, live_server
+from tests.servers import SECRET_KEY, docket_environment, live_server
+from webapp.appointments.telling import LINK_PURPOSE
 from webapp.core.clock import utc_now
+from webapp.core.signing import sign
 from webapp.demo import DEMO_PASSWORD
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +134,18 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.locator(SLOT).nth(5).click()
     page.wait_for_url("**starts_at=**")
     shoot("reschedule-chosen")
+    # What the links in its messages open, which need no log-in.
+    token = sign([SECRET_KEY], LINK_PURPOSE, [visit.rpartition("/")[2], "patient@docket.example"])
+    for name, path in (
+        ("link-visit", ""),
+        ("link-confirmation", "/confirmation"),
+        ("link-reschedule", "/reschedule"),
+        ("link-cancellation", "/cancellation"),
+    ):
+        page.goto(f"/visit/{token}{path}")
+        shoot(name)
+    page.goto(f"/visit/{token}x")
+    shoot("link-over")
     page.goto(f"{visit}/cancellation")
     shoot("cancellation")
     page.get_by_role("button", name="Cancel this visit").click()

@@ -1,0 +1,50 @@
+"""The pages behind the links in messages, looked at in every way, and a visit's life through them."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Clinic
+from tests.browser.test_every_page import Open, look
+from tests.servers import SECRET_KEY
+from webapp import models
+from webapp.appointments.telling import LINK_PURPOSE
+from webapp.core.signing import sign
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_visit_is_confirmed_moved_and_cancelled_without_a_log_in(open_browser: Open, clinic: Clinic) -> None:
+    patient = clinic.new_patient()
+    reference = clinic.cast.book(patient, clinic.free_time(days=6, hour=9), visit_type=clinic.cast.long)
+    here = f"/visit/{sign([SECRET_KEY], LINK_PURPOSE, [reference, patient.email])}"
+    page = open_browser(here)
+    look(page)
+    page.goto(f"{here}/confirmation")
+    look(page)
+    page.get_by_role("button", name="Yes, I’m coming").click()
+    expect(page.get_by_role("status").first).to_contain_text("The visit is confirmed.")
+    look(page)
+    page.get_by_role("link", name="Move").click()
+    look(page)
+    page.get_by_role("link", name="Week after").click()
+    page.wait_for_url("**week=**")
+    page.locator("#calendar .slot >> visible=true").last.click()
+    expect(page.locator("h1")).to_have_text("Is this the right time?")
+    look(page)
+    page.get_by_role("button", name="Move to").click()
+    expect(page.get_by_role("status").first).to_contain_text("The visit is moved.")
+    page.get_by_role("link", name="Cancel").click()
+    look(page)
+    page.get_by_role("button", name="Cancel this visit").click()
+    expect(page.get_by_role("status").first).to_contain_text("The visit is cancelled.")
+    look(page)
+    # The address that it was sent to is corrected, and the link ends.
+    clinic.cast.change(
+        sa.update(models.User).where(models.User.id == patient.user_id).values(email="new@docket.example")
+    )
+    page.goto(here)
+    expect(page.locator("h1")).to_have_text("This link is not valid any more")
+    look(page)
