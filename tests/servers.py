@@ -34,16 +34,20 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(database_url: str, *, workers: int = 1, env: Mapping[str, str] | None = None) -> Iterator[LiveServer]:
+def live_server(
+    database_url: str, *, workers: int = 1, delivers: bool = False, env: Mapping[str, str] | None = None
+) -> Iterator[LiveServer]:
     """Serve the database, which must be migrated, until the block ends.
 
     Args:
+        delivers: whether a worker stands beside it, which most tests have no use for.
         env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ setting is handed on.
     """
     command = Path(sys.executable).with_name("docket")
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+        options.append("--worker" if delivers else "--no-worker")
         # It runs in a folder of its own, where no `.env` and no `var/` of the developer lie.
         folder = Path(tempfile.mkdtemp(prefix="docket-live-"))
         process = Kept(

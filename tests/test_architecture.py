@@ -31,7 +31,7 @@ ROOMS = set(FLOOR_OF)
 # What lies under all rooms; and what stands above them, which puts everything together.
 GROUND = {"core", "config", "database", "exceptions"}
 ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo"}
-ROOF |= {"openapi", "openapi_examples", "api_docs"}
+ROOF |= {"openapi", "openapi_examples", "api_docs", "worker"}
 
 WEB = {"fastapi", "starlette", "wtforms", "jinja2"}
 

@@ -5,9 +5,10 @@ Exit codes: 0 all is well, 1 the answer is no (a check found something, a rule r
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
@@ -70,24 +71,49 @@ def docket() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
 @click.option("--workers", default=1, show_default=True, help="How many processes answer.")
-def serve(host: str, port: int, workers: int) -> None:
-    """Serve the pages until stopped."""
+@click.option("--worker/--no-worker", "delivers", default=True, show_default=True, help="Deliver messages, too.")
+def serve(host: str, port: int, workers: int, delivers: bool) -> None:
+    """Serve the pages and deliver messages until stopped."""
     import uvicorn
 
-    Settings()
+    from webapp.worker import worker_beside
+
+    settings = Settings()
+    # uvicorn ends itself once more with the signal that ended it, and what stands beside it is to be ended, too.
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
     click.echo(f"Docket answers on http://{host}:{port} (stop with Ctrl-C).")
-    uvicorn.run(
-        "webapp.main:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=10,
-    )
+    with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
+        uvicorn.run(
+            "webapp.main:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
+        )
+
+
+@docket.command()
+def worker() -> None:
+    """Deliver messages and write reminders until stopped; several may run at once.
+
+    `docket serve` does so by itself. A worker of its own is for clinics where several servers answer, each started
+    with --no-worker.
+    """
+    from webapp.worker import run_worker
+
+    settings = Settings()
+    click.echo("Docket delivers messages (stop with Ctrl-C).")
+    run_worker(settings.base_url or _own_address("127.0.0.1", 8000))
+
+
+def _own_address(host: str, port: int) -> str:
+    """Where links in messages lead when no setting says so: to this very machine."""
+    return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - nothing is bound here.
 
 
 @docket.group()

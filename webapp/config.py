@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from functools import cached_property
@@ -17,6 +18,8 @@ from sqlalchemy.exc import ArgumentError
 
 MINIMUM_SECRET_LENGTH = 32
 PORTS = {"http": 80, "https": 443}
+# Bodies into which a text can be put so that it cannot end its field; JSON unless the headers say otherwise.
+SMS_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "application/xml", "text/xml")
 # Whoever tries production out on their own machine sends nothing over a network.
 OWN_MACHINE = {"localhost", "127.0.0.1"}
 
@@ -47,7 +50,7 @@ class Settings(BaseSettings):
     smtp_url: str = Field(default="", repr=False)
     mail_from: str = ""
     sms_url: str = Field(default="", repr=False)
-    sms_headers: str = Field(default="", repr=False)
+    sms_headers: Annotated[dict[str, str], NoDecode] = Field(default={}, repr=False)
     sms_body: str = '{"to": "{to}", "text": "{text}"}'
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     api_rate_limit: str = "1200/minute"
@@ -59,6 +62,36 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _a_mail_server(cls, value: str) -> str:
+        parts = urlsplit(value)
+        extra = parts.path.strip("/") or parts.query or parts.fragment
+        if value and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname or extra):
+            raise ValueError("must be like smtp://user:password@mail.example.org:587, or begin with smtps://")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        local, _at, domain = value.rpartition("@")
+        if value and (not local or not domain or any(letter in value for letter in ' <>,;"') or not value.isascii()):
+            raise ValueError("must be one address, like booking@clinic.example.org")
+        return value
+
+    @field_validator("sms_headers", mode="before")
+    @classmethod
+    def _headers_of_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            headers = json.loads(value or "{}")
+        except ValueError:
+            headers = None
+        if not isinstance(headers, dict) or not all(isinstance(each, str) for each in headers.values()):
+            raise ValueError('must be names and values in JSON, like {"Authorization": "Bearer 123"}')
+        return headers
 
     @field_validator("api_rate_limit", "api_rate_limit_anonymous")
     @classmethod
@@ -109,6 +142,19 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _a_gateway(self) -> Self:
+        if not self.sms_url:
+            return self
+        parts = urlsplit(self.sms_url)
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise ValueError("DOCKET_SMS_URL must be like https://gateway.example.org/messages")
+        if self.sms_media_type not in SMS_MEDIA_TYPES:
+            raise ValueError(f"The content type in DOCKET_SMS_HEADERS must be one of: {', '.join(SMS_MEDIA_TYPES)}")
+        if "{to}" not in self.sms_body or "{text}" not in self.sms_body:
+            raise ValueError("DOCKET_SMS_BODY must say where {to} and {text} go")
+        return self
+
+    @model_validator(mode="after")
     def _refuse_weak_production(self) -> Self:
         if self.environment != "production":
             return self
@@ -125,6 +171,17 @@ class Settings(BaseSettings):
                 "In production DOCKET_BASE_URL must begin with https://: over http anybody on the way can read along"
             )
         return self
+
+    @property
+    def sms_media_type(self) -> str:
+        """The kind of body that the gateway for text messages takes: JSON, where the headers name none."""
+        named = next((value for name, value in self.sms_headers.items() if name.lower() == "content-type"), "")
+        return named.partition(";")[0].strip().lower() or SMS_MEDIA_TYPES[0]
+
+    @property
+    def sender(self) -> str:
+        """The address that our e-mails come from."""
+        return self.mail_from or f"docket@{urlsplit(self.base_url).hostname or 'localhost'}"
 
     @property
     def secure_cookies(self) -> bool:

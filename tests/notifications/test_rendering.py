@@ -156,7 +156,7 @@ def test_mails_about_accounts_need_no_name_and_carry_their_links() -> None:
 def test_a_text_message_is_one_line_without_html() -> None:
     for template in MAILS:
         said = render(template, "sms", "+31 6", values(whose="O’Neill & Söhne"), base_url="https://d.test", keys=KEYS)
-        assert said._replace(text="") == ("", "", "", "", "")
+        assert said._replace(text="") == Rendered("Harbour Lane Clinic", "", "", "", "", "")
         assert said.text.startswith("Harbour Lane Clinic: The visit of O’Neill & Söhne")
         assert "\n" not in said.text
     with pytest.raises(jinja2.TemplateNotFound):

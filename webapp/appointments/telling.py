@@ -280,6 +280,17 @@ def _due(clinic: Clinic, channel: Channel, soonest: datetime, *, urgent: bool, n
     return now if urgent and soonest <= morning else morning
 
 
+def earliest_text(clinic: Clinic, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:
+    """When a text message goes out that is meant for `wanted`: in daytime, unless it was planned for the night.
+
+    Whoever would hear it too late in the morning hears it in the night.
+    """
+    if is_daytime(clinic, wanted) or not is_daytime(clinic, planned_for):
+        return wanted
+    morning = next_daytime(clinic, wanted)
+    return morning if morning < expires_at else wanted
+
+
 # --------------------------------------------------------------------------------------------------- reminders
 
 

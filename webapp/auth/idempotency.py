@@ -91,6 +91,11 @@ def answer_once(
     return answer, False
 
 
+def is_any_old(session: Session, *, now: datetime) -> bool:
+    """Whether `forget_old_answers` would delete one. It only reads."""
+    return session.scalar(sa.select(_TABLE.c.id).where(_TABLE.c.created_at < now - KEPT).limit(1)) is not None
+
+
 def forget_old_answers(session: Session, *, now: datetime) -> None:
     """Delete the answers that are kept no longer."""
     session.execute(sa.delete(_TABLE).where(_TABLE.c.created_at < now - KEPT))

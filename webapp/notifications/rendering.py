@@ -38,6 +38,7 @@ _BLANK = re.compile(r"\n\s*\n")
 class Rendered(NamedTuple):
     """A message as it is sent; '' for what it has not. `calendar` is an .ics file of that `method`."""
 
+    sender_name: str
     subject: str
     text: str
     html: str
@@ -75,12 +76,13 @@ def render(
     }
     if channel == "sms":
         words = text_environment().get_template(f"{template}.sms.txt").render(context)
-        return Rendered("", " ".join(words.split()), "", "", "")
+        return Rendered(values["clinic"]["name"], "", " ".join(words.split()), "", "", "")
     subject, _newline, text = text_environment().get_template(f"{template}.txt").render(context).strip().partition("\n")
     subject = " ".join(subject.split())
     html = _pages().get_template(f"{FOLDER}/{template}.html").render(context, subject=subject)
     calendar, method = _calendar(values, recipient, sender, base_url=base_url, keys=keys)
-    return Rendered(subject, _BLANK.sub("\n\n", text.strip()) + "\n", _styled(html), calendar, method)
+    text = _BLANK.sub("\n\n", text.strip()) + "\n"
+    return Rendered(values["clinic"]["name"], subject, text, _styled(html), calendar, method)
 
 
 def _calendar(

@@ -1,0 +1,84 @@
+"""A real mail server for tests, which takes mails or does what mail servers do when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from typing import Any, cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.servers import free_port
+
+# What the server does with a mail: '' takes it, a line is its answer, 'hang' never answers after DATA, and
+# 'hang up' breaks the connection off there.
+Verdict = Callable[[str], str]
+
+
+class MailServer:
+    """What arrived, in order, and where to send it."""
+
+    def __init__(self, verdict: Verdict, port: int) -> None:
+        self.verdict = verdict
+        self.port = port
+        self.mails: list[EmailMessage] = []
+        self.hanging = threading.Event()
+        self._end: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        """As in DOCKET_SMTP_URL."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def ids(self, recipient: str | None = None) -> list[str]:
+        """The Message-IDs of what arrived, for everybody or one recipient."""
+        return [str(mail["Message-ID"]) for mail in self.mails if recipient in (None, mail["To"])]
+
+    async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's, as that of the next one.
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Refuse a recipient at once, where the verdict is an answer."""
+        answer = self.verdict(address)
+        if answer and not answer.startswith("hang"):
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Take the mail, or leave whoever sent it waiting."""
+        verdict = self.verdict(envelope.rcpt_tos[0])
+        if verdict == "hang up":
+            assert server.transport is not None
+            cast(Any, server.transport).abort()
+            return "451 gone"
+        if verdict == "hang":
+            self.hanging.set()
+            self._end = self._end or asyncio.Event()
+            await self._end.wait()
+            return "451 too late"
+        self.mails.append(email.message_from_bytes(cast(bytes, envelope.content), policy=email.policy.default))
+        return "250 OK"
+
+    def end(self) -> None:
+        """Let whoever hangs go."""
+        if self._end is not None:
+            self._end.set()
+
+
+@contextmanager
+def mail_server(verdict: Verdict = lambda _recipient: "", *, port: int = 0) -> Iterator[MailServer]:
+    """A mail server on a port of this machine, until the block ends."""
+    server = MailServer(verdict, port or free_port())
+    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller.start()
+    try:
+        yield server
+    finally:
+        controller.loop.call_soon_threadsafe(server.end)
+        controller.stop()

@@ -1,0 +1,262 @@
+"""Delivering the outbox to a real mail server that does what mail servers do; on both databases."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.cast import NOW, SECRET_KEY, Cast, local
+from tests.mail_server import mail_server
+from tests.servers import free_port
+from webapp.database import Database
+from webapp.notifications import delivery
+from webapp.notifications.delivery import Courier, Sender
+from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.kept import FileKeeper
+from webapp.notifications.mail import MailSender, MailServer
+from webapp.notifications.models import OutboxMessage
+from webapp.notifications.rendering import Rendered, render
+from webapp.notifications.service import LIFETIME, Message, enqueue
+
+SENDER = "booking@clinic.example"
+CLINIC = {"name": "Harbour Lane Clinic", "address": "", "phone": "", "time_zone": "Europe/Amsterdam"}
+
+Couriers = Callable[..., Courier]
+
+
+def put(database: Database, recipient: str, *, key: str = "", user_id: int = 1, **more: Any) -> int:
+    """A message to somebody, whose text needs no visit."""
+    values = {"clinic": CLINIC, "name": "Alice", "nonce": "n", **more.pop("values", {})}
+    wanted = Message(key or recipient, "email", recipient, "password_reset", values, ("user", user_id), **more)
+    assert database.write(enqueue, wanted, now=NOW)
+    with database.reading() as session:
+        return session.scalars(sa.select(sa.func.max(OutboxMessage.id))).one()
+
+
+def row(database: Database, number: int) -> Any:
+    """A message as it is in the outbox now."""
+    with database.reading() as session:
+        return session.execute(sa.select(OutboxMessage.__table__).where(OutboxMessage.id == number)).one()
+
+
+@pytest.fixture
+def courier(database: Database) -> Iterator[Callable[..., Courier]]:
+    """Makes couriers of e-mails, whose connections are closed at the end."""
+    made: list[Courier] = []
+
+    def make(sender: Sender, *, now: Callable[[], datetime] = lambda: NOW, name: str = "w", **more: Any) -> Courier:
+        write_out = partial(_write_out, "email")
+        made.append(Courier(database, "email", sender, name=name, clock=now, write_out=write_out, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sender.close()
+
+
+def _write_out(channel: str, template: str, recipient: str, values: dict[str, Any]) -> Rendered:
+    return render(template, channel, recipient, values, base_url="https://d.test", keys=[SECRET_KEY], sender=SENDER)
+
+
+def to(port: int) -> MailSender:
+    return MailSender(MailServer("smtp", "127.0.0.1", port, "", ""), SENDER, timeout=0.5)
+
+
+def test_what_is_taken_is_sent_once(database: Database, courier: Couriers) -> None:
+    number = put(database, "alice@docket.example")
+    with mail_server() as server:
+        alices = courier(to(server.port))
+        assert alices.deliver_next()
+        assert not alices.deliver_next()
+    (mail,) = server.mails
+    message = row(database, number)
+    assert (message.status, message.tries, message.finished_at) == ("sent", 1, NOW)
+    assert mail["To"] == "alice@docket.example"
+    assert mail["From"] == f"Harbour Lane Clinic <{SENDER}>"
+    assert mail["Message-ID"] == f"<{message.message_id}@clinic.example>"
+    assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        ("450 4.2.1 mailbox busy", "waiting", "The mail server answered: 450 4.2.1 mailbox busy"),
+        ("550 5.1.1 no such user", "dead", "The mail server answered: 550 5.1.1 no such user"),
+        ("421 4.3.2 shutting down", "waiting", "The mail server answered: 421 4.3.2 shutting down"),
+        ("hang", "waiting", "The mail server did not answer in time."),
+        ("hang up", "waiting", "The mail server broke the connection off."),
+    ],
+)
+def test_what_is_not_taken_waits_or_is_given_up(
+    database: Database, courier: Couriers, answer: str, status: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    number = put(database, "alice@docket.example")
+    other = put(database, "dave@docket.example", user_id=2)
+    with mail_server(lambda recipient: answer if recipient.startswith("alice") else "") as server:
+        deliver = courier(to(server.port)).deliver_next
+        if answer.startswith(("421", "hang")):
+            with pytest.raises(ServerAway):
+                deliver()
+        else:
+            assert deliver()
+        # Nobody else's message waits for hers.
+        assert deliver()
+        assert not deliver()
+    message = row(database, number)
+    assert (message.status, message.last_error, message.tries) == (status, said, 1)
+    assert message.due_at == (NOW if status == "dead" else NOW + timedelta(seconds=15))
+    assert (message.lease_until, message.claimed_by) == (None, "")
+    assert row(database, other).status == "sent"
+    assert not [line for line in caplog.record_tuples if line[0].startswith("webapp") and "alice" in line[2]]
+
+
+def test_a_server_that_refuses_the_connection_is_tried_until_it_is_there(database: Database, courier: Couriers) -> None:
+    number = put(database, "alice@docket.example")
+    now, port = NOW, free_port()
+    alices = courier(to(port), now=lambda: now)
+    for tries, pause in ((1, 15), (2, 30), (3, 60)):
+        with pytest.raises(ServerAway, match="refused the connection"):
+            alices.deliver_next()
+        assert row(database, number).tries == tries
+        assert not alices.deliver_next()
+        now += timedelta(seconds=pause)
+    with mail_server(port=port) as server:
+        assert alices.deliver_next()
+    assert len(server.mails) == 1
+    message = row(database, number)
+    assert (message.status, message.last_error) == ("sent", "")
+
+
+def test_pauses_grow_to_an_hour() -> None:
+    assert [delivery.pause_after(tries).total_seconds() for tries in (1, 2, 5, 9, 60)] == [15, 30, 240, 3600, 3600]
+
+
+def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couriers) -> None:
+    number = put(database, "alice@docket.example", expires_at=NOW + timedelta(seconds=20))
+    untried = put(database, "dave@docket.example", user_id=2, due_at=NOW + timedelta(hours=1))
+    now = NOW
+    alices = courier(to(free_port()), now=lambda: now)
+    with pytest.raises(ServerAway):
+        alices.deliver_next()
+    now += timedelta(seconds=15)
+    # The next pause would end after it expires.
+    with pytest.raises(ServerAway):
+        alices.deliver_next()
+    message = row(database, number)
+    assert (message.status, message.last_error) == ("dead", "The mail server refused the connection.")
+
+    later = NOW + timedelta(hours=1) + LIFETIME
+    for when, given_up in ((later - timedelta(seconds=1), 0), (later, 1), (later, 0)):
+        with database.reading() as session:
+            assert delivery.is_any_expired(session, now=when) is bool(given_up)
+        assert database.write(delivery.give_up_expired, now=when) == given_up
+    message = row(database, untried)
+    assert (message.status, message.finished_at) == ("dead", later)
+    assert message.last_error == "It could not be delivered while it was still news."
+
+
+def test_a_message_that_cannot_be_written_out_keeps_nobody_waiting(
+    database: Database, courier: Couriers, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = put(database, "alice@docket.example", key="broken")
+    broken = sa.update(OutboxMessage).values(values={"clinic": CLINIC})
+    database.write(lambda session: session.execute(broken))
+    put(database, "dave@docket.example", user_id=2)
+    with mail_server() as server:
+        deliver = courier(to(server.port)).deliver_next
+        assert [deliver(), deliver(), deliver()] == [True, True, False]
+    assert len(server.mails) == 1
+    message = row(database, number)
+    assert (message.status, message.last_error) == ("waiting", "It could not be written out: TypeError.")
+
+
+def test_news_of_one_thing_is_heard_in_order(database: Database, courier: Couriers) -> None:
+    """What is told later waits for what was told before, to the same address about the same thing, and for no other."""
+    first = put(database, "alice@docket.example", key="booked")
+    second = put(database, "alice@docket.example", key="cancelled")
+    elsewhere = put(database, "alice@docket.example", key="other", user_id=2)
+    answers = iter(["450 later", "", "", ""])
+    now = NOW
+    with mail_server(lambda _recipient: next(answers) if not server.mails else "") as server:
+        deliver = courier(to(server.port), now=lambda: now).deliver_next
+        assert [deliver(), deliver(), deliver()] == [True, True, False]
+        assert [row(database, each).status for each in (first, second, elsewhere)] == ["waiting", "waiting", "sent"]
+        now += timedelta(seconds=15)
+        assert [deliver(), deliver(), deliver()] == [True, True, False]
+    ids = [f"<{row(database, each).message_id}@clinic.example>" for each in (elsewhere, first, second)]
+    assert server.ids() == ids
+
+
+def test_a_claim_is_one_workers_until_its_lease_ends(database: Database, courier: Couriers) -> None:
+    number = put(database, "alice@docket.example")
+    take = partial(delivery.claim, channel="email", lease=timedelta(minutes=5))
+    claimed = database.write(take, worker="first", now=NOW)
+    assert claimed is not None
+    assert database.write(take, worker="second", now=NOW + timedelta(minutes=5, seconds=-1)) is None
+    again = database.write(take, worker="second", now=NOW + timedelta(minutes=5))
+    assert again is not None
+    assert (again.id, again.tries, again.message_id) == (number, 2, claimed.message_id)
+    # The first one's word comes too late, even where it has the same name.
+    assert not database.write(delivery.mark, claimed, worker="first", status="dead", now=NOW)
+    assert not database.write(delivery.mark, claimed, worker="second", status="dead", now=NOW)
+    assert database.write(delivery.mark, again, worker="second", status="sent", now=NOW)
+    assert row(database, number).status == "sent"
+
+
+def test_workers_at_once_send_each_message_once(database: Database, courier: Couriers) -> None:
+    numbers = [put(database, f"p{number}@docket.example", user_id=number) for number in range(24)]
+    with mail_server() as server:
+        couriers = [courier(to(server.port), name=f"w{number}") for number in range(3)]
+
+        def work(mine: Courier) -> None:
+            while mine.deliver_next():
+                pass
+
+        threads = [threading.Thread(target=work, args=(mine,)) for mine in couriers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(server.ids()) == len(set(server.ids())) == 24
+    assert {row(database, number).status for number in numbers} == {"sent"}
+
+
+def test_without_a_server_messages_are_kept_as_files(database: Database, courier: Couriers, tmp_path: Path) -> None:
+    number = put(database, "alice@docket.example")
+    keeper = FileKeeper(tmp_path / "kept" / "messages", SENDER)
+    assert courier(keeper).deliver_next()
+    message = row(database, number)
+    assert message.status == "kept"
+    (file,) = (tmp_path / "kept" / "messages").iterdir()
+    assert file.name == f"{message.message_id}.eml"
+    assert file.stat().st_mode & 0o077 == 0
+    assert b"To: alice@docket.example" in file.read_bytes()
+
+
+def test_what_waits_for_the_day_is_not_counted_as_a_try(cast: Cast, courier: Couriers) -> None:
+    """A courier that may not send now says when, and the message waits until then."""
+    number = put(cast.database, "alice@docket.example")
+    morning = local("2026-03-03 09:00")
+
+    def earliest(_session: Session, wanted: datetime, _planned: datetime, _expires: datetime) -> datetime:
+        return max(wanted, morning)
+
+    now = NOW
+    with mail_server() as server:
+        deliver = courier(to(server.port), now=lambda: now, earliest=earliest).deliver_next
+        assert [deliver(), deliver()] == [True, False]
+        message = row(cast.database, number)
+        assert (message.status, message.due_at, message.tries) == ("waiting", morning, 0)
+        now = morning
+        assert [deliver(), deliver()] == [True, False]
+    assert row(cast.database, number).tries == 1

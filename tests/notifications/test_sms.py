@@ -1,0 +1,83 @@
+"""Handing text messages to a real HTTP gateway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.servers import free_port
+from tests.sms_gateway import Gateway, sms_gateway
+from webapp.config import Settings
+from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.rendering import Rendered
+from webapp.notifications.sms import SmsSender
+from webapp.worker import sms_sender
+
+# Nothing in a text may end its field or begin another place.
+NASTY = 'See you at 9:30 & "bring" {id} <nothing>, O’Neill\\'
+TEXT = Rendered("Harbour Lane Clinic", "", NASTY, "", "", "")
+
+
+@contextmanager
+def sender_for(gateway: Gateway, headers: dict[str, str], body: str) -> Iterator[SmsSender]:
+    settings = Settings(sms_url=gateway.url, sms_headers=headers, sms_body=body)
+    sender = sms_sender(settings)
+    assert isinstance(sender, SmsSender)
+    try:
+        yield sender
+    finally:
+        sender.close()
+
+
+def test_json_unless_the_headers_say_otherwise() -> None:
+    body = '{"to": "{to}", "message": {"text": "{text}"}, "key": "{id}"}'
+    with sms_gateway() as gateway, sender_for(gateway, {"Authorization": "Bearer 123"}, body) as sender:
+        sender.send("+31 (0)20 123-4567", "abc", TEXT)
+    (posted,) = gateway.posted
+    assert json.loads(posted.body) == {"to": "+310201234567", "message": {"text": NASTY}, "key": "abc"}
+    assert posted.headers["authorization"] == "Bearer 123"
+    assert posted.headers["content-type"] == "application/json"
+
+
+def test_forms_and_xml() -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    with sms_gateway() as gateway:
+        with sender_for(gateway, form, "To={to}&Body={text}") as sender:
+            sender.send("+31201234567", "abc", TEXT)
+        with sender_for(gateway, {"content-type": "text/xml"}, "<m><to>{to}</to><text>{text}</text></m>") as sender:
+            sender.send("+31201234567", "abc", TEXT)
+    assert parse_qs(gateway.posted[0].body) == {"To": ["+31201234567"], "Body": [NASTY]}
+    assert [each.text for each in ElementTree.fromstring(gateway.posted[1].body)] == ["+31201234567", NASTY]  # noqa: S314
+
+
+@pytest.mark.parametrize(
+    ("status", "meaning"),
+    [
+        (400, NeverTaken),
+        (422, NeverTaken),
+        (500, NotTakenNow),
+        (401, ServerAway),
+        (429, ServerAway),
+        (503, ServerAway),
+        (302, ServerAway),
+    ],
+)
+def test_what_the_answers_mean(status: int, meaning: type[Undelivered]) -> None:
+    with sms_gateway(status) as gateway, sender_for(gateway, {}, "{to}{text}") as sender:
+        with pytest.raises(meaning, match=f"status {status}") as refusal:
+            sender.send("020 123 4567", "abc", TEXT)
+        assert type(refusal.value) is meaning
+        # Nobody is led elsewhere with a patient's message.
+        assert len(gateway.posted) == 1
+
+
+def test_a_gateway_that_is_not_there() -> None:
+    gateway = Gateway([200])
+    gateway.url = f"http://127.0.0.1:{free_port()}/"
+    with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerAway, match="cannot be reached"):
+        sender.send("020 123 4567", "abc", TEXT)

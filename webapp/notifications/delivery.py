@@ -1,0 +1,287 @@
+"""Delivering what lies in the outbox: claim a message for a while, send it, mark what became of it.
+
+Each step is a transaction of its own, so nothing is lost wherever a worker dies: a claim that was not marked in time
+is anybody's again. Between sending and marking nobody can tell whether the server took the message, and only then it
+is sent twice, with the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from webapp.core.i18n import gettext as _
+from webapp.database import Database, rows, table_of
+from webapp.exceptions import AppError
+from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.models import UNDELIVERED, OutboxMessage
+from webapp.notifications.rendering import Rendered
+from webapp.notifications.service import Channel
+
+logger = logging.getLogger(__name__)
+
+# Longer than any sender may take for one message; see the time limits in mail.py and sms.py.
+LEASE = timedelta(minutes=5)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+# Columns are no longer than this.
+MOST_OF_A_REASON = 300
+
+
+class Claimed(NamedTuple):
+    """A message that is this worker's to send. `planned_for` is when it was to be sent; `tries` counts this one."""
+
+    id: int
+    message_id: str
+    recipient: str
+    template: str
+    values: dict[str, Any]
+    planned_for: datetime
+    expires_at: datetime
+    tries: int
+
+
+class Sender(Protocol):
+    """Hands messages of one channel to whoever carries them."""
+
+    # What a message is that was taken: 'sent', or 'kept' in a file.
+    outcome: str
+
+    def send(self, recipient: str, message_id: str, message: Rendered) -> None:
+        """Hand one message over; returns when it was taken.
+
+        Raises:
+            Undelivered: it was not.
+        """
+
+    def close(self) -> None:
+        """Let go of connections, until the next message."""
+
+
+# ------------------------------------------------------------------------------------------ claiming and marking
+
+_OUTBOX = table_of(OutboxMessage)
+_EARLIER = _OUTBOX.alias("earlier")
+# Whoever is told of a visit hears it in the order in which it happened: "cancelled" never before "booked".
+_HAS_EARLIER = sa.exists().where(
+    _EARLIER.c.subject_type == _OUTBOX.c.subject_type,
+    _EARLIER.c.subject_id == _OUTBOX.c.subject_id,
+    _EARLIER.c.recipient == _OUTBOX.c.recipient,
+    _EARLIER.c.id < _OUTBOX.c.id,
+    _EARLIER.c.status.in_(("waiting", "sending")),
+)
+_NOW = sa.bindparam("now", type_=_OUTBOX.c.due_at.type)
+_ANYBODYS = sa.or_(_OUTBOX.c.status == sa.literal_column("'waiting'"), _OUTBOX.c.lease_until <= _NOW)
+_NEXT = (
+    sa.select(_OUTBOX.c.id, _OUTBOX.c.due_at)
+    .where(
+        UNDELIVERED,
+        _OUTBOX.c.channel == sa.bindparam("channel"),
+        _OUTBOX.c.due_at <= _NOW,
+        _OUTBOX.c.expires_at > _NOW,
+        _ANYBODYS,
+        ~_HAS_EARLIER,
+    )
+    .order_by(_OUTBOX.c.due_at, _OUTBOX.c.id)
+    .limit(1)
+)
+# Several workers look at once. SQLite has one writer at a time; on PostgreSQL each skips what another one holds.
+_NEXT_TO_CLAIM = _NEXT.with_for_update(skip_locked=True, of=_OUTBOX)
+
+
+def is_any_due(session: Session, channel: Channel, *, now: datetime) -> bool:
+    """Whether there is a message to claim. It only reads: whoever has nothing to do keeps nobody from booking."""
+    return rows(session, _NEXT, channel=channel, now=now).first() is not None
+
+
+def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> Claimed | None:
+    """Make the next message that is due this worker's, until the lease is over; None where there is none."""
+    found = rows(session, _NEXT_TO_CLAIM, channel=channel, now=now).first()
+    if found is None:
+        return None
+    row = session.execute(
+        sa.update(_OUTBOX)
+        .where(_OUTBOX.c.id == found.id)
+        .values(status="sending", claimed_by=worker, lease_until=now + lease, tries=_OUTBOX.c.tries + 1)
+        .returning(
+            _OUTBOX.c.id,
+            _OUTBOX.c.message_id,
+            _OUTBOX.c.recipient,
+            _OUTBOX.c.template,
+            _OUTBOX.c["values"],
+            _OUTBOX.c.due_at,
+            _OUTBOX.c.expires_at,
+            _OUTBOX.c.tries,
+        )
+    ).one()
+    return Claimed(*row)
+
+
+def mark(session: Session, claimed: Claimed, /, *, worker: str, status: str, now: datetime, **values: object) -> bool:
+    """Say what became of a message; False where the lease is over and somebody else has it, whose word counts."""
+    finished = {} if status == "waiting" else {"finished_at": now}
+    marked = session.execute(
+        sa.update(_OUTBOX)
+        .where(_OUTBOX.c.id == claimed.id, _OUTBOX.c.status == "sending", _OUTBOX.c.claimed_by == worker)
+        .where(_OUTBOX.c.tries == claimed.tries)
+        .values(status=status, claimed_by="", lease_until=None, **finished, **values)
+        .returning(_OUTBOX.c.id)
+    )
+    return marked.first() is not None
+
+
+def give_up_expired(session: Session, *, now: datetime) -> int:
+    """Give up what is no news any more; returns how many. One that is being sent is left alone until its lease ends."""
+    why = _("It could not be delivered while it was still news.")
+    given_up = session.execute(
+        sa.update(_OUTBOX)
+        .where(UNDELIVERED, _OUTBOX.c.expires_at <= now)
+        .where(sa.or_(_OUTBOX.c.status == "waiting", _OUTBOX.c.lease_until <= now))
+        .values(
+            status="dead",
+            claimed_by="",
+            lease_until=None,
+            finished_at=now,
+            last_error=sa.case((_OUTBOX.c.last_error == "", why), else_=_OUTBOX.c.last_error),
+        )
+        .returning(_OUTBOX.c.id)
+    )
+    return len(given_up.all())
+
+
+def is_any_expired(session: Session, *, now: datetime) -> bool:
+    """Whether `give_up_expired` would give something up. It only reads."""
+    query = sa.select(_OUTBOX.c.id).where(UNDELIVERED, _OUTBOX.c.expires_at <= now).limit(1)
+    return session.execute(query).first() is not None
+
+
+def pause_after(tries: int) -> timedelta:
+    """How long a message rests after so many tries: 15 seconds at first, twice as long each time, up to an hour."""
+    return min(FIRST_PAUSE * (1 << min(tries - 1, 20)), LONGEST_PAUSE)
+
+
+# ------------------------------------------------------------------------------------------------------- courier
+
+
+class Courier:
+    """Delivers the messages of one channel, one after the other.
+
+    `write_out` turns template and values into words. `earliest` says when a message may be sent at the earliest:
+    it is given the session, the instant that is meant, when the message was planned for and when it expires.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        channel: Channel,
+        sender: Sender,
+        *,
+        name: str,
+        clock: Callable[[], datetime],
+        write_out: Callable[[str, str, dict[str, Any]], Rendered],
+        earliest: Callable[[Session, datetime, datetime, datetime], datetime] | None = None,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self.database = database
+        self.channel: Channel = channel
+        self.sender = sender
+        self.name = f"{name}/{channel}"
+        self.clock = clock
+        self.write_out = write_out
+        self.earliest = earliest
+        self.lease = lease
+
+    def deliver_next(self) -> bool:
+        """Deliver the next message that is due; False where there is none.
+
+        Raises:
+            ServerAway: no message is taken now; this one waits for its next try.
+        """
+        with self.database.reading() as session:
+            if not is_any_due(session, self.channel, now=self.clock()):
+                return False
+        claimed = self.database.write(self._claim)
+        if claimed is None:
+            return False
+        wait_until = self._wait_until(claimed)
+        if wait_until is not None:
+            self._mark(claimed, status="waiting", due_at=wait_until, tries=claimed.tries - 1)
+            return True
+        try:
+            self.send(claimed)
+        except NeverTaken as refusal:
+            self._give_up(claimed, refusal.reason)
+        except Undelivered as trouble:
+            self._put_off(claimed, trouble.reason)
+            if isinstance(trouble, ServerAway):
+                raise
+        else:
+            self.mark_taken(claimed)
+        return True
+
+    def send(self, claimed: Claimed) -> None:
+        """Write a message out and hand it over."""
+        try:
+            message = self.write_out(claimed.template, claimed.recipient, claimed.values)
+            self.sender.send(claimed.recipient, claimed.message_id, message)
+        except Undelivered:
+            raise
+        except Exception as error:
+            # Whatever is wrong with one message must not keep the others; a new release may mend it.
+            logger.exception("Message %d (%s) cannot be written out", claimed.id, claimed.template)
+            why = _("It could not be written out: %(error)s.") % {"error": type(error).__name__}
+            raise NotTakenNow(why) from error
+
+    def mark_taken(self, claimed: Claimed) -> None:
+        """Keep that a message was handed over."""
+        self._mark(claimed, status=self.sender.outcome, last_error="")
+
+    def _claim(self, session: Session) -> Claimed | None:
+        return claim(session, self.channel, worker=self.name, lease=self.lease, now=self.clock())
+
+    def _wait_until(self, claimed: Claimed) -> datetime | None:
+        """When a message that is due may be sent, where that is not now."""
+        now = self.clock()
+        earliest = self._earliest(claimed, now)
+        return earliest if earliest > now else None
+
+    def _earliest(self, claimed: Claimed, wanted: datetime) -> datetime:
+        if self.earliest is None:
+            return wanted
+        with self.database.reading() as session:
+            return self.earliest(session, wanted, claimed.planned_for, claimed.expires_at)
+
+    def _put_off(self, claimed: Claimed, reason: str) -> None:
+        due_at = self._earliest(claimed, self.clock() + pause_after(claimed.tries))
+        if due_at >= claimed.expires_at:
+            self._give_up(claimed, reason)
+            return
+        logger.info("Message %d (%s) waits after try %d", claimed.id, claimed.template, claimed.tries)
+        self._mark(claimed, status="waiting", due_at=due_at, last_error=reason[:MOST_OF_A_REASON])
+
+    def _give_up(self, claimed: Claimed, reason: str) -> None:
+        logger.warning("Message %d (%s) is given up after try %d", claimed.id, claimed.template, claimed.tries)
+        self._mark(claimed, status="dead", last_error=reason[:MOST_OF_A_REASON])
+
+    def _mark(self, claimed: Claimed, **values: Any) -> None:
+        """Mark a message, as long as it is ours: while the database is away, what was sent would be sent again."""
+        until = time.monotonic() + self.lease.total_seconds()
+        pause = 0.1
+        while True:
+            try:
+                ours = self.database.write(mark, claimed, worker=self.name, now=self.clock(), **values)
+            except (AppError, SQLAlchemyError):
+                if time.monotonic() + pause > until:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 2, 10)
+            else:
+                if not ours:
+                    logger.warning("Message %d was somebody else's by the time it was marked", claimed.id)
+                return

@@ -1,0 +1,169 @@
+"""Handing e-mails to a mail server, over one connection for as long as there are messages to send."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import suppress
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from webapp.core.clock import utc_now
+from webapp.core.i18n import gettext as _
+from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
+from webapp.notifications.rendering import Rendered
+
+# For one answer of the server. A message needs ten at most, and all of them must fit into the lease of delivery.py.
+TIMEOUT = 20
+PORTS = {"smtp": 587, "smtps": 465}
+
+
+class MailServer(NamedTuple):
+    """Where mail is handed over, as `DOCKET_SMTP_URL` says. `smtps` is encrypted from the first byte on."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: str
+
+    @classmethod
+    def from_url(cls, url: str) -> MailServer:
+        """Read an address such as smtp://user:password@mail.example.org:587, which the settings have looked at."""
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+        return cls(
+            parts.scheme, parts.hostname or "", port, unquote(parts.username or ""), unquote(parts.password or "")
+        )
+
+
+class MailSender:
+    """Hands e-mails to one server. Passwords travel encrypted, or not at all."""
+
+    outcome = "sent"
+
+    def __init__(self, server: MailServer, mail_from: str, *, timeout: float = TIMEOUT) -> None:
+        self.server = server
+        self.mail_from = mail_from
+        self.timeout = timeout
+        self._smtp: smtplib.SMTP | None = None
+
+    def send(self, recipient: str, message_id: str, message: Rendered) -> None:
+        """Hand one e-mail over.
+
+        Raises:
+            NeverTaken: the server refuses this message or its address for good. NotTakenNow: it refuses it now.
+            ServerAway: it takes none of our messages now.
+        """
+        mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
+        try:
+            # A server may take so many messages over one connection, or close one that was idle.
+            if self._smtp is not None and not _answers(self._smtp):
+                self._hang_up()
+            if self._smtp is None:
+                self._smtp = self._connect()
+            self._smtp.send_message(mail, from_addr=self.mail_from, to_addrs=[recipient])
+        except (OSError, smtplib.SMTPException) as error:
+            self._hang_up()
+            raise _what_it_means(error) from error
+
+    def close(self) -> None:
+        """Say goodbye to the server, if we are connected."""
+        if self._smtp is not None:
+            with suppress(OSError, smtplib.SMTPException):
+                self._smtp.quit()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End the connection without a word: whoever did not answer is not waited for again."""
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
+
+    def _connect(self) -> smtplib.SMTP:
+        server = self.server
+        if server.scheme == "smtps":
+            context = ssl.create_default_context()
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=self.timeout, context=context)
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, timeout=self.timeout)
+        try:
+            smtp.ehlo_or_helo_if_needed()
+            if server.scheme == "smtp" and (server.user or smtp.has_extn("starttls")):
+                smtp.starttls(context=ssl.create_default_context())
+                smtp.ehlo()
+            if server.user:
+                smtp.login(server.user, server.password)
+        except smtplib.SMTPNotSupportedError as error:
+            smtp.close()
+            raise ServerAway(_("The mail server offers no safe way to log in.")) from error
+        except (OSError, smtplib.SMTPException):
+            smtp.close()
+            raise
+        return smtp
+
+
+def _answers(smtp: smtplib.SMTP) -> bool:
+    try:
+        return smtp.noop()[0] == 250
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
+def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: str, now: datetime) -> EmailMessage:
+    """The e-mail as it travels: text, HTML, and where there is an event, the event for calendars and as a file."""
+    mail = EmailMessage()
+    local, _at, domain = mail_from.rpartition("@")
+    mail["From"] = Address(message.sender_name, local, domain)
+    mail["To"] = recipient
+    mail["Subject"] = message.subject
+    mail["Date"] = format_datetime(now)
+    mail["Message-ID"] = f"<{message_id}@{domain}>"
+    # Nobody's holiday answer is wanted.
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    if message.calendar:
+        mail.add_alternative(message.calendar, subtype="calendar", params={"method": message.method})
+        mail.add_attachment(message.calendar.encode(), maintype="text", subtype="calendar", filename="visit.ics")
+    return mail
+
+
+def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
+    """What an error of the mail server means for the message, and for those that wait behind it."""
+    match error:
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            return _by_code(*next(iter(refused.values())))
+        case smtplib.SMTPDataError(smtp_code=code, smtp_error=answer):
+            return _by_code(code, answer)
+        case smtplib.SMTPNotSupportedError():
+            return NeverTaken(_("The mail server cannot write to such an address."))
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=answer):
+            # It refuses us and not a message: our sender's address, our password, our connection.
+            return ServerAway(_("The mail server does not let us in: %(answer)s") % {"answer": _said(code, answer)})
+        case ssl.SSLError():
+            return ServerAway(_("The mail server offers no safe connection: its certificate is not one we can trust."))
+        case ConnectionRefusedError():
+            return ServerAway(_("The mail server refused the connection."))
+        case smtplib.SMTPServerDisconnected() if not isinstance(error.__context__, TimeoutError):
+            return ServerAway(_("The mail server broke the connection off."))
+        case TimeoutError() | smtplib.SMTPServerDisconnected():
+            return ServerAway(_("The mail server did not answer in time."))
+    return ServerAway(_("The mail server cannot be reached."))
+
+
+def _by_code(code: int, answer: bytes | str) -> Undelivered:
+    """RFC 5321, section 4.2.1: what begins with 4 may succeed later, what begins with 5 will not; 421 says goodbye."""
+    said = _("The mail server answered: %(answer)s") % {"answer": _said(code, answer)}
+    if code == 421:
+        return ServerAway(said)
+    return NeverTaken(said) if code >= 500 else NotTakenNow(said)
+
+
+def _said(code: int, answer: bytes | str) -> str:
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    return " ".join(f"{code} {text}".split())
