@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import jinja2
@@ -25,13 +25,14 @@ from webapp.staff.audit import READERS, Named
 from webapp.staff.previews import DEAD_KEYS, KINDS
 
 MOST_RECIPIENTS = 100
+AT_ONCE = timedelta(minutes=1)
 REFERENCE = re.compile(r"([0-9A-Z]{4})[- ]?([0-9A-Z]{4})", re.ASCII | re.IGNORECASE)
 # What each template is called; of several examples of one, the first has the general name.
 TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
 
 
 class Badge(NamedTuple):
-    """A state in words, with its tone ('' for none) and icon."""
+    """A state in words, with its tone and icon."""
 
     text: str
     tone: str
@@ -39,7 +40,7 @@ class Badge(NamedTuple):
 
 
 STATES = {
-    "waiting": Badge(_("Waiting"), "", "clock"),
+    "waiting": Badge(_("Waiting"), "info", "clock"),
     "sending": Badge(_("Being sent"), "info", "paper-airplane"),
     "sent": Badge(_("Sent"), "ok", "check"),
     "kept": Badge(_("Kept as a file"), "info", "archive-box"),
@@ -58,12 +59,17 @@ class Question(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One message in words. `about` has an address where there is a page about it."""
+    """One message in words. `about` has an address where there is a page about it.
+
+    `later` says what happens or happened to it `at` an instant after it was written; '' where that was at once.
+    """
 
     message: MessageRow
     title: str
     badge: Badge
     about: Named
+    later: str
+    at: datetime
 
 
 class Letter(NamedTuple):
@@ -108,9 +114,16 @@ def put_into_words(session: Session, messages: Sequence[MessageRow]) -> list[Lin
     """What the messages are called and whom they are about, read with one query for each kind of subject."""
     names = _names_of(session, {(each.subject_type, each.subject_id) for each in messages})
     return [
-        Line(each, title_of(each.template), badge_of(each), names[each.subject_type, each.subject_id])
+        Line(each, title_of(each.template), badge_of(each), names[each.subject_type, each.subject_id], *_later(each))
         for each in messages
     ]
+
+
+def _later(message: MessageRow) -> tuple[str, datetime]:
+    words = {"sent": _("Sent"), "kept": _("Kept"), "dead": _("Given up")}
+    at = message.finished_at or message.due_at
+    what = words[message.status] if message.finished_at else _("Due") if message.status == "waiting" else ""
+    return what if at - message.created_at >= AT_ONCE else "", at
 
 
 def title_of(template: str) -> str:

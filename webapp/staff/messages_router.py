@@ -18,7 +18,7 @@ from webapp.notifications import queries as outbox
 from webapp.notifications.queries import StoredMessage
 from webapp.staff import keyset, messages, messages_again
 from webapp.staff.keyset import Neighbours
-from webapp.staff.messages import Letter, Line
+from webapp.staff.messages import Letter, Line, Question
 from webapp.staff.messages_forms import CHANNELS, MessageFilterForm
 from webapp.staff.previews_router import DOCUMENT_HEADERS, FRAMING
 
@@ -114,6 +114,7 @@ def _list_page(
         lines=lines,
         neighbours=neighbours,
         filtered=any(form.question()),
+        all_dead=form.question() == Question(state="dead"),
         channels=CHANNELS,
         mail_kept=not page.settings.smtp_url,
     )
