@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from tests.cast import NOW, Cast, local
 from tests.visits import put, take_guard_away
 from webapp.integrity import find_problems, warnings
-from webapp.models import Appointment, Closure, ExtraHours, OpeningHours, TimeOff, WorkingHours
+from webapp.models import Appointment, Closure, ExtraHours, OpeningHours, OutboxMessage, TimeOff, WorkingHours
+from webapp.notifications.service import Message, enqueue
 
 
 def problems(cast: Cast) -> list[str]:
@@ -87,6 +88,27 @@ def test_every_visit_that_overlaps_one_before_it_is_told_once(cast: Cast) -> Non
     )
     cast.change(sa.delete(Appointment))
     assert len(list(find_problems(cast.database, now=NOW))) == 1
+
+
+def test_messages_that_nobody_delivers_are_told_without_their_address(cast: Cast) -> None:
+    hour = timedelta(hours=1)
+    late = {"due_at": NOW - hour - timedelta(seconds=1)}
+    for key, changes in {
+        "lost": late,
+        "due": {"due_at": NOW - hour},
+        "abandoned": {**late, "status": "sending", "lease_until": NOW - hour - timedelta(seconds=1)},
+        "in hand": {**late, "status": "sending", "lease_until": NOW - hour},
+        "sent": {**late, "status": "sent"},
+        "dead": {**late, "status": "dead"},
+    }.items():
+        message = Message(key, "email", "alice@docket.example", f"about {key}", {}, ("user", 1))
+        cast.database.write(enqueue, message, now=NOW)
+        cast.change(sa.update(OutboxMessage).where(OutboxMessage.dedupe_key == key).values(**changes))
+    told = list(find_problems(cast.database, now=NOW))
+    assert [problem.split("(")[1] for problem in told] == [
+        f"about {key}) was due at 2026-03-02 05:59 UTC and is not delivered." for key in ("lost", "abandoned")
+    ]
+    assert "Messages that could not be delivered: 1. /admin/messages?state=dead shows them." in warnings(cast.database)
 
 
 def test_warnings_are_for_an_old_sqlite_alone(cast: Cast) -> None:

@@ -117,7 +117,7 @@ def warnings(database: Database) -> Iterator[str]:
         dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
         version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
     if dead:
-        yield f"{dead} messages could not be delivered and were given up; /admin/messages?state=dead shows them."
+        yield f"Messages that could not be delivered: {dead}. /admin/messages?state=dead shows them."
     if not version:
         return
     if tuple(int(part) for part in version.split(".")) < SAFE_SQLITE:

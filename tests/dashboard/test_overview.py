@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from webapp import models
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.dashboard import queries
+from webapp.notifications.service import Message, enqueue
 
 
 def overview(cast: Cast, *, now: str = "2026-03-02 08:00") -> Element:
@@ -97,6 +99,73 @@ def test_a_child_is_reached_through_who_books_for_it(cast: Cast) -> None:
     assert matters(overview(cast)) == ["Nothing needs your attention"]
 
 
+def message(cast: Cast, subject: tuple[str, int], key: str = "first", **changes: Any) -> None:
+    """A message to Alice's address, an hour old, which then changes so."""
+    mail = Message(key, "email", "alice@docket.example", "visit_booked", {}, subject)
+    cast.database.write(enqueue, mail, now=cast.now - timedelta(hours=1))
+    values = {"status": "dead", "finished_at": cast.now, "last_error": "There is no such mailbox.", **changes}
+    cast.change(sa.update(models.OutboxMessage).where(models.OutboxMessage.dedupe_key == key).values(**values))
+
+
+def test_messages_that_were_not_delivered_are_counted_for_two_weeks(cast: Cast) -> None:
+    user = ("user", cast.carol.user_id)
+    message(cast, user)
+    message(cast, user, "second")
+    message(cast, user, "old", finished_at=cast.now - timedelta(days=14))
+    message(cast, user, "sent", status="sent")
+    page = overview(cast)
+    assert matters(page) == ["2 messages could not be delivered"]
+    assert "/admin/messages?state=dead" in page.links
+
+
+@pytest.mark.parametrize(("changes", "since", "why"), [
+    ({"due_at": local("2026-03-02 07:45"), "last_error": ""}, "Today, 07:45", "Is the worker running?"),
+    ({"due_at": local("2026-03-02 07:46"), "last_error": ""}, "", ""),
+    ({"due_at": local("2026-03-02 08:30")}, "Today, 07:00", "There is no such mailbox."),
+    ({"due_at": local("2026-03-02 08:30"), "created_at": local("2026-03-02 07:46")}, "", ""),
+    ({"due_at": local("2026-03-02 07:30"), "status": "sending", "lease_until": local("2026-03-02 08:03")}, "", ""),
+])  # fmt: skip
+def test_delivery_that_stands_still_is_told(cast: Cast, changes: dict[str, Any], since: str, why: str) -> None:
+    message(cast, ("user", cast.carol.user_id), **{"status": "waiting", "finished_at": None, **changes})
+    page = overview(cast)
+    assert matters(page) == (
+        [f"Messages have been waiting since {since}"] if since else ["Nothing needs your attention"]
+    )
+    assert why in page.text
+    assert ("/admin/messages?state=trouble" in page.links) == bool(since)
+
+
+def test_whoever_gets_no_messages_any_more_is_named(cast: Cast) -> None:
+    """The last message to an address that they have and want messages at, with nothing that arrived since."""
+    child = models.Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=cast.now)
+    cast.patient_ids["cleo"] = cast.add(child)
+    visit = put(cast, "2026-03-05 09:00", patient="cleo")
+    message(cast, ("appointment", visit))
+    page = overview(cast)
+    assert matters(page) == ["1 message could not be delivered", "Alice Adams gets no messages"]
+    assert "The last one to alice@docket.example could not be delivered. There is no such mailbox." in page.text
+    assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
+    hers = models.Patient.id == cast.patient_ids["alice"]
+    for makes_good, undo in (
+        (sa.update(models.Patient).where(hers).values(wants_email=False), {"wants_email": True}),
+        (sa.update(models.User).where(models.User.id == cast.alice.user_id).values(email="new@docket.example"), None),
+    ):
+        cast.change(makes_good)
+        assert matters(overview(cast)) == ["1 message could not be delivered"]
+        if undo:
+            cast.change(sa.update(models.Patient).where(hers).values(**undo))
+
+
+@pytest.mark.parametrize("subject", ["patient", "user"])
+def test_a_message_that_arrived_since_settles_it(cast: Cast, subject: str) -> None:
+    put(cast, "2026-03-05 09:00")
+    number = cast.patient_ids["alice"] if subject == "patient" else cast.alice.user_id
+    message(cast, (subject, number))
+    assert matters(overview(cast))[1:] == ["Alice Adams gets no messages"]
+    message(cast, (subject, number), "later", status="sent")
+    assert matters(overview(cast)) == ["1 message could not be delivered"]
+
+
 def test_a_new_clinic_is_told_what_comes_first(cast: Cast) -> None:
     cast.change(sa.delete(models.OpeningHours))
     cast.change(sa.delete(models.WorkingHours))
@@ -138,6 +207,8 @@ def test_the_number_of_queries_does_not_depend_on_the_data(cast: Cast) -> None:
         return len(seen)
 
     empty = count()
+    for number in range(3):
+        message(cast, ("user", cast.alice.user_id), f"m{number}")
     for hour in range(9, 12):
         put(cast, f"2026-03-02 {hour:02d}:00")
         put(cast, f"2026-03-03 {hour:02d}:00", patient="dave")

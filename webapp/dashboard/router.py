@@ -125,7 +125,7 @@ def _messages(page: Page) -> list[dict[str, Any]]:
         matters.append(
             {
                 "tone": "bad",
-                "title": _("Messages are waiting since %(when)s") % {"when": when},
+                "title": _("Messages have been waiting since %(when)s") % {"when": when},
                 "text": standstill.last_error
                 or _("Nobody has tried to deliver them. Is the worker running? Its command is “docket worker”."),
                 "href": "/admin/messages?state=trouble",
