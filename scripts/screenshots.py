@@ -223,6 +223,16 @@ def admin(page: Page, shoot: Callable[[str], None]) -> None:
         shoot(name)
 
 
+def messages(page: Page, shoot: Callable[[str], None]) -> None:
+    """What an admin sees of the messages that the visits before have caused."""
+    sign_in(page, "admin")
+    page.goto("/admin/messages")
+    shoot("messages")
+    page.get_by_role("link", name="Visit booked").first.click()
+    page.wait_for_selector("iframe")
+    shoot("message")
+
+
 def for_the_readme(context: BrowserContext, folder: Path) -> None:
     """A few pictures that show in a glance what this is."""
     page = context.new_page()
@@ -254,6 +264,8 @@ def take_pictures(browser: Browser, url: str, only: str) -> None:
         people(page, Camera(page, pictures, only).shoot)
     page, rival = visitor().new_page(), visitor().new_page()
     patient(page, rival, Camera(page, pictures, only).shoot)
+    page = visitor().new_page()
+    messages(page, Camera(page, pictures, only).shoot)
     for_the_readme(visitor(), docs)
 
 

@@ -32,6 +32,11 @@ LISTS = (
     "/admin/visit-types",
     "/admin/clinic",
     "/admin/closures",
+    "/admin/messages",
+    "/admin/messages?state=dead",
+    "/admin/messages?to=nobody@example.org",
+    "/admin/messages?reference=nothing",
+    "/admin/messages/sending",
     "/admin/users",
     "/admin/audit",
 )
@@ -70,6 +75,24 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     for path in LISTS:
         page.goto(path)
         look(page)
+
+
+def test_a_message_that_was_not_delivered_is_sent_again(open_browser: Open, clinic: Clinic) -> None:
+    patient = clinic.new_patient()
+    clinic.cast.book(patient, f"{clinic.free_time(days=11)[:10]} 14:00")
+    theirs = sa.update(models.OutboxMessage).where(models.OutboxMessage.recipient == patient.email)
+    dead = {"status": "dead", "tries": 1, "last_error": "There is no such mailbox.", "finished_at": clinic.cast.now}
+    # Whatever the server's own worker has made of it by now.
+    clinic.cast.change(theirs.values(**dead, claimed_by=""))
+    page = open_browser()
+    sign_in(page, "carol@docket.example")
+    page.goto(f"/admin/messages?to={patient.email}")
+    look(page)
+    page.get_by_role("link", name="Visit booked").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Your visit is booked")).to_be_visible()
+    look(page)
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_text("The message is on its way again.")).to_be_visible()
 
 
 def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
