@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -92,15 +93,16 @@ def test_every_visit_that_overlaps_one_before_it_is_told_once(cast: Cast) -> Non
 
 def test_messages_that_nobody_delivers_are_told_without_their_address(cast: Cast) -> None:
     hour = timedelta(hours=1)
-    late = {"due_at": NOW - hour - timedelta(seconds=1)}
-    for key, changes in {
+    late: dict[str, Any] = {"due_at": NOW - hour - timedelta(seconds=1)}
+    states: dict[str, dict[str, Any]] = {
         "lost": late,
         "due": {"due_at": NOW - hour},
         "abandoned": {**late, "status": "sending", "lease_until": NOW - hour - timedelta(seconds=1)},
         "in hand": {**late, "status": "sending", "lease_until": NOW - hour},
         "sent": {**late, "status": "sent"},
         "dead": {**late, "status": "dead"},
-    }.items():
+    }
+    for key, changes in states.items():
         message = Message(key, "email", "alice@docket.example", f"about {key}", {}, ("user", 1))
         cast.database.write(enqueue, message, now=NOW)
         cast.change(sa.update(OutboxMessage).where(OutboxMessage.dedupe_key == key).values(**changes))
