@@ -28,8 +28,8 @@ ENV PATH=/opt/docket/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DOCKET_DATABASE_URL=sqlite:////var/lib/docket/docket.db
-RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/docket --create-home --shell /usr/sbin/nologin \
-        docket
+RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/docket --shell /usr/sbin/nologin docket \
+    && install --directory --owner docket --group docket --mode 0750 /var/lib/docket
 COPY --from=build /opt/docket /opt/docket
 # As a number, so that Kubernetes can see that it is not root.
 USER 10001:10001

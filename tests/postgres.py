@@ -96,7 +96,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="docket-postgres-", dir="/tmp"))
     kept: Kept | None = None
     try:
-        user = _unprivileged_user()
+        user = unprivileged_user()
         programs = _readable(programs, home, user)
         data = home / "data"
         if user:
@@ -134,7 +134,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _unprivileged_user() -> pwd.struct_passwd | None:
+def unprivileged_user() -> pwd.struct_passwd | None:
     """Whom the server runs as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None

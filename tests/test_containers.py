@@ -1,0 +1,234 @@
+"""The image and the services around it, as far as they can be tried where no container engine is: see `tests.image`."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx2
+import pytest
+import yaml
+
+from tests.image import BUILD, FINAL, ROOT, Image, make_image
+from tests.mail_server import mail_server
+from tests.postgres import new_database
+from tests.servers import SECRET_KEY, free_port
+from webapp import cli
+from webapp.config import Settings
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"] == "docket"]
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    """The image, built once."""
+    with make_image() as image:
+        yield image
+
+
+# ----------------------------------------------------------------------------------------------------- the image
+
+
+def test_the_wheel_holds_what_docket_needs_and_nothing_else(image: Image) -> None:
+    with zipfile.ZipFile(image.wheel) as wheel:
+        names = set(wheel.namelist())
+    for name in ("main.py", "templates/base.html", "static/css/base.css", "alembic/env.py", "alembic.ini"):
+        assert f"webapp/{name}" in names
+    for folder in ("templates", "static", "alembic/versions"):
+        ours = {path.name for path in (ROOT / folder).iterdir() if path.is_file() and path.suffix != ".pyc"}
+        assert ours <= {Path(name).name for name in names if name.startswith(f"webapp/{folder}/")}
+    assert {f"webapp/static/vendor/{name}" for name in ("htmx.min.js", "swagger-ui.css")} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert {top.partition("-")[0] for top in tops} == {"webapp", "docket"}
+    assert not [name for name in names if name.endswith((".pyc", ".db", ".env"))]
+
+
+def test_the_image_alone_serves_from_a_file_of_its_own(image: Image) -> None:
+    port = free_port()
+    env = image.settings({
+        "DOCKET_ENVIRONMENT": "production",
+        "DOCKET_SECRET_KEY": SECRET_KEY,
+        "DOCKET_BASE_URL": f"http://localhost:{port}",
+    })  # fmt: skip
+    docket = FINAL.words("ENTRYPOINT")
+    # Docket is found where it was installed, not in the checkout.
+    where = image.run(["python", "-c", "import webapp; print(webapp.__file__)"], env)
+    assert where.stdout.startswith(str(image.environment)), where.stderr
+
+    serve = [*docket, *FINAL.words("CMD"), "--host", "127.0.0.1", "--port", str(port)]
+    with image.start(serve, env) as server:
+        server.wait_until(lambda: fetch(port, "/health/live")[0] == 200, seconds=30)
+        assert not image.is_healthy(port, env), "there are no tables yet"
+        upgraded = image.run([*docket, "db", "upgrade"], env)
+        assert upgraded.stdout == "The database now has the newest schema.\n", upgraded.stderr
+        assert image.is_healthy(port, env)
+        status, page = fetch(port, "/login")
+        assert (status, "<!doctype html>" in page.lower()) == (200, True)
+        for file in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+            assert fetch(port, file)[0] == 200, file
+        assert fetch(port, "/docs")[0] == 200
+    assert not image.is_healthy(port, env)
+    assert image.run([*docket, "check"], env).returncode == 0
+    assert {path.name.partition("-")[0] for path in image.data.iterdir()} == {"docket.db"}
+    assert list(image.nowhere.iterdir()) == []
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """What is answered on this machine; nothing, where nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_nothing_is_built_or_run_as_root_in_the_final_stage() -> None:
+    assert FINAL.all("USER") == ["10001:10001"]
+    assert [instruction for instruction, _rest in FINAL.lines].index("USER") > max(
+        index for index, (instruction, _rest) in enumerate(FINAL.lines) if instruction in {"RUN", "COPY"}
+    )
+    (command,) = FINAL.all("RUN")
+    assert command.startswith("useradd --uid 10001 ")
+    assert FINAL.all("COPY") == ["--from=build /opt/docket /opt/docket"]
+
+
+def test_only_what_the_dockerfile_copies_reaches_the_build() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    let_in = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert let_in == {Path(source).parts[0] for source in BUILD.copied()}
+
+
+# ---------------------------------------------------------------------------------------------------- the services
+
+
+def filled_in(value: object, given: Mapping[str, str]) -> object:
+    """A value of compose.yaml with the variables in it: those that are given, or their defaults."""
+    if isinstance(value, dict):
+        return {key: filled_in(item, given) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled_in(item, given) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        name, otherwise, default = match.groups()
+        assert name in given or otherwise == ":-", f"{name} has to be given: {default}"
+        return given.get(name, default)
+
+    return re.sub(r"\$\{(\w+)(:[-?])((?:[^}])*)\}", variable, value)
+
+
+@pytest.mark.parametrize("name", [*OURS, "the image"])
+def test_every_command_is_one_of_dockets(name: str) -> None:
+    words: list[str] = FINAL.words("CMD") if name == "the image" else list(SERVICES[name]["command"])
+    command: click.Command | None = cli.docket
+    context = click.Context(cli.docket)
+    while isinstance(command, click.Group):
+        command = command.get_command(context, words.pop(0))
+    assert command is not None
+    # Words that the command does not know are an error here.
+    command.make_context(name, words)
+
+
+def test_every_setting_can_be_made_and_none_is_made_up() -> None:
+    known = {f"DOCKET_{name.upper()}" for name in Settings.model_fields}
+    for name in OURS:
+        assert set(SERVICES[name]["environment"]) == known
+    assert {name for name in FINAL.environment() if name.startswith("DOCKET_")} <= known
+
+
+def test_secrets_are_asked_for_and_stand_nowhere() -> None:
+    for missing in ("DOCKET_SECRET_KEY", "POSTGRES_PASSWORD"):
+        given = {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
+        filled_in(COMPOSE, given)
+        del given[missing]
+        with pytest.raises(AssertionError, match=missing):
+            filled_in(COMPOSE, given)
+
+
+def test_the_services_may_do_little() -> None:
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "network_mode", "pid", "ipc"} & set(service), name
+        # Docket's own image says whose it is.
+        assert name in OURS or service["user"] not in {"", "root", "0", "0:0"}, name
+        assert name in OURS or re.search(r":v?\d", service["image"]), f"{name}: which version?"
+    assert {name: service["cap_add"] for name, service in SERVICES.items() if "cap_add" in service} == {
+        "proxy": ["NET_BIND_SERVICE"]
+    }
+
+
+def test_two_services_answer_at_one_address_and_little_else_is_reached() -> None:
+    given = {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
+    compose: Any = filled_in(COMPOSE, given)
+    services = compose["services"]
+    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+        "proxy": ["127.0.0.1:8000:8000"],
+        "mail": ["127.0.0.1:8025:8025"],
+    }
+    members = {
+        network: {name for name, service in services.items() if network in service["networks"]}
+        for network in compose["networks"]
+    }
+    assert members == {
+        "front": {"proxy", "web"},
+        "data": {"web", "worker", "migrate", "database"},
+        "mail": {"worker", "mail"},
+    }
+    assert compose["networks"]["data"] == {"internal": True}
+    # What the proxy looks for, and whose word on a visitor's address is taken.
+    assert services["web"]["deploy"] == {"replicas": 2}
+    caddy = (ROOT / "deploy" / "Caddyfile").read_text()
+    assert "dynamic a web 8000 {" in caddy
+    assert "trusted_proxies {$FRONT_NETWORK}" in caddy
+    front = compose["networks"]["front"]["ipam"]["config"][0]["subnet"]
+    assert services["proxy"]["environment"]["FRONT_NETWORK"] == front
+    assert services["web"]["environment"]["DOCKET_TRUSTED_PROXIES"] == front
+
+
+def test_the_services_run_together(image: Image, postgres_url: str) -> None:
+    docket, ports = FINAL.words("ENTRYPOINT"), [free_port(), free_port()]
+    email, password = "anna@clinic.example", "three unrelated garden words"
+    with new_database(postgres_url) as url, mail_server() as post, ExitStack() as services:
+        settings: Any = filled_in(
+            SERVICES["web"]["environment"], {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
+        )
+        # Names on Docker's networks, which lie elsewhere here.
+        settings |= {"DOCKET_DATABASE_URL": url, "DOCKET_SMTP_URL": post.url}
+        env = image.settings({name: value for name, value in settings.items() if value is not None})
+        assert image.run([*docket, *SERVICES["migrate"]["command"]], env).returncode == 0
+        create = [*docket, "user", "create", "--role=admin", f"--email={email}", "--name=Anna", "--password-stdin"]
+        assert image.run(create, env, typed=f"{password}\n").returncode == 0
+
+        web = [*docket, *SERVICES["web"]["command"], "--host", "127.0.0.1", "--port"]
+        servers = [services.enter_context(image.start([*web, str(port)], env)) for port in ports]
+        worker = services.enter_context(image.start([*docket, *SERVICES["worker"]["command"]], env))
+        for server, port in zip(servers, ports, strict=True):
+            server.wait_until(lambda port=port: fetch(port, "/health/live")[0] == 200, seconds=30)  # type: ignore[misc]
+            assert image.is_healthy(port, env)
+
+        # Whoever signed in at one is signed in at the other, and what is asked of a web service the worker sends.
+        with httpx2.Client(headers={"host": "localhost:8000", "origin": settings["DOCKET_BASE_URL"]}) as browser:
+            first, second = (f"http://127.0.0.1:{port}" for port in ports)
+            browser.post(f"{first}/login", data={"email": email, "password": password})
+            assert browser.get(f"{second}/admin").status_code == 200
+            browser.post(f"{second}/password/forgot", data={"email": email})
+        worker.wait_until(lambda: bool(post.mails), seconds=30)
+        assert [mail["To"] for mail in post.mails] == [email]
+        assert f"{settings['DOCKET_BASE_URL']}/password/reset/" in post.mails[0].as_string()
+        assert list(image.nowhere.iterdir()) == []
