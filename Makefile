@@ -125,6 +125,10 @@ unit: $(STAMP)-test ## Run the tests alone
 prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost
 	@$(BIN)/python -m bench.prove $(ARGS)
 
+.PHONY: messages
+messages: $(STAMP)-test ## Prove that messages arrive, once, whatever is killed and whatever the mail server does
+	@$(BIN)/python -m bench.messages $(ARGS)
+
 .PHONY: schema
 schema: $(STAMP)-test ## Ask the API thousands of things as everybody: each answer is as described
 	@$(BIN)/python -m bench.schema $(ARGS)

@@ -142,6 +142,14 @@ def cast(database: Database) -> Cast:
 
 
 @pytest.fixture
+def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
+    """The cast on SQLite alone, for what no SQL is special to."""
+    database = Database(sqlite_url)
+    yield assemble(database)
+    database.dispose()
+
+
+@pytest.fixture
 def client(cast: Cast) -> Iterator[TestClient]:
     """Docket's pages over that clinic, with nobody signed in."""
     with client_for(cast.database) as client:

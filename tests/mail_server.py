@@ -30,6 +30,7 @@ class MailServer:
         self.mails: list[EmailMessage] = []
         self.hanging = threading.Event()
         self._end: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def url(self) -> str:
@@ -59,16 +60,17 @@ class MailServer:
             return "451 gone"
         if verdict == "hang":
             self.hanging.set()
+            self._loop = asyncio.get_running_loop()
             self._end = self._end or asyncio.Event()
             await self._end.wait()
             return "451 too late"
         self.mails.append(email.message_from_bytes(cast(bytes, envelope.content), policy=email.policy.default))
         return "250 OK"
 
-    def end(self) -> None:
-        """Let whoever hangs go."""
-        if self._end is not None:
-            self._end.set()
+    def let_go(self) -> None:
+        """Answer whoever was left waiting."""
+        if self._loop is not None and self._end is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
 
 
 @contextmanager
@@ -80,5 +82,5 @@ def mail_server(verdict: Verdict = lambda _recipient: "", *, port: int = 0) -> I
     try:
         yield server
     finally:
-        controller.loop.call_soon_threadsafe(server.end)
+        server.let_go()
         controller.stop()

@@ -65,6 +65,10 @@ class Kept:
         self.stop()
         raise TimeoutError(f"{' '.join(self.command)} was not ready in {seconds:g} s:\n{self.output()}")
 
+    def wait_for_end(self, *, seconds: float) -> None:
+        """Wait until the command has ended by itself."""
+        self._keeper.wait(seconds)
+
     def stop(self) -> None:
         """Ask the command to stop, and wait until it has."""
         if self._keeper.stdin and not self._keeper.stdin.closed:

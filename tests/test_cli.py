@@ -81,7 +81,18 @@ def url_of(cast: Cast) -> str:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("db",), ("user",), ("serve",), ("demo",), ("check",), ("why",), ("user", "create"), ("db", "upgrade")],
+    [
+        (),
+        ("db",),
+        ("user",),
+        ("serve",),
+        ("demo",),
+        ("check",),
+        ("why",),
+        ("worker",),
+        ("user", "create"),
+        ("db", "upgrade"),
+    ],
 )
 def test_every_command_explains_itself(run: Run, empty: str, words: tuple[str, ...]) -> None:
     said = run(*words, "--help", url=empty)

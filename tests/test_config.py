@@ -159,3 +159,33 @@ def test_settings_of_the_api_say_what_is_wrong(
 def test_origins_of_other_sites_are_written_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKET_CORS_ORIGINS", "https://WWW.example.org:443/, http://localhost:3000")
     assert Settings().cors_origins == ("https://www.example.org", "http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"smtp_url": "mail.example.org"}, "must be like smtp://"),
+        ({"smtp_url": "http://secret:secret@mail.example.org"}, "must be like smtp://"),
+        ({"smtp_url": "smtp://secret@mail.example.org/path"}, "must be like smtp://"),
+        ({"mail_from": "Clinic <booking@clinic.example>"}, "must be one address"),
+        ({"mail_from": "booking"}, "must be one address"),
+        ({"sms_url": "gateway.example.org/secret"}, "must be like https://"),
+        ({"sms_url": "https://g.example", "sms_headers": "secret"}, "must be names and values in JSON"),
+        ({"sms_url": "https://g.example", "sms_headers": '{"Content-Type": "text/plain"}'}, "must be one of"),
+        ({"sms_url": "https://g.example", "sms_body": '{"to": "{to}"}'}, "must say where {to} and {text} go"),
+    ],
+)
+def test_messages_need_servers_that_can_be_reached(settings: dict[str, str], said: str) -> None:
+    text = why_not(**settings)
+    assert said in text
+    assert "secret" not in text
+
+
+def test_where_messages_come_from_and_how_they_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().sender == "docket@localhost"
+    assert Settings(base_url="https://booking.clinic.example").sender == "docket@booking.clinic.example"
+    monkeypatch.setenv("DOCKET_MAIL_FROM", "visits@clinic.example")
+    monkeypatch.setenv("DOCKET_SMS_HEADERS", '{"Authorization": "Bearer 1", "content-type": "text/xml; charset=utf-8"}')
+    settings = Settings()
+    assert settings.sender == "visits@clinic.example"
+    assert (settings.sms_headers["Authorization"], settings.sms_media_type) == ("Bearer 1", "text/xml")

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -59,19 +58,12 @@ class Worker:
         *,
         base_url: str,
         clock: Callable[[], datetime] = utc_now,
-        **courier_options: Any,
     ) -> None:
         self.database = database
         self.clock = clock
         self.stopping = threading.Event()
         name = f"{socket.gethostname()[:30]}:{os.getpid()}"
-        mail_from = settings.sender
         senders: dict[Channel, Sender] = {"email": mail_sender(settings), "sms": sms_sender(settings)}
-
-        def write_out(channel: Channel, template: str, recipient: str, values: dict[str, Any]) -> Rendered:
-            keys = settings.secret_keys
-            return render(template, channel, recipient, values, base_url=base_url, keys=keys, sender=mail_from)
-
         self.couriers = [
             Courier(
                 database,
@@ -79,9 +71,8 @@ class Worker:
                 sender,
                 name=name,
                 clock=clock,
-                write_out=partial(write_out, channel),
+                write_out=writer(settings, channel, base_url=base_url),
                 earliest=_in_daytime if channel == "sms" else None,
-                **courier_options,
             )
             for channel, sender in senders.items()
         ]
@@ -147,6 +138,16 @@ class Worker:
         """Ask before writing: on SQLite nobody can book while something is written."""
         with self.database.reading() as session:
             return question(session, now=now)
+
+
+def writer(settings: Settings, channel: Channel, *, base_url: str) -> Callable[[str, str, dict[str, Any]], Rendered]:
+    """Whoever writes messages of one channel out, from template, recipient and values."""
+
+    def write_out(template: str, recipient: str, values: dict[str, Any]) -> Rendered:
+        keys, sender = settings.secret_keys, settings.sender
+        return render(template, channel, recipient, values, base_url=base_url, keys=keys, sender=sender)
+
+    return write_out
 
 
 def mail_sender(settings: Settings) -> Sender:

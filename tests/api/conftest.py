@@ -7,16 +7,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, assemble, client_for
-from webapp.database import Database
-
-
-@pytest.fixture
-def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on SQLite alone, for what no SQL is special to."""
-    database = Database(sqlite_url)
-    yield assemble(database)
-    database.dispose()
+from tests.cast import Cast, client_for
 
 
 @pytest.fixture

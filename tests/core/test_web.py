@@ -149,6 +149,7 @@ ADMIN_PARTS = (
     "",
     "/appointments",
     "/patients",
+    "/messages",
     "/doctors",
     "/visit-types",
     "/clinic",

@@ -86,11 +86,14 @@ class MailSender:
 
     def _connect(self) -> smtplib.SMTP:
         server = self.server
+        # Without a name to greet with, smtplib asks the DNS for one, which may take as long as it likes.
+        greeting = self.mail_from.rpartition("@")[2]
         if server.scheme == "smtps":
-            context = ssl.create_default_context()
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=self.timeout, context=context)
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                server.host, server.port, greeting, timeout=self.timeout, context=ssl.create_default_context()
+            )
         else:
-            smtp = smtplib.SMTP(server.host, server.port, timeout=self.timeout)
+            smtp = smtplib.SMTP(server.host, server.port, greeting, timeout=self.timeout)
         try:
             smtp.ehlo_or_helo_if_needed()
             if server.scheme == "smtp" and (server.user or smtp.has_extn("starttls")):

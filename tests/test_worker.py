@@ -1,0 +1,197 @@
+"""The worker as it runs: by itself, beside a server, and until somebody tells it to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.cast import NOW, SECRET_KEY, Cast, local
+from tests.mail_server import MailServer, mail_server
+from tests.processes import Kept
+from tests.servers import docket_environment, live_server
+from tests.sms_gateway import sms_gateway
+from webapp import models
+from webapp.auth import idempotency
+from webapp.config import Settings
+from webapp.core.clock import utc_now
+from webapp.models import IdempotencyKey, OutboxMessage
+from webapp.notifications.exceptions import ServerAway
+from webapp.worker import Worker
+
+FROM = "booking@clinic.example"
+
+
+def url_of(cast: Cast) -> str:
+    return cast.database.url.render_as_string(hide_password=False)
+
+
+def messages(cast: Cast) -> list[Any]:
+    """The outbox, in order."""
+    query = sa.select(OutboxMessage.__table__).order_by(OutboxMessage.id)
+    with cast.database.reading() as session:
+        return list(session.execute(query).all())
+
+
+def is_told(cast: Cast) -> Callable[[], bool]:
+    return lambda: all(message.status == "sent" for message in messages(cast))
+
+
+def book_ahead(cast: Cast, days: int = 10) -> str:
+    """A visit of Alice's on a working day, as far ahead from the real present."""
+    cast.now = utc_now()
+    day = cast.now + timedelta(days=days)
+    day += timedelta(days=max(0, day.weekday() - 4) and 7 - day.weekday())
+    return cast.book(cast.alice, f"{day:%Y-%m-%d} 10:00")
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
+
+
+def settings_for(server: MailServer) -> dict[str, str]:
+    return {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": FROM}
+
+
+def test_docket_worker_tells_of_a_visit_and_stops_when_it_is_told_to(
+    cast: Cast, server: MailServer, tmp_path: Path
+) -> None:
+    reference = book_ahead(cast)
+    command = [str(Path(sys.executable).with_name("docket")), "worker"]
+    env = docket_environment(url_of(cast), settings_for(server))
+    with Kept(command, log=tmp_path / "log", cwd=tmp_path, env=env) as worker:
+        worker.wait_until(is_told(cast), seconds=30)
+    assert "Traceback" not in worker.output()
+    (mail,) = server.mails
+    assert mail["To"] == "alice@docket.example"
+    kinds = [part.get_content_type() for part in mail.walk()]
+    assert kinds == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+        "text/calendar",
+        "text/calendar",
+    ]
+    invitation, file = (part for part in mail.walk() if part.get_content_type() == "text/calendar")
+    assert invitation.get_content_charset() == "utf-8"
+    assert invitation["Content-Type"].params["method"] == "REQUEST"
+    assert file.get_filename() == "visit.ics"
+    for part in (invitation, file):
+        said = part.get_payload(decode=True)
+        assert isinstance(said, bytes)
+        assert b"METHOD:REQUEST" in said
+        assert reference.encode() in said
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert f"Reference: {reference}" in text.get_content()
+    assert "http://127.0.0.1:8000/visit/" in text.get_content()
+
+
+def test_docket_serve_delivers_by_itself_and_leaves_nobody_behind(
+    sqlite_cast: Cast, server: MailServer, tmp_path: Path
+) -> None:
+    """Stopped or killed, a server takes its worker along, which brings to an end what it has begun."""
+    cast = sqlite_cast
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        reference = book_ahead(cast, days=10 if end == signal.SIGTERM else 20)
+        with live_server(url_of(cast), delivers=True, env=settings_for(server)) as live:
+            live.process.wait_until(is_told(cast), seconds=30)
+            beside = _children(live.process.pid)
+            assert beside
+            os.kill(live.process.pid, end)
+            if end == signal.SIGTERM:
+                live.process.wait_for_end(seconds=30)
+                assert not [number for number in beside if _is_running(number)]
+        text = server.mails[-1].get_body(("plain",))
+        assert text is not None
+        assert reference in text.get_content()
+        # Links lead to the very server that stands beside the worker.
+        assert f"{live.url}/visit/" in text.get_content()
+        assert "Traceback" not in live.output()
+
+
+def _children(number: int) -> list[int]:
+    found = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii")
+    return [int(child) for child in found.split()]
+
+
+def _is_running(number: int) -> bool:
+    # Whoever has ended is a Z until somebody asks how.
+    stat = Path(f"/proc/{number}/stat")
+    return stat.exists() and stat.read_text(encoding="ascii").rpartition(") ")[2][0] != "Z"
+
+
+# ------------------------------------------------------------------------------------------------- in this process
+
+
+def worker_for(cast: Cast, clock: Callable[[], Any], **settings: Any) -> Worker:
+    known = Settings(secret_key=SECRET_KEY, mail_from=FROM, **settings)
+    return Worker(cast.database, known, base_url="https://d.test", clock=clock)
+
+
+def test_a_round_reminds_gives_up_and_forgets(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    cast.change(sa.delete(OutboxMessage))
+    cast.add(
+        IdempotencyKey(
+            user_id=cast.alice.user_id, key="k", request_hash="", status=200, headers={}, body="", created_at=NOW
+        )
+    )
+    cast.change(sa.update(models.Appointment).values(created_at=NOW - timedelta(days=30), updated_at=NOW))
+    now = local("2026-03-02 10:00")
+    worker = worker_for(cast, lambda: now)
+    for _ in range(2):
+        worker.do_a_round()
+        assert [(message.template, message.status) for message in messages(cast)] == [("visit_reminder", "waiting")]
+    now = local("2026-03-03 10:00") + idempotency.KEPT
+    worker.do_a_round()
+    (reminder,) = messages(cast)
+    assert (reminder.status, reminder.finished_at) == ("dead", now)
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 0
+
+
+def test_text_messages_wake_nobody(cast: Cast) -> None:
+    """What the gateway did not take in daytime waits for the morning; what is urgent goes out at night."""
+    cast.change(sa.update(models.Patient).values(wants_sms=True, wants_email=False, phone="+31 20 123 4567"))
+    now = local("2026-03-02 19:59")
+    cast.now = now
+    cast.book(cast.alice, "2026-03-10 10:00")
+    with sms_gateway(503, 200) as gateway:
+        texts = worker_for(cast, lambda: now, sms_url=gateway.url).couriers[1]
+        with pytest.raises(ServerAway):
+            texts.deliver_next()
+        now += timedelta(minutes=1)
+        # The second try would be at night.
+        assert texts.deliver_next()
+        assert not texts.deliver_next()
+        (message,) = messages(cast)
+        assert (message.status, message.due_at, message.tries) == ("waiting", local("2026-03-03 09:00"), 1)
+        # What was planned for the night, because the morning would be too late, is sent there.
+        cast.change(sa.update(OutboxMessage).values(due_at=now))
+        assert texts.deliver_next()
+    assert [message.status for message in messages(cast)] == ["sent"]
+    assert {json.loads(posted.body)["to"] for posted in gateway.posted} == {"+31201234567"}
+
+
+def test_without_servers_messages_are_kept_beside_the_database(
+    cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cast.book(cast.alice, "2026-03-10 10:00")
+    worker = worker_for(cast, lambda: NOW)
+    assert worker.couriers[0].deliver_next()
+    (message,) = messages(cast)
+    assert message.status == "kept"
+    assert (tmp_path / "var" / "messages" / f"{message.message_id}.eml").exists()
