@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -229,6 +230,22 @@ def test_workers_at_once_send_each_message_once(database: Database, courier: Cou
             thread.join()
     assert len(server.ids()) == len(set(server.ids())) == 24
     assert {row(database, number).status for number in numbers} == {"sent"}
+
+
+@pytest.mark.parametrize("word", ["=?utf-8?q?=0D=0ABcc:_eve@x.example=0D=0A=0D=0A?=", "=?utf-8?b?DQpCY2M6IHgNCg0K?="])
+def test_nobody_writes_headers_of_their_own(word: str) -> None:
+    message = Rendered(word, f"The visit of {word} is booked", "Text\n", "<p>Text</p>", "", "")
+    with mail_server() as server, closing(to(server.port)) as sender:
+        sender.send("alice@docket.example", "1", message)
+        sender.send(f"alice@{word.replace(' ', '')}.example", "2", message)
+    for mail in server.mails:
+        assert mail.keys() == [
+            *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type")
+        ]
+        assert mail["From"].addresses[0].addr_spec == SENDER
+        assert mail["Subject"].strip() == f"The visit of {word.replace('=?', '= ?')} is booked"
+        assert mail.get_body(("plain",)).get_content() == "Text\n"  # type: ignore[union-attr]
+    assert len(server.mails) == 2
 
 
 def test_without_a_server_messages_are_kept_as_files(database: Database, courier: Couriers, tmp_path: Path) -> None:

@@ -51,8 +51,11 @@ def test_forms_and_xml() -> None:
             sender.send("+31201234567", "abc", TEXT)
         with sender_for(gateway, {"content-type": "text/xml"}, "<m><to>{to}</to><text>{text}</text></m>") as sender:
             sender.send("+31201234567", "abc", TEXT)
+        with sender_for(gateway, {"content-type": "application/xml"}, "<m to='{to}' text='{text}'/>") as sender:
+            sender.send("+31201234567", "abc", TEXT)
     assert parse_qs(gateway.posted[0].body) == {"To": ["+31201234567"], "Body": [NASTY]}
     assert [each.text for each in ElementTree.fromstring(gateway.posted[1].body)] == ["+31201234567", NASTY]  # noqa: S314
+    assert ElementTree.fromstring(gateway.posted[2].body).attrib == {"to": "+31201234567", "text": NASTY}  # noqa: S314
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_somebody_may_be_born_today_or_in_1900(cast: Cast) -> None:
     {"email": "nora@nils@docket.example"},
     {"email": "no\x07ra@docket.example"},
     {"email": "nora\u202e@docket.example"},
+    {"email": "nora@=?utf-8?q?=0D=0A?=.example"},
     {"name": "Nora\u202eweN"},
     {"name": "Nora\u2028New"},
     {"name": "Nora\u2029New"},

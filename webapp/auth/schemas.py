@@ -37,12 +37,12 @@ def readable_name(value: str) -> str:
 
 
 def seen_address(value: str) -> str:
-    """E-mail addresses have no unseen characters either.
+    """E-mail addresses have no unseen characters either, and none that mail programs read as others.
 
     Raises:
         ValueError: this one has.
     """
-    if any(unicodedata.category(letter) in UNSEEN for letter in value):
+    if "=?" in value or any(unicodedata.category(letter) in UNSEEN for letter in value):
         raise ValueError("An e-mail address has no unseen characters.")
     return value
 

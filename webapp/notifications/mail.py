@@ -121,9 +121,9 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
     """The e-mail as it travels: text, HTML, and where there is an event, the event for calendars and as a file."""
     mail = EmailMessage()
     local, _at, domain = mail_from.rpartition("@")
-    mail["From"] = Address(message.sender_name, local, domain)
-    mail["To"] = recipient
-    mail["Subject"] = message.subject
+    mail["From"] = Address(_as_written(message.sender_name), local, domain)
+    mail["To"] = _as_written(recipient)
+    mail["Subject"] = _as_written(message.subject)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message_id}@{domain}>"
     # Nobody's holiday answer is wanted.
@@ -134,6 +134,15 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
         mail.add_alternative(message.calendar, subtype="calendar", params={"method": message.method})
         mail.add_attachment(message.calendar.encode(), maintype="text", subtype="calendar", filename="visit.ics")
     return mail
+
+
+def _as_written(text: str) -> str:
+    """Text for a header that means itself.
+
+    The library reads `=?…?=` as an encoded word, and what is encoded may be the end of a line: whoever calls
+    themselves so would write headers, and a body, of their own.
+    """
+    return text.replace("=?", "= ?")
 
 
 def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:

@@ -16,12 +16,13 @@ from webapp.notifications.rendering import Rendered
 
 # For connecting, sending and each piece of the answer, of which one is read.
 TIMEOUT = 20
+_QUOTES = {'"': "&quot;", "'": "&apos;"}
 # How a value is written into a body of each kind that the settings allow, so that no text can end its field.
 ESCAPES: dict[str, Callable[[str], str]] = {
     "application/json": lambda value: json.dumps(value)[1:-1],
     "application/x-www-form-urlencoded": quote_plus,
-    "application/xml": escape,
-    "text/xml": escape,
+    "application/xml": lambda value: escape(value, _QUOTES),
+    "text/xml": lambda value: escape(value, _QUOTES),
 }
 # Whoever gets these answers is not known, asks too often, or finds nobody there; that says nothing of the message.
 _SAYS_NOTHING_OF_IT = {401, 402, 403, 404, 405, 407, 408, 425, 429, 502, 503, 504}
