@@ -8,7 +8,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from limits import parse as parse_rate
 from pydantic import Field, field_validator, model_validator
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     def _a_mail_server(cls, value: str) -> str:
         parts = urlsplit(value)
         extra = parts.path.strip("/") or parts.query or parts.fragment
-        if value and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname or extra):
+        if value and (parts.scheme not in {"smtp", "smtps"} or not _is_place(parts) or extra):
             raise ValueError("must be like smtp://user:password@mail.example.org:587, or begin with smtps://")
         return value
 
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         if not self.sms_url:
             return self
         parts = urlsplit(self.sms_url)
-        if parts.scheme not in PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not _is_place(parts):
             raise ValueError("DOCKET_SMS_URL must be like https://gateway.example.org/messages")
         if self.sms_media_type not in SMS_MEDIA_TYPES:
             raise ValueError(f"The content type in DOCKET_SMS_HEADERS must be one of: {', '.join(SMS_MEDIA_TYPES)}")
@@ -193,6 +193,14 @@ class Settings(BaseSettings):
         """All keys, the signing one last, which is the order that itsdangerous wants."""
         keys = [part.strip() for part in self.secret_key.split(",") if part.strip()]
         return list(reversed(keys)) if keys else [_development_key(Path("var/secret_key"))]
+
+
+def _is_place(parts: SplitResult) -> bool:
+    """Whether an address names a host, and no port that there cannot be; asking for such a port raises."""
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _development_key(path: Path) -> str:
