@@ -136,6 +136,15 @@ def test_pages_of_other_sites_may_ask_only_where_the_settings_say_so(sqlite_cast
     assert other.headers.get("access-control-allow-origin") is None
 
 
+@pytest.mark.parametrize("depth", [1, 900])
+def test_text_that_cannot_be_kept_is_found_however_deep_it_lies(api: TestClient, depth: int) -> None:
+    json_type = {"content-type": "application/json"}
+    for text, status in ((r"\u0041", 422), (r"A\u0000", 400), (r"\ud83d", 400)):
+        body = '{"username":' * depth + f'"{text}"' + "}" * depth
+        answer = api.post(f"{API}/auth/refresh", content=body, headers=json_type)
+        assert answer.status_code == status, answer.text
+
+
 def test_every_kind_of_error_is_a_problem_document(api: TestClient, sqlite_cast: Cast) -> None:
     alice = ApiClient(api, "alice")
     where = "/appointments"

@@ -7,6 +7,7 @@ for people, and `errors` says which members of the request are meant.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ EXPOSED_HEADERS = (
     "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
 )  # fmt: skip
 MAX_SKIP = 100_000
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors that come from the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
     400: ("bad_request", _("The request cannot be read.")),
@@ -211,11 +213,18 @@ def storable(value: str) -> str:
 
 
 def _is_storable(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
-    if isinstance(value, dict):
-        return all(_is_storable(part) for pair in value.items() for part in pair)
-    return all(map(_is_storable, value)) if isinstance(value, list) else True
+    # Part by part, for a body may be nested deeper than functions may call each other.
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            if _NO_TEXT.search(part):
+                return False
+        elif isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+    return True
 
 
 # -------------------------------------------------------------------------------------------------- answers
