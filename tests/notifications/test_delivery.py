@@ -244,7 +244,7 @@ def test_nobody_writes_headers_of_their_own(word: str) -> None:
         ]
         assert mail["From"].addresses[0].addr_spec == SENDER
         assert mail["Subject"].strip() == f"The visit of {word.replace('=?', '= ?')} is booked"
-        assert mail.get_body(("plain",)).get_content() == "Text\n"  # type: ignore[union-attr]
+        assert mail.get_body(("plain",)).get_content() == "Text\r\n"  # type: ignore[union-attr]
     assert len(server.mails) == 2
 
 
