@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
 # A message that is being handed over when a server stops has so long to arrive.
 SECONDS_TO_END = 15
+# One that dies at its very start must not keep the machine busy with its successors.
+SECONDS_BETWEEN = 3
 
 
 class Worker:
@@ -201,13 +203,29 @@ def _wait_for_parent(stop: Callable[[], None]) -> None:
 @contextmanager
 def worker_beside(base_url: str) -> Iterator[None]:
     """A worker in a process of its own, so that writing messages out takes no time from answering."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=run_worker, args=(base_url,), kwargs={"beside": True}, name="docket worker"
-    )
-    process.start()
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(base_url, over))
+    keeper.start()
     try:
         yield
     finally:
+        over.set()
+        keeper.join()
+
+
+def _keep_worker(base_url: str, over: threading.Event) -> None:
+    """Have a worker until it is over. One that dies is followed by another, for nobody else would deliver."""
+    while not over.is_set():
+        process = multiprocessing.get_context("spawn").Process(
+            target=run_worker, args=(base_url,), kwargs={"beside": True}, name="docket worker"
+        )
+        process.start()
+        while process.is_alive() and not over.wait(LOOK_EVERY):
+            pass
+        if not over.is_set():
+            logger.error("The worker ended with %s; another one takes its place", process.exitcode)
+            over.wait(SECONDS_BETWEEN)
+            continue
         process.terminate()
         process.join(SECONDS_TO_END)
         # What it was sending is sent again by whoever comes next, with the same Message-ID.
