@@ -70,6 +70,9 @@ def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
         session.execute(sa.delete(UserSession).where(UserSession.id == session_id))
         return None
     session.execute(sa.update(RefreshToken).where(RefreshToken.id == token_id).values(used_at=now))
+    # A session may live for years, and nobody could tell any more who used what is older.
+    old = (RefreshToken.session_id == session_id, RefreshToken.used_at < now - SESSION_LIFETIME)
+    session.execute(sa.delete(RefreshToken).where(*old).execution_options(synchronize_session=False))
     session.execute(
         sa.update(UserSession)
         .where(UserSession.id == session_id)
