@@ -49,6 +49,8 @@ UNNAMED = {
     413: ("too_large", _("The body is larger than any that we take.")),
     500: ("error", _("Something went wrong on our side. Nothing you sent caused this.")),
 }
+# Pythons before 3.13 have older words for these than RFC 9110.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 # Both databases keep ids in four bytes.
 Id = Annotated[Whole, Field(ge=1, le=MAX_ID)]
@@ -127,7 +129,7 @@ def problem_response(error: Exception, *, reference: str | None = None) -> Respo
         status, errors, (code, detail) = 500, [], UNNAMED[500]
     body = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": TITLES.get(status, HTTPStatus(status).phrase),
         "status": status,
         "detail": detail,
         "code": code,
@@ -197,7 +199,8 @@ async def require_readable_body(request: Request) -> None:
         return
     if kind != JSON_TYPE:
         raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": JSON_TYPE})
-    if b"\\u" in body and not _is_storable(json.loads(body)):
+    # JSON is UTF-8. The library takes UTF-16 and UTF-32, too, in which there is a NUL in every sign of JSON.
+    if b"\x00" in body or (b"\\u" in body and not _is_storable(json.loads(body))):
         raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
 
 
