@@ -83,12 +83,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
-    _open_api(app, settings)
+    _count_requests(app, settings)
     app.add_middleware(
         SecurityMiddleware,
         base_url=settings.base_url,
         error_response=_error_response,
     )
+    # Around what answers unexpected errors, for other sites' pages read these, too.
+    _open_api(app, settings)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
@@ -124,8 +126,8 @@ def _page_routes() -> list[BaseRoute]:
     return pages.routes
 
 
-def _open_api(app: FastAPI, settings: Settings) -> None:
-    """Count the API's requests, and let pages of other sites that the settings name use it, without cookies."""
+def _count_requests(app: FastAPI, settings: Settings) -> None:
+    """Count the API's requests, for each account and each network."""
 
     def client_of(request: Request) -> tuple[str, str]:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
@@ -144,6 +146,10 @@ def _open_api(app: FastAPI, settings: Settings) -> None:
         client_of=client_of,
         error_response=too_many,
     )
+
+
+def _open_api(app: FastAPI, settings: Settings) -> None:
+    """Let pages of other sites that the settings name use the API, without cookies."""
     if settings.cors_origins:
         app.add_middleware(
             ApiCorsMiddleware,
