@@ -8,11 +8,14 @@ rows, and whatever else can be read as one model.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class EditedMeanwhile(Conflict):
@@ -40,3 +43,9 @@ def require_unchanged(saved: BaseModel, seen: str) -> None:
     """
     if seen and seen != fingerprint(saved):
         raise EditedMeanwhile(saved)
+
+
+def merged(saved: M, changes: BaseModel) -> M:
+    """What is saved, with those of its members that the changes name; what is missing or None stays as it is."""
+    named = {name: value for name, value in changes if value is not None and name in type(saved).model_fields}
+    return saved.model_copy(update=named)

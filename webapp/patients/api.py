@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -35,7 +35,7 @@ from webapp.core.api import (
     tag_of,
     version_asked,
 )
-from webapp.core.editing import fingerprint
+from webapp.core.editing import fingerprint, merged
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import AS_WRITTEN, YesNo
 from webapp.patients import people, preferences, queries, records, registering, service
@@ -43,8 +43,6 @@ from webapp.patients.queries import PatientView
 from webapp.patients.schemas import MessageWishes, PatientDetails, Phone, Register, UpdateProfile
 
 router = APIRouter()
-
-M = TypeVar("M", bound=BaseModel)
 
 BORN = Field(description="The date of birth.", examples=["1984-03-27"])
 REACHED = Field(examples=["+31 20 123 4567"])
@@ -261,7 +259,7 @@ def patient_out(view: PatientView) -> PatientOut:
 
 def _change_by_staff(page: Page, actor: Actor, view: PatientView, body: ChangePatient) -> Response:
     saved = records.saved_details(view.name, view.birth_date, view.phone, view.email)
-    details = _with(saved, body)
+    details = merged(saved, body)
     if not details.email:
         details = details.model_copy(update={"email": None})
 
@@ -275,7 +273,7 @@ def _change_person(page: Page, actor: Actor, view: PatientView, body: ChangePati
     saved = _profile_of(view)
 
     def work(session: Session) -> None:
-        people.change_person(session, actor, view.id, _with(saved, body), seen=fingerprint(saved), now=page.now)
+        people.change_person(session, actor, view.id, merged(saved, body), seen=fingerprint(saved), now=page.now)
 
     return _make(page, actor, view, work)
 
@@ -284,7 +282,7 @@ def _change_me(page: Page, actor: Actor, body: ChangeMe) -> Response:
     view = queries.get_own(page.session, actor)
     profile = _profile_of(view)
     wishes = MessageWishes(wants_email=view.wants_email, wants_sms=view.wants_sms)
-    wanted, wished = _with(profile, body), _with(wishes, body)
+    wanted, wished = merged(profile, body), merged(wishes, body)
 
     def work(session: Session) -> None:
         if wanted != profile:
@@ -315,9 +313,3 @@ def _make(page: Page, actor: Actor, view: PatientView, work: Callable[[Session],
 
 def _profile_of(view: PatientView) -> UpdateProfile:
     return UpdateProfile.model_construct(name=view.name, phone=view.phone, birth_date=view.birth_date)
-
-
-def _with(present: M, body: BaseModel) -> M:
-    """What is there, with the members that the body names."""
-    named = {name: value for name, value in body if value is not None and name in type(present).model_fields}
-    return present.model_copy(update=named)

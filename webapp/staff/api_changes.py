@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Header, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -25,18 +25,17 @@ from webapp.auth.api_idempotency import create
 from webapp.auth.schemas import Actor
 from webapp.core.api import (
     ETAG_HEADER,
+    LOCATION_HEADER,
     PROBLEM_TYPE,
     Moment,
-    PreconditionFailed,
     answer,
+    precondition_of,
     problems,
     tag_of,
     version_asked,
 )
-from webapp.core.editing import EditedMeanwhile, fingerprint
-from webapp.core.i18n import gettext as _
+from webapp.core.editing import fingerprint
 from webapp.core.web import Page
-from webapp.exceptions import Conflict
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -44,10 +43,6 @@ M = TypeVar("M", bound=BaseModel)
 
 Preview = Annotated[
     bool, Query(description="Change nothing: answer with what the change would do to free times and booked visits.")
-]
-IfMatch = Annotated[
-    str | None,
-    Header(alias="If-Match", description="The `ETag` that was read: where it is another one by now, nothing changes."),
 ]
 
 
@@ -106,7 +101,7 @@ class EffectOut(BaseModel):
 
 
 def members_optional(kind: type[M]) -> type[M]:
-    """The same model for PATCH: any member may be missing or null, and then stays as it is; `merged` reads it."""
+    """The same model for PATCH: any member may be missing or null, and then stays as it is; see `merged`."""
     members: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         if name == "decisions":
@@ -117,12 +112,6 @@ def members_optional(kind: type[M]) -> type[M]:
     told = f"{kind.__doc__} What is missing or null stays as it is."
     optional = create_model(kind.__name__, __doc__=told, __module__=kind.__module__, **members)
     return cast(type[M], optional)
-
-
-def merged(present: M, body: BaseModel) -> M:
-    """What is there, with the members that the body of a PATCH names."""
-    named = {name: value for name, value in body if value is not None and name in type(present).model_fields}
-    return present.model_copy(update=named)
 
 
 def part(kind: type[M], body: BaseModel) -> M:
@@ -217,15 +206,12 @@ def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
 @contextmanager
 def _explained(page: Page) -> Iterator[None]:
     """Refusals, with what programs read beside the sentence."""
-    try:
-        yield
-    except VisitsAffected as error:
-        error.members["visits"] = described(error.visits)
-        raise
-    except EditedMeanwhile as error:
-        if "if-match" in page.request.headers:
-            raise PreconditionFailed from error
-        raise Conflict(_("Somebody else saved it at the same moment. Try again."), code=error.code) from error
+    with precondition_of(page.request):
+        try:
+            yield
+        except VisitsAffected as error:
+            error.members["visits"] = described(error.visits)
+            raise
 
 
 def described(visits: Sequence[Affected]) -> list[dict[str, Any]]:
@@ -253,14 +239,13 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     },
 }
 _STALE = problems(s412="It is not what `If-Match` names.")
-LOCATION = {"Location": {"description": "Where it stands.", "schema": {"type": "string"}}}
 _EFFECT = {"model": EffectOut, "description": "With `preview`: what the change would do."}
 MAY_ADD = {200: _EFFECT, **_REFUSED}
 
 
 def created(kind: Any) -> dict[int | str, dict[str, Any]]:
     """The answers of a route that creates such a thing."""
-    return {201: {"model": kind, "headers": {**LOCATION, **ETAG_HEADER}}, **MAY_ADD}
+    return {201: {"model": kind, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **MAY_ADD}
 
 
 def changed(kind: Any) -> dict[int | str, dict[str, Any]]:

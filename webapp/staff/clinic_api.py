@@ -11,12 +11,13 @@ from webapp.auth.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.core.api import IfMatch
 from webapp.core.api_hours import HoursOfWeek, week_of
-from webapp.core.editing import fingerprint
+from webapp.core.editing import fingerprint, merged
 from webapp.core.web import CurrentPage
 from webapp.doctors import zone
 from webapp.staff import api_changes
-from webapp.staff.api_changes import Change, IfMatch, Plan, Preview, changed, members_optional, merged, seen_by
+from webapp.staff.api_changes import Change, Plan, Preview, changed, members_optional, seen_by
 
 router = APIRouter(prefix="/clinic", tags=["Clinic"])
 

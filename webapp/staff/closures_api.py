@@ -15,20 +15,19 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
-from webapp.core.api import API_PREFIX, PathId
+from webapp.core.api import API_PREFIX, IfMatch, PathId
+from webapp.core.editing import merged
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page
 from webapp.staff import api_changes
 from webapp.staff.api_changes import (
     REMOVED_UNLESS_STALE,
     Change,
-    IfMatch,
     Plan,
     Preview,
     changed,
     created,
     members_optional,
-    merged,
     part,
     seen_by,
 )

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor
-from webapp.core.api import API_PREFIX, ETAG_HEADER, Id, PathId, problems, tag_of
+from webapp.core.api import API_PREFIX, ETAG_HEADER, LOCATION_HEADER, Id, IfMatch, PathId, problems, tag_of
+from webapp.core.editing import merged
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import YesNo
 from webapp.doctors import profiles
@@ -21,14 +22,11 @@ from webapp.doctors.api import DoctorOut, doctor_out
 from webapp.doctors.profiles import DoctorProfile, DoctorState
 from webapp.staff import api_changes
 from webapp.staff.api_changes import (
-    LOCATION,
     Change,
-    IfMatch,
     Plan,
     Preview,
     changed,
     members_optional,
-    merged,
     part,
     seen_by,
 )
@@ -78,7 +76,7 @@ class ChangeDoctor(SaveDoctor):
     "",
     summary="Add a doctor",
     status_code=201,
-    responses={201: {"model": DoctorOut, "headers": {**LOCATION, **ETAG_HEADER}}, **problems(401, 403, 409)},
+    responses={201: {"model": DoctorOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **problems(401, 403, 409)},
 )
 def create_doctor(page: CurrentPage, actor: WritingCaller, body: AddDoctor, key: Key = None) -> Response:
     """Add a doctor, who has neither working hours nor an account yet; admins."""

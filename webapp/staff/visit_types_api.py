@@ -13,7 +13,8 @@ from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.api_idempotency import Key
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.api import API_PREFIX, Id, PathId
+from webapp.core.api import API_PREFIX, Id, IfMatch, PathId
+from webapp.core.editing import merged
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import YesNo
 from webapp.doctors import offers
@@ -22,13 +23,11 @@ from webapp.doctors.offers_api import VisitTypeOut, visit_type_out
 from webapp.staff import api_changes
 from webapp.staff.api_changes import (
     Change,
-    IfMatch,
     Plan,
     Preview,
     changed,
     created,
     members_optional,
-    merged,
     part,
     seen_by,
 )
