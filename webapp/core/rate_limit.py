@@ -7,7 +7,6 @@ sum over processes. What protects passwords is counted in the database (`auth/at
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Awaitable, Callable
 
 from limits import RateLimitItem, parse
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.core.api import is_api
+from webapp.core.clock import seconds_now
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError
 
@@ -65,7 +65,7 @@ class RateLimitMiddleware:
         allowed = self.limiter.hit(limit, name, client)
         left = self.limiter.get_window_stats(limit, name, client)
         # The limiter's own clock: to one in whole seconds, a minute would seem to last 61.
-        wait = max(1, math.ceil(left.reset_time - time.time()))
+        wait = max(1, math.ceil(left.reset_time - seconds_now()))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
