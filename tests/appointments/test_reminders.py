@@ -116,6 +116,21 @@ def test_a_reminder_that_waits_is_written_anew_when_one_of_its_visits_is_cancell
     assert written(cast) == {("alice", "11 10:00"), ("alice", "05 10:00")}
 
 
+def test_whoever_shares_an_address_is_not_reminded_of_a_visit_that_is_cancelled(cast: Cast) -> None:
+    """Two children whom staff wrote down with the address of one parent, who has no account."""
+    for name in ("ana", "ben"):
+        child = models.Patient(name=f"{name.title()} Adams", email="parent@docket.example", created_at=NOW)
+        cast.patient_ids[name] = cast.add(child)
+    put(cast, "2026-03-05 10:00", patient="ana")
+    bens = put(cast, "2026-03-05 11:00", patient="ben")
+    run(cast)
+    assert written(cast) == {("parent", "05 10:00, 05 11:00")}
+    later = WEDNESDAY + timedelta(minutes=1)
+    cast.database.write(service.cancel, cast.carol, reference_of(cast, bens), CancelVisit(), now=later)
+    run(cast, later)
+    assert written(cast) == {("parent", "05 10:00")}
+
+
 def test_a_reminder_that_was_sent_is_not_written_again(cast: Cast) -> None:
     first = put(cast, "2026-03-05 10:00")
     put(cast, "2026-03-05 15:00", doctor="erin")

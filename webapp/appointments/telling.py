@@ -300,7 +300,16 @@ def reminder_keys(clinic: Clinic, starts_at: datetime) -> str:
 
 
 def _withdraw_reminders(session: Session, clinic: Clinic, facts: VisitFacts, starts_at: datetime) -> None:
-    """Take back the reminders of that day; the next run writes them anew for the visits that are left of it."""
-    for patient_id in (facts.patient_id, facts.manager_id):
-        if patient_id is not None:
-            withdraw(session, ("patient", patient_id), [REMINDER], keys_beginning=reminder_keys(clinic, starts_at))
+    """Take back the reminders of that day; the next run writes them anew for the visits that are left of it.
+
+    Whoever shares an address is reminded there together: such a reminder may be about another patient, too. And one
+    may lie at an address that they had before.
+    """
+    withdraw(
+        session,
+        REMINDER,
+        subject_type="patient",
+        subject_ids=[each for each in (facts.patient_id, facts.manager_id) if each is not None],
+        recipients=[recipient.address for recipient, _wanted in _addresses_of(facts)],
+        keys_beginning=reminder_keys(clinic, starts_at),
+    )

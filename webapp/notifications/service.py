@@ -93,14 +93,25 @@ def sent_since(session: Session, recipient: str, template: str, since: datetime)
 
 
 def withdraw(
-    session: Session, subject: tuple[str, int], templates: Collection[str], *, keys_beginning: str = ""
+    session: Session,
+    template: str,
+    *,
+    subject_type: str,
+    subject_ids: Collection[int],
+    recipients: Collection[str],
+    keys_beginning: str,
 ) -> None:
-    """Take back messages about a subject that still wait: what they tell is not so any more. Their keys are free."""
+    """Take back messages that still wait and are about one of these subjects or go to one of these recipients.
+
+    What they tell is not so any more. Their keys are free again.
+    """
     session.execute(
         sa.delete(OutboxMessage).where(
-            OutboxMessage.subject_type == subject[0],
-            OutboxMessage.subject_id == subject[1],
-            OutboxMessage.template.in_(templates),
+            sa.or_(
+                sa.and_(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id.in_(subject_ids)),
+                OutboxMessage.recipient.in_(recipients),
+            ),
+            OutboxMessage.template == template,
             OutboxMessage.dedupe_key.startswith(keys_beginning, autoescape=True),
             OutboxMessage.status == "waiting",
         )
