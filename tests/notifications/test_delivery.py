@@ -92,6 +92,7 @@ def test_what_is_taken_is_sent_once(database: Database, courier: Couriers) -> No
     [
         ("450 4.2.1 mailbox busy", "waiting", "The mail server answered: 450 4.2.1 mailbox busy"),
         ("550 5.1.1 no such user", "dead", "The mail server answered: 550 5.1.1 no such user"),
+        ("550 5.1.1 no\x00 such\x07 user", "dead", "The mail server answered: 550 5.1.1 no such user"),
         ("421 4.3.2 shutting down", "waiting", "The mail server answered: 421 4.3.2 shutting down"),
         ("hang", "waiting", "The mail server did not answer in time."),
         ("hang up", "waiting", "The mail server broke the connection off."),

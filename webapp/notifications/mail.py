@@ -178,4 +178,5 @@ def _by_code(code: int, answer: bytes | str) -> Undelivered:
 
 def _said(code: int, answer: bytes | str) -> str:
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-    return " ".join(f"{code} {text}".split())
+    # PostgreSQL could not keep a NUL, and so not even that the message was refused.
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in f"{code} {text}").split())
