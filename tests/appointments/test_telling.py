@@ -93,7 +93,7 @@ def test_the_kind_of_visit_and_how_to_prepare_are_named_only_where_the_clinic_al
     hidden, named = outbox(cast)
     assert "First visit" not in str(hidden.values)
     assert "medicines" not in str(hidden.values)
-    assert "Its page says what." in written(hidden).text
+    assert "its page says how." in written(hidden).text
     for said in written(named)[2:4]:
         assert "First visit" in said
         assert "Bring your medicines.\nCome early." in said
@@ -105,7 +105,7 @@ def test_a_childs_visit_is_told_to_whoever_books_for_it_and_says_whose_it_is(cas
     book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
     (message,) = outbox(cast)
     assert message.recipient == "alice@docket.example"
-    assert written(message).subject == "The visit of Mia Adams is booked: Thursday 5 March 2026"
+    assert written(message).subject == "The visit of Mia Adams is booked: Thursday 5 March, 09:30"
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(email="mia@docket.example"))
     book_with_words(cast, cast.carol, "2026-03-06 09:30", patient_id=child)
     both = {each.recipient: written(each) for each in outbox(cast)[1:]}

@@ -93,6 +93,7 @@ def test_text_html_and_calendar_name_one_instant(zone: str, starts_at: str, name
     for template in MAILS:
         said = mail(template, values(zone, starts_at))
         assert f": {name}\n" in said.text
+        assert said.subject.endswith(re.sub(r" \d{4}(, \d\d:\d\d) .*", r"\1", name))
         assert name in seen(said.html)
         (event,) = Calendar.from_ical(said.calendar).walk("VEVENT")
         assert event.decoded("dtstart").astimezone(UTC) == datetime.fromisoformat(starts_at)
@@ -108,7 +109,7 @@ def test_names_are_escaped_in_html_and_plain_in_the_text() -> None:
 
 def test_no_name_begins_a_header_or_a_line_of_its_own() -> None:
     said = mail("visit_booked", values(whose="Mia\r\nBcc: evil@docket.test\u2028\x00"))
-    assert said.subject == "The visit of Mia Bcc: evil@docket.test is booked: Tuesday 3 March 2026"
+    assert said.subject == "The visit of Mia Bcc: evil@docket.test is booked: Tuesday 3 March, 09:30"
     assert not re.search(r"^Bcc:", said.text, re.MULTILINE)
 
 
@@ -138,6 +139,31 @@ def test_whoever_is_too_late_to_change_a_visit_is_asked_to_call() -> None:
     assert "/cancellation" in early
     assert "/cancellation" not in late
     assert "please call 020" in late
+
+
+def test_a_tap_on_the_clinics_number_calls_it() -> None:
+    said = values()
+    said["clinic"]["phone"] = "+31 20 014 7200"
+    html = mail("visit_moved", said).html
+    assert len(re.findall(r'<a class="telephone" href="tel:\+31200147200"[^>]*>', html)) == 2
+    assert "please call +31 20 014 7200 :" in seen(html)
+
+
+def test_a_cancelled_visit_has_neither_a_when_nor_a_where() -> None:
+    said = mail("visit_cancelled", values())
+    assert "Cancelled: Tuesday 3 March 2026, 09:30 (Amsterdam time)\n" in said.text
+    assert "Book another visit online, or call 020." in said.text
+    for part in (said.text, seen(said.html)):
+        assert not re.search(r"When|Where|Room 3", part)
+
+
+def test_a_reminder_as_text_message_asks_nobody_who_has_said_that_they_come() -> None:
+    said = {"clinic": values()["clinic"], "visits": [visit(confirmed=True), visit("2026-03-03T10:30:00Z")]}
+    text = render("visit_reminder", "sms", "+31201", said, base_url="https://docket.test", keys=KEYS).text
+    assert text.startswith(
+        "Harbour Lane Clinic. Reminder: Tuesday 3 March 2026, 09:30 (Amsterdam time), Dr. Bob Brown. http"
+    )
+    assert text.count("Are you coming?") == 1
 
 
 def test_mails_about_accounts_need_no_name_and_carry_their_links() -> None:
