@@ -183,8 +183,9 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     def stop(*_signal: object) -> None:
         worker.stopping.set()
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, stop)
+    signal.signal(signal.SIGTERM, stop)
+    # Ctrl-C reaches both, and the server says when it is time.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if beside else stop)
     if beside:
         threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     try:
