@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
-from webapp.core.i18n import gettext as _
+from webapp.core import formats
 from webapp.database import rows, table_of
 
 
@@ -45,7 +45,7 @@ class Clinic:
     @property
     def zone_label(self) -> str:
         """The zone as people say it: 'Amsterdam time'."""
-        return _("%(place)s time") % {"place": self.time_zone.rsplit("/", 1)[-1].replace("_", " ")}
+        return formats.zone_label(self.zone)
 
     @property
     def letterhead(self) -> dict[str, str]:

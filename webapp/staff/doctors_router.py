@@ -255,12 +255,11 @@ def _account_page(page: Page, saved: SavedDoctor, form: AccountForm, *, status: 
 
 def _link_page(page: Page, saved: SavedDoctor, token: str, *, created: bool) -> Response:
     """The only time that the link is shown; the page is kept nowhere, as no page for staff is."""
-    origin = page.settings.base_url or str(page.request.base_url).rstrip("/")
     return page.render(
         "admin/doctors/link.html",
         headers={"referrer-policy": "strict-origin"},
         saved=saved,
-        link=f"{origin}/password/reset/{token}",
+        link=f"{page.base_url}/password/reset/{token}",
         until=page.now + FIRST_PASSWORD_LIFETIME,
         created=created,
     )

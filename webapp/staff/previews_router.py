@@ -54,5 +54,4 @@ def show_preview_document(page: CurrentPage, kind: str) -> Response:
 
 
 def _written(page: Page, kind: Kind, channel: Channel) -> Rendered:
-    address = page.settings.base_url or str(page.request.base_url).rstrip("/")
-    return previews.write_example(kind, channel, current_clinic(page), base_url=address, now=page.now)
+    return previews.write_example(kind, channel, current_clinic(page), base_url=page.base_url, now=page.now)

@@ -162,12 +162,11 @@ def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
 def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Response:
     """The only time that a link is shown; the page is kept nowhere, as no page for staff is."""
     facts = queries.get_user(page.session, user_id, now=page.now)
-    origin = page.settings.base_url or str(page.request.base_url).rstrip("/")
     return page.render(
         "admin/users/link.html",
         headers={"referrer-policy": "strict-origin"},
         user=facts,
-        link=f"{origin}/password/reset/{token}",
+        link=f"{page.base_url}/password/reset/{token}",
         until=page.now + FIRST_PASSWORD_LIFETIME,
         created=created,
     )
