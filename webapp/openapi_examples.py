@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
+
 from webapp.appointments.affected import VisitsAffected
 from webapp.appointments.exceptions import SlotTaken
 from webapp.core.api import PreconditionFailed, UnsupportedMediaType, problem_response
@@ -19,7 +21,6 @@ from webapp.exceptions import (
     BadRequest,
     Conflict,
     Forbidden,
-    Invalid,
     NotFound,
     NotSignedIn,
     TooLarge,
@@ -144,8 +145,10 @@ PLACES: dict[str, tuple[str, Any]] = {
 }
 
 
-def _unreadable_start() -> Invalid:
-    return Invalid("Input should have timezone info", code="timezone_aware", field="starts_at")
+def _unreadable_start() -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "timezone_aware", "loc": ("body", "starts_at"), "msg": "Input should have timezone info"}]
+    )
 
 
 _PROBLEMS: dict[int, Callable[[], Exception]] = {

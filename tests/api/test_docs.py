@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from tests.reading import read
 from tests.test_access import routes_of
 from webapp.api_docs import document_text
+from webapp.appointments.rules import RULES
 from webapp.cli import run
 from webapp.core.api import API_PREFIX
 from webapp.main import api_to_describe
@@ -143,6 +144,15 @@ def test_a_taken_time_is_described_with_the_nearest_free_ones() -> None:
     clash = OPERATIONS["book_appointment"]["responses"]["409"]["content"]["application/problem+json"]["example"]
     assert clash["code"] == "slot_taken"
     assert clash["alternatives"]
+
+
+@pytest.mark.parametrize("name", ["book_appointment", "replace_appointment", "change_appointment"])
+def test_the_codes_of_all_rules_are_described(name: str) -> None:
+    answers = OPERATIONS[name]["responses"]
+    for rule in RULES:
+        assert f"`{rule.code}`" in answers["409" if rule.clash else "422"]["description"]
+    # The example is a body that has not the right shape, and says so as such an answer does.
+    assert answers["422"]["content"]["application/problem+json"]["example"]["code"] == "invalid"
 
 
 # ------------------------------------------------------------------------------------------- its pages

@@ -16,6 +16,7 @@ from webapp.appointments import calendar, listing, queries, service, views, visi
 from webapp.appointments.asked_times import When, end_of, start_of
 from webapp.appointments.availability_api import FreeTimeOut
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange, PatientBusy, SlotTaken
+from webapp.appointments.rules import RULES
 from webapp.appointments.schemas import (
     AppointmentView,
     BookVisit,
@@ -137,10 +138,19 @@ class ChangeAppointment(BaseModel):
     override_reason: Annotated[Note, OVERRIDE] = ""
 
 
+def _codes(*more: str, clash: bool) -> str:
+    """The codes with which rules refuse, and others."""
+    return ", ".join(f"`{code}`" for code in (*(rule.code for rule in RULES if rule.clash == clash), *more))
+
+
+def _refused(*more: str) -> dict[int | str, dict[str, Any]]:
+    return problems(s422=f"Its shape is not right (`invalid`), or a rule refuses it: {_codes(*more, clash=False)}.")
+
+
 CLASH: dict[int | str, dict[str, Any]] = {
     409: {
-        "description": "The time clashes with another visit, and `alternatives` are the free times nearest to it; or "
-        "the visit was changed meanwhile, or is over.",
+        "description": f"The time clashes with another visit ({_codes(clash=True)}), and `alternatives` are the free "
+        "times nearest to it; or the visit was changed meanwhile, or is over.",
         "content": {
             PROBLEM_TYPE: {
                 "schema": {
@@ -157,6 +167,7 @@ STALE = problems(s412="The visit is not what `If-Match` names.")
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": AppointmentOut, "headers": ETAG_HEADER},
     **problems(401, 403, 404),
+    **_refused("too_late_to_change", "status_not_possible", "new_booking", "nothing_to_change"),
     **CLASH,
     **STALE,
 }
@@ -169,6 +180,7 @@ CHANGED: dict[int | str, dict[str, Any]] = {
     responses={
         201: {"model": AppointmentOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}},
         **problems(401, 403, s404="There is no such doctor, visit type or patient."),
+        **_refused("idempotency_key_reused"),
         **CLASH,
     },
 )
