@@ -19,7 +19,7 @@ from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.api import JSON_TYPE, Moment, PathId, QueryId, problems
+from webapp.core.api import JSON_TYPE, LIST_HEADERS, Moment, PathId, QueryId, problems
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
@@ -30,6 +30,7 @@ from webapp.patients import service as patients
 
 router = APIRouter(tags=["Free times"])
 
+COUNTED = {"X-Total-Count": LIST_HEADERS["X-Total-Count"]}
 DEFAULT_DAYS = 7
 MOST_DAYS = 92
 
@@ -75,7 +76,7 @@ class DoctorsFreeTimeOut(FreeTimeOut):
 @router.get(
     "/doctors/{doctor_id}/availability",
     summary="List the free times of a doctor",
-    responses={200: {"model": list[FreeTimeOut]}, **problems(401, 404)},
+    responses={200: {"model": list[FreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
 )
 def list_free_times_of_doctor(
     page: CurrentPage,
@@ -96,16 +97,16 @@ def list_free_times_of_doctor(
     wish = _wish_with(doctor, visit_type_id, actor)
     if wish is None and visit_type_id is None:
         # Every visit with this doctor is booked by telephone.
-        return _answer(page, json_of_one([], 0))
+        return _answer(page, json_of_one([], 0), total=0)
     wish = wish or service.find_wish(page.session, doctor, visit_type_id)
-    starts = _starts(page, actor, [wish], window, patient_id)
-    return _answer(page, json_of_one(starts[doctor.id], wish.visit_type.minutes))
+    starts = _starts(page, actor, [wish], window, patient_id)[doctor.id]
+    return _answer(page, json_of_one(starts, wish.visit_type.minutes), total=len(starts))
 
 
 @router.get(
     "/availability",
     summary="List the free times of all doctors",
-    responses={200: {"model": list[DoctorsFreeTimeOut]}, **problems(401, 404)},
+    responses={200: {"model": list[DoctorsFreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
 )
 def list_free_times(
     page: CurrentPage,
@@ -135,7 +136,7 @@ def list_free_times(
     wishes = [wish for doctor in fitting if (wish := _wish_with(doctor, visit_type_id, actor)) is not None]
     starts = _starts(page, actor, wishes, window, patient_id)
     found = [(wish.doctor.id, wish.visit_type.minutes, starts[wish.doctor.id]) for wish in wishes]
-    return _answer(page, json_of_many(found, limit))
+    return _answer(page, json_of_many(found, limit), total=sum(map(len, starts.values())))
 
 
 class _Window(NamedTuple):
@@ -206,6 +207,6 @@ def _require_bookable(page: Page, actor: Actor | None, patient_id: int) -> None:
     patients.require_bookable_patient(page.session, actor, patient_id)
 
 
-def _answer(page: Page, body: bytes) -> Response:
+def _answer(page: Page, body: bytes, *, total: int) -> Response:
     page.close()
-    return Response(body, 200, media_type=JSON_TYPE)
+    return Response(body, 200, {"x-total-count": str(total)}, JSON_TYPE)
