@@ -249,6 +249,28 @@ def test_nobody_writes_headers_of_their_own(word: str) -> None:
     assert len(server.mails) == 2
 
 
+def test_what_was_sent_is_marked_though_the_database_is_away_for_a_moment(
+    database: Database, courier: Couriers
+) -> None:
+    """If it were left at that, the same mail would be sent again once its lease is over."""
+    number = put(database, "alice@docket.example")
+    away = [True, True]
+
+    def fail(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("UPDATE outbox_messages") and "finished_at" in statement and away:
+            away.pop()
+            raise sa.exc.OperationalError(statement, None, Exception("the connection was closed"))
+
+    sa.event.listen(database.engine, "before_cursor_execute", fail)
+    with mail_server() as server:
+        alices = courier(to(server.port))
+        assert alices.deliver_next()
+        assert not alices.deliver_next()
+    assert not away
+    assert len(server.mails) == 1
+    assert (row(database, number).status, row(database, number).tries) == ("sent", 1)
+
+
 def test_without_a_server_messages_are_kept_as_files(database: Database, courier: Couriers, tmp_path: Path) -> None:
     number = put(database, "alice@docket.example")
     keeper = FileKeeper(tmp_path / "kept" / "messages", SENDER)
