@@ -56,6 +56,19 @@ class TooLateToChange(Invalid):
     code = "too_late_to_change"
 
 
+class TooManyChanges(Invalid):
+    """Somebody booked and moved online more often than anybody needs to. `retry_after` is in seconds."""
+
+    status = 429
+    code = "too_many_changes"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            _("You have booked and moved visits very often today. Call the clinic, or wait until tomorrow.")
+        )
+        self.retry_after = retry_after
+
+
 class NewBooking(Invalid):
     """A visit keeps its doctor, its kind and its patient; `field` is the one that should be another."""
 

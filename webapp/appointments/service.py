@@ -29,6 +29,7 @@ from webapp.appointments.exceptions import (
     error_of,
 )
 from webapp.appointments.models import ACTIVE, Appointment
+from webapp.appointments.pace import require_pace
 from webapp.appointments.rules import Refusal, refusals
 from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, ChangeWords, MoveVisit
 from webapp.appointments.slots import to_minute
@@ -57,6 +58,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     Raises:
         SlotTaken, PatientBusy: the time clashes with another visit (409).
         RuleBroken: another house rule refuses it (422).
+        TooManyChanges: the patient booked and moved very often lately (429).
         NotAPatient: the actor has no patient's record and named none (403).
         OtherDoctorsVisit: a doctor books with somebody else (403).
         NotFound: there is no such doctor, visit type or patient.
@@ -65,6 +67,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
     if patient_id is None:
         raise NotAPatient
+    require_pace(session, actor, now=now)
     doctor = doctors.get_doctor_by_id(session, doctor_id)
     if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
         raise OtherDoctorsVisit
@@ -110,12 +113,13 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
 
     Raises:
         SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
-        RuleBroken, TooLateToChange: 422.
+        RuleBroken, TooLateToChange: 422. TooManyChanges: 429.
         NoSuchAppointment: 404.
     """
     view = lock_for_change(session, actor, reference, command.version)
     clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
+    require_pace(session, actor, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     wish = find_wish(session, doctor, view.visit_type_id)
     overridden = require_bookable(
