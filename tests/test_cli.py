@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -153,6 +154,22 @@ def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tm
     assert done.stderr == "Error: There is no such doctor.\n"
 
 
+# ---------------------------------------------------------------------------------------------------------- serve
+
+
+def test_a_port_that_is_taken_and_a_schema_that_is_missing_are_a_sentence_each(run: Run, empty: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = run("serve", "--port", str(port), url=empty)
+    assert (said.code, said.out) == (1, "")
+    schema, in_use = said.err.splitlines()
+    assert "docket db upgrade" in schema
+    assert in_use == (
+        f"Error: Port {port} of 127.0.0.1 cannot be used: Address already in use. "
+        "Choose another one with --port (make run: PORT=)."
+    )
+
+
 # ----------------------------------------------------------------------------------------------------- db upgrade
 
 
@@ -288,6 +305,7 @@ def test_a_sound_database_is_all_well(run: Run, clinic: Cast) -> None:
     said = run("check", url=url_of(clinic))
     assert said.code == 0
     assert said.out.startswith("All is well")
+    assert "no message lost" in said.out
 
 
 def test_problems_are_listed_and_end_with_one(run: Run, clinic: Cast) -> None:

@@ -25,7 +25,7 @@ from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.models import IdempotencyKey, OutboxMessage
 from webapp.notifications.exceptions import ServerAway
-from webapp.worker import Worker
+from webapp.worker import Worker, where_messages_go
 
 FROM = "booking@clinic.example"
 
@@ -203,3 +203,20 @@ def test_without_servers_messages_are_kept_beside_the_database(
     (message,) = messages(cast)
     assert message.status == "kept"
     assert (tmp_path / "var" / "messages" / f"{message.message_id}.eml").exists()
+
+
+def test_the_log_says_where_messages_go_and_keeps_what_is_secret_in_the_addresses() -> None:
+    servers = Settings(
+        secret_key=SECRET_KEY,
+        smtp_url="smtp://docket:hunter2@mail.clinic.example",
+        sms_url="https://gateway.example/send?key=hunter2",
+        sms_body='{"to": "{to}", "text": "{text}"}',
+    )
+    assert where_messages_go(servers) == [
+        "E-mails go to the mail server mail.clinic.example:587",
+        "Text messages go to the gateway gateway.example",
+    ]
+    assert [line.split(",")[0] for line in where_messages_go(Settings(secret_key=SECRET_KEY))] == [
+        "E-mails are kept as files in var/messages",
+        "Text messages are kept as files in var/messages",
+    ]

@@ -6,9 +6,10 @@ Exit codes: 0 all is well, 1 the answer is no (a check found something, a rule r
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
 from typing import Any
 
@@ -79,6 +80,8 @@ def serve(host: str, port: int, workers: int, delivers: bool) -> None:
     from webapp.worker import worker_beside
 
     settings = Settings()
+    _warn_of_schema()
+    _require_free_port(host, port)
     # uvicorn ends itself once more with the signal that ended it, and what stands beside it is to be ended, too.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
     click.echo(f"Docket answers on http://{host}:{port} (stop with Ctrl-C).")
@@ -107,6 +110,7 @@ def worker() -> None:
     from webapp.worker import run_worker
 
     settings = Settings()
+    _warn_of_schema()
     click.echo("Docket delivers messages (stop with Ctrl-C).")
     run_worker(settings.base_url or _own_address("127.0.0.1", 8000))
 
@@ -114,6 +118,25 @@ def worker() -> None:
 def _own_address(host: str, port: int) -> str:
     """Where links in messages lead when no setting says so: to this very machine."""
     return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - nothing is bound here.
+
+
+def _require_free_port(host: str, port: int) -> None:
+    """Say in a sentence that another program has the port, before anything is started."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).partition(" (")[0]
+        message = f"Port {port} of {host} cannot be used: {why}. Choose another one with --port (make run: PORT=)."
+        raise click.ClickException(message) from error
+
+
+def _warn_of_schema() -> None:
+    """Say before the first error why there will be errors. A database that is away may still come."""
+    from webapp import migrations
+
+    with suppress(DBAPIError), open_database() as database:
+        if not migrations.is_current(database):
+            click.echo("Warning: the database has not this version's schema. Run `docket db upgrade`.", err=True)
 
 
 @docket.group()
@@ -199,7 +222,7 @@ def user_create(role: Any, email: str, name: str, doctor: str | None, password_s
 
 @docket.command()
 def check() -> None:
-    """Prove that no time is given twice, that the guard is there, and that no visit lies outside the rules."""
+    """Prove that no time is given twice, the guard is there, no visit lies outside the rules, no message is lost."""
     from webapp import integrity, migrations
 
     with open_database() as database:
@@ -213,7 +236,7 @@ def check() -> None:
     if problems:
         click.echo(f"{len(problems)} problem(s) found.", err=True)
         raise click.exceptions.Exit(1)
-    click.echo("All is well: no overlaps, the guard is in place, no visit outside the rules.")
+    click.echo("All is well: no overlaps, the guard is in place, no visit outside the rules, no message lost.")
 
 
 @docket.command()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from multiprocessing.connection import wait
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -166,6 +167,20 @@ def sms_sender(settings: Settings) -> Sender:
     return FileKeeper(FOLDER, settings.sender)
 
 
+def where_messages_go(settings: Settings) -> list[str]:
+    """What becomes of messages here, for whoever reads the log: servers are named without what stands in their URLs."""
+    mail, text = settings.smtp_url, settings.sms_url
+    server = MailServer.from_url(mail) if mail else None
+    return [
+        f"E-mails go to the mail server {server.host}:{server.port}"
+        if server
+        else f"E-mails are kept as files in {FOLDER}, for DOCKET_SMTP_URL names no mail server",
+        f"Text messages go to the gateway {urlsplit(text).hostname}"
+        if text
+        else f"Text messages are kept as files in {FOLDER}, for DOCKET_SMS_URL names no gateway",
+    ]
+
+
 def _in_daytime(session: Session, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:
     return telling.earliest_text(get_clinic(session), wanted, planned_for, expires_at)
 
@@ -179,6 +194,8 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     configure_logging(settings.log_format)
     database = Database(settings.database_url)
     worker = Worker(database, settings, base_url=base_url)
+    for sentence in where_messages_go(settings):
+        logger.info(sentence)
 
     def stop(*_signal: object) -> None:
         worker.stopping.set()
