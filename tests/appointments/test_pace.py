@@ -17,8 +17,9 @@ from webapp.auth.schemas import NO_ACCOUNT, Actor
 
 
 @pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MOST", 3)
+def _few(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "TIMES", 1)
+    cast.change(sa.update(models.ClinicSettings).values(max_active_visits=3))
 
 
 def refused(deed: Callable[[], object]) -> int:

@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from webapp.appointments.exceptions import TooManyChanges
 from webapp.audit import queries as audit
 from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
 
-# Far more than a family needs.
-MOST, WINDOW = 40, timedelta(hours=24)
+# Four times as many as a patient may have visits ahead: far more than a family needs.
+TIMES, WINDOW = 4, timedelta(hours=24)
 
 
-def require_pace(session: Session, actor: Actor, *, now: datetime) -> None:
+def require_pace(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
     """A patient has not booked and moved too often lately; staff may as often as they need to.
 
     Whoever holds the link to a visit is counted by the visit.
@@ -29,8 +30,13 @@ def require_pace(session: Session, actor: Actor, *, now: datetime) -> None:
     if actor.is_staff:
         return
     visit = None if actor.visit_id is None else ("appointment", actor.visit_id)
-    latest = audit.latest_deeds(
-        session, ("booked", "moved"), actor_user_id=actor.account_id, subject=visit, since=now - WINDOW, limit=MOST
+    first = audit.find_deed(
+        session,
+        ("booked", "moved"),
+        actor_user_id=actor.account_id,
+        subject=visit,
+        since=now - WINDOW,
+        ago=TIMES * clinic.max_active_visits,
     )
-    if len(latest) >= MOST:
-        raise TooManyChanges(retry_after=max(1, int((latest[-1] + WINDOW - now).total_seconds())))
+    if first is not None:
+        raise TooManyChanges(retry_after=max(1, int((first + WINDOW - now).total_seconds())))

@@ -67,11 +67,11 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
     if patient_id is None:
         raise NotAPatient
-    require_pace(session, actor, now=now)
     doctor = doctors.get_doctor_by_id(session, doctor_id)
     if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
         raise OtherDoctorsVisit
     clinic = get_clinic(session)
+    require_pace(session, actor, clinic, now=now)
     wish = find_wish(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
     overridden = require_bookable(
         session,
@@ -119,7 +119,7 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
     view = lock_for_change(session, actor, reference, command.version)
     clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
-    require_pace(session, actor, now=now)
+    require_pace(session, actor, clinic, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     wish = find_wish(session, doctor, view.visit_type_id)
     overridden = require_bookable(

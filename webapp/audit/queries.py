@@ -89,18 +89,21 @@ def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def latest_deeds(
+def find_deed(
     session: Session,
     actions: Sequence[str],
     *,
     actor_user_id: int | None,
     subject: tuple[str, int] | None,
     since: datetime,
-    limit: int,
-) -> list[datetime]:
-    """When an account last did one of these, or anybody without an account did to `subject`; the latest first."""
+    ago: int,
+) -> datetime | None:
+    """When somebody did the last but so many of these deeds (1 is the last); None where they did fewer.
+
+    They are those of an account, or else those of anybody without one to `subject`.
+    """
     conditions = [_EVENT.actor_user_id.is_(None) if actor_user_id is None else _EVENT.actor_user_id == actor_user_id]
     if subject is not None:
         conditions += [_EVENT.subject_type == subject[0], _EVENT.subject_id == subject[1]]
     query = sa.select(_EVENT.at).where(*conditions, _EVENT.action.in_(actions), _EVENT.at > since)
-    return list(session.scalars(query.order_by(_EVENT.id.desc()).limit(limit)))
+    return session.scalar(query.order_by(_EVENT.id.desc()).offset(ago - 1).limit(1))
