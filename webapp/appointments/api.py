@@ -40,7 +40,6 @@ from webapp.core.api import (
     LIST_HEADERS,
     LOCATION_HEADER,
     NOT_MODIFIED,
-    PROBLEM_TYPE,
     AskedPaging,
     Id,
     IfMatch,
@@ -53,6 +52,7 @@ from webapp.core.api import (
     is_known,
     not_modified,
     precondition_of,
+    problem_listing,
     problems,
     version_asked,
 )
@@ -147,22 +147,12 @@ def _refused(*more: str) -> dict[int | str, dict[str, Any]]:
     return problems(s422=f"Its shape is not right (`invalid`), or a rule refuses it: {_codes(*more, clash=False)}.")
 
 
-CLASH: dict[int | str, dict[str, Any]] = {
-    409: {
-        "description": f"The time clashes with another visit ({_codes(clash=True)}), and `alternatives` are the free "
-        "times nearest to it; or the visit was changed meanwhile, or is over.",
-        "content": {
-            PROBLEM_TYPE: {
-                "schema": {
-                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
-                    "properties": {
-                        "alternatives": {"type": "array", "items": {"$ref": "#/components/schemas/FreeTimeOut"}}
-                    },
-                }
-            }
-        },
-    }
-}
+CLASH = problem_listing(
+    409,
+    f"The time clashes with another visit ({_codes(clash=True)}), and `alternatives` are the free times nearest to it; "
+    "or the visit was changed meanwhile, or is over.",
+    alternatives={"$ref": "#/components/schemas/FreeTimeOut"},
+)
 STALE = problems(s412="The visit is not what `If-Match` names.")
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": AppointmentOut, "headers": ETAG_HEADER},

@@ -177,6 +177,13 @@ def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def problem_listing(status: int, why: str, **items: dict[str, str]) -> dict[int | str, dict[str, Any]]:
+    """The same for a problem that lists something of its own: the schema of the items of each such member."""
+    members = {name: {"type": "array", "items": schema} for name, schema in items.items()}
+    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": members}
+    return {status: {"description": why, "content": {PROBLEM_TYPE: {"schema": schema}}}}
+
+
 # ------------------------------------------------------------------------------------------------- requests
 
 

@@ -21,7 +21,6 @@ from webapp.core.api import (
     LIST_HEADERS,
     LOCATION_HEADER,
     NOT_MODIFIED,
-    PROBLEM_TYPE,
     AskedPaging,
     IfMatch,
     Moment,
@@ -30,6 +29,7 @@ from webapp.core.api import (
     answer_list,
     answer_unless_known,
     precondition_of,
+    problem_listing,
     problems,
     storable,
     tag_of,
@@ -122,20 +122,11 @@ CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": PatientOut, "headers": ETAG_HEADER},
     **problems(401, 403, s409="Somebody else saved it at the same moment.", s412="It is not what `If-Match` names."),
 }
-LIKELY: dict[int | str, dict[str, Any]] = {
-    409: {
-        "description": "The patient may be in the books already, as one of `ids`; or a patient books for as many "
-        "people as there can be.",
-        "content": {
-            PROBLEM_TYPE: {
-                "schema": {
-                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
-                    "properties": {"ids": {"type": "array", "items": {"type": "integer"}}},
-                }
-            }
-        },
-    }
-}
+LIKELY = problem_listing(
+    409,
+    "The patient may be in the books already, as one of `ids`; or a patient books for as many people as there can be.",
+    ids={"type": "integer"},
+)
 
 
 @router.post(

@@ -26,10 +26,10 @@ from webapp.auth.schemas import Actor
 from webapp.core.api import (
     ETAG_HEADER,
     LOCATION_HEADER,
-    PROBLEM_TYPE,
     Moment,
     answer,
     precondition_of,
+    problem_listing,
     problems,
     tag_of,
     version_asked,
@@ -221,22 +221,14 @@ def described(visits: Sequence[Affected]) -> list[dict[str, Any]]:
 
 # ---------------------------------------------------------------------------------- what the description says
 
-_REFUSED: dict[int | str, dict[str, Any]] = {
+_REFUSED = {
     **problems(401, 403, 404),
-    409: {
-        "description": "The change would strand the `visits`, and not for each of them it was said what to do; or it "
-        "clashes with what is there.",
-        "content": {
-            PROBLEM_TYPE: {
-                "schema": {
-                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
-                    "properties": {
-                        "visits": {"type": "array", "items": {"$ref": "#/components/schemas/AffectedVisit"}}
-                    },
-                }
-            }
-        },
-    },
+    **problem_listing(
+        409,
+        "The change would strand the `visits`, and not for each of them it was said what to do; or it clashes with "
+        "what is there.",
+        visits={"$ref": "#/components/schemas/AffectedVisit"},
+    ),
 }
 _STALE = problems(s412="It is not what `If-Match` names.")
 _EFFECT = {"model": EffectOut, "description": "With `preview`: what the change would do."}
