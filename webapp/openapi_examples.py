@@ -14,7 +14,8 @@ from fastapi.exceptions import RequestValidationError
 
 from webapp.appointments.affected import VisitsAffected
 from webapp.appointments.exceptions import SlotTaken
-from webapp.core.api import PreconditionFailed, UnsupportedMediaType, problem_response
+from webapp.core.api import UnsupportedMediaType, problem_response
+from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests
 from webapp.exceptions import (
     AppError,

@@ -36,24 +36,26 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
 from webapp.core.api import (
     API_PREFIX,
-    ETAG_HEADER,
     LIST_HEADERS,
     LOCATION_HEADER,
-    NOT_MODIFIED,
     AskedPaging,
     Id,
-    IfMatch,
     Moment,
     PathId,
     QueryId,
     answer,
     answer_list,
+    problem_listing,
+    problems,
+)
+from webapp.core.entity_tags import (
+    ETAG_HEADER,
+    NOT_MODIFIED,
+    IfMatch,
     entity_tag,
     is_known,
     not_modified,
     precondition_of,
-    problem_listing,
-    problems,
     version_asked,
 )
 from webapp.core.i18n import gettext as _

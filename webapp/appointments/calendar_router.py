@@ -11,7 +11,7 @@ from webapp.auth import feeds
 from webapp.auth.dependencies import signed_in
 from webapp.auth.exceptions import NoSuchFeed
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import entity_tag, is_known
+from webapp.core.entity_tags import entity_tag, is_known
 from webapp.core.i18n import gettext as _
 from webapp.core.icalendar import MEDIA_TYPE, calendar_fingerprint, calendar_text
 from webapp.core.web import CurrentPage

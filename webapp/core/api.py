@@ -1,4 +1,4 @@
-"""What every part of the JSON API stands on: answers, problems, pages of a list, entity tags.
+"""What every part of the JSON API stands on: answers, problems, pages of a list.
 
 A problem is RFC 9457's `application/problem+json`. Its `code` is stable and for programs, its `detail` is a sentence
 for people, and `errors` says which members of the request are meant.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, Header, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from starlette.exceptions import HTTPException
@@ -23,12 +22,11 @@ from starlette.responses import Response
 
 from webapp.core import formats
 from webapp.core.addresses import with_query
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.core.written import Whole
-from webapp.exceptions import AppError, BadRequest, Conflict, Invalid
+from webapp.exceptions import AppError, BadRequest
 
 API_PREFIX = "/api/v1"
 PROBLEM_TYPE = "application/problem+json"
@@ -56,7 +54,6 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 Id = Annotated[Whole, Field(ge=1, le=MAX_ID)]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 QueryId = Annotated[int, Query(ge=1, le=MAX_ID)]
-Version = TypeVar("Version", int, str)
 Moment = Annotated[
     AwareDatetime,
     PlainSerializer(lambda value: formats.iso(value.astimezone(UTC)), return_type=str, when_used="json"),
@@ -103,16 +100,6 @@ class UnsupportedMediaType(AppError):
 
     status = 415
     code = "unsupported_media_type"
-
-
-class PreconditionFailed(AppError):
-    """`If-Match` names another version than the present one: somebody was faster."""
-
-    status = 412
-    code = "precondition_failed"
-
-    def __init__(self) -> None:
-        super().__init__(_("It was changed in the meantime: read it again before you decide."))
 
 
 def problem_response(error: Exception, *, reference: str | None = None) -> Response:
@@ -282,15 +269,7 @@ LIST_HEADERS: dict[str, Any] = {
     },
 }
 
-ETAG_HEADER: dict[str, Any] = {
-    "ETag": {"description": "Stands for what was answered; for `If-Match`.", "schema": {"type": "string"}},
-}
 LOCATION_HEADER: dict[str, Any] = {"Location": {"description": "Where it stands.", "schema": {"type": "string"}}}
-IfMatch = Annotated[
-    str | None,
-    Header(alias="If-Match", description="The `ETag` that was read: where it is another one by now, nothing changes."),
-]
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "`If-None-Match` names what there is."}}
 
 
 def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: Paging) -> Response:
@@ -319,85 +298,3 @@ def _links(request: Request, total: int, paging: Paging) -> str:
         return with_query(request.url.path, **kept, skip=str(skip), limit=str(paging.limit))
 
     return ", ".join(f'<{address(skip)}>; rel="{name}"' for name, skip in where.items())
-
-
-# ---------------------------------------------------------------------------------------------- entity tags
-
-
-def entity_tag(version: int | str) -> str:
-    """The entity tag of something that counts its changes, or that has a fingerprint."""
-    return f'"{version}"'
-
-
-def is_known(request: Request, tag: str) -> bool:
-    """Whether `If-None-Match` says that the client has this very version: 304 is then the answer."""
-    return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
-
-
-def version_asked(request: Request, present: Version) -> Version | None:
-    """The version or fingerprint that `If-Match` asks for, to be compared again under the lock; None where any will do.
-
-    Raises:
-        PreconditionFailed: it is not the present one.
-    """
-    headers = request.headers.getlist("if-match")
-    if not headers:
-        return None
-    if not _names(headers, entity_tag(present), weakly=False):
-        raise PreconditionFailed
-    return present
-
-
-def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
-    tags = [each.strip() for header in headers for each in header.split(",")]
-    return "*" in tags or any((each.removeprefix("W/") if weakly else each) == tag for each in tags)
-
-
-@contextmanager
-def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
-    """Whoever sent `If-Match` hears in HTTP's own words that, meanwhile, it holds no longer: 412 in place of `stale`.
-
-    Raises:
-        PreconditionFailed. Conflict: somebody else saved at the same moment, in words that fit no form.
-    """
-    kinds: tuple[type[AppError], ...] = (EditedMeanwhile, *stale)
-    try:
-        yield
-    except kinds as error:
-        if "if-match" in request.headers:
-            raise PreconditionFailed from error
-        if isinstance(error, EditedMeanwhile):
-            raise Conflict(_("Somebody else saved it at the same moment. Try again."), code=error.code) from error
-        raise
-
-
-def tag_of(shown: BaseModel) -> str:
-    """The entity tag of something that counts no changes: the fingerprint of all that is shown of it."""
-    return entity_tag(fingerprint(shown))
-
-
-def answer_unless_known(page: Page, shown: BaseModel) -> Response:
-    """200 with something that has a fingerprint, or 304 where the client has it already."""
-    tag = tag_of(shown)
-    if is_known(page.request, tag):
-        return not_modified(page, tag)
-    return answer(page, type(shown), shown, headers={"etag": tag})
-
-
-def not_modified(page: Page, tag: str) -> Response:
-    """304: the client has it already."""
-    page.close()
-    return Response(status_code=304, headers={"etag": tag})
-
-
-def instant_with_offset(value: datetime | None, name: str) -> datetime | None:
-    """A query's instant in UTC, within the years that our calendars reach.
-
-    Raises:
-        Invalid: it lies beyond them.
-    """
-    if value is None:
-        return None
-    if not 2000 <= value.year <= 2100:
-        raise Invalid(_("Give a time between the years 2000 and 2100."), code="out_of_range", field=name)
-    return value.astimezone(UTC)

@@ -17,25 +17,27 @@ from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor, Email, PersonName
 from webapp.core.api import (
     API_PREFIX,
-    ETAG_HEADER,
     LIST_HEADERS,
     LOCATION_HEADER,
-    NOT_MODIFIED,
     AskedPaging,
-    IfMatch,
     Moment,
     PathId,
     answer,
     answer_list,
-    answer_unless_known,
-    precondition_of,
     problem_listing,
     problems,
     storable,
+)
+from webapp.core.editing import fingerprint, merged
+from webapp.core.entity_tags import (
+    ETAG_HEADER,
+    NOT_MODIFIED,
+    IfMatch,
+    answer_unless_known,
+    precondition_of,
     tag_of,
     version_asked,
 )
-from webapp.core.editing import fingerprint, merged
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import AS_WRITTEN, YesNo
 from webapp.patients import people, preferences, queries, records, registering, service

@@ -23,18 +23,9 @@ from webapp.appointments.affected import Affected, Decisions, VisitsAffected
 from webapp.auth.api import Said
 from webapp.auth.api_idempotency import create
 from webapp.auth.schemas import Actor
-from webapp.core.api import (
-    ETAG_HEADER,
-    LOCATION_HEADER,
-    Moment,
-    answer,
-    precondition_of,
-    problem_listing,
-    problems,
-    tag_of,
-    version_asked,
-)
+from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
 from webapp.core.editing import fingerprint
+from webapp.core.entity_tags import ETAG_HEADER, precondition_of, tag_of, version_asked
 from webapp.core.web import Page
 
 M = TypeVar("M", bound=BaseModel)

@@ -11,9 +11,9 @@ from webapp.auth.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
-from webapp.core.api import IfMatch
 from webapp.core.api_hours import HoursOfWeek, week_of
 from webapp.core.editing import fingerprint, merged
+from webapp.core.entity_tags import IfMatch
 from webapp.core.web import CurrentPage
 from webapp.doctors import zone
 from webapp.staff import api_changes

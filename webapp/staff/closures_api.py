@@ -15,8 +15,9 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
-from webapp.core.api import API_PREFIX, IfMatch, PathId
+from webapp.core.api import API_PREFIX, PathId
 from webapp.core.editing import merged
+from webapp.core.entity_tags import IfMatch
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page
 from webapp.staff import api_changes

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor
-from webapp.core.api import API_PREFIX, ETAG_HEADER, LOCATION_HEADER, Id, IfMatch, PathId, problems, tag_of
+from webapp.core.api import API_PREFIX, LOCATION_HEADER, Id, PathId, problems
 from webapp.core.editing import merged
+from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import YesNo
 from webapp.doctors import profiles

@@ -14,19 +14,7 @@ from starlette.responses import Response
 from webapp.auth.api_access import Caller, WritingCaller
 from webapp.auth.api_idempotency import Key
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import (
-    API_PREFIX,
-    ETAG_HEADER,
-    LIST_HEADERS,
-    NOT_MODIFIED,
-    AskedPaging,
-    IfMatch,
-    PathId,
-    answer_list,
-    answer_unless_known,
-    part_of,
-    problems,
-)
+from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, PathId, answer_list, part_of, problems
 from webapp.core.api_hours import (
     DayHours,
     HoursOfDay,
@@ -37,6 +25,7 @@ from webapp.core.api_hours import (
     week_of,
     weekly_hours,
 )
+from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage
 from webapp.core.written import YesNo

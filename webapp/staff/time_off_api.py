@@ -16,19 +16,8 @@ from webapp.appointments.schemas import Instant
 from webapp.auth.api_access import Caller, WritingCaller
 from webapp.auth.api_idempotency import Key
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import (
-    API_PREFIX,
-    ETAG_HEADER,
-    LIST_HEADERS,
-    NOT_MODIFIED,
-    AskedPaging,
-    Moment,
-    PathId,
-    answer_list,
-    answer_unless_known,
-    part_of,
-    problems,
-)
+from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, Moment, PathId, answer_list, part_of, problems
+from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage
 from webapp.doctors import time_off

@@ -13,8 +13,9 @@ from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.api_idempotency import Key
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.api import API_PREFIX, Id, IfMatch, PathId
+from webapp.core.api import API_PREFIX, Id, PathId
 from webapp.core.editing import merged
+from webapp.core.entity_tags import IfMatch
 from webapp.core.web import CurrentPage, Page
 from webapp.core.written import YesNo
 from webapp.doctors import offers

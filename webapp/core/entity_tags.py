@@ -1,0 +1,107 @@
+"""Entity tags (RFC 9110, section 8.8.3): whether a client has what there is, and whether it has changed since.
+
+Visits count their changes. What does not has a fingerprint: that of all that is shown of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Header, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from webapp.core.api import answer
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.web import Page
+from webapp.exceptions import AppError, Conflict
+
+Version = TypeVar("Version", int, str)
+
+ETAG_HEADER: dict[str, Any] = {
+    "ETag": {"description": "Stands for what was answered; for `If-Match`.", "schema": {"type": "string"}},
+}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "`If-None-Match` names what there is."}}
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", description="The `ETag` that was read: where it is another one by now, nothing changes."),
+]
+
+
+class PreconditionFailed(AppError):
+    """`If-Match` names another version than the present one: somebody was faster."""
+
+    status = 412
+    code = "precondition_failed"
+
+    def __init__(self) -> None:
+        super().__init__(_("It was changed in the meantime: read it again before you decide."))
+
+
+def entity_tag(version: int | str) -> str:
+    """The entity tag of something that counts its changes, or that has a fingerprint."""
+    return f'"{version}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether `If-None-Match` says that the client has this very version: 304 is then the answer."""
+    return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
+
+
+def version_asked(request: Request, present: Version) -> Version | None:
+    """The version or fingerprint that `If-Match` asks for, to be compared again under the lock; None where any will do.
+
+    Raises:
+        PreconditionFailed: it is not the present one.
+    """
+    headers = request.headers.getlist("if-match")
+    if not headers:
+        return None
+    if not _names(headers, entity_tag(present), weakly=False):
+        raise PreconditionFailed
+    return present
+
+
+def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
+    tags = [each.strip() for header in headers for each in header.split(",")]
+    return "*" in tags or any((each.removeprefix("W/") if weakly else each) == tag for each in tags)
+
+
+@contextmanager
+def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
+    """Whoever sent `If-Match` hears in HTTP's own words that, meanwhile, it holds no longer: 412 in place of `stale`.
+
+    Raises:
+        PreconditionFailed. Conflict: somebody else saved at the same moment, in words that fit no form.
+    """
+    kinds: tuple[type[AppError], ...] = (EditedMeanwhile, *stale)
+    try:
+        yield
+    except kinds as error:
+        if "if-match" in request.headers:
+            raise PreconditionFailed from error
+        if isinstance(error, EditedMeanwhile):
+            raise Conflict(_("Somebody else saved it at the same moment. Try again."), code=error.code) from error
+        raise
+
+
+def tag_of(shown: BaseModel) -> str:
+    """The entity tag of something that counts no changes: the fingerprint of all that is shown of it."""
+    return entity_tag(fingerprint(shown))
+
+
+def answer_unless_known(page: Page, shown: BaseModel) -> Response:
+    """200 with something that has a fingerprint, or 304 where the client has it already."""
+    tag = tag_of(shown)
+    if is_known(page.request, tag):
+        return not_modified(page, tag)
+    return answer(page, type(shown), shown, headers={"etag": tag})
+
+
+def not_modified(page: Page, tag: str) -> Response:
+    """304: the client has it already."""
+    page.close()
+    return Response(status_code=304, headers={"etag": tag})
