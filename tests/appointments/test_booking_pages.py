@@ -104,6 +104,7 @@ def test_booking_leads_to_the_appointment_and_says_so_once(client: TestClient, c
     assert first.headers["cache-control"] == "no-store"
     page = read(first)
     assert page.h1 == "You are booked, Alice."
+    assert "A mail about it goes to alice@docket.example." in page.text
     assert booked.reference in page.text
     assert "Tuesday 3 March 2026" in page.text
     assert "My knee hurts" in page.text
@@ -127,7 +128,9 @@ def test_the_first_look_is_only_for_a_visit_that_stands(client: TestClient, cast
     log_in(client, "alice")
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.change(sa.update(models.Appointment).values(status="cancelled"))
-    assert read(client.get(f"/appointments/{reference}?booked=1")).h1 == "Your visit to Dr. Bob Brown"
+    page = read(client.get(f"/appointments/{reference}?booked=1"))
+    assert page.h1 == "Your visit to Dr. Bob Brown is cancelled"
+    assert "/doctors/bob" in page.links
 
 
 def test_a_reference_is_understood_in_any_case(client: TestClient, cast: Cast) -> None:
@@ -628,6 +631,7 @@ def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Ca
         assert f"/appointments/{reference}/reschedule" not in page.links
         sentence = "It is too late to change this visit online: that was possible until Monday 9 March at 09:30."
         assert f"{sentence} Please call 020 123 4567." in page.text
+        assert page.links.count("tel:0201234567") == 2
         for path in ("cancellation", "reschedule"):
             asked = client.get(f"/appointments/{reference}/{path}")
             assert asked.status_code == 422

@@ -490,6 +490,7 @@ def test_what_is_cancelled_or_over_says_so_and_offers_nothing(cast: Cast, status
             if path == "confirmation":
                 page = read(client.get(here))
                 assert said in page.text
+                assert page.h1.endswith("is cancelled") == (status == "cancelled")
                 assert not [each for each in page.links if each.startswith(f"{here}")]
                 assert not page.all("form", action=f"{here}/confirmation")
             answer = client.post(f"{here}/{path}", data={"version": "1", "starts_at": iso(local(NEW))})

@@ -21,6 +21,7 @@ from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import clamp, paginate
 from webapp.core.web import CurrentPage, Page
+from webapp.patients import preferences
 from webapp.patients import service as patients
 
 router = APIRouter()
@@ -71,6 +72,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         "appointments/detail.html",
         visit=views.booked(view),
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
+        mailed_to=_mailed_to(page, actor) if "booked" in page.request.query_params else None,
         mine=mine,
         whose=view.whose(actor),
         here=f"/appointments/{view.reference}",
@@ -86,6 +88,12 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
     if actor.is_staff:
         page.database.write(visit_service.record_reading, actor, view.id, now=page.now)
     return response
+
+
+def _mailed_to(page: Page, actor: Actor) -> str | None:
+    """Where a patient hears by mail of what they book."""
+    wishes = preferences.get_wishes(page.session, actor)
+    return actor.email if wishes is not None and wishes.wants_email else None
 
 
 def _day_address(actor: Actor, day: date) -> str | None:

@@ -33,6 +33,7 @@ def show_visit(page: CurrentPage) -> Response:
         "appointments/detail.html",
         visit=views.booked(view),
         just_booked=False,
+        mailed_to=None,
         mine=True,
         whose=view.whose(holder.actor),
         here=holder.here,
@@ -75,9 +76,7 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
     return page.redirect(holder.here, flash=_("Thank you. The visit is confirmed."))
 
 
-def _confirmation_page(
-    page: Page, holder: Holder, view: AppointmentView, error: AppError | None = None
-) -> Response:
+def _confirmation_page(page: Page, holder: Holder, view: AppointmentView, error: AppError | None = None) -> Response:
     """The question; with an error it is asked about the visit as it is now."""
     form = ConfirmForm(data={"version": str(view.version)})
     if error is not None:
