@@ -56,7 +56,7 @@ def test_registering_sends_a_link_that_asks_and_confirms_logged_out(client: Test
         assert read(mailbox.get(path)).h1 == "Your address is confirmed"
         assert mailbox.post(path).status_code == 303
     text = read(client.get("/account")).text
-    assert "nina@docket.example · confirmed" in text
+    assert "You sign in as nina@docket.example. The address is confirmed." in text
     assert "Send the mail again" not in text
     with cast.database.reading() as session:
         event = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "email_confirmed")).one()

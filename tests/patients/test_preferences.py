@@ -44,6 +44,18 @@ def test_a_patient_chooses_for_themselves_and_for_whom_they_book_for(client: Tes
     }
 
 
+def test_whoever_wants_no_messages_hears_what_that_means_and_of_no_mail_after_booking(
+    client: TestClient, cast: Cast
+) -> None:
+    log_in(client, "alice")
+    client.post("/account/messages", data={})
+    assert "We send you nothing about your visits now" in read(client.get("/account")).text
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    booked = read(client.get(f"/appointments/{reference}?booked=1"))
+    assert booked.h1 == "You are booked, Alice."
+    assert "A mail" not in booked.text
+
+
 def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     answer = client.post("/account/messages", data={"wants_sms": "y"})

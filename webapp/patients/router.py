@@ -59,7 +59,8 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
     except AppError as error:
         form.add_error(error)
         return _register_page(page, form, status=error.status, headers=retry_headers(error))
-    response = page.redirect(home_of("patient", form.next.data or ""), flash=_("Welcome. Your account is ready."))
+    welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
+    response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)
     return response
@@ -102,6 +103,9 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
     except Invalid as error:
         form.add_error(error)
         return _account_page(page, actor, messages=form, status=error.status)
+    if not (command.wants_email or command.wants_sms):
+        sentence = _("Your choice is saved. We send you nothing about your visits now, not even that one is cancelled.")
+        return page.redirect("/account", flash=sentence, tone="info")
     return page.redirect("/account", flash=_("Your choice is saved."))
 
 
