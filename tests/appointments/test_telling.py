@@ -101,6 +101,7 @@ def test_the_kind_of_visit_and_how_to_prepare_are_named_only_where_the_clinic_al
 
 
 def test_a_childs_visit_is_told_to_whoever_books_for_it_and_says_whose_it_is(cast: Cast) -> None:
+    cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
     child = add_child(cast, email="alice@docket.example")
     book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
     (message,) = outbox(cast)
@@ -112,6 +113,25 @@ def test_a_childs_visit_is_told_to_whoever_books_for_it_and_says_whose_it_is(cas
     assert both["alice@docket.example"].subject.startswith("The visit of Mia Adams")
     assert both["mia@docket.example"].subject.startswith("Your visit")
     assert "The clinic booked it." in both["mia@docket.example"].text
+
+
+def test_nobody_has_us_write_words_of_their_own_to_a_stranger(cast: Cast) -> None:
+    # Whose address and number these are, nobody has shown.
+    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31 6 12345678"))
+    child = add_child(cast)
+    cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(name="Win at www.evil.example now"))
+    book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
+    confirmed = sa.update(models.User).where(models.User.id == cast.alice.user_id).values(email_confirmed_at=NOW)
+    cast.change(confirmed)
+    book_with_words(cast, cast.alice, "2026-03-06 09:30", patient_id=child)
+    told = {(each.values["visit"]["starts_at"][:10], each.channel): each for each in outbox(cast)}
+    assert {key: "evil" in str((*written(each), each.values)) for key, each in told.items()} == {
+        ("2026-03-05", "email"): False,
+        ("2026-03-05", "sms"): False,
+        ("2026-03-06", "email"): True,
+        ("2026-03-06", "sms"): False,
+    }
+    assert written(told["2026-03-05", "email"]).subject.startswith("The visit of W.A.W.N. is booked")
 
 
 def test_whoever_wants_no_mail_gets_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.ical import event_of
+from webapp.appointments.ical import event_of, initials
 from webapp.appointments.models import Appointment
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -34,7 +34,10 @@ LINK_PURPOSE = "visit"
 
 
 class VisitFacts(NamedTuple):
-    """What messages about a visit are made of. Instants are UTC; `manager_…` is whoever books for the patient."""
+    """What messages about a visit are made of. Instants are UTC; `manager_…` is whoever books for the patient.
+
+    `manager_known`: the manager's e-mail address is confirmed, or the clinic wrote it down.
+    """
 
     id: int
     reference: str
@@ -59,13 +62,14 @@ class VisitFacts(NamedTuple):
     manager_id: int | None
     manager_user_id: int | None
     manager_email: str
+    manager_known: bool
     manager_phone: str
     manager_wants_email: bool
     manager_wants_sms: bool
 
 
 class Recipient(NamedTuple):
-    """An address and whose it is; `whose` is the patient's name where that is somebody else, '' else."""
+    """An address and whose it is; `whose` is what the patient is called there where that is somebody else, '' else."""
 
     channel: Channel
     address: str
@@ -110,6 +114,7 @@ FACTS = sa.select(
     _MANAGER.c.id,
     _MANAGER.c.user_id,
     sa.func.coalesce(_MANAGERS_ACCOUNT.c.email, _MANAGER.c.email, ""),
+    sa.or_(_MANAGERS_ACCOUNT.c.id.is_(None), _MANAGERS_ACCOUNT.c.email_confirmed_at.is_not(None)),
     sa.func.coalesce(_MANAGER.c.phone, ""),
     sa.func.coalesce(_MANAGER.c.wants_email, sa.false()),
     sa.func.coalesce(_MANAGER.c.wants_sms, sa.false()),
@@ -194,16 +199,22 @@ def addressee_of(facts: VisitFacts, address: str) -> Recipient | None:
 
 
 def _addresses_of(facts: VisitFacts) -> Iterator[tuple[Recipient, bool]]:
-    """Every address of the patient and of whoever books for them, and whether messages are wanted there."""
-    manager = facts.manager_id, facts.manager_user_id, facts.patient_name
-    patient = facts.patient_id, facts.patient_user_id, ""
-    offers: list[tuple[Channel, str, bool, tuple[int | None, int | None, str]]] = [
-        ("email", facts.manager_email, facts.manager_wants_email, manager),
-        ("email", facts.patient_email, facts.wants_email, patient),
-        ("sms", facts.manager_phone, facts.manager_wants_sms, manager),
-        ("sms", facts.patient_phone, facts.wants_sms, patient),
+    """Every address of the patient and of whoever books for them, and whether messages are wanted there.
+
+    A name is what somebody typed, and can be a whole sentence with a link in it. It goes nowhere but to an address
+    that is its owner's for certain, which a telephone number never is; elsewhere the initials have to do.
+    """
+    brief = initials(facts.patient_name)
+    manager = facts.manager_id, facts.manager_user_id
+    patient = facts.patient_id, facts.patient_user_id
+    named = facts.patient_name if facts.manager_known else brief
+    offers: list[tuple[Channel, str, bool, tuple[int | None, int | None], str]] = [
+        ("email", facts.manager_email, facts.manager_wants_email, manager, named),
+        ("email", facts.patient_email, facts.wants_email, patient, ""),
+        ("sms", facts.manager_phone, facts.manager_wants_sms, manager, brief),
+        ("sms", facts.patient_phone, facts.wants_sms, patient, ""),
     ]
-    for channel, address, wanted, (patient_id, user_id, whose) in offers:
+    for channel, address, wanted, (patient_id, user_id), whose in offers:
         if patient_id is not None and address:
             yield Recipient(channel, address, patient_id, user_id, whose), wanted
 

@@ -89,6 +89,7 @@ def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **oth
         manager_id=None,
         manager_user_id=None,
         manager_email="",
+        manager_known=False,
         manager_phone="",
         manager_wants_email=False,
         manager_wants_sms=False,
