@@ -101,9 +101,13 @@ def test_messages_that_nobody_delivers_are_told_without_their_address(cast: Cast
         "in hand": {**late, "status": "sending", "lease_until": NOW - hour},
         "sent": {**late, "status": "sent"},
         "dead": {**late, "status": "dead"},
+        "put off": {"due_at": NOW + hour},
+        # It is not sent before the one that was put off.
+        "behind it": late,
     }
-    for key, changes in states.items():
-        message = Message(key, "email", "alice@docket.example", f"about {key}", {}, ("user", 1))
+    for number, (key, changes) in enumerate(states.items()):
+        subject = ("user", number - (key == "behind it"))
+        message = Message(key, "email", "alice@docket.example", f"about {key}", {}, subject)
         cast.database.write(enqueue, message, now=NOW)
         cast.change(sa.update(OutboxMessage).where(OutboxMessage.dedupe_key == key).values(**changes))
     told = list(find_problems(cast.database, now=NOW))

@@ -18,6 +18,7 @@ from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
+from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 
@@ -157,11 +158,14 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
 
 
 def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
-    """Messages that nobody sends: due for long and neither delivered nor given up, nor in the hands of a worker."""
+    """Messages that nobody sends: due for long and neither delivered nor given up, nor in the hands of a worker.
+
+    One that waits until its recipient has an earlier one is not lost, as long as that is being tried.
+    """
     late = now - LOST_AFTER
     query = (
         sa.select(OutboxMessage.id, OutboxMessage.template, OutboxMessage.due_at)
-        .where(UNDELIVERED, OutboxMessage.due_at < late)
+        .where(UNDELIVERED, OutboxMessage.due_at < late, ~HAS_EARLIER)
         .where(sa.or_(OutboxMessage.status == "waiting", OutboxMessage.lease_until < late))
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
     )

@@ -69,7 +69,7 @@ class Sender(Protocol):
 _OUTBOX = table_of(OutboxMessage)
 _EARLIER = _OUTBOX.alias("earlier")
 # Whoever is told of a visit hears it in the order in which it happened: "cancelled" never before "booked".
-_HAS_EARLIER = sa.exists().where(
+HAS_EARLIER = sa.exists().where(
     _EARLIER.c.subject_type == _OUTBOX.c.subject_type,
     _EARLIER.c.subject_id == _OUTBOX.c.subject_id,
     _EARLIER.c.recipient == _OUTBOX.c.recipient,
@@ -86,7 +86,7 @@ _NEXT = (
         _OUTBOX.c.due_at <= _NOW,
         _OUTBOX.c.expires_at > _NOW,
         _ANYBODYS,
-        ~_HAS_EARLIER,
+        ~HAS_EARLIER,
     )
     .order_by(_OUTBOX.c.due_at, _OUTBOX.c.id)
     .limit(1)
