@@ -1,26 +1,37 @@
-"""Logging: one line an event, as text or as JSON, without secrets or health text."""
+"""Logging: one line an event, as text or as JSON, without secrets, health text or people's addresses."""
 
 from __future__ import annotations
 
 import json
 import logging
 import logging.config
+import re
 from typing import Any, Literal
 
+# An e-mail address, or a name and a password before a host.
+ADDRESS = re.compile(r"[^\s<>()\"']{1,254}@[^\s<>()\"']{1,254}")
 # With these begins what may follow PostgreSQL's DETAIL in an error.
 AFTER_DETAIL = ("HINT:", "CONTEXT:", "QUERY:", "[SQL:", "(Background", "Traceback", "The above", "During handling")
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people. What PostgreSQL tells as DETAIL is left out of errors: it holds the contents of rows."""
+    """Lines for people. What PostgreSQL tells as DETAIL is left out of errors: it holds the contents of rows.
+
+    Addresses are left out of everything: a mail server that refuses a message says to whom it was.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         # Another handler may have left its own text of the error, with everything in it.
         record.exc_text = None
-        return super().format(record)
+        return without_addresses(super().format(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is Python's.
         return without_details(super().formatException(ei))
+
+
+def without_addresses(text: str) -> str:
+    """A text with a sign in the place of each e-mail address."""
+    return ADDRESS.sub("…@…", text)
 
 
 def without_details(text: str) -> str:
@@ -43,10 +54,10 @@ class JsonFormatter(TextFormatter):
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_addresses(record.getMessage()),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = without_addresses(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
 
 
