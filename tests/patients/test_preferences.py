@@ -64,6 +64,13 @@ def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -
     assert page.one(id="wants_sms-error").text.startswith("Error: Text messages need a telephone number.")
     assert page.form("/account/messages") == {"wants_sms": "y"}
     assert wishes(cast)["Alice Adams"] == (True, False)
+    profile = page.form("/account")
+    client.post("/account", data={**profile, "phone": "+31 6 1234 5678"})
+    client.post("/account/messages", data={"wants_email": "y", "wants_sms": "y"})
+    client.post("/account", data={**profile, "phone": "+31 6 8765 4321"})
+    assert wishes(cast)["Alice Adams"] == (True, True)
+    client.post("/account", data={**profile, "phone": ""})
+    assert wishes(cast)["Alice Adams"] == (True, False)
 
 
 def test_staff_have_no_such_choice(client: TestClient, cast: Cast) -> None:

@@ -183,7 +183,10 @@ def get_profile(session: Session, actor: Actor) -> Profile:
 
 
 def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> None:
-    """Change the actor's own data, in the account and in the patient's record alike."""
+    """Change the actor's own data, in the account and in the patient's record alike.
+
+    Without a telephone number nobody is promised text messages any longer.
+    """
     require_birth_date(command.birth_date, now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
     # What staff fill in is not about the patient that they may have been before.
@@ -191,7 +194,12 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     changed = session.execute(
         sa.update(Patient)
         .where(mine)
-        .values(name=command.name, phone=command.phone, birth_date=command.birth_date)
+        .values(
+            name=command.name,
+            phone=command.phone,
+            birth_date=command.birth_date,
+            wants_sms=Patient.wants_sms if command.phone else sa.false(),
+        )
         .returning(Patient.id, Patient.email)
     ).one_or_none()
     if changed is not None:
