@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, client_for, local, log_in
+from tests.cast import ORIGIN, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from tests.visits import put
 from webapp import models
@@ -19,9 +19,10 @@ from webapp.dashboard import queries
 from webapp.notifications.service import Message, enqueue
 
 
-def overview(cast: Cast, *, now: str = "2026-03-02 08:00") -> Element:
+def overview(cast: Cast, *, now: str = "2026-03-02 08:00", **settings: Any) -> Element:
     """The page as Carol sees it."""
-    with client_for(cast.database, now=local(now)) as client:
+    with client_for(cast.database, now=local(now), **settings) as client:
+        client.base_url = client.headers["origin"] = settings.get("base_url", ORIGIN)
         log_in(client, "carol")
         answer = client.get("/admin")
         assert answer.status_code == 200
@@ -47,6 +48,18 @@ def test_a_quiet_clinic_needs_nothing(cast: Cast) -> None:
     page = overview(cast)
     assert matters(page) == ["Nothing needs your attention"]
     assert numbers(page)["Booked"] == "0"
+
+
+def test_a_clinic_whose_mails_reach_nobody_is_told(cast: Cast) -> None:
+    """On a developer's machine that is as it should be, and nobody has to be called for it."""
+    assert "E-mails are kept as files" in overview(cast).one("ol", class_="todo").text
+    real = {"environment": "production", "base_url": "https://clinic.example"}
+    page = overview(cast, **real)
+    assert matters(page) == ["E-mails reach nobody"]
+    assert "DOCKET_SMTP_URL" in page.text
+    page = overview(cast, **real, smtp_url="smtp://mail.clinic.example")
+    assert matters(page) == ["Nothing needs your attention"]
+    assert "messages arrive" in page.text
 
 
 def test_today_is_counted_by_status(cast: Cast) -> None:
@@ -103,7 +116,7 @@ def message(cast: Cast, subject: tuple[str, int], key: str = "first", **changes:
     """A message to Alice's address, an hour old, which then changes so."""
     mail = Message(key, "email", "alice@docket.example", "visit_booked", {}, subject)
     cast.database.write(enqueue, mail, now=cast.now - timedelta(hours=1))
-    values = {"status": "dead", "finished_at": cast.now, "last_error": "There is no such mailbox.", **changes}
+    values = {"status": "dead", "finished_at": cast.now, "last_error": "There is no such mailbox", **changes}
     cast.change(sa.update(models.OutboxMessage).where(models.OutboxMessage.dedupe_key == key).values(**values))
 
 
@@ -121,7 +134,7 @@ def test_messages_that_were_not_delivered_are_counted_for_two_weeks(cast: Cast) 
 @pytest.mark.parametrize(("changes", "since", "why"), [
     ({"due_at": local("2026-03-02 07:45"), "last_error": ""}, "Today, 07:45", "Is the worker running?"),
     ({"due_at": local("2026-03-02 07:46"), "last_error": ""}, "", ""),
-    ({"due_at": local("2026-03-02 08:30")}, "Today, 07:00", "There is no such mailbox."),
+    ({"due_at": local("2026-03-02 08:30")}, "Today, 07:00", "There is no such mailbox"),
     ({"due_at": local("2026-03-02 08:30"), "created_at": local("2026-03-02 07:46")}, "", ""),
     ({"due_at": local("2026-03-02 07:30"), "status": "sending", "lease_until": local("2026-03-02 08:03")}, "", ""),
 ])  # fmt: skip

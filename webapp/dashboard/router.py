@@ -36,6 +36,7 @@ def overview(page: CurrentPage) -> Response:
         day=clinic.today(page.now),
         now=page.now,
         matters=matters,
+        mail_kept=not page.settings.smtp_url,
         ready=setup.is_done,
         today=queries.read_today(page.session, clinic, now=page.now),
         today_href=with_query("/admin/appointments", **_on(page, 0)),
@@ -103,6 +104,16 @@ def _matters(page: Page) -> list[dict[str, Any]]:
 def _messages(page: Page) -> list[dict[str, Any]]:
     """What is wrong with the delivery of messages."""
     matters = []
+    if not page.settings.smtp_url and page.settings.environment == "production":
+        matters.append(
+            {
+                "tone": "bad",
+                "title": _("E-mails reach nobody"),
+                "text": _("No mail server is set up, so each is kept as a file. The setting is DOCKET_SMTP_URL."),
+                "href": "/admin/messages",
+                "deed": _("Look at them"),
+            }
+        )
     since = page.now - timedelta(days=queries.DEAD_DAYS)
     count = outbox.count_dead(page.session, since=since, limit=queries.MOST_DEAD)
     if count:
@@ -167,7 +178,8 @@ def _undelivered(page: Page) -> list[dict[str, Any]]:
             "text": _("The last one to %(address)s could not be delivered. %(why)s The next visit is %(when)s.")
             % {
                 "address": patient.address,
-                "why": patient.why,
+                # What a mail server answers seldom ends as a sentence does.
+                "why": f"{patient.why.rstrip('.')}.",
                 "when": formats.day_and_time(patient.starts_at, current_clinic(page).zone),
             },
             "href": f"/admin/patients/{patient.patient_id}",
