@@ -351,15 +351,13 @@ def _record_override(
 ) -> None:
     """Leave a row of which rules staff set aside. Their reason stands with the visit, for it may speak of health."""
     if overridden:
-        audit.record(
+        audit.record_by(
             session,
+            actor,
             "rule_overridden",
             subject=("appointment", appointment_id),
-            actor_user_id=actor.user_id,
-            actor_role=actor.role,
             now=now,
             details={"rules": overridden},
-            address=actor.address,
         )
 
 
@@ -377,14 +375,12 @@ def record(
 
     Of whoever holds a link the row says that, and not to whom it was sent.
     """
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         action,
         subject=("appointment", appointment_id),
-        actor_user_id=actor.account_id,
-        actor_role=actor.role,
         now=now,
         visible=visible,
         details={**details, "by": "link"} if actor.by_link else details,
-        address=actor.address,
     )

@@ -160,29 +160,19 @@ def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: 
 
 def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
     """Staff were given several visits at once, each with what a patient told the doctor."""
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         "appointments_listed",
         subject=("user", actor.user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={"appointments": list(appointment_ids)},
-        address=actor.address,
     )
 
 
 def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:
     """Leave a row in the audit log that the patient's history of the visit does not show."""
-    audit.record(
-        session,
-        action,
-        subject=("appointment", appointment_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("appointment", appointment_id), now=now)
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -50,6 +50,41 @@ def record(
         visible=visible,
         details=details or {},
         address=address,
+    )
+
+
+class Author(Protocol):
+    """Whoever did something, as rows about it name them; `account_id` is None for nobody with an account."""
+
+    @property
+    def account_id(self) -> int | None: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+def record_by(
+    session: Session,
+    author: Author,
+    action: str,
+    *,
+    subject: tuple[str, int],
+    now: datetime,
+    visible: bool = False,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """The same of what the author did: account, role and address are theirs."""
+    record(
+        session,
+        action,
+        subject=subject,
+        actor_user_id=author.account_id,
+        actor_role=author.role,
+        now=now,
+        visible=visible,
+        details=details,
+        address=author.address,
     )
 
 

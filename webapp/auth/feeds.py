@@ -71,12 +71,4 @@ def remove_feed(session: Session, actor: Actor, *, now: datetime) -> None:
 
 
 def _record(session: Session, actor: Actor, action: str, *, now: datetime) -> None:
-    audit.record(
-        session,
-        action,
-        subject=("user", actor.user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("user", actor.user_id), now=now)

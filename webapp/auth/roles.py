@@ -135,13 +135,4 @@ def _end_sessions(session: Session, user_id: int) -> int:
 def _record(
     session: Session, actor: Actor, action: str, user_id: int, *, now: datetime, details: dict[str, Any] | None = None
 ) -> None:
-    audit.record(
-        session,
-        action,
-        subject=("user", user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        details=details,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("user", user_id), now=now, details=details)

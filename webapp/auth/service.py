@@ -295,12 +295,4 @@ def change_password(
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )
-    audit.record(
-        session,
-        "password_changed",
-        subject=("user", actor.user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, "password_changed", subject=("user", actor.user_id), now=now)

@@ -143,13 +143,11 @@ def _lock(session: Session, closure_id: int) -> SavedClosure:
 
 
 def _record(session: Session, actor: Actor, action: str, closure_id: int, closure: CloseDays, *, now: datetime) -> None:
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         action,
         subject=("closure", closure_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={"from": closure.starts_on.isoformat(), "until": closure.ends_on.isoformat()},
-        address=actor.address,
     )

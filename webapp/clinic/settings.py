@@ -231,16 +231,7 @@ def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, 
 
 def record_change(session: Session, actor: Actor, changed: list[str], *, now: datetime) -> None:
     """Leave a row of what was changed in the clinic, by the names of the columns."""
-    audit.record(
-        session,
-        "clinic_changed",
-        subject=("clinic", 1),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        details={"changed": changed},
-        address=actor.address,
-    )
+    audit.record_by(session, actor, "clinic_changed", subject=("clinic", 1), now=now, details={"changed": changed})
 
 
 @cache

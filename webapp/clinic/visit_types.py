@@ -146,13 +146,4 @@ def record(
     details: dict[str, Any] | None = None,
 ) -> None:
     """Leave a row of what became of a kind of visit; its name may be a diagnosis and stays out of it."""
-    audit.record(
-        session,
-        action,
-        subject=("visit_type", visit_type_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        details=details,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("visit_type", visit_type_id), now=now, details=details)

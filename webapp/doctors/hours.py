@@ -348,13 +348,4 @@ def _record(
     session: Session, actor: Actor, action: str, doctor_id: int, now: datetime, details: dict[str, object]
 ) -> None:
     """One row in the audit log about the doctor, with dates and nothing else."""
-    audit.record(
-        session,
-        action,
-        subject=("doctor", doctor_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        details=details,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("doctor", doctor_id), now=now, details=details)

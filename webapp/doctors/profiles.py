@@ -295,13 +295,4 @@ def _record(
     now: datetime,
     details: dict[str, Any] | None = None,
 ) -> None:
-    audit.record(
-        session,
-        action,
-        subject=("doctor", doctor_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        details=details,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("doctor", doctor_id), now=now, details=details)

@@ -219,13 +219,11 @@ def _record(
 ) -> None:
     """One row in the audit log about the doctor: first day, last day, how many times; why is nobody's business."""
     first, last, times = when
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         action,
         subject=("doctor", doctor_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={"from": first.isoformat(), "until": last.isoformat(), "times": times},
-        address=actor.address,
     )

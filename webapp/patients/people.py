@@ -101,12 +101,4 @@ def profile_of(saved: PatientDetails | Person) -> UpdateProfile:
 
 
 def _record(session: Session, actor: Actor, action: str, patient_id: int, *, now: datetime) -> None:
-    audit.record(
-        session,
-        action,
-        subject=("patient", patient_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, action, subject=("patient", patient_id), now=now)

@@ -45,15 +45,13 @@ def change_wishes(session: Session, actor: Actor, command: MessageWishes, *, now
         .values(**command.model_dump())
         .execution_options(synchronize_session=False)
     )
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         "messages_chosen",
         subject=("patient", own.id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={"email": command.wants_email, "sms": command.wants_sms},
-        address=actor.address,
     )
 
 

@@ -63,15 +63,7 @@ def note_reading(session: Session, actor: Actor, patient_id: int, *, now: dateti
 
 def note_search(session: Session, actor: Actor, *, now: datetime) -> None:
     """Write down that a member of staff searched for patients; what they typed may be anybody's name, so it is not."""
-    audit.record(
-        session,
-        "patients_searched",
-        subject=("user", actor.user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, "patients_searched", subject=("user", actor.user_id), now=now)
 
 
 def create_patient(
@@ -230,13 +222,11 @@ def _record(
     details: dict[str, Any] | None = None,
 ) -> None:
     """A row in the audit log about a patient's record."""
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         action,
         subject=("patient", patient_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={name: value for name, value in (details or {}).items() if value is not None},
-        address=actor.address,
     )

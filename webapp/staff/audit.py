@@ -153,14 +153,12 @@ def record_reading(
     session: Session, actor: Actor, patients: Sequence[FoundPatient], *, exported: bool, now: datetime
 ) -> None:
     """Reading the log is itself written down: about the one patient whom it was read for, or about the log."""
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         "audit_exported" if exported else "audit_read",
         subject=("patient", patients[0].id) if len(patients) == 1 else ("audit", 0),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
-        address=actor.address,
     )
 
 

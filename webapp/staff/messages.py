@@ -174,15 +174,13 @@ def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> L
 
 def record(session: Session, actor: Actor, action: str, message: StoredMessage, *, now: datetime) -> None:
     """Leave a row in the audit log about whom the message is about; patients do not see it in a visit's history."""
-    audit.record(
+    audit.record_by(
         session,
+        actor,
         action,
         subject=(message.subject_type, message.subject_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
         now=now,
         details={"message": message.id},
-        address=actor.address,
     )
 
 

@@ -174,12 +174,4 @@ def _require_record(session: Session, actor: Actor, account: roles.LockedAccount
     session.add(patient)
     session.flush()
     keep_words(session, patient.id, name=account.name, email=account.email, phone="")
-    audit.record(
-        session,
-        "patient_created",
-        subject=("patient", patient.id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, "patient_created", subject=("patient", patient.id), now=now)
