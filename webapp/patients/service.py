@@ -204,12 +204,4 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     ).one_or_none()
     if changed is not None:
         keep_words(session, changed.id, name=command.name, email=changed.email, phone=command.phone)
-    audit.record(
-        session,
-        "profile_changed",
-        subject=("user", actor.user_id),
-        actor_user_id=actor.user_id,
-        actor_role=actor.role,
-        now=now,
-        address=actor.address,
-    )
+    audit.record_by(session, actor, "profile_changed", subject=("user", actor.user_id), now=now)
