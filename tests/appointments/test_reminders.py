@@ -7,11 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.calendars import read_calendar
 from tests.cast import AMSTERDAM, NOW, Cast, local
 from tests.visits import put
 from webapp import models
 from webapp.appointments import reminders, service, visit_service
 from webapp.appointments.schemas import CancelVisit, ChangeStatus, MoveVisit
+from webapp.notifications.mail import compose
 from webapp.notifications.models import OutboxMessage
 from webapp.notifications.rendering import render
 
@@ -78,6 +80,19 @@ def test_each_is_reminded_once_a_day_of_all_visits_of_a_day(cast: Cast) -> None:
     assert said.text.count("/confirmation") == 2
     assert said.text.count("For: Mia Adams") == 1
     assert "Allergy" not in said.text + said.html
+    calendar = read_calendar(said.calendar)
+    assert calendar["METHOD"] == "PUBLISH"
+    assert [f"{calendar.starts_at(each).astimezone(AMSTERDAM):%d %H:%M}" for each in calendar.events] == [
+        "05 10:00",
+        "05 11:00",
+        "05 15:00",
+    ]
+    assert not [line for each in calendar.events for line in each.all("ATTENDEE") + each.all("ORGANIZER")]
+    assert "for Mia Adams" in calendar.events[1].text("SUMMARY")
+    # A reminder invites to nothing, so the file is all there is of it.
+    mail = compose(alices.recipient, "one", said, mail_from="us@d.test", now=NOW)
+    (file,) = (part for part in mail.walk() if part.get_content_type() == "text/calendar")
+    assert file.get_filename() == "visit.ics"
     short = render("visit_reminder", "sms", "+31 6", alices.values, base_url="https://d.test", keys=KEYS).text
     assert short.count("https://d.test/visit/") == 3
 

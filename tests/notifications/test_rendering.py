@@ -58,8 +58,7 @@ def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00
         "why": "",
         "calendar": {
             "method": "REQUEST",
-            "event": event,
-            "link": ["/visit/", "visit", ["K7QM-2F9X", "alice@docket.example"]],
+            "events": [{"event": event, "link": ["/visit/", "visit", ["K7QM-2F9X", "alice@docket.example"]]}],
         },
     }
 

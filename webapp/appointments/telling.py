@@ -176,9 +176,14 @@ def news_values(
 
 
 def reminder_values(visits: Sequence[tuple[VisitFacts, Recipient]], clinic: Clinic, *, now: datetime) -> dict[str, Any]:
-    """What a reminder says about the visits of one day, each with whoever is told of it."""
+    """What a reminder says about the visits of one day, each with whoever is told of it.
+
+    Their events come along as a file and invite to nothing: whoever has them in the calendar has them there once.
+    """
     told = [visit_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
-    return {"clinic": clinic.letterhead, "visits": told}
+    events = [_event(facts, recipient, clinic) for facts, recipient in visits if recipient.channel == "email"]
+    calendar = {"method": "PUBLISH", "events": events} if events else None
+    return {"clinic": clinic.letterhead, "visits": told, "calendar": calendar}
 
 
 def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:
@@ -248,15 +253,18 @@ def _author(actor: Actor, recipient: Recipient) -> dict[str, str]:
 
 
 def _calendar(facts: VisitFacts, recipient: Recipient, clinic: Clinic, news: News) -> dict[str, Any] | None:
-    """The visit for the recipient's calendar; the link in it is signed when the message is written out."""
+    """The visit for the recipient's calendar, where the message can carry it."""
     if recipient.channel != "email":
         return None
+    method = "CANCEL" if news.template == CANCELLED else "REQUEST"
+    return {"method": method, "events": [_event(facts, recipient, clinic)]}
+
+
+def _event(facts: VisitFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
+    """The visit as an event; the link in it is signed when the message is written out."""
     event = event_of(facts, clinic, base_url="", whose=recipient.whose, href=LINK)
-    return {
-        "method": "CANCEL" if news.template == CANCELLED else "REQUEST",
-        "event": event.model_dump(mode="json"),
-        "link": ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]],
-    }
+    link = ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]]
+    return {"event": event.model_dump(mode="json"), "link": link}
 
 
 def short(address: str) -> str:

@@ -118,7 +118,10 @@ def _answers(smtp: smtplib.SMTP) -> bool:
 
 
 def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: str, now: datetime) -> EmailMessage:
-    """The e-mail as it travels: text, HTML, and where there is an event, the event for calendars and as a file."""
+    """The e-mail as it travels: text, HTML, and where there are events, these as a file.
+
+    An event that invites, or takes back, also stands beside text and HTML, where calendars look for it.
+    """
     mail = EmailMessage()
     local, _at, domain = mail_from.rpartition("@")
     mail["From"] = Address(_as_written(message.sender_name), local, domain)
@@ -130,8 +133,9 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
-    if message.calendar:
+    if message.method in {"REQUEST", "CANCEL"}:
         mail.add_alternative(message.calendar, subtype="calendar", params={"method": message.method})
+    if message.calendar:
         mail.add_attachment(message.calendar.encode(), maintype="text", subtype="calendar", filename="visit.ics")
     return mail
 

@@ -88,21 +88,22 @@ def render(
 def _calendar(
     values: dict[str, Any], recipient: str, sender: str, *, base_url: str, keys: Sequence[str]
 ) -> tuple[str, str]:
-    """The event that comes with an e-mail, and what is wanted with it; ('', '') where there is none."""
+    """The events that come with an e-mail, and what is wanted with them; ('', '') where there are none."""
     calendar = values.get("calendar")
     if not calendar:
         return "", ""
-    path, purpose, value = calendar["link"]
-    address = f"{base_url}{path}{sign(keys, purpose, value)}"
-    event = Event.model_validate(
-        {
-            name: each.replace(LINK, address) if isinstance(each, str) else each
-            for name, each in calendar["event"].items()
+    method, clinic = calendar["method"], values["clinic"]
+    # What is only published has nobody who is invited, nor anybody who invites.
+    people = {"attendee_email": recipient, "organizer_email": sender, "organizer_name": clinic["name"]}
+    events = []
+    for told in calendar["events"]:
+        path, purpose, value = told["link"]
+        address = f"{base_url}{path}{sign(keys, purpose, value)}"
+        said = {
+            name: each.replace(LINK, address) if isinstance(each, str) else each for name, each in told["event"].items()
         }
-        | {"attendee_email": recipient, "organizer_email": sender, "organizer_name": values["clinic"]["name"]}
-    )
-    zone = ZoneInfo(values["clinic"]["time_zone"])
-    return calendar_text([event], zone=zone, method=calendar["method"]), calendar["method"]
+        events.append(Event.model_validate(said if method == "PUBLISH" else said | people))
+    return calendar_text(events, zone=ZoneInfo(clinic["time_zone"]), method=method), method
 
 
 def _readable(value: Any, *, lines_kept: bool = False) -> Any:
