@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import read
-from webapp.auth import forgotten, links, passwords, tokens
+from webapp.auth import feeds, forgotten, links, passwords, tokens
 from webapp.auth.attempts import RESET_LIMIT
 from webapp.core.signing import sign
 from webapp.models import OutboxMessage, PasswordLink, User, UserSession
@@ -71,6 +71,20 @@ def test_from_the_log_in_page_to_a_new_password_that_ends_every_session(client: 
     # Once.
     assert client.post(path_of(mail), data={"new": NEW}).status_code == 404
     assert client.post("/login", data={"email": "alice@docket.example", "password": NEW}).status_code == 303
+
+
+def test_whoever_had_the_account_before_reads_its_calendar_no_more(client: TestClient, cast: Cast) -> None:
+    with log_in(client_for(cast.database), "alice") as stranger:
+        stranger.post("/account/calendar")
+    with cast.database.reading() as session:
+        feed = feeds.feed_path(session, cast.alice, [SECRET_KEY])
+    assert feed is not None
+    assert client.get(feed).status_code == 200
+    ask(client, "alice@docket.example")
+    (mail,) = mails(cast)
+    client.post(path_of(mail), data={"new": NEW})
+    assert "your calendar has ended" in read(client.get("/login")).text
+    assert client.get(feed).status_code == 404
 
 
 def test_the_link_lives_an_hour_and_the_database_does_not_hold_it(client: TestClient, cast: Cast) -> None:

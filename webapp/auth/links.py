@@ -69,21 +69,26 @@ def find_password_link(session: Session, token: str, *, now: datetime) -> LinkOw
 
 def use_password_link(
     session: Session, token_hash: str, new_hash: str, *, now: datetime, address: str = "", previous: str = ""
-) -> None:
+) -> bool:
     """Store the new hash, end the link and every session of the account, and the browser's `previous` session.
+
+    The address of the account's calendar ends, too: whoever had the account before, perhaps by registering with
+    somebody else's e-mail address, reads nothing of it any more. Returns whether there was one.
 
     Raises:
         LinkNotValid: as `find_password_link`, and also where somebody else used the link at the same moment.
     """
     owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
-    mine = sa.select(User.id, User.role, User.active).where(User.id.in_(owner)).with_for_update(key_share=True)
+    columns = (User.id, User.role, User.active, User.calendar_secret)
+    mine = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
     user = session.execute(mine).one_or_none()
     # Whoever waited for the lock looks again: the link may have been used meanwhile.
     held = sa.select(PasswordLink.id).where(PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
     if user is None or not user.active or session.scalar(held) is None:
         raise LinkNotValid
     delete_password_links(session, user.id)
-    session.execute(sa.update(User).where(User.id == user.id).values(password_hash=new_hash))
+    changed = {"password_hash": new_hash, "calendar_secret": ""}
+    session.execute(sa.update(User).where(User.id == user.id).values(**changed))
     session.execute(
         sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))
     )
@@ -97,3 +102,4 @@ def use_password_link(
         details={"by": "link"},
         address=address,
     )
+    return bool(user.calendar_secret)

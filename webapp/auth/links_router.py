@@ -45,20 +45,23 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
             return _new_password_page(page, token, owner, form, status=422)
         # The slow hash is computed while no connection is held.
         page.close()
-        _set_password(page, token, owner, form.new.data or "")
+        calendar_ended = _set_password(page, token, owner, form.new.data or "")
     except LinkNotValid as error:
         return _not_valid_page(page, error)
     except AppError as error:
         form.add_error(error)
         return _new_password_page(page, token, owner, form, status=error.status)
-    response = page.redirect("/login", flash=_("Your password is set. Sign in with it."))
+    said = _("Your password is set. Sign in with it.")
+    if calendar_ended:
+        said = _("Your password is set. The private address of your calendar has ended: sign in to make another.")
+    response = page.redirect("/login", flash=said)
     clear_session_cookie(page, response)
     return response
 
 
-def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> None:
+def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> bool:
     passwords.require_good_password(password, about=[owner.name, owner.email], field="new")
-    page.database.write(
+    return page.database.write(
         links.use_password_link,
         hashed(token),
         passwords.hash_password(password),
