@@ -156,12 +156,17 @@ CLASH = problem_listing(
     alternatives={"$ref": "#/components/schemas/FreeTimeOut"},
 )
 STALE = problems(s412="The visit is not what `If-Match` names.")
+OFTEN = problems(
+    s429="Too many requests; or a patient booked and moved visits very often within a day (`too_many_changes`). "
+    "Wait as long as `Retry-After` says."
+)
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": AppointmentOut, "headers": ETAG_HEADER},
     **problems(401, 403, 404),
     **_refused("too_late_to_change", "status_not_possible", "new_booking", "nothing_to_change"),
     **CLASH,
     **STALE,
+    **OFTEN,
 }
 
 
@@ -174,6 +179,7 @@ CHANGED: dict[int | str, dict[str, Any]] = {
         **problems(401, 403, s404="There is no such doctor, visit type or patient."),
         **_refused("idempotency_key_reused"),
         **CLASH,
+        **OFTEN,
     },
 )
 def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointment, key: Key = None) -> Response:
