@@ -220,6 +220,19 @@ def test_the_life_of_extra_hours(api: TestClient, carol: ApiClient, sqlite_cast:
     assert carol.get(f"{address}/soon").status_code == 404
 
 
+def test_all_that_is_over_can_be_read_and_is_counted(api: TestClient, sqlite_cast: Cast) -> None:
+    bob = sqlite_cast.doctor_ids["bob"]
+    for weeks in range(1, 56):
+        start = local("2026-03-02 09:00") - timedelta(weeks=weeks)
+        sqlite_cast.add(models.Closure(name="Break", starts_on=start.date(), ends_on=start.date()))
+        sqlite_cast.add(models.TimeOff(doctor_id=bob, starts_at=start, ends_at=start + timedelta(hours=1)))
+    carol = ApiClient(api, "carol")
+    for path in ("/closures", f"/doctors/{bob}/time-off"):
+        latest, earliest = (carol.get(f"{path}?over=true&skip={skip}&limit=5") for skip in (0, 50))
+        assert latest.headers["x-total-count"] == earliest.headers["x-total-count"] == "55"
+        assert len(latest.json()) == len(earliest.json()) == 5, path
+
+
 def test_the_life_of_time_off(api: TestClient, sqlite_cast: Cast) -> None:
     bob = ApiClient(api, "bob")
     address = f"/doctors/{sqlite_cast.doctor_ids['bob']}/time-off"

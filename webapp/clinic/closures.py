@@ -57,9 +57,9 @@ def list_ahead(session: Session, today: date) -> list[SavedClosure]:
     return [_saved(row) for row in session.execute(query)]
 
 
-def list_past(session: Session, today: date) -> list[SavedClosure]:
-    """The last closures that are over, the latest first."""
-    query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id).limit(PAST_SHOWN)
+def list_past(session: Session, today: date, *, limit: int | None = PAST_SHOWN) -> list[SavedClosure]:
+    """The closures that are over, the latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
+    query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id).limit(limit)
     return [_saved(row) for row in session.execute(query)]
 
 

@@ -66,13 +66,13 @@ def list_ahead(session: Session, doctor_id: int, *, now: datetime) -> list[TimeO
     return [TimeOffRow._make(row) for row in session.execute(query)]
 
 
-def list_past(session: Session, doctor_id: int, *, now: datetime) -> list[TimeOffRow]:
-    """The last `PAST_SHOWN` stretches that are over, the latest first."""
+def list_past(session: Session, doctor_id: int, *, now: datetime, limit: int | None = PAST_SHOWN) -> list[TimeOffRow]:
+    """The stretches that are over, the latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
     query = (
         sa.select(*_COLUMNS)
         .where(TimeOff.doctor_id == doctor_id, TimeOff.ends_at <= now)
         .order_by(TimeOff.ends_at.desc(), TimeOff.id.desc())
-        .limit(PAST_SHOWN)
+        .limit(limit)
     )
     return [TimeOffRow._make(row) for row in session.execute(query)]
 

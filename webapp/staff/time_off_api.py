@@ -81,8 +81,10 @@ def list_time_off(
 ) -> Response:
     """The time off that is not over, in order; the doctor, and admins."""
     doctor = doctor_of(page, actor, doctor_id)
-    read = time_off.list_past if over else time_off.list_ahead
-    found = read(page.session, doctor.id, now=page.now)
+    if over:
+        found = time_off.list_past(page.session, doctor.id, now=page.now, limit=None)
+    else:
+        found = time_off.list_ahead(page.session, doctor.id, now=page.now)
     shown = [TimeOffOut.model_validate(row) for row in part_of(found, paging)]
     return answer_list(page, TimeOffOut, shown, total=len(found), paging=paging)
 
