@@ -196,6 +196,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     worker = Worker(database, settings, base_url=base_url)
     for sentence in where_messages_go(settings):
         logger.info(sentence)
+    logger.info("Links in messages lead to %s", base_url)
 
     def stop(*_signal: object) -> None:
         worker.stopping.set()
