@@ -102,15 +102,6 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
         .limit(MOST_DEAD)
         .subquery()
     )
-    visit, owner = aliased(Appointment), aliased(Patient)
-    whose = sa.case(
-        (dead.c.subject_type == "patient", dead.c.subject_id),
-        (
-            dead.c.subject_type == "appointment",
-            sa.select(visit.patient_id).where(visit.id == dead.c.subject_id).scalar_subquery(),
-        ),
-        else_=sa.select(owner.id).where(owner.user_id == dead.c.subject_id).scalar_subquery(),
-    )
     about, reader, later = aliased(Patient), aliased(Patient), aliased(OutboxMessage)
     email = sa.func.coalesce(User.email, reader.email)
     wanted = sa.or_(
@@ -126,7 +117,7 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
     query = (
         sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first)
         .select_from(dead)
-        .join(about, about.id == whose)
+        .join(about, about.id == _whom_it_is_about(dead))
         .join(reader, sa.or_(reader.id == about.id, reader.id == about.managed_by_id))
         .outerjoin(User, User.id == reader.user_id)
         .join(Appointment, Appointment.patient_id == about.id)
@@ -136,6 +127,19 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
     )
     counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
     return counted, [Undelivered(*row) for row in session.execute(query.order_by(first, reader.id).limit(SHOWN))]
+
+
+def _whom_it_is_about(message: sa.Subquery) -> sa.ColumnElement[int]:
+    """The id of the patient: a message is about them, about a visit of theirs, or about their account."""
+    visit, owner = aliased(Appointment), aliased(Patient)
+    return sa.case(
+        (message.c.subject_type == "patient", message.c.subject_id),
+        (
+            message.c.subject_type == "appointment",
+            sa.select(visit.patient_id).where(visit.id == message.c.subject_id).scalar_subquery(),
+        ),
+        else_=sa.select(owner.id).where(owner.user_id == message.c.subject_id).scalar_subquery(),
+    )
 
 
 def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
