@@ -12,6 +12,7 @@ from tests.cast import NOW, Cast, local
 from webapp import models
 from webapp.appointments import affected, service, visit_service
 from webapp.appointments.affected import Decision, Decisions
+from webapp.appointments.exceptions import SlotTaken
 from webapp.appointments.schemas import BookVisit, CancelVisit, ChangeStatus, MoveVisit, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.notifications.models import OutboxMessage
@@ -169,7 +170,7 @@ def test_nothing_is_told_of_what_is_over(cast: Cast) -> None:
 
 def test_a_booking_that_is_refused_tells_nothing(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-05 09:30")
-    with pytest.raises(Exception, match="taken"):
+    with pytest.raises(SlotTaken):
         cast.book(cast.dave, "2026-03-05 09:30")
     assert [each.recipient for each in outbox(cast)] == ["alice@docket.example"]
 
