@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -168,6 +169,35 @@ def test_a_round_reminds_gives_up_and_forgets(cast: Cast) -> None:
     assert (reminder.status, reminder.finished_at) == ("dead", now)
     with cast.database.reading() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 0
+
+
+def test_no_surprise_ends_what_the_worker_does(
+    cast: Cast, server: MailServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would notice a thread that has ended: whatever goes wrong is logged and tried again."""
+    monkeypatch.setattr("webapp.worker.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("webapp.worker.LONGEST_REST", 0.01)
+    cast.book(cast.alice, "2026-03-10 10:00")
+    surprises = [True] * 5
+
+    def surprise(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if "outbox_messages" in statement and surprises:
+            surprises.pop()
+            raise ZeroDivisionError("nobody thought of this")
+
+    worker = worker_for(cast, lambda: NOW, smtp_url=server.url)
+    sa.event.listen(cast.database.engine, "before_cursor_execute", surprise)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    for _look in range(1000):
+        thread.join(0.01)
+        if not surprises and is_told(cast)():
+            break
+    worker.stopping.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(server.mails) == 1
+    assert "ZeroDivisionError: nobody thought of this" in caplog.text
 
 
 def test_text_messages_wake_nobody(cast: Cast) -> None:
