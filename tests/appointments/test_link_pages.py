@@ -109,6 +109,7 @@ def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(d
         path = f"{here}/cancellation"
         page = read(client.get(path))
         assert page.h1 == "Cancel Wednesday 11 March, 14:00?"
+        assert f"{here}/reschedule" in page.links
         answer = client.post(path, data={**page.form(path), "reason": "I am well again"})
         assert (answer.status_code, answer.headers["location"]) == (303, here)
         page = read(client.get(here))
