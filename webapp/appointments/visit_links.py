@@ -58,6 +58,4 @@ def _find_holder(session: Session, reference: str, sent_to: str, address: str) -
     name = session.scalar(query)
     if name is None:
         return None
-    return Actor(
-        NO_ACCOUNT, 0, name, sent_to, "patient", address, visit_id=facts.id, patient_id=addressee.patient_id
-    )
+    return Actor(NO_ACCOUNT, 0, name, sent_to, "patient", address, visit_id=facts.id, patient_id=addressee.patient_id)

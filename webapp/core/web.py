@@ -7,7 +7,7 @@ renders. A fragment is a partial file that the page includes, so the two cannot 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -37,8 +37,6 @@ from webapp.exceptions import BadRequest
 # The list of visits that a change would strand has a field for each of the 300 that it shows.
 MAX_FIELDS = 500
 FLASH_SECONDS = 120
-
-PageContext = Callable[["Page"], dict[str, Any]]
 
 
 class Page:
