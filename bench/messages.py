@@ -26,14 +26,14 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
-from bench.contest import Arena, build_arena
+from bench.contest import build_arena
 from bench.houses import docket_check, empty_database
 from bench.mortal import AFTER_SEND, BEFORE_MARK, STEPS
 from bench.terminal import BOLD, GREEN, RED, paint, say, table
+from bench.visitors import Visitor, place_of, time_bookings
 from tests.mail_server import MailServer, mail_server
 from tests.postgres import postgres_server
 from tests.processes import Kept
@@ -55,55 +55,6 @@ TROUBLES = {"taken": "", "refused": "", "421": "421 go away", "450": "450 later"
 LONGEST = 1.0
 # The first answers of a process take longer, whatever they are about.
 WARM_UP = 30
-# Twenty-five bookings a second.
-PACE = 0.04
-
-
-def place_of(arena: Arena, number: int) -> tuple[str, str]:
-    """The doctor and the start of the visit with this number, which no other number has."""
-    start = arena.first + timedelta(hours=number // len(arena.slugs))
-    return arena.slugs[number % len(arena.slugs)], f"{start:%Y-%m-%dT%H:%M:%SZ}"
-
-
-class Visitor:
-    """Somebody who books one visit after the other over HTTP, each of another patient at another time."""
-
-    def __init__(self, arena: Arena, port: int) -> None:
-        self.arena = arena
-        self.port = port
-        self.connection: http.client.HTTPConnection | None = None
-
-    def book(self, number: int) -> str:
-        """Book the visit with this number and return its reference.
-
-        Raises:
-            OSError, HTTPException: nobody answered, and the visit may be booked or not.
-        """
-        doctor, starts_at = place_of(self.arena, number)
-        form = {"doctor": doctor, "visit_type": self.arena.kinds[30], "starts_at": starts_at}
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Cookie": self.arena.cookies[number % len(self.arena.cookies)],
-            "Origin": f"http://127.0.0.1:{self.port}",
-        }
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            self.connection.request("POST", "/appointments", urlencode(form), headers)
-            answer = self.connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            raise
-        location = answer.getheader("Location") or ""
-        assert answer.status == 303, f"Booking {number} was answered with {answer.status}."
-        return location.removeprefix("/appointments/").partition("?")[0]
-
-    def close(self) -> None:
-        """Hang up."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
 
 
 class House:
@@ -331,19 +282,6 @@ def _time_bookings(kind: str, made: House, name: str, bookings: int, findings: d
         made.deliver_all(server)
         if name != "without":
             findings[name] = count(kind, f"booking: {name}", made, server)
-    return times
-
-
-def time_bookings(arena: Arena, port: int, numbers: range) -> list[float]:
-    """Book so many visits, one every `PACE` seconds, which is more than any clinic has; the seconds each took."""
-    visitor = Visitor(arena, port)
-    times = []
-    for number in numbers:
-        began = time.perf_counter()
-        visitor.book(number)
-        times.append(time.perf_counter() - began)
-        time.sleep(max(0.0, PACE - times[-1]))
-    visitor.close()
     return times
 
 
