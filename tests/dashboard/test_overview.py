@@ -132,9 +132,9 @@ def test_messages_that_were_not_delivered_are_counted_for_two_weeks(cast: Cast) 
 
 
 @pytest.mark.parametrize(("changes", "since", "why"), [
-    ({"due_at": local("2026-03-02 07:45"), "last_error": ""}, "Today, 07:45", "Is the worker running?"),
+    ({"due_at": local("2026-03-02 07:45"), "last_error": ""}, "Monday 2 March at 07:45", "Is the worker running?"),
     ({"due_at": local("2026-03-02 07:46"), "last_error": ""}, "", ""),
-    ({"due_at": local("2026-03-02 08:30")}, "Today, 07:00", "There is no such mailbox"),
+    ({"due_at": local("2026-03-02 08:30")}, "Monday 2 March at 07:00", "There is no such mailbox"),
     ({"due_at": local("2026-03-02 08:30"), "created_at": local("2026-03-02 07:46")}, "", ""),
     ({"due_at": local("2026-03-02 07:30"), "status": "sending", "lease_until": local("2026-03-02 08:03")}, "", ""),
 ])  # fmt: skip

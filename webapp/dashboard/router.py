@@ -131,8 +131,7 @@ def _messages(page: Page) -> list[dict[str, Any]]:
         )
     standstill = outbox.find_standstill(page.session, now=page.now)
     if standstill is not None:
-        zone = current_clinic(page).zone
-        when = formats.moment(standstill.since, zone, today=current_clinic(page).today(page.now))
+        when = formats.day_and_time(standstill.since, current_clinic(page).zone)
         matters.append(
             {
                 "tone": "bad",
