@@ -376,7 +376,7 @@ def test_who_reads_the_reason_of_a_cancellation_is_said(client: TestClient, cast
     path = f"/appointments/{reference}/cancellation"
     log_in(client, "carol")
     page = look(client, path)
-    assert "The patient, and whoever books for them, reads this with the visit." in page.text
+    assert "Whoever has the visit in their account reads this with it." in page.text
     assert client.post(path, data={**page.form(path), "reason": "The doctor is ill"}).status_code == 303
     assert appointments(cast)[0].status == "cancelled"
 

@@ -14,12 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from webapp.core.i18n import gettext as _
 from webapp.database import Database, rows, table_of
-from webapp.exceptions import AppError
+from webapp.exceptions import Unavailable
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
 from webapp.notifications.rendering import Rendered
@@ -276,7 +275,7 @@ class Courier:
         while True:
             try:
                 ours = self.database.write(mark, claimed, worker=self.name, now=self.clock(), **values)
-            except (AppError, SQLAlchemyError):
+            except Unavailable:
                 if time.monotonic() + pause > until:
                     raise
                 time.sleep(pause)

@@ -27,7 +27,8 @@ ESCAPES: dict[str, Callable[[str], str]] = {
 # Whoever gets these answers is not known, asks too often, or finds nobody there; that says nothing of the message.
 _SAYS_NOTHING_OF_IT = {401, 402, 403, 404, 405, 407, 408, 425, 429, 502, 503, 504}
 _PLACE = re.compile(r"\{(to|text|id)\}")
-_NOT_DIALLED = re.compile(r"[^0-9+]")
+# The zero in brackets is dialled only where the country's code is not.
+_NOT_DIALLED = re.compile(r"(?<=\d)\s*\(0\)|[^0-9+]")
 
 
 class SmsSender:
