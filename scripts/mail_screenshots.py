@@ -16,7 +16,7 @@ from scripts.screenshots import THEMES
 from tests.browser_path import browser_path
 from webapp.clinic.service import default_clinic
 from webapp.core.clock import utc_now
-from webapp.staff.previews import KINDS, write_example
+from webapp.staff.messages.previews import KINDS, write_example
 
 FOLDER = Path(__file__).parent.parent / "var" / "screenshots" / "mails"
 WIDTHS = (320, 390, 800)

@@ -17,8 +17,8 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.models import AuditEvent, Patient, User
 from webapp.patients.words import keep_words
-from webapp.staff.audit import harmless
-from webapp.staff.audit_words import ACTIONS, action_words
+from webapp.staff.audit.log import harmless
+from webapp.staff.audit.words import ACTIONS, action_words
 
 WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
 

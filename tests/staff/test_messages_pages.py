@@ -20,7 +20,7 @@ from webapp.core.formats import iso
 from webapp.core.signing import unsign
 from webapp.models import AuditEvent, OutboxMessage, Patient
 from webapp.notifications.service import LIFETIME, Message, enqueue
-from webapp.staff.previews import DEAD_KEYS
+from webapp.staff.messages.previews import DEAD_KEYS
 
 LETTERHEAD = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
 MESSAGES = "/admin/messages"
@@ -147,7 +147,7 @@ def test_messages_about_a_visit_include_the_reminders_that_name_it(carol: TestCl
 def test_pages_go_on_and_cost_the_same_however_many_there_are(
     carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.staff.messages_router.PAGE_SIZE", 3)
+    monkeypatch.setattr("webapp.staff.messages.router.PAGE_SIZE", 3)
     asked: list[str] = []
     sa.event.listen(cast.database.engine, "before_cursor_execute", lambda *each: asked.append(str(each[2])))
     numbers = [write(cast, "m0", recipient="zoe@example.org")]
@@ -171,7 +171,7 @@ def test_pages_go_on_and_cost_the_same_however_many_there_are(
 def test_too_many_addresses_are_not_looked_through(
     carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.staff.messages.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("webapp.staff.messages.reading.MOST_RECIPIENTS", 2)
     for number in range(3):
         write(cast, f"m{number}", recipient=f"zoe{number}@example.org")
     answer = carol.get(f"{MESSAGES}?to=zoe")

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from tests.cast import Cast, client_for, log_in
 from tests.reading import read
 from webapp.core.signing import unsign
-from webapp.staff.previews import DEAD_KEYS, KINDS
+from webapp.staff.messages.previews import DEAD_KEYS, KINDS
 
 DOCUMENT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 

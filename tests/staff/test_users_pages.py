@@ -22,8 +22,8 @@ from webapp.auth.schemas import Actor
 from webapp.database import Database
 from webapp.exceptions import AppError, Forbidden
 from webapp.models import AuditEvent, Doctor, PasswordLink, Patient, PatientWord, User, UserSession
-from webapp.staff import users
-from webapp.staff.users import ChangeRole
+from webapp.staff.users import service as users
+from webapp.staff.users.service import ChangeRole
 
 NEW = "walrus teapot orbit"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.datastructures import FormData
 
-from webapp.staff.week_form import WeekHoursForm, data_of
+from webapp.staff.doctors.week_form import WeekHoursForm, data_of
 
 WEEK = (((540, 720), (780, 1020)), (), (), (), (), (), ())
 

@@ -1,0 +1,294 @@
+"""The clinic's appointments, for admins: the list and its export, where a new booking begins, and why not then.
+
+And for doctors, who book with themselves: a patient who is new to the clinic.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from webapp.appointments import listing, statuses
+from webapp.appointments.booking_by_staff import person
+from webapp.appointments.listing import Choices, Edge, Line, Wanted
+from webapp.audit import service as audit
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.addresses import with_query
+from webapp.core.i18n import gettext as _
+from webapp.core.local_time import first_instant
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError
+from webapp.patients import records, search
+from webapp.patients.exceptions import LikelyDuplicate
+from webapp.staff.appointments.forms import AppointmentFilterForm, NewBookingForm, Question
+from webapp.staff.audit.log import harmless
+from webapp.staff.patients.forms import NewPatientForm
+from webapp.staff.patients.router import likely_lines
+
+router = APIRouter()
+
+# Of the patients whom a search finds so many are looked at.
+MOST_PATIENTS = 100
+FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagged", "unconfirmed")
+
+
+@router.get("/admin/appointments")
+def list_appointments(page: CurrentPage) -> Response:
+    """All visits of the clinic that fit the filters, from today on unless the filters say otherwise; admins."""
+    signed_in(page, "admin")
+    clinic = current_clinic(page)
+    form, choices = _filters(page)
+    asked = form.question()
+    found = _understand(page, asked, choices, clinic)
+    query = page.request.query_params
+    before, after = listing.parse_edge(query.get("before", "")), listing.parse_edge(query.get("after", ""))
+    listed = listing.list_visits(page.session, found.wanted, before=before, after=after)
+    filtered = not form.is_empty
+    if not (asked.first or asked.last or form.first.errors):
+        form.first.data = clinic.today(page.now)
+    keep = _kept(page)
+    return page.render(
+        "admin/appointments/list.html",
+        fragment="admin/appointments/_appointment_list.html",
+        status=422 if form.errors else 200,
+        form=form,
+        filtered=filtered,
+        limits=found.limits,
+        visits=[_line(line, clinic) for line in listed.lines],
+        beyond=before is not None or after is not None,
+        previous=_address(keep, before=listed.before) if listed.before else None,
+        following=_address(keep, after=listed.after) if listed.after else None,
+        first_href=_address(keep),
+        order=asked.order,
+        orders={order: _address({**keep, "sort": order if order != "time" else ""}) for order in ORDER_NAMES},
+        order_names=ORDER_NAMES,
+        jumps=_jumps(page, clinic, keep),
+        export_href=with_query("/admin/appointments.csv", **keep),
+        most_exported=listing.MOST_EXPORTED,
+    )
+
+
+@router.get("/admin/appointments.csv")
+def export_appointments(page: CurrentPage) -> Response:
+    """The first 10,000 rows of the filtered list, as a table; admins, who leave a trace."""
+    actor = signed_in(page, "admin")
+    clinic = current_clinic(page)
+    form, choices = _filters(page)
+    wanted = _understand(page, form.question(), choices, clinic).wanted
+    page.close()
+    page.database.write(
+        audit.record,
+        "appointments_exported",
+        subject=("clinic", 1),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=page.now,
+        address=actor.address,
+    )
+    name = f"appointments-{clinic.today(page.now):%Y-%m-%d}.csv"
+    return StreamingResponse(
+        _table(listing.all_visits(page.database, wanted), clinic),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get("/admin/appointments/new")
+def new_booking(page: CurrentPage) -> Response:
+    """With whom, and what for; the doctor's free times come next. Admins."""
+    signed_in(page, "admin")
+    choices = listing.find_choices(page.session)
+    form = NewBookingForm(page.request.query_params)
+    form.offer(choices)
+    status = 200
+    if form.doctor.data:
+        doctor = doctors.get_doctor(page.session, form.doctor.data)
+        kinds = {str(kind.id) for kind in doctor.visit_types}
+        if not doctor.visit_types:
+            form.doctor.errors = [_("This doctor offers no kind of visit yet.")]
+        elif form.visit_type.data and form.visit_type.data not in kinds:
+            words = {"name": doctor.name, "kinds": ", ".join(kind.name for kind in doctor.visit_types)}
+            form.visit_type.errors = [_("%(name)s does not offer that. Choose one of: %(kinds)s.") % words]
+        else:
+            kept = {"visit_type": form.visit_type.data, "patient": form.patient.data}
+            return page.redirect(with_query(f"/doctors/{doctor.slug}", **kept))
+        status = 422
+    return page.render("admin/appointments/new.html", status=status, form=form, patient=_named(page, form.patient.data))
+
+
+@router.get("/schedule/patients/new")
+def show_new_patient(page: CurrentPage) -> Response:
+    """A patient who is new to the clinic, on the way to a booking; doctors."""
+    signed_in(page, "doctor")
+    return _new_patient_page(page, NewPatientForm(data={"next": page.request.query_params.get("next", "")}))
+
+
+@router.post("/schedule/patients/new")
+def create_patient(page: CurrentPage, sent: SentForm) -> Response:
+    """Add the patient and go back to the booking; doctors."""
+    actor = signed_in(page, "doctor")
+    form = NewPatientForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _new_patient_page(page, form, status=422)
+    page.close()
+    try:
+        patient_id = page.database.write(
+            records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
+        )
+    except LikelyDuplicate as warning:
+        return _new_patient_page(page, form, likely=warning, status=warning.status)
+    except AppError as error:
+        form.add_error(error)
+        return _new_patient_page(page, form, status=error.status)
+    return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+
+
+ORDER_NAMES: dict[listing.Order, str] = {
+    "time": _("Soonest first"),
+    "-time": _("Latest first"),
+    "booked": _("Newest booking first"),
+}
+
+
+class Understood(NamedTuple):
+    """The visits that a question means, and sentences about what it leaves out."""
+
+    wanted: Wanted
+    limits: list[str]
+
+
+def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
+    choices = listing.find_choices(page.session)
+    form = AppointmentFilterForm(page.request.query_params)
+    form.offer(choices)
+    return form, choices
+
+
+def _understand(page: Page, asked: Question, choices: Choices, clinic: Clinic) -> Understood:
+    """Look up the doctor and the patients of a question. Without a date it begins today."""
+    limits = []
+    patient_ids = None
+    if asked.patient:
+        found = search.search_patients(page.session, asked.patient, limit=MOST_PATIENTS)
+        patient_ids = [patient.id for patient in found.patients]
+        if found.similar:
+            names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
+            limits.append(_("Nobody is called exactly that. These come close: %(names)s.") % {"names": names})
+        if found.after is not None:
+            limits.append(
+                _("More than %(most)d patients fit; these are the visits of the first of them. Write more of the name.")
+                % {"most": MOST_PATIENTS}
+            )
+    if asked.reference is not None:
+        limits.append(_("A reference names one visit; the other filters are left aside."))
+    first = asked.first or (clinic.today(page.now) if asked.last is None else None)
+    wanted = Wanted(
+        since=first_instant(first, clinic.zone) if first else None,
+        until=first_instant(asked.last + timedelta(days=1), clinic.zone) if asked.last else None,
+        # A doctor who is not there has no visits.
+        doctor_id=(choices.doctor_id(asked.doctor) or 0) if asked.doctor else None,
+        status=asked.status,
+        visit_type_id=asked.visit_type,
+        patient_ids=patient_ids,
+        reference=asked.reference,
+        flagged=asked.flagged,
+        order=asked.order,
+    )
+    return Understood(wanted, limits)
+
+
+def _kept(page: Page) -> dict[str, str]:
+    """The filters and the order, as they stand in the address."""
+    return {name: page.request.query_params.get(name, "")[:100] for name in (*FILTERS, "sort")}
+
+
+def _address(keep: dict[str, str], *, before: Edge | None = None, after: Edge | None = None) -> str:
+    return with_query("/admin/appointments", **keep, before=before, after=after)
+
+
+def _jumps(page: Page, clinic: Clinic, keep: dict[str, str]) -> list[tuple[str, str, bool]]:
+    """Days that are asked for most, as (words, address, whether it is shown)."""
+    today = clinic.today(page.now)
+    monday = today - timedelta(days=today.weekday())
+    spans = [
+        (_("Today"), today, today),
+        (_("Tomorrow"), today + timedelta(days=1), today + timedelta(days=1)),
+        (_("This week"), monday, monday + timedelta(days=6)),
+    ]
+    links = []
+    for words, first, last in spans:
+        span = {"from": first.isoformat(), "until": last.isoformat()}
+        shown = all(keep[name] == value for name, value in span.items())
+        links.append((words, _address({**keep, **span}), shown))
+    ahead = {**keep, "from": "", "until": ""}
+    return [*links, (_("From today on"), _address(ahead), not (keep["from"] or keep["until"]))]
+
+
+def _line(line: Line, clinic: Clinic) -> dict[str, Any]:
+    """One visit in the shape that the list wants."""
+    return {
+        **line._asdict(),
+        "day": formats.day_short(line.starts_at, clinic.zone),
+        "weekday": formats.weekday_short(line.starts_at, clinic.zone),
+        "year": line.starts_at.astimezone(clinic.zone).year,
+        "booked": formats.day_month_year(line.created_at, clinic.zone),
+        "href": f"/appointments/{line.reference}",
+    }
+
+
+def _table(pieces: Iterable[list[Line]], clinic: Clinic) -> Iterator[str]:
+    """The rows for spreadsheets, piece by piece, after a mark by which they know that it is UTF-8."""
+    columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
+    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
+    yield "\ufeff" + _csv([columns])
+    for lines in pieces:
+        yield _csv([_cells(line, clinic) for line in lines])
+
+
+def _csv(table: list[list[str]]) -> str:
+    output = io.StringIO()
+    csv.writer(output).writerows(table)
+    return output.getvalue()
+
+
+def _cells(line: Line, clinic: Clinic) -> list[str]:
+    local, ends, booked = (each.astimezone(clinic.zone) for each in (line.starts_at, line.ends_at, line.created_at))
+    texts = [line.patient_name, str(line.patient_birth_date or ""), line.patient_phone, line.doctor_name]
+    texts += [line.visit_type_name, statuses.word_of(line.status), line.flagged_why]
+    when = [formats.iso(line.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", line.reference]
+    return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
+
+
+def _named(page: Page, patient: str | None) -> dict[str, Any] | None:
+    """The patient whom an address names, if there is one."""
+    number = int(patient) if patient and patient.isascii() and patient.isdigit() and len(patient) <= 9 else None
+    found = search.patients_by_id(page.session, [number]) if number is not None else []
+    return person(found[0], current_clinic(page)) if found else None
+
+
+def _onward(form: NewPatientForm, patient_id: int) -> str:
+    """Back to the booking, which is told who it is for."""
+    parts = urlsplit(local_path(form.next.data or "", default="/schedule"))
+    if parts.path != "/book":
+        return "/schedule"
+    keep = {name: value for name, value in parse_qsl(parts.query) if name != "patient"}
+    return with_query(parts.path, **keep, patient=patient_id)
+
+
+def _new_patient_page(
+    page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
+) -> Response:
+    lines = [{**line, "email": "", "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
+    return page.render("appointments/new_patient.html", status=status, form=form, likely=lines)

@@ -1,0 +1,254 @@
+"""The audit log with the names of people and things, for the admin who asks who did what to whom.
+
+Nothing that a patient or a doctor wrote is shown: the log tells that a visit was moved, not why anybody came.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.models import Appointment
+from webapp.audit import queries as log
+from webapp.audit import service as audit
+from webapp.audit.queries import Event, EventFilter
+from webapp.auth import queries as accounts
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import VisitType
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.local_time import first_instant
+from webapp.doctors.models import Doctor
+from webapp.exceptions import Invalid
+from webapp.patients.models import Patient
+from webapp.patients.search import search_patients
+from webapp.staff.audit.words import action_words, role_words
+
+MOST_PEOPLE = 100
+MOST_PATIENTS = 20
+MOST_EXPORTED = 10_000
+# A spreadsheet would take what begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Question(NamedTuple):
+    """What an admin wants to know; '' and None leave a part open. Days are the clinic's, both included."""
+
+    who: str = ""
+    patient: str = ""
+    action: str = ""
+    address: str = ""
+    first: date | None = None
+    last: date | None = None
+
+
+class FoundPatient(NamedTuple):
+    """A patient whom the question means, or may mean."""
+
+    id: int
+    name: str
+    birth_date: date | None
+
+
+class Understood(NamedTuple):
+    """The question as the log takes it, and the patients whom it is about."""
+
+    wanted: EventFilter
+    patients: list[FoundPatient]
+
+
+class Line(NamedTuple):
+    """One row in words. `href` leads to what it happened to, where there is a page about it."""
+
+    id: int
+    at: datetime
+    who: str
+    role: str
+    did: str
+    what: str
+    href: str | None
+    address: str
+
+
+class Named(NamedTuple):
+    """What something is called, and the address of its page."""
+
+    text: str
+    href: str | None
+
+
+def understand(session: Session, question: Question, clinic: Clinic) -> Understood:
+    """Find out whom the question means. A patient's rows are those of the record, the visits and the account.
+
+    Raises:
+        Invalid: too many people fit.
+    """
+    actors = None
+    if question.who:
+        actors = accounts.find_user_ids(session, question.who, limit=MOST_PEOPLE + 1)
+        if len(actors) > MOST_PEOPLE:
+            raise Invalid(_("Very many people fit. Write more of the name or the e-mail address."), field="who")
+    patients = _find_patients(session, question.patient) if question.patient else []
+    wanted = EventFilter(
+        actors=actors,
+        subjects=_subjects_of([patient.id for patient in patients]) if question.patient else None,
+        action=question.action,
+        since=first_instant(question.first, clinic.zone) if question.first else None,
+        until=first_instant(question.last + timedelta(days=1), clinic.zone) if question.last else None,
+        address=question.address,
+    )
+    return Understood(wanted, patients)
+
+
+def _find_patients(session: Session, text: str) -> list[FoundPatient]:
+    """The patients whom a name finds, or the one with this id."""
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        query = sa.select(Patient.id, Patient.name, Patient.birth_date).where(Patient.id == int(text))
+        found = [FoundPatient(*row) for row in session.execute(query)]
+        if found:
+            return found
+    rows = search_patients(session, text, limit=MOST_PATIENTS).patients
+    return [FoundPatient(row.id, row.name, row.birth_date) for row in rows]
+
+
+def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | sa.Select[int]]]:
+    visits = sa.select(Appointment.id).where(Appointment.patient_id.in_(patient_ids))
+    account = sa.select(Patient.user_id).where(Patient.id.in_(patient_ids), Patient.user_id.is_not(None))
+    users: sa.Select[int] = account  # type: ignore[assignment]
+    return [("patient", patient_ids), ("appointment", visits), ("user", users)] if patient_ids else []
+
+
+def list_lines(
+    session: Session, wanted: EventFilter, *, before: int | None, after: int | None, limit: int
+) -> list[Line]:
+    """Rows of the log in words, the newest first, however many of them in the same few queries."""
+    events = log.list_events(session, wanted, before=before, after=after, limit=limit)
+    people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
+    things = _names_of_subjects(session, events)
+    lines = []
+    for event in events:
+        person = people.get(event.actor_user_id or 0)
+        what = things.get((event.subject_type, event.subject_id)) or _unnamed(event)
+        who = person.name if person else _nameless(event)
+        did = action_words(event.action) + _more(event)
+        lines.append(Line(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
+    return lines
+
+
+def _nameless(event: Event) -> str:
+    """Who did what no account that is there did."""
+    if event.actor_user_id:
+        return _("Somebody whose account is gone")
+    return _("The link in a message") if event.details.get("by") == "link" else _("Docket")
+
+
+def record_reading(
+    session: Session, actor: Actor, patients: Sequence[FoundPatient], *, exported: bool, now: datetime
+) -> None:
+    """Reading the log is itself written down: about the one patient whom it was read for, or about the log."""
+    audit.record_by(
+        session,
+        actor,
+        "audit_exported" if exported else "audit_read",
+        subject=("patient", patients[0].id) if len(patients) == 1 else ("audit", 0),
+        now=now,
+    )
+
+
+def as_csv(lines: Iterable[Line], clinic: Clinic) -> str:
+    """The rows as a table for spreadsheets, with a mark by which they know that it is UTF-8."""
+    output = io.StringIO()
+    output.write("\ufeff")
+    writer = csv.writer(output)
+    writer.writerow([_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("As"), _("Did"), _("What"), _("From")])
+    for line in lines:
+        local = line.at.astimezone(clinic.zone)
+        when = [formats.iso(line.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
+        texts = [line.who, line.role, line.did, line.what, line.address]
+        writer.writerow([*when, *(harmless(text) for text in texts)])
+    return output.getvalue()
+
+
+def harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _more(event: Event) -> str:
+    """What the details say that is safe to show: the role that somebody was given."""
+    if event.action == "role_changed":
+        old, new = (role_words(str(event.details.get(key, ""))) for key in ("from", "to"))
+        return _(": %(old)s to %(new)s") % {"old": old, "new": new}
+    return ""
+
+
+def _unnamed(event: Event) -> Named:
+    """What is gone by now, or has no name."""
+    if event.subject_type in PLACES:
+        return PLACES[event.subject_type]
+    return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
+
+
+# What there is only one of, or what has no page of its own.
+PLACES = {
+    "clinic": Named(_("The clinic"), "/admin/clinic"),
+    "closure": Named(_("A closure"), "/admin/closures"),
+    "audit": Named(_("The audit log"), None),
+}
+
+
+def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], Named]:
+    """What the rows happened to, read with one query for each kind."""
+    found: dict[tuple[str, int], Named] = {}
+    for kind, read in READERS.items():
+        ids = {event.subject_id for event in events if event.subject_type == kind}
+        if ids:
+            found |= {(kind, number): named for number, named in read(session, ids).items()}
+    return found
+
+
+def _visits(session: Session, ids: set[int]) -> dict[int, Named]:
+    query = sa.select(Appointment.id, Appointment.reference, Patient.name).join(
+        Patient, Patient.id == Appointment.patient_id
+    )
+    words = _("Visit %(reference)s of %(name)s")
+    return {
+        row.id: Named(words % {"reference": row.reference, "name": row.name}, f"/appointments/{row.reference}")
+        for row in session.execute(query.where(Appointment.id.in_(ids)))
+    }
+
+
+def _patients(session: Session, ids: set[int]) -> dict[int, Named]:
+    query = sa.select(Patient.id, Patient.name).where(Patient.id.in_(ids))
+    return {row.id: Named(row.name, f"/admin/patients/{row.id}") for row in session.execute(query)}
+
+
+def _doctors(session: Session, ids: set[int]) -> dict[int, Named]:
+    query = sa.select(Doctor.id, Doctor.slug, Doctor.name).where(Doctor.id.in_(ids))
+    return {row.id: Named(row.name, f"/admin/doctors/{row.slug}") for row in session.execute(query)}
+
+
+def _visit_types(session: Session, ids: set[int]) -> dict[int, Named]:
+    query = sa.select(VisitType.id, VisitType.name).where(VisitType.id.in_(ids))
+    return {row.id: Named(row.name, f"/admin/visit-types/{row.id}") for row in session.execute(query)}
+
+
+def _users(session: Session, ids: set[int]) -> dict[int, Named]:
+    found = accounts.names_of(session, list(ids))
+    return {number: Named(user.name, f"/admin/users/{number}") for number, user in found.items()}
+
+
+READERS: dict[str, Callable[[Session, set[int]], dict[int, Named]]] = {
+    "appointment": _visits,
+    "patient": _patients,
+    "doctor": _doctors,
+    "visit_type": _visit_types,
+    "user": _users,
+}

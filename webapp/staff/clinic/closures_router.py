@@ -1,0 +1,278 @@
+"""Days on which the clinic is closed, for admins; each change asks what becomes of the visits that it strands."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.clinic import closures, holidays, settings
+from webapp.clinic.closures import CloseDays, SavedClosure
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.holidays import PublicHoliday
+from webapp.core import formats
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, NotFound
+from webapp.staff import changes
+from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
+
+router = APIRouter()
+
+ClosureId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/admin/closures")
+def list_closures(page: CurrentPage) -> Response:
+    """The closures ahead, and the last ones that are over; admins."""
+    signed_in(page, "admin")
+    today = current_clinic(page).today(page.now)
+    return page.render(
+        "admin/closures/list.html",
+        ahead=[_line(page, each) for each in closures.list_ahead(page.session, today)],
+        past=[_line(page, each) for each in closures.list_past(page.session, today)],
+    )
+
+
+@router.get("/admin/closures/new")
+def show_new_closure(page: CurrentPage) -> Response:
+    """The form for a closure; admins."""
+    signed_in(page, "admin")
+    return _form_page(page, ClosureForm(), None)
+
+
+@router.post("/admin/closures")
+def create_closure(page: CurrentPage, sent: SentForm) -> Response:
+    """Close the clinic on some days; admins."""
+    actor = signed_in(page, "admin")
+    form = ClosureForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _form_page(page, form, None, status=422)
+    work = partial(closures.add, actor=actor, closures=[command], now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=None)
+    except AppError as error:
+        form.add_error(error)
+        return _form_page(page, form, None, status=error.status)
+    if isinstance(made, Asked):
+        return _form_page(page, form, None, change=made.change, status=made.status)
+    return page.redirect("/admin/closures", flash=_("The closure is saved."))
+
+
+@router.get("/admin/closures/holidays")
+def show_holidays(page: CurrentPage) -> Response:
+    """The public holidays of a place and a year, to choose from; admins."""
+    signed_in(page, "admin")
+    which = WhichHolidaysForm(page.request.query_params)
+    found = _offer_holidays(page, which)
+    form = HolidaysForm(
+        data={
+            "country": which.country.data,
+            "region": which.region.data,
+            "year": which.year.data,
+            "days": [each.day.isoformat() for each in found.free if each.day not in found.shut],
+        }
+    )
+    return _holidays_page(page, which, form, found)
+
+
+@router.post("/admin/closures/holidays")
+def close_on_holidays(page: CurrentPage, sent: SentForm) -> Response:
+    """Close the clinic on the chosen public holidays; admins."""
+    actor = signed_in(page, "admin")
+    form, which = HolidaysForm(sent), WhichHolidaysForm(sent)
+    found = _offer_holidays(page, which)
+    chosen = form.chosen(found.free)
+    if not chosen:
+        return _holidays_page(page, which, form, found, status=422)
+    work = partial(closures.add, actor=actor, closures=chosen, now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=None)
+    except AppError as error:
+        form.add_error(error)
+        return _holidays_page(page, which, form, found, status=error.status)
+    if isinstance(made, Asked):
+        return _holidays_page(page, which, form, found, change=made.change, status=made.status)
+    said = ngettext("%(n)d closure is saved.", "%(n)d closures are saved.", len(chosen)) % {"n": len(chosen)}
+    return page.redirect("/admin/closures", flash=said)
+
+
+@router.get("/admin/closures/{closure_id}")
+def show_closure(page: CurrentPage, closure_id: ClosureId) -> Response:
+    """One closure, to be changed; admins."""
+    signed_in(page, "admin")
+    saved = closures.get_closure(page.session, closure_id)
+    return _form_page(page, closure_form(saved.details), closure_id)
+
+
+@router.post("/admin/closures/{closure_id}")
+def change_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> Response:
+    """Change a closure's name or days; admins."""
+    actor = signed_in(page, "admin")
+    closures.get_closure(page.session, closure_id)
+    form = ClosureForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _form_page(page, form, closure_id, status=422)
+    work = partial(
+        closures.change,
+        actor=actor,
+        closure_id=closure_id,
+        command=command,
+        seen=form.seen.data or "",
+        now=page.now,
+    )
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=None)
+    except NotFound:
+        raise
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile):
+            form.compare_with(closure_form(cast(CloseDays, error.saved)))
+        form.add_error(error)
+        return _form_page(page, form, closure_id, status=error.status)
+    if isinstance(made, Asked):
+        return _form_page(page, form, closure_id, change=made.change, status=made.status)
+    return page.redirect("/admin/closures", flash=_("The closure is saved."))
+
+
+@router.get("/admin/closures/{closure_id}/removal")
+def ask_removal(page: CurrentPage, closure_id: ClosureId) -> Response:
+    """What removing a closure would mean; admins."""
+    signed_in(page, "admin")
+    saved = closures.get_closure(page.session, closure_id)
+    return _removal_page(page, saved, RemovalForm(data={"seen": fingerprint(saved.details)}))
+
+
+@router.post("/admin/closures/{closure_id}/removal")
+def remove_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> Response:
+    """Remove a closure, so that its days can be booked; admins."""
+    actor = signed_in(page, "admin")
+    form = RemovalForm(sent)
+    work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=form.seen.data or "", now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=None)
+    except NotFound:
+        raise
+    except AppError as error:
+        saved = closures.get_closure(page.session, closure_id)
+        form.compare_with(RemovalForm(data={"seen": fingerprint(saved.details)}))
+        form.add_error(error)
+        return _removal_page(page, saved, form, status=error.status)
+    if isinstance(made, Asked):
+        saved = closures.get_closure(page.session, closure_id)
+        return _removal_page(page, saved, form, change=made.change, status=made.status)
+    return page.redirect("/admin/closures", flash=_("The closure is removed. Its days can be booked again."))
+
+
+# ---------------------------------------------------------------------------------------------- what is shown
+
+
+class _Found:
+    """Public holidays of a place and a year that are not over: `free` ones to choose, and those `closed` already.
+
+    `shut` are the free ones on weekdays on which the clinic is never open.
+    """
+
+    def __init__(self, ahead: list[PublicHoliday], closed: set[date], open_weekdays: set[int]) -> None:
+        self.free = [each for each in ahead if each.day not in closed]
+        self.closed = [each for each in ahead if each.day in closed]
+        self.shut = {each.day for each in self.free if open_weekdays and each.day.weekday() not in open_weekdays}
+
+
+def _offer_holidays(page: Page, which: WhichHolidaysForm) -> _Found:
+    """Put what was asked for right, where it is no choice, and find its holidays."""
+    clinic = current_clinic(page)
+    today = clinic.today(page.now)
+    years = [today.year + number for number in range(holidays.YEARS_AHEAD + 1)]
+    countries = holidays.countries()
+    if which.country.data not in countries:
+        here = settings.country_of_zone(clinic.time_zone)
+        which.country.data = here if here in countries else next(iter(countries))
+    regions = holidays.regions(which.country.data)
+    if which.region.data not in regions:
+        which.region.data = ""
+    if which.year.data not in {str(year) for year in years}:
+        which.year.data = str(today.year)
+    which.offer(countries, regions, years)
+    year = int(which.year.data)
+    found = holidays.public_holidays(which.country.data, which.region.data, year)
+    opening = settings.get_opening_hours(page.session)
+    return _Found(
+        [each for each in found if each.day >= today],
+        closures.closed_days(page.session, date(year, 1, 1), date(year, 12, 31)),
+        {weekday for weekday, spans in enumerate(opening.days) if spans},
+    )
+
+
+def _line(page: Page, saved: SavedClosure) -> dict[str, Any]:
+    """A closure as lists show it."""
+    details = saved.details
+    return {"id": saved.id, "name": details.name, "days": _days(page, details)}
+
+
+def _days(page: Page, details: CloseDays) -> str:
+    zone = current_clinic(page).zone
+    first = formats.day_full(details.starts_on, zone)
+    if details.starts_on == details.ends_on:
+        return first
+    return _("%(first)s to %(last)s") % {"first": first, "last": formats.day_full(details.ends_on, zone)}
+
+
+def _form_page(
+    page: Page,
+    form: ClosureForm,
+    closure_id: int | None,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    return page.render("admin/closures/closure.html", status=status, form=form, closure_id=closure_id, change=change)
+
+
+def _removal_page(
+    page: Page,
+    saved: SavedClosure,
+    form: RemovalForm,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    return page.render(
+        "admin/closures/removal.html", status=status, form=form, closure=_line(page, saved), change=change
+    )
+
+
+def _holidays_page(
+    page: Page,
+    which: WhichHolidaysForm,
+    form: HolidaysForm,
+    found: _Found,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    zone = current_clinic(page).zone
+    words = {}
+    for each in found.free:
+        said = _("%(day)s: %(name)s") % {"day": formats.day_long(each.day, zone), "name": each.name}
+        shut = _("%(said)s (never open on this weekday)") % {"said": said}
+        words[each.day] = shut if each.day in found.shut else said
+    form.offer(found.free, words)
+    return page.render(
+        "admin/closures/holidays.html",
+        status=status,
+        which=which,
+        form=form,
+        has_regions=len(which.region.choices or ()) > 1,
+        closed=[(formats.day_long(each.day, zone), each.name) for each in found.closed],
+        change=change,
+    )

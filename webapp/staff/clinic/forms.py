@@ -1,0 +1,179 @@
+"""The forms of the clinic's settings: shape only."""
+
+from __future__ import annotations
+
+from wtforms import HiddenField, SelectChoice, SelectField, StringField, TelField  # type: ignore[attr-defined]
+from wtforms.validators import InputRequired
+
+from webapp.clinic import settings
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
+from webapp.core.day_hours import format_hours
+from webapp.core.editing import fingerprint
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
+from webapp.staff.fields import WholeNumberField
+
+UNITS = {"minutes": 1, "hours": 60, "days": 1440}
+UNIT_NAMES = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
+SPAN_NEEDED = _("Enter a whole number; 0 is possible, too.")
+
+
+class DetailsForm(DocketForm):
+    """What patients call the clinic, and how they find and reach it."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "name": _("Enter a name of 2 to 120 characters."),
+        "phone": _("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+    }
+    name = StringField(_("Name of the clinic"), [InputRequired(_("Enter the clinic's name."))])
+    address = StringField(_("Address"))
+    phone = TelField(_("Telephone"))
+    seen = HiddenField()
+
+    def command(self) -> ClinicDetails | None:
+        """The details, as the service takes them."""
+        return self.parse(
+            ClinicDetails,
+            name=self.name.data or "",
+            address=self.address.data or "",
+            phone=self.phone.data or "",
+        )
+
+
+def details_form(saved: ClinicDetails) -> DetailsForm:
+    """The form, filled with what is saved."""
+    return DetailsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+class ZoneForm(DocketForm):
+    """The time zone, chosen from the places of the tz database."""
+
+    time_zone = SelectField(_("Time zone"), validate_choice=False)
+    seen = HiddenField()
+
+    def offer(self, saved: str) -> None:
+        """The zones by region; the saved one is there even where it has an old name."""
+        names = settings.zone_names()
+        regions = {region: [SelectChoice(name, _place(name)) for name in places] for region, places in names.items()}
+        if not any(saved in places for places in names.values()):
+            regions = {_("As it is now"): [SelectChoice(saved, saved)], **regions}
+        self.time_zone.choices = regions
+
+    def command(self) -> ClinicZone | None:
+        """The zone, as the service takes it."""
+        return self.parse(ClinicZone, time_zone=self.time_zone.data or "")
+
+
+def _place(name: str) -> str:
+    """'Argentina, Buenos Aires' for America/Argentina/Buenos_Aires."""
+    return ", ".join((name.partition("/")[2] or name).replace("_", " ").split("/"))
+
+
+def zone_form(saved: ClinicZone) -> ZoneForm:
+    """The form, filled with what is saved."""
+    form = ZoneForm(data={"time_zone": saved.time_zone, "seen": fingerprint(saved)})
+    form.offer(saved.time_zone)
+    return form
+
+
+class OpeningHoursForm(WeekHoursForm):
+    """The hours of a week in which the clinic is open."""
+
+    seen = HiddenField()
+
+    def command(self) -> OpeningWeek | None:
+        """The week, as the service takes it."""
+        return self.parse(OpeningWeek, days=self.week)
+
+
+def opening_hours_form(saved: OpeningWeek) -> OpeningHoursForm:
+    """The form, filled with what is saved."""
+    return OpeningHoursForm(data={**data_of(saved.days), "seen": fingerprint(saved)})
+
+
+def _unit(label: str) -> SelectField:
+    """The unit that belongs to the number before it."""
+    return SelectField(label, choices=[SelectChoice(*each) for each in UNIT_NAMES.items()], default="minutes")
+
+
+class RulesForm(DocketForm):
+    """The clinic's own figures in the rules. Spans of time have a number and a unit."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "notice_minutes": _("Enter a notice of at most 14 days."),
+        "horizon_days": _("Enter a number of days from 1 to 730."),
+        "change_until_minutes": _("Enter a time of at most 14 days."),
+        "max_active_visits": _("Enter a number of visits from 1 to 100."),
+        "patient_gap_minutes": _("Enter a gap of at most 1 day."),
+    }
+    notice_minutes = WholeNumberField(_("Shortest notice"), [InputRequired(SPAN_NEEDED)])
+    notice_unit = _unit(_("Unit of the notice"))
+    horizon_days = WholeNumberField(_("Days ahead"), [InputRequired(_("Enter a number of days."))])
+    change_until_minutes = WholeNumberField(_("Last time to move or cancel"), [InputRequired(SPAN_NEEDED)])
+    change_until_unit = _unit(_("Unit of this time"))
+    max_active_visits = WholeNumberField(_("Upcoming visits of a patient"), [InputRequired(_("Enter a number."))])
+    patient_gap_minutes = WholeNumberField(_("Between two visits of a patient"), [InputRequired(SPAN_NEEDED)])
+    patient_gap_unit = _unit(_("Unit of the gap"))
+    seen = HiddenField()
+
+    def command(self) -> BookingRules | None:
+        """The rules, as the service takes them."""
+        return self.parse(
+            BookingRules,
+            notice_minutes=_span(self.notice_minutes, self.notice_unit),
+            horizon_days=self.horizon_days.data,
+            change_until_minutes=_span(self.change_until_minutes, self.change_until_unit),
+            max_active_visits=self.max_active_visits.data,
+            patient_gap_minutes=_span(self.patient_gap_minutes, self.patient_gap_unit),
+        )
+
+
+def _span(number: WholeNumberField, unit: SelectField) -> int:
+    return (number.data or 0) * UNITS.get(str(unit.data), 1)
+
+
+def rules_form(saved: BookingRules) -> RulesForm:
+    """The form, filled with what is saved, each span in the greatest unit that has no remainder."""
+    values: dict[str, int | str] = {**saved.model_dump(), "seen": fingerprint(saved)}
+    for name in ("notice", "change_until", "patient_gap"):
+        minutes = int(values[f"{name}_minutes"])
+        unit = next(
+            (unit for unit in ("days", "hours") if minutes and minutes % UNITS[unit] == 0 and minutes > UNITS[unit]),
+            "hours" if minutes and minutes % 60 == 0 else "minutes",
+        )
+        values[f"{name}_minutes"], values[f"{name}_unit"] = minutes // UNITS[unit], unit
+    return RulesForm(data=values)
+
+
+class RemindersForm(DocketForm):
+    """When patients are reminded of their visits, and in which hours of the day."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "reminder_days": _("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+    }
+    reminder_days = StringField(_("Days before a visit"))
+    daytime = DayHoursField(_("Daytime"), [InputRequired(_("Enter hours, such as 09:00-20:00."))])
+    seen = HiddenField()
+
+    def command(self) -> ReminderRules | None:
+        """The rules of reminding, as the service takes them."""
+        spans = self.daytime.spans
+        if len(spans) != 1:
+            self.daytime.errors = [*self.daytime.errors, _("Enter one stretch of hours, such as 09:00-20:00.")]
+            return None
+        start, end = spans[0]
+        return self.parse(
+            ReminderRules, reminder_days=self.reminder_days.data or "", daytime_from=start, daytime_until=end
+        )
+
+
+def reminders_form(saved: ReminderRules) -> RemindersForm:
+    """The form, filled with what is saved."""
+    return RemindersForm(
+        data={
+            "reminder_days": ", ".join(map(str, settings.days_of(saved.reminder_days))),
+            "daytime": format_hours([(saved.daytime_from, saved.daytime_until)]),
+            "seen": fingerprint(saved),
+        }
+    )

@@ -1,0 +1,167 @@
+"""Kinds of visit, for admins: what they are, who offers them, and whether they can be booked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.clinic import visit_types
+from webapp.clinic.visit_types import SavedVisitType
+from webapp.core.editing import EditedMeanwhile
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import offers
+from webapp.doctors.offers import VisitTypeOffer
+from webapp.exceptions import AppError, NotFound
+from webapp.staff import changes
+from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff.clinic.visit_types_forms import ActivityForm, VisitTypeForm, visit_type_form
+
+router = APIRouter()
+
+VisitTypeId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/admin/visit-types")
+def list_visit_types(page: CurrentPage) -> Response:
+    """Every kind of visit; admins."""
+    signed_in(page, "admin")
+    return page.render(
+        "admin/visit_types/list.html",
+        visit_types=visit_types.list_visit_types(page.session),
+        offering=offers.count_offering(page.session),
+    )
+
+
+@router.get("/admin/visit-types/new")
+def show_new_visit_type(page: CurrentPage) -> Response:
+    """The form for a kind of visit; admins."""
+    signed_in(page, "admin")
+    return _form_page(page, VisitTypeForm(), None)
+
+
+@router.post("/admin/visit-types")
+def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
+    """Add a kind of visit; admins."""
+    actor = signed_in(page, "admin")
+    form = VisitTypeForm(sent)
+    form.offer(offers.doctors_to_choose(page.session))
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _form_page(page, form, None, status=422)
+    work = partial(offers.create, actor=actor, command=command, now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=command.doctor_ids)
+    except AppError as error:
+        form.add_error(error)
+        return _form_page(page, form, None, status=error.status)
+    if isinstance(made, Asked):
+        return _form_page(page, form, None, change=made.change, status=made.status)
+    return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+
+
+@router.get("/admin/visit-types/{visit_type_id}")
+def show_visit_type(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
+    """One kind of visit, to be changed; admins."""
+    signed_in(page, "admin")
+    saved, offer = offers.get_offer(page.session, visit_type_id)
+    return _form_page(page, visit_type_form(offer), saved)
+
+
+@router.post("/admin/visit-types/{visit_type_id}")
+def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeId) -> Response:
+    """Change a kind of visit and who offers it; admins."""
+    actor = signed_in(page, "admin")
+    saved, offer = offers.get_offer(page.session, visit_type_id)
+    form = VisitTypeForm(sent)
+    form.offer(offers.doctors_to_choose(page.session))
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _form_page(page, form, saved, status=422)
+    touched = sorted({*offer.doctor_ids, *command.doctor_ids})
+    work = partial(
+        offers.change,
+        actor=actor,
+        visit_type_id=visit_type_id,
+        command=command,
+        locked=touched,
+        seen=form.seen.data or "",
+        now=page.now,
+    )
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=touched)
+    except NotFound:
+        raise
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile):
+            theirs = visit_type_form(cast(VisitTypeOffer, error.saved))
+            theirs.offer(offers.doctors_to_choose(page.session))
+            form.compare_with(theirs)
+        form.add_error(error)
+        return _form_page(page, form, saved, status=error.status)
+    if isinstance(made, Asked):
+        return _form_page(page, form, saved, change=made.change, status=made.status)
+    return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+
+
+@router.get("/admin/visit-types/{visit_type_id}/activity")
+def ask_activity(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
+    """What it would mean that a kind of visit can be booked, or no longer; admins."""
+    signed_in(page, "admin")
+    saved = visit_types.get_visit_type(page.session, visit_type_id)
+    return _activity_page(page, saved, ActivityForm(data={"active": "no" if saved.active else "yes"}))
+
+
+@router.post("/admin/visit-types/{visit_type_id}/activity")
+def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeId) -> Response:
+    """Let a kind of visit be booked again, or no longer; admins."""
+    actor = signed_in(page, "admin")
+    saved, offer = offers.get_offer(page.session, visit_type_id)
+    form = ActivityForm(sent)
+    active = form.active.wished
+    work = partial(
+        offers.set_active,
+        actor=actor,
+        visit_type_id=visit_type_id,
+        active=active,
+        locked=offer.doctor_ids,
+        now=page.now,
+    )
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=offer.doctor_ids)
+    except NotFound:
+        raise
+    except AppError as error:
+        form.add_error(error)
+        return _activity_page(page, saved, form, status=error.status)
+    if isinstance(made, Asked):
+        return _activity_page(page, saved, form, change=made.change, status=made.status)
+    done = _("%(name)s can be booked again.") if active else _("%(name)s can no longer be booked.")
+    return page.redirect("/admin/visit-types", flash=done % {"name": saved.details.name})
+
+
+def _form_page(
+    page: Page,
+    form: VisitTypeForm,
+    saved: SavedVisitType | None,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    form.offer(offers.doctors_to_choose(page.session))
+    return page.render("admin/visit_types/visit_type.html", status=status, form=form, saved=saved, change=change)
+
+
+def _activity_page(
+    page: Page,
+    saved: SavedVisitType,
+    form: ActivityForm,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    return page.render("admin/visit_types/activity.html", status=status, form=form, saved=saved, change=change)

@@ -1,0 +1,299 @@
+"""Working hours and extra hours, as programs read and change them: a doctor's own, and anybody's for admins."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.api_idempotency import Key
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, PathId, answer_list, part_of, problems
+from webapp.core.api_hours import (
+    DayHours,
+    HoursOfDay,
+    HoursOfWeek,
+    WeekdayHours,
+    daily_hours,
+    spans_of,
+    week_of,
+    weekly_hours,
+)
+from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage
+from webapp.core.written import YesNo
+from webapp.doctors import hours
+from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
+from webapp.exceptions import Invalid
+from webapp.staff import api_changes
+from webapp.staff.api_changes import (
+    REMOVED,
+    REMOVED_UNLESS_STALE,
+    Change,
+    Plan,
+    Preview,
+    changed,
+    created,
+    seen_by,
+)
+from webapp.staff.doctors.hours_owner import doctor_of
+
+router = APIRouter(prefix="/doctors/{doctor_id}", tags=["Doctors' times"])
+
+
+class PeriodOut(BaseModel):
+    """The weekly hours of a doctor from a first to a last day, both included; null leaves that side open."""
+
+    id: Annotated[
+        str,
+        Field(
+            description="Names the period in addresses: its days, or `always`. It changes with them.",
+            examples=["2026-06-01..2026-08-31"],
+        ),
+    ]
+    valid_from: date | None
+    valid_until: date | None
+    hours: list[WeekdayHours]
+
+
+class ExtraHoursOut(BaseModel):
+    """Hours of one day besides the weekly ones; they hold outside of opening hours, too."""
+
+    day: date
+    hours: list[DayHours]
+
+
+class SavePeriod(Change):
+    """Weekly hours, and from which to which day they hold, both included; null leaves that side open.
+
+    Where several periods hold on a day, their hours add up.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"valid_from": "2026-06-01", "hours": [{"weekday": "monday", "start": "09:00", "end": "12:00"}]}
+            ]
+        }
+    )
+
+    valid_from: Day | None = None
+    valid_until: Day | None = None
+    hours: HoursOfWeek
+
+
+class AddPeriod(SavePeriod):
+    """New weekly hours, and from which to which day they hold, both included; null leaves that side open.
+
+    Where several periods hold on a day, their hours add up.
+    """
+
+    end_present: Annotated[
+        YesNo,
+        Field(description="End the hours that hold on the first day the day before; they go on after the last."),
+    ] = False
+
+
+class AddExtraHours(Change):
+    """Hours of one day besides the weekly ones; those that are there already stay."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"day": "2026-12-05", "hours": [{"start": "10:00", "end": "12:00"}]}]}
+    )
+
+    day: Day
+    hours: HoursOfDay
+
+
+# ------------------------------------------------------------------------------------------------- periods
+
+
+@router.get(
+    "/hours",
+    summary="List working hours",
+    responses={200: {"model": list[PeriodOut], "headers": LIST_HEADERS}, **problems(401, 403, 404)},
+)
+def list_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: AskedPaging) -> Response:
+    """All weekly hours, over or to come, the earliest first; the doctor, and admins."""
+    found = hours.list_periods(page.session, doctor_of(page, actor, doctor_id).id)
+    return answer_list(
+        page, PeriodOut, [_period_out(each) for each in part_of(found, paging)], total=len(found), paging=paging
+    )
+
+
+@router.get(
+    "/hours/{period}",
+    summary="Read working hours",
+    responses={200: {"model": PeriodOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
+)
+def read_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, period: str) -> Response:
+    """The weekly hours of a period; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    return answer_unless_known(page, _period_out(hours.get_period(page.session, doctor.id, hours.parse_period(period))))
+
+
+@router.post("/hours", summary="Add working hours", status_code=201, responses=created(PeriodOut))
+def add_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    body: AddPeriod,
+    key: Key = None,
+    preview: Preview = False,
+) -> Response:
+    """Add weekly hours; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    command = _command(body, None, end_present=body.end_present)
+
+    def work(session: Session) -> PeriodOut:
+        hours.save_hours(session, actor, doctor.id, command, now=page.now)
+        return _saved(session, doctor.id, command)
+
+    def place(shown: PeriodOut) -> str:
+        return f"{API_PREFIX}/doctors/{doctor.id}/hours/{shown.id}"
+
+    plan = Plan(actor, work, [doctor.id], body.decisions)
+    return api_changes.add(page, plan, key, body, place, preview=preview, kind=PeriodOut)
+
+
+@router.put("/hours/{period}", summary="Replace working hours", responses=changed(PeriodOut))
+def replace_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    period: str,
+    body: SavePeriod,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Say anew what the hours of a period are, and from which to which day they hold; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
+    command = _command(body, saved.period, seen=seen_by(page, _period_out(saved), saved))
+
+    def work(session: Session) -> PeriodOut:
+        hours.save_hours(session, actor, doctor.id, command, now=page.now)
+        return _saved(session, doctor.id, command)
+
+    return api_changes.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
+
+
+@router.delete("/hours/{period}", summary="Remove working hours", responses=REMOVED_UNLESS_STALE)
+def remove_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    period: str,
+    body: Change | None = None,
+    preview: Preview = False,
+    _if_match: IfMatch = None,
+) -> Response:
+    """Remove a period with its hours; the doctor, and admins. The body is optional."""
+    doctor = doctor_of(page, actor, doctor_id)
+    saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
+    seen = seen_by(page, _period_out(saved), saved)
+    work = partial(hours.remove_hours, actor=actor, doctor_id=doctor.id, period=saved.period, seen=seen, now=page.now)
+    plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
+    return api_changes.remove(page, plan, _("The hours are removed."), preview=preview)
+
+
+def _command(body: SavePeriod, period: Period | None, *, end_present: bool = False, seen: str = "") -> SaveHours:
+    if not body.hours:
+        raise Invalid(_("Write the hours of at least one day."), field="hours")
+    return SaveHours(
+        period=period,
+        valid_from=body.valid_from,
+        valid_until=body.valid_until,
+        week=week_of(body.hours),
+        end_present=end_present,
+        seen=seen,
+    )
+
+
+def _saved(session: Session, doctor_id: int, command: SaveHours) -> PeriodOut:
+    return _period_out(hours.get_period(session, doctor_id, Period(command.valid_from, command.valid_until)))
+
+
+def _period_out(saved: PeriodHours) -> PeriodOut:
+    first, last = saved.period
+    return PeriodOut(id=saved.period.key, valid_from=first, valid_until=last, hours=weekly_hours(saved.week))
+
+
+# --------------------------------------------------------------------------------------------- extra hours
+
+
+@router.get(
+    "/extra-hours",
+    summary="List extra hours",
+    responses={200: {"model": list[ExtraHoursOut], "headers": LIST_HEADERS}, **problems(401, 403, 404)},
+)
+def list_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: AskedPaging) -> Response:
+    """The extra hours from today on, a day each; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    found = hours.list_extra_hours(page.session, doctor.id, current_clinic(page).today(page.now))
+    return answer_list(
+        page, ExtraHoursOut, [_extra_out(each) for each in part_of(found, paging)], total=len(found), paging=paging
+    )
+
+
+@router.get(
+    "/extra-hours/{day}",
+    summary="Read extra hours",
+    responses={200: {"model": ExtraHoursOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
+)
+def read_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, day: date) -> Response:
+    """The extra hours of a day; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    return answer_unless_known(page, _extra_out(hours.get_extra_hours(page.session, doctor.id, day)))
+
+
+@router.post("/extra-hours", summary="Add extra hours", status_code=201, responses=created(ExtraHoursOut))
+def add_extra_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    body: AddExtraHours,
+    key: Key = None,
+    preview: Preview = False,
+) -> Response:
+    """Let the doctor see patients at other times, too, on one day; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    command = ExtraDay(day=body.day, spans=spans_of(body.hours))
+
+    def work(session: Session) -> ExtraHoursOut:
+        hours.add_extra_hours(session, actor, doctor.id, command, now=page.now)
+        return _extra_out(hours.get_extra_hours(session, doctor.id, body.day))
+
+    def place(shown: ExtraHoursOut) -> str:
+        return f"{API_PREFIX}/doctors/{doctor.id}/extra-hours/{shown.day}"
+
+    plan = Plan(actor, work, [doctor.id], body.decisions)
+    return api_changes.add(page, plan, key, body, place, preview=preview, kind=ExtraHoursOut)
+
+
+@router.delete("/extra-hours/{day}", summary="Remove extra hours", responses=REMOVED)
+def remove_extra_hours(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    day: date,
+    body: Change | None = None,
+    preview: Preview = False,
+) -> Response:
+    """Remove the extra hours of a day; the doctor, and admins. The body is optional."""
+    doctor = doctor_of(page, actor, doctor_id)
+    hours.get_extra_hours(page.session, doctor.id, day)
+    work = partial(hours.remove_extra_hours, actor=actor, doctor_id=doctor.id, day=day, now=page.now)
+    plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
+    return api_changes.remove(page, plan, _("The extra hours are removed."), preview=preview)
+
+
+def _extra_out(saved: ExtraDay) -> ExtraHoursOut:
+    return ExtraHoursOut(day=saved.day, hours=daily_hours(saved.spans))

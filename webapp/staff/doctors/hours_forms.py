@@ -1,0 +1,60 @@
+"""The forms of working hours and extra hours: shape only."""
+
+from __future__ import annotations
+
+from wtforms import BooleanField, HiddenField
+from wtforms.validators import InputRequired, Optional
+
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.doctors.hours import ExtraDay, Period, PeriodHours, SaveHours
+from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
+from webapp.staff.fields import DayField
+
+NO_DAY = _("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")
+
+
+class HoursForm(WeekHoursForm):
+    """The hours of a period. Only new ones can end those that count at present."""
+
+    sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - nobody changes it.
+    valid_from = DayField(_("First day"), [Optional()])
+    valid_until = DayField(_("Last day"), [Optional()])
+    end_present = BooleanField(_("End the present hours the day before"))
+    seen = HiddenField()
+
+    def command(self, period: Period | None) -> SaveHours | None:
+        """The change of `period`, or new hours, as the service takes it."""
+        return self.parse(
+            SaveHours,
+            period=period,
+            valid_from=self.valid_from.data,
+            valid_until=self.valid_until.data,
+            week=self.week,
+            end_present=period is None and bool(self.end_present.data),
+            seen=self.seen.data or "",
+        )
+
+
+def hours_data(hours: PeriodHours, seen: str) -> dict[str, object]:
+    """What `HoursForm(data=…)` takes to show hours that are saved."""
+    first, last = hours.period
+    return {**data_of(hours.week), "valid_from": first, "valid_until": last, "seen": seen}
+
+
+class ExtraHoursForm(DocketForm):
+    """Extra hours on one day."""
+
+    sentences = {"day": NO_DAY}  # noqa: RUF012 - nobody changes it.
+    day = DayField(_("Day"), [InputRequired(_("Choose a day."))])
+    spans = DayHoursField(_("Hours"), [InputRequired(_("Write the hours of that day, such as 9-12."))])
+
+    def command(self) -> ExtraDay | None:
+        """The hours, as the service takes them."""
+        return self.parse(ExtraDay, day=self.day.data, spans=self.spans.spans)
+
+
+class RemoveHoursForm(DocketForm):
+    """Whether hours should really go."""
+
+    seen = HiddenField()

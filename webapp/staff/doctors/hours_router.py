@@ -1,0 +1,368 @@
+"""Working hours and extra hours: a doctor's own, and those of any doctor for admins."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.day_hours import WEEKDAYS, Week, describe_hours
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import hours, time_off
+from webapp.doctors.hours import ExtraDay, Period, PeriodHours
+from webapp.exceptions import AppError, NotFound
+from webapp.staff import changes
+from webapp.staff.doctors.hours_forms import ExtraHoursForm, HoursForm, RemoveHoursForm, hours_data
+from webapp.staff.doctors.hours_owner import Owner, owner_of
+
+router = APIRouter()
+
+
+@router.get("/schedule/hours")
+@router.get("/admin/doctors/{slug}/hours")
+def show_hours(page: CurrentPage) -> Response:
+    """The hours as they are, and those to come; the doctor, and admins."""
+    owner = owner_of(page)
+    clinic = current_clinic(page)
+    today = clinic.today(page.now)
+    periods = hours.list_periods(page.session, owner.doctor.id)
+    shown = [_period_line(owner, each, clinic, today) for each in periods]
+    return page.render(
+        "hours/week.html",
+        owner=owner,
+        week=_days(hours.week_on(periods, today)),
+        today=today,
+        periods=[line for line in shown if line["state"] != "over"],
+        over=[line for line in shown if line["state"] == "over"],
+        extra=[
+            {
+                "day": extra.day,
+                "hours": describe_hours(extra.spans),
+                "remove": f"{owner.base}/hours/extra/{extra.day}/removal",
+            }
+            for extra in hours.list_extra_hours(page.session, owner.doctor.id, today)
+        ],
+        away=len(time_off.list_ahead(page.session, owner.doctor.id, now=page.now)),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ periods
+
+
+@router.get("/schedule/hours/new")
+@router.get("/admin/doctors/{slug}/hours/new")
+def new_hours(page: CurrentPage) -> Response:
+    """The form for hours from some day on, which begins with those of today; the doctor, and admins."""
+    owner = owner_of(page)
+    periods = hours.list_periods(page.session, owner.doctor.id)
+    week = hours.week_on(periods, current_clinic(page).today(page.now))
+    started = PeriodHours(period=Period(None, None), week=week)
+    form = HoursForm(data={**hours_data(started, ""), "end_present": bool(periods)})
+    return _hours_page(page, owner, None, form)
+
+
+@router.post("/schedule/hours/new")
+@router.post("/admin/doctors/{slug}/hours/new")
+def add_hours(page: CurrentPage, sent: SentForm) -> Response:
+    """Save new hours; the doctor, and admins."""
+    return _save_hours(page, owner_of(page), None, sent)
+
+
+@router.get("/schedule/hours/extra")
+@router.get("/admin/doctors/{slug}/hours/extra")
+def new_extra_hours(page: CurrentPage) -> Response:
+    """The form for extra hours on one day; the doctor, and admins."""
+    return _extra_page(page, owner_of(page), ExtraHoursForm(data={"day": _day_of(page)}))
+
+
+@router.post("/schedule/hours/extra")
+@router.post("/admin/doctors/{slug}/hours/extra")
+def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
+    """Save extra hours on one day; the doctor, and admins."""
+    owner = owner_of(page)
+    form = ExtraHoursForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _extra_page(page, owner, form, status=422)
+    work = partial(hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
+    try:
+        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    except AppError as error:
+        form.add_error(error)
+        return _extra_page(page, owner, form, status=error.status)
+    if isinstance(outcome, changes.Asked):
+        return _extra_page(page, owner, form, status=outcome.status, change=outcome.change)
+    return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
+
+
+@router.get("/schedule/hours/extra/{day}/removal")
+@router.get("/admin/doctors/{slug}/hours/extra/{day}/removal")
+def ask_extra_removal(page: CurrentPage, day: str) -> Response:
+    """Ask whether the extra hours of a day should go; the doctor, and admins."""
+    owner = owner_of(page)
+    return _extra_removal_page(page, owner, _extra_on(page, owner, day), RemoveHoursForm())
+
+
+@router.post("/schedule/hours/extra/{day}/removal")
+@router.post("/admin/doctors/{slug}/hours/extra/{day}/removal")
+def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
+    """Remove the extra hours of a day; the doctor, and admins."""
+    owner = owner_of(page)
+    extra = _extra_on(page, owner, day)
+    work = partial(hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now)
+    outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    if isinstance(outcome, changes.Asked):
+        return _extra_removal_page(
+            page, owner, extra, RemoveHoursForm(sent), status=outcome.status, change=outcome.change
+        )
+    return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are removed."))
+
+
+@router.get("/schedule/hours/{period}")
+@router.get("/admin/doctors/{slug}/hours/{period}")
+def edit_hours(page: CurrentPage, period: str) -> Response:
+    """The form of one period; the doctor, and admins."""
+    owner = owner_of(page)
+    saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
+    return _hours_page(page, owner, saved.period, _form_of(saved))
+
+
+@router.post("/schedule/hours/{period}")
+@router.post("/admin/doctors/{slug}/hours/{period}")
+def save_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
+    """Save one period, perhaps with other dates; the doctor, and admins."""
+    return _save_hours(page, owner_of(page), hours.parse_period(period), sent)
+
+
+@router.get("/schedule/hours/{period}/removal")
+@router.get("/admin/doctors/{slug}/hours/{period}/removal")
+def ask_removal(page: CurrentPage, period: str) -> Response:
+    """Ask whether a period with its hours should go; the doctor, and admins."""
+    owner = owner_of(page)
+    saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
+    return _removal_page(page, owner, saved, RemoveHoursForm(data={"seen": fingerprint(saved)}))
+
+
+@router.post("/schedule/hours/{period}/removal")
+@router.post("/admin/doctors/{slug}/hours/{period}/removal")
+def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
+    """Remove a period with its hours; the doctor, and admins."""
+    owner = owner_of(page)
+    saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
+    form = RemoveHoursForm(sent)
+    work = partial(
+        hours.remove_hours,
+        actor=owner.actor,
+        doctor_id=owner.doctor.id,
+        period=saved.period,
+        seen=form.seen.data or "",
+        now=page.now,
+    )
+    try:
+        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    except EditedMeanwhile as error:
+        form.form_errors.append(_("Somebody else changed these hours meanwhile. They are now as below."))
+        form.seen.data = fingerprint(error.saved)
+        now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
+        return _removal_page(page, owner, now_saved, form, status=error.status)
+    if isinstance(outcome, changes.Asked):
+        return _removal_page(page, owner, saved, form, status=outcome.status, change=outcome.change)
+    return page.redirect(f"{owner.base}/hours", flash=_("The hours are removed."))
+
+
+def _save_hours(page: Page, owner: Owner, period: Period | None, sent: SentForm) -> Response:
+    """Copy a day, preview, ask or save, as the form's button says."""
+    form = HoursForm(sent)
+    if period is not None:
+        del form.end_present
+    if sent.get("step") == "copy":
+        form.copy_day()
+        return _hours_page(page, owner, period, form)
+    command = form.command(period) if form.validate() else None
+    if command is None:
+        return _hours_page(page, owner, period, form, status=422)
+    work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
+    try:
+        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, PeriodHours):
+            form.compare_with(_form_of(error.saved))
+        form.add_error(error)
+        return _hours_page(page, owner, period, form, status=error.status)
+    if isinstance(outcome, changes.Asked):
+        return _hours_page(page, owner, period, form, status=outcome.status, change=outcome.change)
+    return page.redirect(f"{owner.base}/hours", flash=_("The hours are saved."))
+
+
+def _form_of(saved: PeriodHours) -> HoursForm:
+    """The form of hours that are saved."""
+    form = HoursForm(data=hours_data(saved, fingerprint(saved)))
+    del form.end_present
+    return form
+
+
+# -------------------------------------------------------------------------------------------------- pages
+
+
+def _hours_page(
+    page: Page,
+    owner: Owner,
+    period: Period | None,
+    form: HoursForm,
+    *,
+    status: int = 200,
+    change: dict[str, Any] = changes.NOTHING_ASKED,
+) -> Response:
+    clinic = current_clinic(page)
+    address = f"{owner.base}/hours/{period.key if period is not None else 'new'}"
+    return page.render(
+        "hours/edit.html",
+        status=status,
+        owner=owner,
+        form=form,
+        action=address,
+        removal=f"{address}/removal" if period is not None else None,
+        dates=_dates(period, clinic) if period is not None else None,
+        change=change,
+    )
+
+
+def _removal_page(
+    page: Page,
+    owner: Owner,
+    saved: PeriodHours,
+    form: RemoveHoursForm,
+    *,
+    status: int = 200,
+    change: dict[str, Any] = changes.NOTHING_ASKED,
+) -> Response:
+    return page.render(
+        "hours/removal.html",
+        status=status,
+        owner=owner,
+        form=form,
+        action=f"{owner.base}/hours/{saved.period.key}/removal",
+        title=_("Remove these hours?"),
+        dates=_dates(saved.period, current_clinic(page)),
+        lines=_grouped(saved.week),
+        change=change,
+    )
+
+
+def _extra_page(
+    page: Page,
+    owner: Owner,
+    form: ExtraHoursForm,
+    *,
+    status: int = 200,
+    change: dict[str, Any] = changes.NOTHING_ASKED,
+) -> Response:
+    return page.render(
+        "hours/extra.html",
+        status=status,
+        owner=owner,
+        form=form,
+        action=f"{owner.base}/hours/extra",
+        today=current_clinic(page).today(page.now),
+        change=change,
+    )
+
+
+def _extra_removal_page(
+    page: Page,
+    owner: Owner,
+    extra: ExtraDay,
+    form: RemoveHoursForm,
+    *,
+    status: int = 200,
+    change: dict[str, Any] = changes.NOTHING_ASKED,
+) -> Response:
+    return page.render(
+        "hours/removal.html",
+        status=status,
+        owner=owner,
+        form=form,
+        action=f"{owner.base}/hours/extra/{extra.day}/removal",
+        title=_("Remove these extra hours?"),
+        dates=formats.day_full(extra.day, current_clinic(page).zone),
+        lines=[(_("Extra hours"), describe_hours(extra.spans))],
+        change=change,
+    )
+
+
+def _extra_on(page: Page, owner: Owner, day: str) -> ExtraDay:
+    """The extra hours that an address names."""
+    try:
+        wanted = date.fromisoformat(day)
+    except ValueError:
+        raise NotFound(_("There is no such day in the calendar.")) from None
+    return hours.get_extra_hours(page.session, owner.doctor.id, wanted)
+
+
+def _day_of(page: Page) -> date | None:
+    """The day that the address proposes."""
+    try:
+        return date.fromisoformat(page.request.query_params.get("day", ""))
+    except ValueError:
+        return None
+
+
+# -------------------------------------------------------------------------------------------------- words
+
+
+def _period_line(owner: Owner, each: PeriodHours, clinic: Clinic, today: date) -> dict[str, Any]:
+    """One period in the list: when it counts, what it says, and where it is changed."""
+    first, last = each.period
+    state = "over" if last is not None and last < today else "ahead" if first is not None and first > today else "now"
+    return {
+        "dates": _dates(each.period, clinic),
+        "state": state,
+        "lines": _grouped(each.week),
+        "href": f"{owner.base}/hours/{each.period.key}",
+    }
+
+
+def _dates(period: Period, clinic: Clinic) -> str:
+    """'Always', 'From 1 June 2026', 'Until 31 May 2026' or '1 June 2026 to 31 August 2026'."""
+    words = {
+        "first": formats.day_month_year(period.valid_from, clinic.zone) if period.valid_from else "",
+        "last": formats.day_month_year(period.valid_until, clinic.zone) if period.valid_until else "",
+    }
+    if period.valid_from and period.valid_until:
+        return _("%(first)s to %(last)s") % words
+    if period.valid_from:
+        return _("From %(first)s") % words
+    return _("Until %(last)s") % words if period.valid_until else _("Always")
+
+
+def _days(week: Week) -> list[tuple[str, str]]:
+    """Each day of the week with its hours in words; '' on a day off."""
+    return [(name, describe_hours(spans)) for name, spans in zip(WEEKDAYS, week, strict=True)]
+
+
+def _grouped(week: Week) -> list[tuple[str, str]]:
+    """The days that have hours, those that follow each other with the same ones together: 'Monday to Friday'."""
+    groups: list[tuple[int, int, str]] = []
+    for number, spans in enumerate(week):
+        text = describe_hours(spans)
+        if groups and groups[-1][1] == number - 1 and groups[-1][2] == text:
+            groups[-1] = (groups[-1][0], number, text)
+        elif text:
+            groups.append((number, number, text))
+    return [(_days_in_words(first, last), text) for first, last, text in groups]
+
+
+def _days_in_words(first: int, last: int) -> str:
+    """'Monday', 'Monday and Tuesday' or 'Monday to Wednesday'."""
+    names = {"first": WEEKDAYS[first], "last": WEEKDAYS[last]}
+    if first == last:
+        return WEEKDAYS[first]
+    return (_("%(first)s and %(last)s") if last == first + 1 else _("%(first)s to %(last)s")) % names

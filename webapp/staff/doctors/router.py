@@ -1,0 +1,266 @@
+"""Doctors, for admins: who they are, what they offer, whether they take bookings, and their accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Path
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.appointments.forms import whole_number
+from webapp.auth.dependencies import signed_in
+from webapp.auth.links import FIRST_PASSWORD_LIFETIME
+from webapp.auth.schemas import Actor
+from webapp.clinic import visit_types
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.local_time import first_instant
+from webapp.core.pagination import clamp, paginate
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import profiles
+from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
+from webapp.exceptions import AppError, NotFound
+from webapp.staff import changes, figures
+from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff.doctors.forms import (
+    AccountForm,
+    DoctorActivityForm,
+    DoctorFilterForm,
+    DoctorForm,
+    NewDoctorForm,
+    doctor_data,
+)
+from webapp.staff.users import service as users
+from webapp.staff.users.service import InviteUser
+
+router = APIRouter()
+
+PAGE_SIZE = 50
+Slug = Annotated[str, Path(max_length=80)]
+
+
+@router.get("/admin/doctors")
+def list_doctors(page: CurrentPage) -> Response:
+    """The doctors with this week's visits and their accounts; admins."""
+    signed_in(page, "admin")
+    query = page.request.query_params
+    form = DoctorFilterForm(query)
+    form.show.data = form.shown
+    found = profiles.list_profiles(page.session, text=form.text, active=form.active, now=page.now)
+    number = clamp(whole_number(query.get("page")) or 1, len(found), PAGE_SIZE)
+    lines = found[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    monday, sunday = _this_week(page)
+    return page.render(
+        "admin/doctors/list.html",
+        form=form,
+        doctors=lines,
+        visits=figures.visits_by_doctor(page.session, [each.id for each in lines], monday, sunday),
+        count=len(found),
+        filtered=bool(form.text) or form.shown != "active",
+        pages=paginate("/admin/doctors", number, len(found), PAGE_SIZE, q=form.text, show=form.shown),
+    )
+
+
+@router.get("/admin/doctors/new")
+def show_new_doctor(page: CurrentPage) -> Response:
+    """The form for a doctor; admins."""
+    signed_in(page, "admin")
+    return _form_page(page, NewDoctorForm(data={"position": profiles.next_position(page.session)}), None)
+
+
+@router.post("/admin/doctors")
+def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
+    """Make a doctor, and with an e-mail address also their account; admins."""
+    actor = signed_in(page, "admin")
+    form = NewDoctorForm(sent)
+    form.offer(_types_to_choose(page))
+    command = form.command() if form.validate() else None
+    email = form.address()
+    if command is None or form.errors:
+        return _form_page(page, form, None, status=422)
+    if sent.get("step") == "preview":
+        return _form_page(page, form, None, look=command)
+    page.close()
+    try:
+        slug, token = page.database.write(_create, page, actor, command, email)
+    except AppError as error:
+        form.add_error(error)
+        return _form_page(page, form, None, status=error.status)
+    if token is not None:
+        return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=True)
+    said = _("%(name)s is added. Now say when they work.") % {"name": command.name}
+    return page.redirect(f"/admin/doctors/{slug}/hours/new", flash=said)
+
+
+def _create(
+    session: Session, page: Page, actor: Actor, command: DoctorProfile, email: str | None
+) -> tuple[str, str | None]:
+    """The doctor and their account, or neither: the slug, and the token of the first-password link."""
+    doctor_id, slug = profiles.create(session, actor, command, now=page.now)
+    if email is None:
+        return slug, None
+    invitation = InviteUser(name=command.name, email=email, role="doctor", doctor_id=doctor_id)
+    return slug, users.invite(session, actor, invitation, now=page.now)[1]
+
+
+@router.get("/admin/doctors/{slug}")
+def show_doctor(page: CurrentPage, slug: Slug) -> Response:
+    """One doctor, to be changed; admins."""
+    signed_in(page, "admin")
+    saved = profiles.get_profile(page.session, slug, now=page.now)
+    return _form_page(page, DoctorForm(data=doctor_data(saved.profile, saved.seen)), saved)
+
+
+@router.post("/admin/doctors/{slug}")
+def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
+    """Change what is said about a doctor and what they offer; admins."""
+    actor = signed_in(page, "admin")
+    saved = profiles.get_profile(page.session, slug, now=page.now)
+    form = DoctorForm(sent)
+    form.offer(_types_to_choose(page))
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _form_page(page, form, saved, status=422)
+    work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=form.seen.data or "", now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=[saved.id])
+    except NotFound:
+        raise
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile):
+            state = cast(DoctorState, error.saved)
+            theirs = DoctorForm(data=doctor_data(state.profile, fingerprint(state)))
+            theirs.offer(_types_to_choose(page))
+            form.compare_with(theirs)
+        form.add_error(error)
+        return _form_page(page, form, saved, status=error.status)
+    if isinstance(made, Asked):
+        look = command if sent.get("step") == "preview" else None
+        return _form_page(page, form, saved, look=look, change=made.change, status=made.status)
+    return page.redirect(f"/admin/doctors/{slug}", flash=_("The doctor is saved."))
+
+
+@router.get("/admin/doctors/{slug}/activity")
+def ask_activity(page: CurrentPage, slug: Slug) -> Response:
+    """What it would mean that a doctor takes bookings, or no longer; admins."""
+    signed_in(page, "admin")
+    saved = profiles.get_profile(page.session, slug, now=page.now)
+    return _activity_page(page, saved, DoctorActivityForm(data={"active": "no" if saved.active else "yes"}))
+
+
+@router.post("/admin/doctors/{slug}/activity")
+def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
+    """Let a doctor take bookings again, or no longer; admins."""
+    actor = signed_in(page, "admin")
+    saved = profiles.get_profile(page.session, slug, now=page.now)
+    form = DoctorActivityForm(sent)
+    active = form.active.wished
+    work = partial(profiles.set_active, actor=actor, slug=slug, active=active, now=page.now)
+    try:
+        made = changes.make(page, actor, sent, work, doctor_ids=[saved.id])
+    except NotFound:
+        raise
+    except AppError as error:
+        form.add_error(error)
+        return _activity_page(page, saved, form, status=error.status)
+    if isinstance(made, Asked):
+        return _activity_page(page, saved, form, change=made.change, status=made.status)
+    done = _("%(name)s takes bookings again.") if active else _("%(name)s takes no bookings any more.")
+    return page.redirect(f"/admin/doctors/{slug}", flash=done % {"name": saved.profile.name})
+
+
+@router.get("/admin/doctors/{slug}/account")
+def show_account(page: CurrentPage, slug: Slug) -> Response:
+    """A doctor's account, or the form to make it; admins."""
+    signed_in(page, "admin")
+    return _account_page(page, profiles.get_profile(page.session, slug, now=page.now), AccountForm())
+
+
+@router.post("/admin/doctors/{slug}/account")
+def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
+    """Make a doctor's account, and show the link to its first password this once; admins."""
+    actor = signed_in(page, "admin")
+    saved = profiles.get_profile(page.session, slug, now=page.now)
+    form = AccountForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _account_page(page, saved, form, status=422)
+    invitation = InviteUser(name=saved.profile.name, email=command.email, role="doctor", doctor_id=saved.id)
+    page.close()
+    try:
+        _user_id, token = page.database.write(users.invite, actor, invitation, now=page.now)
+    except NotFound:
+        raise
+    except AppError as error:
+        form.add_error(error)
+        saved = profiles.get_profile(page.session, slug, now=page.now)
+        return _account_page(page, saved, form, status=error.status)
+    return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=False)
+
+
+# ---------------------------------------------------------------------------------------------- what is shown
+
+
+def _this_week(page: Page) -> tuple[datetime, datetime]:
+    """The instants at which the clinic's present week begins and ends."""
+    clinic = current_clinic(page)
+    today = clinic.today(page.now)
+    monday = today - timedelta(days=today.weekday())
+    return first_instant(monday, clinic.zone), first_instant(monday + timedelta(days=7), clinic.zone)
+
+
+def _types_to_choose(page: Page) -> list[tuple[int, str]]:
+    """The visit types that can be offered, by name."""
+    return [(each.id, each.details.name) for each in visit_types.list_visit_types(page.session) if each.active]
+
+
+def _form_page(
+    page: Page,
+    form: DoctorForm,
+    saved: SavedDoctor | None,
+    *,
+    look: DoctorProfile | None = None,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    form.offer(_types_to_choose(page))
+    return page.render(
+        "admin/doctors/doctor.html",
+        status=status,
+        form=form,
+        saved=saved,
+        specialties=profiles.known_specialties(page.session),
+        look=look,
+        change=change,
+    )
+
+
+def _activity_page(
+    page: Page,
+    saved: SavedDoctor,
+    form: DoctorActivityForm,
+    *,
+    change: dict[str, Any] = NOTHING_ASKED,
+    status: int = 200,
+) -> Response:
+    return page.render("admin/doctors/activity.html", status=status, form=form, saved=saved, change=change)
+
+
+def _account_page(page: Page, saved: SavedDoctor, form: AccountForm, *, status: int = 200) -> Response:
+    return page.render("admin/doctors/account.html", status=status, form=form, saved=saved)
+
+
+def _link_page(page: Page, saved: SavedDoctor, token: str, *, created: bool) -> Response:
+    """The only time that the link is shown; the page is kept nowhere, as no page for staff is."""
+    return page.render(
+        "admin/doctors/link.html",
+        headers={"referrer-policy": "strict-origin"},
+        saved=saved,
+        link=f"{page.base_url}/password/reset/{token}",
+        until=page.now + FIRST_PASSWORD_LIFETIME,
+        created=created,
+    )

@@ -1,0 +1,175 @@
+"""Time off, as programs read and change it: a doctor's own, and that of any doctor for admins."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.appointments.schemas import Instant
+from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.api_idempotency import Key
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, Moment, PathId, answer_list, part_of, problems
+from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage
+from webapp.doctors import time_off
+from webapp.doctors.hours import Day
+from webapp.doctors.time_off import AddTimeOff, Scope
+from webapp.exceptions import Invalid
+from webapp.staff import api_changes
+from webapp.staff.api_changes import REMOVED, Change, Plan, Preview, created
+from webapp.staff.doctors.hours_owner import doctor_of
+
+router = APIRouter(prefix="/doctors/{doctor_id}/time-off", tags=["Doctors' times"])
+
+
+class TimeOffOut(BaseModel):
+    """A stretch of time in which the doctor sees nobody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    starts_at: Moment
+    ends_at: Moment
+    reason: Annotated[str, Field(description="For the doctor and for admins alone.")]
+    series: Annotated[str | None, Field(description="What stretches that were entered together have in common.")]
+
+
+class TakeTimeOff(Change):
+    """Time off: either from one instant until another, or whole days of the clinic, the last one included.
+
+    With `repeat_until` the same comes again each week, at the same time of the clinic's wall clock, as long as it
+    begins on or before that day.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"starts_on": "2026-12-21", "ends_on": "2026-12-24", "reason": "Leave"},
+                {"starts_at": "2026-12-01T09:00:00+01:00", "ends_at": "2026-12-01T12:00:00+01:00"},
+            ]
+        }
+    )
+
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+    starts_on: Day | None = None
+    ends_on: Annotated[Day | None, Field(description="Without it, the first day is the last.")] = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] = ""
+    repeat_until: Day | None = None
+
+
+@router.get(
+    "",
+    summary="List time off",
+    responses={200: {"model": list[TimeOffOut], "headers": LIST_HEADERS}, **problems(401, 403, 404)},
+)
+def list_time_off(
+    page: CurrentPage,
+    actor: Caller,
+    doctor_id: PathId,
+    paging: AskedPaging,
+    over: Annotated[bool, Query(description="What is over, the latest first, instead of what is ahead.")] = False,
+) -> Response:
+    """The time off that is not over, in order; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    if over:
+        found = time_off.list_past(page.session, doctor.id, now=page.now, limit=None)
+    else:
+        found = time_off.list_ahead(page.session, doctor.id, now=page.now)
+    shown = [TimeOffOut.model_validate(row) for row in part_of(found, paging)]
+    return answer_list(page, TimeOffOut, shown, total=len(found), paging=paging)
+
+
+@router.get(
+    "/{time_off_id}",
+    summary="Read time off",
+    responses={200: {"model": TimeOffOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
+)
+def read_time_off(page: CurrentPage, actor: Caller, doctor_id: PathId, time_off_id: PathId) -> Response:
+    """A stretch of time off that is not over; the doctor, and admins."""
+    doctor = doctor_of(page, actor, doctor_id)
+    row = time_off.get_time_off(page.session, doctor.id, time_off_id, now=page.now)
+    return answer_unless_known(page, TimeOffOut.model_validate(row))
+
+
+@router.post("", summary="Enter time off", status_code=201, responses=created(TimeOffOut))
+def add_time_off(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    body: TakeTimeOff,
+    key: Key = None,
+    preview: Preview = False,
+) -> Response:
+    """Let the doctor be away, once or weekly; the doctor, and admins. The answer is the first stretch of a series."""
+    doctor = doctor_of(page, actor, doctor_id)
+    command, exactly, names = _written(body, current_clinic(page).zone)
+
+    def work(session: Session) -> TimeOffOut:
+        try:
+            first, *_later = time_off.add_time_off(session, actor, doctor.id, command, now=page.now, exactly=exactly)
+        except Invalid as error:
+            error.field = names.get(error.field or "", error.field)
+            raise
+        return TimeOffOut.model_validate(first)
+
+    def place(shown: TimeOffOut) -> str:
+        return f"{API_PREFIX}/doctors/{doctor.id}/time-off/{shown.id}"
+
+    plan = Plan(actor, work, [doctor.id], body.decisions)
+    return api_changes.add(page, plan, key, body, place, preview=preview, kind=TimeOffOut)
+
+
+@router.delete("/{time_off_id}", summary="Remove time off", responses=REMOVED)
+def remove_time_off(
+    page: CurrentPage,
+    actor: WritingCaller,
+    doctor_id: PathId,
+    time_off_id: PathId,
+    body: Change | None = None,
+    scope: Annotated[Scope, Query(description="This one, or all of its series that are not over.")] = "one",
+    preview: Preview = False,
+) -> Response:
+    """Let the doctor be there after all; the doctor, and admins. The body is optional."""
+    doctor = doctor_of(page, actor, doctor_id)
+    row = time_off.get_time_off(page.session, doctor.id, time_off_id, now=page.now)
+    work = partial(
+        time_off.remove_time_off, actor=actor, doctor_id=doctor.id, time_off_id=row.id, scope=scope, now=page.now
+    )
+    plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
+    return api_changes.remove(page, plan, _("The time off is removed."), preview=preview)
+
+
+def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datetime, datetime] | None, dict[str, str]]:
+    """The time off as the service takes it, its exact instants where they are given, and the body's names of members.
+
+    Raises:
+        Invalid: instants and days are mixed, or neither are there.
+    """
+    more: dict[str, Any] = {"reason": body.reason, "repeat_until": body.repeat_until}
+    days = body.starts_on is not None or body.ends_on is not None
+    if body.starts_on is not None and body.starts_at is None and body.ends_at is None:
+        whole = AddTimeOff(from_date=body.starts_on, until_date=body.ends_on or body.starts_on, **more)
+        return whole, None, {"from_date": "starts_on", "until_date": "ends_on"}
+    if body.starts_at is None or body.ends_at is None or days:
+        raise Invalid(
+            _("Give starts_at and ends_at, or else starts_on and ends_on."),
+            field="starts_on" if days else "ends_at" if body.starts_at else "starts_at",
+        )
+    start, end = (each.replace(second=0, microsecond=0) for each in (body.starts_at, body.ends_at))
+    first, last = start.astimezone(zone), end.astimezone(zone)
+    # At the very ends of our calendars the local day may be one that nobody could have typed.
+    written = AddTimeOff.model_construct(
+        from_date=first.date(), from_time=first.time(), until_date=last.date(), until_time=last.time(), **more
+    )
+    names = {"from_date": "starts_at", "from_time": "starts_at", "until_date": "ends_at", "until_time": "ends_at"}
+    return written, (start, end), names

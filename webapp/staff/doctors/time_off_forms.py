@@ -1,0 +1,115 @@
+"""The forms of time off: shape only."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, StringField, TimeField  # type: ignore[attr-defined]
+from wtforms.validators import InputRequired, Optional
+
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.doctors.time_off import AddTimeOff, Scope
+from webapp.exceptions import Invalid
+from webapp.staff.doctors.hours_forms import NO_DAY
+from webapp.staff.fields import DayField
+
+NO_TIME = _("Enter a time such as 09:30, or tick “Whole days”.")
+WHOLE_DAYS_WITH_TIMES = _("Untick “Whole days” for these times, or take the times away.")
+CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
+
+
+class ClockField(TimeField):
+    """A time of the day; its error is a sentence of ours."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the typed time, which stays in the field when it is none."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(NO_TIME) from None
+
+
+class TimeOffForm(DocketForm):
+    """Time off that is being entered: whole days, or times."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "from_date": NO_DAY,
+        "until_date": NO_DAY,
+        "repeat_until": NO_DAY,
+    }
+    whole_days = BooleanField(_("Whole days"))
+    from_date = DayField(_("First day"), [InputRequired(_("Choose the first day."))])
+    from_time = ClockField(_("From what time"), [Optional()], format=CLOCK_FORMATS)
+    until_date = DayField(_("Last day"), [Optional()])
+    until_time = ClockField(_("Until what time"), [Optional()], format=CLOCK_FORMATS)
+    reason = StringField(_("Reason"))
+    repeat_until = DayField(_("Repeat each week until"), [Optional()])
+    day = HiddenField()
+
+    @property
+    def came_from(self) -> date | None:
+        """The day of the schedule on which a time was blocked."""
+        wall = _wall(self.day.data or "")
+        return wall.date() if wall is not None else None
+
+    def command(self) -> AddTimeOff | None:
+        """The time off, as the service takes it; without a last day it is the first."""
+        whole = bool(self.whole_days.data)
+        for field in (self.from_time, self.until_time):
+            if not whole and field.data is None:
+                self.add_error(Invalid(NO_TIME, field=field.name))
+        # Half an hour must not become a day off because a tick was overlooked.
+        if whole and (self.from_time.data is not None or self.until_time.data is not None):
+            self.add_error(Invalid(WHOLE_DAYS_WITH_TIMES, field="whole_days"))
+        return self.parse(
+            AddTimeOff,
+            from_date=self.from_date.data,
+            from_time=None if whole else self.from_time.data,
+            until_date=self.until_date.data or self.from_date.data,
+            until_time=None if whole else self.until_time.data,
+            reason=self.reason.data or "",
+            repeat_until=self.repeat_until.data,
+        )
+
+
+def proposed(first: str, last: str) -> dict[str, object]:
+    """What the form begins with for the times that an address proposes, such as 2026-03-03T09:30."""
+    start, end = _wall(first), _wall(last)
+    if start is None:
+        return {"whole_days": True}
+    if len(first) == len("2026-03-03"):
+        return {"whole_days": True, "from_date": start.date(), "until_date": end.date() if end else None}
+    return {
+        "whole_days": False,
+        "from_date": start.date(),
+        "from_time": start.time(),
+        "until_date": end.date() if end else None,
+        "until_time": end.time() if end else None,
+        "day": start.date().isoformat(),
+    }
+
+
+def _wall(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None, second=0, microsecond=0)
+    except ValueError:
+        return None
+
+
+class RemoveTimeOffForm(DocketForm):
+    """Whether time off should really go, and how much of a series."""
+
+    scope = RadioField(
+        _("What should be removed?"),
+        choices=[
+            SelectChoice("one", _("Only this one")),
+            SelectChoice("series", _("This and every other one of the series that is not over")),
+        ],
+        default="one",
+    )
+
+    @property
+    def chosen(self) -> Scope:
+        """How much is to go."""
+        return "series" if self.scope.data == "series" else "one"

@@ -1,0 +1,48 @@
+"""The form of the filters of messages: shape only."""
+
+from __future__ import annotations
+
+from wtforms import SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
+
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.notifications.queries import TROUBLE
+from webapp.staff.audit.forms import searched
+from webapp.staff.messages.reading import STATES, Question
+
+CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+
+
+class MessageFilterForm(DocketForm):
+    """Which messages to list; each part may be left open."""
+
+    state = SelectField(
+        _("State"),
+        choices=[
+            SelectChoice("", _("Any")),
+            SelectChoice(TROUBLE, _("In trouble")),
+            *(SelectChoice(state, badge.text) for state, badge in STATES.items()),
+        ],
+        validate_choice=False,
+    )
+    channel = SelectField(
+        _("Sent by"),
+        choices=[SelectChoice("", _("Any")), *(SelectChoice(*each) for each in CHANNELS.items())],
+        validate_choice=False,
+    )
+    to = SearchField(_("Sent to"), filters=[searched])
+    reference = SearchField(_("About the visit"), filters=[searched])
+
+    def question(self) -> Question:
+        """What is asked; a value that is no choice lets everything through."""
+        return Question(
+            state=self.state.data if self.state.data in {*STATES, TROUBLE} else "",
+            channel=self.channel.data if self.channel.data in CHANNELS else "",
+            recipient=self.to.data or "",
+            reference=self.reference.data or "",
+        )
+
+    def question_in_address(self) -> dict[str, str]:
+        """The filters, as they stand in an address."""
+        asked = self.question()
+        return {"state": asked.state, "channel": asked.channel, "to": asked.recipient, "reference": asked.reference}

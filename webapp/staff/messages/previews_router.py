@@ -1,0 +1,57 @@
+"""Previews of messages, for admins: what patients get to read, with example values. Nothing is sent from here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.security import CONTENT_SECURITY_POLICY
+from webapp.core.web import CurrentPage, Page
+from webapp.notifications.rendering import Rendered
+from webapp.notifications.service import Channel
+from webapp.staff.messages import previews
+from webapp.staff.messages.previews import Kind
+
+router = APIRouter()
+
+# Styles stand at each element of a mail, so its document alone may have them. It can do nothing else.
+DOCUMENT_HEADERS = {
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+    "x-frame-options": "SAMEORIGIN",
+}
+FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"}
+
+
+@router.get("/admin/messages/previews")
+def show_previews(page: CurrentPage) -> Response:
+    """Every kind of message; admins."""
+    signed_in(page, "admin")
+    return page.render("admin/messages/previews.html", kinds=previews.KINDS)
+
+
+@router.get("/admin/messages/previews/{kind}")
+def show_preview(page: CurrentPage, kind: str) -> Response:
+    """One kind of message as an e-mail and as a text message, with example values; admins."""
+    signed_in(page, "admin")
+    found = previews.find_kind(kind)
+    return page.render(
+        "admin/messages/preview.html",
+        headers=FRAMING,
+        kind=found,
+        mail=_written(page, found, "email"),
+        sms=_written(page, found, "sms").text if "sms" in found.channels else "",
+    )
+
+
+@router.get("/admin/messages/previews/{kind}/document")
+def show_preview_document(page: CurrentPage, kind: str) -> Response:
+    """The e-mail's document alone, as mail programs show it; admins."""
+    signed_in(page, "admin")
+    mail = _written(page, previews.find_kind(kind), "email")
+    return HTMLResponse(mail.html, headers=DOCUMENT_HEADERS)
+
+
+def _written(page: Page, kind: Kind, channel: Channel) -> Rendered:
+    return previews.write_example(kind, channel, current_clinic(page), base_url=page.base_url, now=page.now)

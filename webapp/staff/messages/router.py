@@ -1,0 +1,180 @@
+"""Messages, for admins: what became of each, what it says, and sending again what could not be delivered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.responses import HTMLResponse, Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.auth.schemas import Actor
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.signing import sign, unsign
+from webapp.core.web import CurrentPage, Page
+from webapp.exceptions import AppError, Invalid, NotFound
+from webapp.notifications import queries as outbox
+from webapp.notifications.queries import StoredMessage
+from webapp.staff import keyset
+from webapp.staff.keyset import Neighbours
+from webapp.staff.messages import again as messages_again
+from webapp.staff.messages import reading as messages
+from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
+from webapp.staff.messages.previews_router import DOCUMENT_HEADERS, FRAMING
+from webapp.staff.messages.reading import Letter, Line, Question
+
+router = APIRouter()
+
+PAGE_SIZE = 50
+MessageId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+# Whoever opened the page of a message is in the audit log; the address of its document says so.
+READ_PURPOSE = "message-read"
+
+
+@router.get("/admin/messages")
+def list_messages(page: CurrentPage) -> Response:
+    """Every message, the newest first; admins."""
+    signed_in(page, "admin")
+    query = page.request.query_params
+    form = MessageFilterForm(query)
+    try:
+        wanted = messages.understand(page.session, form.question())
+    except Invalid as error:
+        form.add_error(error)
+        return _list_page(page, form, [], Neighbours(None, None), status=422)
+    turn = keyset.turn_of(query.get("before", ""), query.get("after", ""))
+    found = outbox.list_messages(
+        page.session, wanted, before=turn.before, after=turn.after, now=page.now, limit=PAGE_SIZE + 1
+    )
+    kept, neighbours = keyset.cut(found, turn, PAGE_SIZE, "/admin/messages", **form.question_in_address())
+    return _list_page(page, form, messages.put_into_words(page.session, kept), neighbours)
+
+
+@router.get("/admin/messages/sending")
+def ask_send_all_again(page: CurrentPage) -> Response:
+    """What it would mean to send again all that could not be delivered; admins."""
+    signed_in(page, "admin")
+    outcome = messages_again.count_chances(page.session, now=page.now)
+    return page.render("admin/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)
+
+
+@router.post("/admin/messages/sending")
+def send_all_again(page: CurrentPage) -> Response:
+    """Send again what could not be delivered lately and is still news; admins."""
+    actor = signed_in(page, "admin")
+    page.close()
+    outcome = page.database.write(messages_again.send_all_again, actor, now=page.now)
+    said = ngettext("%(n)d message is sent again.", "%(n)d messages are sent again.", outcome.again)
+    return page.redirect("/admin/messages", flash=said % {"n": outcome.again})
+
+
+@router.get("/admin/messages/{message_id}")
+def show_message(page: CurrentPage, message_id: MessageId) -> Response:
+    """All of one message; admins, who leave a trace."""
+    actor = signed_in(page, "admin")
+    return _message_page(page, actor, outbox.get_message(page.session, message_id))
+
+
+@router.get("/admin/messages/{message_id}/document")
+def show_document(page: CurrentPage, message_id: MessageId) -> Response:
+    """The e-mail's document alone, as mail programs show it; admins, who leave a trace unless its page has."""
+    actor = signed_in(page, "admin")
+    message = outbox.get_message(page.session, message_id)
+    rendered = _written(page, message).rendered
+    if rendered is None or not rendered.html:
+        raise NotFound(_("This message has no document."))
+    read = unsign(page.settings.secret_keys, READ_PURPOSE, page.request.query_params.get("read", ""))
+    page.close()
+    if read != [message_id, actor.user_id]:
+        page.database.write(messages.record_reading, actor, message, now=page.now)
+    return HTMLResponse(rendered.html, headers=DOCUMENT_HEADERS)
+
+
+@router.post("/admin/messages/{message_id}/sending")
+def send_again(page: CurrentPage, message_id: MessageId) -> Response:
+    """Send a message again that could not be delivered; admins."""
+    actor = signed_in(page, "admin")
+    page.close()
+    try:
+        page.database.write(messages_again.send_again, actor, message_id, now=page.now)
+    except NotFound:
+        raise
+    except AppError as error:
+        message = outbox.get_message(page.session, message_id)
+        return _message_page(page, actor, message, problem=error.message, status=error.status)
+    return page.redirect(f"/admin/messages/{message_id}", flash=_("The message is on its way again."))
+
+
+def _list_page(
+    page: Page, form: MessageFilterForm, lines: list[Line], neighbours: Neighbours, *, status: int = 200
+) -> Response:
+    return page.render(
+        "admin/messages/list.html",
+        status=status,
+        form=form,
+        lines=lines,
+        neighbours=neighbours,
+        filtered=any(form.question()),
+        all_dead=form.question() == Question(state="dead"),
+        channels=CHANNELS,
+        mail_kept=not page.settings.smtp_url,
+    )
+
+
+def _message_page(
+    page: Page, actor: Actor, message: StoredMessage, *, problem: str = "", status: int = 200
+) -> Response:
+    letter = _written(page, message)
+    chance = None
+    if message.status == "dead":
+        chance = messages_again.judge(page.session, [message], now=page.now)[message.id]
+    response = page.render(
+        "admin/messages/message.html",
+        status=status,
+        headers=FRAMING,
+        message=message,
+        title=messages.title_of(message.template),
+        badge=messages.badge_of(message),
+        about=messages.subject_of(page.session, message),
+        channel=CHANNELS[message.channel],
+        steps=_steps(message),
+        letter=letter,
+        document=_document(page, actor, message),
+        chance=chance,
+        problem=problem,
+    )
+    page.database.write(messages.record_reading, actor, message, now=page.now)
+    return response
+
+
+def _written(page: Page, message: StoredMessage) -> Letter:
+    return messages.write_out(message, page.settings, base_url=page.base_url)
+
+
+def _document(page: Page, actor: Actor, message: StoredMessage) -> str:
+    """The address of the e-mail's document, for the reader of its page."""
+    read = sign(page.settings.secret_keys, READ_PURPOSE, [message.id, actor.user_id])
+    return f"/admin/messages/{message.id}/document?read={read}"
+
+
+def _steps(message: StoredMessage) -> list[dict[str, Any]]:
+    """What has happened to a message and what comes next, in order: an icon, words and an instant each."""
+    steps = [{"icon": "pencil", "text": _("Written"), "at": message.created_at}]
+    match message.status:
+        case "waiting":
+            text = _("It is tried again") if message.last_error else _("It is sent")
+            steps.append({"icon": "clock", "text": text, "at": message.due_at})
+            steps.append({"icon": "minus-small", "text": _("After this it is given up"), "at": message.expires_at})
+        case "sending" if message.lease_until is not None:
+            text = _("It is being sent. If that is not done by now, it is tried again")
+            steps.append({"icon": "paper-airplane", "text": text, "at": message.lease_until})
+        case "sent" | "kept" | "dead" if message.finished_at is not None:
+            text = {
+                "sent": _("Taken by the server that delivers it"),
+                "kept": _("Kept as a file, for no server is set up that could send it"),
+                "dead": _("Given up"),
+            }[message.status]
+            badge = messages.STATES[message.status]
+            steps.append({"icon": badge.icon, "text": text, "at": message.finished_at})
+    return steps

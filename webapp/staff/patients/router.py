@@ -1,0 +1,223 @@
+"""Patients, for admins: finding them, adding one without an account, their record, and changing it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.appointments import queries as appointments
+from webapp.appointments.diary import age_on
+from webapp.appointments.exceptions import NoSuchAppointment
+from webapp.appointments.forms import whole_number
+from webapp.auth.dependencies import signed_in
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.addresses import with_query
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.pagination import clamp, paginate
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
+from webapp.exceptions import AppError
+from webapp.patients import records
+from webapp.patients.exceptions import LikelyDuplicate
+from webapp.patients.schemas import PatientDetails, PatientRecord
+from webapp.patients.search import Found, PatientRow, patients_by_id, search_patients
+from webapp.staff.patients import queries as visits
+from webapp.staff.patients.forms import NewPatientForm, PatientForm, PatientSearchForm
+
+router = APIRouter()
+
+PAST_SIZE = 20
+# More visits ahead than anybody has.
+MOST_AHEAD = 200
+REFERENCE = re.compile(r"([0-9A-Z]{4})-?([0-9A-Z]{4})", re.ASCII)
+
+PatientId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/admin/patients")
+def list_patients(page: CurrentPage) -> Response:
+    """All patients by name, or those who fit what is looked for; admins."""
+    actor = signed_in(page, "admin")
+    query = page.request.query_params
+    text = query.get("q", "").strip()
+    if text:
+        page.close()
+        page.database.write(records.note_search, actor, now=page.now)
+    found = _by_reference(page, actor, text)
+    if found is None:
+        found = search_patients(
+            page.session, text, after=whole_number(query.get("after")), before=whole_number(query.get("before"))
+        )
+    return page.render(
+        "admin/patients/list.html",
+        form=PatientSearchForm(query),
+        text=text,
+        patients=[patient_line(page, patient) for patient in found.patients],
+        similar=found.similar,
+        previous=with_query("/admin/patients", q=text, before=found.before) if found.before else None,
+        next=with_query("/admin/patients", q=text, after=found.after) if found.after else None,
+    )
+
+
+@router.get("/admin/patients/new")
+def show_new_patient(page: CurrentPage) -> Response:
+    """The form for a patient without an account; admins."""
+    signed_in(page, "admin")
+    query = page.request.query_params
+    return _new_page(page, NewPatientForm(data={"name": query.get("name", ""), "next": query.get("next", "")}))
+
+
+@router.post("/admin/patients")
+def create_patient(page: CurrentPage, sent: SentForm) -> Response:
+    """Add a patient without an account, and warn once where they may be in the books already; admins."""
+    actor = signed_in(page, "admin")
+    form = NewPatientForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _new_page(page, form, status=422)
+    page.close()
+    try:
+        patient_id = page.database.write(
+            records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
+        )
+    except LikelyDuplicate as warning:
+        return _new_page(page, form, likely=warning, status=warning.status)
+    except AppError as error:
+        form.add_error(error)
+        return _new_page(page, form, status=error.status)
+    return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+
+
+@router.get("/admin/patients/{patient_id}")
+def show_patient(page: CurrentPage, patient_id: PatientId) -> Response:
+    """One patient's record: how to reach them, who books for whom, and their visits; admins, who leave a trace."""
+    actor = signed_in(page, "admin")
+    record = records.get_record(page.session, patient_id)
+    ahead = visits.list_visits(page.session, actor, patient_id, upcoming=True, now=page.now, limit=MOST_AHEAD)
+    wanted = whole_number(page.request.query_params.get("page")) or 1
+    past = visits.list_visits(page.session, actor, patient_id, upcoming=False, now=page.now, limit=PAST_SIZE)
+    number = clamp(wanted, past.total, PAST_SIZE)
+    if number > 1:
+        skip = (number - 1) * PAST_SIZE
+        past = visits.list_visits(
+            page.session, actor, patient_id, upcoming=False, now=page.now, skip=skip, limit=PAST_SIZE
+        )
+    response = page.render(
+        "admin/patients/patient.html",
+        **facts_of(page, record),
+        upcoming=ahead.visits,
+        past=past.visits,
+        pages=paginate(f"/admin/patients/{patient_id}", number, past.total, PAST_SIZE),
+    )
+    _note_reading(page, actor, patient_id)
+    return response
+
+
+@router.get("/admin/patients/{patient_id}/edit")
+def show_edit(page: CurrentPage, patient_id: PatientId) -> Response:
+    """The form for what is kept about a patient; admins, who leave a trace."""
+    actor = signed_in(page, "admin")
+    record = records.get_record(page.session, patient_id)
+    saved = records.saved_details(record.name, record.birth_date, record.phone, record.email)
+    response = _edit_page(page, record, _edit_form(saved))
+    _note_reading(page, actor, patient_id)
+    return response
+
+
+@router.post("/admin/patients/{patient_id}/edit")
+def change_patient(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+    """Change what is kept about a patient; admins."""
+    actor = signed_in(page, "admin")
+    form = PatientForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _edit_page(page, records.get_record(page.session, patient_id), form, status=422)
+    page.close()
+    try:
+        page.database.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
+    except AppError as error:
+        record = records.get_record(page.session, patient_id)
+        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, PatientDetails):
+            form.compare_with(_edit_form(error.saved))
+        form.add_error(error)
+        return _edit_page(page, record, form, status=error.status)
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The record is saved."))
+
+
+# ------------------------------------------------------------------------------ what the pages are made of
+
+
+def written(page: Page, day: date | None) -> str:
+    """'27 March 1984', or '' where nobody knows."""
+    return formats.day_month_year(day, current_clinic(page).zone) if day else ""
+
+
+def patient_line(page: Page, patient: PatientRow) -> dict[str, Any]:
+    """A patient as lists show them."""
+    return {**patient._asdict(), "has_account": patient.has_account, "born": written(page, patient.birth_date)}
+
+
+def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[dict[str, Any]]:
+    """Who may be the new patient, with where their record stands; nobody without a warning."""
+    found = patients_by_id(page.session, warning.ids) if warning else []
+    return [{**patient_line(page, patient), "href": f"/admin/patients/{patient.id}"} for patient in found]
+
+
+def facts_of(page: Page, record: PatientRecord) -> dict[str, Any]:
+    """A patient's record in the shape that the templates want."""
+    return {
+        "patient": record,
+        "born": written(page, record.birth_date),
+        "since": written(page, formats.local_date(record.created_at, current_clinic(page).zone)),
+        "age": age_on(current_clinic(page).today(page.now), record.birth_date),
+        "people": [{**person._asdict(), "born": written(page, person.birth_date)} for person in record.people],
+    }
+
+
+def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
+    """The patient of the visit with this reference; None when it is none, for it may still be a name."""
+    match = REFERENCE.fullmatch(text.upper())
+    if match is None:
+        return None
+    try:
+        view = appointments.get_appointment(page.session, actor, f"{match[1]}-{match[2]}")
+    except NoSuchAppointment:
+        return None
+    return Found(patients_by_id(page.session, [view.patient_id]))
+
+
+def _onward(form: NewPatientForm, patient_id: int) -> str:
+    """Back to where a patient was needed, which is told who it is; else to the new record."""
+    wanted = local_path(form.next.data or "", default="")
+    if not wanted:
+        return f"/admin/patients/{patient_id}"
+    parts = urlsplit(wanted)
+    keep = {name: value for name, value in parse_qsl(parts.query) if name != "patient"}
+    return with_query(parts.path, **keep, patient=patient_id)
+
+
+def _new_page(
+    page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
+) -> Response:
+    lines = [{**line, "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
+    return page.render("admin/patients/new.html", status=status, form=form, likely=lines)
+
+
+def _edit_form(saved: PatientDetails) -> PatientForm:
+    return PatientForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: int = 200) -> Response:
+    return page.render("admin/patients/edit.html", status=status, patient=record, form=form)
+
+
+def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:
+    """Nothing is shown before it is written down who reads it."""
+    page.database.write(records.note_reading, actor, patient_id, now=page.now)

@@ -1,0 +1,119 @@
+"""The forms of the pages about accounts: shape only."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from wtforms import (  # type: ignore[attr-defined]
+    EmailField,
+    HiddenField,
+    RadioField,
+    SearchField,
+    SelectChoice,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import InputRequired
+
+from webapp.auth.queries import UserFilter
+from webapp.auth.schemas import Role
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.staff.fields import WishField
+from webapp.staff.users.service import ChangeRole, InviteUser
+
+ROLE_NAMES: dict[str, str] = {"patient": _("Patient"), "doctor": _("Doctor"), "admin": _("Admin")}
+# What a role may do, in one line each.
+PATIENT_MAY = _("Patient: books, moves and cancels their own visits")
+DOCTOR_MAY = _("Doctor: runs their own day, books for patients, and sets their own hours and time off")
+ADMIN_MAY = _("Admin: runs the clinic, with all patients, visits, settings, accounts and the audit log")
+
+
+class UserFilterForm(DocketForm):
+    """Which accounts to list."""
+
+    q = SearchField(_("Name or e-mail address"))
+    role = SelectField(
+        _("Role"),
+        choices=[SelectChoice("", _("Everybody")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
+        validate_choice=False,
+    )
+    access = SelectField(
+        _("Access"),
+        choices=[SelectChoice("", _("Any")), SelectChoice("yes", _("Active")), SelectChoice("no", _("Disabled"))],
+        validate_choice=False,
+    )
+
+    def wanted(self) -> UserFilter:
+        """The filter; a value that is no choice lets everything through."""
+        role = cast(Role, self.role.data) if self.role.data in ROLE_NAMES else None
+        active = {"yes": True, "no": False}.get(self.access.data or "")
+        return UserFilter((self.q.data or "").strip()[:120], role, active)
+
+
+class TiedForm(DocketForm):
+    """A role, and the doctor whom a doctor’s account is for."""
+
+    doctor = SelectField(_("Which doctor"))
+
+    def offer(self, doctors: list[tuple[int, str]]) -> None:
+        """The doctors to choose from."""
+        nobody = SelectChoice("", _("Nobody: this is not a doctor’s account"))
+        self.doctor.choices = [nobody, *(SelectChoice(str(number), name) for number, name in doctors)]
+
+    @property
+    def doctor_id(self) -> int | None:
+        """The doctor who was chosen."""
+        chosen = self.doctor.data or ""
+        return int(chosen) if chosen.isascii() and chosen.isdigit() else None
+
+
+class InviteForm(TiedForm):
+    """A new account for somebody who works at the clinic."""
+
+    sentences = {  # noqa: RUF012 - nobody changes it.
+        "name": _("Enter a name of 2 to 120 characters."),
+        "email": _("Enter an e-mail address like name@example.org."),
+    }
+    name = StringField(_("Name"), [InputRequired(_("Enter their name."))])
+    email = EmailField(_("E-mail address"), [InputRequired(_("Enter their e-mail address."))])
+    role = RadioField(
+        _("Role"),
+        [InputRequired(_("Choose a role."))],
+        choices=[SelectChoice("doctor", DOCTOR_MAY), SelectChoice("admin", ADMIN_MAY)],
+    )
+
+    def command(self) -> InviteUser | None:
+        """The account to make, as the service takes it."""
+        return self.parse(
+            InviteUser,
+            name=self.name.data or "",
+            email=self.email.data or "",
+            role=self.role.data,
+            doctor_id=self.doctor_id,
+        )
+
+
+class RoleForm(TiedForm):
+    """What an account may do."""
+
+    role = RadioField(
+        _("Role"),
+        [InputRequired(_("Choose a role."))],
+        choices=[
+            SelectChoice("patient", PATIENT_MAY),
+            SelectChoice("doctor", DOCTOR_MAY),
+            SelectChoice("admin", ADMIN_MAY),
+        ],
+    )
+    seen = HiddenField()
+
+    def command(self) -> ChangeRole | None:
+        """The change, as the service takes it."""
+        return self.parse(ChangeRole, role=self.role.data, doctor_id=self.doctor_id)
+
+
+class AccessForm(DocketForm):
+    """Whether people may sign in to an account. The wish is named, so that sending it twice does not undo it."""
+
+    access = WishField()

@@ -1,0 +1,200 @@
+"""Accounts, for admins: who there is, what they may do, and whether they may sign in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.auth import queries, roles
+from webapp.auth.dependencies import signed_in
+from webapp.auth.links import FIRST_PASSWORD_LIFETIME
+from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, NotFound
+from webapp.staff import keyset
+from webapp.staff.users import service as users
+from webapp.staff.users.forms import ROLE_NAMES, AccessForm, InviteForm, RoleForm, UserFilterForm
+
+router = APIRouter()
+
+PAGE_SIZE = 50
+UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/admin/users")
+def list_users(page: CurrentPage) -> Response:
+    """The accounts, the newest first; admins."""
+    signed_in(page, "admin")
+    query = page.request.query_params
+    form = UserFilterForm(query)
+    wanted = form.wanted()
+    turn = keyset.turn_of(query.get("before", ""), query.get("after", ""))
+    found = queries.list_users(page.session, wanted, before=turn.before, after=turn.after, limit=PAGE_SIZE + 1)
+    lines, neighbours = keyset.cut(
+        found, turn, PAGE_SIZE, "/admin/users", q=wanted.text, role=wanted.role, access=form.access.data
+    )
+    return page.render(
+        "admin/users/list.html",
+        form=form,
+        users=lines,
+        neighbours=neighbours,
+        filtered=wanted != queries.UserFilter(),
+        role_names=ROLE_NAMES,
+    )
+
+
+@router.get("/admin/users/new")
+def show_new_user(page: CurrentPage) -> Response:
+    """The form for an account of somebody who works here; admins."""
+    signed_in(page, "admin")
+    return _new_page(page, InviteForm())
+
+
+@router.post("/admin/users")
+def create_user(page: CurrentPage, sent: SentForm) -> Response:
+    """Make an account, and show the link to its first password this once; admins."""
+    actor = signed_in(page, "admin")
+    form = InviteForm(sent)
+    form.offer(users.doctors_without_account(page.session))
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _new_page(page, form, status=422)
+    page.close()
+    try:
+        user_id, token = page.database.write(users.invite, actor, command, now=page.now)
+    except AppError as error:
+        form.add_error(error)
+        return _new_page(page, form, status=error.status)
+    return _link_page(page, user_id, token, created=True)
+
+
+@router.get("/admin/users/{user_id}")
+def show_user(page: CurrentPage, user_id: UserId) -> Response:
+    """One account and what can be done about it; admins."""
+    signed_in(page, "admin")
+    return _user_page(page, users.get_user(page.session, user_id, now=page.now))
+
+
+@router.post("/admin/users/{user_id}/role")
+def change_role(page: CurrentPage, sent: SentForm, user_id: UserId) -> Response:
+    """Change what an account may do, from its next request on; admins."""
+    actor = signed_in(page, "admin")
+    view = users.get_user(page.session, user_id, now=page.now)
+    form = RoleForm(sent)
+    form.offer(_doctors_for(page, view))
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _user_page(page, view, form=form, status=422)
+    page.close()
+    try:
+        page.database.write(users.change_role, actor, user_id, command, seen=form.seen.data or "", now=page.now)
+    except AppError as error:
+        view = users.get_user(page.session, user_id, now=page.now)
+        form.offer(_doctors_for(page, view))
+        if isinstance(error, EditedMeanwhile):
+            form.compare_with(_role_form(page, view))
+        form.add_error(error)
+        return _user_page(page, view, form=form, status=error.status)
+    # Whoever gave up their own rights cannot see that page any more.
+    onward = "/" if user_id == actor.user_id and command.role != "admin" else f"/admin/users/{user_id}"
+    return page.redirect(onward, flash=_("The role is saved. It holds from their next click on."))
+
+
+@router.get("/admin/users/{user_id}/access")
+def ask_access(page: CurrentPage, user_id: UserId) -> Response:
+    """What disabling or enabling an account would mean; admins."""
+    signed_in(page, "admin")
+    view = users.get_user(page.session, user_id, now=page.now)
+    return _access_page(page, view, AccessForm(data={"access": "no" if view.facts.active else "yes"}))
+
+
+@router.post("/admin/users/{user_id}/access")
+def change_access(page: CurrentPage, sent: SentForm, user_id: UserId) -> Response:
+    """Disable or enable an account; admins."""
+    actor = signed_in(page, "admin")
+    form = AccessForm(sent)
+    enable = form.access.wished
+    page.close()
+    try:
+        page.database.write(roles.enable_account if enable else roles.disable_account, actor, user_id, now=page.now)
+    except NotFound:
+        raise
+    except AppError as error:
+        form.add_error(error)
+        view = users.get_user(page.session, user_id, now=page.now)
+        return _access_page(page, view, form, status=error.status)
+    done = _("They can sign in again.") if enable else _("The account is disabled, and signed out everywhere.")
+    return page.redirect(f"/admin/users/{user_id}", flash=done)
+
+
+@router.post("/admin/users/{user_id}/password-link")
+def renew_password_link(page: CurrentPage, user_id: UserId) -> Response:
+    """Make a new link to choose a password with, and show it this once; admins."""
+    actor = signed_in(page, "admin")
+    page.close()
+    try:
+        token = page.database.write(roles.renew_password_link, actor, user_id, now=page.now)
+    except NotFound:
+        raise
+    except AppError as error:
+        return page.redirect(f"/admin/users/{user_id}", flash=error.message, tone="bad")
+    return _link_page(page, user_id, token, created=False)
+
+
+@router.post("/admin/users/{user_id}/sessions/end")
+def end_sessions(page: CurrentPage, user_id: UserId) -> Response:
+    """Sign an account out everywhere; admins."""
+    actor = signed_in(page, "admin")
+    page.close()
+    ended = page.database.write(roles.end_sessions, actor, user_id, now=page.now)
+    said = ngettext("Signed out on %(n)d device.", "Signed out on %(n)d devices.", ended) % {"n": ended}
+    return page.redirect(f"/admin/users/{user_id}", flash=said)
+
+
+def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
+    form.offer(users.doctors_without_account(page.session))
+    return page.render("admin/users/new.html", status=status, form=form)
+
+
+def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Response:
+    """The only time that a link is shown; the page is kept nowhere, as no page for staff is."""
+    facts = queries.get_user(page.session, user_id, now=page.now)
+    return page.render(
+        "admin/users/link.html",
+        headers={"referrer-policy": "strict-origin"},
+        user=facts,
+        link=f"{page.base_url}/password/reset/{token}",
+        until=page.now + FIRST_PASSWORD_LIFETIME,
+        created=created,
+    )
+
+
+def _doctors_for(page: Page, view: users.UserView) -> list[tuple[int, str]]:
+    """Whom an account can be tied to: doctors without one, and the doctor whom it is tied to already."""
+    own = [view.doctor] if view.doctor else []
+    return own + users.doctors_without_account(page.session)
+
+
+def _role_form(page: Page, view: users.UserView) -> RoleForm:
+    state = view.state
+    form = RoleForm(data={"role": state.role, "doctor": str(state.doctor_id or ""), "seen": fingerprint(state)})
+    form.offer(_doctors_for(page, view))
+    return form
+
+
+def _user_page(page: Page, view: users.UserView, *, form: RoleForm | None = None, status: int = 200) -> Response:
+    return page.render(
+        "admin/users/user.html",
+        status=status,
+        form=form or _role_form(page, view),
+        view=view,
+        role_names=ROLE_NAMES,
+    )
+
+
+def _access_page(page: Page, view: users.UserView, form: AccessForm, *, status: int = 200) -> Response:
+    return page.render("admin/users/access.html", status=status, form=form, view=view)
