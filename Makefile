@@ -119,7 +119,7 @@ types: $(STAMP)-test ## Check types with mypy
 unit: $(STAMP)-test ## Run the tests alone
 	@$(call say,Tests: pytest)
 	@$(BIN)/python -m tests.postgres
-	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: prove
 prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost

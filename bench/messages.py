@@ -12,7 +12,6 @@ import os
 import random
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,15 +28,16 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from bench import mortal
 from bench.contest import build_arena
 from bench.houses import docket_check, empty_database
-from bench.mortal import AFTER_SEND, BEFORE_MARK, STEPS
+from bench.mortal import AFTER_SEND, BEFORE_MARK, MAIL_FROM, STEPS
 from bench.terminal import BOLD, GREEN, RED, paint, say, table
 from bench.visitors import Visitor, place_of, time_bookings
 from tests.mail_server import MailServer, mail_server
 from tests.postgres import postgres_server
 from tests.processes import Kept
-from tests.servers import docket_environment, free_port, live_server
+from tests.servers import SECRET_KEY, docket_environment, free_port, live_server
 from webapp.appointments import service
 from webapp.appointments.schemas import BookVisit
 from webapp.auth.schemas import Actor
@@ -87,7 +87,7 @@ class House:
     def deliver_all(self, server: MailServer) -> None:
         """Deliver what waits, on a clock that jumps ahead over leases and pauses."""
         ahead = timedelta()
-        settings = Settings(smtp_url=server.url, secret_key="x" * 40, mail_from="a@clinic.example")
+        settings = Settings(smtp_url=server.url, secret_key=SECRET_KEY, mail_from=MAIL_FROM)
         worker = Worker(self.database, settings, base_url="http://127.0.0.1", clock=lambda: utc_now() + ahead)
         mail = worker.couriers[0]
         while any(message.status in {"waiting", "sending"} for message in self.messages()):
@@ -151,13 +151,18 @@ def count(kind: str, tried: str, made: House, server: MailServer, *, notes: str 
 
 def prove_kills(kind: str, made: House, rounds: int) -> Iterator[Finding]:
     """Workers that die at each step, and one that comes after them."""
+    # Each worker begins as a copy of a process that has imported everything.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([mortal.__name__])
     for step in STEPS:
         made.forget_messages()
         book_all(made, made.numbers(rounds))
         with mail_server() as server:
-            env = docket_environment(made.url, {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": "a@clinic.example"})
-            command = [sys.executable, "-m", "bench.mortal", step, str(rounds)]
-            died = subprocess.run(command, env=env, timeout=300).returncode == 0
+            workers = [context.Process(target=mortal.live, args=(step, made.url, server.url)) for _ in range(rounds)]
+            for worker in workers:
+                worker.start()
+                worker.join()
+            died = {worker.exitcode for worker in workers} == {-signal.SIGKILL}
             made.deliver_all(server)
             found = count(kind, f"kill -9 at {step}", made, server)
             expected = rounds if step in {AFTER_SEND, BEFORE_MARK} else 0
@@ -204,7 +209,7 @@ def prove_server_kills(kind: str, made: House, bookings: int) -> Finding:
 
     up, kills, every = threading.Event(), 0, max(1, bookings // 12)
     with mail_server() as server:
-        env = {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": "a@clinic.example"}
+        env = {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": MAIL_FROM}
         threads = [threading.Thread(target=book) for _ in range(4)]
         while not over.is_set():
             with live_server(made.url, delivers=True, env=env) as live:
@@ -268,7 +273,7 @@ def _time_bookings(kind: str, made: House, name: str, bookings: int, findings: d
 
     with mail_server(verdict) as server:
         port = free_port() if name == "refused" else server.port
-        env = {"DOCKET_SMTP_URL": f"smtp://127.0.0.1:{port}", "DOCKET_MAIL_FROM": "a@clinic.example"}
+        env = {"DOCKET_SMTP_URL": f"smtp://127.0.0.1:{port}", "DOCKET_MAIL_FROM": MAIL_FROM}
         with live_server(made.url, delivers=name != "without", env=env) as live:
             port = int(live.url.rsplit(":", 1)[1])
             # The mail server is in this process, so whoever counts the time is in another one.
@@ -306,7 +311,7 @@ def book_all(made: House, numbers: range) -> None:
 def worker_process(url: str, server: MailServer) -> Iterator[Kept]:
     """A `docket worker`."""
     folder = Path(tempfile.mkdtemp(prefix="docket-worker-"))
-    env = docket_environment(url, {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": "a@clinic.example"})
+    env = docket_environment(url, {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": MAIL_FROM})
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
     with Kept(command, log=folder / "log", cwd=folder, env=env, remove=folder) as kept:
         yield kept
