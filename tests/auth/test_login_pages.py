@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.cast import NOW, PASSWORD, Cast, client_for, log_in, log_in_by_form
 from tests.reading import HTMX, read
 from webapp import models
 from webapp.auth import passwords, service
@@ -127,7 +127,7 @@ def test_no_connection_is_held_during_a_write_or_a_slow_hash(
     monkeypatch.setattr(passwords, "verify", watched(passwords.verify))
     monkeypatch.setattr(passwords, "hash_password", watched(passwords.hash_password))
     client.post("/login", data={**ALICE, "password": "wrong"})
-    log_in(client, "alice")
+    log_in_by_form(client, "alice")
     cookie = f"docket_session={client.cookies['docket_session']}"
     with client_for(cast.database, now=NOW + timedelta(minutes=6)) as later:
         assert later.get("/account", headers={"cookie": cookie}).status_code == 200
@@ -198,7 +198,7 @@ def test_right_passwords_do_not_count(client: TestClient) -> None:
 
 
 def test_a_victim_still_gets_in_from_a_browser_that_was_there_before(client: TestClient) -> None:
-    log_in(client, "alice")
+    log_in_by_form(client, "alice")
     device = client.cookies["docket_device"]
     client.cookies.clear()
     fail(client, "alice@docket.example", 10)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.cast import NOW, PASSWORD, Cast, client_for, log_in, log_in_by_form
 from tests.reading import HTMX, read
 from webapp import models
 from webapp.auth import passwords
@@ -206,10 +206,10 @@ def test_guessing_the_present_password_is_throttled_like_a_log_in(client: TestCl
 
 def test_sessions_are_listed_with_this_device_first_and_can_be_ended(client: TestClient, cast: Cast) -> None:
     client.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-    log_in(client, "alice")
+    log_in_by_form(client, "alice")
     with client_for(cast.database, now=NOW + timedelta(minutes=9)) as phone:
         phone.headers["user-agent"] = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1"
-        log_in(phone, "alice")
+        log_in_by_form(phone, "alice")
         devices = read(client.get("/account")).one("ul", class_="devices").all("li")
         assert "Firefox on Linux This device" in devices[0].text
         assert "Safari on iPhone Last seen: Today, 08:09" in devices[1].text
