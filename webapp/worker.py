@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
 # A message that is being handed over when a server stops has so long to arrive.
 SECONDS_TO_END = 15
+# How far it stands back where processors are scarce, on the scale of nice(1).
+POLITENESS = 10
 # One that dies at its very start must not keep the machine busy with its successors.
 SECONDS_BETWEEN = 3
 
@@ -205,6 +207,8 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     # Ctrl-C reaches both, and the server says when it is time.
     signal.signal(signal.SIGINT, signal.SIG_IGN if beside else stop)
     if beside:
+        # Whoever waits for a page goes first; a message can wait for a few milliseconds.
+        os.nice(POLITENESS)
         threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     try:
         worker.run()
