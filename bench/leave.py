@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 
 from bench.contest import build_arena
 from webapp import models
-from webapp.appointments import affected, service
-from webapp.appointments.affected import Decision, Decisions, VisitsAffected
+from webapp.appointments.booking import service
+from webapp.appointments.impact import schedule_impact
+from webapp.appointments.impact.schedule_impact import Decision, Decisions, VisitsAffected
 from webapp.appointments.schemas import BookVisit
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now
@@ -177,7 +178,7 @@ def _enter_leave(database: Database, race: Round, barrier: Barrier, tally: Leave
         tally.asked += 1
         try:
             database.write(
-                affected.carry_out, admin, work, doctor_ids=[race.doctor_id], now=utc_now(), decisions=decisions
+                schedule_impact.carry_out, admin, work, doctor_ids=[race.doctor_id], now=utc_now(), decisions=decisions
             )
         except VisitsAffected as stranded:
             decisions.each.update(_decide(stranded))

@@ -38,7 +38,7 @@ from tests.mail_server import MailServer, mail_server
 from tests.postgres import postgres_server
 from tests.processes import Kept
 from tests.servers import SECRET_KEY, docket_environment, free_port, live_server
-from webapp.appointments import service
+from webapp.appointments.booking import service
 from webapp.appointments.schemas import BookVisit
 from webapp.auth.schemas import Actor
 from webapp.config import Settings

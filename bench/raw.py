@@ -15,7 +15,7 @@ import psycopg
 
 from bench.wishes import BookingWish
 from tests.postgres import libpq
-from webapp.appointments.service import new_reference
+from webapp.appointments.booking.service import new_reference
 from webapp.database import Database, sqlite_module
 
 COLUMNS = (

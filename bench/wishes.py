@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp import models
-from webapp.appointments.availability import Wish, free_times, load_facts
-from webapp.appointments.slots import to_datetime
 from webapp.auth import service as auth
 from webapp.clinic.service import get_clinic
 from webapp.doctors.service import list_doctors
+from webapp.scheduling.facts import BookingRequest, free_times, load_facts
+from webapp.scheduling.slots import to_datetime
 
 # A day far enough ahead that the demo has left it empty, and a day inside the clinic's horizon.
 FIRST_DAY, LAST_DAY = 45, 88
@@ -85,7 +85,7 @@ def sign_in(session: Session, count: int, now: datetime) -> list[Visitor]:
 def find_wishes(session: Session, visitors: list[Visitor], now: datetime) -> Iterator[BookingWish]:
     """Free times of all doctors; no visitor comes twice on one day, and no two times are near each other."""
     clinic = get_clinic(session)
-    wishes = [Wish(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
+    wishes = [BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
     first = clinic.today(now) + timedelta(days=FIRST_DAY)
     for ahead in range(LAST_DAY - FIRST_DAY):
         day = first + timedelta(days=ahead)
@@ -104,7 +104,7 @@ def find_wishes(session: Session, visitors: list[Visitor], now: datetime) -> Ite
                 yield _wish(wish, visitor, start, now)
 
 
-def _wish(wish: Wish, visitor: Visitor, start: datetime, now: datetime) -> BookingWish:
+def _wish(wish: BookingRequest, visitor: Visitor, start: datetime, now: datetime) -> BookingWish:
     kind = wish.visit_type
     end = start + timedelta(minutes=kind.minutes)
     return BookingWish(

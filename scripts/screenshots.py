@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
-from webapp.appointments.telling import LINK_PURPOSE
+from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.core.clock import utc_now
 from webapp.core.signing import sign
 from webapp.demo import DEMO_PASSWORD

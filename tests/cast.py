@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from webapp import models
-from webapp.appointments import service
+from webapp.appointments.booking import service
 from webapp.appointments.schemas import BookVisit
 from webapp.auth import passwords
 from webapp.auth import service as auth
@@ -30,7 +30,7 @@ from webapp.config import Settings
 from webapp.core.web import cookie_name
 from webapp.database import Database
 from webapp.main import create_app
-from webapp.patients import words
+from webapp.patients import search_index
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
@@ -156,7 +156,7 @@ def _assemble(session: Session, database: Database) -> Cast:
     session.add_all([*patients.values(), *doctors.values()])
     session.flush()
     for patient in patients.values():
-        words.keep_words(session, patient.id, name=patient.name, email=patient.email, phone="")
+        search_index.keep_words(session, patient.id, name=patient.name, email=patient.email, phone="")
     offers = {"bob": ("short", "long", "buffered", "by_phone"), "erin": ("long", "erins_only")}
     for key, doctor in doctors.items():
         for weekday in range(5):

@@ -22,9 +22,9 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash
 from tests.reading import read
 from webapp import models
-from webapp.appointments.telling import LINK_PURPOSE
+from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.auth import confirmation, feeds
-from webapp.auth.links import create_password_link
+from webapp.auth.password_links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.signing import sign

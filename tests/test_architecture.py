@@ -21,8 +21,9 @@ FLOORS = [
     {"dashboard"},
     {"staff"},
     {"appointments"},
+    {"scheduling"},
     {"doctors", "patients"},
-    {"clinic"},
+    {"clinic", "idempotency"},
     {"auth"},
     {"audit", "notifications"},
 ]
@@ -97,10 +98,10 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["slots.py", "rules.py"])
 def test_time_arithmetic_and_rules_know_python_alone(name: str) -> None:
-    below = {"slots.py": set(), "rules.py": {"webapp.appointments.slots"}}[name]
+    below = {"slots.py": set(), "rules.py": {"webapp.scheduling.slots"}}[name]
     foreign = [
         imported
-        for imported in imports(WEBAPP / "appointments" / name)
+        for imported in imports(WEBAPP / "scheduling" / name)
         if top(imported) not in sys.stdlib_module_names and imported.rpartition(".")[0] not in below
     ]
     assert foreign == []
@@ -177,7 +178,7 @@ def test_templates_are_escaped_and_carry_no_inline_style_or_script(path: Path) -
     if path.is_dir():
         return
     # The words of messages are no HTML; only an environment that reads nothing else leaves them as they are.
-    endings = {".html", ".txt"} if path.parent == TEMPLATES / "messages" else {".html"}
+    endings = {".html", ".txt"} if path.parent == TEMPLATES / "notifications" else {".html"}
     assert path.suffix in endings, "Jinja escapes by file ending."
     text = path.read_text(encoding="utf-8")
     assert INLINE.findall(text) == []
@@ -196,7 +197,7 @@ def test_one_environment_alone_escapes_nothing_and_reads_plain_text_alone() -> N
     assert found == {"notifications/rendering.py"}
     environment = rendering.text_environment()
     assert environment.get_template("password_reset.txt").name == "password_reset.txt"
-    for name in ("password_reset.html", "messages/password_reset.txt", "../base.html", "_layout.html"):
+    for name in ("password_reset.html", "notifications/password_reset.txt", "../base.html", "_layout.html"):
         with pytest.raises(jinja2.TemplateNotFound):
             environment.get_template(name)
 

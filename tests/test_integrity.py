@@ -12,7 +12,7 @@ from tests.cast import NOW, Cast, local
 from tests.visits import put, take_guard_away
 from webapp.integrity import find_problems, warnings
 from webapp.models import Appointment, Closure, ExtraHours, OpeningHours, OutboxMessage, TimeOff, WorkingHours
-from webapp.notifications.service import Message, enqueue
+from webapp.notifications.outbox import Message, enqueue
 
 
 def problems(cast: Cast) -> list[str]:

@@ -21,9 +21,9 @@ from tests.processes import Kept
 from tests.servers import docket_environment, live_server
 from tests.sms_gateway import sms_gateway
 from webapp import models
-from webapp.auth import idempotency
 from webapp.config import Settings
 from webapp.core.clock import utc_now
+from webapp.idempotency import service
 from webapp.models import IdempotencyKey, OutboxMessage
 from webapp.notifications.exceptions import ServerAway
 from webapp.worker import Worker, where_messages_go
@@ -163,7 +163,7 @@ def test_a_round_reminds_gives_up_and_forgets(cast: Cast) -> None:
     for _ in range(2):
         worker.do_a_round()
         assert [(message.template, message.status) for message in messages(cast)] == [("visit_reminder", "waiting")]
-    now = local("2026-03-03 10:00") + idempotency.KEPT
+    now = local("2026-03-03 10:00") + service.KEPT
     worker.do_a_round()
     (reminder,) = messages(cast)
     assert (reminder.status, reminder.finished_at) == ("dead", now)

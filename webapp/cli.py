@@ -250,7 +250,7 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
     Exit code 0: it can be booked. 1: every rule that refuses is printed. 2: there is no such doctor, visit type or
     time.
     """
-    from webapp.appointments.explain import explain
+    from webapp.scheduling.explain import explain
 
     with open_database() as database, database.reading() as session:
         try:

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import OCCUPIES, Appointment
-from webapp.appointments.standing import HOURS_RULES, broken_rules, list_standing
+from webapp.appointments.impact.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
@@ -21,6 +20,7 @@ from webapp.doctors.models import Doctor
 from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
+from webapp.scheduling.models import OCCUPIES, Appointment
 
 # The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
 SAFE_SQLITE = (3, 51, 3)
@@ -143,7 +143,7 @@ def _overlaps(session: Session, who: Any, start: Any, end: Any, name: str) -> It
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
     """Visits ahead that closures, opening hours, working hours or time off would refuse, and nobody said so."""
-    standing = list_standing(session, None, now=now)
+    standing = list_upcoming(session, None, now=now)
     broken = broken_rules(session, get_clinic(session), standing, now=now)
     names = {
         doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in standing}))

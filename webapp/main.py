@@ -24,10 +24,9 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from webapp.appointments.finding_router import describe_destination
 from webapp.auth.access_tokens import read_access_token
-from webapp.auth.attempts import network_of
 from webapp.auth.dependencies import current_actor
+from webapp.auth.login_throttle import network_of
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
@@ -45,6 +44,7 @@ from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
 from webapp.openapi import describe_api
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
+from webapp.scheduling.booking_preview import describe_destination
 from webapp.staff.menu import staff_places
 
 # The clinic's zone and local date for the page that this thread is rendering.
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.page_context = _page_context
     app.state.describe = describe_destination
     app.state.demo_accounts = _demo_accounts
+    app.state.letterhead = _letterhead
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
@@ -184,6 +185,11 @@ def _page_context(page: Page) -> dict[str, Any]:
         "path": page.request.url.path,
         "flash": page.flash,
     }
+
+
+def _letterhead(page: Page) -> dict[str, str]:
+    """Who writes, for messages of rooms below the clinic."""
+    return current_clinic(page).letterhead
 
 
 def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:

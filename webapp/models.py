@@ -1,13 +1,14 @@
 """All tables in one place, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.appointments.models import SQLITE_GUARD, Appointment
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
-from webapp.auth.models import FailedLogin, IdempotencyKey, PasswordLink, RefreshToken, User, UserSession
+from webapp.auth.models import FailedLogin, PasswordLink, RefreshToken, User, UserSession
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
+from webapp.idempotency.models import IdempotencyKey
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord
+from webapp.scheduling.models import SQLITE_GUARD, Appointment
 
 __all__ = [
     "POSTGRESQL_APPEND_ONLY",

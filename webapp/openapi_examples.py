@@ -12,22 +12,13 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from webapp.appointments.affected import VisitsAffected
-from webapp.appointments.exceptions import SlotTaken
+from webapp.appointments.impact.schedule_impact import VisitsAffected
 from webapp.core.api import UnsupportedMediaType, problem_response
 from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests
-from webapp.exceptions import (
-    AppError,
-    BadRequest,
-    Conflict,
-    Forbidden,
-    NotFound,
-    NotSignedIn,
-    TooLarge,
-    Unavailable,
-)
+from webapp.exceptions import AppError, BadRequest, Conflict, Forbidden, NotFound, NotSignedIn, TooLarge, Unavailable
 from webapp.patients.exceptions import LikelyDuplicate
+from webapp.scheduling.exceptions import SlotTaken
 
 # The members of answers, by name.
 MEMBERS: dict[str, Any] = {

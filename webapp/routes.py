@@ -12,15 +12,14 @@ from starlette.routing import compile_path
 
 from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
-from webapp.appointments.availability_api import router as availability_api
-from webapp.appointments.booking_router import router as booking_router
-from webapp.appointments.calendar_router import router as calendar_router
-from webapp.appointments.changes_router import router as changes_router
-from webapp.appointments.finding_router import router as finding_router
-from webapp.appointments.router import router as appointments_router
-from webapp.appointments.visit_link_router import router as visit_link_router
+from webapp.appointments.calendars.router import router as calendars_router
+from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
+from webapp.appointments.pages.booking_router import router as booking_router
+from webapp.appointments.pages.reschedule_router import router as reschedule_router
+from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.api import router as auth_api
 from webapp.auth.links_router import router as links_router
+from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
 from webapp.core.api import API_PREFIX
@@ -29,12 +28,14 @@ from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
 from webapp.patients.api import router as patients_api
-from webapp.patients.forgotten_router import router as forgotten_router
-from webapp.patients.people_router import router as people_router
+from webapp.patients.dependants_router import router as dependants_router
 from webapp.patients.router import router as patients_router
+from webapp.scheduling.api import router as free_times_api
+from webapp.scheduling.profile_router import router as profile_router
+from webapp.scheduling.search_router import router as search_router
 from webapp.staff.appointments.flags_router import router as flags_router
 from webapp.staff.appointments.router import router as staff_appointments_router
-from webapp.staff.appointments.visit_router import router as visit_router
+from webapp.staff.appointments.status_router import router as status_router
 from webapp.staff.appointments.why_router import router as why_router
 from webapp.staff.audit.router import router as audit_router
 from webapp.staff.clinic.api import router as clinic_changes_api
@@ -51,7 +52,7 @@ from webapp.staff.doctors.time_off_api import router as time_off_api
 from webapp.staff.doctors.time_off_router import router as time_off_router
 from webapp.staff.messages.previews_router import router as previews_router
 from webapp.staff.messages.router import router as messages_router
-from webapp.staff.patients.people_router import router as staff_people_router
+from webapp.staff.patients.dependants_router import router as staff_dependants_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
 from webapp.staff.users.router import router as users_router
@@ -59,21 +60,22 @@ from webapp.staff.users.router import router as users_router
 ROUTERS: tuple[APIRouter, ...] = (
     health_router,
     docs_router,
-    finding_router,
+    search_router,
+    profile_router,
     booking_router,
     # Before the visits' pages, for .ics would be taken for a part of the reference.
-    calendar_router,
+    calendars_router,
     appointments_router,
-    changes_router,
-    visit_link_router,
+    reschedule_router,
+    appointment_link_router,
     staff_appointments_router,
     why_router,
     patients_router,
-    people_router,
+    dependants_router,
     staff_patients_router,
-    staff_people_router,
+    staff_dependants_router,
     auth_router,
-    forgotten_router,
+    password_reset_router,
     links_router,
     users_router,
     doctors_router,
@@ -84,7 +86,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     previews_router,
     messages_router,
     audit_router,
-    visit_router,
+    status_router,
     hours_router,
     time_off_router,
     # Last, for every other word after /schedule/ is taken for a day.
@@ -101,7 +103,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     offers_api,
     visit_types_api,
     doctors_api,
-    availability_api,
+    free_times_api,
     appointments_api,
     patients_api,
     doctors_changes_api,

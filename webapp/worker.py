@@ -21,21 +21,21 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from webapp.appointments import reminders, telling
-from webapp.auth import idempotency
+from webapp.appointments.messages import reminders, visit_messages
 from webapp.clinic.service import get_clinic
 from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.core.logging import configure_logging
 from webapp.database import Database
 from webapp.exceptions import AppError
+from webapp.idempotency import service
 from webapp.notifications import delivery
 from webapp.notifications.delivery import Courier, Sender
 from webapp.notifications.exceptions import ServerAway
-from webapp.notifications.kept import FOLDER, FileKeeper
+from webapp.notifications.file_sender import FOLDER, FileSender
 from webapp.notifications.mail import MailSender, MailServer
+from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
-from webapp.notifications.service import Channel
 from webapp.notifications.sms import SmsSender
 
 logger = logging.getLogger(__name__)
@@ -136,8 +136,8 @@ class Worker:
         if self._asks(delivery.is_any_expired, now):
             given_up = self.database.write(delivery.give_up_expired, now=now)
             logger.warning("%d message(s) could not be delivered while they were news", given_up)
-        if self._asks(idempotency.is_any_old, now):
-            self.database.write(idempotency.forget_old_answers, now=now)
+        if self._asks(service.is_any_old, now):
+            self.database.write(service.forget_old_answers, now=now)
 
     def _asks(self, question: Callable[..., bool], now: datetime) -> bool:
         """Ask before writing: on SQLite nobody can book while something is written."""
@@ -159,14 +159,14 @@ def mail_sender(settings: Settings) -> Sender:
     """Whoever carries e-mails: the mail server of the settings, or files where there is none."""
     if settings.smtp_url:
         return MailSender(MailServer.from_url(settings.smtp_url), settings.sender)
-    return FileKeeper(FOLDER, settings.sender)
+    return FileSender(FOLDER, settings.sender)
 
 
 def sms_sender(settings: Settings) -> Sender:
     """Whoever carries text messages: the gateway of the settings, or files where there is none."""
     if settings.sms_url:
         return SmsSender(settings.sms_url, settings.sms_headers, settings.sms_body, settings.sms_media_type)
-    return FileKeeper(FOLDER, settings.sender)
+    return FileSender(FOLDER, settings.sender)
 
 
 def where_messages_go(settings: Settings) -> list[str]:
@@ -184,7 +184,7 @@ def where_messages_go(settings: Settings) -> list[str]:
 
 
 def _in_daytime(session: Session, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:
-    return telling.earliest_text(get_clinic(session), wanted, planned_for, expires_at)
+    return visit_messages.earliest_text(get_clinic(session), wanted, planned_for, expires_at)
 
 
 # ----------------------------------------------------------------------------------------------------- processes

@@ -13,11 +13,11 @@ from tests.api_client import ApiClient
 from tests.cast import AMSTERDAM, NOW, Cast, client_for, local
 from tests.visits import put
 from webapp import models
-from webapp.appointments.availability import Wish, free_times, load_facts
-from webapp.appointments.slots import to_datetime
 from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso
 from webapp.doctors.service import list_doctors
+from webapp.scheduling.facts import BookingRequest, free_times, load_facts
+from webapp.scheduling.slots import to_datetime
 
 
 def starts(answer: Any) -> list[str]:
@@ -31,7 +31,7 @@ def test_both_lists_hold_what_the_calendars_offer(client: TestClient, cast: Cast
     put(cast, "2026-03-04 14:00", doctor="erin", patient="dave")
     first, last = local("2026-03-02 12:00").date(), local("2026-04-06 12:00").date()
     with cast.database.reading() as session:
-        wishes = [Wish(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
+        wishes = [BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
         facts = load_facts(session, get_clinic(session), wishes, first, last, now=NOW)
     expected = [
         {

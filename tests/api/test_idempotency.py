@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from tests.api_client import ApiClient, bearer
 from tests.cast import NOW, Cast, client_for, local
 from webapp import models
-from webapp.auth.idempotency import KEPT, forget_old_answers
 from webapp.core.formats import iso
+from webapp.idempotency.service import KEPT, forget_old_answers
 
 CLIENTS = 10
 KEY = {"idempotency-key": "6f1f5a0e-2f0e-4b57-9d4f-3d2c9f6a1c11"}

@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, PASSWORD, Cast
-from webapp.auth import attempts, passwords, service, tokens
+from webapp.auth import login_throttle, passwords, service, tokens
 from webapp.auth.exceptions import (
     AttemptsUnderWay,
     EmailTaken,
@@ -53,7 +53,7 @@ def log_in(
         verified = service.verify_login(account, command.password)
         return database.write(service.finish_login, attempt, verified, command, now=now)
     except WrongCredentials:
-        database.write(attempts.judge, attempt)
+        database.write(login_throttle.judge, attempt)
         raise
 
 
@@ -85,7 +85,7 @@ def note(
     command = LogIn(email=email, password="", address=address, known_device=device)
 
     def judged(session: Session) -> None:
-        attempts.judge(session, service.admit_login(session, command, now=now))
+        login_throttle.judge(session, service.admit_login(session, command, now=now))
 
     for _ in range(times):
         cast.database.write(judged)
@@ -252,7 +252,7 @@ def test_a_known_browser_is_throttled_by_its_own_failures_alone(cast: Cast) -> N
     ],
 )
 def test_a_network_is_an_ipv4_address_or_a_households_ipv6_prefix(address: str, network: str) -> None:
-    assert attempts.network_of(address) == network
+    assert login_throttle.network_of(address) == network
 
 
 def test_ipv6_addresses_of_one_household_are_one(cast: Cast) -> None:
@@ -281,7 +281,7 @@ def test_attempts_under_way_are_ten_at_once_and_make_others_wait_for_seconds(cas
         log_in(cast)
     assert (caught.value.status, caught.value.retry_after) == (429, 2)
     assert "Try again in a few seconds." in caught.value.message
-    cast.database.write(attempts.forget, pending[0])
+    cast.database.write(login_throttle.forget, pending[0])
     assert log_in(cast)
 
 
@@ -291,7 +291,7 @@ def test_failures_and_attempts_under_way_are_counted_together(cast: Cast) -> Non
     with pytest.raises(AttemptsUnderWay):
         admit(cast)
     for attempt in pending:
-        cast.database.write(attempts.judge, attempt)
+        cast.database.write(login_throttle.judge, attempt)
     with pytest.raises(TooManyLogins):
         admit(cast)
 
@@ -318,18 +318,18 @@ def test_fifty_guesses_at_once_are_ten_at_most(cast: Cast) -> None:
 
 def test_twenty_registrations_of_a_network_an_hour_are_enough(cast: Cast) -> None:
     def register(session: Session) -> None:
-        attempts.judge(session, attempts.admit_registration(session, address=THIEF, now=NOW))
+        login_throttle.judge(session, login_throttle.admit_registration(session, address=THIEF, now=NOW))
 
     for _ in range(20):
         cast.database.write(register)
     # A log-in in between forgets only what no longer counts.
     assert log_in(cast, address=THIEF, now=NOW + 30 * MINUTE)
     with pytest.raises(TooManyRegistrations) as caught:
-        cast.database.write(attempts.admit_registration, address=THIEF, now=NOW + 45 * MINUTE)
+        cast.database.write(login_throttle.admit_registration, address=THIEF, now=NOW + 45 * MINUTE)
     assert (caught.value.status, caught.value.retry_after) == (429, 900)
     assert "Wait 15 minutes" in caught.value.message
-    assert cast.database.write(attempts.admit_registration, address=HOME, now=NOW + 45 * MINUTE)
-    assert cast.database.write(attempts.admit_registration, address=THIEF, now=NOW + 60 * MINUTE)
+    assert cast.database.write(login_throttle.admit_registration, address=HOME, now=NOW + 45 * MINUTE)
+    assert cast.database.write(login_throttle.admit_registration, address=THIEF, now=NOW + 60 * MINUTE)
 
 
 # -------------------------------------------------------------------------------------------------- sessions
@@ -443,7 +443,7 @@ def test_of_two_password_changes_the_second_needs_the_new_password(cast: Cast) -
     with cast.database.reading() as session:
         stored = service.stored_hash(session, cast.alice)
     change_password(cast, cast.alice, ChangePassword(current=PASSWORD, new="another long sentence here"))
-    attempt = cast.database.write(attempts.admit_password_change, cast.alice.user_id, address=HOME, now=NOW)
+    attempt = cast.database.write(login_throttle.admit_password_change, cast.alice.user_id, address=HOME, now=NOW)
     with pytest.raises(WrongCurrentPassword):
         cast.database.write(
             service.change_password, cast.alice, attempt_id=attempt, verified=stored, new_hash="a thief's", now=NOW
@@ -463,7 +463,7 @@ def test_a_log_in_ends_the_session_that_the_browser_had(cast: Cast) -> None:
 
 def change_password(cast: Cast, actor: Actor, command: ChangePassword) -> None:
     """All steps of a change, as the page takes them."""
-    attempt = cast.database.write(attempts.admit_password_change, actor.user_id, address=HOME, now=NOW)
+    attempt = cast.database.write(login_throttle.admit_password_change, actor.user_id, address=HOME, now=NOW)
     with cast.database.reading() as session:
         stored = service.stored_hash(session, actor)
     new_hash = service.prepare_password_change(stored, actor, command)

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from bench.contest import SHAPES, Contenders, Ended, Tally, build_arena, run_rounds
+from bench.data import NOW, TODAY
 from bench.houses import docket_check, guarded_servers, unguarded_copy, unguarded_servers
 from bench.subjects import Backends, Clinic, measure, opened
 from bench.terminal import table
 from webapp.database import Database
 from webapp.demo.generate import make_demo
-
-from bench.data import NOW, TODAY  # isort: skip
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.browser.conftest import Clinic
 from tests.browser.test_every_page import Open, look
 from tests.servers import SECRET_KEY
 from webapp import models
-from webapp.appointments.telling import LINK_PURPOSE
+from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.core.signing import sign
 
 pytestmark = pytest.mark.browser

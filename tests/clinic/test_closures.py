@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.cast import NOW, Cast
 from webapp.clinic import closures, holidays
 from webapp.clinic.closures import CloseDays
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid, NotFound
 from webapp.models import AuditEvent
 

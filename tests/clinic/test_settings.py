@@ -14,7 +14,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import settings
 from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.database import Database
 from webapp.doctors import zone
 from webapp.exceptions import Invalid

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, Cast, client_for, log_in
 from tests.reading import HTMX, read
 from tests.visits import take_guard_away
-from webapp.core.addresses import with_query
 from webapp.core.pagination import paginate
 from webapp.core.security import is_clean_text
+from webapp.core.urls import with_query
 from webapp.core.web import asset, local_path, template_environment
 from webapp.exceptions import Unavailable
 from webapp.health import KEPT_SECONDS

@@ -16,7 +16,7 @@ from webapp import models
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.dashboard import queries
-from webapp.notifications.service import Message, enqueue
+from webapp.notifications.outbox import Message, enqueue
 
 
 def overview(cast: Cast, *, now: str = "2026-03-02 08:00", **settings: Any) -> Element:

@@ -17,12 +17,9 @@ import sqlalchemy as sa
 
 from tests.cast import assemble, local
 from tests.postgres import new_database
-from webapp.appointments import queries, service
-from webapp.appointments.availability import FreeTime, Wish, free_times, load_facts
-from webapp.appointments.models import ACTIVE, OCCUPYING, Appointment
-from webapp.appointments.rules import Facts, refusals
+from webapp.appointments import queries
+from webapp.appointments.booking import service
 from webapp.appointments.schemas import BookVisit
-from webapp.appointments.slots import Span, day_number, to_datetime, to_minute
 from webapp.audit.models import AuditEvent
 from webapp.auth import passwords
 from webapp.auth.models import User
@@ -39,6 +36,10 @@ from webapp.doctors.service import DoctorRow, list_doctors
 from webapp.exceptions import AppError, Invalid
 from webapp.integrity import find_problems
 from webapp.patients.models import Patient
+from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_facts
+from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
+from webapp.scheduling.rules import Facts, refusals
+from webapp.scheduling.slots import Span, day_number, to_datetime, to_minute
 
 TODAY = date(2026, 11, 23)
 MIDNIGHT = local("2026-11-23 00:00")
@@ -334,7 +335,7 @@ def _facts(database: Database) -> Iterator[tuple[DoctorRow, Facts]]:
         facts = load_facts(
             session,
             get_clinic(session),
-            [Wish(doctor, doctor.visit_types[0]) for doctor in doctors],
+            [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors],
             months_before(TODAY, 3),
             TODAY + timedelta(days=AHEAD),
             now=NOW,
@@ -424,7 +425,9 @@ def test_every_doctor_has_a_free_time_in_every_week(demo: Database) -> None:
         doctors = list_doctors(session)
         for kinds in (min, max):
             wishes = [
-                Wish(doctor, kinds((kind for kind in doctor.visit_types if kind.online), key=lambda kind: kind.minutes))
+                BookingRequest(
+                    doctor, kinds((kind for kind in doctor.visit_types if kind.online), key=lambda kind: kind.minutes)
+                )
                 for doctor in doctors
             ]
             facts = load_facts(session, get_clinic(session), wishes, TODAY, TODAY + timedelta(days=AHEAD - 1), now=NOW)
@@ -475,7 +478,7 @@ def test_the_clinic_works_after_it_was_made(database: Database) -> None:
     with database.reading() as session:
         clinic, doctor = get_clinic(session), list_doctors(session)[0]
         user = session.execute(sa.select(User).where(User.email == "patient@docket.example")).scalar_one()
-        wish = Wish(doctor, doctor.visit_types[0])
+        wish = BookingRequest(doctor, doctor.visit_types[0])
         facts = load_facts(session, clinic, [wish], TODAY, TODAY + timedelta(days=30), now=NOW, patient_of_user=user.id)
         time = free_times(facts[doctor.id])[0]
     actor = Actor(user.id, 0, user.name, user.email, "patient")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, Cast
 from webapp.core.day_hours import Week
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.doctors import hours
 from webapp.doctors.hours import ExtraDay, HoursGone, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid, NotFound

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from tests.cast import NOW, Cast
-from webapp.auth.links import create_password_link
+from webapp.auth.password_links import create_password_link
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import NameTaken, VisitTypeDetails
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.doctors import offers, profiles
 from webapp.doctors.offers import OfferedMeanwhile, VisitTypeOffer
 from webapp.doctors.profiles import DoctorProfile, SavedDoctor

@@ -22,11 +22,11 @@ from webapp.database import Database
 from webapp.notifications import delivery
 from webapp.notifications.delivery import Courier, Sender
 from webapp.notifications.exceptions import ServerAway
-from webapp.notifications.kept import FileKeeper
+from webapp.notifications.file_sender import FileSender
 from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.models import OutboxMessage
+from webapp.notifications.outbox import LIFETIME, Message, enqueue
 from webapp.notifications.rendering import Rendered, render
-from webapp.notifications.service import LIFETIME, Message, enqueue
 
 SENDER = "booking@clinic.example"
 CLINIC = {"name": "Harbour Lane Clinic", "address": "", "phone": "", "time_zone": "Europe/Amsterdam"}
@@ -273,7 +273,7 @@ def test_what_was_sent_is_marked_though_the_database_is_away_for_a_moment(
 
 def test_without_a_server_messages_are_kept_as_files(database: Database, courier: Couriers, tmp_path: Path) -> None:
     number = put(database, "alice@docket.example")
-    keeper = FileKeeper(tmp_path / "kept" / "messages", SENDER)
+    keeper = FileSender(tmp_path / "kept" / "messages", SENDER)
     assert courier(keeper).deliver_next()
     message = row(database, number)
     assert message.status == "kept"

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from tests.cast import NOW, Cast
 from webapp.auth import service as auth
 from webapp.auth.exceptions import WrongCredentials
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Conflict, Invalid
 from webapp.models import AuditEvent, Patient, PatientWord, User
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
 from webapp.patients.schemas import PatientDetails, Person
-from webapp.patients.words import words_of
+from webapp.patients.search_index import words_of
 
 ZOE = {"name": "Zoë Visser", "birth_date": "2019-05-04", "phone": "020 123 4567", "email": "Zoe@docket.example"}
 

@@ -12,8 +12,8 @@ from tests.cast import NOW, Cast
 from webapp.database import Database
 from webapp.models import Appointment, Patient
 from webapp.patients.search import PatientRow, search_patients
-from webapp.patients.typed import understand
-from webapp.patients.words import keep_words
+from webapp.patients.search_index import keep_words
+from webapp.patients.search_parser import understand
 
 PEOPLE = [
     ("Hannah Weiß", date(1988, 4, 17), "+31 20 123 4567", "hannah.weiss@docket.example"),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast
-from webapp.auth import attempts
+from webapp.auth import login_throttle
 from webapp.auth import service as auth
 from webapp.auth.exceptions import EmailTaken
 from webapp.exceptions import Invalid
@@ -114,7 +114,7 @@ def test_a_name_of_any_script_is_a_name(name: str) -> None:
 def test_registering_signs_in_in_the_same_transaction(cast: Cast) -> None:
     before = users(cast)
     command = Register(name="Nora New", email="nora@docket.example", password="x")
-    attempt = cast.database.write(attempts.admit_registration, address="192.0.2.1", now=NOW)
+    attempt = cast.database.write(login_throttle.admit_registration, address="192.0.2.1", now=NOW)
 
     def broken(session: Session) -> None:
         service.register_and_sign_in(session, command, "a hash", Origin("192.0.2.1"), attempt_id=attempt, now=NOW)

@@ -17,9 +17,9 @@ from tests import visits
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
 from webapp import models
-from webapp.appointments import listing
+from webapp.appointments.booking import listing
 from webapp.core.formats import iso
-from webapp.patients import words
+from webapp.patients import search_index
 
 TEN = "2026-03-03 10:00"
 WHY = "Her mother is in the waiting room"
@@ -443,7 +443,9 @@ def test_a_reference_a_telephone_number_and_a_kind_find_visits(client: TestClien
 
     def keep(session: Any) -> None:
         phone = "020 555 0199"
-        words.keep_words(session, cast.patient_ids["dave"], name="Dave Dunn", email="dave@docket.example", phone=phone)
+        search_index.keep_words(
+            session, cast.patient_ids["dave"], name="Dave Dunn", email="dave@docket.example", phone=phone
+        )
 
     cast.database.write(keep)
     log_in(client, "carol")

@@ -16,7 +16,7 @@ from tests.reading import Element, read
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.models import AuditEvent, Patient, User
-from webapp.patients.words import keep_words
+from webapp.patients.search_index import keep_words
 from webapp.staff.audit.log import harmless
 from webapp.staff.audit.words import ACTIONS, action_words
 

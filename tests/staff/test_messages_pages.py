@@ -12,14 +12,15 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import Element, read
-from webapp.appointments import reminders, service
+from webapp.appointments.booking import service
+from webapp.appointments.messages import reminders
 from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
-from webapp.auth import confirmation, forgotten
+from webapp.auth import confirmation, password_reset
 from webapp.auth.schemas import ForgottenPassword
 from webapp.core.formats import iso
 from webapp.core.signing import unsign
 from webapp.models import AuditEvent, OutboxMessage, Patient
-from webapp.notifications.service import LIFETIME, Message, enqueue
+from webapp.notifications.outbox import LIFETIME, Message, enqueue
 from webapp.staff.messages.previews import DEAD_KEYS
 
 LETTERHEAD = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
@@ -171,7 +172,7 @@ def test_pages_go_on_and_cost_the_same_however_many_there_are(
 def test_too_many_addresses_are_not_looked_through(
     carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.staff.messages.reading.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("webapp.staff.messages.message_presenters.MOST_RECIPIENTS", 2)
     for number in range(3):
         write(cast, f"m{number}", recipient=f"zoe{number}@example.org")
     answer = carol.get(f"{MESSAGES}?to=zoe")
@@ -238,7 +239,7 @@ def test_the_links_of_a_reset_mail_take_no_account_over(carol: TestClient, cast:
     page = read(carol.get(f"{MESSAGES}/{number}"))
     assert page.h1 == "New password"
     carols = token(page.text, "/password/reset/")
-    assert unsign([SECRET_KEY], forgotten.PURPOSE, carols) is None
+    assert unsign([SECRET_KEY], password_reset.PURPOSE, carols) is None
     assert "This link" in read(carol.get(f"/password/reset/{carols}")).text
 
 
@@ -265,7 +266,7 @@ def test_a_text_message_and_one_that_cannot_be_written_out(carol: TestClient, ca
 def ask_reset(cast: Cast) -> None:
     """Alice forgot her password."""
     command = ForgottenPassword(email="alice@docket.example")
-    cast.database.write(forgotten.request_link, command, LETTERHEAD, keys=[SECRET_KEY], address="", now=NOW)
+    cast.database.write(password_reset.request_link, command, LETTERHEAD, keys=[SECRET_KEY], address="", now=NOW)
 
 
 def again(client: TestClient, number: int) -> tuple[int, str]:
@@ -345,7 +346,7 @@ def test_account_mails_go_again_while_their_links_are_good(cast: Cast) -> None:
     reset = give_up(cast)
     cast.database.write(confirmation.send, cast.dave.user_id, cast.dave.email, "Dave", LETTERHEAD, now=NOW)
     confirm = give_up(cast)
-    hour = NOW + forgotten.RESET_LIFETIME
+    hour = NOW + password_reset.RESET_LIFETIME
     with client_for(cast.database, now=hour - timedelta(minutes=1)) as client:
         log_in(client, "carol")
         assert [again(client, number)[0] for number in (reset, confirm)] == [303, 303]

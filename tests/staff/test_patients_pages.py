@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from webapp import models
-from webapp.patients.words import keep_words
+from webapp.patients.search_index import keep_words
 
 ZOE = {"name": "Zoë Visser", "birth_date": "2019-05-04", "phone": "020 123 4567", "email": "zoe@docket.example"}
 

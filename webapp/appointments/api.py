@@ -12,17 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.appointments import calendar, listing, queries, service, views, visit_service
-from webapp.appointments.asked_times import When, end_of, start_of
-from webapp.appointments.availability_api import FreeTimeOut
-from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange, PatientBusy, SlotTaken
-from webapp.appointments.rules import RULES
+from webapp.appointments import queries
+from webapp.appointments.booking import listing, service, status_service
+from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
 from webapp.appointments.schemas import (
     AppointmentView,
     BookVisit,
     CancelVisit,
     ChangeVisit,
-    Instant,
     Note,
     Notes,
     Reason,
@@ -30,7 +27,6 @@ from webapp.appointments.schemas import (
 )
 from webapp.auth.api import Said
 from webapp.auth.api_access import Caller, WritingCaller
-from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
@@ -59,8 +55,15 @@ from webapp.core.entity_tags import (
     version_asked,
 )
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
+from webapp.idempotency.api import Key, create
+from webapp.scheduling import checks, viewer, week_calendar
+from webapp.scheduling.api import FreeTimeOut
+from webapp.scheduling.exceptions import PatientBusy, SlotTaken
+from webapp.scheduling.rules import RULES
+from webapp.scheduling.time_parameters import When, end_of, start_of
 
 router = APIRouter(prefix="/appointments", tags=["Appointments"])
 
@@ -244,7 +247,7 @@ def list_appointments(
     if actor.is_staff and found.views:
         page.close()
         read = [view.id for view in found.views]
-        page.database.write(visit_service.record_listing, actor, read, now=page.now)
+        page.database.write(status_service.record_listing, actor, read, now=page.now)
     shown = [appointment_out(view) for view in found.views]
     return answer_list(page, AppointmentOut, shown, total=found.total, paging=paging)
 
@@ -330,7 +333,7 @@ def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
     """200 with a visit. Nothing that a patient said is shown to staff before it is written down who reads it."""
     page.close()
     if actor.is_staff:
-        page.database.write(visit_service.record_reading, actor, view.id, now=page.now)
+        page.database.write(status_service.record_reading, actor, view.id, now=page.now)
     return answer(page, AppointmentOut, appointment_out(view), headers={"etag": entity_tag(view.version)})
 
 
@@ -358,7 +361,7 @@ def _change(page: Page, actor: Actor, view: AppointmentView, command: ChangeVisi
             patient_id=view.patient_id,
         )
         with _telling_alternatives(page, session, actor, wanted, view.doctor_id, moving=view.id):
-            visit_service.change(session, actor, view.id, command, now=page.now)
+            status_service.change(session, actor, view.id, command, now=page.now)
         return queries.get_appointment_by_id(session, actor, view.id)
 
     with precondition_of(page.request, ChangedMeanwhile):
@@ -382,15 +385,15 @@ def _telling_alternatives(
             yield
     except (SlotTaken, PatientBusy) as error:
         doctor = doctors.get_doctor_by_id(session, doctor_id)
-        wish = service.find_wish(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
-        near = calendar.nearest(
+        wish = checks.find_booking_request(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
+        near = week_calendar.nearest(
             session,
             get_clinic(session),
             wish,
             wanted.starts_at.astimezone(UTC),
             now=page.now,
             ignoring=moving,
-            **views.seen_by(page, wanted.patient_id),
+            **viewer.seen_by(page, wanted.patient_id),
         )
         length = timedelta(minutes=wish.visit_type.minutes)
         error.members["alternatives"] = [

@@ -10,13 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.appointments.models import ACTIVE, Appointment
 from webapp.appointments.schemas import AppointmentLine, AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.doctors.models import Doctor
-from webapp.doctors.service import VisitTypeRow
 from webapp.patients.models import Patient
+from webapp.scheduling.models import ACTIVE, Appointment
 
 
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
@@ -174,14 +173,9 @@ def list_appointments(
     return AppointmentPage([AppointmentLine(*row) for row in session.execute(query)], total or 0)
 
 
-def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None:
-    """A visit type by id, whoever offers it."""
-    columns = [getattr(VisitType, name) for name in VisitTypeRow._fields]
-    row = session.execute(sa.select(*columns).where(VisitType.id == visit_type_id)).one_or_none()
-    return VisitTypeRow(*row) if row else None
-
-
-def find_standing(session: Session, actor: Actor, patient_id: int, doctor_id: int, starts_at: datetime) -> str | None:
+def find_booked_reference(
+    session: Session, actor: Actor, patient_id: int, doctor_id: int, starts_at: datetime
+) -> str | None:
     """The reference of this patient's standing visit with this doctor at this very time, if they have it already."""
     query = sa.select(Appointment.reference).where(
         visible_to(actor),
@@ -193,7 +187,7 @@ def find_standing(session: Session, actor: Actor, patient_id: int, doctor_id: in
     return session.scalar(query)
 
 
-def find_own_at(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
+def find_own_patient_at(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
     """The name of the patient who has this doctor's time, where that is the actor or somebody they book for."""
     query = sa.select(Patient.name).where(
         visible_to(actor),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
-from webapp.appointments.models import ACTIVE
-from webapp.appointments.rules import too_late_to_change
-from webapp.appointments.slots import minute_reached, to_minute
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
-from webapp.core.written import AS_WRITTEN
+from webapp.core.parsing import Instant
+from webapp.scheduling.models import ACTIVE
+from webapp.scheduling.rules import too_late_to_change
+from webapp.scheduling.slots import minute_reached, to_minute
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
@@ -20,18 +20,6 @@ Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
-# Beyond these no calendar of ours reaches, and near the ends of Python's own range arithmetic fails.
-YEARS = range(2000, 2101)
-
-
-def _near_instant(value: datetime) -> datetime:
-    # Both years count: Python's arithmetic fails near the ends of its range, and what is read again is in UTC by then.
-    if value.year in YEARS and (instant := value.astimezone(UTC)).year in YEARS:
-        return instant
-    raise ValueError("A visit lies between the years 2000 and 2100.")
-
-
-Instant = Annotated[AwareDatetime, AS_WRITTEN, AfterValidator(_near_instant)]
 
 
 class BookVisit(BaseModel):

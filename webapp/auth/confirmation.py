@@ -16,8 +16,8 @@ from webapp.audit import service as audit
 from webapp.auth.exceptions import AddressNotConfirmable, TooManyConfirmations
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.notifications import service as notifications
-from webapp.notifications.service import Message
+from webapp.notifications import outbox as notifications
+from webapp.notifications.outbox import Message
 
 TEMPLATE = "confirm_email"
 PURPOSE = "confirm-email"

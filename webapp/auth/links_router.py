@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import confirmation, links, passwords
+from webapp.auth import confirmation, password_links, passwords
 from webapp.auth.dependencies import clear_session_cookie, current_actor, session_secret
 from webapp.auth.exceptions import AddressNotConfirmable, LinkNotValid
 from webapp.auth.forms import NewPasswordForm
-from webapp.auth.links import LinkOwner
+from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
 from webapp.core import signing
 from webapp.core.i18n import gettext as _
@@ -29,7 +29,7 @@ LongToken = Annotated[str, Path(max_length=600)]
 def show_new_password(page: CurrentPage, token: Token) -> Response:
     """The form for a new password; whoever holds the link."""
     try:
-        owner = links.find_password_link(page.session, token, now=page.now)
+        owner = password_links.find_password_link(page.session, token, now=page.now)
     except LinkNotValid as error:
         return _not_valid_page(page, error)
     return _new_password_page(page, token, owner, NewPasswordForm())
@@ -40,7 +40,7 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     """Set the password once, which signs its owner out everywhere; whoever holds the link."""
     form = NewPasswordForm(sent)
     try:
-        owner = links.find_password_link(page.session, token, now=page.now)
+        owner = password_links.find_password_link(page.session, token, now=page.now)
         if not form.validate():
             return _new_password_page(page, token, owner, form, status=422)
         # The slow hash is computed while no connection is held.
@@ -62,7 +62,7 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
 def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> bool:
     passwords.require_good_password(password, about=[owner.name, owner.email], field="new")
     return page.database.write(
-        links.use_password_link,
+        password_links.use_password_link,
         hashed(token),
         passwords.hash_password(password),
         now=page.now,

@@ -93,22 +93,3 @@ class RefreshToken(Base):
     session_id: Mapped[int] = mapped_column(sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
-
-
-class IdempotencyKey(Base):
-    """What the API answered to a request with this key, so that the same request gets the same answer again.
-
-    `request_hash` is of method, path and body. Rows are kept for 24 hours.
-    """
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (sa.UniqueConstraint("user_id", "key", name="uq_idempotency_keys_user_id_key"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
-    key: Mapped[str] = mapped_column(sa.String(255))
-    request_hash: Mapped[str] = mapped_column(sa.String(64))
-    status: Mapped[int]
-    headers: Mapped[dict[str, str]] = mapped_column(sa.JSON)
-    body: Mapped[str] = mapped_column(sa.Text)
-    created_at: Mapped[datetime] = mapped_column(index=True)

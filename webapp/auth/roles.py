@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import links
+from webapp.auth import password_links
 from webapp.auth.exceptions import AccountDisabled, LastAdmin
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
@@ -86,7 +86,7 @@ def disable_account(session: Session, actor: Actor, user_id: int, *, now: dateti
     if account.active:
         session.execute(sa.update(User).where(User.id == user_id).values(active=False))
         _end_sessions(session, user_id)
-        links.delete_password_links(session, user_id)
+        password_links.delete_password_links(session, user_id)
         _record(session, actor, "user_disabled", user_id, now=now)
 
 
@@ -122,7 +122,9 @@ def renew_password_link(session: Session, actor: Actor, user_id: int, *, now: da
     """
     if not lock_account(session, actor, user_id).active:
         raise AccountDisabled
-    token = links.create_password_link(session, user_id, now=now, lifetime=links.FIRST_PASSWORD_LIFETIME)
+    token = password_links.create_password_link(
+        session, user_id, now=now, lifetime=password_links.FIRST_PASSWORD_LIFETIME
+    )
     _record(session, actor, "password_link_created", user_id, now=now)
     return token
 

@@ -19,8 +19,8 @@ from webapp.auth.dependencies import (
 from webapp.auth.forms import LoginForm
 from webapp.auth.schemas import Role
 from webapp.auth.signing_in import sign_in
-from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.exceptions import AppError, NotFound
 

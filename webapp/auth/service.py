@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import attempts, links, passwords
+from webapp.auth import login_throttle, password_links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
@@ -106,7 +106,9 @@ def create_invited_user(
         now=now,
         created_by=actor,
     )
-    return user_id, links.create_password_link(session, user_id, now=now, lifetime=links.FIRST_PASSWORD_LIFETIME)
+    return user_id, password_links.create_password_link(
+        session, user_id, now=now, lifetime=password_links.FIRST_PASSWORD_LIFETIME
+    )
 
 
 def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
@@ -115,7 +117,7 @@ def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
     Raises:
         TooManyLogins, AttemptsUnderWay: see `attempts.admit_login`.
     """
-    return attempts.admit_login(
+    return login_throttle.admit_login(
         session, account=account_key(command.email), address=command.address, device=command.known_device, now=now
     )
 
@@ -153,7 +155,7 @@ def finish_login(
     """
     if not _still_verified(session, verified.user_id, verified.stored_hash):
         raise WrongCredentials
-    attempts.forget(session, attempt_id)
+    login_throttle.forget(session, attempt_id)
     if verified.renewed_hash:
         session.execute(sa.update(User).where(User.id == verified.user_id).values(password_hash=verified.renewed_hash))
     forget_session(session, previous)
@@ -289,9 +291,9 @@ def change_password(
     """
     if not _still_verified(session, actor.user_id, verified):
         raise WrongCurrentPassword
-    attempts.forget(session, attempt_id)
+    login_throttle.forget(session, attempt_id)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=new_hash))
-    links.delete_password_links(session, actor.user_id)
+    password_links.delete_password_links(session, actor.user_id)
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )

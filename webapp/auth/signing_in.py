@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from webapp.auth import attempts, service
+from webapp.auth import login_throttle, service
 from webapp.auth.exceptions import WrongCredentials
 from webapp.auth.schemas import LogIn
 from webapp.auth.service import VerifiedLogin
@@ -30,6 +30,6 @@ def sign_in(page: Page, command: LogIn, finish: Callable[..., T], **more: Any) -
         verified = service.verify_login(account, command.password)
         done = page.database.write(finish, attempt, verified, command, now=page.now, **more)
     except WrongCredentials:
-        page.database.write(attempts.judge, attempt)
+        page.database.write(login_throttle.judge, attempt)
         raise
     return verified, done

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
-from webapp.core.written import AS_WRITTEN
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.core.strict_types import AS_WRITTEN
 from webapp.exceptions import Invalid, NotFound
 
 # Longer is no closure any more, but most likely a year that was typed wrongly.

@@ -23,9 +23,9 @@ from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import ClinicSettings, OpeningHours
 from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core.day_hours import Week
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
-from webapp.core.written import Whole
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.core.strict_types import Whole
 from webapp.database import table_of
 from webapp.exceptions import Invalid
 

@@ -21,11 +21,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from webapp.core import formats
-from webapp.core.addresses import with_query
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
+from webapp.core.strict_types import Whole
+from webapp.core.urls import with_query
 from webapp.core.web import Page
-from webapp.core.written import Whole
 from webapp.exceptions import AppError, BadRequest
 
 API_PREFIX = "/api/v1"

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from webapp.core.api import answer
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import Page
 from webapp.exceptions import AppError, Conflict
 

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from wtforms import Field
 
-from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
+from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
 from webapp.exceptions import AppError, NotSignedIn
 
@@ -73,8 +73,8 @@ def error_page(
     if isinstance(error, NotSignedIn):
         text = _("You are no longer signed in. What you typed is still in the page before: go back to copy it.")
     return page.render(
-        "errors/page.html",
-        fragment="errors/_fragment.html",
+        "core/errors/page.html",
+        fragment="core/errors/_fragment.html",
         status=status,
         headers=headers_of(error),
         title=title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from webapp.core.addresses import with_query
+from webapp.core.urls import with_query
 
 
 class Pages(NamedTuple):

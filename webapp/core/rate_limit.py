@@ -1,7 +1,7 @@
 """How often the API may be asked: so many requests in a moving window, for each account and each network.
 
 Every process counts for itself, in memory: the limit keeps one client from taking all the room, which needs no exact
-sum over processes. What protects passwords is counted in the database (`auth/attempts.py`).
+sum over processes. What protects passwords is counted in the database (`auth/login_throttle.py`).
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from webapp.config import Settings, resource_folder
-from webapp.core.addresses import with_query
 from webapp.core.i18n import TRANSLATIONS
 from webapp.core.i18n import gettext as _
 from webapp.core.security import MAX_BODY_BYTES
+from webapp.core.urls import with_query
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 

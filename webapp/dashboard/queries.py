@@ -8,9 +8,6 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from webapp.appointments.availability import Wish, free_times, load_facts
-from webapp.appointments.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
-from webapp.appointments.slots import day_number, days_span, pieces_of, to_datetime
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
@@ -19,6 +16,9 @@ from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
 from webapp.notifications.models import DEAD, OutboxMessage
 from webapp.patients.models import Patient
+from webapp.scheduling.facts import BookingRequest, free_times, load_facts
+from webapp.scheduling.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
+from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetime
 
 # Of a long list the overview shows the first few; the number tells how many there are.
 SHOWN = 5
@@ -158,7 +158,7 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
             due += starts_at <= now
     active = doctors.list_doctors(session)
-    wishes = [Wish(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
+    wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
     facts = load_facts(session, clinic, wishes, today, today, now=now)
     free = {number: len(free_times(about)) for number, about in facts.items()}
     works = {number for number, about in facts.items() if about.working or about.extra}

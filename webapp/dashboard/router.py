@@ -11,9 +11,9 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.dashboard import queries
 from webapp.dashboard.schemas import Setup, Week
@@ -30,8 +30,8 @@ def overview(page: CurrentPage) -> Response:
     setup = queries.read_setup(page.session)
     matters = [*_missing(setup), *_matters(page)]
     return page.render(
-        "admin/overview.html",
-        fragment="admin/_overview.html",
+        "dashboard/overview.html",
+        fragment="dashboard/_overview.html",
         name=actor.name,
         day=clinic.today(page.now),
         now=page.now,

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple
 
-from webapp.appointments.availability import FreeTime, free_times
-from webapp.appointments.rules import Facts
-from webapp.appointments.slots import DAY, Minute, Span
 from webapp.demo.catalogue import CANCELLATION_REASONS, KINDS, NOTES
 from webapp.demo.hours import DAYS_AHEAD
 from webapp.doctors.service import DoctorRow, VisitTypeRow
+from webapp.scheduling.facts import FreeTime, free_times
+from webapp.scheduling.rules import Facts
+from webapp.scheduling.slots import DAY, Minute, Span
 
 PAST_OCCUPANCY = 0.75
 NEXT_DAYS_OCCUPANCY = 0.80

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import Appointment
 from webapp.audit.models import AuditEvent
 from webapp.auth import passwords
 from webapp.auth.models import User
@@ -21,6 +20,7 @@ from webapp.demo.maker import MADE, Maker, Order, Progress
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid
 from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
 
 # With a fixed salt the rows are the same every time. Nothing is lost: everybody knows the password.
 _SALT = b"docket-demo-data"

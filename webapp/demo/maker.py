@@ -12,10 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.availability import Wish, load_facts
-from webapp.appointments.models import Appointment
-from webapp.appointments.service import REFERENCE_ALPHABET
-from webapp.appointments.slots import day_number, to_datetime, to_minute
+from webapp.appointments.booking.service import REFERENCE_ALPHABET
 from webapp.audit.models import AuditEvent
 from webapp.auth.models import User
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
@@ -31,7 +28,10 @@ from webapp.demo.writer import Row, Writer
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.doctors.service import list_doctors
 from webapp.patients.models import Patient, PatientWord
-from webapp.patients.words import words_of
+from webapp.patients.search_index import words_of
+from webapp.scheduling.facts import BookingRequest, load_facts
+from webapp.scheduling.models import Appointment
+from webapp.scheduling.slots import day_number, to_datetime, to_minute
 
 ZONE = "Europe/Amsterdam"
 CLINIC = {
@@ -199,7 +199,7 @@ class Maker:
         """All visits, in the order in which they were booked. The facts come from the rows written so far."""
         order = self._order
         doctors = list_doctors(self._session)
-        wishes = [Wish(doctor, doctor.visit_types[0]) for doctor in doctors]
+        wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors]
         facts = load_facts(
             self._session, get_clinic(self._session), wishes, order.first, order.last, now=order.midnight
         )

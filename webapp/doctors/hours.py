@@ -20,9 +20,9 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.day_hours import Span, Spans, Week
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
-from webapp.core.written import AS_WRITTEN
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.core.strict_types import AS_WRITTEN
 from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
 from webapp.doctors.service import DoctorRow, get_doctor_by_id
 from webapp.exceptions import Conflict, Invalid, NotFound

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import SavedVisitType, VisitTypeDetails
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import Conflict, Invalid
 

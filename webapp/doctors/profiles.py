@@ -20,10 +20,10 @@ from webapp.audit import service as audit
 from webapp.auth.models import PasswordLink, User
 from webapp.auth.schemas import Actor, PersonName, readable_name
 from webapp.clinic.models import VisitType
-from webapp.core.editing import fingerprint, require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import fingerprint, require_unchanged
+from webapp.core.strict_types import Whole
 from webapp.core.text import plain
-from webapp.core.written import Whole
 from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
 from webapp.exceptions import Invalid, NotFound
 

@@ -176,3 +176,9 @@ def any_visit_type(session: Session) -> VisitTypeRow:
     """Some visit type, for questions in which only the doctor matters."""
     row = session.execute(sa.select(*_KIND_COLUMNS).order_by(_KIND.id).limit(1)).one()
     return VisitTypeRow(*row)
+
+
+def find_visit_type(session: Session, visit_type_id: int) -> VisitTypeRow | None:
+    """A visit type by id, whether or not a doctor offers it."""
+    row = session.execute(sa.select(*_KIND_COLUMNS).where(_KIND.id == visit_type_id)).one_or_none()
+    return VisitTypeRow(*row) if row else None

@@ -21,8 +21,8 @@ from webapp.database import Database, rows, table_of
 from webapp.exceptions import Unavailable
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
+from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
-from webapp.notifications.service import Channel
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Writing messages out: the subject, text and HTML of an e-mail, or the words of a text message.
 
-Templates lie in `templates/messages`. An e-mail has two: `booked.html`, in which everything is escaped, and
+Templates lie in `templates/notifications`. An e-mail has two: `booked.html`, in which everything is escaped, and
 `booked.txt`, which is no HTML and escapes nothing; its first line is the subject. A text message is `booked.sms.txt`.
 Links are signed here, when a message is sent, so that none of them lies in the database.
 """
@@ -25,9 +25,9 @@ from webapp.core.i18n import TRANSLATIONS
 from webapp.core.icalendar import Event, calendar_text
 from webapp.core.signing import sign
 from webapp.core.web import template_environment
-from webapp.notifications.service import LINK
+from webapp.notifications.outbox import LINK
 
-FOLDER = "messages"
+FOLDER = "notifications"
 # Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
 LINES_KEPT = {"preparation"}
 _ZONE = re.compile(r"\([^,)]+")

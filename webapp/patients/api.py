@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from webapp.auth.api import Me
 from webapp.auth.api_access import Caller, WritingCaller, require_role
-from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor, Email, PersonName
 from webapp.core.api import (
     API_PREFIX,
@@ -28,7 +27,6 @@ from webapp.core.api import (
     problems,
     storable,
 )
-from webapp.core.editing import fingerprint, merged
 from webapp.core.entity_tags import (
     ETAG_HEADER,
     NOT_MODIFIED,
@@ -38,11 +36,13 @@ from webapp.core.entity_tags import (
     tag_of,
     version_asked,
 )
+from webapp.core.optimistic_lock import fingerprint, merged
+from webapp.core.strict_types import AS_WRITTEN, YesNo
 from webapp.core.web import CurrentPage, Page
-from webapp.core.written import AS_WRITTEN, YesNo
-from webapp.patients import people, preferences, queries, records, registering, service
+from webapp.idempotency.api import Key, create
+from webapp.patients import dependants, message_preferences, queries, records, registration, service
 from webapp.patients.queries import PatientView
-from webapp.patients.schemas import MessageWishes, PatientDetails, Phone, Register, UpdateProfile
+from webapp.patients.schemas import MessagePreferences, PatientDetails, Phone, Register, UpdateProfile
 
 router = APIRouter()
 
@@ -144,7 +144,7 @@ LIKELY = problem_listing(
 def register(page: CurrentPage, body: RegisterAccount) -> Response:
     """Make an account for a patient, who signs in afterwards; everybody, but many from one network are throttled."""
     command = Register(**body.model_dump(exclude={"phone"}), phone=body.phone or "")
-    user_id = registering.register(page, command, service.register_and_count)
+    user_id = registration.register(page, command, service.register_and_count)
     patient_id = service.patient_of_user(page.session, user_id)
     made = RegisteredOut(id=user_id, patient_id=patient_id, name=command.name, email=command.email, role="patient")
     return answer(
@@ -196,7 +196,7 @@ def add_patient(page: CurrentPage, actor: WritingCaller, body: AddPatient, key: 
             number = records.create_patient(session, actor, details, anyway=body.anyway, now=page.now)
         else:
             person = UpdateProfile(name=body.name, phone=body.phone or "", birth_date=body.birth_date)
-            number = people.add_person(session, actor, person, now=page.now)
+            number = dependants.add_person(session, actor, person, now=page.now)
         made = patient_out(queries.get_patient(session, actor, number))
         return made, {"location": f"{API_PREFIX}/patients/{number}", "etag": tag_of(made)}
 
@@ -266,7 +266,7 @@ def _change_person(page: Page, actor: Actor, view: PatientView, body: ChangePati
     saved = _profile_of(view)
 
     def work(session: Session) -> None:
-        people.change_person(session, actor, view.id, merged(saved, body), seen=fingerprint(saved), now=page.now)
+        dependants.change_person(session, actor, view.id, merged(saved, body), seen=fingerprint(saved), now=page.now)
 
     return _make(page, actor, view, work)
 
@@ -274,14 +274,14 @@ def _change_person(page: Page, actor: Actor, view: PatientView, body: ChangePati
 def _change_me(page: Page, actor: Actor, body: ChangeMe) -> Response:
     view = queries.get_own(page.session, actor)
     profile = _profile_of(view)
-    wishes = MessageWishes(wants_email=view.wants_email, wants_sms=view.wants_sms)
+    wishes = MessagePreferences(wants_email=view.wants_email, wants_sms=view.wants_sms)
     wanted, wished = merged(profile, body), merged(wishes, body)
 
     def work(session: Session) -> None:
         if wanted != profile:
             service.update_profile(session, actor, wanted, now=page.now)
         if wished != wishes:
-            preferences.change_wishes(session, actor, wished, now=page.now)
+            message_preferences.change_message_preferences(session, actor, wished, now=page.now)
 
     return _make(page, actor, view, work)
 

@@ -10,7 +10,7 @@ from webapp.core.text import plain
 from webapp.patients.models import Patient
 from webapp.patients.schemas import PatientDetails
 from webapp.patients.search import fits
-from webapp.patients.typed import Term, phone_term
+from webapp.patients.search_parser import Term, phone_term
 
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' have more, and 'Anna Jansen' and 'Anna Visser' less.
 SIMILAR = 80

@@ -7,7 +7,7 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
-from webapp.patients.schemas import MessageWishes, Register, UpdateProfile
+from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 
 SENTENCES = {
     "name": _("Enter a name of 2 to 120 characters."),
@@ -87,9 +87,11 @@ class MessagesForm(DocketForm):
     wants_email = BooleanField(_("E-mails"))
     wants_sms = BooleanField(_("Text messages"))
 
-    def command(self) -> MessageWishes | None:
+    def command(self) -> MessagePreferences | None:
         """The wishes, as the service takes them."""
-        return self.parse(MessageWishes, wants_email=bool(self.wants_email.data), wants_sms=bool(self.wants_sms.data))
+        return self.parse(
+            MessagePreferences, wants_email=bool(self.wants_email.data), wants_sms=bool(self.wants_sms.data)
+        )
 
 
 class PersonForm(DocketForm):

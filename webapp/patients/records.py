@@ -12,15 +12,15 @@ from webapp.audit import service as audit
 from webapp.auth import roles
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import require_unchanged
 from webapp.exceptions import Conflict, Invalid
 from webapp.patients.duplicates import likely_duplicates
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Account, PatientDetails, PatientRecord, Person
+from webapp.patients.search_index import keep_words
 from webapp.patients.service import require_birth_date
-from webapp.patients.words import keep_words
 
 PERSON_COLUMNS = (Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.user_id.is_not(None))
 

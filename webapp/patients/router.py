@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from webapp.auth import attempts, confirmation, feeds
+from webapp.auth import confirmation, feeds, login_throttle
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -17,20 +17,20 @@ from webapp.auth.dependencies import (
     set_session_cookie,
     signed_in,
 )
-from webapp.auth.devices import device_name
 from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
 from webapp.auth.router import home_of, retry_headers
 from webapp.auth.schemas import Actor, ChangePassword
+from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.addresses import with_query
 from webapp.core.errors import error_page, lead_back_to
 from webapp.core.i18n import gettext as _
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
-from webapp.patients import people, preferences, registering, service
+from webapp.patients import dependants, message_preferences, registration, service
+from webapp.patients.dependants_router import person_line
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
-from webapp.patients.people_router import person_line
 from webapp.patients.schemas import Origin
 
 router = APIRouter()
@@ -55,7 +55,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         return _register_page(page, form, status=422)
     try:
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
-        secret = registering.register(page, command, service.register_and_sign_in, origin)
+        secret = registration.register(page, command, service.register_and_sign_in, origin)
     except AppError as error:
         form.add_error(error)
         return _register_page(page, form, status=error.status, headers=retry_headers(error))
@@ -99,7 +99,7 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
         return _account_page(page, actor, messages=form, status=422)
     page.close()
     try:
-        page.database.write(preferences.change_wishes, actor, command, now=page.now)
+        page.database.write(message_preferences.change_message_preferences, actor, command, now=page.now)
     except Invalid as error:
         form.add_error(error)
         return _account_page(page, actor, messages=form, status=error.status)
@@ -144,17 +144,19 @@ def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
     """Be admitted, judged and heard; a wrong present password counts as one at the log-in does."""
     stored = auth.stored_hash(page.session, actor)
     page.close()
-    attempt = page.database.write(attempts.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    attempt = page.database.write(
+        login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now
+    )
     try:
         new_hash = auth.prepare_password_change(stored, actor, command)
         page.database.write(
             auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
         )
     except WrongCurrentPassword:
-        page.database.write(attempts.judge, attempt)
+        page.database.write(login_throttle.judge, attempt)
         raise
     except AppError:
-        page.database.write(attempts.forget, attempt)
+        page.database.write(login_throttle.forget, attempt)
         raise
 
 
@@ -181,7 +183,7 @@ def _register_page(
 ) -> Response:
     wanted = form.next.data or ""
     return page.render(
-        "auth/register.html",
+        "patients/register.html",
         status=status,
         headers=headers,
         form=form,
@@ -204,7 +206,7 @@ def _account_page(
         stored = service.get_profile(page.session, actor)
         kind = ProfileForm if actor.role == "patient" else StaffProfileForm
         profile = kind(data=stored._asdict())
-    if messages is None and (wishes := preferences.get_wishes(page.session, actor)) is not None:
+    if messages is None and (wishes := message_preferences.get_message_preferences(page.session, actor)) is not None:
         messages = MessagesForm(data=wishes.model_dump())
     sessions = [
         {
@@ -218,7 +220,7 @@ def _account_page(
     sessions.sort(key=lambda session: not session["current"])
     feed = feeds.feed_path(page.session, actor, page.settings.secret_keys)
     return page.render(
-        "auth/account.html",
+        "patients/account.html",
         status=status,
         headers=headers,
         profile=profile,
@@ -227,6 +229,6 @@ def _account_page(
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=sessions,
         feed=f"{page.base_url}{feed}" if feed else None,
-        people=[person_line(page, person) for person in people.list_people(page.session, actor)],
-        most_people=people.MOST_PEOPLE,
+        people=[person_line(page, person) for person in dependants.list_people(page.session, actor)],
+        most_people=dependants.MOST_PEOPLE,
     )

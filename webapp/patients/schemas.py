@@ -38,7 +38,7 @@ class UpdateProfile(BaseModel):
     birth_date: date | None = None
 
 
-class MessageWishes(BaseModel):
+class MessagePreferences(BaseModel):
     """Which messages about visits somebody would like."""
 
     wants_email: bool

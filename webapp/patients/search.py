@@ -21,7 +21,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from webapp.auth.models import User
 from webapp.database import rows, table_of
 from webapp.patients.models import Patient, PatientWord
-from webapp.patients.typed import Term, Typed, understand
+from webapp.patients.search_parser import Term, Typed, understand
 
 PAGE_SIZE = 20
 # Of all words that are close to a typed one, so many are looked up.

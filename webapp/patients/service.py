@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import attempts, confirmation
+from webapp.auth import confirmation, login_throttle
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -20,7 +20,7 @@ from webapp.exceptions import Invalid
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Origin, PatientChoice, Profile, Register, UpdateProfile
-from webapp.patients.words import keep_words
+from webapp.patients.search_index import keep_words
 
 EARLIEST_BIRTH_YEAR = 1900
 
@@ -72,7 +72,7 @@ def register_and_count(
         EmailTaken: the address already has an account.
     """
     user_id = register(session, command, password_hash, now=now)
-    attempts.judge(session, attempt_id)
+    login_throttle.judge(session, attempt_id)
     return user_id
 
 

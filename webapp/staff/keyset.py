@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from webapp.core.addresses import with_query
+from webapp.core.urls import with_query
 
 
 class Row(Protocol):
@@ -21,7 +21,7 @@ Some = TypeVar("Some", bound=Row)
 MOST = 2**31 - 1
 
 
-class Turn(NamedTuple):
+class Cursor(NamedTuple):
     """Where in a list we are: only rows older than `before`, or newer than `after`; neither on the first page."""
 
     before: int | None
@@ -35,16 +35,16 @@ class Neighbours(NamedTuple):
     older: str | None
 
 
-def turn_of(before: str, after: str) -> Turn:
+def cursor_of(before: str, after: str) -> Cursor:
     """The place that an address names; what is no id is none."""
     numbers = [
         int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MOST else None
         for text in (before, after)
     ]
-    return Turn(numbers[0], numbers[1] if numbers[0] is None else None)
+    return Cursor(numbers[0], numbers[1] if numbers[0] is None else None)
 
 
-def cut(found: Sequence[Some], turn: Turn, size: int, path: str, **keep: object) -> tuple[list[Some], Neighbours]:
+def cut(found: Sequence[Some], turn: Cursor, size: int, path: str, **keep: object) -> tuple[list[Some], Neighbours]:
     """The rows of one page and its neighbours, of up to `size` + 1 rows that were read, the newest first."""
     more = len(found) > size
     kept = list(found[-size:] if turn.after is not None else found[:size])

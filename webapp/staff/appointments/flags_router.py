@@ -7,13 +7,15 @@ from starlette.responses import Response
 from wtforms import HiddenField, StringField
 from wtforms.validators import InputRequired, Length
 
-from webapp.appointments import affected, queries, views
-from webapp.appointments.forms import whole_number
+from webapp.appointments import queries
+from webapp.appointments.impact import schedule_impact
+from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import headers_of
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import whole_number
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
 
@@ -53,7 +55,7 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
         page.close()
         try:
             page.database.write(
-                affected.settle_flag,
+                schedule_impact.settle_flag,
                 actor,
                 reference,
                 (form.reason.data or "").strip(),
@@ -77,9 +79,9 @@ def _page(
 ) -> Response:
     """The question what becomes of the visit; with an error it keeps what was typed."""
     return page.render(
-        "appointments/flag.html",
+        "staff/appointments/flag.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=views.booked(view),
+        visit=presenters.booked(view),
         form=form,
     )

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 
-from webapp.appointments import statuses
-from webapp.appointments.forms import DayField, WhenForm, searched, whole_number
-from webapp.appointments.listing import Choices, Order
-from webapp.appointments.schemas import YEARS
+from webapp.appointments.booking import statuses
+from webapp.appointments.booking.listing import Choices, Order
+from webapp.appointments.pages.forms import WhenForm
+from webapp.core.fields import DayField, searched
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import YEARS, whole_number
 
 ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
 REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)

@@ -15,17 +15,17 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from webapp.appointments import listing, statuses
-from webapp.appointments.booking_by_staff import person
-from webapp.appointments.listing import Choices, Edge, Line, Wanted
+from webapp.appointments.booking import listing, statuses
+from webapp.appointments.booking.listing import Choices, Edge, Line, Wanted
+from webapp.appointments.pages.staff_booking import person
 from webapp.audit import service as audit
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError
@@ -59,8 +59,8 @@ def list_appointments(page: CurrentPage) -> Response:
         form.first.data = clinic.today(page.now)
     keep = _kept(page)
     return page.render(
-        "admin/appointments/list.html",
-        fragment="admin/appointments/_appointment_list.html",
+        "staff/appointments/list.html",
+        fragment="staff/appointments/_appointment_list.html",
         status=422 if form.errors else 200,
         form=form,
         filtered=filtered,
@@ -124,7 +124,7 @@ def new_booking(page: CurrentPage) -> Response:
             kept = {"visit_type": form.visit_type.data, "patient": form.patient.data}
             return page.redirect(with_query(f"/doctors/{doctor.slug}", **kept))
         status = 422
-    return page.render("admin/appointments/new.html", status=status, form=form, patient=_named(page, form.patient.data))
+    return page.render("staff/appointments/new.html", status=status, form=form, patient=_named(page, form.patient.data))
 
 
 @router.get("/schedule/patients/new")
@@ -291,4 +291,4 @@ def _new_patient_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
     lines = [{**line, "email": "", "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
-    return page.render("appointments/new_patient.html", status=status, form=form, likely=lines)
+    return page.render("staff/appointments/new_patient.html", status=status, form=form, likely=lines)

@@ -7,21 +7,22 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.appointments import explain, listing, service
-from webapp.appointments.availability import Wish
-from webapp.appointments.booking_by_staff import person
-from webapp.appointments.explain import Answer
-from webapp.appointments.forms import whole_number
+from webapp.appointments.booking import listing
+from webapp.appointments.pages.staff_booking import person
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.addresses import with_query
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import whole_number
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import Invalid, NotFound
 from webapp.patients import search
 from webapp.patients.search import PatientRow
+from webapp.scheduling import checks, explain
+from webapp.scheduling.explain import Answer
+from webapp.scheduling.facts import BookingRequest
 from webapp.staff.appointments.forms import WhyForm
 
 router = APIRouter()
@@ -42,7 +43,7 @@ def why(page: CurrentPage) -> Response:
         answers = _answers(page, form, doctor_id, patient)
     clinic = current_clinic(page)
     return page.render(
-        "admin/appointments/why.html",
+        "staff/appointments/why.html",
         status=422 if form.errors else 200,
         form=form,
         answers=answers,
@@ -79,7 +80,7 @@ def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientR
         return []
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)
     try:
-        wish = service.find_wish(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
+        wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
     except NotFound as error:
         form.visit_type.errors = [error.message]
         return []
@@ -92,7 +93,7 @@ def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientR
     return [_shown(answer, wish, patient) for answer in answers]
 
 
-def _shown(answer: Answer, wish: Wish, patient: PatientRow | None) -> dict[str, Any]:
+def _shown(answer: Answer, wish: BookingRequest, patient: PatientRow | None) -> dict[str, Any]:
     """An answer with the way to where each rule is set, and to the booking."""
     rules = []
     for code, sentence in answer.refusals:
@@ -109,7 +110,7 @@ def _shown(answer: Answer, wish: Wish, patient: PatientRow | None) -> dict[str, 
     return {"title": answer.title.rstrip(":"), "rules": rules, "book_href": book}
 
 
-def _place(code: str, wish: Wish) -> tuple[str, str] | None:
+def _place(code: str, wish: BookingRequest) -> tuple[str, str] | None:
     """Where a rule is set: (words, address); None for the rules of time itself."""
     doctor = f"/admin/doctors/{wish.doctor.slug}"
     rules = (_("Booking rules"), "/admin/clinic/rules")

@@ -11,9 +11,9 @@ from wtforms import (  # type: ignore[attr-defined]
 )
 from wtforms.validators import Optional
 
-from webapp.appointments.schemas import YEARS
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import YEARS
 from webapp.staff.audit.log import Question
 from webapp.staff.audit.words import ACTIONS
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import Appointment
 from webapp.audit import queries as log
 from webapp.audit import service as audit
 from webapp.audit.queries import Event, EventFilter
@@ -29,6 +28,7 @@ from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
 from webapp.patients.search import search_patients
+from webapp.scheduling.models import Appointment
 from webapp.staff.audit.words import action_words, role_words
 
 MOST_PEOPLE = 100

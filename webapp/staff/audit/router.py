@@ -8,7 +8,7 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.addresses import with_query
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Invalid
 from webapp.staff import keyset
@@ -31,7 +31,7 @@ def show_log(page: CurrentPage) -> Response:
     understood = _understand(page, form)
     if understood is None:
         return _log_page(page, form, [], Neighbours(None, None), [], status=422)
-    turn = keyset.turn_of(query.get("before", ""), query.get("after", ""))
+    turn = keyset.cursor_of(query.get("before", ""), query.get("after", ""))
     found = audit.list_lines(page.session, understood.wanted, before=turn.before, after=turn.after, limit=PAGE_SIZE + 1)
     lines, neighbours = keyset.cut(found, turn, PAGE_SIZE, "/admin/audit", **_kept(page))
     _write_down(page, actor, understood, exported=False)
@@ -88,7 +88,7 @@ def _log_page(
 ) -> Response:
     kept = _kept(page)
     return page.render(
-        "admin/audit/log.html",
+        "staff/audit/log.html",
         status=status,
         form=form,
         lines=lines,

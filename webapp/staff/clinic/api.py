@@ -12,12 +12,12 @@ from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
 from webapp.core.api_hours import HoursOfWeek, week_of
-from webapp.core.editing import fingerprint, merged
 from webapp.core.entity_tags import IfMatch
+from webapp.core.optimistic_lock import fingerprint, merged
 from webapp.core.web import CurrentPage
 from webapp.doctors import zone
-from webapp.staff import api_changes
-from webapp.staff.api_changes import Change, Plan, Preview, changed, members_optional, seen_by
+from webapp.staff import impact_api
+from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, seen_by
 
 router = APIRouter(prefix="/clinic", tags=["Clinic"])
 
@@ -54,7 +54,7 @@ def replace_opening_hours(
         settings.change_opening_hours(session, actor, command, seen=seen, now=page.now)
         return opening_hours_out(session)
 
-    return api_changes.make(page, Plan(actor, work, None, body.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, None, body.decisions), preview=preview)
 
 
 @router.patch("", summary="Change the clinic", responses=changed(ClinicOut))
@@ -80,4 +80,4 @@ def change_clinic(
 
     # Nobody's visits hang on what the clinic is called.
     doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
-    return api_changes.make(page, Plan(actor, work, doctor_ids, body.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, doctor_ids, body.decisions), preview=preview)

@@ -10,18 +10,18 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import WritingCaller, require_role
-from webapp.auth.api_idempotency import Key
 from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
 from webapp.core.api import API_PREFIX, PathId
-from webapp.core.editing import merged
 from webapp.core.entity_tags import IfMatch
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import merged
 from webapp.core.web import CurrentPage, Page
-from webapp.staff import api_changes
-from webapp.staff.api_changes import (
+from webapp.idempotency.api import Key
+from webapp.staff import impact_api
+from webapp.staff.impact_api import (
     REMOVED_UNLESS_STALE,
     Change,
     Plan,
@@ -61,7 +61,7 @@ def create_closure(
         return closure_out(closures.get_closure(session, number))
 
     plan = Plan(actor, work, None, body.decisions)
-    return api_changes.add(page, plan, key, body, _place, preview=preview, kind=ClosureOut)
+    return impact_api.add(page, plan, key, body, _place, preview=preview, kind=ClosureOut)
 
 
 def _place(shown: ClosureOut) -> str:
@@ -111,7 +111,7 @@ def remove_closure(
     seen = seen_by(page, closure_out(saved), saved.details)
     work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=seen, now=page.now)
     plan = Plan(actor, work, None, (body or Change()).decisions)
-    return api_changes.remove(page, plan, _("The closure is removed."), preview=preview)
+    return impact_api.remove(page, plan, _("The closure is removed."), preview=preview)
 
 
 def _change(page: Page, actor: Actor, closure_id: int, body: CloseClinic, *, preview: bool) -> Response:
@@ -123,4 +123,4 @@ def _change(page: Page, actor: Actor, closure_id: int, body: CloseClinic, *, pre
         closures.change(session, actor, closure_id, command, seen=seen, now=page.now)
         return closure_out(closures.get_closure(session, closure_id))
 
-    return api_changes.make(page, Plan(actor, work, None, body.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, None, body.decisions), preview=preview)

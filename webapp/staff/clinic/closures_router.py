@@ -15,14 +15,14 @@ from webapp.clinic.closures import CloseDays, SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.holidays import PublicHoliday
 from webapp.core import formats
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, NotFound
-from webapp.staff import changes
-from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff import impact_pages
 from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
+from webapp.staff.impact_pages import NOTHING_ASKED, Asked
 
 router = APIRouter()
 
@@ -35,7 +35,7 @@ def list_closures(page: CurrentPage) -> Response:
     signed_in(page, "admin")
     today = current_clinic(page).today(page.now)
     return page.render(
-        "admin/closures/list.html",
+        "staff/clinic/closures/list.html",
         ahead=[_line(page, each) for each in closures.list_ahead(page.session, today)],
         past=[_line(page, each) for each in closures.list_past(page.session, today)],
     )
@@ -58,7 +58,7 @@ def create_closure(page: CurrentPage, sent: SentForm) -> Response:
         return _form_page(page, form, None, status=422)
     work = partial(closures.add, actor=actor, closures=[command], now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except AppError as error:
         form.add_error(error)
         return _form_page(page, form, None, status=error.status)
@@ -95,7 +95,7 @@ def close_on_holidays(page: CurrentPage, sent: SentForm) -> Response:
         return _holidays_page(page, which, form, found, status=422)
     work = partial(closures.add, actor=actor, closures=chosen, now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except AppError as error:
         form.add_error(error)
         return _holidays_page(page, which, form, found, status=error.status)
@@ -131,7 +131,7 @@ def change_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> 
         now=page.now,
     )
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except NotFound:
         raise
     except AppError as error:
@@ -159,7 +159,7 @@ def remove_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> 
     form = RemovalForm(sent)
     work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=form.seen.data or "", now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except NotFound:
         raise
     except AppError as error:
@@ -235,7 +235,9 @@ def _form_page(
     change: dict[str, Any] = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
-    return page.render("admin/closures/closure.html", status=status, form=form, closure_id=closure_id, change=change)
+    return page.render(
+        "staff/clinic/closures/closure.html", status=status, form=form, closure_id=closure_id, change=change
+    )
 
 
 def _removal_page(
@@ -247,7 +249,7 @@ def _removal_page(
     status: int = 200,
 ) -> Response:
     return page.render(
-        "admin/closures/removal.html", status=status, form=form, closure=_line(page, saved), change=change
+        "staff/clinic/closures/removal.html", status=status, form=form, closure=_line(page, saved), change=change
     )
 
 
@@ -268,7 +270,7 @@ def _holidays_page(
         words[each.day] = shut if each.day in found.shut else said
     form.offer(found.free, words)
     return page.render(
-        "admin/closures/holidays.html",
+        "staff/clinic/closures/holidays.html",
         status=status,
         which=which,
         form=form,

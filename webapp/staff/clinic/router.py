@@ -19,13 +19,12 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
 from webapp.core import formats
 from webapp.core.day_hours import WEEKDAYS, describe_hours
-from webapp.core.editing import EditedMeanwhile
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles, zone
 from webapp.exceptions import AppError
-from webapp.staff import changes, figures
-from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff import impact_pages, visit_counts
 from webapp.staff.clinic.forms import (
     DetailsForm,
     OpeningHoursForm,
@@ -38,6 +37,7 @@ from webapp.staff.clinic.forms import (
     rules_form,
     zone_form,
 )
+from webapp.staff.impact_pages import NOTHING_ASKED, Asked
 
 router = APIRouter()
 
@@ -52,7 +52,7 @@ def show_clinic(page: CurrentPage) -> Response:
     today = current_clinic(page).today(page.now)
     opening = settings.get_opening_hours(page.session)
     return page.render(
-        "admin/clinic/clinic.html",
+        "staff/clinic/clinic.html",
         missing=_missing(page, opening),
         week=[(day, describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)],
         rules=settings.get_rules(page.session),
@@ -105,7 +105,7 @@ def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
         return _zone_page(page, form, status=422)
     work = partial(zone.change_zone, actor=actor, command=command, seen=form.seen.data or "", now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except AppError as error:
         if isinstance(error, EditedMeanwhile):
             form.compare_with(zone_form(cast(ClinicZone, error.saved)))
@@ -136,7 +136,7 @@ def change_opening_hours(page: CurrentPage, sent: SentForm) -> Response:
         return _opening_page(page, form, status=422)
     work = partial(settings.change_opening_hours, actor=actor, command=command, seen=form.seen.data or "", now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except AppError as error:
         if isinstance(error, EditedMeanwhile):
             form.compare_with(opening_hours_form(cast(OpeningWeek, error.saved)))
@@ -164,7 +164,7 @@ def change_rules(page: CurrentPage, sent: SentForm) -> Response:
         return _rules_page(page, form, status=422)
     work = partial(settings.change_rules, actor=actor, command=command, seen=form.seen.data or "", now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=None)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
     except AppError as error:
         if isinstance(error, EditedMeanwhile):
             form.compare_with(rules_form(cast(BookingRules, error.saved)))
@@ -228,7 +228,7 @@ def _missing(page: Page, opening: OpeningWeek) -> list[tuple[str, str, str]]:
 
 
 def _details_page(page: Page, form: DetailsForm, *, status: int = 200) -> Response:
-    return page.render("admin/clinic/details.html", status=status, form=form)
+    return page.render("staff/clinic/details.html", status=status, form=form)
 
 
 def _zone_page(
@@ -241,13 +241,13 @@ def _zone_page(
 ) -> Response:
     clinic = current_clinic(page)
     form.offer(settings.get_zone(page.session).time_zone)
-    starts = figures.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
+    starts = visit_counts.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
     new = ZoneInfo(wanted) if wanted else clinic.zone
     examples = [
         (_reading(start, clinic.zone), _reading(start, new)) for start in starts if wanted not in ("", clinic.time_zone)
     ]
     return page.render(
-        "admin/clinic/time_zone.html",
+        "staff/clinic/time_zone.html",
         status=status,
         form=form,
         booked=bool(starts),
@@ -269,15 +269,15 @@ def _reading(instant: datetime, zone_of_clock: ZoneInfo) -> str:
 def _opening_page(
     page: Page, form: OpeningHoursForm, *, change: dict[str, Any] = NOTHING_ASKED, status: int = 200
 ) -> Response:
-    return page.render("admin/clinic/opening_hours.html", status=status, form=form, change=change)
+    return page.render("staff/clinic/opening_hours.html", status=status, form=form, change=change)
 
 
 def _rules_page(page: Page, form: RulesForm, *, change: dict[str, Any] = NOTHING_ASKED, status: int = 200) -> Response:
-    return page.render("admin/clinic/rules.html", status=status, form=form, change=change)
+    return page.render("staff/clinic/rules.html", status=status, form=form, change=change)
 
 
 def _reminders_page(page: Page, form: RemindersForm, *, status: int = 200) -> Response:
-    return page.render("admin/clinic/reminders.html", status=status, form=form)
+    return page.render("staff/clinic/reminders.html", status=status, form=form)
 
 
 def _reminders_in_words(saved: ReminderRules) -> tuple[str, str]:

@@ -10,28 +10,19 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import WritingCaller, require_role
-from webapp.auth.api_idempotency import Key
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
 from webapp.core.api import API_PREFIX, Id, PathId
-from webapp.core.editing import merged
 from webapp.core.entity_tags import IfMatch
+from webapp.core.optimistic_lock import merged
+from webapp.core.strict_types import YesNo
 from webapp.core.web import CurrentPage, Page
-from webapp.core.written import YesNo
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.doctors.offers_api import VisitTypeOut, visit_type_out
-from webapp.staff import api_changes
-from webapp.staff.api_changes import (
-    Change,
-    Plan,
-    Preview,
-    changed,
-    created,
-    members_optional,
-    part,
-    seen_by,
-)
+from webapp.idempotency.api import Key
+from webapp.staff import impact_api
+from webapp.staff.impact_api import Change, Plan, Preview, changed, created, members_optional, part, seen_by
 
 router = APIRouter(prefix="/visit-types", tags=["Visit types"])
 
@@ -74,7 +65,7 @@ def create_visit_type(
         return visit_type_out(*offers.get_offer(session, number))
 
     plan = Plan(actor, work, body.doctor_ids, body.decisions)
-    return api_changes.add(page, plan, key, body, _place, preview=preview, kind=VisitTypeOut)
+    return impact_api.add(page, plan, key, body, _place, preview=preview, kind=VisitTypeOut)
 
 
 def _place(shown: VisitTypeOut) -> str:
@@ -124,4 +115,4 @@ def _change(page: Page, actor: Actor, visit_type_id: int, body: SaveVisitType, *
         offers.set_active(session, actor, visit_type_id, wanted.active, locked=touched, now=page.now)
         return visit_type_out(*offers.get_offer(session, visit_type_id))
 
-    return api_changes.make(page, Plan(actor, work, touched, wanted.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, touched, wanted.decisions), preview=preview)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from wtforms import BooleanField, HiddenField, SelectChoice, StringField, TextAreaField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
-from webapp.appointments.forms import unix_lines
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.editing import fingerprint
+from webapp.core.fields import unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
 from webapp.staff.fields import WholeNumberField, WishField
 

@@ -11,15 +11,15 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import SavedVisitType
-from webapp.core.editing import EditedMeanwhile
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.exceptions import AppError, NotFound
-from webapp.staff import changes
-from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff import impact_pages
 from webapp.staff.clinic.visit_types_forms import ActivityForm, VisitTypeForm, visit_type_form
+from webapp.staff.impact_pages import NOTHING_ASKED, Asked
 
 router = APIRouter()
 
@@ -31,7 +31,7 @@ def list_visit_types(page: CurrentPage) -> Response:
     """Every kind of visit; admins."""
     signed_in(page, "admin")
     return page.render(
-        "admin/visit_types/list.html",
+        "staff/clinic/visit_types/list.html",
         visit_types=visit_types.list_visit_types(page.session),
         offering=offers.count_offering(page.session),
     )
@@ -55,7 +55,7 @@ def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
         return _form_page(page, form, None, status=422)
     work = partial(offers.create, actor=actor, command=command, now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=command.doctor_ids)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=command.doctor_ids)
     except AppError as error:
         form.add_error(error)
         return _form_page(page, form, None, status=error.status)
@@ -93,7 +93,7 @@ def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: VisitTyp
         now=page.now,
     )
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=touched)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=touched)
     except NotFound:
         raise
     except AppError as error:
@@ -132,7 +132,7 @@ def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeI
         now=page.now,
     )
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=offer.doctor_ids)
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=offer.doctor_ids)
     except NotFound:
         raise
     except AppError as error:
@@ -153,7 +153,7 @@ def _form_page(
     status: int = 200,
 ) -> Response:
     form.offer(offers.doctors_to_choose(page.session))
-    return page.render("admin/visit_types/visit_type.html", status=status, form=form, saved=saved, change=change)
+    return page.render("staff/clinic/visit_types/visit_type.html", status=status, form=form, saved=saved, change=change)
 
 
 def _activity_page(
@@ -164,4 +164,4 @@ def _activity_page(
     change: dict[str, Any] = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
-    return page.render("admin/visit_types/activity.html", status=status, form=form, saved=saved, change=change)
+    return page.render("staff/clinic/visit_types/activity.html", status=status, form=form, saved=saved, change=change)

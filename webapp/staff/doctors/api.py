@@ -10,27 +10,19 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import WritingCaller, require_role
-from webapp.auth.api_idempotency import Key, create
 from webapp.auth.schemas import Actor
 from webapp.core.api import API_PREFIX, LOCATION_HEADER, Id, PathId, problems
-from webapp.core.editing import merged
 from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of
+from webapp.core.optimistic_lock import merged
+from webapp.core.strict_types import YesNo
 from webapp.core.web import CurrentPage, Page
-from webapp.core.written import YesNo
 from webapp.doctors import profiles
 from webapp.doctors import service as doctors
 from webapp.doctors.api import DoctorOut, doctor_out
 from webapp.doctors.profiles import DoctorProfile, DoctorState
-from webapp.staff import api_changes
-from webapp.staff.api_changes import (
-    Change,
-    Plan,
-    Preview,
-    changed,
-    members_optional,
-    part,
-    seen_by,
-)
+from webapp.idempotency.api import Key, create
+from webapp.staff import impact_api
+from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, part, seen_by
 
 router = APIRouter(prefix="/doctors", tags=["Doctors"])
 
@@ -137,4 +129,4 @@ def _change(page: Page, actor: Actor, doctor_id: int, body: SaveDoctor, *, previ
         profiles.set_active(session, actor, doctor.slug, wanted.active, now=page.now)
         return doctor_out(doctors.get_doctor_by_id(session, doctor.id))
 
-    return api_changes.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)

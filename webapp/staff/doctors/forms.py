@@ -18,9 +18,9 @@ from wtforms import (  # type: ignore[attr-defined]
 )
 from wtforms.validators import InputRequired
 
-from webapp.appointments.forms import unix_lines
 from webapp.auth.schemas import Email
 from webapp.core import formats
+from webapp.core.fields import unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.profiles import TINTS, DoctorProfile

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import Caller, WritingCaller
-from webapp.auth.api_idempotency import Key
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, PathId, answer_list, part_of, problems
 from webapp.core.api_hours import (
@@ -27,23 +26,15 @@ from webapp.core.api_hours import (
 )
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
 from webapp.core.i18n import gettext as _
+from webapp.core.strict_types import YesNo
 from webapp.core.web import CurrentPage
-from webapp.core.written import YesNo
 from webapp.doctors import hours
 from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid
-from webapp.staff import api_changes
-from webapp.staff.api_changes import (
-    REMOVED,
-    REMOVED_UNLESS_STALE,
-    Change,
-    Plan,
-    Preview,
-    changed,
-    created,
-    seen_by,
-)
-from webapp.staff.doctors.hours_owner import doctor_of
+from webapp.idempotency.api import Key
+from webapp.staff import impact_api
+from webapp.staff.doctors.hours_access import doctor_of
+from webapp.staff.impact_api import REMOVED, REMOVED_UNLESS_STALE, Change, Plan, Preview, changed, created, seen_by
 
 router = APIRouter(prefix="/doctors/{doctor_id}", tags=["Doctors' times"])
 
@@ -160,7 +151,7 @@ def add_hours(
         return f"{API_PREFIX}/doctors/{doctor.id}/hours/{shown.id}"
 
     plan = Plan(actor, work, [doctor.id], body.decisions)
-    return api_changes.add(page, plan, key, body, place, preview=preview, kind=PeriodOut)
+    return impact_api.add(page, plan, key, body, place, preview=preview, kind=PeriodOut)
 
 
 @router.put("/hours/{period}", summary="Replace working hours", responses=changed(PeriodOut))
@@ -182,7 +173,7 @@ def replace_hours(
         hours.save_hours(session, actor, doctor.id, command, now=page.now)
         return _saved(session, doctor.id, command)
 
-    return api_changes.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
+    return impact_api.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
 
 
 @router.delete("/hours/{period}", summary="Remove working hours", responses=REMOVED_UNLESS_STALE)
@@ -201,7 +192,7 @@ def remove_hours(
     seen = seen_by(page, _period_out(saved), saved)
     work = partial(hours.remove_hours, actor=actor, doctor_id=doctor.id, period=saved.period, seen=seen, now=page.now)
     plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
-    return api_changes.remove(page, plan, _("The hours are removed."), preview=preview)
+    return impact_api.remove(page, plan, _("The hours are removed."), preview=preview)
 
 
 def _command(body: SavePeriod, period: Period | None, *, end_present: bool = False, seen: str = "") -> SaveHours:
@@ -275,7 +266,7 @@ def add_extra_hours(
         return f"{API_PREFIX}/doctors/{doctor.id}/extra-hours/{shown.day}"
 
     plan = Plan(actor, work, [doctor.id], body.decisions)
-    return api_changes.add(page, plan, key, body, place, preview=preview, kind=ExtraHoursOut)
+    return impact_api.add(page, plan, key, body, place, preview=preview, kind=ExtraHoursOut)
 
 
 @router.delete("/extra-hours/{day}", summary="Remove extra hours", responses=REMOVED)
@@ -292,7 +283,7 @@ def remove_extra_hours(
     hours.get_extra_hours(page.session, doctor.id, day)
     work = partial(hours.remove_extra_hours, actor=actor, doctor_id=doctor.id, day=day, now=page.now)
     plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
-    return api_changes.remove(page, plan, _("The extra hours are removed."), preview=preview)
+    return impact_api.remove(page, plan, _("The extra hours are removed."), preview=preview)
 
 
 def _extra_out(saved: ExtraDay) -> ExtraHoursOut:

@@ -13,15 +13,15 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.day_hours import WEEKDAYS, Week, describe_hours
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import hours, time_off
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours
 from webapp.exceptions import AppError, NotFound
-from webapp.staff import changes
+from webapp.staff import impact_pages
+from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import ExtraHoursForm, HoursForm, RemoveHoursForm, hours_data
-from webapp.staff.doctors.hours_owner import Owner, owner_of
 
 router = APIRouter()
 
@@ -30,13 +30,13 @@ router = APIRouter()
 @router.get("/admin/doctors/{slug}/hours")
 def show_hours(page: CurrentPage) -> Response:
     """The hours as they are, and those to come; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     periods = hours.list_periods(page.session, owner.doctor.id)
     shown = [_period_line(owner, each, clinic, today) for each in periods]
     return page.render(
-        "hours/week.html",
+        "staff/doctors/hours/week.html",
         owner=owner,
         week=_days(hours.week_on(periods, today)),
         today=today,
@@ -61,7 +61,7 @@ def show_hours(page: CurrentPage) -> Response:
 @router.get("/admin/doctors/{slug}/hours/new")
 def new_hours(page: CurrentPage) -> Response:
     """The form for hours from some day on, which begins with those of today; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     periods = hours.list_periods(page.session, owner.doctor.id)
     week = hours.week_on(periods, current_clinic(page).today(page.now))
     started = PeriodHours(period=Period(None, None), week=week)
@@ -73,32 +73,32 @@ def new_hours(page: CurrentPage) -> Response:
 @router.post("/admin/doctors/{slug}/hours/new")
 def add_hours(page: CurrentPage, sent: SentForm) -> Response:
     """Save new hours; the doctor, and admins."""
-    return _save_hours(page, owner_of(page), None, sent)
+    return _save_hours(page, hours_access(page), None, sent)
 
 
 @router.get("/schedule/hours/extra")
 @router.get("/admin/doctors/{slug}/hours/extra")
 def new_extra_hours(page: CurrentPage) -> Response:
     """The form for extra hours on one day; the doctor, and admins."""
-    return _extra_page(page, owner_of(page), ExtraHoursForm(data={"day": _day_of(page)}))
+    return _extra_page(page, hours_access(page), ExtraHoursForm(data={"day": _day_of(page)}))
 
 
 @router.post("/schedule/hours/extra")
 @router.post("/admin/doctors/{slug}/hours/extra")
 def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
     """Save extra hours on one day; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     form = ExtraHoursForm(sent)
     command = form.command() if form.validate() else None
     if command is None:
         return _extra_page(page, owner, form, status=422)
     work = partial(hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
     try:
-        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except AppError as error:
         form.add_error(error)
         return _extra_page(page, owner, form, status=error.status)
-    if isinstance(outcome, changes.Asked):
+    if isinstance(outcome, impact_pages.Asked):
         return _extra_page(page, owner, form, status=outcome.status, change=outcome.change)
     return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
 
@@ -107,7 +107,7 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
 @router.get("/admin/doctors/{slug}/hours/extra/{day}/removal")
 def ask_extra_removal(page: CurrentPage, day: str) -> Response:
     """Ask whether the extra hours of a day should go; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     return _extra_removal_page(page, owner, _extra_on(page, owner, day), RemoveHoursForm())
 
 
@@ -115,11 +115,11 @@ def ask_extra_removal(page: CurrentPage, day: str) -> Response:
 @router.post("/admin/doctors/{slug}/hours/extra/{day}/removal")
 def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     """Remove the extra hours of a day; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     extra = _extra_on(page, owner, day)
     work = partial(hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now)
-    outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
-    if isinstance(outcome, changes.Asked):
+    outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    if isinstance(outcome, impact_pages.Asked):
         return _extra_removal_page(
             page, owner, extra, RemoveHoursForm(sent), status=outcome.status, change=outcome.change
         )
@@ -130,7 +130,7 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
 @router.get("/admin/doctors/{slug}/hours/{period}")
 def edit_hours(page: CurrentPage, period: str) -> Response:
     """The form of one period; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
     return _hours_page(page, owner, saved.period, _form_of(saved))
 
@@ -139,14 +139,14 @@ def edit_hours(page: CurrentPage, period: str) -> Response:
 @router.post("/admin/doctors/{slug}/hours/{period}")
 def save_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
     """Save one period, perhaps with other dates; the doctor, and admins."""
-    return _save_hours(page, owner_of(page), hours.parse_period(period), sent)
+    return _save_hours(page, hours_access(page), hours.parse_period(period), sent)
 
 
 @router.get("/schedule/hours/{period}/removal")
 @router.get("/admin/doctors/{slug}/hours/{period}/removal")
 def ask_removal(page: CurrentPage, period: str) -> Response:
     """Ask whether a period with its hours should go; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
     return _removal_page(page, owner, saved, RemoveHoursForm(data={"seen": fingerprint(saved)}))
 
@@ -155,7 +155,7 @@ def ask_removal(page: CurrentPage, period: str) -> Response:
 @router.post("/admin/doctors/{slug}/hours/{period}/removal")
 def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
     """Remove a period with its hours; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
     form = RemoveHoursForm(sent)
     work = partial(
@@ -167,18 +167,18 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         now=page.now,
     )
     try:
-        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except EditedMeanwhile as error:
         form.form_errors.append(_("Somebody else changed these hours meanwhile. They are now as below."))
         form.seen.data = fingerprint(error.saved)
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
-    if isinstance(outcome, changes.Asked):
+    if isinstance(outcome, impact_pages.Asked):
         return _removal_page(page, owner, saved, form, status=outcome.status, change=outcome.change)
     return page.redirect(f"{owner.base}/hours", flash=_("The hours are removed."))
 
 
-def _save_hours(page: Page, owner: Owner, period: Period | None, sent: SentForm) -> Response:
+def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: SentForm) -> Response:
     """Copy a day, preview, ask or save, as the form's button says."""
     form = HoursForm(sent)
     if period is not None:
@@ -191,13 +191,13 @@ def _save_hours(page: Page, owner: Owner, period: Period | None, sent: SentForm)
         return _hours_page(page, owner, period, form, status=422)
     work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
     try:
-        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except AppError as error:
         if isinstance(error, EditedMeanwhile) and isinstance(error.saved, PeriodHours):
             form.compare_with(_form_of(error.saved))
         form.add_error(error)
         return _hours_page(page, owner, period, form, status=error.status)
-    if isinstance(outcome, changes.Asked):
+    if isinstance(outcome, impact_pages.Asked):
         return _hours_page(page, owner, period, form, status=outcome.status, change=outcome.change)
     return page.redirect(f"{owner.base}/hours", flash=_("The hours are saved."))
 
@@ -214,17 +214,17 @@ def _form_of(saved: PeriodHours) -> HoursForm:
 
 def _hours_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     period: Period | None,
     form: HoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     clinic = current_clinic(page)
     address = f"{owner.base}/hours/{period.key if period is not None else 'new'}"
     return page.render(
-        "hours/edit.html",
+        "staff/doctors/hours/edit.html",
         status=status,
         owner=owner,
         form=form,
@@ -237,15 +237,15 @@ def _hours_page(
 
 def _removal_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     saved: PeriodHours,
     form: RemoveHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     return page.render(
-        "hours/removal.html",
+        "staff/doctors/hours/removal.html",
         status=status,
         owner=owner,
         form=form,
@@ -259,14 +259,14 @@ def _removal_page(
 
 def _extra_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     form: ExtraHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     return page.render(
-        "hours/extra.html",
+        "staff/doctors/hours/extra.html",
         status=status,
         owner=owner,
         form=form,
@@ -278,15 +278,15 @@ def _extra_page(
 
 def _extra_removal_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     extra: ExtraDay,
     form: RemoveHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     return page.render(
-        "hours/removal.html",
+        "staff/doctors/hours/removal.html",
         status=status,
         owner=owner,
         form=form,
@@ -298,7 +298,7 @@ def _extra_removal_page(
     )
 
 
-def _extra_on(page: Page, owner: Owner, day: str) -> ExtraDay:
+def _extra_on(page: Page, owner: HoursAccess, day: str) -> ExtraDay:
     """The extra hours that an address names."""
     try:
         wanted = date.fromisoformat(day)
@@ -318,7 +318,7 @@ def _day_of(page: Page) -> date | None:
 # -------------------------------------------------------------------------------------------------- words
 
 
-def _period_line(owner: Owner, each: PeriodHours, clinic: Clinic, today: date) -> dict[str, Any]:
+def _period_line(owner: HoursAccess, each: PeriodHours, clinic: Clinic, today: date) -> dict[str, Any]:
     """One period in the list: when it counts, what it says, and where it is changed."""
     first, last = each.period
     state = "over" if last is not None and last < today else "ahead" if first is not None and first > today else "now"

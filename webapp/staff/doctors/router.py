@@ -10,22 +10,21 @@ from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.appointments.forms import whole_number
 from webapp.auth.dependencies import signed_in
-from webapp.auth.links import FIRST_PASSWORD_LIFETIME
+from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import clamp, paginate
+from webapp.core.parsing import whole_number
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
 from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
 from webapp.exceptions import AppError, NotFound
-from webapp.staff import changes, figures
-from webapp.staff.changes import NOTHING_ASKED, Asked
+from webapp.staff import impact_pages, visit_counts
 from webapp.staff.doctors.forms import (
     AccountForm,
     DoctorActivityForm,
@@ -34,6 +33,7 @@ from webapp.staff.doctors.forms import (
     NewDoctorForm,
     doctor_data,
 )
+from webapp.staff.impact_pages import NOTHING_ASKED, Asked
 from webapp.staff.users import service as users
 from webapp.staff.users.service import InviteUser
 
@@ -55,10 +55,10 @@ def list_doctors(page: CurrentPage) -> Response:
     lines = found[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     monday, sunday = _this_week(page)
     return page.render(
-        "admin/doctors/list.html",
+        "staff/doctors/list.html",
         form=form,
         doctors=lines,
-        visits=figures.visits_by_doctor(page.session, [each.id for each in lines], monday, sunday),
+        visits=visit_counts.visits_by_doctor(page.session, [each.id for each in lines], monday, sunday),
         count=len(found),
         filtered=bool(form.text) or form.shown != "active",
         pages=paginate("/admin/doctors", number, len(found), PAGE_SIZE, q=form.text, show=form.shown),
@@ -127,7 +127,7 @@ def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
         return _form_page(page, form, saved, status=422)
     work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=form.seen.data or "", now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=[saved.id])
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=[saved.id])
     except NotFound:
         raise
     except AppError as error:
@@ -161,7 +161,7 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     active = form.active.wished
     work = partial(profiles.set_active, actor=actor, slug=slug, active=active, now=page.now)
     try:
-        made = changes.make(page, actor, sent, work, doctor_ids=[saved.id])
+        made = impact_pages.make(page, actor, sent, work, doctor_ids=[saved.id])
     except NotFound:
         raise
     except AppError as error:
@@ -229,7 +229,7 @@ def _form_page(
 ) -> Response:
     form.offer(_types_to_choose(page))
     return page.render(
-        "admin/doctors/doctor.html",
+        "staff/doctors/doctor.html",
         status=status,
         form=form,
         saved=saved,
@@ -247,17 +247,17 @@ def _activity_page(
     change: dict[str, Any] = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
-    return page.render("admin/doctors/activity.html", status=status, form=form, saved=saved, change=change)
+    return page.render("staff/doctors/activity.html", status=status, form=form, saved=saved, change=change)
 
 
 def _account_page(page: Page, saved: SavedDoctor, form: AccountForm, *, status: int = 200) -> Response:
-    return page.render("admin/doctors/account.html", status=status, form=form, saved=saved)
+    return page.render("staff/doctors/account.html", status=status, form=form, saved=saved)
 
 
 def _link_page(page: Page, saved: SavedDoctor, token: str, *, created: bool) -> Response:
     """The only time that the link is shown; the page is kept nowhere, as no page for staff is."""
     return page.render(
-        "admin/doctors/link.html",
+        "staff/doctors/link.html",
         headers={"referrer-policy": "strict-origin"},
         saved=saved,
         link=f"{page.base_url}/password/reset/{token}",

@@ -12,21 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.appointments.schemas import Instant
 from webapp.auth.api_access import Caller, WritingCaller
-from webapp.auth.api_idempotency import Key
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, Moment, PathId, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage
 from webapp.doctors import time_off
 from webapp.doctors.hours import Day
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
-from webapp.staff import api_changes
-from webapp.staff.api_changes import REMOVED, Change, Plan, Preview, created
-from webapp.staff.doctors.hours_owner import doctor_of
+from webapp.idempotency.api import Key
+from webapp.staff import impact_api
+from webapp.staff.doctors.hours_access import doctor_of
+from webapp.staff.impact_api import REMOVED, Change, Plan, Preview, created
 
 router = APIRouter(prefix="/doctors/{doctor_id}/time-off", tags=["Doctors' times"])
 
@@ -126,7 +126,7 @@ def add_time_off(
         return f"{API_PREFIX}/doctors/{doctor.id}/time-off/{shown.id}"
 
     plan = Plan(actor, work, [doctor.id], body.decisions)
-    return api_changes.add(page, plan, key, body, place, preview=preview, kind=TimeOffOut)
+    return impact_api.add(page, plan, key, body, place, preview=preview, kind=TimeOffOut)
 
 
 @router.delete("/{time_off_id}", summary="Remove time off", responses=REMOVED)
@@ -146,7 +146,7 @@ def remove_time_off(
         time_off.remove_time_off, actor=actor, doctor_id=doctor.id, time_off_id=row.id, scope=scope, now=page.now
     )
     plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
-    return api_changes.remove(page, plan, _("The time off is removed."), preview=preview)
+    return impact_api.remove(page, plan, _("The time off is removed."), preview=preview)
 
 
 def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datetime, datetime] | None, dict[str, str]]:

@@ -19,8 +19,8 @@ from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
 from webapp.exceptions import AppError
-from webapp.staff import changes
-from webapp.staff.doctors.hours_owner import Owner, owner_of
+from webapp.staff import impact_pages
+from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
 
 router = APIRouter()
@@ -32,12 +32,12 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 @router.get("/admin/doctors/{slug}/time-off")
 def show_time_off(page: CurrentPage) -> Response:
     """What time off lies ahead, and what is over; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     clinic = current_clinic(page)
     ahead = time_off.list_ahead(page.session, owner.doctor.id, now=page.now)
     past = time_off.list_past(page.session, owner.doctor.id, now=page.now)
     return page.render(
-        "hours/time_off.html",
+        "staff/doctors/time_off/list.html",
         owner=owner,
         ahead=[_line(owner, row, clinic) for row in ahead],
         past=[_line(owner, row, clinic) for row in past],
@@ -49,25 +49,27 @@ def show_time_off(page: CurrentPage) -> Response:
 def new_time_off(page: CurrentPage) -> Response:
     """The form for time off, with the times that the address proposes; the doctor, and admins."""
     asked = page.request.query_params
-    return _new_page(page, owner_of(page), TimeOffForm(data=proposed(asked.get("from", ""), asked.get("until", ""))))
+    return _new_page(
+        page, hours_access(page), TimeOffForm(data=proposed(asked.get("from", ""), asked.get("until", "")))
+    )
 
 
 @router.post("/schedule/time-off/new")
 @router.post("/admin/doctors/{slug}/time-off/new")
 def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
     """Save time off; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     form = TimeOffForm(sent)
     command = form.command() if form.validate() else None
     if command is None:
         return _new_page(page, owner, form, status=422)
     work = partial(time_off.add_time_off, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
     try:
-        outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except AppError as error:
         form.add_error(error)
         return _new_page(page, owner, form, status=error.status)
-    if isinstance(outcome, changes.Asked):
+    if isinstance(outcome, impact_pages.Asked):
         return _new_page(page, owner, form, status=outcome.status, change=outcome.change)
     times = len(outcome.result)
     words = ngettext("The time off is saved.", "The time off is saved, %(n)d times.", times)
@@ -80,7 +82,7 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
 @router.get("/admin/doctors/{slug}/time-off/{time_off_id}/removal")
 def ask_removal(page: CurrentPage, time_off_id: Number) -> Response:
     """Ask whether time off should go, alone or with its series; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     row = time_off.get_time_off(page.session, owner.doctor.id, time_off_id, now=page.now)
     return _removal_page(page, owner, row, RemoveTimeOffForm())
 
@@ -89,7 +91,7 @@ def ask_removal(page: CurrentPage, time_off_id: Number) -> Response:
 @router.post("/admin/doctors/{slug}/time-off/{time_off_id}/removal")
 def remove_time_off(page: CurrentPage, time_off_id: Number, sent: SentForm) -> Response:
     """Remove time off, alone or with its series; the doctor, and admins."""
-    owner = owner_of(page)
+    owner = hours_access(page)
     row = time_off.get_time_off(page.session, owner.doctor.id, time_off_id, now=page.now)
     form = RemoveTimeOffForm(sent)
     work = partial(
@@ -100,8 +102,8 @@ def remove_time_off(page: CurrentPage, time_off_id: Number, sent: SentForm) -> R
         scope=form.chosen,
         now=page.now,
     )
-    outcome = changes.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
-    if isinstance(outcome, changes.Asked):
+    outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    if isinstance(outcome, impact_pages.Asked):
         return _removal_page(page, owner, row, form, status=outcome.status, change=outcome.change)
     words = ngettext("The time off is removed.", "The time off is removed, %(n)d times.", outcome.result)
     return page.redirect(f"{owner.base}/time-off", flash=words % {"n": outcome.result})
@@ -112,14 +114,14 @@ def remove_time_off(page: CurrentPage, time_off_id: Number, sent: SentForm) -> R
 
 def _new_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     form: TimeOffForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     return page.render(
-        "hours/time_off_new.html",
+        "staff/doctors/time_off/new.html",
         status=status,
         owner=owner,
         form=form,
@@ -131,15 +133,15 @@ def _new_page(
 
 def _removal_page(
     page: Page,
-    owner: Owner,
+    owner: HoursAccess,
     row: TimeOffRow,
     form: RemoveTimeOffForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = changes.NOTHING_ASKED,
+    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
 ) -> Response:
     return page.render(
-        "hours/time_off_removal.html",
+        "staff/doctors/time_off/removal.html",
         status=status,
         owner=owner,
         form=form,
@@ -149,7 +151,7 @@ def _removal_page(
     )
 
 
-def _line(owner: Owner, row: TimeOffRow, clinic: Clinic) -> dict[str, Any]:
+def _line(owner: HoursAccess, row: TimeOffRow, clinic: Clinic) -> dict[str, Any]:
     """One stretch in the list: when in words, why, and where it is removed."""
     return {
         "when": _when(row, clinic),

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from webapp.appointments import telling
-from webapp.appointments.affected import WHY
-from webapp.appointments.telling import News, Recipient, VisitFacts
+from webapp.appointments.impact.schedule_impact import WHY
+from webapp.appointments.messages import visit_messages
+from webapp.appointments.messages.visit_messages import News, Recipient, VisitFacts
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import NotFound
+from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
-from webapp.notifications.service import Channel
 
 EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
 # Links of examples are signed with what is no key of ours, so that they open nothing.
@@ -113,7 +113,7 @@ def _news(
     actor = Actor(_STAFF_USER if by_staff else _PATIENT_USER, 0, "", "", "admin" if by_staff else "patient")
     before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
     recipient = _recipient(channel, facts.patient_name if for_child else "")
-    return telling.news_values(facts, recipient, actor, clinic, News(template, before=before, why=why), now=now)
+    return visit_messages.news_values(facts, recipient, actor, clinic, News(template, before=before, why=why), now=now)
 
 
 def _recipient(channel: Channel, whose: str = "") -> Recipient:
@@ -121,7 +121,7 @@ def _recipient(channel: Channel, whose: str = "") -> Recipient:
 
 
 def _one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
-    return telling.reminder_values([(_visit(clinic, now, days=7), _recipient(channel))], clinic, now=now)
+    return visit_messages.reminder_values([(_visit(clinic, now, days=7), _recipient(channel))], clinic, now=now)
 
 
 def _reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict
     own = _visit(clinic, now, days=7, status="confirmed")
     childs = _visit(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
     visits = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]
-    return telling.reminder_values(visits, clinic, now=now)
+    return visit_messages.reminder_values(visits, clinic, now=now)
 
 
 def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any]:
@@ -148,63 +148,63 @@ KINDS = (
         "visit_booked",
         _("Visit booked"),
         _("A patient books a visit."),
-        telling.BOOKED,
+        visit_messages.BOOKED,
         _BOTH,
-        partial(_news, template=telling.BOOKED),
+        partial(_news, template=visit_messages.BOOKED),
     ),
     Kind(
         "visit_booked_for_child",
         _("Visit booked for somebody else"),
         _("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
-        telling.BOOKED,
+        visit_messages.BOOKED,
         _BOTH,
-        partial(_news, template=telling.BOOKED, by_staff=True, for_child=True, **_PREPARED),
+        partial(_news, template=visit_messages.BOOKED, by_staff=True, for_child=True, **_PREPARED),
     ),
     Kind(
         "visit_moved",
         _("Visit moved"),
         _("A patient moves their visit."),
-        telling.MOVED,
+        visit_messages.MOVED,
         _BOTH,
-        partial(_news, template=telling.MOVED, moved=True),
+        partial(_news, template=visit_messages.MOVED, moved=True),
     ),
     Kind(
         "visit_moved_by_clinic",
         _("Visit moved by the clinic"),
         _("New leave or hours would strand a visit, and it is moved."),
-        telling.MOVED,
+        visit_messages.MOVED,
         _BOTH,
-        partial(_news, template=telling.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
+        partial(_news, template=visit_messages.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
     ),
     Kind(
         "visit_cancelled",
         _("Visit cancelled"),
         _("A patient cancels their visit."),
-        telling.CANCELLED,
+        visit_messages.CANCELLED,
         _BOTH,
-        partial(_news, template=telling.CANCELLED, status="cancelled"),
+        partial(_news, template=visit_messages.CANCELLED, status="cancelled"),
     ),
     Kind(
         "visit_cancelled_by_clinic",
         _("Visit cancelled by the clinic"),
         _("Staff cancel a visit, here because of a closure."),
-        telling.CANCELLED,
+        visit_messages.CANCELLED,
         _BOTH,
-        partial(_news, template=telling.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
+        partial(_news, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
     ),
     Kind(
         "visit_restored",
         _("Cancellation taken back"),
         _("Staff take the cancellation of a visit back."),
-        telling.RESTORED,
+        visit_messages.RESTORED,
         _BOTH,
-        partial(_news, template=telling.RESTORED, by_staff=True),
+        partial(_news, template=visit_messages.RESTORED, by_staff=True),
     ),
     Kind(
         "visit_reminder",
         _("Reminder"),
         _("So many days before a visit as the clinic’s settings say, in daytime."),
-        telling.REMINDER,
+        visit_messages.REMINDER,
         _BOTH,
         _one_reminder,
     ),
@@ -212,7 +212,7 @@ KINDS = (
         "visit_reminder_of_several",
         _("Reminder of several visits"),
         _("One message reminds of all visits of a day: here one’s own, which is confirmed, and a child’s."),
-        telling.REMINDER,
+        visit_messages.REMINDER,
         _BOTH,
         _reminder_of_family,
     ),

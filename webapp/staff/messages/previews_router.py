@@ -9,8 +9,8 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.security import CONTENT_SECURITY_POLICY
 from webapp.core.web import CurrentPage, Page
+from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
-from webapp.notifications.service import Channel
 from webapp.staff.messages import previews
 from webapp.staff.messages.previews import Kind
 
@@ -28,7 +28,7 @@ FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'se
 def show_previews(page: CurrentPage) -> Response:
     """Every kind of message; admins."""
     signed_in(page, "admin")
-    return page.render("admin/messages/previews.html", kinds=previews.KINDS)
+    return page.render("staff/messages/previews.html", kinds=previews.KINDS)
 
 
 @router.get("/admin/messages/previews/{kind}")
@@ -37,7 +37,7 @@ def show_preview(page: CurrentPage, kind: str) -> Response:
     signed_in(page, "admin")
     found = previews.find_kind(kind)
     return page.render(
-        "admin/messages/preview.html",
+        "staff/messages/preview.html",
         headers=FRAMING,
         kind=found,
         mail=_written(page, found, "email"),

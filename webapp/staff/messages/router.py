@@ -18,11 +18,11 @@ from webapp.notifications import queries as outbox
 from webapp.notifications.queries import StoredMessage
 from webapp.staff import keyset
 from webapp.staff.keyset import Neighbours
-from webapp.staff.messages import again as messages_again
-from webapp.staff.messages import reading as messages
+from webapp.staff.messages import message_presenters as messages
+from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
+from webapp.staff.messages.message_presenters import Letter, Line, Question
 from webapp.staff.messages.previews_router import DOCUMENT_HEADERS, FRAMING
-from webapp.staff.messages.reading import Letter, Line, Question
 
 router = APIRouter()
 
@@ -43,7 +43,7 @@ def list_messages(page: CurrentPage) -> Response:
     except Invalid as error:
         form.add_error(error)
         return _list_page(page, form, [], Neighbours(None, None), status=422)
-    turn = keyset.turn_of(query.get("before", ""), query.get("after", ""))
+    turn = keyset.cursor_of(query.get("before", ""), query.get("after", ""))
     found = outbox.list_messages(
         page.session, wanted, before=turn.before, after=turn.after, now=page.now, limit=PAGE_SIZE + 1
     )
@@ -56,7 +56,7 @@ def ask_send_all_again(page: CurrentPage) -> Response:
     """What it would mean to send again all that could not be delivered; admins."""
     signed_in(page, "admin")
     outcome = messages_again.count_chances(page.session, now=page.now)
-    return page.render("admin/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)
+    return page.render("staff/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)
 
 
 @router.post("/admin/messages/sending")
@@ -110,7 +110,7 @@ def _list_page(
     page: Page, form: MessageFilterForm, lines: list[Line], neighbours: Neighbours, *, status: int = 200
 ) -> Response:
     return page.render(
-        "admin/messages/list.html",
+        "staff/messages/list.html",
         status=status,
         form=form,
         lines=lines,
@@ -130,7 +130,7 @@ def _message_page(
     if message.status == "dead":
         chance = messages_again.judge(page.session, [message], now=page.now)[message.id]
     response = page.render(
-        "admin/messages/message.html",
+        "staff/messages/message.html",
         status=status,
         headers=FRAMING,
         message=message,

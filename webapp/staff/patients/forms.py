@@ -5,9 +5,9 @@ from __future__ import annotations
 from wtforms import EmailField, HiddenField, SearchField, StringField, TelField
 from wtforms.validators import InputRequired, Optional
 
-from webapp.appointments.forms import whole_number
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import whole_number
 from webapp.patients.forms import SENTENCES, BirthDateField
 from webapp.patients.schemas import PatientDetails
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import ACTIVE, Appointment
 from webapp.appointments.queries import visible_to
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.doctors.models import Doctor
+from webapp.scheduling.models import ACTIVE, Appointment
 
 
 class PatientVisit(NamedTuple):

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from webapp.appointments import queries as appointments
-from webapp.appointments.diary import age_on
+from webapp.appointments.booking.schedule_queries import age_on
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.appointments.forms import whole_number
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.addresses import with_query
-from webapp.core.editing import EditedMeanwhile, fingerprint
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import clamp, paginate
+from webapp.core.parsing import whole_number
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.exceptions import AppError
 from webapp.patients import records
@@ -56,7 +56,7 @@ def list_patients(page: CurrentPage) -> Response:
             page.session, text, after=whole_number(query.get("after")), before=whole_number(query.get("before"))
         )
     return page.render(
-        "admin/patients/list.html",
+        "staff/patients/list.html",
         form=PatientSearchForm(query),
         text=text,
         patients=[patient_line(page, patient) for patient in found.patients],
@@ -110,7 +110,7 @@ def show_patient(page: CurrentPage, patient_id: PatientId) -> Response:
             page.session, actor, patient_id, upcoming=False, now=page.now, skip=skip, limit=PAST_SIZE
         )
     response = page.render(
-        "admin/patients/patient.html",
+        "staff/patients/patient.html",
         **facts_of(page, record),
         upcoming=ahead.visits,
         past=past.visits,
@@ -207,7 +207,7 @@ def _new_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
     lines = [{**line, "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
-    return page.render("admin/patients/new.html", status=status, form=form, likely=lines)
+    return page.render("staff/patients/new.html", status=status, form=form, likely=lines)
 
 
 def _edit_form(saved: PatientDetails) -> PatientForm:
@@ -215,7 +215,7 @@ def _edit_form(saved: PatientDetails) -> PatientForm:
 
 
 def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: int = 200) -> Response:
-    return page.render("admin/patients/edit.html", status=status, patient=record, form=form)
+    return page.render("staff/patients/edit.html", status=status, patient=record, form=form)
 
 
 def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:

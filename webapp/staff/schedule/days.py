@@ -13,11 +13,17 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from webapp.appointments import diary, statuses
-from webapp.appointments.calendar import week_name
-from webapp.appointments.diary import DiaryVisit, EarlierVisit
-from webapp.appointments.models import ACTIVE
-from webapp.appointments.slots import (
+from webapp.appointments.booking import schedule_queries, statuses
+from webapp.appointments.booking.schedule_queries import EarlierVisit, ScheduleAppointment
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.urls import with_query
+from webapp.doctors.service import DoctorRow
+from webapp.scheduling.models import ACTIVE
+from webapp.scheduling.slots import (
     DAY,
     Minute,
     Span,
@@ -29,14 +35,15 @@ from webapp.appointments.slots import (
     to_minute,
     wall_of,
 )
-from webapp.auth.schemas import Actor
-from webapp.clinic.service import Clinic
-from webapp.core import formats
-from webapp.core.addresses import with_query
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
-from webapp.doctors.service import DoctorRow
-from webapp.staff.frame import Card, Frame, load_frame, monday_of, shown_days, standing
+from webapp.scheduling.week_calendar import week_name
+from webapp.staff.schedule.schedule_week import (
+    Card,
+    ScheduleWeek,
+    count_not_cancelled,
+    load_schedule_week,
+    monday_of,
+    shown_days,
+)
 
 # Shorter holes between two visits are nothing that anybody could use.
 SHORTEST_GAP = 5
@@ -131,7 +138,7 @@ class Week(NamedTuple):
 def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
     """The doctor's day with everything in it, in order of time."""
     monday = monday_of(day)
-    frame = load_frame(session, actor, clinic, doctor, monday, now=now)
+    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
     visits = frame.visits_on(day)
     current = _current(visits, now) if day == today else None
@@ -161,7 +168,7 @@ def build_week(
     session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
 ) -> Week:
     """The doctor's week as columns; a weekend without hours and visits is left out."""
-    frame = load_frame(session, actor, clinic, doctor, monday, now=now)
+    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
     days = [_week_day(frame, day, today) for day in shown_days(frame, monday)]
     last = formats.day_month_year(days[-1].day, clinic.zone)
@@ -178,7 +185,7 @@ def build_week(
     )
 
 
-def _free(frame: Frame, day: date) -> list[Span]:
+def _free(frame: ScheduleWeek, day: date) -> list[Span]:
     """The gaps of a day: hours, but for closures, leave and what visits with their buffers take; none on past days.
 
     Of today only what is left of it counts.
@@ -189,7 +196,7 @@ def _free(frame: Frame, day: date) -> list[Span]:
     return [gap for hours in frame.worked(day) for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
 
 
-def _breaks(frame: Frame, day: date) -> Iterator[Span]:
+def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
     """The holes between a day's hours, but for what is taken there all the same."""
     worked = frame.worked(day)
     taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
@@ -199,7 +206,11 @@ def _breaks(frame: Frame, day: date) -> Iterator[Span]:
 
 
 def _rows(
-    frame: Frame, day: date, visits: list[DiaryVisit], current: DiaryVisit | None, free: list[Span]
+    frame: ScheduleWeek,
+    day: date,
+    visits: list[ScheduleAppointment],
+    current: ScheduleAppointment | None,
+    free: list[Span],
 ) -> Iterator[Row]:
     for visit in visits:
         yield Row("visit", visit.starts_at, visit.ends_at, card=frame.card(visit, current))
@@ -215,7 +226,7 @@ def _rows(
     yield from (Row("off", since, until, words=words) for since, until, words in frame.leave_on(day))
 
 
-def _gap(frame: Frame, gap: Span) -> Row:
+def _gap(frame: ScheduleWeek, gap: Span) -> Row:
     """Free time, with the ways to book it and to block it."""
     start, end = gap
     first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
@@ -227,13 +238,13 @@ def _gap(frame: Frame, gap: Span) -> Row:
     return Row("gap", to_datetime(start), to_datetime(end), book=book, block=block)
 
 
-def _wall_text(frame: Frame, minute: Minute) -> str:
+def _wall_text(frame: ScheduleWeek, minute: Minute) -> str:
     """'2026-03-03T11:30' on the clinic's wall clock, as date and time fields have it."""
     number, rest = divmod(wall_of(frame.time.pieces, minute), DAY)
     return f"{number_to_day(number)}T{rest // 60:02d}:{rest % 60:02d}"
 
 
-def _with_now(rows: list[Row], visits: list[DiaryVisit], now: datetime) -> list[Row]:
+def _with_now(rows: list[Row], visits: list[ScheduleAppointment], now: datetime) -> list[Row]:
     """The rows with the now line between what has begun and what has not."""
     place = sum(row.starts_at < now for row in rows)
     late = [int((now - visit.ends_at).total_seconds()) // 60 for visit in visits if visit.status == "arrived"]
@@ -244,7 +255,7 @@ def _with_now(rows: list[Row], visits: list[DiaryVisit], now: datetime) -> list[
     return [*rows[:place], Row("now", now, now, words=words), *rows[place:]]
 
 
-def _current(visits: list[DiaryVisit], now: datetime) -> DiaryVisit | None:
+def _current(visits: list[ScheduleAppointment], now: datetime) -> ScheduleAppointment | None:
     """The visit that runs now: the first patient who is here and whose time has come, else whose time it is."""
     begun = [visit for visit in visits if visit.starts_at <= now]
     here = (visit for visit in begun if visit.status == "arrived")
@@ -254,9 +265,9 @@ def _current(visits: list[DiaryVisit], now: datetime) -> DiaryVisit | None:
 
 def _coming(
     session: Session,
-    frame: Frame,
-    visits: list[DiaryVisit],
-    current: DiaryVisit | None,
+    frame: ScheduleWeek,
+    visits: list[ScheduleAppointment],
+    current: ScheduleAppointment | None,
     day: date,
     today: date,
 ) -> Next | None:
@@ -270,20 +281,21 @@ def _coming(
     visit = next(waiting, None) if day >= today else None
     if visit is None:
         return None
-    earlier = diary.list_earlier(
+    earlier = schedule_queries.list_earlier(
         session, doctor_id=frame.doctor.id, patient_id=visit.patient_id, before=visit.starts_at
     )
     return Next(frame.card(visit), _("Next patient") if day == today else _("First patient"), earlier)
 
 
-def _strip(frame: Frame, monday: date, shown: date, today: date) -> list[StripDay]:
+def _strip(frame: ScheduleWeek, monday: date, shown: date, today: date) -> list[StripDay]:
     days = shown_days(frame, monday, shown)
     return [
-        StripDay(day, f"/schedule/{day}", standing(frame.visits_on(day)), day == shown, day == today) for day in days
+        StripDay(day, f"/schedule/{day}", count_not_cancelled(frame.visits_on(day)), day == shown, day == today)
+        for day in days
     ]
 
 
-def _week_day(frame: Frame, day: date, today: date) -> WeekDay:
+def _week_day(frame: ScheduleWeek, day: date, today: date) -> WeekDay:
     visits = frame.visits_on(day)
     return WeekDay(
         day=day,
@@ -294,14 +306,14 @@ def _week_day(frame: Frame, day: date, today: date) -> WeekDay:
         closure=frame.closures.get(day, ""),
         leave=[(start, words) for start, _end, words in frame.leave_on(day)],
         cards=[frame.card(visit) for visit in visits],
-        visits=standing(visits),
+        visits=count_not_cancelled(visits),
     )
 
 
-def _summary(doctor: DoctorRow, visits: list[DiaryVisit], clinic: Clinic) -> str:
+def _summary(doctor: DoctorRow, visits: list[ScheduleAppointment], clinic: Clinic) -> str:
     """'Dr. Amara Okafor · Room 3 · 14 visits · finishes 17:10'."""
     parts = [doctor.name, *([doctor.room] if doctor.room else [])]
-    count = standing(visits)
+    count = count_not_cancelled(visits)
     parts.append(ngettext("%(n)d visit", "%(n)d visits", count) % {"n": count})
     ends = [visit.ends_at for visit in visits if visit.occupies]
     if ends:
@@ -309,10 +321,12 @@ def _summary(doctor: DoctorRow, visits: list[DiaryVisit], clinic: Clinic) -> str
     return " · ".join(parts)
 
 
-def _totals(visits: list[DiaryVisit], free: list[Span], day: date, today: date, now: datetime) -> list[tuple[str, str]]:
+def _totals(
+    visits: list[ScheduleAppointment], free: list[Span], day: date, today: date, now: datetime
+) -> list[tuple[str, str]]:
     """The day in numbers, as (label, words); what is nought and says nothing is left out."""
     count = {status: sum(visit.status == status for visit in visits) for status in statuses.WORDS}
-    in_all = standing(visits)
+    in_all = count_not_cancelled(visits)
     active = [visit for visit in visits if visit.status in ACTIVE]
     coming = sum(visit.ends_at > now for visit in active)
     numbers = []

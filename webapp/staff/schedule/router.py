@@ -8,19 +8,19 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.appointments import statuses
-from webapp.appointments.calendar import parse_week
-from webapp.appointments.schemas import YEARS
+from webapp.appointments.booking import statuses
 from webapp.audit import service as audit
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import YEARS
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError, NotFound
+from webapp.scheduling.week_calendar import parse_week
 from webapp.staff.schedule.days import Day, build_day, build_week
 
 router = APIRouter()
@@ -53,7 +53,11 @@ def some_week(page: CurrentPage, week: str) -> Response:
     doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
     shown = build_week(page.session, actor, current_clinic(page), doctor, monday, now=page.now)
     response = page.render(
-        "schedule/week.html", fragment="schedule/_week.html", doctor=doctor, week=shown, words=statuses.WORDS
+        "staff/schedule/week.html",
+        fragment="staff/schedule/_week.html",
+        doctor=doctor,
+        week=shown,
+        words=statuses.WORDS,
     )
     _record_reading(page, actor, doctor.id, {"week": shown.name})
     return response
@@ -77,8 +81,8 @@ def show_day(
     """
     shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
     response = page.render(
-        "schedule/day.html",
-        fragment="schedule/_day.html",
+        "staff/schedule/day.html",
+        fragment="staff/schedule/_day.html",
         status=error.status if error else 200,
         headers=headers_of(error) if error else None,
         doctor=doctor,

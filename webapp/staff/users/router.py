@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from webapp.auth import queries, roles
 from webapp.auth.dependencies import signed_in
-from webapp.auth.links import FIRST_PASSWORD_LIFETIME
-from webapp.core.editing import EditedMeanwhile, fingerprint
+from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.staff import keyset
@@ -32,13 +32,13 @@ def list_users(page: CurrentPage) -> Response:
     query = page.request.query_params
     form = UserFilterForm(query)
     wanted = form.wanted()
-    turn = keyset.turn_of(query.get("before", ""), query.get("after", ""))
+    turn = keyset.cursor_of(query.get("before", ""), query.get("after", ""))
     found = queries.list_users(page.session, wanted, before=turn.before, after=turn.after, limit=PAGE_SIZE + 1)
     lines, neighbours = keyset.cut(
         found, turn, PAGE_SIZE, "/admin/users", q=wanted.text, role=wanted.role, access=form.access.data
     )
     return page.render(
-        "admin/users/list.html",
+        "staff/users/list.html",
         form=form,
         users=lines,
         neighbours=neighbours,
@@ -157,14 +157,14 @@ def end_sessions(page: CurrentPage, user_id: UserId) -> Response:
 
 def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
     form.offer(users.doctors_without_account(page.session))
-    return page.render("admin/users/new.html", status=status, form=form)
+    return page.render("staff/users/new.html", status=status, form=form)
 
 
 def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Response:
     """The only time that a link is shown; the page is kept nowhere, as no page for staff is."""
     facts = queries.get_user(page.session, user_id, now=page.now)
     return page.render(
-        "admin/users/link.html",
+        "staff/users/link.html",
         headers={"referrer-policy": "strict-origin"},
         user=facts,
         link=f"{page.base_url}/password/reset/{token}",
@@ -188,7 +188,7 @@ def _role_form(page: Page, view: users.UserView) -> RoleForm:
 
 def _user_page(page: Page, view: users.UserView, *, form: RoleForm | None = None, status: int = 200) -> Response:
     return page.render(
-        "admin/users/user.html",
+        "staff/users/user.html",
         status=status,
         form=form or _role_form(page, view),
         view=view,
@@ -197,4 +197,4 @@ def _user_page(page: Page, view: users.UserView, *, form: RoleForm | None = None
 
 
 def _access_page(page: Page, view: users.UserView, form: AccessForm, *, status: int = 200) -> Response:
-    return page.render("admin/users/access.html", status=status, form=form, view=view)
+    return page.render("staff/users/access.html", status=status, form=form, view=view)

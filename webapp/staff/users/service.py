@@ -19,19 +19,19 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import ACTIVE, Appointment
 from webapp.audit import service as audit
 from webapp.auth import queries, roles
 from webapp.auth import service as auth
 from webapp.auth.queries import UserFacts
 from webapp.auth.schemas import Actor, Email, PersonName, Role
-from webapp.core.editing import require_unchanged
 from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid
 from webapp.patients.models import Patient
-from webapp.patients.words import keep_words
+from webapp.patients.search_index import keep_words
+from webapp.scheduling.models import ACTIVE, Appointment
 
 
 class InviteUser(BaseModel):

@@ -1,0 +1,208 @@
+"""Any order of booking, moving, cancelling and time off, compared with a model that is a list of dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy.orm import Session
+
+from tests.cast import NOW, Cast
+from webapp.appointments import queries
+from webapp.appointments.booking import service
+from webapp.appointments.exceptions import ChangedMeanwhile, NotActive
+from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.exceptions import AppError
+from webapp.integrity import find_problems
+from webapp.models import Appointment, TimeOff
+from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
+from webapp.scheduling.models import OCCUPYING
+
+# Tuesday 3 March: quarters of an hour from 09:00 in Amsterdam to 12:00, when the doctors go to lunch.
+NINE = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
+QUARTERS = 12
+KINDS = {"short": (15, 0, 0), "long": (30, 0, 0), "buffered": (45, 5, 10)}
+OFFERS = {"bob": ("short", "long", "buffered"), "erin": ("long",)}
+STEPS = {"bob": 1, "erin": 2}
+
+quarters = st.integers(0, QUARTERS - 1)
+people = st.sampled_from(["alice", "dave"])
+visits_wanted = st.sampled_from([(doctor, kind) for doctor, kinds in OFFERS.items() for kind in kinds])
+
+
+def minute_spans_meet(one: tuple[int, int], two: tuple[int, int]) -> bool:
+    """Whether two half-open spans share a minute."""
+    return one[0] < two[1] and two[0] < one[1]
+
+
+class Clinic(RuleBasedStateMachine):
+    """One morning of two doctors and two patients. Minutes count from nine o'clock."""
+
+    cast: Cast
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visits: list[dict[str, Any]] = []
+        self.off: list[tuple[str, int, int]] = []
+
+    @initialize()
+    def begin(self) -> None:
+        """Every example starts with an empty calendar."""
+
+        def work(session: Session) -> None:
+            session.execute(sa.delete(Appointment))
+            session.execute(sa.delete(TimeOff))
+
+        self.cast.database.write(work)
+
+    # -- the model
+
+    def expected(
+        self, patient: str, doctor: str, kind: str, start: int, moved: int | None = None
+    ) -> type[AppError] | None:
+        """What the model says of a visit from `start` on; `moved` is the number of the visit that is moved there."""
+        minutes, before, after = KINDS[kind]
+        visit = (start, start + minutes)
+        others = [one for number, one in enumerate(self.visits) if number != moved and one["status"] == "scheduled"]
+        if start % (15 * STEPS[doctor]) or visit[1] > QUARTERS * 15:
+            return RuleBroken
+        if any(who == doctor and minute_spans_meet(visit, (low, high)) for who, low, high in self.off):
+            return RuleBroken
+        own = [one["visit"] for one in others if one["patient"] == patient]
+        if any(minute_spans_meet(visit, other) for other in own):
+            return PatientBusy
+        busy = (visit[0] - before, visit[1] + after)
+        if any(one["doctor"] == doctor and minute_spans_meet(busy, one["busy"]) for one in others):
+            return SlotTaken
+        if any(minute_spans_meet((visit[0] - 30, visit[1] + 30), other) for other in own):
+            return PatientBusy
+        return None
+
+    def place(self, kind: str, start: int) -> dict[str, Any]:
+        """Where a visit lies in the model."""
+        minutes, before, after = KINDS[kind]
+        return {"visit": (start, start + minutes), "busy": (start - before, start + minutes + after)}
+
+    def do(self, expected: type[AppError] | None, action: Callable[..., Any], *args: Any) -> Any:
+        """The real thing must do what the model says."""
+        write = self.cast.database.write
+        if expected is None:
+            return write(action, *args, now=NOW)
+        with pytest.raises(expected):
+            write(action, *args, now=NOW)
+        return None
+
+    # -- what people do
+
+    @rule(patient=people, wanted=visits_wanted, quarter=quarters)
+    def book(self, patient: str, wanted: tuple[str, str], quarter: int) -> None:
+        """Somebody books."""
+        doctor, kind = wanted
+        start = quarter * 15
+        command = BookVisit(
+            doctor=doctor, visit_type_id=getattr(self.cast, kind), starts_at=NINE + timedelta(minutes=start)
+        )
+        expected = self.expected(patient, doctor, kind, start)
+        reference = self.do(expected, service.book, getattr(self.cast, patient), command)
+        if reference:
+            who = {"reference": reference, "patient": patient, "doctor": doctor, "kind": kind}
+            self.visits.append({**who, **self.place(kind, start), "status": "scheduled", "version": 1})
+
+    @rule(pick=st.integers(0, 30), quarter=quarters, stale=st.sampled_from([False, False, False, True]))
+    def move(self, pick: int, quarter: int, stale: bool) -> None:
+        """Somebody moves a visit, perhaps from a page that is out of date."""
+        if not self.visits:
+            return
+        number = pick % len(self.visits)
+        visit = self.visits[number]
+        start = quarter * 15
+        expected: type[AppError] | None
+        if stale:
+            expected = ChangedMeanwhile
+        elif visit["status"] != "scheduled":
+            expected = NotActive
+        elif start == visit["visit"][0]:
+            expected = RuleBroken
+        else:
+            expected = self.expected(visit["patient"], visit["doctor"], visit["kind"], start, moved=number)
+        command = MoveVisit(starts_at=NINE + timedelta(minutes=start), version=visit["version"] - stale)
+        self.do(expected, service.move, getattr(self.cast, visit["patient"]), visit["reference"], command)
+        if expected is None:
+            visit.update(self.place(visit["kind"], start), version=visit["version"] + 1)
+
+    @rule(pick=st.integers(0, 30))
+    def cancel(self, pick: int) -> None:
+        """Somebody cancels a visit."""
+        if not self.visits:
+            return
+        visit = self.visits[pick % len(self.visits)]
+        expected = None if visit["status"] == "scheduled" else NotActive
+        actor = getattr(self.cast, visit["patient"])
+        self.do(expected, service.cancel, actor, visit["reference"], CancelVisit(version=visit["version"]))
+        if expected is None:
+            visit.update(status="cancelled", version=visit["version"] + 1)
+
+    @rule(doctor=st.sampled_from(["bob", "erin"]), quarter=quarters, length=st.integers(1, 40))
+    def take_time_off(self, doctor: str, quarter: int, length: int) -> None:
+        """A doctor goes away for some minutes; visits that stand stay, later ones are refused."""
+        start = quarter * 15
+        begins = NINE + timedelta(minutes=start)
+        row = TimeOff(
+            doctor_id=self.cast.doctor_ids[doctor], starts_at=begins, ends_at=begins + timedelta(minutes=length)
+        )
+        self.cast.add(row)
+        self.off.append((doctor, start, start + length))
+
+    # -- what is always true
+
+    @invariant()
+    def the_database_holds_what_the_model_holds(self) -> None:
+        """The same visits, at the same times, with the same versions."""
+        with self.cast.database.reading() as session:
+            query = sa.select(
+                Appointment.reference,
+                Appointment.starts_at,
+                Appointment.ends_at,
+                Appointment.busy_from,
+                Appointment.busy_until,
+                Appointment.status,
+                Appointment.version,
+            )
+            found = {tuple(row) for row in session.execute(query)}
+
+        def instants(span: tuple[int, int]) -> list[datetime]:
+            return [NINE + timedelta(minutes=minute) for minute in span]
+
+        assert found == {
+            (one["reference"], *instants(one["visit"]), *instants(one["busy"]), one["status"], one["version"])
+            for one in self.visits
+        }
+
+    def teardown(self) -> None:
+        """At the end `docket check` finds nothing but visits that time off was put over."""
+        if not self.visits:
+            return
+        problems = list(find_problems(self.cast.database, now=NOW))
+        hit = {
+            one["reference"]
+            for one in self.visits
+            for doctor, low, high in self.off
+            if one["status"] in OCCUPYING and one["doctor"] == doctor and minute_spans_meet(one["visit"], (low, high))
+        }
+        assert {problem.split()[1] for problem in problems} == hit
+        assert all("time_off" in problem for problem in problems)
+        with self.cast.database.reading() as session:
+            for one in self.visits:
+                assert queries.get_appointment(session, self.cast.carol, one["reference"]).status == one["status"]
+
+
+def test_any_order_of_deeds_agrees_with_the_model(cast: Cast) -> None:
+    machine = type("ClinicOfThisTest", (Clinic,), {"cast": cast})
+    bounds = settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True)
+    run_state_machine_as_test(machine, settings=bounds)

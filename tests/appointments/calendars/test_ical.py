@@ -1,0 +1,373 @@
+"""Visits in people's own calendars: one as a file, all of them as a private feed, and what these do not tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.calendars import Component, read_calendar
+from tests.cast import NOW, ORIGIN, SECRET_KEY, Cast, assemble, client_for, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.appointments import queries
+from webapp.appointments.booking import service
+from webapp.appointments.calendars import ical
+from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.auth import feeds
+from webapp.clinic.service import get_clinic
+from webapp.core.signing import sign
+from webapp.database import Database
+
+REASON, NOTES = "A rash that itches", "Brings an interpreter"
+
+
+@pytest.fixture
+def cast(sqlite_url: str) -> Iterator[Cast]:
+    """The clinic on one kind of database; the feed's query has a test on both."""
+    database = Database(sqlite_url)
+    yield assemble(database)
+    database.dispose()
+
+
+@pytest.fixture
+def server_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server that lives where neither clinic nor reader does."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Pacific/Auckland")
+        time.tzset()
+        yield "NZST"
+    time.tzset()
+
+
+def visit(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "alice", **changes: object) -> int:
+    """A visit with Bob at any instant, as rules would not let everybody book it."""
+    ends_at = starts_at + timedelta(minutes=15)
+    values = {
+        "reference": reference,
+        "doctor_id": cast.doctor_ids["bob"],
+        "patient_id": cast.patient_ids[patient],
+        "visit_type_id": cast.short,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "busy_from": starts_at,
+        "busy_until": ends_at,
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+    return cast.add(models.Appointment(**values | changes))
+
+
+def feed_of(client: TestClient) -> str:
+    """The path of the calendar feed of whoever is signed in, as their account shows it."""
+    client.post("/account/calendar")
+    address: str = read(client.get("/account")).one("input", id="feed")["value"]
+    assert address.startswith(f"{ORIGIN}/calendar/")
+    return address.removeprefix(ORIGIN)
+
+
+def file_of(client: TestClient, reference: str) -> Component:
+    """The calendar file of a visit."""
+    answer = client.get(f"/appointments/{reference}.ics")
+    assert answer.status_code == 200, answer.text
+    return read_calendar(answer.text)
+
+
+# ----------------------------------------------------------------------------------------- three time zones
+
+# On the days on which the clocks change and on one between: the instant, what the clinic's wall clock shows, and what
+# that of a reader in Tokyo does.
+INSTANTS = {
+    "America/New_York": [
+        ("2026-03-08T06:30Z", "01:30", "15:30"),
+        ("2026-03-08T07:00Z", "03:00", "16:00"),
+        ("2026-07-01T13:00Z", "09:00", "22:00"),
+        ("2026-11-01T05:30Z", "01:30", "14:30"),
+        ("2026-11-01T06:30Z", "01:30", "15:30"),
+        ("2026-11-01T14:00Z", "09:00", "23:00"),
+    ],
+    "Europe/Amsterdam": [
+        ("2026-03-29T00:30Z", "01:30", "09:30"),
+        ("2026-03-29T01:00Z", "03:00", "10:00"),
+        ("2026-07-01T07:00Z", "09:00", "16:00"),
+        ("2026-10-25T00:30Z", "02:30", "09:30"),
+        ("2026-10-25T01:30Z", "02:30", "10:30"),
+        ("2026-10-25T08:00Z", "09:00", "17:00"),
+    ],
+    # Here the clocks change by half an hour, and summer ends in April.
+    "Australia/Lord_Howe": [
+        ("2026-04-04T14:45Z", "01:45", "23:45"),
+        ("2026-04-04T15:15Z", "01:45", "00:15"),
+        ("2026-07-01T22:30Z", "09:00", "07:30"),
+        ("2026-10-03T15:15Z", "01:45", "00:15"),
+        ("2026-10-03T15:30Z", "02:30", "00:30"),
+    ],
+    "Asia/Kolkata": [("2026-03-29T03:30Z", "09:00", "12:30"), ("2026-10-25T03:30Z", "09:00", "12:30")],
+}
+
+
+def named_by(client: TestClient, reference: str, number: int, feed: Component) -> dict[str, datetime]:
+    """The instant at which a visit starts, as each of our faces names it."""
+    page = read(client.get(f"/appointments/{reference}")).one("p", class_="time").all("time")[0]
+    file = file_of(client, reference)
+    (event,) = [event for event in feed.events if event["URL"].endswith(reference)]
+    said = client.get(f"/api/v1/appointments/{number}").json()["starts_at"]
+    return {
+        "page": datetime.fromisoformat(page["datetime"]),
+        "file": file.starts_at(file.event),
+        "feed": feed.starts_at(event),
+        "api": datetime.fromisoformat(said),
+    }
+
+
+def test_every_face_names_one_instant_wherever_server_clinic_and_reader_are(
+    database: Database, server_zone: str
+) -> None:
+    cast = assemble(database)
+    assert server_zone in time.tzname
+    reader = ZoneInfo("Asia/Tokyo")
+    with client_for(cast.database) as client:
+        log_in(client, "alice")
+        path = feed_of(client)
+        for zone, instants in INSTANTS.items():
+            cast.change(sa.delete(models.Appointment))
+            cast.change(sa.update(models.ClinicSettings).values(time_zone=zone))
+            numbers = {
+                f"AAAA-{place:04d}": visit(cast, datetime.fromisoformat(text), reference=f"AAAA-{place:04d}")
+                for place, (text, _clinics, _readers) in enumerate(instants)
+            }
+            feed = read_calendar(client.get(path).text)
+            for (reference, number), (text, clinics, readers) in zip(numbers.items(), instants, strict=True):
+                meant = datetime.fromisoformat(text)
+                named = named_by(client, reference, number, feed)
+                assert set(named.values()) == {meant}, (zone, text, named)
+                page = read(client.get(f"/appointments/{reference}"))
+                assert page.one("p", class_="time").all("time")[0].text == clinics, (zone, text)
+                # What the reader's own calendar makes of the file.
+                assert f"{named['file'].astimezone(reader):%H:%M}" == readers
+
+
+# -------------------------------------------------------------------------------------------------- one visit
+
+
+def test_the_file_says_where_and_when_and_not_why(cast: Cast) -> None:
+    command = BookVisit(
+        doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"), reason=REASON, notes=NOTES
+    )
+    reference = cast.database.write(service.book, cast.alice, command, now=NOW)
+    with client_for(cast.database, base_url="https://booking.docket.example") as client:
+        client.base_url = "https://booking.docket.example"
+        client.headers["origin"] = "https://booking.docket.example"
+        answer = log_in(client, "alice").get(f"/appointments/{reference}.ics")
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert answer.headers["content-disposition"] == f'attachment; filename="visit-{reference}.ics"'
+    for unsaid in (REASON, NOTES, "Follow-up", "General practice", "Alice"):
+        assert unsaid not in answer.text
+    found = read_calendar(answer.text)
+    address = f"https://booking.docket.example/appointments/{reference}"
+    assert found["METHOD"] == "PUBLISH"
+    assert found.event.text("SUMMARY") == "Visit: Dr. Bob Brown"
+    assert found.event.text("LOCATION") == "18 Harbour Lane, Room 3"
+    assert found.event["URL"] == address
+    said = f"Harbour Lane Clinic\nReference: {reference}\nTelephone: 020 123 4567\nThe visit: {address}"
+    assert found.event.text("DESCRIPTION") == said
+    assert (found.event["STATUS"], found.event["CLASS"]) == ("CONFIRMED", "PRIVATE")
+    assert found.event.inside("VALARM")[0]["TRIGGER"] == "-PT2H"
+    assert found.starts_at(found.event) == local("2026-03-05 09:30")
+
+
+def test_a_kind_of_visit_is_named_only_where_the_clinic_lets_messages_name_it(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 09:30")
+    cast.change(sa.update(models.VisitType).where(models.VisitType.id == cast.short).values(named_in_messages=True))
+    with client_for(cast.database) as client:
+        found = file_of(log_in(client, "alice"), reference)
+    assert found.event.text("SUMMARY") == "Follow-up: Dr. Bob Brown"
+
+
+def test_a_moved_and_a_cancelled_visit_is_the_same_event_with_a_later_sequence(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 09:30")
+    move = MoveVisit(starts_at=local("2026-03-06 10:00"))
+    with client_for(cast.database) as client:
+        log_in(client, "alice")
+        booked = file_of(client, reference)
+        later = NOW + timedelta(minutes=5)
+        cast.database.write(service.move, cast.alice, reference, move, now=later)
+        moved = file_of(client, reference)
+        cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=later + timedelta(minutes=5))
+        cancelled = file_of(client, reference)
+    files = (booked, moved, cancelled)
+    assert len({file.event["UID"] for file in files}) == 1
+    assert [file.event["SEQUENCE"] for file in files] == ["0", "1", "2"]
+    assert [file.event["STATUS"] for file in files] == ["CONFIRMED", "CONFIRMED", "CANCELLED"]
+    assert moved.starts_at(moved.event) == local("2026-03-06 10:00")
+    assert [file.event["DTSTAMP"] for file in files] == ["20260302T070000Z", "20260302T070500Z", "20260302T071000Z"]
+
+
+def test_the_event_is_the_same_wherever_docket_is_reached(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 09:30")
+    with cast.database.reading() as session:
+        view = queries.get_appointment(session, cast.alice, reference)
+        clinic = get_clinic(session)
+    events = [ical.event_of(view, clinic, base_url=base) for base in ("", "http://one", "https://two")]
+    assert len({event.uid for event in events}) == 1
+    signed = ical.event_of(view, clinic, base_url="https://two", href="https://two/visit/abc")
+    assert signed.url == "https://two/visit/abc"
+    assert "https://two/visit/abc" in signed.description
+
+
+def test_staff_get_initials(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 09:30")
+    with client_for(cast.database) as client:
+        assert file_of(log_in(client, "bob"), reference).event.text("SUMMARY") == "Visit: A.A."
+    with client_for(cast.database) as client:
+        summary = file_of(log_in(client, "carol"), reference).event.text("SUMMARY")
+        assert summary == "Visit: Dr. Bob Brown, for A.A."
+    query = sa.select(sa.func.count()).where(models.AuditEvent.action == "appointment_read")
+    with cast.database.reading() as session:
+        assert session.scalar(query) == 2
+
+
+def test_the_page_leads_to_the_file_while_the_visit_lies_ahead(cast: Cast) -> None:
+    # Too near to be moved or cancelled, which is no reason to forget it.
+    near = cast.book(cast.alice, "2026-03-02 16:00")
+    gone = cast.book(cast.alice, "2026-03-05 09:30")
+    cast.database.write(service.cancel, cast.alice, gone, CancelVisit(), now=NOW)
+    with client_for(cast.database) as client:
+        log_in(client, "alice")
+        page = read(client.get(f"/appointments/{near}"))
+        assert f"/appointments/{near}.ics" in page.links
+        assert f"/appointments/{near}/cancellation" not in page.links
+        assert f"/appointments/{gone}.ics" not in read(client.get(f"/appointments/{gone}")).links
+
+
+# --------------------------------------------------------------------------------------------------- the feed
+
+
+def test_a_feed_needs_no_log_in_and_holds_what_its_owner_may_see(database: Database) -> None:
+    cast = assemble(database)
+    child = cast.add(models.Patient(name="Zoe Adams", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
+    visit(cast, NOW + timedelta(days=3), reference="AAAA-0001")
+    visit(cast, NOW + timedelta(days=4), reference="AAAA-0002", patient_id=child)
+    visit(cast, NOW + timedelta(days=5), reference="AAAA-0003", patient="dave")
+    visit(cast, NOW - timedelta(days=59), reference="AAAA-0004", status="completed")
+    visit(cast, NOW - timedelta(days=61), reference="AAAA-0005", status="completed")
+    visit(cast, NOW + timedelta(days=6), reference="AAAA-0006", status="cancelled")
+    long_ago = NOW - timedelta(days=15)
+    visit(cast, NOW + timedelta(days=7), reference="AAAA-0007", status="cancelled", updated_at=long_ago)
+    with client_for(database) as client:
+        paths = {}
+        for name in ("alice", "bob"):
+            paths[name] = feed_of(log_in(client, name))
+            client.cookies.clear()
+        found = {name: read_calendar(client.get(path).text) for name, path in paths.items()}
+    assert [(event["URL"][-4:], event.text("SUMMARY"), event["STATUS"]) for event in found["alice"].events] == [
+        ("0004", "Visit: Dr. Bob Brown", "CONFIRMED"),
+        ("0001", "Visit: Dr. Bob Brown", "CONFIRMED"),
+        ("0002", "Visit: Dr. Bob Brown, for Zoe Adams", "CONFIRMED"),
+        ("0006", "Visit: Dr. Bob Brown", "CANCELLED"),
+    ]
+    assert [(event["URL"][-4:], event.text("SUMMARY")) for event in found["bob"].events] == [
+        ("0004", "Visit: A.A."),
+        ("0001", "Visit: A.A."),
+        ("0002", "Visit: Z.A."),
+        ("0003", "Visit: D.D."),
+        ("0006", "Visit: A.A."),
+    ]
+    assert not any(event.inside("VALARM") for event in found["bob"].events)
+    assert found["alice"]["NAME"] == "Harbour Lane Clinic"
+
+
+def test_a_program_that_has_the_feed_is_told_so_until_something_changes(cast: Cast) -> None:
+    with client_for(cast.database) as client:
+        path = feed_of(log_in(client, "alice"))
+        client.cookies.clear()
+        first = client.get(path)
+        tag = first.headers["etag"]
+        assert first.headers["content-type"] == "text/calendar; charset=utf-8"
+        assert first.headers["cache-control"] == "private, no-cache"
+        assert "set-cookie" not in first.headers
+        known = client.get(path, headers={"if-none-match": f'"other", W/{tag}'})
+        assert (known.status_code, known.text, known.headers["etag"]) == (304, "", tag)
+        cast.book(cast.alice, "2026-03-05 09:30")
+        changed = client.get(path, headers={"if-none-match": tag})
+        assert changed.status_code == 200
+        assert changed.headers["etag"] != tag
+        assert len(read_calendar(changed.text).events) == 1
+
+
+def test_a_feed_costs_as_many_queries_for_one_visit_as_for_fifty(cast: Cast) -> None:
+    statements: list[str] = []
+
+    def note(*arguments: object) -> None:
+        statements.append(str(arguments[2]))
+
+    with client_for(cast.database) as client:
+        path = feed_of(log_in(client, "bob"))
+        client.cookies.clear()
+        counts = []
+        for number in range(50):
+            visit(cast, NOW + timedelta(hours=number), reference=f"AAAA-{number:04d}")
+            if number in {0, 49}:
+                statements.clear()
+                sa.event.listen(cast.database.engine, "before_cursor_execute", note)
+                assert len(read_calendar(client.get(path).text).events) == number + 1
+                sa.event.remove(cast.database.engine, "before_cursor_execute", note)
+                counts.append(len([text for text in statements if text.startswith("SELECT")]))
+    # Whose it is, the clinic, the visits.
+    assert counts == [3, 3]
+
+
+def test_an_address_stops_working_when_it_is_renewed_or_removed_or_its_owner_may_no_longer_come(cast: Cast) -> None:
+    with client_for(cast.database) as client:
+        log_in(client, "alice")
+        first = feed_of(client)
+        # Asked for twice, it stays what it is.
+        assert feed_of(client) == first
+        assert client.get("/account/calendar/renewal").status_code == 200
+        assert client.get(first).status_code == 200
+        assert client.post("/account/calendar/renewal").headers["location"] == "/account#calendar"
+        second = feed_of(client)
+        assert client.get(first).status_code == 404
+        assert client.get(second).status_code == 200
+        cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(active=False))
+        assert client.get(second).status_code == 404
+        cast.change(sa.update(models.User).values(active=True))
+        client.post("/account/calendar/removal")
+        assert client.get(second).status_code == 404
+        assert client.get("/account/calendar/removal").status_code == 404
+        assert "Make an address" in read(client.get("/account")).text
+    with cast.database.reading() as session:
+        rows = session.execute(
+            sa.select(models.AuditEvent.action, models.AuditEvent.details)
+            .where(models.AuditEvent.action.startswith("calendar"))
+            .order_by(models.AuditEvent.id)
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        ("calendar_feed_made", {}),
+        ("calendar_feed_renewed", {}),
+        ("calendar_feed_removed", {}),
+    ]
+
+
+def test_only_what_we_signed_for_this_purpose_is_an_address(cast: Cast) -> None:
+    user = cast.alice.user_id
+    with client_for(cast.database) as client:
+        path = feed_of(log_in(client, "alice"))
+        with cast.database.reading() as session:
+            secret = session.scalar(sa.select(models.User.calendar_secret).where(models.User.id == user))
+        tokens = [
+            path.removeprefix("/calendar/").removesuffix(".ics")[:-1],
+            sign([SECRET_KEY], "confirm-email", [user, secret]),
+            sign(["another-key-that-is-not-ours-0123456789"], feeds.PURPOSE, [user, secret]),
+            # Nobody has no secret, and Carol has no visits.
+            sign([SECRET_KEY], feeds.PURPOSE, [cast.dave.user_id, ""]),
+            sign([SECRET_KEY], feeds.PURPOSE, [cast.carol.user_id, ""]),
+            "nothing",
+        ]
+        assert {client.get(f"/calendar/{token}.ics").status_code for token in tokens} == {404}
+        assert client.get(path).status_code == 200

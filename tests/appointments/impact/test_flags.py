@@ -1,0 +1,50 @@
+"""When a flag comes off a visit by itself, and when it stays, on both databases."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+
+import sqlalchemy as sa
+
+from tests.cast import Cast
+from tests.visits import put
+from webapp import models
+from webapp.appointments.impact import schedule_impact
+from webapp.appointments.impact.schedule_impact import WHY
+
+
+def flagged(cast: Cast, visit_id: int) -> str:
+    """Why the visit is flagged, or ''."""
+    with cast.database.reading() as session:
+        query = sa.select(models.Appointment.flagged_why).where(models.Appointment.id == visit_id)
+        return session.scalars(query).one()
+
+
+def lengthen_bobs_saturday(cast: Cast) -> None:
+    """A change of Bob's hours alone, which touches no visit."""
+    extra = models.ExtraHours(doctor_id=cast.doctor_ids["bob"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
+    carry_out = partial(schedule_impact.carry_out, doctor_ids=[cast.doctor_ids["bob"]], now=cast.now)
+    cast.database.write(carry_out, cast.bob, lambda session: session.add(extra))
+
+
+def test_a_visit_too_close_to_one_with_another_doctor_stays_flagged(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00", doctor="erin")
+    close = put(cast, "2026-03-04 10:40")
+    why = WHY["patient_gap"]
+    cast.change(sa.update(models.ClinicSettings).values(patient_gap_minutes=60))
+    cast.change(sa.update(models.Appointment).where(models.Appointment.id == close).values(flagged_why=why))
+    lengthen_bobs_saturday(cast)
+    assert flagged(cast, close) == why
+
+
+def test_that_a_flag_comes_off_is_written_down(cast: Cast) -> None:
+    healed = put(cast, "2026-03-04 10:40")
+    cast.change(sa.update(models.Appointment).values(flagged_why=WHY["time_off"]))
+    lengthen_bobs_saturday(cast)
+    assert flagged(cast, healed) == ""
+    with cast.database.reading() as session:
+        of_visit = sa.select(
+            models.AuditEvent.action, models.AuditEvent.actor_user_id, models.AuditEvent.visible
+        ).where(models.AuditEvent.subject_type == "appointment", models.AuditEvent.subject_id == healed)
+        assert [tuple(row) for row in session.execute(of_visit)] == [("unflagged", cast.bob.user_id, False)]

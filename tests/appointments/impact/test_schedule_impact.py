@@ -1,0 +1,342 @@
+"""Changes that would strand visits, through the service layer, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from time import process_time
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from tests.cast import Cast, local
+from tests.visits import put
+from webapp import models
+from webapp.appointments import queries
+from webapp.appointments.impact import schedule_impact
+from webapp.appointments.impact.alternative_times import nearest_first
+from webapp.appointments.impact.schedule_impact import Affected, Decision, Decisions, Effect, VisitsAffected
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.schemas import Actor
+from webapp.integrity import find_problems
+
+Work = Callable[[Session], Any]
+
+
+def away(cast: Cast, start: str, end: str, doctor: str = "bob") -> Work:
+    """Leave from one wall-clock time to another."""
+    span = {"starts_at": local(start), "ends_at": local(end)}
+    return lambda session: session.add(models.TimeOff(doctor_id=cast.doctor_ids[doctor], **span))
+
+
+def run(statement: sa.Update | sa.Delete) -> Work:
+    """A change that is one statement."""
+    return lambda session: session.execute(statement)
+
+
+def change(
+    cast: Cast, work: Work, *, each: dict[str, Decision] | None = None, why: str = "", actor: Actor | None = None
+) -> None:
+    """Make a change that may touch everybody, with these decisions."""
+    decisions = Decisions(each=each or {}, why=why)
+    carry_out = partial(schedule_impact.carry_out, doctor_ids=None, now=cast.now, decisions=decisions)
+    cast.database.write(carry_out, actor or cast.carol, work)
+
+
+def stranded(cast: Cast, work: Work) -> list[Affected]:
+    """The visits that the change is refused for."""
+    with pytest.raises(VisitsAffected) as caught:
+        change(cast, work)
+    assert caught.value.status == 409
+    return caught.value.visits
+
+
+def effect_of(cast: Cast, work: Work) -> Effect:
+    """What the change would do."""
+    return schedule_impact.preview(cast.database, cast.carol, work, doctor_ids=None, now=cast.now)
+
+
+def see(cast: Cast, reference: str) -> AppointmentView:
+    """The visit as the admin sees it."""
+    with cast.database.reading() as session:
+        return queries.get_appointment(session, cast.carol, reference)
+
+
+def problems(cast: Cast) -> list[str]:
+    """What `docket check` would say."""
+    return list(find_problems(cast.database, now=cast.now))
+
+
+def leaves(cast: Cast) -> int:
+    """How many stretches of leave there are."""
+    with cast.database.reading() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(models.TimeOff)) or 0
+
+
+def decide(visit: Affected, kind: str, **more: Any) -> dict[str, Decision]:
+    """One decision about one visit."""
+    return {visit.reference: Decision.model_validate({"kind": kind, "version": visit.version, **more})}
+
+
+def test_a_change_that_strands_nobody_is_simply_made(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    change(cast, away(cast, "2026-03-05 09:00", "2026-03-06 17:00"))
+    assert leaves(cast) == 1
+
+
+def test_leave_over_a_visit_lists_it_and_changes_nothing(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
+
+    assert (visit.reference, visit.patient_name, visit.doctor_name) == (reference, "Alice Adams", "Dr. Bob Brown")
+    assert visit.why == "The doctor is away."
+    assert leaves(cast) == 0
+    assert see(cast, reference).flagged_why == ""
+
+
+def test_the_proposal_is_the_nearest_free_time_after_the_change(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    put(cast, "2026-03-04 09:00", patient="dave", minutes=30)
+    (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
+    # Before the leave Dave is there; after it comes the break; 13:00 is three hours on, the day before 17 hours.
+    assert visit.proposal == local("2026-03-04 13:00")
+
+
+def test_no_two_visits_are_proposed_one_time(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    cast.book(cast.dave, "2026-03-04 10:15")
+    first, second = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
+    assert {first.proposal, second.proposal} == {local("2026-03-04 13:00"), local("2026-03-04 13:15")}
+
+
+def test_a_proposal_keeps_clear_of_the_patients_other_visits(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    put(cast, "2026-03-04 13:00", doctor="erin", minutes=30)
+    (visit,) = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
+    assert visit.proposal == local("2026-03-04 14:00")
+
+
+def test_keeping_flags_the_visit_with_why_and_the_check_is_content(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "keep"), why="Locum found.")
+
+    kept = see(cast, reference)
+    assert kept.flagged_why == "The doctor is away. Locum found."
+    assert (kept.status, kept.starts_at) == ("scheduled", local("2026-03-04 10:00"))
+    assert leaves(cast) == 1
+    assert problems(cast) == []
+
+
+def test_moving_gives_the_proposed_time_and_leaves_no_flag(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
+
+    moved = see(cast, reference)
+    assert (moved.starts_at, moved.flagged_why, moved.status) == (visit.proposal, "", "scheduled")
+    assert problems(cast) == []
+
+
+def test_cancelling_tells_the_reason(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "cancel"))
+    cancelled = see(cast, reference)
+    assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "The doctor is away.")
+
+
+def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
+    first, second = cast.book(cast.alice, "2026-03-04 10:00"), cast.book(cast.dave, "2026-03-04 10:15")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    listed = stranded(cast, work)
+    with pytest.raises(VisitsAffected) as caught:
+        change(cast, work, each=decide(listed[0], "cancel"))
+    assert [visit.reference for visit in caught.value.visits] == [first, second]
+    assert see(cast, first).status == "scheduled"
+    assert leaves(cast) == 0
+
+
+def test_a_decision_about_an_older_state_of_a_visit_does_not_count(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    cast.change(sa.update(models.Appointment).values(version=2, reason="Something else now"))
+    with pytest.raises(VisitsAffected):
+        change(cast, work, each=decide(visit, "cancel"))
+    assert see(cast, reference).status == "scheduled"
+
+
+def test_a_move_to_a_time_that_is_gone_is_told_and_asked_again(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    put(cast, "2026-03-04 13:00", patient="dave", minutes=15)
+    with pytest.raises(VisitsAffected) as caught:
+        change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
+    (again,) = caught.value.visits
+    assert "taken" in again.problem
+    assert again.proposal == local("2026-03-04 13:15")
+    assert see(cast, reference).starts_at == local("2026-03-04 10:00")
+
+
+def test_one_move_that_fails_changes_no_other_proposal(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    cast.book(cast.dave, "2026-03-04 11:00")
+    work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
+    first, second = stranded(cast, work)
+    inside_leave = local("2026-03-04 10:30")
+    each = decide(first, "move", starts_at=first.proposal) | decide(second, "move", starts_at=inside_leave)
+    with pytest.raises(VisitsAffected) as caught:
+        change(cast, work, each=each)
+    again, refused = caught.value.visits
+    assert (again.problem, again.proposal) == ("", first.proposal)
+    assert refused.problem
+    assert refused.proposal == second.proposal
+
+
+@given(st.lists(st.integers(0, 60), unique=True, max_size=12), st.integers(-5, 65))
+def test_the_nearest_starts_come_first_and_of_two_the_earlier(starts: list[int], wanted: int) -> None:
+    starts.sort()
+    assert list(nearest_first(starts, wanted)) == sorted(starts, key=lambda start: abs(start - wanted))
+
+
+def test_taking_the_leave_away_takes_the_flag_off(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "keep"))
+    change(cast, run(sa.delete(models.TimeOff)))
+    assert see(cast, reference).flagged_why == ""
+
+
+def test_a_flagged_visit_is_not_asked_about_again_by_another_change(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "keep"))
+    change(cast, away(cast, "2026-03-04 08:00", "2026-03-04 11:00"))
+    assert leaves(cast) == 2
+
+
+def test_a_settled_flag_is_a_reason_that_stands(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "keep"))
+    version = see(cast, reference).version
+    cast.database.write(
+        schedule_impact.settle_flag, cast.carol, reference, "A colleague takes it.", version, now=cast.now
+    )
+    settled = see(cast, reference)
+    assert (settled.flagged_why, settled.override_reason) == ("", "A colleague takes it.")
+    assert problems(cast) == []
+
+
+def test_a_visit_after_hours_is_asked_about_when_the_doctor_no_longer_comes_on_that_day(cast: Cast) -> None:
+    put(cast, "2026-03-04 17:30")
+    cast.change(sa.update(models.Appointment).values(override_reason="He comes from work."))
+    bob = models.WorkingHours.doctor_id == cast.doctor_ids["bob"]
+    wednesday, thursday = (sa.and_(bob, models.WorkingHours.weekday == number) for number in (2, 3))
+    change(cast, run(sa.delete(models.WorkingHours).where(thursday)))
+    work = run(sa.delete(models.WorkingHours).where(wednesday))
+    (visit,) = stranded(cast, work)
+    assert visit.why == "It is outside the doctor’s working hours."
+    change(cast, work, each=decide(visit, "keep"))
+    assert see(cast, visit.reference).flagged_why == visit.why
+
+
+def test_every_kind_of_change_is_seen(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 16:30")
+    bob = models.WorkingHours.doctor_id == cast.doctor_ids["bob"]
+    afternoon = sa.and_(bob, models.WorkingHours.start_minute == 13 * 60)
+    closure = models.Closure(name="Works", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4))
+    offer = models.doctor_visit_types.c
+    changes: list[tuple[Work, str]] = [
+        (run(sa.delete(models.WorkingHours).where(afternoon)), "It is outside the doctor’s working hours."),
+        (run(sa.update(models.OpeningHours).values(end_minute=16 * 60)), "It is outside opening hours."),
+        (lambda session: session.add(closure), "The clinic is closed on that day."),
+        (run(sa.update(models.Doctor).values(active=False)), "The doctor takes no bookings any more."),
+        (
+            run(sa.delete(models.doctor_visit_types).where(offer.visit_type_id == cast.short)),
+            "The doctor no longer offers this kind of visit.",
+        ),
+        (
+            run(sa.update(models.VisitType).values(active=False)),
+            "The doctor no longer offers this kind of visit.",
+        ),
+        (
+            run(sa.update(models.ClinicSettings).values(horizon_days=1)),
+            "It is further ahead than visits can be booked.",
+        ),
+        (run(sa.update(models.ClinicSettings).values(time_zone="Asia/Tokyo")), "It is outside opening hours."),
+    ]
+    for work, why in changes:
+        assert [visit.why for visit in stranded(cast, work)] == [why]
+
+
+def test_a_wider_margin_strands_visits_that_lie_too_close(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    later = cast.book(cast.alice, "2026-03-04 10:45")
+    (visit,) = stranded(cast, run(sa.update(models.ClinicSettings).values(patient_gap_minutes=60)))
+    assert (visit.reference, visit.why) == (later, "It is too close to another visit of the patient.")
+
+
+def test_what_is_over_or_cancelled_is_nobodys_concern(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00", status="cancelled")
+    put(cast, "2026-03-01 10:00")
+    change(cast, run(sa.delete(models.WorkingHours)))
+
+
+def test_a_doctors_own_leave_touches_that_doctors_visits_alone(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00", doctor="erin")
+    reference = cast.book(cast.dave, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    carry_out = partial(schedule_impact.carry_out, doctor_ids=[cast.doctor_ids["bob"]], now=cast.now)
+    with pytest.raises(VisitsAffected) as caught:
+        cast.database.write(carry_out, cast.bob, work)
+    assert [visit.reference for visit in caught.value.visits] == [reference]
+
+
+def test_a_preview_counts_and_keeps_nothing(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    effect = effect_of(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
+    (day,) = effect.days
+    assert (day.doctor_name, day.day, day.gained) == ("Dr. Bob Brown", date(2026, 3, 4), 0)
+    # 15-minute steps from 09:00: 11 of 12 starts are free for the short visit; the others fit 10 and 8 times less.
+    assert effect.lost == day.lost > 11
+    assert len(effect.visits) == 1
+    assert leaves(cast) == 0
+
+
+def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
+    extra = models.ExtraHours(doctor_id=cast.doctor_ids["erin"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
+    effect = effect_of(cast, lambda session: session.add(extra))
+    # Two hours in 30-minute steps for visits of 30 minutes, of which Erin offers two kinds.
+    assert (effect.gained, effect.lost, effect.visits) == (8, 0, [])
+
+
+def test_a_visit_decades_ahead_is_looked_at_without_the_decades_between(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00")
+    far = put(cast, "2099-03-04 10:00", doctor="erin")
+    put(cast, "2026-03-05 10:00", patient="dave")
+    began = process_time()
+    visits = stranded(cast, away(cast, "2099-03-04 09:00", "2099-03-04 12:00", doctor="erin"))
+    # Everybody's bookings wait meanwhile; day by day, the years until then would take seconds.
+    assert process_time() - began < 1
+    assert [visit.id for visit in visits] == [far]
+
+
+def test_visits_months_apart_are_both_found(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00", patient="dave")
+    soon, late = put(cast, "2026-03-04 11:00"), put(cast, "2026-11-04 10:00")
+    work = away(cast, "2026-03-04 10:30", "2026-11-30 12:00")
+    assert [visit.id for visit in stranded(cast, work)] == [soon, late]

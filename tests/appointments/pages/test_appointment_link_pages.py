@@ -1,0 +1,503 @@
+"""The pages behind the links in messages: a visit's life without a log-in, and all that a link does not open."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.api_client import API
+from tests.appointments.messages.test_visit_messages import add_child, outbox, written
+from tests.calendars import read_calendar
+from tests.cast import NOW, ORIGIN, SECRET_KEY, Cast, assemble, client_for, local, log_in
+from tests.reading import HTMX, read, read_fragment
+from webapp import models
+from webapp.appointments import queries
+from webapp.appointments.booking import service, status_service
+from webapp.appointments.calendars import feed
+from webapp.appointments.exceptions import NoSuchAppointment, NotAPatient, StatusNotPossible
+from webapp.appointments.messages import appointment_links
+from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.appointments.schemas import BookVisit, ChangeStatus, MoveVisit, UndoStatus
+from webapp.audit.models import AuditEvent
+from webapp.auth import confirmation, feeds
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import get_clinic
+from webapp.core.formats import iso
+from webapp.core.signing import sign
+from webapp.database import Database
+from webapp.exceptions import AppError, Forbidden
+from webapp.patients import queries as patient_records
+from webapp.patients import service as patients
+from webapp.patients.exceptions import NoSuchPatient
+
+OLD = "2026-03-10 09:30"
+NEW = "2026-03-11 14:00"
+ALICE = "alice@docket.example"
+QUESTIONS = ("", ".ics", "/confirmation", "/cancellation", "/reschedule")
+TOLD = {"reason": "a rash", "notes": "since the summer", "private_note": "ask again", "cancellation_reason": "too sick"}
+
+
+@pytest.fixture
+def cast(sqlite_url: str) -> Iterator[Cast]:
+    """The clinic on one kind of database; a visit's whole life is tested on both."""
+    database = Database(sqlite_url)
+    yield assemble(database)
+    database.dispose()
+
+
+def link(reference: str, sent_to: str = ALICE) -> str:
+    """The address of a visit's page as a message to that address has it."""
+    return f"/visit/{sign([SECRET_KEY], LINK_PURPOSE, [reference, sent_to])}"
+
+
+def appointment(cast: Cast, reference: str) -> models.Appointment:
+    with cast.database.reading() as session:
+        return session.scalars(sa.select(models.Appointment).where(models.Appointment.reference == reference)).one()
+
+
+def holder(cast: Cast, reference: str, sent_to: str = ALICE) -> Actor:
+    """Whoever holds that link."""
+    token = link(reference, sent_to).removeprefix("/visit/")
+    with cast.database.reading() as session:
+        return appointment_links.find_link_access(session, token, [SECRET_KEY])[0]
+
+
+def everything(cast: Cast) -> list[Any]:
+    """What the database holds, row by row."""
+    with cast.database.reading() as session:
+        return [
+            (table.name, *row)
+            for table in models.Appointment.metadata.sorted_tables
+            for row in session.execute(sa.select(table))
+        ]
+
+
+# ------------------------------------------------------------------------------------------- a visit's life
+
+
+def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(database: Database) -> None:
+    """From the mail on, for a patient who has no account and is booked by staff."""
+    cast = assemble(database)
+    paul = cast.add(models.Patient(name="Paul Post", email="paul@post.example", created_at=NOW))
+    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=paul)
+    reference = database.write(service.book, cast.carol, booking, now=NOW)
+    (mail,) = outbox(cast)
+    with client_for(database) as client:
+        here = link(reference, mail.recipient)
+        page = read(client.get(here))
+        assert page.h1 == "Your visit to Dr. Bob Brown"
+        answer = client.post(f"{here}/confirmation", data=page.form(f"{here}/confirmation"))
+        assert (answer.status_code, answer.headers["location"]) == (303, here)
+        page = read(client.get(here))
+        assert "Thank you. The visit is confirmed." in page.text
+        assert not page.all("form", action=f"{here}/confirmation")
+        confirmed = appointment(cast, reference)
+        assert (confirmed.status, confirmed.previous_status, confirmed.version) == ("confirmed", "scheduled", 2)
+
+        path = f"{here}/reschedule"
+        page = read(client.get(path, params={"starts_at": iso(local(NEW))}))
+        assert page.h1 == "Is this the right time?"
+        answer = client.post(path, data=page.form(path))
+        assert (answer.status_code, answer.headers["location"]) == (303, here)
+        assert "The visit is moved." in read(client.get(here)).text
+        moved = appointment(cast, reference)
+        assert (moved.starts_at, moved.status, moved.version) == (local(NEW), "scheduled", 3)
+
+        path = f"{here}/cancellation"
+        page = read(client.get(path))
+        assert page.h1 == "Cancel Wednesday 11 March, 14:00?"
+        assert f"{here}/reschedule" in page.links
+        answer = client.post(path, data={**page.form(path), "reason": "I am well again"})
+        assert (answer.status_code, answer.headers["location"]) == (303, here)
+        page = read(client.get(here))
+        assert "The visit is cancelled." in page.text
+        assert "well again" not in page.text
+        cancelled = appointment(cast, reference)
+        assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "I am well again")
+        assert cancelled.booked_by == cast.carol.user_id
+    assert [(each.template, each.values["by"]) for each in outbox(cast)[1:]] == [
+        ("visit_moved", "you"),
+        ("visit_cancelled", "you"),
+    ]
+    with database.reading() as session:
+        rows = session.execute(sa.select(AuditEvent).where(AuditEvent.actor_user_id.is_(None))).scalars().all()
+        assert [(row.action, row.details.get("by"), row.actor_role) for row in rows] == [
+            ("confirmed", "link", "patient"),
+            ("moved", "link", "patient"),
+            ("cancelled", "link", "patient"),
+        ]
+        assert "post.example" not in str([row.details for row in rows])
+    # The clinic reads how it came about.
+    with client_for(database) as staff:
+        history = read(log_in(staff, "carol").get(f"/appointments/{reference}")).text
+        assert "Booked by you" in history
+        assert "Confirmed by the link in a message" in history
+        assert "Moved by the link in a message from" in history
+        assert "Cancelled by the link in a message" in history
+        log = read(staff.get("/admin/audit")).text
+        assert log.count("The link in a message") == 3
+
+
+def test_every_link_in_a_message_opens_a_page_that_asks(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.alice, OLD)
+    (mail,) = outbox(cast)
+    found = sorted(set(re.findall(r"https://docket.test(/visit/\S+)", written(mail).text)))
+    assert [re.sub(r"/visit/[^/]+", "", address) for address in found] == ["", "/cancellation", "/reschedule"]
+    for address in found:
+        assert client.get(address).status_code == 200
+
+
+def test_nothing_is_written_before_a_button_is_pressed(client: TestClient, cast: Cast) -> None:
+    here = link(reference := cast.book(cast.alice, OLD))
+    log_in(client, "dave")
+    cast.change(sa.update(models.UserSession).values(last_seen_at=local("2026-01-01 00:00")))
+    before = everything(cast)
+    for path in (*QUESTIONS, f"/reschedule?starts_at={iso(local(NEW))}", "/reschedule?week=2026-W12"):
+        for headers in ({}, HTMX):
+            assert client.get(f"{here}{path}", headers=headers).status_code == 200, path
+            assert client.request("HEAD", f"{here}{path}", headers=headers).status_code == 200, path
+    assert everything(cast) == before
+    # What would write has to come from our own pages.
+    answer = client.post(f"{here}/confirmation", data={"version": "1"}, headers={"origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert appointment(cast, reference).status == "scheduled"
+
+
+# ------------------------------------------------------------------------------------------- what it shows
+
+
+def test_the_page_says_where_to_be_and_nothing_of_why(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD, visit_type=cast.long)
+    cast.change(sa.update(models.Appointment).values(**TOLD, flagged_why="Bob is away", override_reason="so urgent"))
+    cast.change(sa.update(models.Patient).values(phone="0612345678"))
+    here = link(reference)
+    page = read(client.get(here))
+    for said in ("Tuesday 10 March 2026 09:30", "Dr. Bob Brown", "18 Harbour Lane", "Room 3", reference, "30 minutes"):
+        assert said in page.text
+    assert "Bring your medicines." in page.text
+    assert {f"{here}.ics", f"{here}/reschedule", f"{here}/cancellation"} <= set(page.links)
+    hidden = [*TOLD.values(), "First visit", "General practice", "Alice", "0612345678", ALICE, "Bob is away", "urgent"]
+    for path in QUESTIONS:
+        text = client.get(f"{here}{path}").text
+        assert not [words for words in (*hidden, "What has happened") if words in text], path
+    cast.change(sa.update(models.VisitType).values(named_in_messages=True))
+    assert "First visit" in read(client.get(here)).text
+    assert "First visit with Dr. Bob Brown." in read(client.get(f"{here}/reschedule")).text
+
+
+def test_no_link_leaks(client: TestClient, cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+    here = link(cast.book(cast.alice, OLD))
+    with caplog.at_level(logging.DEBUG):
+        for path in QUESTIONS:
+            answer = client.get(f"{here}{path}")
+            assert answer.headers["cache-control"] == "no-store"
+            # No other page learns the address; our own forms still say where they come from.
+            assert answer.headers["referrer-policy"] == "strict-origin"
+            assert answer.headers["x-robots-tag"] == "noindex"
+        client.post(f"{here}/confirmation", data={"version": "1"})
+    ours = [record for record in caplog.records if not record.name.startswith("httpx")]
+    assert here.removeprefix("/visit/") not in str([record.getMessage() for record in ours])
+
+
+def test_the_calendar_file_is_the_event_of_the_mail(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.alice, OLD)
+    (mail,) = outbox(cast)
+    here = link(appointment(cast, mail.values["visit"]["reference"]).reference)
+    event = read_calendar(client.get(f"{here}.ics").text).event
+    sent = read_calendar(written(mail).calendar).event
+    assert event.text("UID") == sent.text("UID")
+    assert event.text("URL") == f"{ORIGIN}{here}"
+
+
+def test_a_childs_visit_says_whose_it_is_to_the_parent_and_not_to_the_child(client: TestClient, cast: Cast) -> None:
+    mia = add_child(cast, email="mia@docket.example", phone="0612345678")
+    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
+    reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
+    parents, childs = link(reference), link(reference, "mia@docket.example")
+    assert read(client.get(parents)).h1 == "Visit of Mia Adams to Dr. Bob Brown"
+    assert read(client.get(f"{parents}/confirmation")).h1 == "Is Mia Adams coming on Tuesday 10 March, 09:30?"
+    assert read(client.get(childs)).h1 == "Your visit to Dr. Bob Brown"
+    assert "Mia Adams" in client.get(f"{parents}.ics").text
+    assert "Mia Adams" not in client.get(f"{childs}.ics").text
+    # Each hears it from the right person, at every address of theirs.
+    cast.change(sa.update(models.Patient).values(wants_sms=True))
+    by_text = link(reference, "0612345678")
+    moved = {"starts_at": iso(local(NEW)), "version": "1"}
+    assert client.post(f"{parents}/reschedule", data=moved).status_code == 303
+    assert client.post(f"{by_text}/cancellation", data={"version": "2"}).status_code == 303
+    told = {(each.template, each.recipient): each.values for each in outbox(cast)}
+    assert told["visit_moved", ALICE]["by"] == "you"
+    for address in ("mia@docket.example", "0612345678"):
+        assert told["visit_moved", address]["by_name"] == "Alice Adams"
+        assert told["visit_cancelled", address]["by"] == "you"
+    assert told["visit_cancelled", ALICE]["by_name"] == "Mia Adams"
+
+
+def test_whoever_is_signed_in_as_somebody_else_acts_as_holder_of_the_link(client: TestClient, cast: Cast) -> None:
+    """A parent may look at a mail in the browser in which the doctor, or another patient, is signed in."""
+    cast.book(cast.dave, NEW)
+    for number, name in enumerate(("dave", "bob", "carol")):
+        reference = cast.book(cast.alice, f"2026-03-1{number} 10:00")
+        here = link(reference)
+        log_in(client, name)
+        for path in ("", "/confirmation", "/cancellation", "/reschedule"):
+            text = client.get(f"{here}{path}").text
+            assert "Log out" not in text
+            assert not [words for words in ("Dave Dunn", "Carol Clark", "/schedule", "/admin") if words in text]
+        # The front desk could set the rule aside; a link never can.
+        taken = {"starts_at": iso(local("2026-03-14 10:00")), "version": "1", "override_reason": "because"}
+        assert client.post(f"{here}/reschedule", data=taken).status_code == 422
+        assert client.post(f"{here}/confirmation", data={"version": "1"}).status_code == 303
+        client.post(f"{here}/cancellation", data={"version": "2"})
+        with cast.database.reading() as session:
+            about = AuditEvent.subject_id == appointment(cast, reference).id
+            found = session.scalars(sa.select(AuditEvent).where(about, AuditEvent.action != "booked")).all()
+            assert [(row.action, row.actor_user_id) for row in found if row.subject_type == "appointment"] == [
+                ("confirmed", None),
+                ("cancelled", None),
+            ]
+
+
+# ------------------------------------------------------------------------------------- whom it does not open to
+
+
+def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, cast: Cast) -> None:
+    mia = add_child(cast, email="mia@docket.example", phone="0612345678")
+    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
+    reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
+    addresses = (ALICE, "mia@docket.example", "0612345678")
+    links = {address: link(reference, address) for address in addresses}
+    # Wishes end no link: somebody had the message already.
+    cast.change(sa.update(models.Patient).values(wants_email=False, wants_sms=False))
+    assert {client.get(here).status_code for here in links.values()} == {200}
+    of_mia = models.Patient.id == mia
+    corrected = [
+        ("0612345678", sa.update(models.Patient).where(of_mia).values(phone="0687654321")),
+        ("mia@docket.example", sa.update(models.Patient).where(of_mia).values(email="mia.adams@docket.example")),
+        (ALICE, sa.update(models.User).where(models.User.email == ALICE).values(active=False)),
+    ]
+    for address, correction in corrected:
+        cast.change(correction)
+        for path in QUESTIONS:
+            answer = client.get(f"{links[address]}{path}")
+            assert answer.status_code == 404
+            page = read(answer)
+            assert page.h1 == "This link is not valid any more"
+            assert "Sign in to see your visits, or call 020 123 4567." in page.text
+            assert "/appointments" in page.links
+        for path, form in (("confirmation", {}), ("cancellation", {}), ("reschedule", {"starts_at": iso(local(NEW))})):
+            assert client.post(f"{links[address]}/{path}", data=form).status_code == 404
+    assert appointment(cast, reference).version == 1
+    # Whoever books for nobody any more has nothing to do with the visit either.
+    cast.change(sa.update(models.User).values(active=True))
+    assert client.get(links[ALICE]).status_code == 200
+    cast.change(sa.update(models.Patient).where(of_mia).values(managed_by_id=None))
+    assert client.get(links[ALICE]).status_code == 404
+
+
+def test_what_we_did_not_sign_for_this_visit_and_this_address_opens_nothing(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    good = link(reference).removeprefix("/visit/")
+    alice = cast.alice
+    forged = [
+        good[:-1] + ("A" if good[-1] != "A" else "B"),
+        good.partition(".")[0],
+        "x",
+        reference,
+        sign(["another key that is long enough to be one"], LINK_PURPOSE, [reference, ALICE]),
+        sign([SECRET_KEY], confirmation.PURPOSE, [alice.user_id, ALICE]),
+        sign([SECRET_KEY], confirmation.PURPOSE, [reference, ALICE]),
+        sign([SECRET_KEY], feeds.PURPOSE, [reference, ALICE]),
+        *(
+            sign([SECRET_KEY], LINK_PURPOSE, said)
+            for said in (
+                [reference, "dave@docket.example"],
+                [reference, "bob@docket.example"],
+                [reference, ""],
+                [reference],
+                [reference, None],
+                ["ZZZZ-ZZZZ", ALICE],
+                reference,
+                {"reference": reference},
+                None,
+            )
+        ),
+    ]
+    texts = set()
+    for token in forged:
+        for path in QUESTIONS:
+            answer = client.get(f"/visit/{token}{path}")
+            assert answer.status_code == 404, (token, path)
+            texts.add(answer.text)
+    # Which of all this it is, nobody learns.
+    assert len(texts) == 1
+    assert client.post(f"/visit/{forged[0]}/cancellation", data={"version": "1"}).status_code == 404
+    assert appointment(cast, reference).status == "scheduled"
+
+
+def test_for_the_holder_of_a_link_nothing_exists_but_the_visit(client: TestClient, cast: Cast) -> None:
+    reference, other = cast.book(cast.alice, OLD), cast.book(cast.alice, NEW)
+    mia = add_child(cast)
+    actor = holder(cast, reference)
+    with cast.database.reading() as session:
+        visible = sa.select(models.Appointment.reference).where(queries.visible_to(actor))
+        assert session.scalars(visible).all() == [reference]
+        with pytest.raises(NoSuchAppointment):
+            queries.get_appointment(session, actor, other)
+        assert patients.find_own_patient(session, actor) is None
+        assert patients.bookable_patients(session, actor) == []
+        assert session.scalars(sa.select(models.Patient.id).where(patient_records.visible_to(actor))).all() == []
+        assert feeds.feed_path(session, actor, [SECRET_KEY]) is None
+        clinic = get_clinic(session)
+        assert len(feed.list_events(session, actor, clinic, base_url=ORIGIN, now=NOW)) == 1
+    for patient_id in (None, cast.patient_ids["alice"], mia):
+        booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(NEW), patient_id=patient_id)
+        with pytest.raises((NotAPatient, NoSuchPatient)):
+            cast.database.write(service.book, actor, booking, now=NOW)
+    move = MoveVisit(starts_at=local("2026-03-12 14:00"))
+    with pytest.raises(NoSuchAppointment):
+        cast.database.write(service.move, actor, other, move, now=NOW)
+    for status in ("arrived", "completed", "no_show"):
+        change = ChangeStatus.model_validate({"status": status})
+        with pytest.raises(StatusNotPossible):
+            cast.database.write(status_service.change_status, actor, reference, change, now=NOW)
+    with pytest.raises(Forbidden):
+        cast.database.write(status_service.undo, actor, reference, UndoStatus(), now=NOW)
+    # A token is no key to anything else.
+    token = link(reference).removeprefix("/visit/")
+    for path in ("/appointments", "/patients/me", "/auth/me"):
+        assert client.get(f"{API}{path}", headers={"authorization": f"Bearer {token}"}).status_code == 401
+    for path in (f"/calendar/{token}.ics", f"/password/reset/{token}", f"/email/confirm/{token}"):
+        assert client.get(path).status_code == 404
+    client.get(f"/visit/{token}")
+    assert client.get(f"/appointments/{reference}").headers["location"].startswith("/login")
+
+
+# ------------------------------------------------------------------------------------------------ the same rules
+
+
+def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient, cast: Cast) -> None:
+    """Offered if and only if bookable: asked of the service for every quarter of an hour of a week."""
+    reference = cast.book(cast.alice, OLD, visit_type=cast.buffered)
+    cast.book(cast.alice, "2026-03-11 10:00")
+    cast.book(cast.dave, "2026-03-12 10:00", visit_type=cast.buffered)
+    path = f"{link(reference)}/reschedule"
+    page = read(client.get(f"{path}?week=2026-W11"))
+    offered = {each["href"].partition("starts_at=")[2].replace("%3A", ":") for each in page.all("a", class_="slot")}
+    actor, possible = holder(cast, reference), set()
+
+    class Tried(Exception):
+        """The move would have succeeded; nothing of it is kept."""
+
+    def attempt(session: Any, command: MoveVisit) -> None:
+        service.move(session, actor, reference, command, now=NOW)
+        raise Tried
+
+    for day in range(9, 14):
+        for quarter in range(8 * 4, 18 * 4):
+            start = local(f"2026-03-{day:02d} {quarter // 4:02d}:{quarter % 4 * 15:02d}")
+            try:
+                cast.database.write(attempt, MoveVisit(starts_at=start))
+            except Tried:
+                possible.add(iso(start))
+            except AppError:
+                continue
+    assert len(possible) > 20
+    assert offered == possible
+
+
+def test_when_someone_was_faster_the_nearest_times_are_links_of_the_link(client: TestClient, cast: Cast) -> None:
+    path = f"{link(cast.book(cast.alice, OLD))}/reschedule"
+    form = read(client.get(path, params={"starts_at": iso(local(NEW))})).form(path)
+    cast.book(cast.dave, NEW)
+    answer = client.post(path, data=form)
+    assert answer.status_code == 409
+    near = [each["href"] for each in read(answer).one("section", id="faster").all("a", class_="slot")]
+    assert near == [f"{path}?starts_at=2026-03-11T{time}%3A00Z" for time in ("12%3A30", "12%3A45", "13%3A15")]
+    form = read(client.get(near[0])).form(path)
+    assert client.post(path, data=form, headers=HTMX).headers["hx-redirect"] == path.removesuffix("/reschedule")
+
+
+def test_the_calendar_is_a_fragment_for_htmx_with_the_same_links(client: TestClient, cast: Cast) -> None:
+    path = f"{link(cast.book(cast.alice, OLD))}/reschedule"
+    whole = read(client.get(f"{path}?week=2026-W12"))
+    assert whole.one("a", id="calendar-next")["hx-get"] == f"{path}?week=2026-W13"
+    part = read_fragment(client.get(f"{path}?week=2026-W12", headers=HTMX), "calendar")
+    assert part.links == whole.one("section", id="calendar").links
+
+
+def test_a_visit_that_is_too_near_can_only_be_confirmed(cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    here = link(reference)
+    sentence = "It is too late to change this visit online: that was possible until Monday 9 March at 09:30."
+    with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
+        page = read(client.get(here))
+        assert f"{sentence} Please call 020 123 4567." in page.text
+        assert f"{here}/cancellation" not in page.links
+        asked = read(client.get(f"{here}/confirmation"))
+        assert sentence in asked.text
+        assert f"{here}/reschedule" not in asked.links
+        for path, form in (("cancellation", {}), ("reschedule", {"starts_at": iso(local(NEW))})):
+            for answer in (client.get(f"{here}/{path}"), client.post(f"{here}/{path}", data=form)):
+                assert answer.status_code == 422
+                assert sentence in read(answer).text
+                assert here in read(answer).links
+        assert client.post(f"{here}/confirmation", data={"version": "1"}).status_code == 303
+    assert appointment(cast, reference).status == "confirmed"
+
+
+def test_saying_twice_that_one_comes_is_saying_it_once(client: TestClient, cast: Cast) -> None:
+    here = link(reference := cast.book(cast.alice, OLD))
+    form = read(client.get(f"{here}/confirmation")).form(f"{here}/confirmation")
+    for _ in range(2):
+        assert client.post(f"{here}/confirmation", data=form).status_code == 303
+    assert appointment(cast, reference).version == 2
+    answer = client.get(f"{here}/confirmation")
+    assert (answer.status_code, answer.headers["location"]) == (303, here)
+    assert "This visit is confirmed already. Thank you." in read(client.get(here)).text
+
+
+def test_a_visit_that_was_moved_meanwhile_is_asked_about_again(client: TestClient, cast: Cast) -> None:
+    path = f"{link(reference := cast.book(cast.alice, OLD))}/confirmation"
+    form = read(client.get(path)).form(path)
+    cast.database.write(service.move, cast.carol, reference, MoveVisit(starts_at=local(NEW)), now=NOW)
+    answer = client.post(path, data=form)
+    assert answer.status_code == 409
+    page = read(answer)
+    assert page.h1 == "Are you coming on Wednesday 11 March, 14:00?"
+    assert "This visit was changed in the meantime." in page.text
+    assert appointment(cast, reference).status == "scheduled"
+    assert client.post(path, data=page.form(path)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "said"),
+    [
+        ("cancelled", OLD[:10] + " 08:00", "This visit is cancelled, so there is nothing to confirm."),
+        ("scheduled", OLD, "The time of this visit has come, so there is nothing to confirm any more."),
+        ("completed", "2026-03-20 09:00", "The time of this visit has come, so there is nothing to confirm any more."),
+    ],
+)
+def test_what_is_cancelled_or_over_says_so_and_offers_nothing(cast: Cast, status: str, now: str, said: str) -> None:
+    here = link(reference := cast.book(cast.alice, OLD))
+    cast.change(sa.update(models.Appointment).values(status=status))
+    with client_for(cast.database, now=local(now)) as client:
+        for path in ("confirmation", "cancellation", "reschedule"):
+            asked = client.get(f"{here}/{path}")
+            assert (asked.status_code, asked.headers["location"]) == (303, here)
+            if path == "confirmation":
+                page = read(client.get(here))
+                assert said in page.text
+                assert page.h1.endswith("is cancelled") == (status == "cancelled")
+                assert not [each for each in page.links if each.startswith(f"{here}")]
+                assert not page.all("form", action=f"{here}/confirmation")
+            answer = client.post(f"{here}/{path}", data={"version": "1", "starts_at": iso(local(NEW))})
+            assert answer.status_code == 409
+            assert here in read(answer).links
+    assert appointment(cast, reference).status == status

@@ -1,0 +1,144 @@
+"""The people a patient books for: added, changed and removed by that patient alone."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from tests.cast import NOW, Cast, local
+from webapp.auth.schemas import Actor
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.exceptions import Invalid
+from webapp.models import Appointment, AuditEvent, Patient, PatientWord
+from webapp.patients import dependants, records
+from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
+from webapp.patients.schemas import PatientDetails, UpdateProfile
+
+ZOE = UpdateProfile(name="Zoë Adams", phone="020 1", birth_date=date(2019, 5, 4))
+
+
+def add(cast: Cast, actor: Actor, command: UpdateProfile = ZOE) -> int:
+    """Add somebody as the pages do."""
+    return cast.database.write(dependants.add_person, actor, command, now=NOW)
+
+
+def words(cast: Cast, patient_id: int) -> set[str]:
+    """What a patient is found by."""
+    with cast.database.reading() as session:
+        return set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient_id)))
+
+
+def test_a_patient_adds_and_changes_somebody_who_is_then_found(cast: Cast) -> None:
+    zoe = add(cast, cast.alice)
+    with cast.database.reading() as session:
+        assert dependants.list_people(session, cast.alice) == [(zoe, "Zoë Adams", date(2019, 5, 4), "020 1", False)]
+        assert dependants.list_people(session, cast.dave) == dependants.list_people(session, cast.carol) == []
+        seen = fingerprint(dependants.profile_of(dependants.get_person(session, cast.alice, zoe)))
+    assert words(cast, zoe) == {"zoe", "adams", "#1020"}
+    command = UpdateProfile(name="Zoë Zimmer", birth_date=date(2019, 5, 4))
+    cast.database.write(dependants.change_person, cast.alice, zoe, command, seen=seen, now=NOW)
+    assert words(cast, zoe) == {"zoe", "zimmer"}
+    with pytest.raises(EditedMeanwhile) as caught:
+        cast.database.write(dependants.change_person, cast.alice, zoe, ZOE, seen=seen, now=NOW)
+    assert caught.value.saved == command
+    with cast.database.reading() as session:
+        events = session.execute(sa.select(AuditEvent.action, AuditEvent.actor_role).order_by(AuditEvent.id)).all()
+    assert events == [("patient_created", "patient"), ("patient_changed", "patient")]
+
+
+def test_what_the_clinic_wrote_down_stays_when_the_parent_changes_the_name(cast: Cast) -> None:
+    zoe = add(cast, cast.alice)
+    theirs = PatientDetails(name="Zoë Adams", email="zoe@docket.example")
+    cast.database.write(records.change_patient, cast.carol, zoe, theirs, seen="", now=NOW)
+    cast.database.write(dependants.change_person, cast.alice, zoe, ZOE, seen="", now=NOW)
+    with cast.database.reading() as session:
+        assert session.get_one(Patient, zoe).email == "zoe@docket.example"
+    assert words(cast, zoe) == {"zoe", "adams", "#1020", "zoe@docket.example"}
+
+
+def test_strangers_and_those_with_an_account_are_nobody_elses_to_change(cast: Cast) -> None:
+    zoe = add(cast, cast.alice)
+    alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
+    cast.database.write(records.link_person, cast.carol, alice, dave, now=NOW)
+    for actor, number in ((cast.dave, zoe), (cast.alice, dave), (cast.alice, alice), (cast.alice, 999_999)):
+        with pytest.raises(NoSuchPatient), cast.database.reading() as session:
+            dependants.get_person(session, actor, number)
+        with pytest.raises(NoSuchPatient):
+            cast.database.write(dependants.change_person, actor, number, ZOE, seen="", now=NOW)
+        with pytest.raises(NoSuchPatient):
+            cast.database.write(dependants.remove_person, actor, number, now=NOW)
+    with pytest.raises(NoSuchPatient):
+        add(cast, cast.carol)
+
+
+def test_nobody_is_born_tomorrow(cast: Cast) -> None:
+    unborn = ZOE.model_copy(update={"birth_date": NOW.date() + timedelta(days=1)})
+    with pytest.raises(Invalid):
+        add(cast, cast.alice, unborn)
+    zoe = add(cast, cast.alice)
+    with pytest.raises(Invalid):
+        cast.database.write(dependants.change_person, cast.alice, zoe, unborn, seen="", now=NOW)
+
+
+def test_there_are_ten_at_most_also_when_two_are_added_at_once(cast: Cast) -> None:
+    for _number in range(dependants.MOST_PEOPLE - 1):
+        add(cast, cast.alice)
+    start, outcomes = threading.Barrier(2), []
+
+    def add_one() -> None:
+        start.wait(5)
+        try:
+            add(cast, cast.alice)
+            outcomes.append("added")
+        except TooManyPeople:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=add_one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(outcomes) == ["added", "refused"]
+    with cast.database.reading() as session:
+        assert len(dependants.list_people(session, cast.alice)) == dependants.MOST_PEOPLE
+    # The bound is each patient's own.
+    add(cast, cast.dave)
+
+
+def test_who_has_no_visit_is_removed_and_leaves_nothing_behind_but_the_trace(cast: Cast) -> None:
+    zoe = add(cast, cast.alice)
+    cast.database.write(dependants.remove_person, cast.alice, zoe, now=NOW)
+    with cast.database.reading() as session:
+        assert session.get(Patient, zoe) is None
+        assert session.scalars(sa.select(AuditEvent.action)).all() == ["patient_created", "patient_removed"]
+    assert words(cast, zoe) == set()
+
+
+@pytest.mark.parametrize("status", ["scheduled", "cancelled", "completed"])
+def test_who_has_visits_of_any_kind_is_not_removed(cast: Cast, status: str) -> None:
+    zoe = add(cast, cast.alice)
+    starts, ends = local("2026-03-03 09:00"), local("2026-03-03 09:15")
+    cast.add(
+        Appointment(
+            reference="AAAA-2222",
+            doctor_id=cast.doctor_ids["bob"],
+            patient_id=zoe,
+            visit_type_id=cast.short,
+            starts_at=starts,
+            ends_at=ends,
+            busy_from=starts,
+            busy_until=ends,
+            status=status,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    )
+    with pytest.raises(HasRecord, match="Ask the clinic"):
+        cast.database.write(dependants.remove_person, cast.alice, zoe, now=NOW)
+    with cast.database.reading() as session:
+        assert [person.id for person in dependants.list_people(session, cast.alice)] == [zoe]
+        assert "patient_removed" not in session.scalars(sa.select(AuditEvent.action)).all()
+    assert words(cast, zoe) == {"zoe", "adams", "#1020"}

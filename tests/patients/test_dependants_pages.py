@@ -1,0 +1,156 @@
+"""The people one books for, as their patient sees them in the account."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, Cast, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.patients import dependants
+
+ZOE = {"name": "Zoë Adams", "birth_date": "2019-05-04", "phone": ""}
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Forms and their words do not depend on the kind of database."""
+    return sqlite_url
+
+
+def child_of(cast: Cast, parent: str) -> int:
+    """Somebody whom one of the cast books for."""
+    return cast.add(models.Patient(name="Zoë Adams", managed_by_id=cast.patient_ids[parent], created_at=NOW))
+
+
+def test_a_patient_adds_edits_and_removes_somebody(client: TestClient) -> None:
+    log_in(client, "alice")
+    account = read(client.get("/account"))
+    assert "Nobody yet." in account.text
+    assert "/account/people/new" in account.links
+    form = read(client.get("/account/people/new")).form("/account/people")
+    assert form == {"name": "", "birth_date": "", "phone": "", "seen": ""}
+    answer = client.post("/account/people", data={**form, **ZOE})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    account = read(client.get("/account"))
+    assert "You can now book for Zoë Adams." in account.text
+    assert "Zoë Adams Born on 4 May 2019" in account.text
+    [address] = [link for link in account.links if link.startswith("/account/people/") and link[-1].isdigit()]
+    form = read(client.get(address)).form(address)
+    assert form.pop("seen")
+    assert form == ZOE
+    assert client.post(address, data={**form, "name": "Zoë Zimmer"}).status_code == 303
+    assert "The details of Zoë Zimmer are saved." in read(client.get("/account")).text
+    assert f"{address}/removal" in read(client.get(address)).links
+    assert read(client.get(f"{address}/removal")).h1 == "Remove Zoë Zimmer?"
+    answer = client.post(f"{address}/removal")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    account = read(client.get("/account"))
+    assert "Zoë Zimmer is removed. You no longer book for them." in account.text
+    assert "Nobody yet." in account.text
+    assert client.get(address).status_code == 404
+
+
+def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    zoe = f"/account/people/{child_of(cast, 'alice')}"
+    for address in ("/account/people", zoe):
+        for field, value, said in (
+            ("name", "", "Enter a name."),
+            ("name", "Z", "Enter a name of 2 to 120 characters."),
+            ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
+            ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
+            ("phone", "call me", "Enter a telephone number"),
+        ):
+            answer = client.post(address, data={**ZOE, field: value})
+            assert answer.status_code == 422, (address, field, value)
+            page = read(answer)
+            assert said in page.one(id=f"{field}-error").text
+            assert f"#{field}" in page.one("div", role="alert").links
+            assert page.form(address) == {**ZOE, "seen": "", field: value}
+
+
+def test_whoever_saves_second_sees_both(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    address = f"/account/people/{child_of(cast, 'alice')}"
+    form = read(client.get(address)).form(address)
+    assert client.post(address, data={**form, "phone": "020 1"}).status_code == 303
+    answer = client.post(address, data={**form, "phone": "020 2"})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "Somebody else saved this while you were writing." in page.one("div", role="alert").text
+    assert page.one(id="phone-theirs").text == "Saved meanwhile: 020 1"
+    assert page.form(address)["phone"] == "020 2"
+    # Now both were seen.
+    assert client.post(address, data=page.form(address)).status_code == 303
+
+
+def test_somebody_with_visits_stays_and_the_page_says_whom_to_ask(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    zoe = child_of(cast, "alice")
+    cast.add(
+        models.Appointment(
+            reference="AAAA-2222",
+            doctor_id=cast.doctor_ids["bob"],
+            patient_id=zoe,
+            visit_type_id=cast.short,
+            starts_at=local("2026-03-03 09:00"),
+            ends_at=local("2026-03-03 09:15"),
+            busy_from=local("2026-03-03 09:00"),
+            busy_until=local("2026-03-03 09:15"),
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    )
+    answer = client.post(f"/account/people/{zoe}/removal")
+    assert answer.status_code == 409
+    alert = read(answer).one("div", role="alert").text
+    assert "This person has visits at the clinic" in alert
+    assert "020 123 4567" in alert
+    assert client.get(f"/account/people/{zoe}").status_code == 200
+
+
+def test_ten_people_are_enough(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    for _ in range(dependants.MOST_PEOPLE):
+        child_of(cast, "alice")
+    account = read(client.get("/account"))
+    assert "/account/people/new" not in account.links
+    assert "You can book for 10 people here. Ask the clinic for more." in account.text
+    answer = client.post("/account/people", data=ZOE)
+    assert answer.status_code == 409
+    assert "You book for 10 people already" in read(answer).one("div", role="alert").text
+
+
+def test_whoever_is_signed_out_meanwhile_comes_back_to_the_empty_form(client: TestClient) -> None:
+    # The address that the form is sent to shows no page of its own.
+    answer = client.post("/account/people", data=ZOE, headers={"referer": "http://docket.test/account/people"})
+    assert answer.status_code == 401
+    assert "/login?next=%2Faccount%2Fpeople%2Fnew" in read(answer).links
+
+
+def test_a_stranger_and_one_who_does_not_exist_look_the_same(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    theirs = child_of(cast, "dave")
+    cast.change(
+        sa.update(models.Patient)
+        .where(models.Patient.id == cast.patient_ids["dave"])
+        .values(managed_by_id=cast.patient_ids["alice"])
+    )
+    # Dave has an account: Alice sees that she books for him, and he looks after his own data.
+    account = read(client.get("/account"))
+    assert "Dave Dunn" in account.text
+    assert f"/account/people/{cast.patient_ids['dave']}" not in account.links
+    nobody = client.get("/account/people/999999")
+    for number in (theirs, cast.patient_ids["dave"], cast.patient_ids["alice"]):
+        for path in ("", "/removal"):
+            answer = client.get(f"/account/people/{number}{path}")
+            assert (answer.status_code, answer.text) == (404, nobody.text)
+            assert client.post(f"/account/people/{number}{path}", data=ZOE).status_code == 404
+
+
+def test_staff_have_nobody_to_book_for_in_their_account(client: TestClient) -> None:
+    log_in(client, "carol")
+    assert "People I book for" not in read(client.get("/account")).text

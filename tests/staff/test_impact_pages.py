@@ -1,0 +1,66 @@
+"""The form of a change that strands more visits than a person reads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.staff import impact_pages
+
+ADDRESS = "/admin/closures"
+CLOSURE = {"name": "Flood", "starts_on": "2026-03-04", "ends_on": "2026-03-05", "step": "save"}
+
+
+@pytest.fixture
+def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
+    """Twelve visits on the two days, of which a page lists five."""
+    monkeypatch.setattr(impact_pages, "SHOWN", 5)
+    for number in range(12):
+        patient = cast.add(models.Patient(name=f"Pat {chr(65 + number)}", created_at=cast.now))
+        starts = local("2026-03-04 09:00") + timedelta(minutes=15 * number)
+        span = {"starts_at": starts, "ends_at": starts + timedelta(minutes=15)}
+        cast.add(
+            models.Appointment(
+                reference=f"AAAA-{number:04d}",
+                doctor_id=cast.doctor_ids["bob"],
+                patient_id=patient,
+                visit_type_id=cast.short,
+                **span,
+                busy_from=span["starts_at"],
+                busy_until=span["ends_at"],
+                created_at=cast.now,
+                updated_at=cast.now,
+            )
+        )
+    return cast
+
+
+def test_what_is_chosen_for_all_decides_about_visits_that_are_not_shown(client: TestClient, crowded: Cast) -> None:
+    log_in(client, "carol")
+    asked = client.post(ADDRESS, data=CLOSURE)
+    page = read(asked)
+    assert asked.status_code == 409
+    assert "12 booked visits would be stranded" in page.text
+    assert len([field for field in page.all("select") if (field.get("name") or "").startswith("decide-")]) == 5
+    assert "And 7 more." in page.text
+    form = page.form(ADDRESS) | {"decide-all": "keep", "decide-AAAA-0000": "cancel", "step": "save"}
+    assert client.post(ADDRESS, data=form).status_code == 303
+    with crowded.database.reading() as session:
+        visit = models.Appointment
+        found = session.execute(
+            sa.select(visit.status, sa.func.count()).group_by(visit.status, visit.flagged_why)
+        ).all()
+    assert sorted((status, count) for status, count in found) == [("cancelled", 1), ("scheduled", 11)]
+
+
+def test_deciding_about_those_that_are_shown_is_not_enough(client: TestClient, crowded: Cast) -> None:
+    log_in(client, "carol")
+    page = read(client.post(ADDRESS, data=CLOSURE))
+    each = {f"decide-AAAA-{number:04d}": "cancel" for number in range(5)}
+    assert client.post(ADDRESS, data=page.form(ADDRESS) | each | {"step": "save"}).status_code == 409

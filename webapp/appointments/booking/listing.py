@@ -1,0 +1,293 @@
+"""All visits of the clinic, filtered and in pages that stay fast however many there are.
+
+A page goes on from the last row of the one before, so nothing is skipped over and nothing is counted. The rows of a
+page are chosen among the visits alone, along an index in the order that is shown; only then do names join them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments import queries
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import VisitType
+from webapp.core.parsing import YEARS
+from webapp.database import Database, rows, table_of
+from webapp.doctors.models import Doctor
+from webapp.patients.models import Patient
+from webapp.scheduling.models import FLAGGED, Appointment, status_is
+
+PAGE_SIZE = 50
+CHUNK = 500
+MOST_EXPORTED = 10_000
+GREATEST_ID = 2**31 - 1
+EDGE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# In UTC, the last visits of the year 2100 and the first ones of 2000 may lie in the years beside them.
+EDGE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
+
+Order = Literal["time", "-time", "booked"]
+
+_VISIT = table_of(Appointment).c
+_DOCTOR, _KIND, _PATIENT = table_of(Doctor).c, table_of(VisitType).c, table_of(Patient).c
+
+
+class Wanted(NamedTuple):
+    """Which visits are shown; None and False leave a filter out. Instants are UTC, `until` itself is outside.
+
+    `patient_ids` are the patients whom a search found. A `reference` names one visit, whatever the other filters say.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    doctor_id: int | None = None
+    status: str | None = None
+    visit_type_id: int | None = None
+    patient_ids: Sequence[int] | None = None
+    reference: str | None = None
+    flagged: bool = False
+    order: Order = "time"
+
+
+class Edge(NamedTuple):
+    """The row beside which a page begins: what its list is ordered by, and its id."""
+
+    at: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.at.astimezone(UTC):{EDGE_FORMAT}}.{self.id}"
+
+
+class Line(NamedTuple):
+    """One visit as the list shows it. Instants are UTC."""
+
+    id: int
+    reference: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+    flagged_why: str
+    doctor_name: str
+    patient_id: int
+    patient_name: str
+    patient_birth_date: Any
+    patient_phone: str
+    visit_type_name: str
+
+    def edge(self, order: Order) -> Edge:
+        """Where a page that begins beside this row begins."""
+        return Edge(self.created_at if order == "booked" else self.starts_at, self.id)
+
+
+class Listed(NamedTuple):
+    """One page, with the edges of the pages before and after it; None at the ends."""
+
+    lines: list[Line]
+    before: Edge | None = None
+    after: Edge | None = None
+
+
+def parse_edge(text: str) -> Edge | None:
+    """The edge that an address names; None for anything else."""
+    at, _dot, number = text.rpartition(".")
+    if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= GREATEST_ID):
+        return None
+    try:
+        edge = Edge(datetime.strptime(at, EDGE_FORMAT).replace(tzinfo=UTC), int(number))
+    except ValueError:
+        return None
+    # No visit lies further away, and beside the end of all calendars there is no next minute.
+    return edge if edge.at.year in EDGE_YEARS else None
+
+
+def list_visits(
+    session: Session, wanted: Wanted, *, before: Edge | None = None, after: Edge | None = None, limit: int = PAGE_SIZE
+) -> Listed:
+    """The page that follows `after` or precedes `before`; the first one without either. One query."""
+    backwards = after is None and before is not None
+    # One more row than is shown tells whether the list goes on.
+    found = _read(session, wanted, before if backwards else after, backwards=backwards, limit=limit + 1)
+    goes_on, shown = len(found) > limit, found[:limit]
+    if backwards:
+        shown.reverse()
+    if not shown:
+        return Listed([])
+    has_before, has_after = (goes_on, True) if backwards else (after is not None, goes_on)
+    return Listed(
+        shown,
+        before=shown[0].edge(wanted.order) if has_before else None,
+        after=shown[-1].edge(wanted.order) if has_after else None,
+    )
+
+
+class Part(NamedTuple):
+    """Some of the visits that fit, in full, and how many there are in all."""
+
+    views: list[AppointmentView]
+    total: int
+
+
+def list_part(session: Session, actor: Actor, wanted: Wanted, *, skip: int, limit: int) -> Part:
+    """Of the visits that the actor may see and that fit, a part in order of their start: for programs, which count."""
+    visits, conditions = _all_visible(actor, wanted)
+    total = session.scalar(sa.select(sa.func.count()).select_from(visits).where(*conditions)) or 0
+    chosen = sa.select(visits.c.id).where(*conditions).order_by(visits.c.starts_at, visits.c.id)
+    ids = list(session.scalars(chosen.offset(skip).limit(limit)))
+    return Part(queries.get_appointments(session, actor, ids), total)
+
+
+def _all_visible(actor: Actor, wanted: Wanted) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
+    """Where the visits that the actor may see are read from, and the filters as conditions on that."""
+    visible = queries.visible_to(actor)
+    its_own = wanted.patient_ids is not None or actor.role == "patient"
+    if not its_own and not (actor.role == "doctor" and wanted.status is not None):
+        return table_of(Appointment), [visible, *_conditions(wanted)]
+    # Somebody's own are few. They are fetched first, for an index on what else is wanted leads through everybody's.
+    table = table_of(Appointment)
+    whose = _VISIT.patient_id.in_(list(wanted.patient_ids)) if wanted.patient_ids is not None else sa.true()
+    names = ("id", "starts_at", "doctor_id", "status", "visit_type_id")
+    few = sa.select(*(table.c[name] for name in names)).where(visible, whose).cte("few").prefix_with("MATERIALIZED")
+    filters: list[tuple[Any, Any]] = [
+        (few.c.starts_at.__ge__, wanted.since),
+        (few.c.starts_at.__lt__, wanted.until),
+        (few.c.doctor_id.__eq__, wanted.doctor_id),
+        (few.c.status.__eq__, wanted.status),
+        (few.c.visit_type_id.__eq__, wanted.visit_type_id),
+    ]
+    return few, [compare(value) for compare, value in filters if value is not None]
+
+
+def all_visits(database: Database, wanted: Wanted, *, most: int = MOST_EXPORTED) -> Iterator[list[Line]]:
+    """The rows of the filtered list, at most `most`, in pieces; no piece holds a connection while it is sent."""
+    edge: Edge | None = None
+    left = most
+    while left > 0:
+        with database.reading() as session:
+            found = _read(session, wanted, edge, backwards=False, limit=min(CHUNK, left))
+        if found:
+            yield found
+        if len(found) < min(CHUNK, left):
+            return
+        left -= len(found)
+        edge = found[-1].edge(wanted.order)
+
+
+def _read(session: Session, wanted: Wanted, edge: Edge | None, *, backwards: bool, limit: int) -> list[Line]:
+    """Up to `limit` rows beside an edge, in the order of the list or, backwards, against it."""
+    if wanted.patient_ids is not None and not wanted.patient_ids:
+        return []
+    falling = (wanted.order != "time") != backwards
+    page = _chosen(wanted, edge, falling=falling, limit=limit).subquery("page")
+    column = _column(wanted)
+    query = (
+        sa.select(
+            _VISIT.id,
+            _VISIT.reference,
+            _VISIT.status,
+            _VISIT.starts_at,
+            _VISIT.ends_at,
+            _VISIT.created_at,
+            _VISIT.flagged_why,
+            _DOCTOR.name,
+            _PATIENT.id,
+            _PATIENT.name,
+            _PATIENT.birth_date,
+            _PATIENT.phone,
+            _KIND.name,
+        )
+        .select_from(page)
+        .join(table_of(Appointment), _VISIT.id == page.c.id)
+        .join(table_of(Doctor), _DOCTOR.id == _VISIT.doctor_id)
+        .join(table_of(Patient), _PATIENT.id == _VISIT.patient_id)
+        .join(table_of(VisitType), _KIND.id == _VISIT.visit_type_id)
+        .order_by(*_ordered(column, _VISIT.id, falling))
+    )
+    return [Line(*row) for row in rows(session, query)]
+
+
+def _chosen(wanted: Wanted, edge: Edge | None, *, falling: bool, limit: int) -> sa.Select[Any]:
+    """The ids of the rows of one page."""
+    column: Any = _column(wanted)
+    number: Any = _VISIT.id
+    conditions = _conditions(_narrowed(wanted, edge, falling=falling))
+    if wanted.flagged or wanted.patient_ids is not None:
+        # These are few: all are fetched and sorted. Left alone, a database may walk along the order that is wanted
+        # through all the visits there are, hoping to meet them soon.
+        few = sa.select(number, column.label("at")).where(*conditions).cte("few").prefix_with("MATERIALIZED")
+        number, column, conditions = few.c.id, few.c.at, []
+    if edge is not None:
+        here = sa.tuple_(sa.literal(edge.at, _VISIT.starts_at.type), sa.literal(edge.id))
+        place = sa.tuple_(column, number)
+        conditions.append(place < here if falling else place > here)
+    return sa.select(number.label("id")).where(*conditions).order_by(*_ordered(column, number, falling)).limit(limit)
+
+
+def _narrowed(wanted: Wanted, edge: Edge | None, *, falling: bool) -> Wanted:
+    """The same list from its edge on. Of two bounds on one side SQLite takes either to find its place in an index."""
+    if edge is None or wanted.order == "booked":
+        return wanted
+    if falling:
+        behind = edge.at + timedelta(minutes=1)
+        return wanted._replace(until=behind if wanted.until is None else min(wanted.until, behind))
+    return wanted._replace(since=edge.at if wanted.since is None else max(wanted.since, edge.at))
+
+
+def _column(wanted: Wanted) -> Any:
+    return _VISIT.created_at if wanted.order == "booked" else _VISIT.starts_at
+
+
+def _ordered(column: Any, number: Any, falling: bool) -> tuple[Any, Any]:
+    return (column.desc(), number.desc()) if falling else (column.asc(), number.asc())
+
+
+def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """The filters as conditions on the visits alone."""
+    if wanted.reference is not None:
+        return [_VISIT.reference == wanted.reference]
+    conditions: list[Any] = []
+    if wanted.since is not None:
+        conditions.append(_VISIT.starts_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(_VISIT.starts_at < wanted.until)
+    if wanted.doctor_id is not None:
+        conditions.append(_VISIT.doctor_id == wanted.doctor_id)
+    if wanted.status is not None:
+        conditions.append(status_is(wanted.status))
+    if wanted.visit_type_id is not None:
+        conditions.append(_VISIT.visit_type_id == wanted.visit_type_id)
+    if wanted.patient_ids is not None:
+        conditions.append(_VISIT.patient_id.in_(list(wanted.patient_ids)))
+    if wanted.flagged:
+        conditions.append(FLAGGED)
+    return conditions
+
+
+class Choices(NamedTuple):
+    """What the filters offer: doctors as (id, slug, name, active), visit types as (id, name)."""
+
+    doctors: list[tuple[int, str, str, bool]]
+    visit_types: list[tuple[int, str]]
+
+    def doctor_id(self, slug: str) -> int | None:
+        """The doctor with this name in the address."""
+        return next((number for number, own, _name, _active in self.doctors if own == slug), None)
+
+
+def find_choices(session: Session) -> Choices:
+    """All doctors and visit types, also those that take no bookings any more: their visits are still listed."""
+    doctors = sa.select(_DOCTOR.id, _DOCTOR.slug, _DOCTOR.name, _DOCTOR.active)
+    kinds = sa.select(_KIND.id, _KIND.name)
+    return Choices(
+        [
+            (row.id, row.slug, row.name, row.active)
+            for row in rows(session, doctors.order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id))
+        ],
+        [(row.id, row.name) for row in rows(session, kinds.order_by(_KIND.name, _KIND.id))],
+    )

@@ -1,0 +1,135 @@
+"""Reading a doctor's diary: the visits of some days with all that the doctor needs to know, leave, earlier visits."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.models import VisitType
+from webapp.database import UtcDateTime, rows, table_of
+from webapp.doctors.models import TimeOff
+from webapp.patients.models import Patient
+from webapp.scheduling.models import OCCUPYING, Appointment
+
+# As many as somebody reads before the patient comes in.
+EARLIER_SHOWN = 12
+
+
+class ScheduleAppointment(NamedTuple):
+    """One visit as its doctor's diary shows it. Instants are UTC; `first` says that the patient was never here with
+    this doctor before."""
+
+    id: int
+    reference: str
+    version: int
+    status: str
+    previous_status: str | None
+    starts_at: datetime
+    ends_at: datetime
+    busy_from: datetime
+    busy_until: datetime
+    reason: str
+    notes: str
+    private_note: str
+    cancellation_reason: str
+    flagged_why: str
+    override_reason: str
+    patient_id: int
+    patient_name: str
+    patient_birth_date: date | None
+    visit_type: str
+    first: bool
+
+    @property
+    def minutes(self) -> int:
+        """How long the visit lasts."""
+        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+
+    @property
+    def occupies(self) -> bool:
+        """Whether the doctor's time is taken by it."""
+        return self.status in OCCUPYING
+
+
+class EarlierVisit(NamedTuple):
+    """One visit of a patient that lies before another one, with the same doctor. Instants are UTC."""
+
+    reference: str
+    starts_at: datetime
+    status: str
+    visit_type: str
+    private_note: str
+
+
+class Leave(NamedTuple):
+    """A stretch of time in which the doctor sees nobody, and why. Instants are UTC."""
+
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+
+
+_VISIT, _PATIENT, _KIND = table_of(Appointment), table_of(Patient).c, table_of(VisitType).c
+_OFF = table_of(TimeOff).c
+_EARLIER = _VISIT.alias("earlier")
+_DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
+_LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+# From the visit's own columns to where it is joined with the patient and the type.
+_OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
+
+_WAS_HERE = sa.exists().where(
+    _EARLIER.c.patient_id == _VISIT.c.patient_id,
+    _EARLIER.c.doctor_id == _VISIT.c.doctor_id,
+    _EARLIER.c.starts_at < _VISIT.c.starts_at,
+    _EARLIER.c.status.in_(OCCUPYING),
+)
+_VISITS = (
+    sa.select(*(_VISIT.c[name] for name in _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _KIND.name, ~_WAS_HERE)
+    .join(table_of(Patient), _PATIENT.id == _VISIT.c.patient_id)
+    .join(table_of(VisitType), _KIND.id == _VISIT.c.visit_type_id)
+    .where(_VISIT.c.doctor_id == _DOCTOR, _VISIT.c.starts_at >= _LOW, _VISIT.c.starts_at < _HIGH)
+    .order_by(_VISIT.c.starts_at, _VISIT.c.id)
+)
+_EARLIER_VISITS = (
+    sa.select(_VISIT.c.reference, _VISIT.c.starts_at, _VISIT.c.status, _KIND.name, _VISIT.c.private_note)
+    .join(table_of(VisitType), _KIND.id == _VISIT.c.visit_type_id)
+    .where(
+        _VISIT.c.patient_id == sa.bindparam("patient_id", type_=sa.Integer),
+        _VISIT.c.doctor_id == _DOCTOR,
+        _VISIT.c.starts_at < sa.bindparam("before", type_=UtcDateTime),
+    )
+    .order_by(_VISIT.c.starts_at.desc(), _VISIT.c.id.desc())
+    .limit(EARLIER_SHOWN)
+)
+_LEAVE = (
+    sa.select(_OFF.starts_at, _OFF.ends_at, _OFF.reason)
+    .where(_OFF.doctor_id == _DOCTOR, _OFF.ends_at > _LOW, _OFF.starts_at < _HIGH)
+    .order_by(_OFF.starts_at, _OFF.id)
+)
+
+
+def list_appointments(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleAppointment]:
+    """A doctor's visits that start in [low, high), in order, cancelled ones included."""
+    found = rows(session, _VISITS, doctor_id=doctor_id, low=low, high=high)
+    return [ScheduleAppointment._make(row) for row in found]
+
+
+def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierVisit]:
+    """The patient's latest visits with this doctor that start before an instant, the latest first."""
+    found = rows(session, _EARLIER_VISITS, doctor_id=doctor_id, patient_id=patient_id, before=before)
+    return [EarlierVisit._make(row) for row in found]
+
+
+def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[Leave]:
+    """A doctor's time off that touches [low, high), in order."""
+    return [Leave._make(row) for row in rows(session, _LEAVE, doctor_id=doctor_id, low=low, high=high)]
+
+
+def age_on(day: date, birth_date: date | None) -> int | None:
+    """How old somebody is on a day, in years; None when nobody knows."""
+    if birth_date is None:
+        return None
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))

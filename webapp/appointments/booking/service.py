@@ -1,0 +1,287 @@
+"""Booking, moving and cancelling. Every path to an occupied time runs through this file.
+
+Each use case takes the locks first (doctors by id, then the patient), reads the facts afterwards, asks the house
+rules, and writes. Should all of that ever be wrong, the guard in the database still refuses the row.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments import queries
+from webapp.appointments.booking.booking_limit import require_within_booking_limit
+from webapp.appointments.exceptions import (
+    ChangedMeanwhile,
+    NotActive,
+    NotAPatient,
+    OtherDoctorsVisit,
+    TooLateToChange,
+)
+from webapp.appointments.messages import visit_messages
+from webapp.appointments.messages.visit_messages import News
+from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, ChangeWords, MoveVisit
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.database import rows, table_of
+from webapp.doctors import service as doctors
+from webapp.patients import service as patients
+from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
+from webapp.scheduling.models import ACTIVE, Appointment
+
+# No letters or digits that are mistaken for each other when a reference is read out on the telephone.
+REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+_INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
+
+
+def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -> str:
+    """Book a visit for the actor, or for whom the actor may book, and return its reference.
+
+    Raises:
+        SlotTaken, PatientBusy: the time clashes with another visit (409).
+        RuleBroken: another house rule refuses it (422).
+        TooManyChanges: the patient booked and moved very often lately (429).
+        NotAPatient: the actor has no patient's record and named none (403).
+        OtherDoctorsVisit: a doctor books with somebody else (403).
+        NotFound: there is no such doctor, visit type or patient.
+    """
+    doctor_id = doctors.lock_doctor(session, slug=command.doctor)
+    patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
+    if patient_id is None:
+        raise NotAPatient
+    doctor = doctors.get_doctor_by_id(session, doctor_id)
+    if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
+        raise OtherDoctorsVisit
+    clinic = get_clinic(session)
+    require_within_booking_limit(session, actor, clinic, now=now)
+    wish = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
+    overridden = require_bookable(
+        session,
+        clinic,
+        wish,
+        command.starts_at,
+        patient_id=patient_id,
+        by_staff=actor.is_staff,
+        override_reason=command.override_reason,
+        now=now,
+    )
+    kind = wish.visit_type
+    reference = new_reference()
+    values = {
+        "reference": reference,
+        "doctor_id": doctor_id,
+        "patient_id": patient_id,
+        "visit_type_id": kind.id,
+        **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+        "reason": command.reason,
+        "notes": command.notes,
+        "override_reason": command.override_reason if overridden else "",
+        "booked_by": actor.account_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+    with guarded():
+        appointment_id = rows(session, _INSERT, **values).scalar_one()
+    record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
+    _record_override(session, actor, appointment_id, overridden, now=now)
+    visit_messages.tell(session, actor, clinic, appointment_id, News(visit_messages.BOOKED), now=now)
+    return reference
+
+
+def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime, why: str = "") -> None:
+    """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
+
+    `why` is a sentence about the clinic, for whoever is told of it.
+
+    Raises:
+        SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
+        RuleBroken, TooLateToChange: 422. TooManyChanges: 429.
+        NoSuchAppointment: 404.
+    """
+    view = lock_for_change(session, actor, reference, command.version)
+    clinic = get_clinic(session)
+    require_changeable(view, actor, clinic, now=now)
+    require_within_booking_limit(session, actor, clinic, now=now)
+    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
+    wish = find_booking_request(session, doctor, view.visit_type_id)
+    overridden = require_bookable(
+        session,
+        clinic,
+        wish,
+        command.starts_at,
+        patient_id=view.patient_id,
+        ignoring=view.id,
+        by_staff=actor.is_staff,
+        override_reason=command.override_reason,
+        now=now,
+    )
+    kind = wish.visit_type
+    with guarded():
+        update_row(
+            session,
+            view,
+            now=now,
+            status="scheduled",
+            previous_status=None,
+            flagged_why="",
+            override_reason=command.override_reason if overridden else "",
+            **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+        )
+    details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
+    record(session, actor, "moved", view.id, now, details)
+    _record_override(session, actor, view.id, overridden, now=now)
+    visit_messages.tell(
+        session, actor, clinic, view.id, News(visit_messages.MOVED, before=view.starts_at, why=why), now=now
+    )
+
+
+def cancel(
+    session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime, why: str = ""
+) -> None:
+    """Cancel a visit and free its time. `why` is a sentence about the clinic, for whoever is told of it.
+
+    Raises:
+        ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
+    """
+    view = lock_for_change(session, actor, reference, command.version)
+    clinic = get_clinic(session)
+    require_changeable(view, actor, clinic, now=now)
+    update_row(
+        session,
+        view,
+        now=now,
+        status="cancelled",
+        previous_status=view.status,
+        flagged_why="",
+        cancellation_reason=command.reason,
+    )
+    record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
+    visit_messages.tell(session, actor, clinic, view.id, News(visit_messages.CANCELLED, why=why), now=now)
+
+
+def change_words(session: Session, actor: Actor, reference: str, command: ChangeWords, *, now: datetime) -> None:
+    """Say anew why the patient comes, as long as the visit is ahead. The audit row says which words, not what they say.
+
+    Nobody has to hurry with it: words take nobody's time away, so the patient's window for moving does not count.
+
+    Raises:
+        ChangedMeanwhile, NotActive: 409. NoSuchAppointment: 404.
+    """
+    view = lock_for_change(session, actor, reference, command.version)
+    wanted = {"reason": command.reason, "notes": command.notes}
+    values = {name: text for name, text in wanted.items() if text is not None and text != getattr(view, name)}
+    if not values:
+        return
+    if not (view.status in ACTIVE if actor.is_staff else view.is_active(now)):
+        raise NotActive
+    update_row(session, view, now=now, **values)
+    record(session, actor, "words_changed", view.id, now, {"changed": ", ".join(sorted(values))})
+
+
+def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
+    """The actor must be allowed to move and cancel this visit now.
+
+    Raises:
+        NotActive: it is over or cancelled (409). TooLateToChange: the patient's window has closed (422).
+    """
+    if view.may_change(actor, clinic, now):
+        return
+    if not view.is_active(now):
+        raise NotActive
+    raise TooLateToChange(too_late_sentence(view, clinic))
+
+
+def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
+    """Until when a change was possible online, and what to do now."""
+    until = view.starts_at - timedelta(minutes=clinic.change_until_minutes)
+    message = _("It is too late to change this visit online: that was possible until %(when)s.")
+    text = message % {"when": formats.day_and_time(until, clinic.zone)}
+    return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone}}" if clinic.phone else text
+
+
+def new_reference() -> str:
+    """A random public reference such as K7QM-2F9X; there are a million million of them."""
+    letters = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(8))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
+    """Lock a visit's doctor and patient, then read it again and see that it is still what the actor saw."""
+    seen = queries.get_appointment(session, actor, reference)
+    doctors.lock_doctor(session, doctor_id=seen.doctor_id)
+    patients.lock_patient(session, seen.patient_id)
+    view = queries.get_appointment(session, actor, reference)
+    if version is not None and version != view.version:
+        raise ChangedMeanwhile
+    return view
+
+
+def update_row(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
+    """Change the row if it still has the version that was read."""
+    updated = session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == view.id, Appointment.version == view.version)
+        .values(version=view.version + 1, updated_at=now, **values)
+        .returning(Appointment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if updated.one_or_none() is None:
+        raise ChangedMeanwhile
+
+
+def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[str, datetime]:
+    ends_at = starts_at + timedelta(minutes=minutes)
+    return {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "busy_from": starts_at - timedelta(minutes=before),
+        "busy_until": ends_at + timedelta(minutes=after),
+    }
+
+
+def _record_override(
+    session: Session, actor: Actor, appointment_id: int, overridden: list[str], *, now: datetime
+) -> None:
+    """Leave a row of which rules staff set aside. Their reason stands with the visit, for it may speak of health."""
+    if overridden:
+        audit.record_by(
+            session,
+            actor,
+            "rule_overridden",
+            subject=("appointment", appointment_id),
+            now=now,
+            details={"rules": overridden},
+        )
+
+
+def record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    appointment_id: int,
+    now: datetime,
+    details: dict[str, str],
+    *,
+    visible: bool = True,
+) -> None:
+    """Leave a row about the appointment in the same transaction; its patient reads those that are visible.
+
+    Of whoever holds a link the row says that, and not to whom it was sent.
+    """
+    audit.record_by(
+        session,
+        actor,
+        action,
+        subject=("appointment", appointment_id),
+        now=now,
+        visible=visible,
+        details={**details, "by": "link"} if actor.by_link else details,
+    )

@@ -1,0 +1,214 @@
+"""What becomes of a visit: its status, taking the last change back, and the doctor's own note on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from webapp.appointments import queries
+from webapp.appointments.booking import service, statuses
+from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
+from webapp.appointments.impact import rule_violations, schedule_impact
+from webapp.appointments.messages import visit_messages
+from webapp.appointments.messages.visit_messages import News
+from webapp.appointments.schemas import (
+    AppointmentView,
+    CancelVisit,
+    ChangeStatus,
+    ChangeVisit,
+    ChangeWords,
+    MoveVisit,
+    UndoStatus,
+    WriteNote,
+)
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.exceptions import Forbidden
+from webapp.scheduling import checks
+from webapp.scheduling.exceptions import SlotTaken
+from webapp.scheduling.models import OCCUPYING, Appointment
+
+
+class SavedNote(BaseModel):
+    """The note as it is saved now: what two editors of it are compared by."""
+
+    private_note: str
+
+
+def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
+    """Say that a visit is confirmed, that the patient arrived or did not come, or that it is completed; staff.
+
+    That it is confirmed, whoever holds the link to it may say too.
+
+    Raises:
+        StatusNotPossible: not from its status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
+        Forbidden: patients change no status.
+    """
+    if not actor.by_link:
+        _require_staff(actor)
+    view = service.lock_for_change(session, actor, reference, command.version)
+    if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
+        raise StatusNotPossible(statuses.why_not(view, command.status))
+    # What has happened, or will not happen any more, needs nobody's decision.
+    over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
+    service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
+    service.record(session, actor, command.status, view.id, now, {})
+
+
+def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
+    """Say that a visit which lies ahead is confirmed; saying it twice is saying it once.
+
+    Raises:
+        NotActive, ChangedMeanwhile: 409. NoSuchAppointment: 404.
+    """
+    view = service.lock_for_change(session, actor, reference, None)
+    if not view.is_active(now):
+        raise NotActive
+    if view.status != "confirmed":
+        change_status(session, actor, reference, command, now=now)
+
+
+def change(session: Session, actor: Actor, appointment_id: int, command: ChangeVisit, *, now: datetime) -> None:
+    """Move a visit, change its words and its status: what the command names, in this order, all of it or nothing.
+
+    Raises:
+        NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And what refuses one of the changes.
+    """
+    seen = queries.get_appointment_by_id(session, actor, appointment_id)
+    view = service.lock_for_change(session, actor, seen.reference, command.version)
+    if command.status is not None and command.status != "cancelled" and not actor.is_staff:
+        raise StatusNotYours
+    if command.starts_at is not None and command.starts_at != view.starts_at:
+        wanted = MoveVisit(starts_at=command.starts_at, override_reason=command.override_reason)
+        service.move(session, actor, view.reference, wanted, now=now)
+    if command.reason is not None or command.notes is not None:
+        words = ChangeWords(reason=command.reason, notes=command.notes)
+        service.change_words(session, actor, view.reference, words, now=now)
+    if command.status == "cancelled":
+        service.cancel(session, actor, view.reference, CancelVisit(), now=now)
+    elif command.status == "scheduled":
+        # That is where booking and moving lead, and no word of anybody.
+        raise StatusNotPossible(statuses.why_not(view, command.status), field="status")
+    elif command.status is not None:
+        change_status(session, actor, view.reference, ChangeStatus(status=command.status), now=now)
+
+
+def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
+    """Take back the last change of a visit's status; staff. A visit that occupies its time again passes the guard.
+
+    One that comes back where the hours, leave or closures of today refuse it carries a flag that says so.
+
+    Raises:
+        SlotTaken: its time was given away meanwhile (409). NothingToUndo, ChangedMeanwhile: 409.
+        NoSuchAppointment: 404. Forbidden: patients undo nothing.
+    """
+    _require_staff(actor)
+    view = service.lock_for_change(session, actor, reference, command.version)
+    restored = view.previous_status
+    if restored is None or not statuses.may_undo(view, actor):
+        raise NothingToUndo
+    comes_back = view.status not in OCCUPYING and restored in OCCUPYING
+    values: dict[str, object] = {"status": restored, "previous_status": None, "cancellation_reason": ""}
+    if comes_back:
+        values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
+    try:
+        with checks.guarded():
+            service.update_row(session, view, now=now, **values)
+    except SlotTaken as taken:
+        message = _("The time of this visit was given to another one, so it cannot come back. Book a new time instead.")
+        raise SlotTaken(message) from taken
+    service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
+    if view.status == "cancelled":
+        visit_messages.tell(session, actor, get_clinic(session), view.id, News(visit_messages.RESTORED), now=now)
+
+
+def get_note(session: Session, actor: Actor, reference: str) -> tuple[AppointmentView, SavedNote]:
+    """A visit and the note on it, for its own doctor.
+
+    Raises:
+        Forbidden: the note is the doctor's alone. NoSuchAppointment: there is no such visit for this doctor.
+    """
+    _require_doctor(actor)
+    view = queries.get_appointment(session, actor, reference)
+    return view, SavedNote(private_note=view.private_note)
+
+
+def write_note(session: Session, actor: Actor, reference: str, command: WriteNote, *, now: datetime) -> None:
+    """Keep the doctor's own note on a visit. It counts as no change of the visit, and the audit row has no text.
+
+    Raises:
+        EditedMeanwhile: another window saved another note (409). NoSuchAppointment: 404. Forbidden: not the doctor.
+    """
+    _require_doctor(actor)
+    view = service.lock_for_change(session, actor, reference, None)
+    require_unchanged(SavedNote(private_note=view.private_note), command.seen)
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == view.id)
+        .values(private_note=command.private_note)
+        .execution_options(synchronize_session=False)
+    )
+    record_unseen(session, actor, "note_changed", view.id, now=now)
+
+
+def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: datetime) -> None:
+    """Staff opened a visit, and with it what a patient told the doctor."""
+    record_unseen(session, actor, "appointment_read", appointment_id, now=now)
+
+
+def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
+    """Staff were given several visits at once, each with what a patient told the doctor."""
+    audit.record_by(
+        session,
+        actor,
+        "appointments_listed",
+        subject=("user", actor.user_id),
+        now=now,
+        details={"appointments": list(appointment_ids)},
+    )
+
+
+def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:
+    """Leave a row in the audit log that the patient's history of the visit does not show."""
+    audit.record_by(session, actor, action, subject=("appointment", appointment_id), now=now)
+
+
+def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
+    """Why a visit that comes back needs somebody's attention, or '': its time has come, or it fits.
+
+    A reason that staff gave once counts no longer: nobody looked at what changed while the visit was cancelled.
+    """
+    if view.starts_at <= now:
+        return ""
+    back = rule_violations.UpcomingAppointment(
+        view.id,
+        view.reference,
+        view.version,
+        status,
+        view.doctor_id,
+        view.patient_id,
+        view.visit_type_id,
+        view.starts_at,
+        view.ends_at,
+        "",
+        view.override_reason,
+    )
+    broken = rule_violations.broken_rules(session, clinic, [back], now=now).get(view.id, {})
+    return schedule_impact.WHY[next(iter(broken))] if broken else ""
+
+
+def _require_staff(actor: Actor) -> None:
+    if not actor.is_staff:
+        raise Forbidden(_("Only the clinic’s staff say what became of a visit."))
+
+
+def _require_doctor(actor: Actor) -> None:
+    if actor.role != "doctor":
+        raise Forbidden(_("This note is the doctor’s alone."))

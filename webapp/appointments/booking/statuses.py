@@ -1,0 +1,113 @@
+"""Which status may follow which, and when. The pages' buttons and the service both ask here, so they cannot disagree.
+
+`scheduled` comes from booking and moving, and `cancelled` from cancelling, which have rules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.scheduling.models import ACTIVE
+
+WORDS = {
+    "scheduled": _("Booked"),
+    "confirmed": _("Confirmed"),
+    "arrived": _("Arrived"),
+    "completed": _("Completed"),
+    "no_show": _("Did not come"),
+    "cancelled": _("Cancelled"),
+}
+
+
+class VisitState(Protocol):
+    """What of a visit decides which status it may take."""
+
+    @property
+    def status(self) -> str:
+        """Its status now."""
+
+    @property
+    def previous_status(self) -> str | None:
+        """What undoing the last change of status leads back to."""
+
+    @property
+    def starts_at(self) -> datetime:
+        """When it begins, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of the table: a status, what it comes from, when it may come, and what is said when it may not yet.
+
+    `by_link`: whoever holds the link to the visit may give it this status too, as long as it lies ahead.
+    """
+
+    status: str
+    comes_from: tuple[str, ...]
+    in_time: Callable[[datetime, Clinic, datetime], bool]
+    too_early: str = ""
+    by_link: bool = False
+
+
+def _always(_starts_at: datetime, _clinic: Clinic, _now: datetime) -> bool:
+    return True
+
+
+def _on_its_day(starts_at: datetime, clinic: Clinic, now: datetime) -> bool:
+    return formats.local_date(starts_at, clinic.zone) == clinic.today(now)
+
+
+def _begun(starts_at: datetime, _clinic: Clinic, now: datetime) -> bool:
+    return starts_at <= now
+
+
+_STEPS = {
+    step.status: step
+    for step in (
+        Step("arrived", ACTIVE, _on_its_day, _("A patient can only arrive on the day of the visit.")),
+        Step("completed", (*ACTIVE, "arrived"), _begun, _("A visit cannot be completed before it starts.")),
+        Step("confirmed", ("scheduled",), _always, by_link=True),
+        Step("no_show", ACTIVE, _begun, _("Nobody has failed to come before the visit starts.")),
+    )
+}
+
+
+def possible_statuses(visit: VisitState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
+    """What this actor may make of the visit's status now, the most likely first; patients may change none.
+
+    That somebody comes, they say with the link in a message.
+    """
+    ahead = visit.starts_at > now
+    return [
+        step.status
+        for step in _STEPS.values()
+        if (actor.is_staff or (actor.by_link and step.by_link and ahead))
+        and visit.status in step.comes_from
+        and step.in_time(visit.starts_at, clinic, now)
+    ]
+
+
+def why_not(visit: VisitState, status: str) -> str:
+    """The sentence for a status that the visit may not take now."""
+    step = _STEPS.get(status)
+    if step is not None and visit.status in step.comes_from:
+        return step.too_early
+    words = {"now": word_of(visit.status), "wanted": word_of(status)}
+    return _("From “%(now)s” a visit cannot become “%(wanted)s”.") % words
+
+
+def may_undo(visit: VisitState, actor: Actor) -> bool:
+    """Whether this actor may take back the last change of the visit's status."""
+    return actor.role != "patient" and visit.previous_status is not None
+
+
+def word_of(status: str) -> str:
+    """The status as people say it."""
+    return WORDS.get(status, status)

@@ -1,0 +1,80 @@
+"""The visits of a calendar feed: those of the last weeks and all that lie ahead."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.calendars.ical import diary_event_of, event_of
+from webapp.appointments.queries import visible_to
+from webapp.auth.schemas import Actor
+from webapp.clinic.models import VisitType
+from webapp.clinic.service import Clinic
+from webapp.core.icalendar import Event
+from webapp.doctors.models import Doctor
+from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
+
+BEHIND = timedelta(days=60)
+# For so long a feed says that a visit is cancelled; after that no program should still have it.
+CANCELLED_SHOWN = timedelta(days=14)
+
+
+class FeedVisit(NamedTuple):
+    """What a calendar tells of a visit. Instants are UTC."""
+
+    reference: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    doctor_name: str
+    doctor_room: str
+    patient_name: str
+    patient_user_id: int | None
+    visit_type_name: str
+    named_in_messages: bool
+
+
+def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str, now: datetime) -> list[Event]:
+    """The visits of a patient and of whom they book for, or a doctor's own, as events; the earliest first."""
+    query: Any = (
+        sa.select(
+            Appointment.reference,
+            Appointment.status,
+            Appointment.starts_at,
+            Appointment.ends_at,
+            Appointment.version,
+            Appointment.created_at,
+            Appointment.updated_at,
+            Doctor.name,
+            Doctor.room,
+            Patient.name,
+            Patient.user_id,
+            VisitType.name,
+            VisitType.named_in_messages,
+        )
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .join(Doctor, Doctor.id == Appointment.doctor_id)
+        .join(VisitType, VisitType.id == Appointment.visit_type_id)
+        .where(
+            visible_to(actor),
+            Appointment.starts_at > now - BEHIND,
+            sa.or_(Appointment.status != "cancelled", Appointment.updated_at > now - CANCELLED_SHOWN),
+        )
+        .order_by(Appointment.starts_at, Appointment.id)
+    )
+    visits = [FeedVisit(*row) for row in session.execute(query)]
+    if actor.role == "doctor":
+        return [diary_event_of(visit, clinic, base_url=base_url) for visit in visits]
+    return [event_of(visit, clinic, base_url=base_url, whose=whose(visit, actor)) for visit in visits]
+
+
+def whose(visit: FeedVisit, actor: Actor) -> str:
+    """The name of the patient, where that is not the actor."""
+    return "" if visit.patient_user_id == actor.user_id else visit.patient_name

@@ -1,0 +1,103 @@
+"""Visits in people's own calendars: one as a file, and all of them as a private feed that can be renewed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.appointments import queries
+from webapp.appointments.booking import status_service
+from webapp.appointments.calendars import feed, ical
+from webapp.appointments.pages.appointment_access import appointment_access
+from webapp.auth import feeds
+from webapp.auth.dependencies import signed_in
+from webapp.auth.exceptions import NoSuchFeed
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.entity_tags import entity_tag, is_known
+from webapp.core.i18n import gettext as _
+from webapp.core.icalendar import MEDIA_TYPE, calendar_fingerprint, calendar_text
+from webapp.core.web import CurrentPage
+
+router = APIRouter()
+
+
+@router.get("/appointments/{reference}.ics")
+@router.get("/visit/{token}.ics")
+def show_calendar_file(page: CurrentPage) -> Response:
+    """One visit as a calendar file; its patient and who books for them, its doctor, an admin, whoever has its link."""
+    holder = appointment_access(page)
+    actor = holder.actor
+    clinic = current_clinic(page)
+    view = queries.get_appointment(page.session, actor, holder.reference)
+    if actor.role == "doctor":
+        event = ical.diary_event_of(view, clinic, base_url=page.base_url)
+    else:
+        whose = ical.initials(view.patient_name) if actor.is_staff else view.whose(actor) or ""
+        href = f"{page.base_url}{holder.here}"
+        event = ical.event_of(view, clinic, base_url=page.base_url, whose=whose, href=href)
+    text = calendar_text([event], zone=clinic.zone, method="PUBLISH")
+    page.close()
+    if actor.is_staff:
+        page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+    attachment = f'attachment; filename="visit-{view.reference}.ics"'
+    return Response(text, media_type=MEDIA_TYPE, headers={"content-disposition": attachment})
+
+
+@router.get("/calendar/{token}.ics")
+def show_feed(page: CurrentPage, token: str) -> Response:
+    """A patient's visits and those of whom they book for, or a doctor's own; whoever knows the secret address."""
+    owner = feeds.feed_owner(page.session, token, page.settings.secret_keys)
+    clinic = current_clinic(page)
+    events = feed.list_events(page.session, owner, clinic, base_url=page.base_url, now=page.now)
+    page.close()
+    tag = entity_tag(calendar_fingerprint(events, zone=clinic.zone, name=clinic.name))
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if is_known(page.request, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(calendar_text(events, zone=clinic.zone, name=clinic.name), media_type=MEDIA_TYPE, headers=headers)
+
+
+@router.post("/account/calendar")
+def make_feed(page: CurrentPage) -> Response:
+    """Give one's own calendar a private address; patients and doctors."""
+    actor = signed_in(page, *feeds.ROLES)
+    page.close()
+    page.database.write(feeds.make_feed, actor, now=page.now)
+    return page.redirect("/account#calendar", flash=_("Your calendar has an address."))
+
+
+@router.get("/account/calendar/renewal")
+def ask_renewal(page: CurrentPage) -> Response:
+    """Ask whether another address shall take the place of this one; patients and doctors, for themselves."""
+    return _ask(page, "renewal")
+
+
+@router.post("/account/calendar/renewal")
+def renew_feed(page: CurrentPage) -> Response:
+    """Give one's own calendar another address, so that the old one stops working; patients and doctors."""
+    actor = signed_in(page, *feeds.ROLES)
+    page.close()
+    page.database.write(feeds.renew_feed, actor, now=page.now)
+    return page.redirect("/account#calendar", flash=_("Your calendar has a new address. The old one no longer works."))
+
+
+@router.get("/account/calendar/removal")
+def ask_removal(page: CurrentPage) -> Response:
+    """Ask whether the address shall stop working; patients and doctors, for themselves."""
+    return _ask(page, "removal")
+
+
+@router.post("/account/calendar/removal")
+def remove_feed(page: CurrentPage) -> Response:
+    """Take the address of one's own calendar away; patients and doctors."""
+    actor = signed_in(page, *feeds.ROLES)
+    page.close()
+    page.database.write(feeds.remove_feed, actor, now=page.now)
+    return page.redirect("/account", flash=_("The address of your calendar no longer works."), tone="info")
+
+
+def _ask(page: CurrentPage, deed: str) -> Response:
+    actor = signed_in(page, *feeds.ROLES)
+    if feeds.feed_path(page.session, actor, page.settings.secret_keys) is None:
+        raise NoSuchFeed
+    return page.render("appointments/calendars/calendar_feed.html", deed=deed)

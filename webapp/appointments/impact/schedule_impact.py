@@ -1,0 +1,398 @@
+"""Changes of hours, leave, closures, rules, visit types and doctors, and the booked visits that they would strand.
+
+Every such change goes through `carry_out`. It takes the locks that a booking takes, does the change, and looks which
+visits break a rule now that they did not break before, or that refuses more of their day than before. Each of them
+needs a decision: kept with a flag that says why, moved to a free time, or cancelled. Where one is missing nothing is
+changed, and the caller is handed the list. No booking can slip in between: it waits for the doctor's lock, and then
+reads the new hours.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field, StrictInt
+from sqlalchemy.orm import Session
+
+from webapp.appointments.booking import service
+from webapp.appointments.impact.alternative_times import propose, wanting
+from webapp.appointments.impact.rule_violations import (
+    Broken,
+    UpcomingAppointment,
+    broken_rules,
+    find_too_close,
+    list_upcoming,
+)
+from webapp.appointments.schemas import CancelVisit, MoveVisit, Note
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.parsing import Instant
+from webapp.database import Database
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError, Conflict
+from webapp.patients import service as patients
+from webapp.patients.models import Patient
+from webapp.scheduling.facts import BookingRequest, load_facts
+from webapp.scheduling.models import Appointment
+from webapp.scheduling.rules import offered
+from webapp.scheduling.slots import Minute, day_number, number_to_day, to_datetime
+
+T = TypeVar("T")
+Work = Callable[[Session], T]
+
+# Effects are counted over as many days as a plan is made for.
+EFFECT_DAYS = 28
+
+WHY = {
+    "doctor_inactive": _("The doctor takes no bookings any more."),
+    "visit_type_not_offered": _("The doctor no longer offers this kind of visit."),
+    "closure": _("The clinic is closed on that day."),
+    "clinic_closed": _("It is outside opening hours."),
+    "outside_working_hours": _("It is outside the doctor’s working hours."),
+    "time_off": _("The doctor is away."),
+    "too_far_ahead": _("It is further ahead than visits can be booked."),
+    "patient_gap": _("It is too close to another visit of the patient."),
+}
+
+
+class Decision(BaseModel):
+    """What becomes of one visit: `starts_at` says where it moves to, `version` which state of it was seen."""
+
+    kind: Literal["keep", "move", "cancel"]
+    version: StrictInt
+    starts_at: Instant | None = None
+
+
+class Decisions(BaseModel):
+    """What becomes of each stranded visit, by reference, and `why`: for the flag or for whoever is told."""
+
+    each: dict[str, Decision] = Field(default_factory=dict)
+    why: Note = ""
+
+
+NOTHING_DECIDED = Decisions()
+
+
+class Affected(NamedTuple):
+    """One visit that a change would strand. `proposal` is a free time to move to; `problem` is why moving failed."""
+
+    id: int
+    reference: str
+    version: int
+    starts_at: datetime
+    ends_at: datetime
+    doctor_name: str
+    patient_id: int
+    patient_name: str
+    patient_phone: str
+    visit_type_name: str
+    why: str
+    proposal: datetime | None
+    problem: str
+
+
+class VisitsAffected(Conflict):
+    """The change would strand visits, and not for each of them it was said what to do. Nothing was changed."""
+
+    code = "visits_affected"
+
+    def __init__(self, visits: list[Affected]) -> None:
+        super().__init__(
+            ngettext(
+                "%(n)d booked visit would be stranded. Decide what becomes of it.",
+                "%(n)d booked visits would be stranded. Decide what becomes of each.",
+                len(visits),
+            )
+            % {"n": len(visits)}
+        )
+        self.visits = visits
+
+
+class DayEffect(NamedTuple):
+    """On one day of one doctor: how many bookable starts a change adds and takes away."""
+
+    doctor_name: str
+    day: date
+    gained: int
+    lost: int
+
+
+class Effect(NamedTuple):
+    """What a change would do over the next `EFFECT_DAYS` days, and which booked visits it would strand."""
+
+    gained: int
+    lost: int
+    days: list[DayEffect]
+    visits: list[Affected]
+
+
+def carry_out(
+    session: Session,
+    actor: Actor,
+    work: Work[T],
+    *,
+    doctor_ids: Sequence[int] | None,
+    now: datetime,
+    decisions: Decisions = NOTHING_DECIDED,
+) -> T:
+    """Do a change that may strand visits of these doctors (None: of all), and what was decided about those visits.
+
+    `work` writes the change on the session that it is handed. Visits that were flagged and fit again lose their flag.
+
+    Raises:
+        VisitsAffected: a stranded visit was not decided upon, has changed since, or could not be moved there.
+    """
+    locked = doctors.lock_doctors(session, doctor_ids)
+    before = broken_rules(session, get_clinic(session), list_upcoming(session, locked, now=now), now=now)
+    result = work(session)
+    session.flush()
+    clinic = get_clinic(session)
+    standing = list_upcoming(session, locked, now=now)
+    after = broken_rules(session, clinic, standing, now=now)
+    newly = {visit.id: _newly(visit, before.get(visit.id, {}), after.get(visit.id, {})) for visit in standing}
+    stranded = [visit for visit in standing if newly[visit.id]]
+    why = {visit.id: WHY[newly[visit.id][0]] for visit in stranded}
+    _settle(session, actor, clinic, stranded, why, decisions, now=now)
+    _take_flags_off(session, actor, clinic, standing, after, now=now)
+    return result
+
+
+def _newly(visit: UpcomingAppointment, before: Broken, after: Broken) -> list[str]:
+    """The codes of the rules that the change turned against a visit.
+
+    Staff may have let a visit stand against a rule, such as an hour after the doctor's last one. When the rule refuses
+    more of that day than they knew, as on a day on which the doctor comes no more, it is a new matter.
+    """
+    return [
+        code
+        for code, (low, high) in after.items()
+        if code not in before or (not visit.flagged_why and (low < before[code][0] or high > before[code][1]))
+    ]
+
+
+def preview(
+    database: Database, actor: Actor, work: Work[T], *, doctor_ids: Sequence[int] | None, now: datetime
+) -> Effect:
+    """What `carry_out` would do, found by doing it in a transaction that is then undone.
+
+    Everybody else's bookings wait for that transaction, so what can be booked now is counted before it.
+    """
+    found: list[Effect] = []
+    with database.reading() as session:
+        before = _bookable(session, doctor_ids, now=now)
+
+    def attempt(session: Session) -> None:
+        visits: list[Affected] = []
+        try:
+            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
+        except VisitsAffected as affected:
+            visits = affected.visits
+        found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), visits))
+        raise _Undo
+
+    with suppress(_Undo):
+        database.write(attempt)
+    return found[0]
+
+
+class _Undo(Exception):
+    """Ends a trial transaction, so that nothing of it is kept."""
+
+
+# ------------------------------------------------------------------------------------------------ decisions
+
+
+def _settle(
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    stranded: list[UpcomingAppointment],
+    why: dict[int, str],
+    decisions: Decisions,
+    *,
+    now: datetime,
+) -> None:
+    """Do to each stranded visit what was decided, or raise the list when that is not possible for all."""
+    if not stranded:
+        return
+    problems: dict[int, str] = {}
+    decided = {visit.id: decisions.each.get(visit.reference) for visit in stranded}
+    undecided = [visit for visit in stranded if _is_open(visit, decided[visit.id])]
+    if not undecided:
+        for patient_id in sorted({visit.patient_id for visit in stranded}):
+            patients.lock_patient(session, patient_id)
+        # Where one decision fails, what was possible is undone, or a visit would stand in the way of its own proposal.
+        with suppress(_Undo), session.begin_nested():
+            for visit in stranded:
+                decision = decided[visit.id]
+                if decision is None:
+                    continue
+                try:
+                    with session.begin_nested():
+                        _do(session, actor, visit, decision, why[visit.id], decisions.why, now=now)
+                except AppError as error:
+                    problems[visit.id] = error.message
+            if problems:
+                raise _Undo
+    if undecided or problems:
+        raise VisitsAffected(_described(session, clinic, stranded, why, problems, now=now))
+
+
+def _is_open(visit: UpcomingAppointment, decision: Decision | None) -> bool:
+    """Whether nothing valid was decided: nothing at all, about an older state of it, or a move to nowhere."""
+    if decision is None or decision.version != visit.version:
+        return True
+    return decision.kind == "move" and decision.starts_at is None
+
+
+def _do(
+    session: Session,
+    actor: Actor,
+    visit: UpcomingAppointment,
+    decision: Decision,
+    reason: str,
+    why: str,
+    *,
+    now: datetime,
+) -> None:
+    if decision.kind == "keep":
+        _flag(session, actor, visit, f"{reason} {why}".strip(), now=now)
+    elif decision.kind == "cancel":
+        command = CancelVisit(reason=why or reason, version=decision.version)
+        service.cancel(session, actor, visit.reference, command, now=now, why=reason)
+    elif decision.starts_at is not None:
+        move = MoveVisit(starts_at=decision.starts_at, version=decision.version)
+        service.move(session, actor, visit.reference, move, now=now, why=reason)
+
+
+def _flag(session: Session, actor: Actor, visit: UpcomingAppointment, why: str, *, now: datetime) -> None:
+    """Let a visit stand, marked for somebody's attention."""
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == visit.id)
+        .values(flagged_why=why, version=Appointment.version + 1, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    service.record(session, actor, "flagged", visit.id, now, {}, visible=False)
+
+
+def settle_flag(
+    session: Session, actor: Actor, reference: str, reason: str, version: int | None, *, now: datetime
+) -> None:
+    """Take a flag off a visit that stays as it is; `reason` says why that is right, and stays with the visit.
+
+    Raises:
+        ChangedMeanwhile: the visit is not what was seen. NoSuchAppointment: it is not the actor's to see.
+    """
+    view = service.lock_for_change(session, actor, reference, version)
+    # What was said when a rule was set aside still holds; the end of a long story is what counts now.
+    said = " ".join(part for part in (view.override_reason, reason or view.flagged_why) if part)
+    service.update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
+    service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
+
+
+def _take_flags_off(
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    standing: list[UpcomingAppointment],
+    broken: dict[int, Broken],
+    *,
+    now: datetime,
+) -> None:
+    """Visits that were flagged and that no rule refuses any more need nobody's attention."""
+    healed = [visit for visit in standing if visit.flagged_why and visit.id not in broken]
+    close = find_too_close(session, clinic, healed, now=now)
+    ids = [visit.id for visit in healed if visit.id not in close]
+    if ids:
+        session.execute(
+            sa.update(Appointment)
+            .where(Appointment.id.in_(ids))
+            .values(flagged_why="", version=Appointment.version + 1, updated_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        for number in ids:
+            service.record(session, actor, "unflagged", number, now, {}, visible=False)
+
+
+def _described(
+    session: Session,
+    clinic: Clinic,
+    stranded: list[UpcomingAppointment],
+    why: dict[int, str],
+    problems: dict[int, str],
+    *,
+    now: datetime,
+) -> list[Affected]:
+    """The stranded visits as people read them, each with the nearest time that nobody else is proposed."""
+    doctor_ids = sorted({visit.doctor_id for visit in stranded})
+    who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
+    people = {
+        row.id: row
+        for row in session.execute(
+            sa.select(Patient.id, Patient.name, Patient.phone).where(
+                Patient.id.in_({visit.patient_id for visit in stranded})
+            )
+        )
+    }
+    kinds = doctors.visit_types_by_id(session)
+    proposals = propose(session, clinic, stranded, who, now=now)
+    return [
+        Affected(
+            visit.id,
+            visit.reference,
+            visit.version,
+            visit.starts_at,
+            visit.ends_at,
+            who[visit.doctor_id].name,
+            visit.patient_id,
+            people[visit.patient_id].name,
+            people[visit.patient_id].phone,
+            kinds[visit.visit_type_id].name,
+            why[visit.id],
+            proposals.get(visit.id),
+            problems.get(visit.id, ""),
+        )
+        for visit in stranded
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- effects
+
+Bookable = dict[tuple[int, int], set[tuple[int, Minute]]]
+
+
+def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> Bookable:
+    """Every start that patients can book now, of each kind of visit, by doctor and local day."""
+    clinic = get_clinic(session)
+    today = clinic.today(now)
+    asked = doctors.list_doctors(session) if doctor_ids is None else doctors.list_by_ids(session, doctor_ids)
+    wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in asked if doctor.active and doctor.visit_types]
+    facts = load_facts(session, clinic, wishes, today, today + timedelta(days=EFFECT_DAYS - 1), now=now)
+    found: Bookable = defaultdict(set)
+    for wish in wishes:
+        for kind in wish.doctor.visit_types:
+            about = replace(wanting(facts[wish.doctor.id], kind), offered_online=kind.online)
+            for start in offered(about):
+                day = day_number(to_datetime(start).astimezone(clinic.zone).date())
+                found[wish.doctor.id, day].add((kind.id, start))
+    return found
+
+
+def _effect(session: Session, before: Bookable, after: Bookable, visits: list[Affected]) -> Effect:
+    days = []
+    changed = {key for key in {*before, *after} if before.get(key, set()) != after.get(key, set())}
+    # The change may be one of a name, so doctors are told apart by their ids.
+    names = {doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({key[0] for key in changed}))}
+    for number, day in sorted(changed, key=lambda key: (key[1], names[key[0]], key[0])):
+        was, will = before.get((number, day), set()), after.get((number, day), set())
+        days.append(DayEffect(names[number], number_to_day(day), len(will - was), len(was - will)))
+    return Effect(sum(day.gained for day in days), sum(day.lost for day in days), days, visits)

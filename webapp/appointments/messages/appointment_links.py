@@ -1,0 +1,61 @@
+"""The links in messages: which visit one shows, and who holds it. Whoever has such a link needs no log-in.
+
+A link names a visit and the address that it was sent to. It holds as long as the clinic would still write about that
+visit to that address: when an address is corrected, what was sent to the wrong one ends. Where the account that the
+address belongs to is disabled it ends, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.exceptions import VisitLinkOver
+from webapp.appointments.messages.visit_messages import FACTS, LINK_PURPOSE, VisitFacts, addressee_of
+from webapp.auth.models import User
+from webapp.auth.schemas import NO_ACCOUNT, Actor
+from webapp.clinic.service import get_clinic
+from webapp.core.signing import unsign
+from webapp.database import rows, table_of
+from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
+
+_FACTS_OF_REFERENCE = FACTS.where(table_of(Appointment).c.reference == sa.bindparam("reference"))
+
+
+def find_link_access(session: Session, token: str, keys: Sequence[str], *, address: str = "") -> tuple[Actor, str]:
+    """Who holds the link with this token, and the reference of its visit. `address` is where the request came from.
+
+    Raises:
+        VisitLinkOver: we did not sign it, there is no such visit, its address has nothing to do with the visit any
+            more, or belongs to a disabled account; which of these is not said.
+    """
+    match unsign(keys, LINK_PURPOSE, token):
+        case [str(reference), str(sent_to)]:
+            holder = _find_link_access(session, reference, sent_to, address)
+        case _:
+            holder = None
+    if holder is None:
+        raise VisitLinkOver(get_clinic(session).phone)
+    return holder, reference
+
+
+def _find_link_access(session: Session, reference: str, sent_to: str, address: str) -> Actor | None:
+    found = rows(session, _FACTS_OF_REFERENCE, reference=reference).one_or_none()
+    if found is None:
+        return None
+    facts = VisitFacts(*found)
+    addressee = addressee_of(facts, sent_to)
+    if addressee is None:
+        return None
+    query = (
+        sa.select(Patient.name)
+        .outerjoin(User, User.id == Patient.user_id)
+        .where(Patient.id == addressee.patient_id, User.active.is_not(False))
+    )
+    name = session.scalar(query)
+    if name is None:
+        return None
+    return Actor(NO_ACCOUNT, 0, name, sent_to, "patient", address, visit_id=facts.id, patient_id=addressee.patient_id)

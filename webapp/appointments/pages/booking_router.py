@@ -1,0 +1,182 @@
+"""Booking a visit: patients for themselves and the people they book for, staff for anybody."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from fastapi import APIRouter
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from webapp.appointments import queries
+from webapp.appointments.booking import service
+from webapp.appointments.exceptions import NotAPatient
+from webapp.appointments.pages import presenters, staff_booking
+from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.errors import error_page, headers_of, lead_back_to
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import instant, whole_number
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.patients import service as patients
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.schemas import PatientChoice
+from webapp.scheduling import booking_preview, checks
+from webapp.scheduling.exceptions import RuleBroken, SlotTaken
+from webapp.scheduling.facts import BookingRequest
+
+router = APIRouter()
+
+# These refuse one patient and not another, so whoever books for several people may choose somebody else.
+ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
+
+
+@router.get("/book")
+def show_booking(page: CurrentPage) -> Response:
+    """What would be booked, and the form; everybody. A visitor signs in on the way and comes back here."""
+    actor = signed_in(page)
+    if actor.is_staff:
+        return staff_booking.show(page, actor)
+    query = page.request.query_params
+    choices = patients.bookable_patients(page.session, actor)
+    patient = _chosen(choices, query.get("patient"))
+    form = BookForm(
+        data={
+            "doctor": query.get("doctor", ""),
+            "visit_type": query.get("visit_type", ""),
+            "starts_at": query.get("starts_at", ""),
+            "patient": str(patient.id),
+        }
+    )
+    wish, start = _wanted(page, form)
+    standing = queries.find_booked_reference(page.session, actor, patient.id, wish.doctor.id, start)
+    if standing is not None:
+        # Whoever comes back to this page after booking finds the visit, not a complaint about it.
+        return page.redirect(f"/appointments/{standing}")
+    error = presenters.first_refusal(page, wish, start, patient_id=patient.id)
+    return _booking_page(page, form, choices, wish, start, error)
+
+
+@router.post("/appointments")
+def book(page: CurrentPage, sent: SentForm) -> Response:
+    """Book a visit; patients for themselves and whom they book for, doctors with themselves, admins for anybody."""
+    lead_back_to(page.request, _way_back(sent))
+    actor = signed_in(page)
+    if actor.is_staff:
+        return staff_booking.book(page, actor, sent)
+    form = BookForm(sent)
+    if sent.get("alternative"):
+        form.starts_at.data = str(sent["alternative"])
+    command = form.command() if form.validate() else None
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            reference = page.database.write(service.book, actor, command, now=page.now)
+        except (Conflict, Invalid, NotFound, Unavailable) as refusal:
+            error = refusal
+        else:
+            return page.redirect(f"/appointments/{reference}?booked=1")
+    try:
+        choices = patients.bookable_patients(page.session, actor)
+        _chosen(choices, form.patient.data)
+        wish, start = _wanted(page, form)
+    except (Invalid, NotFound) as refusal:
+        return _nothing_to_book(page, form, refusal)
+    return _booking_page(page, form, choices, wish, start, error, status=422)
+
+
+def _way_back(sent: FormData) -> str:
+    """The page that the form stood on."""
+    names = ("doctor", "visit_type", "starts_at", "patient")
+    return with_query("/book", **{name: sent.get(name) for name in names})
+
+
+def _chosen(choices: list[PatientChoice], wanted: str | None) -> PatientChoice:
+    """Whom the visit is for; whoever names nobody means themselves.
+
+    Raises:
+        NotAPatient: the account has no patient's record. NoSuchPatient: the actor does not book for that patient.
+        RuleBroken: that is no patient at all.
+    """
+    if not choices:
+        raise NotAPatient
+    if not wanted:
+        return choices[0]
+    number = whole_number(wanted)
+    if number is None:
+        raise RuleBroken(WHOM, code="no_patient")
+    for choice in choices:
+        if choice.id == number:
+            return choice
+    raise NoSuchPatient
+
+
+def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
+    """The form named no visit that there could be: an error, with what was typed and the way to choose again."""
+    actions = [(_("Find a time"), "/")]
+    with suppress(NotFound):
+        doctor = doctors.get_doctor(page.session, form.doctor.data or "")
+        actions = [(_("Choose another time"), f"/doctors/{doctor.slug}"), *actions]
+    return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
+
+
+def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
+    """The visit that a booking form or address names.
+
+    Raises:
+        NotFound: no such doctor or visit type. Invalid: the start is no instant.
+    """
+    doctor = doctors.get_doctor(page.session, form.doctor.data or "")
+    if form.visit_type.data and whole_number(form.visit_type.data) is None:
+        raise RuleBroken(_("There is no such type of visit."), code="visit_type_not_offered")
+    wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data))
+    start = instant(form.starts_at.data)
+    if start is None:
+        raise RuleBroken(NO_TIME, code="no_time")
+    return wish, start
+
+
+def _booking_page(
+    page: Page,
+    form: BookForm,
+    choices: list[PatientChoice],
+    wish: BookingRequest,
+    start: datetime,
+    error: AppError | None,
+    *,
+    status: int = 200,
+) -> Response:
+    """The booking form; with an error it keeps everything typed and says what is possible instead."""
+    clinic = current_clinic(page)
+    patient = _chosen(choices, form.patient.data)
+    back = presenters.calendar_href(wish, start, clinic, patient.id if not patient.is_self else None)
+    faster = None
+    if isinstance(error, SlotTaken):
+        faster = presenters.faster_than(page, wish, start, back, patient_id=patient.id)
+    elif error is not None:
+        form.add_error(presenters.said_about(error, patient))
+    form.starts_at.data = formats.iso(start)
+    form.patient.data = str(patient.id)
+    form.offer(choices)
+    for_another = error is not None and len(choices) > 1 and error.code in ABOUT_THE_PATIENT
+    return page.render(
+        "appointments/pages/book.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        visit=booking_preview.visit_of(wish, start),
+        form=form,
+        patient_name=patient.name,
+        several=len(choices) > 1,
+        bookable=error is None or isinstance(error, Unavailable),
+        for_another=for_another,
+        faster=faster,
+        cancel_until=presenters.change_until(start, clinic, page.now),
+        calendar_href=back,
+    )

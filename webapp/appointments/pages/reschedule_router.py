@@ -1,0 +1,294 @@
+"""Changing one's visit: cancelling it, and moving it to another time. Both ask first.
+
+They are the same pages for whoever is signed in and for whoever holds the link in a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fastapi import APIRouter
+from starlette.datastructures import FormData
+from starlette.responses import Response
+from wtforms import Field
+
+from webapp.appointments import queries
+from webapp.appointments.booking import service
+from webapp.appointments.exceptions import NotActive, TooLateToChange
+from webapp.appointments.pages import presenters
+from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
+from webapp.appointments.pages.forms import WHY, CancelForm, MoveForm, StaffMoveForm, WhenForm
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.errors import error_page, headers_of
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import instant
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
+from webapp.patients.schemas import PatientChoice
+from webapp.scheduling import booking_preview, checks, viewer, week_calendar
+from webapp.scheduling.exceptions import Refused, SlotTaken
+from webapp.scheduling.facts import BookingRequest
+
+router = APIRouter()
+
+
+@router.get("/appointments/{reference}/cancellation")
+@router.get("/visit/{token}/cancellation")
+def ask_cancellation(page: CurrentPage) -> Response:
+    """Ask whether the visit should really be cancelled; whoever may cancel it."""
+    holder = appointment_access(page)
+    try:
+        view = _changeable(page, holder)
+    except NotActive:
+        # The page of a visit that is over or cancelled says so; there is nothing left to ask.
+        return page.redirect(holder.here)
+    except TooLateToChange as refusal:
+        return _refused_page(page, holder, refusal)
+    form = CancelForm(data={"version": str(view.version)})
+    return _cancellation_page(page, holder, view, form)
+
+
+@router.post("/appointments/{reference}/cancellation")
+@router.post("/visit/{token}/cancellation")
+def cancel(page: CurrentPage, sent: SentForm) -> Response:
+    """Cancel a visit; whoever may cancel it."""
+    holder = appointment_access(page)
+    form = CancelForm(sent)
+    command = form.command() if form.validate() else None
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            page.database.write(service.cancel, holder.actor, holder.reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+        else:
+            return page.redirect(holder.here, flash=_("The visit is cancelled."), tone="info")
+    try:
+        view = _changeable(page, holder)
+    except (NotActive, TooLateToChange) as refusal:
+        return _refused_page(page, holder, refusal, typed=[form.reason])
+    if error is not None:
+        # The page is shown again with what the visit is now, and the next answer is about that.
+        form.version.data = str(view.version)
+        form.add_error(error)
+    return _cancellation_page(page, holder, view, form, error, status=422)
+
+
+@router.get("/appointments/{reference}/reschedule")
+@router.get("/visit/{token}/reschedule")
+def ask_reschedule(page: CurrentPage) -> Response:
+    """The free times that the visit could move to, and old and new side by side; whoever may move it."""
+    holder = appointment_access(page)
+    actor = holder.actor
+    try:
+        view = _changeable(page, holder)
+    except NotActive:
+        return page.redirect(holder.here)
+    except TooLateToChange as refusal:
+        return _refused_page(page, holder, refusal)
+    query = page.request.query_params
+    wanted = query.get("starts_at", "")
+    form = _move_form(actor, data={"starts_at": wanted, "version": str(view.version)})
+    another = WhenForm(query if actor.is_staff else None)
+    start = instant(wanted)
+    twice: list[datetime] = []
+    if wanted or another.date.raw_data or another.time.raw_data:
+        try:
+            start, twice = presenters.meant_start(another, wanted, current_clinic(page))
+        except Invalid as unreadable:
+            return _reschedule_page(page, holder, view, form, None, unreadable, another=another)
+    if start == view.starts_at:
+        return page.redirect(holder.here)
+    error = None
+    if start is not None and not actor.is_staff:
+        wish = _wish_of(page, view)
+        error = presenters.first_refusal(page, wish, start, patient_id=view.patient_id, ignoring=view)
+    return _reschedule_page(page, holder, view, form, start, error, another=another, twice=twice)
+
+
+@router.post("/appointments/{reference}/reschedule")
+@router.post("/visit/{token}/reschedule")
+def reschedule(page: CurrentPage, sent: SentForm) -> Response:
+    """Move a visit to another time; whoever may move it."""
+    holder = appointment_access(page)
+    form = _move_form(holder.actor, sent)
+    command = form.command() if form.validate() else None
+    start = instant(form.starts_at.data) if command is not None or holder.actor.is_staff else None
+    error = None
+    if command is not None:
+        page.close()
+        try:
+            page.database.write(service.move, holder.actor, holder.reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+        else:
+            return page.redirect(holder.here, flash=_("The visit is moved."))
+    try:
+        view = _changeable(page, holder)
+    except (NotActive, TooLateToChange) as refusal:
+        return _refused_page(page, holder, refusal)
+    if error is not None:
+        form.version.data = str(view.version)
+    return _reschedule_page(page, holder, view, form, start, error, status=422)
+
+
+def _changeable(page: Page, holder: AppointmentAccess) -> AppointmentView:
+    """The visit, which the holder of the page must be allowed to move and cancel now.
+
+    Raises:
+        NotActive: it is over or cancelled. TooLateToChange: the window has closed.
+    """
+    view = queries.get_appointment(page.session, holder.actor, holder.reference)
+    service.require_changeable(view, holder.actor, current_clinic(page), now=page.now)
+    return view
+
+
+def _refused_page(page: Page, holder: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
+    """The visit can neither be moved nor cancelled: why not, and the way back to it."""
+    return error_page(page, refusal, actions=[(_("Back to the visit"), holder.here)], typed=typed)
+
+
+def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:
+    return StaffMoveForm(sent, data=data) if actor.is_staff else MoveForm(sent, data=data)
+
+
+def _cancellation_page(
+    page: Page,
+    holder: AppointmentAccess,
+    view: AppointmentView,
+    form: CancelForm,
+    error: AppError | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    """The question whether to cancel; with an error it keeps what was typed."""
+    return page.render(
+        "appointments/pages/cancellation.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        visit=presenters.booked(view),
+        form=form,
+        mine=not holder.actor.is_staff,
+        whose=view.whose(holder.actor),
+        here=holder.here,
+    )
+
+
+def _wish_of(page: Page, view: AppointmentView) -> BookingRequest:
+    doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
+    return checks.find_booking_request(page.session, doctor, view.visit_type_id)
+
+
+def _reschedule_page(
+    page: Page,
+    holder: AppointmentAccess,
+    view: AppointmentView,
+    form: MoveForm,
+    start: datetime | None,
+    error: AppError | None,
+    *,
+    another: WhenForm | None = None,
+    twice: Sequence[datetime] = (),
+    status: int = 200,
+) -> Response:
+    """The calendar to move in, with old and new side by side once a time is chosen and possible."""
+    actor = holder.actor
+    clinic = current_clinic(page)
+    path = f"{holder.here}/reschedule"
+    wish = _wish_of(page, view)
+    refused = presenters.StaffRefusals([])
+    if actor.is_staff and start is not None:
+        refused = presenters.staff_refusals(page, wish, start, patient_id=view.patient_id, ignoring=view)
+    faster = None
+    if start is not None and (isinstance(error, SlotTaken) or refused.clash):
+        faster = presenters.faster_than(
+            page, wish, start, path, patient_id=view.patient_id, moving=view, told=bool(refused.errors)
+        )
+    if error is not None and not isinstance(error, SlotTaken):
+        _tell(form, error, refused, view, actor)
+    # What could not be tried for want of a free database may be tried again at once, and a rule may be set aside.
+    if actor.is_staff:
+        shown = start is not None and refused.overridable and not isinstance(error, NotActive)
+    else:
+        shown = start is not None and (error is None or isinstance(error, Unavailable))
+    if start is not None:
+        form.starts_at.data = formats.iso(start)
+    return page.render(
+        "appointments/pages/reschedule.html",
+        fragment="scheduling/_calendar.html" if page.request.method == "GET" else None,
+        status=error.status if error else max(status, refused.status),
+        headers=headers_of(error) if error else None,
+        visit=presenters.booked(view),
+        mine=not actor.is_staff,
+        whose=view.whose(actor),
+        here=holder.here,
+        chosen=booking_preview.visit_of(wish, start) if shown and start is not None else None,
+        cancel_until=presenters.change_until(start, clinic, page.now) if start is not None else None,
+        form=form,
+        another=_another_time(actor, another, start or view.starts_at, clinic),
+        refused=refused,
+        twice=[
+            (presenters.clock_with_zone(each, clinic), with_query(path, starts_at=formats.iso(each)), each == start)
+            for each in twice
+        ],
+        faster=faster,
+        calendar=_calendar(page, view, wish, path, start),
+    )
+
+
+def _tell(
+    form: MoveForm, error: AppError, refused: presenters.StaffRefusals, view: AppointmentView, actor: Actor
+) -> None:
+    """Put an error where it belongs: next to the reason that staff owe, or at the top of the page."""
+    if isinstance(form, StaffMoveForm) and refused.errors and isinstance(error, Refused):
+        # The rules stand on the page already.
+        if refused.overridable:
+            form.override_reason.errors = [WHY]
+        return
+    patient = PatientChoice(view.patient_id, view.patient_name, view.whose(actor) is None)
+    form.form_errors.append(error.message if actor.is_staff else presenters.said_about(error, patient).message)
+
+
+def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: Clinic) -> WhenForm | None:
+    """The fields in which staff write any time; patients choose one that is free."""
+    if not actor.is_staff:
+        return None
+    form = form or WhenForm()
+    if not (form.date.errors or form.time.errors) and form.written is None:
+        form.show(start, clinic.zone)
+    return form
+
+
+def _calendar(
+    page: Page, view: AppointmentView, wish: BookingRequest, path: str, start: datetime | None
+) -> week_calendar.Calendar:
+    """The free times that the visit can move to: in the week that was asked for, else in that of the chosen time."""
+    clinic = current_clinic(page)
+    week = week_calendar.parse_week(page.request.query_params.get("week", ""))
+    if week is None and start is not None:
+        week = week_calendar.parse_week(presenters.week_of(start, clinic))
+    return week_calendar.week_calendar(
+        page.session,
+        clinic,
+        wish,
+        week_calendar.Place(
+            page=path,
+            fragment=path,
+            slot_address=f"{path}?starts_at=",
+            keep={},
+            visit_types=[],
+            chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
+        ),
+        week=week,
+        now=page.now,
+        ignoring=view.id,
+        **viewer.seen_by(page, view.patient_id),
+    )

@@ -1,0 +1,216 @@
+"""Staff book for a patient: first the patient, then the visit with every rule that stands against it.
+
+Rules that may be set aside need a written reason; a clash with another visit cannot be set aside by anybody. Date,
+time and kind of visit stand in the same form as the words, so that looking at another time loses nothing typed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from webapp.appointments.booking import service
+from webapp.appointments.exceptions import OtherDoctorsVisit
+from webapp.appointments.pages import presenters
+from webapp.appointments.pages.forms import WHY, StaffBookForm
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.errors import headers_of
+from webapp.core.fields import searched
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import instant, whole_number
+from webapp.core.urls import with_query
+from webapp.core.web import Page
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.patients import records, search
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.search import PatientRow
+from webapp.scheduling import booking_preview, checks, viewer
+from webapp.scheduling.exceptions import Refused, RuleBroken
+from webapp.scheduling.facts import BookingRequest
+
+
+def show(page: Page, actor: Actor) -> Response:
+    """The visit that an address names, once its patient is chosen."""
+    query = page.request.query_params
+    if not query.get("doctor") and actor.role == "admin":
+        return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
+    form = StaffBookForm(query)
+    wish = _wish_of(page, actor, form)
+    clinic = current_clinic(page)
+    if not (form.starts_at.data or form.date.data):
+        # No time was chosen yet, as when a patient's page leads here.
+        chosen = {"visit_type": wish.visit_type.id, "patient": whole_number(form.patient.data)}
+        return page.redirect(with_query(f"/doctors/{wish.doctor.slug}", **chosen))
+    meant = presenters.meant_start(form, form.starts_at.data, clinic)
+    if not form.patient.data:
+        return _patient_page(page, actor, wish, meant.start)
+    patient_id = whole_number(form.patient.data)
+    if patient_id is not None and search.patients_by_id(page.session, [patient_id]):
+        # The page shows who they are and how to reach them.
+        page.close()
+        page.database.write(records.note_reading, actor, patient_id, now=page.now)
+    return _summary(page, form, wish, meant)
+
+
+def book(page: Page, actor: Actor, sent: FormData) -> Response:
+    """Book the visit, or look at it again where the form says so or names another one than it showed."""
+    form = StaffBookForm(sent)
+    if sent.get("alternative"):
+        # A button that names another time has the last word.
+        form.starts_at.data, form.date.data, form.time.data = str(sent["alternative"]), None, None
+    wish = _wish_of(page, actor, form)
+    clinic = current_clinic(page)
+    fine = form.validate()
+    try:
+        meant = presenters.meant_start(form, form.starts_at.data, clinic)
+    except Invalid as error:
+        return _unreadable_time(page, form, wish, error)
+    if not form.patient.data:
+        return _patient_page(page, actor, wish, meant.start, status=422)
+    if sent.get("step") == "look" or _is_another(form, meant.start):
+        return _summary(page, form, wish, meant, status=200 if fine else 422)
+    form.starts_at.data = formats.iso(meant.start)
+    command = form.command() if fine else None
+    if command is None:
+        return _summary(page, form, wish, meant, status=422)
+    page.close()
+    try:
+        reference = page.database.write(service.book, actor, command, now=page.now)
+    except (Conflict, Invalid, NotFound, Unavailable) as error:
+        return _summary(page, form, wish, meant, error)
+    return page.redirect(f"/appointments/{reference}", flash=_("The visit is booked."))
+
+
+def _wish_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
+    """The doctor and the kind of visit; for a doctor, their own.
+
+    Raises:
+        NotFound: no such doctor or kind of visit. OtherDoctorsVisit: a doctor books with somebody else.
+    """
+    own = doctors.get_doctor_of_user(page.session, actor.user_id) if actor.role == "doctor" else None
+    doctor = own if own and not form.doctor.data else doctors.get_doctor(page.session, form.doctor.data or "")
+    if own is not None and own.id != doctor.id:
+        raise OtherDoctorsVisit
+    if form.visit_type.data and whole_number(form.visit_type.data) is None:
+        raise RuleBroken(_("There is no such type of visit."), code="visit_type_not_offered")
+    wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
+    form.doctor.data = doctor.slug
+    form.offer_types(doctor.visit_types if wish.offered else [*doctor.visit_types, wish.visit_type])
+    return wish
+
+
+def _is_another(form: StaffBookForm, start: datetime) -> bool:
+    """Whether the form names another visit than its page showed."""
+    shown = instant(form.starts_at.data)
+    return (shown is not None and shown != start) or (form.shown_type.data or "") not in {"", form.visit_type.data}
+
+
+def _patient_page(page: Page, actor: Actor, wish: BookingRequest, start: datetime, *, status: int = 200) -> Response:
+    """Whom the visit is for: a search, and the way to a patient who is new."""
+    query = page.request.query_params
+    text = searched(query.get("q"))
+    chosen = {"doctor": wish.doctor.slug, "visit_type": wish.visit_type.id, "starts_at": formats.iso(start)}
+    after, before = whole_number(query.get("after")), whole_number(query.get("before"))
+    found = None
+    if text.strip():
+        page.close()
+        page.database.write(records.note_search, actor, now=page.now)
+        found = search.search_patients(page.session, text, after=after, before=before)
+    clinic = current_clinic(page)
+    new_patient = "/admin/patients/new" if actor.role == "admin" else "/schedule/patients/new"
+    return page.render(
+        "appointments/pages/choose_patient.html",
+        status=status,
+        visit=booking_preview.visit_of(wish, start),
+        chosen=chosen,
+        q=text,
+        searched=found is not None,
+        similar=found is not None and found.similar,
+        patients=[
+            {**person(row, clinic), "href": with_query("/book", **chosen, patient=row.id)}
+            for row in (found.patients if found else [])
+        ],
+        previous=with_query("/book", **chosen, q=text, before=found.before) if found and found.before else None,
+        following=with_query("/book", **chosen, q=text, after=found.after) if found and found.after else None,
+        new_href=with_query(new_patient, next=with_query("/book", **chosen)),
+        calendar_href=presenters.calendar_href(wish, start, clinic),
+    )
+
+
+def person(row: PatientRow, clinic: Clinic) -> dict[str, Any]:
+    """What staff need to tell one patient from another."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "born": formats.day_month_year(row.birth_date, clinic.zone) if row.birth_date else "",
+        "phone": row.phone,
+        "email": row.email,
+    }
+
+
+def _unreadable_time(page: Page, form: StaffBookForm, wish: BookingRequest, error: Invalid) -> Response:
+    """The page as it was before somebody typed a date or a time that cannot be; without one, an error."""
+    shown = instant(form.starts_at.data)
+    if shown is None or not form.patient.data:
+        raise error
+    if not (form.date.errors or form.time.errors):
+        form.time.errors = [*form.time.errors, error.message]
+    return _summary(page, form, wish, presenters.Meant(shown, []), status=422)
+
+
+def _summary(
+    page: Page,
+    form: StaffBookForm,
+    wish: BookingRequest,
+    meant: presenters.Meant,
+    error: AppError | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    """The visit, what stands against it, and the form; with an error it keeps everything typed."""
+    clinic = current_clinic(page)
+    start = meant.start
+    patient_id = whole_number(form.patient.data)
+    found = search.patients_by_id(page.session, [patient_id]) if patient_id is not None else []
+    if not found:
+        raise NoSuchPatient
+    refused = presenters.staff_refusals(page, wish, start, patient_id=found[0].id)
+    if error is not None and not (isinstance(error, Refused) and refused.errors):
+        form.add_error(error)
+    elif error is not None and refused.overridable:
+        form.override_reason.errors = [WHY]
+    here = with_query("/book", doctor=wish.doctor.slug, visit_type=wish.visit_type.id, patient=found[0].id)
+    back = presenters.calendar_href(wish, start, clinic, found[0].id)
+    near = []
+    if refused.clash is not None:
+        near = presenters.nearest_times(page, wish, start, None, ignoring=None, **viewer.seen_by(page, found[0].id))
+    unreadable = bool(form.date.errors or form.time.errors)
+    if not unreadable:
+        form.show(start, clinic.zone)
+    form.starts_at.data = formats.iso(start)
+    form.visit_type.data = form.shown_type.data = str(wish.visit_type.id)
+    return page.render(
+        "appointments/pages/book_for_patient.html",
+        status=error.status if error else max(status, refused.status),
+        headers=headers_of(error) if error else None,
+        visit=booking_preview.visit_of(wish, start),
+        patient=person(found[0], clinic),
+        form=form,
+        refused=refused,
+        near=near,
+        twice=[
+            (presenters.clock_with_zone(each, clinic), f"{here}&starts_at={formats.iso(each)}", each == start)
+            for each in meant.twice
+        ],
+        calendar_href=back,
+        another_href=with_query(
+            "/book", doctor=wish.doctor.slug, visit_type=wish.visit_type.id, starts_at=formats.iso(start)
+        ),
+    )

@@ -1,0 +1,55 @@
+"""Asking for a link that sets a new password, for whoever forgot theirs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.auth import password_reset
+from webapp.auth.forms import ForgottenForm
+from webapp.auth.router import retry_headers
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError
+
+router = APIRouter()
+
+
+@router.get("/password/forgot")
+def show_forgotten(page: CurrentPage) -> Response:
+    """The form for the address of an account, or what to do now that it was sent; everybody."""
+    return _forgotten_page(page, ForgottenForm(), sent="sent" in page.request.query_params)
+
+
+@router.post("/password/forgot")
+def request_link(page: CurrentPage, sent: SentForm) -> Response:
+    """Send a link to the account with that address, if there is one, and never say whether; everybody."""
+    form = ForgottenForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _forgotten_page(page, form, status=422)
+    letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+    page.close()
+    try:
+        page.database.write(
+            password_reset.request_link,
+            command,
+            letterhead,
+            keys=page.settings.secret_keys,
+            address=page.address,
+            now=page.now,
+        )
+    except AppError as error:
+        form.add_error(error)
+        return _forgotten_page(page, form, status=error.status, headers=retry_headers(error))
+    return page.redirect("/password/forgot?sent=1")
+
+
+def _forgotten_page(
+    page: Page,
+    form: ForgottenForm,
+    *,
+    sent: bool = False,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    return page.render("auth/password_forgot.html", status=status, headers=headers, form=form, sent=sent)

@@ -1,0 +1,101 @@
+"""Requests that may be sent twice and count once: each key's first answer is kept for 24 hours and given again.
+
+The key is written in the transaction of the work itself. Of many requests with one key at the same moment, one does
+the work and the others wait for it, then read its answer. A refusal is an answer, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from webapp.core.i18n import gettext as _
+from webapp.database import table_of
+from webapp.exceptions import AppError, Invalid
+from webapp.idempotency.models import IdempotencyKey
+
+KEPT = timedelta(hours=24)
+# These say what the request asked for cannot be; any other error may be gone in a moment.
+FINAL = {403, 404, 409, 422}
+
+
+class Answer(NamedTuple):
+    """An answer as it goes out. `headers` are those that belong to this very answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(_("This Idempotency-Key was used for another request. Make a new key for each request."))
+
+
+_TABLE = table_of(IdempotencyKey)
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def hash_of_request(method: str, path: str, body: bytes) -> str:
+    """What tells two requests apart."""
+    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
+
+
+def answer_once(
+    session: Session,
+    user_id: int,
+    key: str,
+    request_hash: str,
+    work: Callable[[Session], Answer],
+    refused: Callable[[AppError], Answer],
+    *,
+    now: datetime,
+) -> tuple[Answer, bool]:
+    """Do the work and keep its answer, or give the answer that is kept; and whether it is a kept one.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to another request. AppError: what may be gone in a moment.
+    """
+    mine = (_TABLE.c.user_id == user_id, _TABLE.c.key == key)
+    session.execute(sa.delete(_TABLE).where(*mine, _TABLE.c.created_at < now - KEPT))
+    row = {"user_id": user_id, "key": key, "request_hash": request_hash, "created_at": now}
+    # Whoever comes second waits here until the first has committed.
+    insert = _INSERTS[session.connection().dialect.name](_TABLE)
+    written = insert.values(**row, status=0, headers={}, body="").on_conflict_do_nothing().returning(_TABLE.c.id)
+    number = session.execute(written).scalar()
+    if number is None:
+        kept = session.execute(
+            sa.select(_TABLE.c.request_hash, _TABLE.c.status, _TABLE.c.headers, _TABLE.c.body).where(*mine)
+        ).one()
+        if kept.request_hash != request_hash:
+            raise IdempotencyKeyReused
+        return Answer(kept.status, kept.headers, kept.body), True
+    try:
+        with session.begin_nested():
+            answer = work(session)
+    except AppError as error:
+        if error.status not in FINAL:
+            raise
+        answer = refused(error)
+    session.execute(sa.update(_TABLE).where(_TABLE.c.id == number).values(**answer._asdict()))
+    return answer, False
+
+
+def is_any_old(session: Session, *, now: datetime) -> bool:
+    """Whether `forget_old_answers` would delete one. It only reads."""
+    return session.scalar(sa.select(_TABLE.c.id).where(_TABLE.c.created_at < now - KEPT).limit(1)) is not None
+
+
+def forget_old_answers(session: Session, *, now: datetime) -> None:
+    """Delete the answers that are kept no longer."""
+    session.execute(sa.delete(_TABLE).where(_TABLE.c.created_at < now - KEPT))

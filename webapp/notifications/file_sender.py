@@ -1,0 +1,48 @@
+"""Keeping messages as files where there is no server to send them: one file a message, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from webapp.core.clock import utc_now
+from webapp.core.i18n import gettext as _
+from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.mail import compose
+from webapp.notifications.rendering import Rendered
+
+FOLDER = Path("var/messages")
+
+
+class FileSender:
+    """Keeps e-mails as .eml files, which mail programs open, and text messages as .txt files."""
+
+    outcome = "kept"
+
+    def __init__(self, folder: Path, mail_from: str) -> None:
+        self.folder = folder
+        self.mail_from = mail_from
+
+    def send(self, recipient: str, message_id: str, message: Rendered) -> None:
+        """Keep one message. A file is there whole or not at all, and the same message has the same file.
+
+        Raises:
+            ServerAway: files cannot be written here.
+        """
+        if message.html:
+            mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
+            name, content = f"{message_id}.eml", mail.as_bytes()
+        else:
+            name, content = f"{message_id}.txt", f"{recipient}\n\n{message.text}\n".encode()
+        draft = self.folder / f"{name}.draft"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
+            draft.replace(self.folder / name)
+        except OSError as error:
+            why = _("It could not be written into a file: %(error)s.") % {"error": error.strerror or error}
+            raise ServerAway(why) from error
+
+    def close(self) -> None:
+        """Nothing is open between two messages."""

@@ -1,0 +1,104 @@
+"""The people a patient books for, such as a child or a parent, as that patient looks after them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
+from webapp.patients.message_preferences import take_over_message_preferences
+from webapp.patients.models import Patient
+from webapp.patients.records import PERSON_COLUMNS, add_patient, lock_details, write_details
+from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
+from webapp.patients.service import find_own_patient, lock_own_patient, require_birth_date
+
+MOST_PEOPLE = 10
+
+
+def list_people(session: Session, actor: Actor) -> list[Person]:
+    """The people whom the actor books for, by name."""
+    own = find_own_patient(session, actor)
+    if own is None:
+        return []
+    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own).order_by(Patient.name, Patient.id)
+    return [Person(*row) for row in session.execute(query)]
+
+
+def get_person(session: Session, actor: Actor, patient_id: int) -> Person:
+    """Somebody whom the actor books for and whose data the actor looks after.
+
+    Raises:
+        NoSuchPatient: a stranger, or somebody with an account, who does so themselves.
+    """
+    found = next((person for person in list_people(session, actor) if person.id == patient_id), None)
+    if found is None or found.has_account:
+        raise NoSuchPatient
+    return found
+
+
+def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> int:
+    """Add somebody whom the actor will book for, without an account, and return the id.
+
+    Raises:
+        Invalid: the birth date cannot be. TooManyPeople. NoSuchPatient: the actor is no patient.
+    """
+    require_birth_date(command.birth_date, now)
+    # Two forms that are sent at once count one after the other.
+    own = lock_own_patient(session, actor)
+    if own is None:
+        raise NoSuchPatient
+    if len(list_people(session, actor)) >= MOST_PEOPLE:
+        raise TooManyPeople(most=MOST_PEOPLE)
+    details = PatientDetails(name=command.name, birth_date=command.birth_date, phone=command.phone)
+    patient_id = add_patient(session, details, managed_by=own, now=now)
+    take_over_message_preferences(session, own, patient_id)
+    _record(session, actor, "patient_created", patient_id, now=now)
+    return patient_id
+
+
+def change_person(
+    session: Session, actor: Actor, patient_id: int, command: UpdateProfile, *, seen: str, now: datetime
+) -> None:
+    """Change what is kept about somebody whom the actor books for.
+
+    Raises:
+        NoSuchPatient, Invalid. EditedMeanwhile: the clinic, or another browser, was faster.
+    """
+    saved = lock_details(session, patient_id)
+    get_person(session, actor, patient_id)
+    require_birth_date(command.birth_date, now)
+    require_unchanged(profile_of(saved), seen)
+    details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
+    write_details(session, patient_id, details)
+    _record(session, actor, "patient_changed", patient_id, now=now)
+
+
+def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
+    """Remove somebody whom the actor books for, which is possible while nothing of theirs is in the books.
+
+    Raises:
+        NoSuchPatient: a stranger, or somebody with an account. HasRecord: they have visits.
+    """
+    lock_details(session, patient_id)
+    get_person(session, actor, patient_id)
+    try:
+        # Visits belong to a room above; the database knows of them.
+        session.execute(sa.delete(Patient).where(Patient.id == patient_id))
+    except IntegrityError as error:
+        raise HasRecord from error
+    _record(session, actor, "patient_removed", patient_id, now=now)
+
+
+def profile_of(saved: PatientDetails | Person) -> UpdateProfile:
+    """The part of somebody's data that those who book for them may change."""
+    return UpdateProfile.model_construct(name=saved.name, phone=saved.phone, birth_date=saved.birth_date)
+
+
+def _record(session: Session, actor: Actor, action: str, patient_id: int, *, now: datetime) -> None:
+    audit.record_by(session, actor, action, subject=("patient", patient_id), now=now)

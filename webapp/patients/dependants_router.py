@@ -1,0 +1,123 @@
+"""The people a patient books for, on that patient's own pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.errors import lead_back_to
+from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, NotFound
+from webapp.patients import dependants
+from webapp.patients.exceptions import HasRecord
+from webapp.patients.forms import PersonForm
+from webapp.patients.schemas import Person, UpdateProfile
+
+router = APIRouter()
+
+PersonId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("/account/people/new")
+def show_new_person(page: CurrentPage) -> Response:
+    """The form for somebody whom the actor will book for; patients."""
+    signed_in(page, "patient")
+    return _person_page(page, PersonForm(), None)
+
+
+@router.post("/account/people")
+def add_person(page: CurrentPage, sent: SentForm) -> Response:
+    """Add somebody whom the actor will book for; patients."""
+    lead_back_to(page.request, "/account/people/new")
+    actor = signed_in(page, "patient")
+    form = PersonForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _person_page(page, form, None, status=422)
+    page.close()
+    try:
+        page.database.write(dependants.add_person, actor, command, now=page.now)
+    except AppError as error:
+        form.add_error(error)
+        return _person_page(page, form, None, status=error.status)
+    return page.redirect("/account", flash=_("You can now book for %(name)s.") % {"name": command.name})
+
+
+@router.get("/account/people/{patient_id}")
+def show_person(page: CurrentPage, patient_id: PersonId) -> Response:
+    """The data of somebody whom the actor books for; patients. A stranger's are a 404."""
+    actor = signed_in(page, "patient")
+    person = dependants.get_person(page.session, actor, patient_id)
+    return _person_page(page, _filled(dependants.profile_of(person)), person)
+
+
+@router.post("/account/people/{patient_id}")
+def change_person(page: CurrentPage, sent: SentForm, patient_id: PersonId) -> Response:
+    """Change the data of somebody whom the actor books for; patients. A stranger's are a 404."""
+    actor = signed_in(page, "patient")
+    person = dependants.get_person(page.session, actor, patient_id)
+    form = PersonForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _person_page(page, form, person, status=422)
+    page.close()
+    try:
+        page.database.write(
+            dependants.change_person, actor, patient_id, command, seen=form.seen.data or "", now=page.now
+        )
+    except NotFound:
+        raise
+    except AppError as error:
+        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, UpdateProfile):
+            form.compare_with(_filled(error.saved))
+        form.add_error(error)
+        return _person_page(page, form, person, status=error.status)
+    return page.redirect("/account", flash=_("The details of %(name)s are saved.") % {"name": command.name})
+
+
+@router.get("/account/people/{patient_id}/removal")
+def ask_removal(page: CurrentPage, patient_id: PersonId) -> Response:
+    """Ask whether somebody should really be removed; patients. A stranger is a 404."""
+    actor = signed_in(page, "patient")
+    person = dependants.get_person(page.session, actor, patient_id)
+    return page.render("patients/dependants/removal.html", person=person, problem="")
+
+
+@router.post("/account/people/{patient_id}/removal")
+def remove_person(page: CurrentPage, patient_id: PersonId) -> Response:
+    """Remove somebody who has no visits; patients. A stranger is a 404."""
+    actor = signed_in(page, "patient")
+    person = dependants.get_person(page.session, actor, patient_id)
+    page.close()
+    try:
+        page.database.write(dependants.remove_person, actor, patient_id, now=page.now)
+    except HasRecord as error:
+        return page.render(
+            "patients/dependants/removal.html", status=error.status, person=person, problem=error.message
+        )
+    said = _("%(name)s is removed. You no longer book for them.") % {"name": person.name}
+    return page.redirect("/account", flash=said, tone="info")
+
+
+def person_line(page: Page, person: Person) -> dict[str, Any]:
+    """Somebody whom a patient books for, as the account shows them."""
+    zone = current_clinic(page).zone
+    return {
+        **person._asdict(),
+        "born": formats.day_month_year(person.birth_date, zone) if person.birth_date else "",
+    }
+
+
+def _filled(saved: UpdateProfile) -> PersonForm:
+    return PersonForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+def _person_page(page: Page, form: PersonForm, person: Person | None, *, status: int = 200) -> Response:
+    return page.render("patients/dependants/form.html", status=status, form=form, person=person)

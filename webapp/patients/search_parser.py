@@ -1,0 +1,130 @@
+"""What somebody typed into a search for patients, understood: birth dates, telephone numbers, and words."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import date
+from typing import NamedTuple
+
+from webapp.core.text import plain
+from webapp.patients.search_index import PHONE, name_words, phone_word
+
+# More words, or longer ones, are no search but an accident.
+MAX_LETTERS = 120
+MAX_WORDS = 8
+FEWEST_DIGITS = 3
+# From so many digits on, a telephone number may begin with a country code, of one to three digits.
+WITH_COUNTRY_CODE = 9
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_YEAR_FIRST = re.compile(r"(?<!\S)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\S)", re.ASCII)
+_DAY_FIRST = re.compile(r"(?<!\S)(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})(?!\S)", re.ASCII)
+_DAY_MONTH = re.compile(rf"(?<!\S)(\d{{1,2}})(?:st|nd|rd|th)?[ -]{_MONTH}\.?,?[ -](\d{{4}})(?!\S)", re.IGNORECASE)
+_MONTH_DAY = re.compile(rf"(?<!\S){_MONTH}\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})(?!\S)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<!\S)[+(]?\d[\d ()/.\-]*\d(?!\S)", re.ASCII)
+
+
+class Term(NamedTuple):
+    """One thing that was typed, in every way that it can be read.
+
+    A reading fits where each of its parts begins a word of the patient; `exact` are whole words that fit as well.
+    `name_parts` are the words of the term where it can be a name, which is then forgiven mistakes.
+    """
+
+    readings: tuple[tuple[str, ...], ...]
+    exact: tuple[str, ...] = ()
+    name_parts: tuple[str, ...] = ()
+
+
+class Typed(NamedTuple):
+    """Everything that was typed. `birth_dates` are the readings of the one date in it."""
+
+    text: str
+    birth_dates: tuple[date, ...]
+    numbers: tuple[Term, ...]
+    words: tuple[Term, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether something was typed of which nothing can be looked for, such as '???'."""
+        return bool(self.text) and not (self.birth_dates or self.numbers or self.words)
+
+
+def understand(text: str) -> Typed:
+    """Read what was typed: a date first, then a telephone number, and the rest as words."""
+    readable = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_LETTERS])
+    birth_dates, rest = _take_date(" ".join(readable.split()))
+    numbers = []
+    for number in _NUMBER.findall(rest):
+        if sum(letter.isdigit() for letter in number) >= FEWEST_DIGITS:
+            numbers.append(phone_term(number))
+            rest = rest.replace(number, " ", 1)
+    words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
+    return Typed(text.strip(), birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
+
+
+def word_term(word: str) -> Term:
+    """A word of a name, or the beginning of an e-mail address, or either."""
+    lowered = word.lower()
+    if "@" in word:
+        return Term(((lowered,),))
+    parts = tuple(sorted(name_words(word)))
+    readings = [parts] if parts else []
+    if parts and lowered != plain(word):
+        readings.append((lowered,))
+    return Term(tuple(readings), name_parts=parts if all(part.isalpha() for part in parts) else ())
+
+
+def phone_term(number: str) -> Term:
+    """The end of a telephone number, with or without country code and zeros on either side.
+
+    '+31 20 123 4567' fits what is kept as '020 123 4567', and the other way round.
+    """
+    national = number.replace("(0)", "")
+    digits = "".join(letter for letter in national if letter.isascii() and letter.isdigit()).lstrip("0")
+    readings, exact = [(phone_word(digits) or PHONE + "0",)], []
+    if len(digits) >= WITH_COUNTRY_CODE:
+        for code in (1, 2, 3):
+            own = phone_word(digits[code:].lstrip("0"))
+            exact += [own, f"{own}0"]
+            # As in '+31 (0)20 123 4567', where the zero is neither dialled nor left out.
+            readings.append((f"{own}0{digits[:code][::-1]}",))
+    return Term(tuple(readings), exact=tuple(exact))
+
+
+def _take_date(text: str) -> tuple[tuple[date, ...], str]:
+    """The readings of the first date in a text, and the text without it."""
+    if match := _YEAR_FIRST.search(text):
+        year, month, day = (int(part) for part in match.groups())
+        found = _dates((year, month, day))
+    elif match := _DAY_FIRST.search(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        # The day comes first, but for people who write the month first and leave no doubt about it.
+        found = _dates((year, second, first)) or _dates((year, first, second))
+    elif match := _DAY_MONTH.search(text):
+        found = _dates((int(match[3]), _month(match[2]), int(match[1])))
+    elif match := _MONTH_DAY.search(text):
+        found = _dates((int(match[3]), _month(match[1]), int(match[2])))
+    else:
+        return (), text
+    if not found:
+        return (), text
+    return found, f"{text[: match.start()]} {text[match.end() :]}".strip()
+
+
+def _dates(*candidates: tuple[int, int, int]) -> tuple[date, ...]:
+    """Those of the candidates, as year, month and day, that are in the calendar."""
+    found = []
+    for year, month, day in candidates:
+        with suppress(ValueError):
+            found.append(date(year, month, day))
+    return tuple(found)
+
+
+def _month(name: str) -> int:
+    return MONTHS.index(name[:3].lower()) + 1

@@ -1,0 +1,212 @@
+"""Free times, as programs read them: exactly those that can be booked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from webapp.auth.api_access import MaybeCaller
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.api import JSON_TYPE, LIST_HEADERS, Moment, PathId, QueryId, problems
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page
+from webapp.doctors import service as doctors
+from webapp.doctors.api import Words, visible_doctor
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import Invalid, NotSignedIn
+from webapp.patients import service as patients
+from webapp.scheduling import checks, viewer
+from webapp.scheduling.facts import BookingRequest, load_facts
+from webapp.scheduling.free_times_json import json_of_many, json_of_one, starts_between
+from webapp.scheduling.slots import Minute
+from webapp.scheduling.time_parameters import When, end_of, start_of
+
+router = APIRouter(tags=["Free times"])
+
+COUNTED = {"X-Total-Count": LIST_HEADERS["X-Total-Count"]}
+DEFAULT_DAYS = 7
+MOST_DAYS = 92
+
+From = Annotated[
+    When | None,
+    Query(
+        alias="from",
+        description="The first start: an instant with its offset, or a day of the clinic. Now, where it is missing.",
+        examples=["2026-12-01"],
+    ),
+]
+To = Annotated[
+    When | None,
+    Query(
+        alias="to",
+        description=f"An instant before which the starts lie, or the last day of the clinic. Where it is missing, "
+        f"{DEFAULT_DAYS} days after `from`; at most {MOST_DAYS} days after it.",
+        examples=["2026-12-07"],
+    ),
+]
+ForPatient = Annotated[
+    QueryId | None,
+    Query(
+        description="Whom the visit is for: times that clash with their other visits are left out. Patients name "
+        "themselves, which is the default, or whom they book for; staff name anybody."
+    ),
+]
+
+
+class FreeTimeOut(BaseModel):
+    """A visit that can be booked."""
+
+    starts_at: Moment
+    ends_at: Moment
+
+
+class DoctorsFreeTimeOut(FreeTimeOut):
+    """A visit that can be booked with this doctor."""
+
+    doctor_id: Annotated[int, Field(examples=[1])]
+
+
+@router.get(
+    "/doctors/{doctor_id}/availability",
+    summary="List the free times of a doctor",
+    responses={200: {"model": list[FreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
+)
+def list_free_times_of_doctor(
+    page: CurrentPage,
+    actor: MaybeCaller,
+    doctor_id: PathId,
+    since: From = None,
+    until: To = None,
+    visit_type_id: Annotated[QueryId | None, Query(description="Without it, the doctor's default.")] = None,
+    patient_id: ForPatient = None,
+) -> Response:
+    """The times at which a visit with a doctor can be booked, in order and all of them; everybody.
+
+    A time is in the list if and only if booking it would succeed. Whoever is signed in is not offered times that
+    clash with their own visits.
+    """
+    doctor = visible_doctor(page, actor, doctor_id)
+    window = _window(page, since, until)
+    wish = _wish_with(doctor, visit_type_id, actor)
+    if wish is None and visit_type_id is None:
+        # Every visit with this doctor is booked by telephone.
+        return _answer(page, json_of_one([], 0), total=0)
+    wish = wish or checks.find_booking_request(page.session, doctor, visit_type_id)
+    starts = _starts(page, actor, [wish], window, patient_id)[doctor.id]
+    return _answer(page, json_of_one(starts, wish.visit_type.minutes), total=len(starts))
+
+
+@router.get(
+    "/availability",
+    summary="List the free times of all doctors",
+    responses={200: {"model": list[DoctorsFreeTimeOut], "headers": COUNTED}, **problems(401, 404)},
+)
+def list_free_times(
+    page: CurrentPage,
+    actor: MaybeCaller,
+    since: From = None,
+    until: To = None,
+    specialty: Annotated[Words, Query(description="Only doctors of this specialty.", examples=["Dermatology"])] = "",
+    language: Annotated[Words, Query(description="Only doctors who speak this language.")] = "",
+    visit_type_id: Annotated[
+        QueryId | None, Query(description="Only doctors who offer it. Without it, each doctor's default.")
+    ] = None,
+    patient_id: ForPatient = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=100_000, description="Only the first so many; without it, all of them.")
+    ] = None,
+) -> Response:
+    """The times at which a visit can be booked with any doctor, by start, then by end; everybody.
+
+    The list has no pages: it holds all that there is between `from` and `to`, or the first `limit` of it.
+    """
+    window = _window(page, since, until)
+    fitting = [
+        doctor
+        for doctor in doctors.list_doctors(page.session)
+        if doctor.fits((), specialty=specialty, language=language)
+    ]
+    wishes = [wish for doctor in fitting if (wish := _wish_with(doctor, visit_type_id, actor)) is not None]
+    starts = _starts(page, actor, wishes, window, patient_id)
+    found = [(wish.doctor.id, wish.visit_type.minutes, starts[wish.doctor.id]) for wish in wishes]
+    return _answer(page, json_of_many(found, limit), total=sum(map(len, starts.values())))
+
+
+class _Window(NamedTuple):
+    """Between which instants starts are asked for."""
+
+    since: datetime
+    until: datetime
+
+
+def _window(page: Page, since: date | None, until: date | None) -> _Window:
+    """What `from` and `to` say, or mean where they are missing.
+
+    Raises:
+        Invalid: they are the wrong way round, or too far apart.
+    """
+    clinic = current_clinic(page)
+    first = start_of(since, clinic) if since is not None else page.now
+    end = end_of(until, clinic) if until is not None else first + timedelta(days=DEFAULT_DAYS)
+    if end < first:
+        raise Invalid(_("“to” lies before “from”."), code="wrong_order")
+    # A day more, for the days of a clinic may be an hour longer.
+    if end - first > timedelta(days=MOST_DAYS + 1):
+        message = _("Ask for %(most)d days at most.") % {"most": MOST_DAYS}
+        raise Invalid(message, code="window_too_long")
+    return _Window(first, end)
+
+
+def _is_staff(actor: Actor | None) -> bool:
+    return actor is not None and actor.is_staff
+
+
+def _wish_with(doctor: DoctorRow, visit_type_id: int | None, actor: Actor | None) -> BookingRequest | None:
+    """The visit to look for with this doctor: of the wanted kind, else of their default one; None if they have none."""
+    kind = doctor.visit_type(visit_type_id)
+    if kind is None and visit_type_id is None and _is_staff(actor) and doctor.visit_types:
+        kind = doctor.visit_types[0]
+    return BookingRequest(doctor, kind) if kind is not None else None
+
+
+def _starts(
+    page: Page, actor: Actor | None, wishes: Sequence[BookingRequest], window: _Window, patient_id: int | None
+) -> dict[int, list[Minute]]:
+    """The starts that can be booked, by doctor's id: the very list that the calendars show."""
+    if patient_id is not None:
+        _require_bookable(page, actor, patient_id)
+    clinic = current_clinic(page)
+    facts = load_facts(
+        page.session,
+        clinic,
+        wishes,
+        formats.local_date(window.since, clinic.zone),
+        formats.local_date(window.until, clinic.zone),
+        now=page.now,
+        **viewer.seen_by(page, patient_id),
+    )
+    page.close()
+    return {doctor_id: starts_between(about, window.since, window.until) for doctor_id, about in facts.items()}
+
+
+def _require_bookable(page: Page, actor: Actor | None, patient_id: int) -> None:
+    """The actor may book for this patient.
+
+    Raises:
+        NotSignedIn: a visitor asks. NoSuchPatient: there is none, or the actor may not book for them.
+    """
+    if actor is None:
+        raise NotSignedIn(_("Sign in to see the times that are free for a patient."))
+    patients.require_bookable_patient(page.session, actor, patient_id)
+
+
+def _answer(page: Page, body: bytes, *, total: int) -> Response:
+    page.close()
+    return Response(body, 200, {"x-total-count": str(total)}, JSON_TYPE)

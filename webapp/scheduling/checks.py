@@ -1,0 +1,113 @@
+"""Whether a time can be booked: the rules, asked about one start, and the guard's refusal turned into an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.clinic.service import Clinic
+from webapp.core.i18n import gettext as _
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound, Unavailable
+from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken, error_of
+from webapp.scheduling.facts import BookingRequest, load_facts
+from webapp.scheduling.rules import Refusal, refusals
+from webapp.scheduling.slots import to_minute
+
+
+def find_booking_request(
+    session: Session, doctor: DoctorRow, visit_type_id: int | None, *, by_staff: bool = False
+) -> BookingRequest:
+    """The visit somebody wants with this doctor; a type that only others offer is marked as not offered.
+
+    Raises:
+        NotFound: there is no such visit type at all.
+    """
+    kind = doctor.visit_type(visit_type_id)
+    if kind is None and visit_type_id is None and by_staff and doctor.visit_types:
+        kind = doctor.visit_types[0]
+    if kind is not None:
+        return BookingRequest(doctor, kind)
+    other = doctors.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
+    if other is None:
+        raise NotFound(_("There is no such type of visit."))
+    return BookingRequest(doctor, other, offered=False)
+
+
+def find_refusals(
+    session: Session,
+    clinic: Clinic,
+    wish: BookingRequest,
+    starts_at: datetime,
+    *,
+    now: datetime,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+) -> Iterator[Refusal]:
+    """Every rule that refuses this start, most fundamental first."""
+    day = starts_at.astimezone(clinic.zone).date()
+    facts = load_facts(
+        session, clinic, [wish], day, day, now=now, patient_id=patient_id, ignoring=ignoring, by_staff=by_staff
+    )
+    return refusals(facts[wish.doctor.id], to_minute(starts_at))
+
+
+def require_bookable(
+    session: Session,
+    clinic: Clinic,
+    wish: BookingRequest,
+    starts_at: datetime,
+    *,
+    now: datetime,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+    override_reason: str = "",
+) -> list[str]:
+    """Raise the first refusal as an error; return the codes of the rules that staff set aside with their reason.
+
+    A start that is not a whole minute lies off every grid. Staff are told first of what nobody can set aside.
+    """
+    if starts_at.second or starts_at.microsecond:
+        raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
+    found = find_refusals(
+        session,
+        clinic,
+        wish,
+        starts_at,
+        now=now,
+        patient_id=patient_id,
+        ignoring=ignoring,
+        by_staff=by_staff,
+    )
+    overridden = []
+    for refusal in sorted(found, key=lambda refusal: refusal.overridable) if by_staff else found:
+        if not (by_staff and override_reason and refusal.overridable):
+            raise error_of(refusal, by_staff=by_staff)
+        overridden.append(refusal.code)
+    return overridden
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn the database's refusal of an overlap into the error that says so."""
+    try:
+        yield
+    except IntegrityError as error:
+        text = str(error.orig)
+        if "appointments_doctor_overlap" in text:
+            message = _("That time is taken by another visit. Choose another time.")
+            raise SlotTaken(message, field="starts_at") from error
+        if "reference" in text:
+            # One in a million million was drawn twice.
+            raise Unavailable(_("That did not work this time. Please send it once more.")) from error
+        if "appointments_patient_overlap" in text:
+            message = _("There is another visit of the same patient at that time. Choose another time.")
+            raise PatientBusy(message, field="starts_at") from error
+        raise

@@ -1,0 +1,116 @@
+"""Why is this time not offered? Answered by the rules themselves, every one of them that refuses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.service import get_clinic
+from webapp.core import formats
+from webapp.core.parsing import written_instants
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
+from webapp.scheduling import checks
+from webapp.scheduling.exceptions import sentence_of
+from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.models import LONGEST_HOURS, OCCUPIES, Appointment
+
+
+class Answer(NamedTuple):
+    """One instant that was meant, in words, and the code and sentence of each rule that refuses it.
+
+    `in_the_way` are the references of the visits that stand in its way, by the code of the rule.
+    """
+
+    title: str
+    refusals: list[tuple[str, str]]
+    starts_at: datetime
+    in_the_way: dict[str, list[str]]
+
+
+def explain(session: Session, slug: str, time: str, visit_type: str | None, *, now: datetime) -> list[Answer]:
+    """The answers for a time as a person writes it: two where the clocks go back and the hour comes twice.
+
+    Raises:
+        Invalid: the time cannot be read, or the clocks skip it. NotFound: no such doctor or visit type.
+    """
+    doctor = doctors.get_doctor(session, slug)
+    wish = checks.find_booking_request(session, doctor, _visit_type_id(doctor, visit_type))
+    return explain_visit(session, wish, time, now=now)
+
+
+def explain_visit(
+    session: Session,
+    wish: BookingRequest,
+    time: str,
+    *,
+    now: datetime,
+    patient_id: int | None = None,
+    to_staff: bool = False,
+) -> list[Answer]:
+    """The answers for a visit of this kind with this doctor, perhaps for a certain patient.
+
+    It is about what patients are offered; `to_staff` chooses the words, and names the visits that stand in the way.
+
+    Raises:
+        Invalid: the time cannot be read, or the clocks skip it.
+    """
+    clinic = get_clinic(session)
+    answers = []
+    for instant in written_instants(time, clinic.zone):
+        local = instant.astimezone(clinic.zone)
+        when = f"{formats.day_full(instant, clinic.zone)}, {local:%H:%M %Z}"
+        found = checks.find_refusals(session, clinic, wish, instant, now=now, patient_id=patient_id)
+        refusals = [(refusal.code, sentence_of(refusal, by_staff=to_staff)) for refusal in found]
+        in_the_way = {}
+        if to_staff:
+            in_the_way = {
+                code: _in_the_way(session, wish, instant, code, patient_id, clinic.patient_gap_minutes)
+                for code, _sentence in refusals
+                if code in CLASHES
+            }
+        answers.append(Answer(f"{wish.doctor.name}, {wish.visit_type.name}, {when}:", refusals, instant, in_the_way))
+    return answers
+
+
+CLASHES = ("slot_taken", "patient_overlap", "patient_gap")
+# A visit that began longer ago is over, with its buffers and with any margin.
+LONGEST_AGO = timedelta(hours=LONGEST_HOURS * 2)
+
+
+def _in_the_way(
+    session: Session, wish: BookingRequest, starts_at: datetime, code: str, patient_id: int | None, gap: int
+) -> list[str]:
+    """The references of the visits that the new one would clash with, in order of time."""
+    kind = wish.visit_type
+    ends_at = starts_at + timedelta(minutes=kind.minutes)
+    query = sa.select(Appointment.reference).where(OCCUPIES, Appointment.busy_from > starts_at - LONGEST_AGO)
+    if code == "slot_taken":
+        query = query.where(
+            Appointment.doctor_id == wish.doctor.id,
+            Appointment.busy_from < ends_at + timedelta(minutes=kind.buffer_after),
+            Appointment.busy_until > starts_at - timedelta(minutes=kind.buffer_before),
+        )
+    else:
+        margin = timedelta(minutes=gap if code == "patient_gap" else 0)
+        query = query.where(
+            Appointment.patient_id == patient_id,
+            Appointment.starts_at < ends_at + margin,
+            Appointment.ends_at > starts_at - margin,
+        )
+    return list(session.scalars(query.order_by(Appointment.starts_at)))
+
+
+def _visit_type_id(doctor: DoctorRow, wanted: str | None) -> int | None:
+    if wanted is None:
+        return None
+    for kind in doctor.visit_types:
+        if wanted.casefold() == kind.name.casefold():
+            return kind.id
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
+        raise NotFound(f"{doctor.name} offers no visit type named “{wanted}”.")
+    return int(wanted)

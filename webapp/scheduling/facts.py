@@ -1,0 +1,237 @@
+"""From the database to the facts that the rules need, for any number of doctors in a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from webapp.clinic.service import Clinic
+from webapp.doctors.service import DoctorRow, VisitTypeRow
+from webapp.scheduling.facts_queries import Hours, load_busy, load_hours
+from webapp.scheduling.rules import Facts, offered
+from webapp.scheduling.slots import (
+    DAY,
+    Minute,
+    Piece,
+    Span,
+    day_number,
+    days_span,
+    instants_of,
+    merge,
+    minute_reached,
+    pieces_of,
+    wall_of,
+)
+
+FIRST_LOOK_DAYS = 14
+
+
+class BookingRequest(NamedTuple):
+    """A visit somebody would like: with whom, and of which type. `offered` is false for another doctor's type."""
+
+    doctor: DoctorRow
+    visit_type: VisitTypeRow
+    offered: bool = True
+
+
+def load_facts(
+    session: Session,
+    clinic: Clinic,
+    wishes: Sequence[BookingRequest],
+    first: date,
+    last: date,
+    *,
+    now: datetime,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+) -> dict[int, Facts]:
+    """The facts for every wish over the local days `first` to `last`, by doctor id: two queries, whatever the number.
+
+    The patient whose other visits count is given as the account they belong to, by id, or as the appointment that
+    is being moved, `ignoring`: that one stands in nobody's way.
+    """
+    pieces = pieces_of(clinic.zone, first, last)
+    window = days_span(pieces, day_number(first), day_number(last))
+    doctor_ids = [wish.doctor.id for wish in wishes]
+    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
+    days = range(day_number(first), day_number(last) + 2)
+    hours = load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
+    busy = load_busy(session, doctor_ids, window, now, (patient_of_user, patient_id, ignoring))
+    horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
+    horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
+    common = Facts(
+        window=window,
+        pieces=pieces,
+        now=minute_reached(now),
+        step=DAY,
+        minutes=0,
+        before=0,
+        after=0,
+        opening=_weekly_spans(hours[None], pieces, days),
+        working=[],
+        extra=[],
+        closures=_closure_spans(hours[None], pieces),
+        time_off=[],
+        doctor_busy=[],
+        notice=clinic.notice_minutes,
+        horizon=min(max(horizon, window[0]), window[1]),
+        gap=clinic.patient_gap_minutes,
+        max_active=clinic.max_active_visits,
+        patient_visits=busy.patient_visits,
+        active_visits=busy.active_visits,
+        present_start=busy.present_start,
+        by_staff=by_staff,
+    )
+    # Many doctors work the same hours.
+    working: dict[Hashable, list[Span]] = {}
+
+    def working_of(doctor_id: int) -> list[Span]:
+        of = hours[doctor_id]
+        key = tuple((weekday, *spans) for weekday, spans in sorted(of.weekly.items()))
+        if key not in working:
+            working[key] = _weekly_spans(of, pieces, days)
+        return working[key]
+
+    return {
+        wish.doctor.id: replace(
+            common,
+            step=wish.doctor.slot_step,
+            minutes=wish.visit_type.minutes,
+            before=wish.visit_type.buffer_before,
+            after=wish.visit_type.buffer_after,
+            working=working_of(wish.doctor.id),
+            extra=_extra_spans(hours[wish.doctor.id], pieces),
+            time_off=hours[wish.doctor.id].time_off,
+            doctor_busy=busy.of_doctor[wish.doctor.id],
+            doctor_active=wish.doctor.active,
+            offered_by_doctor=wish.offered and wish.visit_type.active,
+            offered_online=wish.visit_type.online,
+        )
+        for wish in wishes
+    }
+
+
+def _weekly_spans(hours: Hours, pieces: tuple[Piece, ...], days: Iterable[int]) -> list[Span]:
+    """The weekly rows as spans of instants on the given days (day numbers); 1970-01-01 was a Thursday."""
+    spans: list[Span] = []
+    for number in days:
+        for start, end, valid_from, valid_until in hours.weekly.get((number + 3) % 7, ()):
+            if valid_from is not None and number < day_number(valid_from):
+                continue
+            if valid_until is not None and number > day_number(valid_until):
+                continue
+            spans.extend(instants_of(pieces, number * DAY + start, number * DAY + end))
+    return merge(spans)
+
+
+def _extra_spans(hours: Hours, pieces: tuple[Piece, ...]) -> list[Span]:
+    spans: list[Span] = []
+    for day, start, end in hours.extra:
+        midnight = day_number(day) * DAY
+        spans.extend(instants_of(pieces, midnight + start, midnight + end))
+    return merge(spans)
+
+
+def _closure_spans(hours: Hours, pieces: tuple[Piece, ...]) -> list[Span]:
+    spans: list[Span] = []
+    for first, last in hours.closures:
+        spans.extend(instants_of(pieces, day_number(first) * DAY, (day_number(last) + 1) * DAY))
+    return merge(spans)
+
+
+class FreeTime(NamedTuple):
+    """A start that can be booked: the instant, the local day's number and the wall-clock minute of that day."""
+
+    start: Minute
+    day: int
+    minute: int
+
+
+def free_times(facts: Facts) -> list[FreeTime]:
+    """Everything that the rules offer, in order, with its place on the wall clock."""
+    return list(places(facts))
+
+
+def places(facts: Facts) -> Iterator[FreeTime]:
+    """The same one by one, for those who need only the first."""
+    pieces = facts.pieces
+    for start in offered(facts):
+        wall = start + pieces[0].offset if len(pieces) == 1 else wall_of(pieces, start)
+        yield FreeTime(start, *divmod(wall, DAY))
+
+
+def next_free(
+    session: Session,
+    clinic: Clinic,
+    wishes: Sequence[BookingRequest],
+    *,
+    now: datetime,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
+    by_staff: bool = False,
+    count: int = 1,
+    look_days: int = FIRST_LOOK_DAYS,
+) -> dict[int, list[FreeTime]]:
+    """Up to `count` next free times of each doctor within the horizon, by doctor id.
+
+    Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing at all in
+    them: one free time is enough for a link to all the others.
+    """
+    today = clinic.today(now)
+    last = today + timedelta(days=clinic.horizon_days)
+    look_until = min(today + timedelta(days=look_days), last)
+    found: dict[int, list[FreeTime]] = {wish.doctor.id: [] for wish in wishes}
+    for start, end in ((today, look_until), (look_until + timedelta(days=1), last)):
+        missing = [wish for wish in wishes if not found[wish.doctor.id]]
+        if not missing or start > end:
+            continue
+        facts = load_facts(
+            session,
+            clinic,
+            missing,
+            start,
+            end,
+            now=now,
+            patient_of_user=patient_of_user,
+            patient_id=patient_id,
+            by_staff=by_staff,
+        )
+        for doctor_id, about in facts.items():
+            found[doctor_id] = list(islice(places(about), count))
+    return found
+
+
+class WorkingTime(NamedTuple):
+    """When one doctor can see patients, and what stands against it, as spans of instants."""
+
+    pieces: tuple[Piece, ...]
+    window: Span
+    opening: list[Span]
+    working: list[Span]
+    extra: list[Span]
+    closures: list[Span]
+    time_off: list[Span]
+
+
+def load_working_time(session: Session, clinic: Clinic, doctor_id: int, first: date, last: date) -> WorkingTime:
+    """One doctor's hours and the clinic's over the local days `first` to `last`: one query."""
+    pieces = pieces_of(clinic.zone, first, last)
+    window = days_span(pieces, day_number(first), day_number(last))
+    days = range(day_number(first), day_number(last) + 1)
+    hours = load_hours(session, [doctor_id], first, last, window)
+    return WorkingTime(
+        pieces=pieces,
+        window=window,
+        opening=_weekly_spans(hours[None], pieces, days),
+        working=_weekly_spans(hours[doctor_id], pieces, days),
+        extra=_extra_spans(hours[doctor_id], pieces),
+        closures=_closure_spans(hours[None], pieces),
+        time_off=hours[doctor_id].time_off,
+    )

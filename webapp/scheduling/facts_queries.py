@@ -1,0 +1,211 @@
+"""The two queries behind free times: when doctors work, and whose time is taken. `availability` reads their rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.models import Closure, OpeningHours
+from webapp.database import UtcDateTime, minute_of, rows, spans_joined, split_spans, table_of
+from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
+from webapp.patients.models import Patient
+from webapp.scheduling.models import ACTIVE, LONGEST_HOURS, OCCUPIES, Appointment
+from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
+
+# Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
+_APPOINTMENT = table_of(Appointment).c
+_OPENING, _WORK, _EXTRA = table_of(OpeningHours).c, table_of(WorkingHours).c, table_of(ExtraHours).c
+_CLOSURE, _OFF, _PATIENT = table_of(Closure).c, table_of(TimeOff).c, table_of(Patient).c
+_LONGEST = timedelta(hours=LONGEST_HOURS)
+
+
+@dataclass(slots=True)
+class Hours:
+    """The rows of one doctor, or of the clinic, that say when somebody can come."""
+
+    weekly: dict[int, list[tuple[int, int, date | None, date | None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    extra: list[tuple[date, int, int]] = field(default_factory=list)
+    closures: list[tuple[date, date]] = field(default_factory=list)
+    time_off: list[Span] = field(default_factory=list)
+
+
+def _hours_query() -> sa.CompoundSelect[Any]:
+    """Opening hours, working hours, extra hours, closures and time off as rows of one shape.
+
+    Such a query is built once: building it takes longer than running it.
+    """
+    no_number, no_date = sa.cast(None, sa.Integer), sa.cast(None, sa.Date)
+    doctors: Any = sa.bindparam("doctor_ids", expanding=True)
+    first, last = sa.bindparam("first", type_=sa.Date), sa.bindparam("last", type_=sa.Date)
+    low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+
+    def shaped(kind: str, **columns: Any) -> Any:
+        shape: dict[str, Any] = {
+            "doctor_id": no_number,
+            "weekday": no_number,
+            "start_minute": no_number,
+            "end_minute": no_number,
+            "first_day": no_date,
+            "last_day": no_date,
+            "low": no_number,
+            "high": no_number,
+        } | columns
+        return sa.select(
+            sa.literal_column(f"'{kind}'").label("kind"), *(column.label(name) for name, column in shape.items())
+        )
+
+    def minutes(table: Any) -> dict[str, Any]:
+        return {"start_minute": table.start_minute, "end_minute": table.end_minute}
+
+    return sa.union_all(
+        shaped("weekly", weekday=_OPENING.weekday, **minutes(_OPENING)),
+        shaped(
+            "weekly",
+            doctor_id=_WORK.doctor_id,
+            weekday=_WORK.weekday,
+            first_day=_WORK.valid_from,
+            last_day=_WORK.valid_until,
+            **minutes(_WORK),
+        ).where(_WORK.doctor_id.in_(doctors)),
+        shaped("extra", doctor_id=_EXTRA.doctor_id, first_day=_EXTRA.day, **minutes(_EXTRA)).where(
+            _EXTRA.doctor_id.in_(doctors), _EXTRA.day.between(first, last)
+        ),
+        shaped("closure", first_day=_CLOSURE.starts_on, last_day=_CLOSURE.ends_on).where(
+            _CLOSURE.ends_on >= first, _CLOSURE.starts_on <= last
+        ),
+        shaped("off", doctor_id=_OFF.doctor_id, low=minute_of(_OFF.starts_at), high=minute_of(_OFF.ends_at)).where(
+            _OFF.doctor_id.in_(doctors), _OFF.ends_at > low, _OFF.starts_at < high
+        ),
+    )
+
+
+_HOURS = _hours_query()
+
+
+def load_hours(
+    session: Session, doctor_ids: list[int], first: date, last: date, window: Span
+) -> dict[int | None, Hours]:
+    """The hours of the doctors, and under None those of the clinic."""
+    values = {
+        "doctor_ids": doctor_ids,
+        "first": first,
+        "last": last,
+        "low": to_datetime(window[0]),
+        "high": to_datetime(window[1]) + _LONGEST,
+    }
+    hours: dict[int | None, Hours] = defaultdict(Hours)
+    for kind, doctor_id, weekday, start, end, first_day, last_day, low, high in rows(session, _HOURS, **values).all():
+        of = hours[doctor_id]
+        if kind == "weekly":
+            of.weekly[weekday].append((start, end, first_day, last_day))
+        elif kind == "extra":
+            of.extra.append((first_day, start, end))
+        elif kind == "closure":
+            of.closures.append((first_day, last_day))
+        else:
+            of.time_off.append((low, high))
+    return hours
+
+
+def _busy_query() -> sa.CompoundSelect[Any]:
+    """A row for each doctor with all their busy ranges, and under no doctor a row for each of the patient's visits.
+
+    Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
+    long the history grows; it reads nothing that is not in the index. The patient is given by id, as the account they
+    belong to, as the appointment that is being moved, or not at all.
+    """
+    low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+    moving = sa.bindparam("ignoring", type_=sa.Integer)
+    own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
+    moved = table_of(Appointment).alias("moved")
+    patient = sa.func.coalesce(
+        sa.bindparam("patient_id", type_=sa.Integer),
+        own.scalar_subquery(),
+        sa.select(moved.c.patient_id).where(moved.c.id == moving).scalar_subquery(),
+    )
+    no_number = sa.cast(None, sa.Integer)
+    return sa.union_all(
+        sa.select(
+            _APPOINTMENT.doctor_id.label("doctor_id"),
+            spans_joined(_APPOINTMENT.busy_from, _APPOINTMENT.busy_until),
+            no_number,
+            no_number,
+            no_number,
+            sa.cast(None, sa.String),
+        )
+        .where(
+            _APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
+            _APPOINTMENT.busy_from > low,
+            _APPOINTMENT.busy_from < high,
+            OCCUPIES,
+            _APPOINTMENT.id != sa.func.coalesce(moving, 0),
+        )
+        .group_by(_APPOINTMENT.doctor_id),
+        sa.select(
+            no_number,
+            sa.cast(None, sa.String),
+            _APPOINTMENT.id,
+            minute_of(_APPOINTMENT.starts_at),
+            minute_of(_APPOINTMENT.ends_at),
+            _APPOINTMENT.status,
+        ).where(
+            _APPOINTMENT.patient_id == patient,
+            _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
+            OCCUPIES,
+        ),
+    )
+
+
+_BUSY = _busy_query()
+
+
+@dataclass(slots=True)
+class Busy:
+    """Whose time is taken. `patient_visits` is None when nobody asks; `present_start` is the moved visit's."""
+
+    of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    patient_visits: list[Span] | None = None
+    active_visits: int = 0
+    present_start: Minute | None = None
+
+
+def load_busy(
+    session: Session,
+    doctor_ids: list[int],
+    window: Span,
+    now: datetime,
+    patient: tuple[int | None, int | None, int | None],
+) -> Busy:
+    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may.
+
+    The patient is (the account they belong to, their id, the appointment that they move).
+    """
+    low, high = to_datetime(window[0]), to_datetime(window[1])
+    patient_of_user, patient_id, moving = patient
+    values = {
+        "doctor_ids": doctor_ids,
+        "low": low - _LONGEST * 2,
+        "high": high + _LONGEST * 2,
+        "earliest": min(low, now) - _LONGEST * 2,
+        "patient_of_user": patient_of_user,
+        "patient_id": patient_id,
+        "ignoring": moving,
+    }
+    this_minute = to_minute(now)
+    busy = Busy(patient_visits=None if patient == (None, None, None) else [])
+    for doctor_id, spans, appointment_id, start, end, status in rows(session, _BUSY, **values).all():
+        if doctor_id is not None:
+            busy.of_doctor[doctor_id] = split_spans(spans)
+        elif appointment_id == moving:
+            busy.present_start = start
+        elif busy.patient_visits is not None:
+            busy.patient_visits.append((start, end))
+            busy.active_visits += status in ACTIVE and start > this_minute
+    return busy

@@ -1,0 +1,71 @@
+"""Free times as the API's JSON. There may be fifty thousand in one answer, so each is text that was made once.
+
+A start says the same of every doctor who is free then, but for who they are: it is written once for each length of
+visit, and the doctors' ids are joined into it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from webapp.scheduling.rules import Facts, offered
+from webapp.scheduling.slots import Minute, minute_reached
+from webapp.scheduling.week_calendar import iso_minute
+
+
+def starts_between(facts: Facts, since: datetime, until: datetime) -> list[Minute]:
+    """The starts that the rules offer from `since` on and before `until`, in order."""
+    starts = list(offered(facts))
+    return starts[bisect_left(starts, minute_reached(since)) : bisect_left(starts, minute_reached(until))]
+
+
+def json_of_one(starts: Iterable[Minute], minutes: int) -> bytes:
+    """The free times of one doctor, for visits of so many minutes."""
+    return _array(f"{_times(start, minutes)}}}" for start in starts)
+
+
+def json_of_many(of_doctors: Sequence[tuple[int, int, Sequence[Minute]]], limit: int | None = None) -> bytes:
+    """The first `limit` free times of many doctors, given as (doctor's id, minutes of the visit, starts).
+
+    In order of start; those of one start by their end, then as the doctors were given.
+    """
+    groups: dict[tuple[Minute, int], list[str]] = defaultdict(list)
+    for doctor_id, minutes, starts in of_doctors:
+        name = str(doctor_id)
+        for start in starts:
+            groups[start, minutes].append(name)
+    ordered = sorted(groups)
+    if limit is not None:
+        ordered = _keep_first(groups, ordered, limit)
+    return _array(_group(start, minutes, groups[start, minutes]) for start, minutes in ordered)
+
+
+def _keep_first(
+    groups: dict[tuple[Minute, int], list[str]], ordered: list[tuple[Minute, int]], limit: int
+) -> list[tuple[Minute, int]]:
+    """The groups that hold the first `limit` free times; the last of them is shortened."""
+    kept = []
+    for key in ordered:
+        if limit <= 0:
+            break
+        groups[key] = groups[key][:limit]
+        limit -= len(groups[key])
+        kept.append(key)
+    return kept
+
+
+def _group(start: Minute, minutes: int, doctor_ids: list[str]) -> str:
+    text = f'{_times(start, minutes)},"doctor_id":'
+    return text + f"}},{text}".join(doctor_ids) + "}"
+
+
+def _times(start: Minute, minutes: int) -> str:
+    """The beginning of one free time in JSON."""
+    return f'{{"starts_at":"{iso_minute(start)}","ends_at":"{iso_minute(start + minutes)}"'
+
+
+def _array(texts: Iterable[str]) -> bytes:
+    return f"[{','.join(texts)}]".encode("ascii")

@@ -1,0 +1,384 @@
+"""The week calendar and the lists of next free times, made ready for the templates as plain tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from webapp.clinic.service import Clinic, ClosureRow, find_closures
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import YEARS
+from webapp.core.urls import with_query
+from webapp.scheduling.exceptions import sentence_of
+from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, free_times, load_facts, places
+from webapp.scheduling.rules import Facts, cautions, emptied_by
+from webapp.scheduling.slots import DAY, Span, day_number, days_span, number_to_day, to_datetime, to_minute
+
+NOON = 12 * 60
+LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
+WORKDAYS = 5
+
+Slot = tuple[str, str, str]
+Link = tuple[str, str]
+
+
+class CalendarDay(NamedTuple):
+    """One column of the week. A slot is (label, address, what a screen reader says)."""
+
+    weekday: str
+    number: str
+    name: str
+    today: bool
+    past: bool
+    reason: str | None
+    morning: list[Slot]
+    afternoon: list[Slot]
+
+
+class Calendar(NamedTuple):
+    """A week of free times; a link is (address of the page, address of the fragment)."""
+
+    title: str
+    week: str
+    action: str
+    fragment: str
+    visit_types: list[tuple[int, str, int]]
+    visit_type: int
+    keep: dict[str, object]
+    previous: Link | None
+    today: Link | None
+    next: Link | None
+    next_free: tuple[str, str, str] | None
+    days: list[CalendarDay]
+    empty: bool
+    chosen: str | None
+    clock_change: str | None
+    first_free: datetime | None
+    banner: str | None
+
+
+class Place(NamedTuple):
+    """Where a calendar stands: its page, its fragment, and how the address of a free time begins.
+
+    `slot_address` is completed by the start in ISO 8601.
+    """
+
+    page: str
+    fragment: str
+    slot_address: str
+    keep: dict[str, object]
+    visit_types: list[tuple[int, str, int]]
+    chosen: str | None = None
+
+
+def booking_address(slug: str, visit_type_id: int, patient_id: int | None = None) -> str:
+    """The beginning of the address that books a free time, for a patient who is chosen already; the start follows."""
+    patient = f"&patient={patient_id}" if patient_id is not None else ""
+    return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}{patient}&starts_at="
+
+
+def iso_minute(minute: int) -> str:
+    """A start as addresses carry it."""
+    return f"{number_to_day(minute // DAY).isoformat()}T{LABELS[minute % DAY]}:00Z"
+
+
+def parse_week(text: str) -> date | None:
+    """The Monday of an ISO week such as 2026-W49; None when the text is none."""
+    try:
+        year, week = (int(part) for part in text.split("-W"))
+        return date.fromisocalendar(year, week, 1) if year in YEARS else None
+    except ValueError:
+        return None
+
+
+def week_name(monday: date) -> str:
+    """The ISO week of a Monday: '2026-W49'."""
+    year, week, _weekday = monday.isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def week_calendar(
+    session: Session,
+    clinic: Clinic,
+    wish: BookingRequest,
+    place: Place,
+    *,
+    week: date | None,
+    now: datetime,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+) -> Calendar:
+    """The calendar of one week; without `week`, of the one that holds the next free time.
+
+    Whose other visits hide times, and that staff look, is told as to `load_facts`. The coming two weeks are read at
+    once, for they nearly always hold both the week and the next free time.
+    """
+    today = clinic.today(now)
+    this_monday = today - timedelta(days=today.weekday())
+    look_until = this_monday + timedelta(days=FIRST_LOOK_DAYS - 1)
+    horizon = today + timedelta(days=clinic.horizon_days)
+
+    def facts_of(first: date, last: date) -> Facts:
+        loaded = load_facts(
+            session,
+            clinic,
+            [wish],
+            first,
+            last,
+            now=now,
+            patient_of_user=patient_of_user,
+            patient_id=patient_id,
+            ignoring=ignoring,
+            by_staff=by_staff,
+        )
+        return loaded[wish.doctor.id]
+
+    facts = facts_of(this_monday, look_until)
+    times = free_times(facts)
+    first = times[0] if times else None
+    if first is None and look_until < horizon:
+        first = next(places(facts_of(look_until + timedelta(days=1), horizon)), None)
+    monday = week or _monday_of(first, default=this_monday)
+    if not this_monday <= monday <= look_until:
+        facts = facts_of(monday, monday + timedelta(days=6))
+        times = free_times(facts)
+    days = _days(session, clinic, facts, times, monday, today, place.slot_address)
+    first_at = to_datetime(first.start) if first else None
+    return Calendar(
+        title=_title(monday, days, clinic.zone),
+        week=week_name(monday),
+        action=place.page,
+        fragment=place.fragment,
+        visit_types=place.visit_types,
+        visit_type=wish.visit_type.id,
+        keep={name: value for name, value in place.keep.items() if name != "visit_type"},
+        previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
+        today=_link(place, this_monday) if monday != this_monday else None,
+        next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
+        next_free=_next_free(place, clinic, first, monday),
+        days=days,
+        empty=not any(day.morning or day.afternoon for day in days),
+        chosen=place.chosen,
+        clock_change=_clock_change(facts, clinic.zone, monday),
+        first_free=first_at,
+        banner=" ".join(sentence_of(refusal, by_staff=by_staff) for refusal in cautions(facts)) or None,
+    )
+
+
+def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:
+    """The way to the next free time, where it lies in another week than the shown one."""
+    if first is None or _monday_of(first, default=monday) == monday:
+        return None
+    start = to_datetime(first.start)
+    words = f"{formats.day_long(start, clinic.zone)}, {formats.clock(start, clinic.zone)}"
+    return (*_link(place, _monday_of(first, default=monday)), words)
+
+
+def _monday_of(time: FreeTime | None, *, default: date) -> date:
+    if time is None:
+        return default
+    day = number_to_day(time.day)
+    return day - timedelta(days=day.weekday())
+
+
+def _link(place: Place, monday: date) -> Link:
+    values = {**place.keep, "week": week_name(monday)}
+    return with_query(place.page, **values), with_query(place.fragment, **values)
+
+
+def _title(monday: date, days: Sequence[CalendarDay], zone: ZoneInfo) -> str:
+    """'9 to 13 March 2026', or '30 November to 4 December 2026'."""
+    sunday = monday + timedelta(days=6 if len(days) > WORKDAYS else 4)
+    start = str(monday.day)
+    if monday.month != sunday.month:
+        start = formats.day_month(monday, zone)
+    return _("%(first)s to %(last)s") % {"first": start, "last": formats.day_month_year(sunday, zone)}
+
+
+def _days(
+    session: Session,
+    clinic: Clinic,
+    facts: Facts,
+    times: Sequence[FreeTime],
+    monday: date,
+    today: date,
+    address: str,
+) -> list[CalendarDay]:
+    """Monday to Friday, and a weekend day where the clinic may see somebody on it."""
+    first = day_number(monday)
+    sunday = monday + timedelta(days=6)
+    closures = find_closures(session, monday, sunday) if facts.closures else []
+    by_day: dict[int, list[FreeTime]] = {}
+    for time in times:
+        by_day.setdefault(time.day, []).append(time)
+    days = []
+    for number in range(first, first + 7):
+        here = by_day.get(number, [])
+        span = days_span(facts.pieces, number, number)
+        has_hours = _overlaps(facts.opening, span) or _overlaps(facts.extra, span)
+        if not here and not has_hours and number - first >= WORKDAYS:
+            continue
+        day = number_to_day(number)
+        name = formats.day_long(day, clinic.zone)
+        morning, afternoon = slots_of(facts, here, name, address, clinic.zone)
+        past = day < today
+        reason = None if here or past else _reason(facts, span, closures, day, today)
+        days.append(
+            CalendarDay(
+                formats.weekday_short(day, clinic.zone),
+                str(day.day),
+                name,
+                day == today,
+                past,
+                reason,
+                morning,
+                afternoon,
+            )
+        )
+    return days
+
+
+def slots_of(
+    facts: Facts, times: Sequence[FreeTime], day: str, address: str, zone: ZoneInfo
+) -> tuple[list[Slot], list[Slot]]:
+    """One day's free times as (label, address, spoken words), split at noon.
+
+    Where the clocks go back an hour comes twice; the zone's abbreviation then tells the two apart.
+    """
+    twice = set()
+    if len(facts.pieces) > 1:
+        minutes = [time.minute for time in times]
+        twice = {minute for minute in minutes if minutes.count(minute) > 1}
+    morning: list[Slot] = []
+    afternoon: list[Slot] = []
+    for start, _day, minute in times:
+        label = LABELS[minute]
+        if minute in twice:
+            label = f"{label} {to_datetime(start).astimezone(zone).tzname()}"
+        part = morning if minute < NOON else afternoon
+        part.append((label, address + iso_minute(start), f"{label}, {day}"))
+    return morning, afternoon
+
+
+def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
+    return any(low < span[1] and span[0] < high for low, high in spans)
+
+
+# In this order a rule is the reason why a day has no free time: it takes the last start away.
+REASONS = {
+    "closure": _("Closed"),
+    "clinic_closed": _("Closed"),
+    "outside_working_hours": _("Not working"),
+    "time_off": _("Away"),
+    "too_far_ahead": _("Not open for booking yet"),
+    "in_the_past": _("No times left today"),
+    "too_soon": _("Too soon to book online"),
+    "slot_taken": _("Fully booked"),
+    "same_time": _("Only the time you already have"),
+    "patient_overlap": _("You have another visit then"),
+    "patient_gap": _("Too close to your other visit"),
+}
+STAFF_REASONS = {
+    "too_soon": _("Too soon for the rules"),
+    "same_time": _("Only the time of this visit"),
+    "patient_overlap": _("The patient has another visit then"),
+    "patient_gap": _("Too close to the patient’s other visit"),
+}
+
+
+def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
+    """Why a day that lies ahead has no free time, answered by the rules themselves."""
+    code = emptied_by(facts, span, list(REASONS))
+    if facts.by_staff and code in STAFF_REASONS:
+        return _(STAFF_REASONS[code])
+    if code == "closure":
+        names = [closure.name for closure in closures if closure.starts_on <= day <= closure.ends_on]
+        return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
+    if code == "too_soon" and day == today:
+        return _("No times left today")
+    return _(REASONS[code]) if code else _("Not bookable online")
+
+
+def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:
+    """A warning when the clocks change in the shown week or the one after."""
+    until = (day_number(monday) + 14) * DAY
+    for before, after in zip(facts.pieces, facts.pieces[1:], strict=False):
+        if after.start < day_number(monday) * DAY - DAY or after.start >= until:
+            continue
+        day = formats.day_long(to_datetime(after.start), zone)
+        forward = after.offset > before.offset
+        words = _("Clocks go forward on %(day)s.") if forward else _("Clocks go back on %(day)s.")
+        return words % {"day": day}
+    return None
+
+
+def words_for(instant: datetime, clinic: Clinic, *, now: datetime) -> str:
+    """'today at 14:20', 'tomorrow at 09:20', 'on Friday 13 March at 08:40'."""
+    day, today = formats.local_date(instant, clinic.zone), clinic.today(now)
+    values = {"time": formats.clock(instant, clinic.zone), "day": formats.day_long(day, clinic.zone)}
+    if day == today:
+        return _("today at %(time)s") % values
+    if day == today + timedelta(days=1):
+        return _("tomorrow at %(time)s") % values
+    return _("on %(day)s at %(time)s") % values
+
+
+def day_title(day: date, clinic: Clinic, *, now: datetime) -> tuple[str, str]:
+    """('Today', '10 Mar'), ('Tomorrow', '11 Mar'), ('Fri', '13 Mar')."""
+    names = {clinic.today(now): _("Today"), clinic.today(now) + timedelta(days=1): _("Tomorrow")}
+    return names.get(day) or formats.weekday_short(day, clinic.zone), formats.day_short(day, clinic.zone)
+
+
+def nearest(
+    session: Session,
+    clinic: Clinic,
+    wish: BookingRequest,
+    wanted: datetime,
+    *,
+    now: datetime,
+    patient_of_user: int | None = None,
+    patient_id: int | None = None,
+    ignoring: int | None = None,
+    by_staff: bool = False,
+    count: int = 3,
+) -> list[tuple[datetime, str]]:
+    """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
+    today = clinic.today(now)
+    facts = load_facts(
+        session,
+        clinic,
+        [wish],
+        today,
+        today + timedelta(days=clinic.horizon_days),
+        now=now,
+        patient_of_user=patient_of_user,
+        patient_id=patient_id,
+        ignoring=ignoring,
+        by_staff=by_staff,
+    )[wish.doctor.id]
+    target = to_minute(wanted)
+    by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))
+    return [
+        (to_datetime(start), _difference(start - target, to_datetime(start), wanted, clinic.zone))
+        for start in sorted(by_distance[:count])
+    ]
+
+
+def _difference(minutes: int, other: datetime, wanted: datetime, zone: ZoneInfo) -> str:
+    """'20 minutes earlier', 'same time, Friday', 'on another day'."""
+    if formats.local_date(other, zone) == formats.local_date(wanted, zone):
+        words = _("%(time)s later") if minutes > 0 else _("%(time)s earlier")
+        return words % {"time": formats.minutes(abs(minutes))}
+    if formats.clock(other, zone) == formats.clock(wanted, zone):
+        return _("Same time, %(day)s") % {"day": formats.weekday_long(other, zone)}
+    days = (formats.local_date(other, zone) - formats.local_date(wanted, zone)).days
+    words = _("%(time)s later") if days > 0 else _("%(time)s earlier")
+    return words % {"time": formats.days(abs(days))}

@@ -1,0 +1,49 @@
+"""The forms of what becomes of a visit: shape only."""
+
+from __future__ import annotations
+
+from wtforms import HiddenField, TextAreaField
+from wtforms.validators import Length
+
+from webapp.appointments.pages.forms import TOO_LONG
+from webapp.appointments.schemas import ChangeStatus, UndoStatus, WriteNote
+from webapp.core.fields import unix_lines
+from webapp.core.forms import DocketForm
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import whole_number
+
+
+class StatusForm(DocketForm):
+    """A button that changes a visit's status; `back` is the page it stands on."""
+
+    sentences = {"status": _("There is no such status.")}  # noqa: RUF012 - nobody changes it.
+    status = HiddenField()
+    version = HiddenField()
+    back = HiddenField()
+
+    def command(self) -> ChangeStatus | None:
+        """The change, as the service takes it; None for a status that there is not."""
+        return self.parse(ChangeStatus, status=self.status.data or "", version=whole_number(self.version.data))
+
+
+class UndoForm(DocketForm):
+    """A button that takes the last change of status back."""
+
+    version = HiddenField()
+    back = HiddenField()
+
+    def command(self) -> UndoStatus | None:
+        """The undoing, as the service takes it."""
+        return self.parse(UndoStatus, version=whole_number(self.version.data))
+
+
+class NoteForm(DocketForm):
+    """The doctor's own note on a visit."""
+
+    private_note = TextAreaField(_("Private note"), [Length(max=2000, message=TOO_LONG)], filters=[unix_lines])
+    seen = HiddenField()
+    back = HiddenField()
+
+    def command(self) -> WriteNote | None:
+        """The note, as the service takes it."""
+        return self.parse(WriteNote, private_note=self.private_note.data or "", seen=self.seen.data or "")

@@ -1,0 +1,139 @@
+"""What becomes of a visit: one tap changes its status, another takes that back; and the doctor's own note."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from webapp.appointments import queries
+from webapp.appointments.booking import status_service, statuses
+from webapp.appointments.booking.status_service import SavedNote
+from webapp.appointments.exceptions import StatusNotPossible
+from webapp.appointments.pages import presenters
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.dependencies import signed_in
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.errors import error_page
+from webapp.core.i18n import gettext as _
+from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
+from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
+from webapp.staff.schedule.router import parse_day, show_day
+
+router = APIRouter()
+
+
+@router.post("/appointments/{reference}/status")
+def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+    """Confirm a visit, or say that the patient arrived or did not come, or that it is completed; its staff."""
+    actor = signed_in(page, "doctor", "admin")
+    form = StatusForm(sent)
+    return _change(page, actor, reference, form, status_service.change_status)
+
+
+@router.post("/appointments/{reference}/status/undo")
+def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+    """Take back the last change of a visit's status; its staff."""
+    actor = signed_in(page, "doctor", "admin")
+    form = UndoForm(sent)
+    return _change(page, actor, reference, form, status_service.undo)
+
+
+@router.get("/appointments/{reference}/note")
+def show_note(page: CurrentPage, reference: str) -> Response:
+    """The private note on a visit; its doctor alone."""
+    actor = signed_in(page, "doctor")
+    view, saved = status_service.get_note(page.session, actor, reference)
+    form = _note_form(saved)
+    form.back.data = _way_back(page.request.query_params.get("back", ""), view.reference)
+    response = _note_page(page, view, form)
+    page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+    return response
+
+
+@router.post("/appointments/{reference}/note")
+def write_note(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+    """Keep the private note on a visit; its doctor alone."""
+    actor = signed_in(page, "doctor")
+    form = NoteForm(sent)
+    back = form.back.data = _way_back(form.back.data, reference)
+    view, _saved = status_service.get_note(page.session, actor, reference)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _note_page(page, view, form, status=422)
+    page.close()
+    try:
+        page.database.write(status_service.write_note, actor, reference, command, now=page.now)
+    except EditedMeanwhile as error:
+        form.compare_with(_note_form(SavedNote.model_validate(error.saved.model_dump())))
+        form.add_error(error)
+        return _note_page(page, view, form, status=error.status)
+    except Unavailable as error:
+        form.add_error(error)
+        return _note_page(page, view, form, status=error.status)
+    return page.redirect(back, flash=_("The note is saved."))
+
+
+def _change(
+    page: Page,
+    actor: Actor,
+    reference: str,
+    form: StatusForm | UndoForm,
+    work: Callable[..., None],
+) -> Response:
+    """Do the change and go back to where its button stood; for HTMX the doctor's day answers at once."""
+    back = _way_back(form.back.data, reference)
+    command: BaseModel | None = form.command()
+    error: AppError | None = None
+    if command is None:
+        error = StatusNotPossible(" ".join(form.form_errors))
+    else:
+        page.close()
+        try:
+            page.database.write(work, actor, reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+    day = _day_of(page, back) if actor.role == "doctor" else None
+    if day is not None and page.wants_fragment:
+        doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
+        return show_day(page, doctor, actor, day, changed=reference.upper(), error=error)
+    if error is not None:
+        return error_page(page, error, actions=[(_("Back"), back)])
+    if day is not None:
+        address = with_query(urlsplit(back).path, changed=reference.upper())
+        return page.redirect(f"{address}#visit-{reference.upper()}")
+    view = queries.get_appointment(page.session, actor, reference)
+    words = {"name": view.patient_name, "status": statuses.word_of(view.status).lower()}
+    return page.redirect(back, flash=_("%(name)s: %(status)s.") % words)
+
+
+def _way_back(address: str | None, reference: str) -> str:
+    """The page that a form stands on, if it is one of ours, else the visit's."""
+    return local_path(address or "", default=f"/appointments/{reference.upper()}")
+
+
+def _day_of(page: Page, back: str) -> date | None:
+    """The day of the schedule that an address leads to; None for any other page."""
+    path = urlsplit(back).path
+    if path == "/schedule":
+        return current_clinic(page).today(page.now)
+    room, _slash, name = path.rpartition("/")
+    return parse_day(name) if room == "/schedule" else None
+
+
+def _note_form(saved: SavedNote) -> NoteForm:
+    return NoteForm(data={"private_note": saved.private_note, "seen": fingerprint(saved)})
+
+
+def _note_page(page: Page, view: AppointmentView, form: NoteForm, *, status: int = 200) -> Response:
+    """The note and whose visit it is about; with an error it keeps what was typed."""
+    return page.render("staff/appointments/note.html", status=status, visit=presenters.booked(view), form=form)

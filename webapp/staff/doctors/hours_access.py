@@ -1,0 +1,60 @@
+"""Whose hours and time off a page is about: a doctor's own, or those of any doctor where an admin asks.
+
+Every page of hours stands at two addresses, and is one function: under `/schedule` for the doctor, and under
+`/admin/doctors/{slug}` for admins. In the API they stand under `/doctors/{doctor_id}` for both.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from webapp.auth.api_access import require_role
+from webapp.auth.dependencies import signed_in
+from webapp.auth.schemas import Actor
+from webapp.core.i18n import gettext as _
+from webapp.core.web import Page
+from webapp.doctors import hours
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import Forbidden
+
+
+class HoursAccess(NamedTuple):
+    """The doctor whose times these are, who asks, and the address that all of these pages begin with."""
+
+    actor: Actor
+    doctor: DoctorRow
+    base: str
+
+    @property
+    def own(self) -> bool:
+        """Whether somebody looks at their own times."""
+        return self.base == "/schedule"
+
+
+def hours_access(page: Page) -> HoursAccess:
+    """Who asks about whose times; the address says it.
+
+    Raises:
+        NotSignedIn, Forbidden: the page is not for whoever asks. NotFound: there is no such doctor.
+    """
+    slug = page.request.path_params.get("slug")
+    if slug is None:
+        actor = signed_in(page, "doctor")
+        return HoursAccess(actor, doctors.get_doctor_of_user(page.session, actor.user_id), "/schedule")
+    actor = signed_in(page, "admin")
+    doctor = hours.find_doctor(page.session, slug)
+    return HoursAccess(actor, doctor, f"/admin/doctors/{doctor.slug}")
+
+
+def doctor_of(page: Page, actor: Actor, doctor_id: int) -> DoctorRow:
+    """The doctor about whose times a program asks: the doctor asks about their own, admins about anybody's.
+
+    Raises:
+        Forbidden: they are another doctor's, or a patient asks. NotFound: there is no such doctor.
+    """
+    require_role(actor, "doctor", "admin")
+    doctor = doctors.get_doctor_by_id(page.session, doctor_id)
+    if actor.role == "doctor" and doctors.get_doctor_of_user(page.session, actor.user_id).id != doctor.id:
+        raise Forbidden(_("These are the hours of another doctor."), code="another_doctor")
+    return doctor

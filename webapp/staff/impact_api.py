@@ -1,0 +1,240 @@
+"""Changes that may strand visits, as programs make them: tried with `?preview=true`, refused with the list of the
+visits that nobody decided about, or made.
+
+`staff/impact_pages.py` is the same for pages. What is shown of a thing has a fingerprint, which is its entity tag; the
+services compare theirs under the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from webapp.appointments.impact import schedule_impact
+from webapp.appointments.impact.schedule_impact import Affected, Decisions, VisitsAffected
+from webapp.auth.api import Said
+from webapp.auth.schemas import Actor
+from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
+from webapp.core.entity_tags import ETAG_HEADER, precondition_of, tag_of, version_asked
+from webapp.core.optimistic_lock import fingerprint
+from webapp.core.web import Page
+from webapp.idempotency.api import create
+
+M = TypeVar("M", bound=BaseModel)
+
+# -------------------------------------------------------------------------------------------------- shapes
+
+Preview = Annotated[
+    bool, Query(description="Change nothing: answer with what the change would do to free times and booked visits.")
+]
+
+
+class Change(BaseModel):
+    """What goes with every change that may strand visits."""
+
+    decisions: Annotated[
+        Decisions,
+        Field(
+            description="What becomes of each booked visit that the change would strand. Without it, or with a visit "
+            "missing in it, the change is refused and the problem lists them.",
+            examples=[{"each": {"K7QM-2F9X": {"kind": "cancel", "version": 3}}, "why": "The clinic moves house."}],
+        ),
+    ] = schedule_impact.NOTHING_DECIDED
+
+
+class AffectedVisit(BaseModel):
+    """A booked visit that a change would strand."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    reference: Annotated[str, Field(description="Decisions name it by this.", examples=["K7QM-2F9X"])]
+    version: Annotated[int, Field(description="Goes into the decision: a visit that changed since needs a new one.")]
+    starts_at: Moment
+    ends_at: Moment
+    doctor_name: str
+    patient_id: int
+    patient_name: str
+    visit_type_name: str
+    why: Annotated[str, Field(description="What will be wrong with it.")]
+    proposal: Annotated[Moment | None, Field(description="A free time to which it could be moved.")]
+    problem: Annotated[str, Field(description="Why it could not be done what was decided; empty where that is not so.")]
+
+
+class DayChange(BaseModel):
+    """How many bookable starts a day of a doctor would gain and lose."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    doctor_name: str
+    day: date
+    gained: int
+    lost: int
+
+
+class EffectOut(BaseModel):
+    """What a change would do over the next 28 days. Nothing was changed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    gained: Annotated[int, Field(description="Bookable starts that there would be more.")]
+    lost: Annotated[int, Field(description="Bookable starts that there would be no longer.")]
+    days: list[DayChange]
+    visits: Annotated[list[AffectedVisit], Field(description="Booked visits that need a decision.")]
+
+
+def members_optional(kind: type[M]) -> type[M]:
+    """The same model for PATCH: any member may be missing or null, and then stays as it is; see `merged`."""
+    members: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        if name == "decisions":
+            members[name] = (field.annotation, field.default)
+            continue
+        typed: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        members[name] = (typed | None, Field(default=None, description=field.description, examples=field.examples))
+    told = f"{kind.__doc__} What is missing or null stays as it is."
+    optional = create_model(kind.__name__, __doc__=told, __module__=kind.__module__, **members)
+    return cast(type[M], optional)
+
+
+def part(kind: type[M], body: BaseModel) -> M:
+    """The members of a request's body that make up a command of a service; they have been validated already."""
+    return kind.model_construct(**{name: getattr(body, name) for name in kind.model_fields})
+
+
+# -------------------------------------------------------------------------------------------------- changes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change: `work` does it on a session and returns what is shown of it after that.
+
+    `doctor_ids` says whose times it touches; None is everybody's.
+    """
+
+    actor: Actor
+    work: Callable[[Session], Any]
+    doctor_ids: Sequence[int] | None
+    decisions: Decisions
+
+
+def seen_by(page: Page, shown: BaseModel, saved: BaseModel) -> str:
+    """The fingerprint of what is saved, for a service to compare under the lock.
+
+    Raises:
+        PreconditionFailed: `If-Match` is not the entity tag of what is shown of it.
+    """
+    version_asked(page.request, fingerprint(shown))
+    return fingerprint(saved)
+
+
+def make(page: Page, plan: Plan, *, preview: bool) -> Response:
+    """Make a change and answer with what is there now, or say what it would do.
+
+    Raises:
+        VisitsAffected, PreconditionFailed, and whatever the work raises.
+    """
+    if preview:
+        return _effect(page, plan)
+    page.close()
+    shown = page.database.write(_carry_out, page, plan)
+    return answer(page, type(shown), shown, headers={"etag": tag_of(shown)})
+
+
+def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
+    """Take something away and say so, or say what that would do.
+
+    Raises:
+        VisitsAffected, PreconditionFailed, and whatever the work raises.
+    """
+    if preview:
+        return _effect(page, plan)
+    page.close()
+    page.database.write(_carry_out, page, plan)
+    return answer(page, Said, Said(message=said))
+
+
+def add(
+    page: Page, plan: Plan, key: str | None, body: BaseModel, place: Callable[[Any], str], *, preview: bool, kind: Any
+) -> Response:
+    """Create something, once for each key, and answer with it and with its `place`; or say what that would do.
+
+    Raises:
+        VisitsAffected, and whatever the work raises.
+    """
+    if preview:
+        return _effect(page, plan)
+
+    def work(session: Session) -> tuple[Any, dict[str, str]]:
+        shown = _carry_out(session, page, plan)
+        return shown, {"location": place(shown), "etag": tag_of(shown)}
+
+    return create(page, plan.actor, key, body, kind, work)
+
+
+def _effect(page: Page, plan: Plan) -> Response:
+    page.close()
+    with _explained(page):
+        effect = schedule_impact.preview(page.database, plan.actor, plan.work, doctor_ids=plan.doctor_ids, now=page.now)
+    return answer(page, EffectOut, EffectOut.model_validate(effect))
+
+
+def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
+    with _explained(page):
+        return schedule_impact.carry_out(
+            session, plan.actor, plan.work, doctor_ids=plan.doctor_ids, now=page.now, decisions=plan.decisions
+        )
+
+
+@contextmanager
+def _explained(page: Page) -> Iterator[None]:
+    """Refusals, with what programs read beside the sentence."""
+    with precondition_of(page.request):
+        try:
+            yield
+        except VisitsAffected as error:
+            error.members["visits"] = described(error.visits)
+            raise
+
+
+def described(visits: Sequence[Affected]) -> list[dict[str, Any]]:
+    """Stranded visits, as a problem holds them."""
+    return [AffectedVisit.model_validate(visit).model_dump(mode="json") for visit in visits]
+
+
+# ---------------------------------------------------------------------------------- what the description says
+
+_REFUSED = {
+    **problems(401, 403, 404),
+    **problem_listing(
+        409,
+        "The change would strand the `visits`, and not for each of them it was said what to do; or it clashes with "
+        "what is there.",
+        visits={"$ref": "#/components/schemas/AffectedVisit"},
+    ),
+}
+_STALE = problems(s412="It is not what `If-Match` names.")
+_EFFECT = {"model": EffectOut, "description": "With `preview`: what the change would do."}
+MAY_ADD = {200: _EFFECT, **_REFUSED}
+
+
+def created(kind: Any) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that creates such a thing."""
+    return {201: {"model": kind, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **MAY_ADD}
+
+
+def changed(kind: Any) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that changes such a thing."""
+    return {200: {"model": kind | EffectOut, "headers": ETAG_HEADER}, **_REFUSED, **_STALE}
+
+
+REMOVED: dict[int | str, dict[str, Any]] = {200: {"model": Said | EffectOut}, **_REFUSED}
+REMOVED_UNLESS_STALE = {**REMOVED, **_STALE}

@@ -1,0 +1,189 @@
+"""Messages as admins see them: what was written to whom, what became of it, and what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import jinja2
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.config import Settings
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Invalid
+from webapp.notifications import queries as outbox
+from webapp.notifications.queries import About, MessageFilter, MessageRow, StoredMessage
+from webapp.notifications.rendering import Rendered, render
+from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
+from webapp.staff.audit.log import READERS, Named
+from webapp.staff.messages.previews import DEAD_KEYS, KINDS
+
+MOST_RECIPIENTS = 100
+AT_ONCE = timedelta(minutes=1)
+REFERENCE = re.compile(r"([0-9A-Z]{4})[- ]?([0-9A-Z]{4})", re.ASCII | re.IGNORECASE)
+# What each template is called; of several examples of one, the first has the general name.
+TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
+
+
+class Badge(NamedTuple):
+    """A state in words, with its tone and icon."""
+
+    text: str
+    tone: str
+    icon: str
+
+
+STATES = {
+    "waiting": Badge(_("Waiting"), "info", "clock"),
+    "sending": Badge(_("Being sent"), "info", "paper-airplane"),
+    "sent": Badge(_("Sent"), "ok", "check"),
+    "kept": Badge(_("Kept as a file"), "info", "archive-box"),
+    "dead": Badge(_("Not delivered"), "bad", "exclamation-triangle"),
+}
+_FAILING = Badge(_("Trying again"), "warn", "arrow-path")
+
+
+class Question(NamedTuple):
+    """What an admin looks for; '' leaves a part open."""
+
+    state: str = ""
+    channel: str = ""
+    recipient: str = ""
+    reference: str = ""
+
+
+class Line(NamedTuple):
+    """One message in words. `about` has an address where there is a page about it.
+
+    `later` says what happens or happened to it `at` an instant after it was written; '' where that was at once.
+    """
+
+    message: MessageRow
+    title: str
+    badge: Badge
+    about: Named
+    later: str
+    at: datetime
+
+
+class Letter(NamedTuple):
+    """A message written out; `rendered` is None where that is not possible. `live` says that its links work."""
+
+    rendered: Rendered | None
+    live: bool
+
+
+def understand(session: Session, question: Question) -> MessageFilter:
+    """Find out which messages the question means. About a visit are also the reminders that name it.
+
+    Raises:
+        Invalid: what was typed is no reference, or very many addresses begin as it says.
+    """
+    recipients = None
+    if question.recipient:
+        # E-mail addresses are kept in small letters; telephone numbers have none.
+        recipients = outbox.find_recipients(session, question.recipient.lower(), limit=MOST_RECIPIENTS + 1)
+        if len(recipients) > MOST_RECIPIENTS:
+            raise Invalid(_("Very many addresses begin so. Write more of it."), field="to")
+    about = _about_visit(session, question.reference) if question.reference else None
+    return MessageFilter(question.state, question.channel, recipients, about)
+
+
+def _about_visit(session: Session, text: str) -> list[About]:
+    typed = REFERENCE.fullmatch(text)
+    if typed is None:
+        raise Invalid(_("A reference looks like K7QM-2F9X."), field="reference")
+    reference = f"{typed[1]}-{typed[2]}".upper()
+    query = sa.select(Appointment.id, Patient.id, Patient.managed_by_id).where(
+        Appointment.reference == reference, Patient.id == Appointment.patient_id
+    )
+    visit = session.execute(query).one_or_none()
+    if visit is None:
+        return []
+    reminded = [patient_id for patient_id in visit[1:] if patient_id is not None]
+    return [About("appointment", visit[0]), *(About("patient", each, naming=reference) for each in reminded)]
+
+
+def put_into_words(session: Session, messages: Sequence[MessageRow]) -> list[Line]:
+    """What the messages are called and whom they are about, read with one query for each kind of subject."""
+    names = _names_of(session, {(each.subject_type, each.subject_id) for each in messages})
+    return [
+        Line(each, title_of(each.template), badge_of(each), names[each.subject_type, each.subject_id], *_later(each))
+        for each in messages
+    ]
+
+
+def _later(message: MessageRow) -> tuple[str, datetime]:
+    words = {"sent": _("Sent"), "kept": _("Kept"), "dead": _("Given up")}
+    at = message.finished_at or message.due_at
+    what = words[message.status] if message.finished_at else _("Due") if message.status == "waiting" else ""
+    return what if at - message.created_at >= AT_ONCE else "", at
+
+
+def title_of(template: str) -> str:
+    """What a message is called; one that has no name is called as its template is."""
+    return TITLES.get(template) or template.replace("_", " ").capitalize()
+
+
+def badge_of(message: MessageRow | StoredMessage) -> Badge:
+    """The state of a message in words. One that failed and waits for its next try is told from one that just waits."""
+    return _FAILING if message.status == "waiting" and message.last_error else STATES[message.status]
+
+
+def subject_of(session: Session, message: StoredMessage) -> Named:
+    """Whom or what a message is about."""
+    subject = message.subject_type, message.subject_id
+    return _names_of(session, {subject})[subject]
+
+
+def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[str, int], Named]:
+    names = {
+        subject: Named(_("%(kind)s %(id)d") % {"kind": subject[0].capitalize(), "id": subject[1]}, None)
+        for subject in subjects
+    }
+    for kind, read in READERS.items():
+        ids = {number for each, number in subjects if each == kind}
+        if ids:
+            names |= {(kind, number): named for number, named in read(session, ids).items()}
+    return names
+
+
+def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> Letter:
+    """The message as its recipient reads it, but for the links.
+
+    Whoever follows a link of a message acts as its recipient, so the links that an admin sees lead nowhere. On a
+    developer's machine a kept message has no reader but this one, and there they work.
+    """
+    live = message.status == "kept" and settings.environment == "development"
+    keys = settings.secret_keys if live else DEAD_KEYS
+    try:
+        rendered = render(
+            message.template, message.channel, message.recipient, message.values, base_url=base_url, keys=keys
+        )
+    except (jinja2.TemplateError, LookupError, TypeError, ValueError):
+        # A template that is gone, or values of an older release: the rest of the page is the more wanted.
+        return Letter(None, live)
+    return Letter(rendered, live)
+
+
+def record(session: Session, actor: Actor, action: str, message: StoredMessage, *, now: datetime) -> None:
+    """Leave a row in the audit log about whom the message is about; patients do not see it in a visit's history."""
+    audit.record_by(
+        session,
+        actor,
+        action,
+        subject=(message.subject_type, message.subject_id),
+        now=now,
+        details={"message": message.id},
+    )
+
+
+def record_reading(session: Session, actor: Actor, message: StoredMessage, *, now: datetime) -> None:
+    """Somebody reads what was written to a patient."""
+    record(session, actor, "message_read", message, now=now)

@@ -1,0 +1,155 @@
+"""Sending messages again that could not be delivered, where what they tell is still so.
+
+A message that would tell something else than the clinic's books is not sent: a visit that is over, was moved or
+cancelled since, a link that is good no more. Newer messages tell what is so now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.messages.visit_messages import CANCELLED
+from webapp.auth import confirmation, password_reset
+from webapp.auth.models import User
+from webapp.auth.schemas import Actor
+from webapp.core.i18n import gettext as _
+from webapp.exceptions import Conflict, Invalid
+from webapp.notifications import outbox as notifications
+from webapp.notifications import queries as outbox
+from webapp.notifications.outbox import LIFETIME
+from webapp.notifications.queries import StoredMessage
+from webapp.scheduling.models import ACTIVE, Appointment
+from webapp.staff.messages.message_presenters import record
+
+# The newest so many are sent again at once, of those that were given up lately.
+MOST_AT_ONCE = 200
+LATELY = timedelta(days=14)
+
+
+class NotGivenUp(Conflict):
+    """The message was sent, or somebody let it be sent again already."""
+
+    code = "not_given_up"
+
+    def __init__(self) -> None:
+        super().__init__(_("This message cannot be sent again: it was delivered, or is on its way."))
+
+
+class NoNewsAnyMore(Invalid):
+    """What the message tells is over or not so any more."""
+
+    code = "no_news_any_more"
+
+
+class Chance(NamedTuple):
+    """Until when a message may be tried anew; None: not at all, for the reason `why`."""
+
+    until: datetime | None
+    why: str = ""
+
+
+class Outcome(NamedTuple):
+    """How many messages were sent again, and how many were left because they are no news any more."""
+
+    again: int
+    left: int
+
+
+def send_again(session: Session, actor: Actor, number: int, *, now: datetime) -> None:
+    """Send one message again.
+
+    Raises:
+        NotFound: there is none with this id. NotGivenUp: 409. NoNewsAnyMore: 422.
+    """
+    message = outbox.get_message(session, number)
+    if message.status != "dead":
+        raise NotGivenUp
+    chance = judge(session, [message], now=now)[number]
+    if chance.until is None:
+        raise NoNewsAnyMore(chance.why)
+    if not _revive(session, actor, message, chance.until, now=now):
+        raise NotGivenUp
+
+
+def send_all_again(session: Session, actor: Actor, *, now: datetime) -> Outcome:
+    """Send again what was given up lately and is still news."""
+    found = list_lately_dead(session, now=now)
+    chances = judge(session, found, now=now)
+    untils = [(message, chances[message.id].until) for message in found]
+    again = sum(until is not None and _revive(session, actor, message, until, now=now) for message, until in untils)
+    return Outcome(again, len(found) - again)
+
+
+def count_chances(session: Session, *, now: datetime) -> Outcome:
+    """What `send_all_again` would do."""
+    chances = judge(session, list_lately_dead(session, now=now), now=now).values()
+    again = sum(chance.until is not None for chance in chances)
+    return Outcome(again, len(chances) - again)
+
+
+def list_lately_dead(session: Session, *, now: datetime) -> list[StoredMessage]:
+    """The messages that are sent again together."""
+    return outbox.list_dead(session, since=now - LATELY, limit=MOST_AT_ONCE)
+
+
+def _revive(session: Session, actor: Actor, message: StoredMessage, until: datetime, *, now: datetime) -> bool:
+    if not notifications.send_again(session, message.id, expires_at=until, now=now):
+        return False
+    record(session, actor, "message_sent_again", message, now=now)
+    return True
+
+
+# ------------------------------------------------------------------------------------------ what is still news
+
+
+class _Books(NamedTuple):
+    """What the messages are compared with: visits by reference, as start and status; and unconfirmed addresses."""
+
+    visits: dict[str, tuple[datetime, str]]
+    unconfirmed: set[tuple[int, str]]
+
+
+def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
+    """Which of the messages may be tried anew, by id; read with two queries, however many they are."""
+    references = {said for message in messages for said, _start in _visits_said(message)}
+    visits = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
+        Appointment.reference.in_(references)
+    )
+    accounts = {each.subject_id for each in messages if each.template == confirmation.TEMPLATE}
+    unconfirmed = sa.select(User.id, User.email).where(User.id.in_(accounts), User.email_confirmed_at.is_(None))
+    books = _Books(
+        {row.reference: (row.starts_at, row.status) for row in session.execute(visits)} if references else {},
+        {(row.id, row.email) for row in session.execute(unconfirmed)} if accounts else set(),
+    )
+    return {message.id: _chance(message, books, now) for message in messages}
+
+
+def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
+    until = now + LIFETIME
+    if message.template == password_reset.TEMPLATE:
+        if message.expires_at <= now:
+            return Chance(None, _("The link in it was good for an hour, which is over. They can ask for a new one."))
+        return Chance(message.expires_at)
+    if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
+        return Chance(None, _("The address is confirmed by now, or the account has another one."))
+    said = list(_visits_said(message))
+    for reference, starts_at in said:
+        if starts_at <= now:
+            return Chance(None, _("The visit that it is about has begun or is over."))
+        start, status = books.visits.get(reference, (None, ""))
+        stands = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
+        if start != starts_at or not stands:
+            return Chance(None, _("The visit has changed since, so it would say what is not so any more."))
+    return Chance(min([until, *(starts_at for _reference, starts_at in said)]))
+
+
+def _visits_said(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
+    """The visits that a message names: reference and start."""
+    one = message.values.get("visit")
+    for visit in [one] if one else message.values.get("visits", []):
+        yield visit["reference"], datetime.fromisoformat(visit["starts_at"])

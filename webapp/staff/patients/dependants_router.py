@@ -1,0 +1,165 @@
+"""What binds a patient to others and to an account, for admins: who books for whom, and whether they may sign in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from webapp.auth.dependencies import signed_in
+from webapp.core.i18n import gettext as _
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, NotFound
+from webapp.patients import records
+from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
+from webapp.patients.schemas import PatientRecord, Person
+from webapp.patients.search import Found, search_patients
+from webapp.staff.patients.forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
+from webapp.staff.patients.router import PatientId, likely_lines, patient_line
+
+router = APIRouter()
+
+
+@router.get("/admin/patients/{patient_id}/people")
+def show_people(page: CurrentPage, patient_id: PatientId) -> Response:
+    """Whom else the patient could book for: somebody in the books, or somebody new; admins."""
+    signed_in(page, "admin")
+    return _people_page(page, records.get_record(page.session, patient_id), NewPatientForm())
+
+
+@router.post("/admin/patients/{patient_id}/people")
+def add_person(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+    """Let the patient book for somebody: who is in the books, by `patient`, or a new record; admins."""
+    actor = signed_in(page, "admin")
+    if "patient" in sent:
+        return _link(page, patient_id, LinkForm(sent).patient_id())
+    form = NewPatientForm(sent)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return _people_page(page, records.get_record(page.session, patient_id), form, status=422)
+    page.close()
+    anyway = sent.get("anyway") == "yes"
+    try:
+        page.database.write(records.create_patient, actor, command, managed_by=patient_id, anyway=anyway, now=page.now)
+    except AppError as error:
+        record = records.get_record(page.session, patient_id)
+        likely = error if isinstance(error, LikelyDuplicate) else None
+        if likely is None:
+            form.add_error(error)
+        return _people_page(page, record, form, likely=likely, status=error.status)
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The person is added."))
+
+
+@router.get("/admin/patients/{patient_id}/people/{person_id}/removal")
+def ask_removal(page: CurrentPage, patient_id: PatientId, person_id: PatientId) -> Response:
+    """What it would mean that the one no longer books for the other; admins."""
+    signed_in(page, "admin")
+    record = records.get_record(page.session, patient_id)
+    return page.render("staff/patients/unlink.html", patient=record, person=_person_of(record, person_id))
+
+
+@router.post("/admin/patients/{patient_id}/people/{person_id}/removal")
+def remove_person(page: CurrentPage, patient_id: PatientId, person_id: PatientId) -> Response:
+    """End that the one books for the other; admins."""
+    actor = signed_in(page, "admin")
+    page.close()
+    page.database.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
+
+
+@router.get("/admin/patients/{patient_id}/account")
+def ask_access(page: CurrentPage, patient_id: PatientId) -> Response:
+    """What disabling or enabling the patient's account would mean; admins."""
+    signed_in(page, "admin")
+    record = _with_account(page, patient_id)
+    active = record.account is not None and record.account.active
+    return _access_page(page, record, AccessForm(data={"active": "no" if active else "yes"}))
+
+
+@router.post("/admin/patients/{patient_id}/account")
+def change_access(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+    """Disable the patient's account, which signs it out everywhere at once, or enable it again; admins."""
+    actor = signed_in(page, "admin")
+    form = AccessForm(sent)
+    record = _with_account(page, patient_id)
+    if form.active.data not in {"yes", "no"}:
+        form.form_errors.append(_("Choose whether the account is to be active."))
+        form.active.data = "no" if record.account is not None and record.account.active else "yes"
+        return _access_page(page, record, form, status=422)
+    active = form.active.data == "yes"
+    page.close()
+    try:
+        page.database.write(records.set_account_active, actor, patient_id, active=active, now=page.now)
+    except AppError as error:
+        form.add_error(error)
+        return _access_page(page, record, form, status=error.status)
+    said = _("The account is enabled.") if active else _("The account is disabled, and signed out everywhere.")
+    return page.redirect(f"/admin/patients/{patient_id}", flash=said)
+
+
+def _link(page: Page, patient_id: int, person_id: int | None) -> Response:
+    actor = signed_in(page, "admin")
+    if person_id is None:
+        raise NoSuchPatient
+    page.close()
+    try:
+        page.database.write(records.link_person, actor, patient_id, person_id, now=page.now)
+    except NotFound:
+        raise
+    except AppError as error:
+        record = records.get_record(page.session, patient_id)
+        return _people_page(page, record, NewPatientForm(), problem=error.message, status=error.status)
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The person is added."))
+
+
+def _people_page(
+    page: Page,
+    record: PatientRecord,
+    form: NewPatientForm,
+    *,
+    problem: str = "",
+    likely: LikelyDuplicate | None = None,
+    status: int = 200,
+) -> Response:
+    """The search for somebody in the books, and the form for somebody new."""
+    text = page.request.query_params.get("q", "").strip()
+    found = search_patients(page.session, text) if text else Found([])
+    return page.render(
+        "staff/patients/people.html",
+        status=status,
+        patient=record,
+        search=PatientSearchForm(page.request.query_params),
+        text=text,
+        found=[patient_line(page, patient) for patient in found.patients if patient.id != record.id],
+        similar=found.similar,
+        form=form,
+        problem=problem,
+        likely=likely_lines(page, likely),
+    )
+
+
+def _person_of(record: PatientRecord, person_id: int) -> Person:
+    """Somebody whom the patient books for.
+
+    Raises:
+        NoSuchPatient: the patient does not.
+    """
+    person = next((person for person in record.people if person.id == person_id), None)
+    if person is None:
+        raise NoSuchPatient
+    return person
+
+
+def _with_account(page: Page, patient_id: int) -> PatientRecord:
+    """The record of a patient who has an account.
+
+    Raises:
+        NotFound: there is no such patient, or no account.
+    """
+    record = records.get_record(page.session, patient_id)
+    if record.account is None:
+        raise NotFound(_("This patient has no account."))
+    return record
+
+
+def _access_page(page: Page, record: PatientRecord, form: AccessForm, *, status: int = 200) -> Response:
+    return page.render("staff/patients/account.html", status=status, patient=record, form=form)
