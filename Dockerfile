@@ -14,7 +14,7 @@ RUN python -m venv --without-pip /opt/docket \
     && pip --python /opt/docket/bin/python install --no-deps --require-hashes --only-binary :all: \
         -r requirements/base.txt \
     && pip install --no-deps --require-hashes --only-binary :all: -r requirements/build.txt
-COPY pyproject.toml README.md hatch_build.py alembic.ini ./
+COPY pyproject.toml README.md LICENSE hatch_build.py alembic.ini ./
 COPY alembic alembic
 COPY static static
 COPY templates templates

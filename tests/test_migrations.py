@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
 from tests.cast import Cast
@@ -21,7 +22,7 @@ from tests.servers import docket_environment
 from tests.visits import put
 from webapp.database import Database
 from webapp.integrity import find_problems, guard_is_in_place
-from webapp.migrations import downgrade, is_current, upgrade
+from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
 from webapp.models import AuditEvent, Base, OutboxMessage
 
 Make = Callable[[], Database]
@@ -226,3 +227,8 @@ def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:
     assert is_current(database)
     upgrade(database)
     assert guard_is_in_place(database)
+
+
+def test_the_newest_revision_is_the_one_that_alembic_would_upgrade_to() -> None:
+    config = alembic_config(Database("sqlite://"))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]

@@ -42,7 +42,6 @@ from webapp.core.web import Page, VersionedStatic, template_environment
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable
-from webapp.openapi import describe_api
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
 from webapp.staff.menu import staff_places
@@ -72,7 +71,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=lifespan,
         routes=[*_api_routes(), *_page_routes()],
     )
-    app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
+    app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     app.state.settings = settings
     app.state.database = database
     app.state.clock = utc_now
@@ -100,8 +99,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 def api_to_describe() -> FastAPI:
     """The API's routes alone. Nothing can be asked of them, for there are neither settings nor a database."""
     app = FastAPI(routes=_api_routes())
-    app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
+    app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     return app
+
+
+def _describe_api(app: FastAPI) -> dict[str, Any]:
+    """The description of the API, whose words and examples are loaded by the first request for it."""
+    from webapp.openapi import describe_api
+
+    return describe_api(app)
 
 
 # FastAPI works out what an included router's routes need when the first request comes, which takes it a tenth of a

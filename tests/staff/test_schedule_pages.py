@@ -17,7 +17,7 @@ from webapp import models
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """The queries are tested on both kinds of database in tests/appointments/booking/test_schedule_queries.py; one is enough here."""
+    """The queries are tested on both databases in tests/appointments/booking/test_schedule_queries.py."""
     return sqlite_url
 
 

@@ -12,7 +12,6 @@ import secrets
 from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
-from zxcvbn import zxcvbn
 
 from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
@@ -90,7 +89,12 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
 
 
 def _score(password: str, words: list[str]) -> int:
-    """How hard the beginning of a password is to guess, on zxcvbn's scale."""
+    """How hard the beginning of a password is to guess, on zxcvbn's scale.
+
+    Its lists of common passwords take time and memory that only a new password needs.
+    """
+    from zxcvbn import zxcvbn
+
     with _one_estimate:
         return int(zxcvbn(password[:ZXCVBN_READS], user_inputs=words)["score"])
 
