@@ -38,7 +38,8 @@ from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
-from webapp.core.web import Page, VersionedStatic, template_environment
+from webapp.core.templates import template_environment
+from webapp.core.web import Page, VersionedStatic
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.exceptions import AppError, Unavailable

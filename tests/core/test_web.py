@@ -13,8 +13,9 @@ from tests.reading import HTMX, read
 from tests.visits import take_guard_away
 from webapp.core.pagination import paginate
 from webapp.core.security import is_clean_text
+from webapp.core.templates import asset, template_environment
 from webapp.core.urls import with_query
-from webapp.core.web import asset, local_path, template_environment
+from webapp.core.web import local_path
 from webapp.exceptions import Unavailable
 from webapp.health import KEPT_SECONDS
 

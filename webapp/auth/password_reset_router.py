@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from webapp.auth import password_reset
 from webapp.auth.forms import ForgottenForm
-from webapp.auth.router import retry_headers
+from webapp.core.errors import headers_of
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
 
@@ -40,7 +40,7 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
         )
     except AppError as error:
         form.add_error(error)
-        return _forgotten_page(page, form, status=error.status, headers=retry_headers(error))
+        return _forgotten_page(page, form, status=error.status, headers=headers_of(error))
     return page.redirect("/password/forgot?sent=1")
 
 

@@ -17,27 +17,14 @@ from webapp.auth.dependencies import (
     set_session_cookie,
 )
 from webapp.auth.forms import LoginForm
-from webapp.auth.schemas import Role
-from webapp.auth.signing_in import sign_in
+from webapp.auth.signing_in import home_of, sign_in
+from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
-from webapp.core.web import CurrentPage, Page, SentForm, local_path
+from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, NotFound
 
 router = APIRouter()
-
-HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
-
-
-def home_of(role: Role, wanted: str = "") -> str:
-    """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
-    return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
-
-
-def retry_headers(error: AppError) -> dict[str, str] | None:
-    """When to try again, where the error says so."""
-    seconds = getattr(error, "retry_after", None)
-    return None if seconds is None else {"retry-after": str(seconds)}
 
 
 @router.get("/login")
@@ -67,7 +54,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         verified, secret = sign_in(page, command, service.finish_login, previous=session_secret(page))
     except AppError as error:
         form.add_error(error)
-        return _login_page(page, form, status=error.status, headers=retry_headers(error))
+        return _login_page(page, form, status=error.status, headers=headers_of(error))
     response = page.redirect(home_of(verified.role, form.next.data or ""))
     set_session_cookie(page, response, secret)
     set_device_cookie(page, response, command.email)

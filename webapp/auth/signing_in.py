@@ -1,4 +1,4 @@
-"""The steps of a log-in, for the log-in page and the API alike."""
+"""The steps of a log-in, for the log-in page and the API alike, and where it leads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from typing import Any, TypeVar
 
 from webapp.auth import login_throttle, service
 from webapp.auth.exceptions import WrongCredentials
-from webapp.auth.schemas import LogIn
+from webapp.auth.schemas import LogIn, Role
 from webapp.auth.service import VerifiedLogin
-from webapp.core.web import Page
+from webapp.core.web import Page, local_path
 
 T = TypeVar("T")
+
+HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
+
+
+def home_of(role: Role, wanted: str = "") -> str:
+    """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
+    return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
 
 
 def sign_in(page: Page, command: LogIn, finish: Callable[..., T], **more: Any) -> tuple[VerifiedLogin, T]:

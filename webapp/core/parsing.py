@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,15 @@ def whole_number(value: str | None) -> int | None:
     """A number as addresses and hidden fields carry it; None for anything that no id of ours can be."""
     text = value or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
+def parse_day(text: str) -> date | None:
+    """A day of the calendar, such as 2026-03-03; None for anything else."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if day.year in YEARS else None
 
 
 def instant(value: str | None) -> datetime | None:

@@ -48,6 +48,13 @@ HEADERS = {
 # The address of such a page is a secret: not even our own static files may be asked for with it as the Referer.
 # Unlike no-referrer, this leaves forms their true Origin.
 SECRET_ADDRESS = {"referrer-policy": "strict-origin", "x-robots-tag": "noindex"}
+# Styles stand at each element of an e-mail, so its document alone may have them. It can do nothing else.
+DOCUMENT_HEADERS = {
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+    "x-frame-options": "SAMEORIGIN",
+}
+# The page that shows such a document in a frame.
+FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"}
 HSTS = "max-age=31536000; includeSubDomains"
 
 ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]

@@ -10,14 +10,11 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-import jinja2
 from fastapi import Depends, Request
-from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -26,11 +23,10 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from webapp.config import Settings, resource_folder
-from webapp.core.i18n import TRANSLATIONS
+from webapp.config import Settings
 from webapp.core.i18n import gettext as _
 from webapp.core.security import MAX_BODY_BYTES
-from webapp.core.urls import with_query
+from webapp.core.templates import asset
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
@@ -232,28 +228,3 @@ class VersionedStatic(StaticFiles):
         fixed = found and scope["query_string"].decode("latin-1") == asset(path).partition("?")[2]
         response.headers["cache-control"] = "public, max-age=31536000, immutable" if fixed else "no-cache"
         return response
-
-
-@lru_cache(maxsize=256)
-def asset(name: str) -> str:
-    """The address of a static file, with a version made from its content."""
-    content = Path(resource_folder("static") / name).read_bytes()
-    return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
-
-
-def template_environment() -> jinja2.Environment:
-    """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource_folder("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
-    # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
-    for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
-        environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
-    environment.globals.update(asset=asset, with_query=with_query)
-    return environment

@@ -24,7 +24,7 @@ from webapp.core import formats
 from webapp.core.i18n import TRANSLATIONS
 from webapp.core.icalendar import Event, calendar_text
 from webapp.core.signing import sign
-from webapp.core.web import template_environment
+from webapp.core.templates import template_environment
 from webapp.notifications.outbox import LINK
 
 FOLDER = "notifications"

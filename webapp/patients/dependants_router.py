@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
-from webapp.clinic.dependencies import current_clinic
-from webapp.core import formats
 from webapp.core.errors import lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
@@ -104,15 +102,6 @@ def remove_person(page: CurrentPage, patient_id: PersonId) -> Response:
         )
     said = _("%(name)s is removed. You no longer book for them.") % {"name": person.name}
     return page.redirect("/account", flash=said, tone="info")
-
-
-def person_line(page: Page, person: Person) -> dict[str, Any]:
-    """Somebody whom a patient books for, as the account shows them."""
-    zone = current_clinic(page).zone
-    return {
-        **person._asdict(),
-        "born": formats.day_month_year(person.birth_date, zone) if person.birth_date else "",
-    }
 
 
 def _filled(saved: UpdateProfile) -> PersonForm:

@@ -19,18 +19,18 @@ from webapp.auth.dependencies import (
 )
 from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
-from webapp.auth.router import home_of, retry_headers
 from webapp.auth.schemas import Actor, ChangePassword
+from webapp.auth.signing_in import home_of
 from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.errors import error_page, lead_back_to
+from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.patients import dependants, message_preferences, registration, service
-from webapp.patients.dependants_router import person_line
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
+from webapp.patients.presenters import person_line
 from webapp.patients.schemas import Origin
 
 router = APIRouter()
@@ -58,7 +58,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         secret = registration.register(page, command, service.register_and_sign_in, origin)
     except AppError as error:
         form.add_error(error)
-        return _register_page(page, form, status=error.status, headers=retry_headers(error))
+        return _register_page(page, form, status=error.status, headers=headers_of(error))
     welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
     response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
     set_session_cookie(page, response, secret)
@@ -136,7 +136,7 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
         _change_password(page, actor, command)
     except AppError as error:
         form.add_error(error)
-        return _account_page(page, actor, password=form, status=error.status, headers=retry_headers(error))
+        return _account_page(page, actor, password=form, status=error.status, headers=headers_of(error))
     return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
 
 

@@ -34,7 +34,7 @@ from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.appointments.forms import AppointmentFilterForm, NewBookingForm, Question
 from webapp.staff.audit.log import harmless
 from webapp.staff.patients.forms import NewPatientForm
-from webapp.staff.patients.router import likely_lines
+from webapp.staff.patients.presenters import likely_lines
 
 router = APIRouter()
 

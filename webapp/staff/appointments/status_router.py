@@ -22,12 +22,13 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.parsing import parse_day
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
-from webapp.staff.schedule.router import parse_day, show_day
+from webapp.staff.schedule.day_page import show_day
 
 router = APIRouter()
 

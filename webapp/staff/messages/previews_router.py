@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.security import CONTENT_SECURITY_POLICY
+from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.web import CurrentPage, Page
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered
@@ -15,13 +15,6 @@ from webapp.staff.messages import previews
 from webapp.staff.messages.previews import Kind
 
 router = APIRouter()
-
-# Styles stand at each element of a mail, so its document alone may have them. It can do nothing else.
-DOCUMENT_HEADERS = {
-    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
-    "x-frame-options": "SAMEORIGIN",
-}
-FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"}
 
 
 @router.get("/admin/messages/previews")

@@ -11,6 +11,7 @@ from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
+from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.signing import sign, unsign
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import AppError, Invalid, NotFound
@@ -22,7 +23,6 @@ from webapp.staff.messages import message_presenters as messages
 from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
 from webapp.staff.messages.message_presenters import Letter, Line, Question
-from webapp.staff.messages.previews_router import DOCUMENT_HEADERS, FRAMING
 
 router = APIRouter()
 

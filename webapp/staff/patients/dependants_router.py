@@ -13,8 +13,9 @@ from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.schemas import PatientRecord, Person
 from webapp.patients.search import Found, search_patients
+from webapp.staff.patients.dependencies import PatientId
 from webapp.staff.patients.forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
-from webapp.staff.patients.router import PatientId, likely_lines, patient_line
+from webapp.staff.patients.presenters import likely_lines, patient_line
 
 router = APIRouter()
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import date
-from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries as appointments
-from webapp.appointments.booking.schedule_queries import age_on
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
-from webapp.clinic.dependencies import current_clinic
-from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import clamp, paginate
@@ -27,9 +22,11 @@ from webapp.exceptions import AppError
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails, PatientRecord
-from webapp.patients.search import Found, PatientRow, patients_by_id, search_patients
+from webapp.patients.search import Found, patients_by_id, search_patients
 from webapp.staff.patients import queries as visits
+from webapp.staff.patients.dependencies import PatientId
 from webapp.staff.patients.forms import NewPatientForm, PatientForm, PatientSearchForm
+from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
 router = APIRouter()
 
@@ -37,8 +34,6 @@ PAST_SIZE = 20
 # More visits ahead than anybody has.
 MOST_AHEAD = 200
 REFERENCE = re.compile(r"([0-9A-Z]{4})-?([0-9A-Z]{4})", re.ASCII)
-
-PatientId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/admin/patients")
@@ -152,33 +147,6 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> 
 
 
 # ------------------------------------------------------------------------------ what the pages are made of
-
-
-def written(page: Page, day: date | None) -> str:
-    """'27 March 1984', or '' where nobody knows."""
-    return formats.day_month_year(day, current_clinic(page).zone) if day else ""
-
-
-def patient_line(page: Page, patient: PatientRow) -> dict[str, Any]:
-    """A patient as lists show them."""
-    return {**patient._asdict(), "has_account": patient.has_account, "born": written(page, patient.birth_date)}
-
-
-def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[dict[str, Any]]:
-    """Who may be the new patient, with where their record stands; nobody without a warning."""
-    found = patients_by_id(page.session, warning.ids) if warning else []
-    return [{**patient_line(page, patient), "href": f"/admin/patients/{patient.id}"} for patient in found]
-
-
-def facts_of(page: Page, record: PatientRecord) -> dict[str, Any]:
-    """A patient's record in the shape that the templates want."""
-    return {
-        "patient": record,
-        "born": written(page, record.birth_date),
-        "since": written(page, formats.local_date(record.created_at, current_clinic(page).zone)),
-        "age": age_on(current_clinic(page).today(page.now), record.birth_date),
-        "people": [{**person._asdict(), "born": written(page, person.birth_date)} for person in record.people],
-    }
 
 
 def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:

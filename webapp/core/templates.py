@@ -1,0 +1,39 @@
+"""Jinja as pages and messages use it, and the addresses of static files. Nothing here knows of requests."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
+
+from webapp.config import resource_folder
+from webapp.core.i18n import TRANSLATIONS
+from webapp.core.urls import with_query
+
+
+@lru_cache(maxsize=256)
+def asset(name: str) -> str:
+    """The address of a static file, with a version made from its content."""
+    content = Path(resource_folder("static") / name).read_bytes()
+    return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
+
+
+def template_environment() -> jinja2.Environment:
+    """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_folder("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
+    # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
+    for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
+        environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
+    environment.globals.update(asset=asset, with_query=with_query)
+    return environment

@@ -1,0 +1,65 @@
+"""A doctor's day as an answer, for its own routes and for those that change the status of one of its visits."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from starlette.responses import Response
+
+from webapp.appointments.booking import statuses
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.errors import headers_of
+from webapp.core.i18n import gettext as _
+from webapp.core.web import Page
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import AppError
+from webapp.staff.schedule.days import Day, build_day
+
+
+def show_day(
+    page: Page, doctor: DoctorRow, actor: Actor, day: date, *, changed: str = "", error: AppError | None = None
+) -> Response:
+    """The day's page, or the day alone for HTMX; that it was read is written down.
+
+    `changed` is the reference of a visit whose status has just changed: the page says so, and offers to undo it.
+    """
+    shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
+    response = page.render(
+        "staff/schedule/day.html",
+        fragment="staff/schedule/_day.html",
+        status=error.status if error else 200,
+        headers=headers_of(error) if error else None,
+        doctor=doctor,
+        day=shown,
+        said=_said(shown, changed) if error is None else None,
+        problem=error.message if error else None,
+        words=statuses.WORDS,
+    )
+    record_reading(page, actor, doctor.id, {"day": str(day)})
+    return response
+
+
+def _said(day: Day, reference: str) -> dict[str, Any] | None:
+    """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
+    card = next((row.card for row in day.rows if row.card and row.card.visit.reference == reference), None)
+    if card is None:
+        return None
+    words = {"name": card.visit.patient_name, "status": statuses.word_of(card.visit.status).lower()}
+    return {"text": _("%(name)s: %(status)s") % words, "card": card}
+
+
+def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, str]) -> None:
+    """Who reads a day reads reasons and notes of everybody in it; nothing is shown before that is written down."""
+    page.database.write(
+        audit.record,
+        "schedule_read",
+        subject=("doctor", doctor_id),
+        actor_user_id=actor.user_id,
+        actor_role=actor.role,
+        now=page.now,
+        details=details,
+        address=actor.address,
+    )
