@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.impact.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
@@ -21,6 +20,7 @@ from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 from webapp.scheduling.models import OCCUPIES, Appointment
+from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 
 # The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
 SAFE_SQLITE = (3, 51, 3)

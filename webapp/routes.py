@@ -12,9 +12,9 @@ from starlette.routing import compile_path
 
 from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
-from webapp.appointments.calendars.router import router as calendars_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
+from webapp.appointments.pages.calendars_router import router as calendars_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.api import router as auth_api

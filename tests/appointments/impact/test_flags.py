@@ -11,7 +11,7 @@ from tests.cast import Cast
 from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import WHY
+from webapp.scheduling.rule_violations import WHY
 
 
 def flagged(cast: Cast, visit_id: int) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import service, statuses
 from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
-from webapp.appointments.impact import rule_violations, schedule_impact
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import News
 from webapp.appointments.schemas import (
@@ -31,7 +30,7 @@ from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.exceptions import Forbidden
-from webapp.scheduling import checks
+from webapp.scheduling import checks, rule_violations
 from webapp.scheduling.exceptions import SlotTaken
 from webapp.scheduling.models import OCCUPYING, Appointment
 
@@ -201,7 +200,7 @@ def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status
         view.override_reason,
     )
     broken = rule_violations.broken_rules(session, clinic, [back], now=now).get(view.id, {})
-    return schedule_impact.WHY[next(iter(broken))] if broken else ""
+    return rule_violations.WHY[next(iter(broken))] if broken else ""
 
 
 def _require_staff(actor: Actor) -> None:

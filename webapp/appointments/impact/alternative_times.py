@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.impact.rule_violations import UpcomingAppointment
 from webapp.clinic.service import Clinic
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import OCCUPIES, Appointment
+from webapp.scheduling.rule_violations import UpcomingAppointment
 from webapp.scheduling.rules import Facts
 from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
 

@@ -22,17 +22,9 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service
 from webapp.appointments.impact.alternative_times import propose, wanting
-from webapp.appointments.impact.rule_violations import (
-    Broken,
-    UpcomingAppointment,
-    broken_rules,
-    find_too_close,
-    list_upcoming,
-)
 from webapp.appointments.schemas import CancelVisit, MoveVisit, Note
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.parsing import Instant
 from webapp.database import Database
@@ -42,6 +34,14 @@ from webapp.patients import service as patients
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.models import Appointment
+from webapp.scheduling.rule_violations import (
+    WHY,
+    Broken,
+    UpcomingAppointment,
+    broken_rules,
+    find_too_close,
+    list_upcoming,
+)
 from webapp.scheduling.rules import offered
 from webapp.scheduling.slots import Minute, day_number, number_to_day, to_datetime
 
@@ -50,17 +50,6 @@ Work = Callable[[Session], T]
 
 # Effects are counted over as many days as a plan is made for.
 EFFECT_DAYS = 28
-
-WHY = {
-    "doctor_inactive": _("The doctor takes no bookings any more."),
-    "visit_type_not_offered": _("The doctor no longer offers this kind of visit."),
-    "closure": _("The clinic is closed on that day."),
-    "clinic_closed": _("It is outside opening hours."),
-    "outside_working_hours": _("It is outside the doctor’s working hours."),
-    "time_off": _("The doctor is away."),
-    "too_far_ahead": _("It is further ahead than visits can be booked."),
-    "patient_gap": _("It is too close to another visit of the patient."),
-}
 
 
 class Decision(BaseModel):

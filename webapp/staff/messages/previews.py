@@ -10,7 +10,6 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from webapp.appointments.impact.schedule_impact import WHY
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import News, Recipient, VisitFacts
 from webapp.auth.schemas import Actor
@@ -19,6 +18,7 @@ from webapp.core.i18n import gettext as _
 from webapp.exceptions import NotFound
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
+from webapp.scheduling.rule_violations import WHY
 
 EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
 # Links of examples are signed with what is no key of ours, so that they open nothing.

@@ -100,4 +100,4 @@ def _ask(page: CurrentPage, deed: str) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     if feeds.feed_path(page.session, actor, page.settings.secret_keys) is None:
         raise NoSuchFeed
-    return page.render("appointments/calendars/calendar_feed.html", deed=deed)
+    return page.render("appointments/pages/calendar_feed.html", deed=deed)
