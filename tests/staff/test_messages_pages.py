@@ -172,7 +172,7 @@ def test_pages_go_on_and_cost_the_same_however_many_there_are(
 def test_too_many_addresses_are_not_looked_through(
     carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.staff.messages.message_presenters.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("webapp.staff.messages.log.MOST_RECIPIENTS", 2)
     for number in range(3):
         write(cast, f"m{number}", recipient=f"zoe{number}@example.org")
     answer = carol.get(f"{MESSAGES}?to=zoe")

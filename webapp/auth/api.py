@@ -75,7 +75,8 @@ def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]
         address=page.address,
         user_agent=page.request.headers.get("user-agent", ""),
     )
-    _verified, granted = sign_in(page, command, api_sessions.finish_login)
+    page.close()
+    _verified, granted = sign_in(page.database, command, api_sessions.finish_login, now=page.now)
     return _tokens(page, granted)
 
 

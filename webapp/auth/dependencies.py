@@ -1,4 +1,4 @@
-"""Who asks: the session cookie and the actor behind it."""
+"""Who asks: the session cookie and the actor behind it, and where signing in leads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.auth import service, tokens
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
 from webapp.core.i18n import gettext as _
-from webapp.core.web import Page
+from webapp.core.web import Page, local_path
 from webapp.exceptions import Forbidden, NotSignedIn, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 SESSION_COOKIE = "docket_session"
 DEVICE_COOKIE = "docket_device"
 DEVICE_LIFETIME = timedelta(days=365)
+HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
 
 
 def current_actor(page: Page) -> Actor | None:
@@ -42,6 +43,11 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     if roles and actor.role not in roles:
         raise Forbidden(_("This page is not for your kind of account."))
     return actor
+
+
+def home_of(role: Role, wanted: str = "") -> str:
+    """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
+    return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
 
 
 def leave_aside(page: Page) -> None:

@@ -11,13 +11,14 @@ from webapp.auth import service
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
+    home_of,
     known_device,
     session_secret,
     set_device_cookie,
     set_session_cookie,
 )
 from webapp.auth.forms import LoginForm
-from webapp.auth.signing_in import home_of, sign_in
+from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
@@ -50,8 +51,10 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         )
     if command is None:
         return _login_page(page, form, status=422)
+    previous = session_secret(page)
+    page.close()
     try:
-        verified, secret = sign_in(page, command, service.finish_login, previous=session_secret(page))
+        verified, secret = sign_in(page.database, command, service.finish_login, previous=previous, now=page.now)
     except AppError as error:
         form.add_error(error)
         return _login_page(page, form, status=error.status, headers=headers_of(error))

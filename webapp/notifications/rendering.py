@@ -30,6 +30,8 @@ from webapp.notifications.outbox import LINK
 FOLDER = "notifications"
 # Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
 LINES_KEPT = {"preparation"}
+# What rendering raises where a template is gone, or a message has values of an older release.
+NOT_RENDERABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError)
 _ZONE = re.compile(r"\([^,)]+")
 # Parts that are left out leave their blank lines behind.
 _BLANK = re.compile(r"\n\s*\n")

@@ -144,7 +144,10 @@ LIKELY = problem_listing(
 def register(page: CurrentPage, body: RegisterAccount) -> Response:
     """Make an account for a patient, who signs in afterwards; everybody, but many from one network are throttled."""
     command = Register(**body.model_dump(exclude={"phone"}), phone=body.phone or "")
-    user_id = registration.register(page, command, service.register_and_count)
+    page.close()
+    user_id = registration.register(
+        page.database, command, service.register_and_count, address=page.address, now=page.now
+    )
     patient_id = service.patient_of_user(page.session, user_id)
     made = RegisteredOut(id=user_id, patient_id=patient_id, name=command.name, email=command.email, role="patient")
     return answer(

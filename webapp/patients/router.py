@@ -12,6 +12,7 @@ from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
+    home_of,
     session_secret,
     set_device_cookie,
     set_session_cookie,
@@ -20,7 +21,6 @@ from webapp.auth.dependencies import (
 from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
 from webapp.auth.schemas import Actor, ChangePassword
-from webapp.auth.signing_in import home_of
 from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
@@ -55,7 +55,10 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         return _register_page(page, form, status=422)
     try:
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
-        secret = registration.register(page, command, service.register_and_sign_in, origin)
+        page.close()
+        secret = registration.register(
+            page.database, command, service.register_and_sign_in, origin, address=page.address, now=page.now
+        )
     except AppError as error:
         form.add_error(error)
         return _register_page(page, form, status=error.status, headers=headers_of(error))

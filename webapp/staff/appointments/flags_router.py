@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.responses import Response
-from wtforms import HiddenField, StringField
-from wtforms.validators import InputRequired, Length
 
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
@@ -13,26 +11,13 @@ from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import headers_of
-from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
+from webapp.staff.appointments.status_forms import FlagForm
 
 router = APIRouter()
-
-
-class FlagForm(DocketForm):
-    """Why a flagged visit may stay as it is."""
-
-    reason = StringField(
-        _("Why does it stay as it is?"),
-        [
-            InputRequired(_("Say why it stays as it is.")),
-            Length(max=200, message=_("This is too long: at most %(max)d characters.")),
-        ],
-    )
-    version = HiddenField()
 
 
 @router.get("/appointments/{reference}/flag")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, TextAreaField
-from wtforms.validators import Length
+from wtforms import HiddenField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import ChangeStatus, UndoStatus, WriteNote
@@ -47,3 +47,16 @@ class NoteForm(DocketForm):
     def command(self) -> WriteNote | None:
         """The note, as the service takes it."""
         return self.parse(WriteNote, private_note=self.private_note.data or "", seen=self.seen.data or "")
+
+
+class FlagForm(DocketForm):
+    """Why a flagged visit may stay as it is."""
+
+    reason = StringField(
+        _("Why does it stay as it is?"),
+        [
+            InputRequired(_("Say why it stays as it is.")),
+            Length(max=200, message=_("This is too long: at most %(max)d characters.")),
+        ],
+    )
+    version = HiddenField()

@@ -8,7 +8,7 @@ from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.notifications.queries import TROUBLE
 from webapp.staff.audit.forms import searched
-from webapp.staff.messages.message_presenters import STATES, Question
+from webapp.staff.messages.log import STATES, Question
 
 CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
 

@@ -24,7 +24,7 @@ from webapp.notifications import queries as outbox
 from webapp.notifications.outbox import LIFETIME
 from webapp.notifications.queries import StoredMessage
 from webapp.scheduling.models import ACTIVE, Appointment
-from webapp.staff.messages.message_presenters import record
+from webapp.staff.messages.log import record
 
 # The newest so many are sent again at once, of those that were given up lately.
 MOST_AT_ONCE = 200

@@ -19,10 +19,10 @@ from webapp.notifications import queries as outbox
 from webapp.notifications.queries import StoredMessage
 from webapp.staff import keyset
 from webapp.staff.keyset import Neighbours
-from webapp.staff.messages import message_presenters as messages
+from webapp.staff.messages import log as messages
 from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
-from webapp.staff.messages.message_presenters import Letter, Line, Question
+from webapp.staff.messages.log import Letter, Line, Question
 
 router = APIRouter()
 

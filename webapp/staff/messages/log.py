@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import jinja2
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -18,7 +17,7 @@ from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
 from webapp.notifications import queries as outbox
 from webapp.notifications.queries import About, MessageFilter, MessageRow, StoredMessage
-from webapp.notifications.rendering import Rendered, render
+from webapp.notifications.rendering import NOT_RENDERABLE, Rendered, render
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 from webapp.staff.audit.log import READERS, Named
@@ -166,7 +165,7 @@ def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> L
         rendered = render(
             message.template, message.channel, message.recipient, message.values, base_url=base_url, keys=keys
         )
-    except (jinja2.TemplateError, LookupError, TypeError, ValueError):
+    except NOT_RENDERABLE:
         # A template that is gone, or values of an older release: the rest of the page is the more wanted.
         return Letter(None, live)
     return Letter(rendered, live)
