@@ -1,40 +1,20 @@
-"""Who may know whom: the layering of the house, read from its own imports."""
+"""Who may know whom: the fences of Docket, held against its own modules and against made-up ones that break them."""
 
 from __future__ import annotations
 
 import ast
 import re
-import sys
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 import pytest
 
+from tests.fences import FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, House
 from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
 WEBAPP, TEMPLATES = ROOT / "webapp", ROOT / "templates"
-
-# Imports point down. Rooms on one floor do not know each other.
-FLOORS = [
-    {"dashboard"},
-    {"staff"},
-    {"appointments"},
-    {"scheduling"},
-    {"doctors", "patients"},
-    {"clinic", "idempotency"},
-    {"auth"},
-    {"audit", "notifications"},
-]
-FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
-ROOMS = set(FLOOR_OF)
-# What lies under all rooms; and what stands above them, which puts everything together.
-GROUND = {"core", "config", "database", "exceptions"}
-ROOF = {"main", "routes", "cli", "models", "migrations", "integrity", "health", "accounts", "demo"}
-ROOF |= {"openapi", "openapi_examples", "api_docs", "worker"}
-
-WEB = {"fastapi", "starlette", "wtforms", "jinja2"}
 
 
 def modules() -> list[Path]:
@@ -42,112 +22,162 @@ def modules() -> list[Path]:
     return sorted(path for path in WEBAPP.rglob("*.py") if path.stat().st_size)
 
 
-def named(*names: str) -> list[Path]:
-    """The modules with one of these file names, in any room; `_router.py` means those that end so, too."""
-    return [path for path in modules() if any(path.name == name or path.name.endswith(f"_{name}") for name in names)]
+@lru_cache
+def docket() -> House:
+    """All of Docket, read once."""
+    return House(
+        {
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+            for path in modules()
+        }
+    )
 
 
-def dotted(path: Path) -> str:
-    """webapp/auth/service.py is webapp.auth.service."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+def test_every_module_has_a_role() -> None:
+    assert list(docket().without_role()) == []
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The full names of all that a module imports, wherever in it that happens."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def test_each_role_imports_what_it_may() -> None:
+    assert list(docket().wrong_roles()) == []
 
 
-def top(name: str) -> str:
-    """The library that a name comes from."""
-    return name.partition(".")[0]
+def test_each_role_uses_the_libraries_that_it_may() -> None:
+    assert list(docket().wrong_libraries()) == []
 
 
-def room_of(name: str) -> str:
-    """The room or top-level module that webapp.something belongs to."""
-    parts = name.split(".")
-    return parts[1] if len(parts) > 1 else ""
+def test_imports_point_down() -> None:
+    assert list(docket().pointing_up()) == []
 
 
-def ids(paths: list[Path]) -> list[str]:
-    """How tests name the modules."""
-    return [str(path.relative_to(WEBAPP)) for path in paths]
+def test_no_folders_or_modules_import_each_other_in_a_circle() -> None:
+    assert list(docket().circles()) == []
 
 
-def test_every_room_and_module_has_its_place() -> None:
-    found = {path.relative_to(WEBAPP).parts[0].removesuffix(".py") for path in modules()} - {"__init__"}
-    assert found <= ROOMS | GROUND | ROOF
+def test_what_serves_no_page_loads_nothing_of_the_web() -> None:
+    assert list(docket().reaching_the_web()) == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=ids(modules()))
-def test_imports_point_down(path: Path) -> None:
-    own = room_of(dotted(path))
-    if own in ROOF or not own:
-        return
-    known = {room_of(name) for name in imports(path) if top(name) == "webapp"} - {own, ""}
-    if own in GROUND:
-        assert known <= GROUND
-    else:
-        below = {room for room in ROOMS if FLOOR_OF[room] < FLOOR_OF[own]}
-        assert known <= below | GROUND
+def test_commands_load_the_web_for_the_description_of_the_api_alone() -> None:
+    """`docket serve` hands the name of the application to its processes."""
+    assert docket().functions_reaching_the_web("webapp.cli") == {"openapi"}
 
 
-@pytest.mark.parametrize("name", ["slots.py", "rules.py"])
-def test_time_arithmetic_and_rules_know_python_alone(name: str) -> None:
-    below = {"slots.py": set(), "rules.py": {"webapp.scheduling.slots"}}[name]
-    foreign = [
-        imported
-        for imported in imports(WEBAPP / "scheduling" / name)
-        if top(imported) not in sys.stdlib_module_names and imported.rpartition(".")[0] not in below
-    ]
-    assert foreign == []
+def test_only_the_database_module_commits() -> None:
+    assert list(docket().committing()) == []
 
 
-@pytest.mark.parametrize("path", named("models.py"), ids=ids(named("models.py")))
-def test_models_know_sqlalchemy_the_database_and_models_below(path: Path) -> None:
-    for name in imports(path):
-        if top(name) == "webapp":
-            module = name.rpartition(".")[0]
-            assert module == "webapp.database" or module.endswith(".models"), name
-        else:
-            assert top(name) == "sqlalchemy" or top(name) in sys.stdlib_module_names, name
+def test_the_tables_of_the_fences_fit_each_other_and_the_house() -> None:
+    """A name that went away takes its exception with it."""
+    assert {f"webapp.{name}" for name in NAMED} | set(PLACES) <= set(docket().trees)
+    roles = set(MAY_IMPORT)
+    assert {*NAMED.values(), *SUFFIXES.values(), *LIBRARIES}.union(*MAY_IMPORT.values()) <= roles
+    assert all(libraries <= GUARDED for libraries in LIBRARIES.values())
 
 
-WITHOUT_WEB = [
-    *named("service.py", "queries.py", "availability.py", "models.py", "schemas.py", "exceptions.py", "explain.py"),
-    *named("slots.py", "rules.py", "calendar.py", "passwords.py", "database.py", "migrations.py", "integrity.py"),
-    *named("statuses.py", "diary.py", "frame.py", "schedule.py"),
-]
+def test_the_drawing_shows_the_floors_as_they_are() -> None:
+    """docs/architecture.md draws the floors as a chain of boxes, from the roof down to the ground."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawings = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    drawing = next(each for each in drawings if "%% the floors" in each)
+    boxes = dict(re.findall(r'(\w+)\["([^"]+)"\]', drawing))
+    arrows = re.findall(r"(\w+) --> (\w+)", drawing)
+    assert arrows == list(zip(boxes, list(boxes)[1:], strict=False))
+    assert [set(names.split(" · ")) for names in boxes.values()] == FLOORS
 
 
-@pytest.mark.parametrize("path", WITHOUT_WEB, ids=ids(WITHOUT_WEB))
-def test_what_is_no_page_knows_no_web(path: Path) -> None:
-    assert {top(name) for name in imports(path)}.isdisjoint(WEB)
+# ------------------------------------------------------------------------------------------ made-up houses
+
+# A small house that stands.
+STANDING = {
+    "webapp.exceptions": "",
+    "webapp.core.i18n": "",
+    "webapp.database": "from webapp.core.i18n import gettext\nfrom webapp import exceptions\nsession.commit()",
+    "webapp.core.web": "from fastapi import Request\nfrom webapp.database import Database",
+    "webapp.core.text": "import re",
+    "webapp.audit.service": "from sqlalchemy.orm import Session\nfrom webapp.core.text import plain",
+    "webapp.clinic.models": "import sqlalchemy as sa\nfrom webapp.database import Base",
+    "webapp.clinic.service": "from webapp.clinic.models import Clinic\nfrom webapp.audit import service",
+    "webapp.clinic.forms": "from wtforms import StringField",
+    "webapp.clinic.dependencies": "from webapp.core.web import Page\nfrom webapp.clinic.service import get_clinic",
+    "webapp.clinic.presenters": "from webapp.clinic import service\nfrom webapp.core.web import Page",
+    "webapp.clinic.router": "from fastapi import APIRouter\nfrom webapp.clinic import forms, presenters",
+    "webapp.doctors.service": "from webapp.clinic.service import Clinic",
+    "webapp.staff.doctors.hours_router": "from sqlalchemy.orm import Session\nfrom webapp.doctors import service",
+    "webapp.routes": "from webapp.clinic.router import router",
+    "webapp.worker": "from webapp.doctors import service",
+}
+BREAKS = {
+    "a module without a role": ("webapp.helpers", "", "webapp.helpers has no role"),
+    "a room without a floor": ("webapp.waitlist.service", "", "webapp.waitlist.service has no role"),
+    "code in the folder itself": ("webapp.clinic", "VALUE = 1", "webapp.clinic has no role"),
+    "a relative import": ("webapp.audit.service", "from . import models", "imports ..models relatively"),
+    "a service and FastAPI": ("webapp.clinic.service", "from fastapi import Request", "imports fastapi.Request"),
+    "a service with a name of its own": ("webapp.clinic.closures", "import starlette.requests", "(service) imports"),
+    "a late import": ("webapp.clinic.service", "def f():\n    import jinja2", "(service) imports jinja2"),
+    "a service and a page": ("webapp.clinic.service", "from webapp.core.web import Page", "imports webapp.core.web"),
+    "a model and a library": ("webapp.clinic.models", "import pydantic", "(models) imports pydantic"),
+    "a model and a service": ("webapp.clinic.models", "from webapp.audit import service", "(models) imports"),
+    "a pure module and a library": ("webapp.scheduling.slots", "import babel", "(pure) imports babel"),
+    "a router and a query": ("webapp.clinic.router", "from sqlalchemy import select", "imports sqlalchemy.select"),
+    "a router and a model": ("webapp.clinic.router", "from webapp.clinic.models import Clinic", "(router) imports"),
+    "a router and a form of its own": ("webapp.clinic.router", "from wtforms import Form", "imports wtforms.Form"),
+    "a presenter and a model": ("webapp.clinic.presenters", "from webapp.clinic import models", "imports webapp.cl"),
+    "a form and a page": ("webapp.clinic.forms", "from webapp.core.web import Page", "(forms) imports"),
+    "a router and a router": (
+        "webapp.staff.doctors.hours_router",
+        "from webapp.clinic.router import home_of",
+        "imports webapp.clinic.router (router)",
+    ),
+    "core and a room": ("webapp.core.text", "from webapp.audit import service", "core.text imports webapp.audit.serv"),
+    "core and the database": ("webapp.core.text", "import webapp.database", "(core) imports webapp.database"),
+    "the database and core": (
+        "webapp.database",
+        "import webapp.core.text\ns.commit()",
+        "(database) imports webapp.core",
+    ),
+    "an import that points up": ("webapp.audit.service", "import webapp.clinic.service", "which is no floor below"),
+    "rooms on one floor": ("webapp.patients.service", "from webapp.doctors import service", "which is no floor below"),
+    "a commit elsewhere": ("webapp.clinic.service", "session.commit()", "webapp.clinic.service has 1 commits"),
+    "a database that does not commit": ("webapp.database", "", "webapp.database has 0 commits"),
+}
 
 
-FACES = named("router.py", "api.py", "forms.py", "dependencies.py")
+def test_a_small_house_stands() -> None:
+    assert House(STANDING).problems() == []
 
 
-@pytest.mark.parametrize("path", FACES, ids=ids(FACES))
-def test_pages_ask_services_and_never_the_database(path: Path) -> None:
-    for name in imports(path):
-        assert top(name) != "sqlalchemy" or name == "sqlalchemy.orm.Session", name
-        assert not name.rpartition(".")[0].endswith(".models"), name
-        assert name != "webapp.models", name
+@pytest.mark.parametrize(("name", "text", "problem"), BREAKS.values(), ids=BREAKS.keys())
+def test_each_fence_holds(name: str, text: str, problem: str) -> None:
+    found = House(STANDING | {name: text}).problems()
+    assert any(problem in each for each in found), found
 
 
-@pytest.mark.parametrize("path", modules(), ids=ids(modules()))
-def test_only_the_database_module_commits(path: Path) -> None:
-    calls = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr == "commit"
-    ]
-    assert len(calls) == (1 if path == WEBAPP / "database.py" else 0)
+def test_a_long_way_to_the_web_is_a_way_to_the_web() -> None:
+    """Each of its steps is a break of its own; the worker at its end has done nothing wrong by itself."""
+    far = {"webapp.doctors.service": "from webapp.clinic import closures", "webapp.clinic.closures": "import fastapi"}
+    problem = "webapp.worker reaches fastapi through webapp.doctors.service, webapp.clinic.closures"
+    assert problem in House(STANDING | far).problems()
+
+
+def test_folders_beside_each_other_import_in_one_direction() -> None:
+    circle = {
+        "webapp.appointments.booking.service": "from webapp.appointments.impact import flags",
+        "webapp.appointments.impact.flags": "from webapp.appointments.impact import plans",
+        "webapp.appointments.impact.plans": "from webapp.appointments.booking import limits",
+        "webapp.appointments.booking.limits": "",
+    }
+    (problem,) = House(circle).problems()
+    assert problem.startswith("in webapp.appointments, a circle: ")
+
+
+def test_a_command_is_held_by_function() -> None:
+    text = "def serve():\n    from webapp import routes\ndef check():\n    from webapp import worker"
+    house = House(STANDING | {"webapp.cli": text})
+    assert house.problems() == []
+    assert house.functions_reaching_the_web("webapp.cli") == {"serve"}
+
+
+# --------------------------------------------------------------------------------- other habits of the house
 
 
 def test_there_is_one_clock() -> None:

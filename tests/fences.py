@@ -1,0 +1,327 @@
+"""The fences of Docket: the floors of the house, the role of each module, and what a module of a role may import.
+
+Everything here works on the text of modules, `{"webapp.auth.service": "import …"}`: of Docket's own, and of small
+made-up houses that prove that each fence holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+# Imports point down. Rooms on one floor do not know each other, except on the roof, where everything is put together.
+# docs/architecture.md draws these floors.
+ROOF = {
+    *("main", "routes", "health", "openapi", "openapi_examples", "api_docs"),
+    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models"),
+}
+FLOORS: list[set[str]] = [
+    ROOF,
+    {"dashboard"},
+    {"staff"},
+    {"appointments"},
+    {"scheduling"},
+    {"doctors", "patients"},
+    {"clinic", "idempotency"},
+    {"auth"},
+    {"audit", "notifications"},
+    {"core"},
+    {"database"},
+    {"config", "i18n"},
+    {"exceptions"},
+]
+# Rooms hold roles that go by file name; all else is a module or folder of its own.
+ROOMS = set().union(*FLOORS[1:9])
+FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
+# Modules that stand on another floor than their folder does.
+PLACES = {"webapp.core.i18n": "i18n"}  # The database says one sentence, so words stand below it.
+
+# Roles go by file name: `forms` is the role of forms.py and of anything_forms.py.
+SUFFIXES = {
+    "models": "models",
+    "schemas": "schemas",
+    "exceptions": "exceptions",
+    "forms": "forms",
+    "form": "forms",
+    "fields": "forms",
+    "presenters": "presenters",
+    "dependencies": "dependencies",
+    "access": "dependencies",
+    "page": "page",
+    "pages": "page",
+    "router": "router",
+    "api": "api",
+}
+# The rooms' other modules are services: the uses of a noun and what they are made of. This is the narrowest role of
+# all that may read the database, so a module with a strange name is held best, not least. Names that say too little:
+NAMED = {
+    # Arithmetic of time and the clinic's house rules: every test and proof of them rests on their needing nothing.
+    "scheduling.slots": "pure",
+    "scheduling.rules": "pure",
+    # They answer requests from within core, which has no other modules that do.
+    "core.web": "web",
+    "core.errors": "web",
+    "core.api": "web",
+    "core.entity_tags": "web",
+    "core.rate_limit": "web",
+    "core.security": "web",
+    # What forms are made of.
+    "core.forms": "form parts",
+    "core.fields": "form parts",
+    # Jinja without a request: messages are written with it, too, and those that send them serve no page.
+    "core.templates": "templates",
+    "notifications.rendering": "templates",
+    # They turn what a request says into the terms of scheduling.
+    "scheduling.viewer": "dependencies",
+    "scheduling.booking_preview": "presenters",
+}
+SINGLE = {
+    "exceptions": "ground",
+    "config": "ground",
+    "i18n": "ground",
+    "database": "database",
+    "core": "core",
+    **dict.fromkeys(ROOF, "program"),
+    **dict.fromkeys(("main", "routes", "health", "openapi", "openapi_examples", "api_docs"), "application"),
+    "cli": "command",
+}
+
+_BASE = {"ground", "pure", "core"}
+_WORK = _BASE | {"database", "models", "schemas", "exceptions", "service", "templates"}
+_KNOWN = _BASE | {"schemas", "exceptions", "service"}
+_PAGES = _KNOWN | {"templates", "web", "forms", "form parts", "dependencies", "presenters", "page"}
+# What a module of each role may import of Docket.
+MAY_IMPORT: dict[str, set[str]] = {
+    "pure": {"pure"},
+    "ground": {"ground"},
+    "database": {"ground"},
+    "core": {"ground", "core"},
+    "models": {"database", "models"},
+    "exceptions": _BASE | {"exceptions"},
+    "schemas": _KNOWN | {"models"},
+    "templates": {"ground", "core", "templates", "service"},
+    "service": _WORK,
+    "form parts": {"ground", "core", "form parts"},
+    "web": {"ground", "core", "templates", "database", "web"},
+    "forms": _KNOWN | {"form parts", "forms"},
+    "dependencies": _KNOWN | {"web", "dependencies"},
+    "presenters": _PAGES - {"page", "form parts"},
+    "page": _PAGES,
+    "router": _PAGES,
+    "api": _KNOWN | {"web", "dependencies", "api"},
+    "program": _WORK | {"program"},
+}
+MAY_IMPORT["application"] = set(MAY_IMPORT) | {"application"}
+MAY_IMPORT["command"] = set(MAY_IMPORT)
+
+# Which of these libraries each role may import; a role that is not here may import none of them.
+GUARDED = {"fastapi", "starlette", "wtforms", "jinja2", "sqlalchemy"}
+LIBRARIES: dict[str, set[str]] = {
+    "ground": {"sqlalchemy"},
+    "database": {"sqlalchemy"},
+    "models": {"sqlalchemy"},
+    "service": {"sqlalchemy"},
+    "program": {"sqlalchemy"},
+    "command": {"sqlalchemy"},
+    "templates": {"jinja2"},
+    "form parts": {"wtforms"},
+    "forms": {"wtforms"},
+    "web": {"fastapi", "starlette"},
+    "dependencies": {"fastapi", "starlette"},
+    "page": {"starlette"},
+    "router": {"fastapi", "starlette"},
+    "api": {"fastapi", "starlette"},
+    "application": GUARDED,
+}
+# These roles import nothing but the standard library and what stands here.
+LIBRARIES_ALONE: dict[str, set[str]] = {"pure": set(), "models": {"sqlalchemy"}, "exceptions": set()}
+# A type is no query and no form: these may be named where they are only handed on.
+TYPES = {"sqlalchemy.orm.Session", "wtforms.Field", "wtforms.SelectChoice"}
+HANDING_ON = {"web", "dependencies", "presenters", "page", "router", "api"}
+
+# These serve no page: through whatever they import, they never load what only pages need.
+WITHOUT_WEB = {*MAY_IMPORT} - {
+    *("web", "form parts", "forms", "dependencies", "presenters", "page", "router", "api", "application", "command"),
+}
+WEB = {"fastapi", "starlette", "wtforms"}
+
+
+class Import(NamedTuple):
+    """One imported name: the module it comes from, and all of it. `function` is the outermost one it happens in."""
+
+    module: str
+    full: str
+    function: str
+
+    @property
+    def library(self) -> str:
+        """The first part of the name: webapp, sqlalchemy, …"""
+        return self.module.partition(".")[0]
+
+
+class House:
+    """Modules, read from their text. Nothing is imported or run."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self.trees = {name: ast.parse(text) for name, text in sources.items()}
+        self.imports = {name: list(self._imports_of(tree)) for name, tree in self.trees.items()}
+
+    def _imports_of(self, tree: ast.Module) -> Iterator[Import]:
+        for statement in tree.body:
+            function = statement.name if isinstance(statement, ast.FunctionDef) else ""
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Import):
+                    yield from (Import(alias.name, alias.name, function) for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    # A relative import has no first part, and so no place and no role.
+                    module = "." * node.level + (node.module or "")
+                    for alias in node.names:
+                        full = f"{module}.{alias.name}"
+                        yield Import(full if full in self.trees else module, full, function)
+
+    def problems(self) -> list[str]:
+        """Every break of a fence, in words; none in a house that stands."""
+        return [
+            *self.without_role(),
+            *self.wrong_roles(),
+            *self.wrong_libraries(),
+            *self.pointing_up(),
+            *self.circles(),
+            *self.reaching_the_web(),
+            *self.committing(),
+        ]
+
+    def own_imports(self, name: str) -> Iterator[Import]:
+        """What a module imports of Docket itself."""
+        return (each for each in self.imports[name] if each.library == "webapp")
+
+    def without_role(self) -> Iterator[str]:
+        """Modules that no fence would hold."""
+        for name, imports in self.imports.items():
+            if role_of(name) is None:
+                yield f"{name} has no role"
+            yield from (f"{name} imports {each.full} relatively" for each in imports if not each.library)
+
+    def wrong_roles(self) -> Iterator[str]:
+        """Imports of Docket that a module's role may not have. Routers are for the application alone."""
+        for name in self.trees:
+            role = role_of(name)
+            for each in self.own_imports(name):
+                other = role_of(each.module)
+                if role is None or other is None:
+                    continue
+                if other not in MAY_IMPORT[role]:
+                    yield f"{name} ({role}) imports {each.module} ({other})"
+                elif each.full.endswith(".router") and each.full != each.module and role != "application":
+                    yield f"{name} ({role}) imports {each.full}"
+
+    def wrong_libraries(self) -> Iterator[str]:
+        """Imports of libraries that a module's role may not have."""
+        for name, imports in self.imports.items():
+            role = role_of(name) or ""
+            for each in imports:
+                if each.library == "webapp" or (each.full in TYPES and role in HANDING_ON):
+                    continue
+                alone = LIBRARIES_ALONE.get(role)
+                foreign = alone is not None and each.library not in {*sys.stdlib_module_names, *alone}
+                if foreign or each.library in GUARDED - LIBRARIES.get(role, set()):
+                    yield f"{name} ({role}) imports {each.full}"
+
+    def pointing_up(self) -> Iterator[str]:
+        """Imports of the same floor or of one above."""
+        for name in self.trees:
+            own = place_of(name)
+            for each in self.own_imports(name):
+                other = place_of(each.module)
+                if own == other or {own, other} <= ROOF or not {own, other} <= FLOOR_OF.keys():
+                    continue
+                if FLOOR_OF[other] >= FLOOR_OF[own]:
+                    yield f"{name} imports {each.module}, which is no floor below"
+
+    def circles(self) -> Iterator[str]:
+        """Folders or modules beside each other that import each other in a circle, in every folder of the house."""
+        graphs: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for name in self.trees:
+            for each in self.own_imports(name):
+                folder, own, other = _part(name, each.module)
+                if own and other:
+                    graphs[folder][own].add(other)
+        for folder, graph in graphs.items():
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError as error:
+                yield f"in {folder}, a circle: {' imports '.join(reversed(error.args[1]))}"
+
+    def reaching_the_web(self) -> Iterator[str]:
+        """Modules that serve no page, and yet load what pages are made of, through whatever they import."""
+        for name in self.trees:
+            if role_of(name) in WITHOUT_WEB:
+                way = self.way_to_the_web(each.module for each in self.own_imports(name))
+                if way:
+                    yield f"{name} reaches {way[-1]} through {', '.join(way[:-1])}"
+
+    def way_to_the_web(self, modules: Iterator[str]) -> list[str]:
+        """The shortest way from one of these modules to a library of the web; [] where there is none."""
+        ways = deque([module] for module in sorted(set(modules)))
+        seen = {way[0] for way in ways}
+        while ways:
+            way = ways.popleft()
+            for each in self.imports.get(way[-1], ()):
+                if each.library in WEB:
+                    return [*way, each.library]
+                if each.library == "webapp" and each.module not in seen:
+                    seen.add(each.module)
+                    ways.append([*way, each.module])
+        return []
+
+    def functions_reaching_the_web(self, name: str) -> set[str]:
+        """The functions of a module that load what pages are made of; '' for the module itself."""
+        by_function: dict[str, set[str]] = defaultdict(set)
+        for each in self.own_imports(name):
+            by_function[each.function].add(each.module)
+        return {function for function, modules in by_function.items() if self.way_to_the_web(iter(modules))}
+
+    def committing(self) -> Iterator[str]:
+        """Commits anywhere but in the one place that has one."""
+        for name, tree in self.trees.items():
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "commit"]
+            if len(calls) != (1 if name == "webapp.database" else 0):
+                yield f"{name} has {len(calls)} commits"
+
+
+def place_of(name: str) -> str:
+    """The room or single module that webapp.something belongs to."""
+    return PLACES.get(name) or name.split(".")[1] if "." in name else ""
+
+
+def role_of(name: str) -> str | None:
+    """The role of a module; None for one that has none."""
+    if name in PLACES:
+        return SINGLE[PLACES[name]]
+    _webapp, *folders, last = name.split(".") if "." in name else ("webapp", "")
+    if not last:
+        return "ground"
+    if named := NAMED.get(".".join([*folders, last])):
+        return named
+    if not folders or folders[0] in SINGLE:
+        return SINGLE.get(folders[0] if folders else last)
+    if folders[0] not in ROOMS:
+        return None
+    by_suffix = SUFFIXES.get(last.rpartition("_")[2])
+    return by_suffix or ("page" if "pages" in folders else "service")
+
+
+def _part(name: str, other: str) -> tuple[str, str, str]:
+    """The folder where the ways to two modules part, and the two children of it that hold them."""
+    if name in PLACES or other in PLACES:
+        return "webapp", place_of(name), "" if place_of(name) == place_of(other) else place_of(other)
+    own, its = name.split("."), other.split(".")
+    depth = 0
+    while depth < min(len(own), len(its)) and own[depth] == its[depth]:
+        depth += 1
+    folder = ".".join(own[:depth])
+    return folder, own[depth] if depth < len(own) else "", its[depth] if depth < len(its) else ""
