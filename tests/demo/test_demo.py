@@ -40,6 +40,7 @@ from webapp.scheduling.facts import BookingRequest, FreeTime, free_times, load_f
 from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 from webapp.scheduling.rules import Facts, refusals
 from webapp.scheduling.slots import Span, day_number, to_datetime, to_minute
+from webapp.scheduling.viewer import Viewer
 
 TODAY = date(2026, 11, 23)
 MIDNIGHT = local("2026-11-23 00:00")
@@ -479,7 +480,9 @@ def test_the_clinic_works_after_it_was_made(database: Database) -> None:
         clinic, doctor = get_clinic(session), list_doctors(session)[0]
         user = session.execute(sa.select(User).where(User.email == "patient@docket.example")).scalar_one()
         wish = BookingRequest(doctor, doctor.visit_types[0])
-        facts = load_facts(session, clinic, [wish], TODAY, TODAY + timedelta(days=30), now=NOW, patient_of_user=user.id)
+        facts = load_facts(
+            session, clinic, [wish], TODAY, TODAY + timedelta(days=30), now=NOW, viewer=Viewer(user_id=user.id)
+        )
         time = free_times(facts[doctor.id])[0]
     actor = Actor(user.id, 0, user.name, user.email, "patient")
     command = BookVisit(doctor=doctor.slug, starts_at=to_datetime(time.start))

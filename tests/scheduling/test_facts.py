@@ -35,6 +35,7 @@ from webapp.models import (
 from webapp.scheduling import checks
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts, next_free
 from webapp.scheduling.slots import number_to_day, to_datetime
+from webapp.scheduling.viewer import Viewer
 
 TUESDAY = date(2026, 3, 3)
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
@@ -166,16 +167,16 @@ def test_seconds_never_shorten_the_notice(cast: Cast) -> None:
 def test_signed_in_times_near_own_visits_are_not_offered_and_strangers_see_them(cast: Cast) -> None:
     put(cast, "2026-03-03 10:00", doctor="erin")
     assert "10:00" in free(cast, TUESDAY)
-    assert "10:00" in free(cast, TUESDAY, patient_of_user=cast.dave.user_id)
-    own = free(cast, TUESDAY, patient_of_user=cast.alice.user_id)
+    assert "10:00" in free(cast, TUESDAY, viewer=Viewer(user_id=cast.dave.user_id))
+    own = free(cast, TUESDAY, viewer=Viewer(user_id=cast.alice.user_id))
     assert [time for time in own if time <= "11:00"] == ["09:00", "11:00"]
-    assert own == free(cast, TUESDAY, patient_id=cast.patient_ids["alice"])
+    assert own == free(cast, TUESDAY, viewer=Viewer(cast.patient_ids["alice"]))
 
 
 def test_a_visit_that_is_being_moved_stands_in_nobodys_way(cast: Cast) -> None:
     number = put(cast, "2026-03-03 10:00")
-    assert not {"09:45", "10:00", "10:15"} & set(free(cast, TUESDAY, patient_of_user=cast.alice.user_id))
-    moving = free(cast, TUESDAY, ignoring=number)
+    assert not {"09:45", "10:00", "10:15"} & set(free(cast, TUESDAY, viewer=Viewer(user_id=cast.alice.user_id)))
+    moving = free(cast, TUESDAY, viewer=Viewer(moving=number))
     assert {"09:45", "10:15"} <= set(moving)
     # Its own time is no move.
     assert "10:00" not in moving
@@ -184,13 +185,13 @@ def test_a_visit_that_is_being_moved_stands_in_nobodys_way(cast: Cast) -> None:
 def test_a_visit_that_is_moved_keeps_clear_of_its_patients_other_visits_without_an_account(cast: Cast) -> None:
     number = put(cast, "2026-03-03 10:00")
     put(cast, "2026-03-03 14:00", doctor="erin")
-    assert "14:00" not in free(cast, TUESDAY, ignoring=number)
+    assert "14:00" not in free(cast, TUESDAY, viewer=Viewer(moving=number))
 
 
 @pytest.mark.parametrize("status", ["cancelled", "no_show"])
 def test_a_visit_that_does_not_occupy_its_time_leaves_it_free(cast: Cast, status: str) -> None:
     put(cast, "2026-03-03 10:00", status=status)
-    assert "10:00" in free(cast, TUESDAY, patient_of_user=cast.alice.user_id)
+    assert "10:00" in free(cast, TUESDAY, viewer=Viewer(user_id=cast.alice.user_id))
 
 
 def test_busy_ranges_that_reach_in_from_the_day_before_count(cast: Cast) -> None:
@@ -275,12 +276,12 @@ def facts_of_a_month(session: Session, wishes: list[BookingRequest], cast: Cast)
     """A month for a patient who is signed in."""
     clinic = get_clinic(session)
     last = TUESDAY + timedelta(days=30)
-    return load_facts(session, clinic, wishes, TUESDAY, last, now=NOW, patient_of_user=cast.alice.user_id)
+    return load_facts(session, clinic, wishes, TUESDAY, last, now=NOW, viewer=Viewer(user_id=cast.alice.user_id))
 
 
 def soonest(session: Session, wishes: list[BookingRequest], cast: Cast) -> Any:
     """The next free times of all."""
-    return next_free(session, get_clinic(session), wishes, now=NOW, patient_of_user=cast.alice.user_id)
+    return next_free(session, get_clinic(session), wishes, now=NOW, viewer=Viewer(user_id=cast.alice.user_id))
 
 
 @pytest.mark.parametrize(("question", "closed", "queries"), [
@@ -398,7 +399,7 @@ def test_a_time_is_offered_if_and_only_if_booking_it_succeeds(
         now = midnight - timedelta(minutes=about["ahead"])
         kind, clinic, day = getattr(cast, about["kind"]), get_clinic(session), about["day"]
         wish = wish_for(session, "bob", kind)
-        facts = load_facts(session, clinic, [wish], day, day, now=now, patient_of_user=cast.alice.user_id)
+        facts = load_facts(session, clinic, [wish], day, day, now=now, viewer=Viewer(user_id=cast.alice.user_id))
         offers = {to_datetime(time.start) for time in free_times(facts[wish.doctor.id])}
         asked = {midnight + timedelta(minutes=minute) for minute in minutes}
         asked |= {midnight + timedelta(minutes=minute - minute % about["step"]) for minute in minutes}

@@ -59,8 +59,9 @@ from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.idempotency.api import Key, create
-from webapp.scheduling import checks, viewer, week_calendar
+from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.api import FreeTimeOut
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import PatientBusy, SlotTaken
 from webapp.scheduling.rules import RULES
 from webapp.scheduling.time_parameters import When, end_of, start_of
@@ -392,8 +393,7 @@ def _telling_alternatives(
             wish,
             wanted.starts_at.astimezone(UTC),
             now=page.now,
-            ignoring=moving,
-            **viewer.seen_by(page, wanted.patient_id),
+            viewer=current_viewer(page, wanted.patient_id)._replace(moving=moving),
         )
         length = timedelta(minutes=wish.visit_type.minutes)
         error.members["alternatives"] = [

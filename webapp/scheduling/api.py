@@ -22,7 +22,8 @@ from webapp.doctors.api import Words, visible_doctor
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import Invalid, NotSignedIn
 from webapp.patients import service as patients
-from webapp.scheduling import checks, viewer
+from webapp.scheduling import checks
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.free_times_json import json_of_many, json_of_one, starts_between
 from webapp.scheduling.slots import Minute
@@ -190,7 +191,7 @@ def _starts(
         formats.local_date(window.since, clinic.zone),
         formats.local_date(window.until, clinic.zone),
         now=page.now,
-        **viewer.seen_by(page, patient_id),
+        viewer=current_viewer(page, patient_id),
     )
     page.close()
     return {doctor_id: starts_between(about, window.since, window.until) for doctor_id, about in facts.items()}

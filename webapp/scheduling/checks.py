@@ -18,6 +18,7 @@ from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken, err
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.rules import Refusal, refusals
 from webapp.scheduling.slots import to_minute
+from webapp.scheduling.viewer import ANYONE, Viewer
 
 
 def find_booking_request(
@@ -46,15 +47,11 @@ def find_refusals(
     starts_at: datetime,
     *,
     now: datetime,
-    patient_id: int | None = None,
-    ignoring: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
 ) -> Iterator[Refusal]:
     """Every rule that refuses this start, most fundamental first."""
     day = starts_at.astimezone(clinic.zone).date()
-    facts = load_facts(
-        session, clinic, [wish], day, day, now=now, patient_id=patient_id, ignoring=ignoring, by_staff=by_staff
-    )
+    facts = load_facts(session, clinic, [wish], day, day, now=now, viewer=viewer)
     return refusals(facts[wish.doctor.id], to_minute(starts_at))
 
 
@@ -65,9 +62,7 @@ def require_bookable(
     starts_at: datetime,
     *,
     now: datetime,
-    patient_id: int | None = None,
-    ignoring: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
     override_reason: str = "",
 ) -> list[str]:
     """Raise the first refusal as an error; return the codes of the rules that staff set aside with their reason.
@@ -76,20 +71,11 @@ def require_bookable(
     """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
-    found = find_refusals(
-        session,
-        clinic,
-        wish,
-        starts_at,
-        now=now,
-        patient_id=patient_id,
-        ignoring=ignoring,
-        by_staff=by_staff,
-    )
+    found = find_refusals(session, clinic, wish, starts_at, now=now, viewer=viewer)
     overridden = []
-    for refusal in sorted(found, key=lambda refusal: refusal.overridable) if by_staff else found:
-        if not (by_staff and override_reason and refusal.overridable):
-            raise error_of(refusal, by_staff=by_staff)
+    for refusal in sorted(found, key=lambda refusal: refusal.overridable) if viewer.by_staff else found:
+        if not (viewer.by_staff and override_reason and refusal.overridable):
+            raise error_of(refusal, by_staff=viewer.by_staff)
         overridden.append(refusal.code)
     return overridden
 

@@ -18,6 +18,7 @@ from webapp.scheduling import checks
 from webapp.scheduling.exceptions import sentence_of
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.models import LONGEST_HOURS, OCCUPIES, Appointment
+from webapp.scheduling.viewer import Viewer
 
 
 class Answer(NamedTuple):
@@ -64,7 +65,7 @@ def explain_visit(
     for instant in written_instants(time, clinic.zone):
         local = instant.astimezone(clinic.zone)
         when = f"{formats.day_full(instant, clinic.zone)}, {local:%H:%M %Z}"
-        found = checks.find_refusals(session, clinic, wish, instant, now=now, patient_id=patient_id)
+        found = checks.find_refusals(session, clinic, wish, instant, now=now, viewer=Viewer(patient_id))
         refusals = [(refusal.code, sentence_of(refusal, by_staff=to_staff)) for refusal in found]
         in_the_way = {}
         if to_staff:

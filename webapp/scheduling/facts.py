@@ -27,6 +27,7 @@ from webapp.scheduling.slots import (
     pieces_of,
     wall_of,
 )
+from webapp.scheduling.viewer import ANYONE, Viewer
 
 FIRST_LOOK_DAYS = 14
 
@@ -47,23 +48,16 @@ def load_facts(
     last: date,
     *,
     now: datetime,
-    patient_of_user: int | None = None,
-    patient_id: int | None = None,
-    ignoring: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
 ) -> dict[int, Facts]:
-    """The facts for every wish over the local days `first` to `last`, by doctor id: two queries, whatever the number.
-
-    The patient whose other visits count is given as the account they belong to, by id, or as the appointment that
-    is being moved, `ignoring`: that one stands in nobody's way.
-    """
+    """The facts for every request over the local days `first` to `last`, by doctor id, in two queries altogether."""
     pieces = pieces_of(clinic.zone, first, last)
     window = days_span(pieces, day_number(first), day_number(last))
     doctor_ids = [wish.doctor.id for wish in wishes]
     # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
     days = range(day_number(first), day_number(last) + 2)
     hours = load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
-    busy = load_busy(session, doctor_ids, window, now, (patient_of_user, patient_id, ignoring))
+    busy = load_busy(session, doctor_ids, window, now, viewer)
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
     common = Facts(
@@ -87,7 +81,7 @@ def load_facts(
         patient_visits=busy.patient_visits,
         active_visits=busy.active_visits,
         present_start=busy.present_start,
-        by_staff=by_staff,
+        by_staff=viewer.by_staff,
     )
     # Many doctors work the same hours.
     working: dict[Hashable, list[Span]] = {}
@@ -173,9 +167,7 @@ def next_free(
     wishes: Sequence[BookingRequest],
     *,
     now: datetime,
-    patient_of_user: int | None = None,
-    patient_id: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
     count: int = 1,
     look_days: int = FIRST_LOOK_DAYS,
 ) -> dict[int, list[FreeTime]]:
@@ -192,17 +184,7 @@ def next_free(
         missing = [wish for wish in wishes if not found[wish.doctor.id]]
         if not missing or start > end:
             continue
-        facts = load_facts(
-            session,
-            clinic,
-            missing,
-            start,
-            end,
-            now=now,
-            patient_of_user=patient_of_user,
-            patient_id=patient_id,
-            by_staff=by_staff,
-        )
+        facts = load_facts(session, clinic, missing, start, end, now=now, viewer=viewer)
         for doctor_id, about in facts.items():
             found[doctor_id] = list(islice(places(about), count))
     return found

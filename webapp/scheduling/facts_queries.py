@@ -16,6 +16,7 @@ from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, LONGEST_HOURS, OCCUPIES, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
+from webapp.scheduling.viewer import Viewer
 
 # Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
 _APPOINTMENT = table_of(Appointment).c
@@ -181,29 +182,25 @@ def load_busy(
     doctor_ids: list[int],
     window: Span,
     now: datetime,
-    patient: tuple[int | None, int | None, int | None],
+    viewer: Viewer,
 ) -> Busy:
-    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may.
-
-    The patient is (the account they belong to, their id, the appointment that they move).
-    """
+    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
     low, high = to_datetime(window[0]), to_datetime(window[1])
-    patient_of_user, patient_id, moving = patient
     values = {
         "doctor_ids": doctor_ids,
         "low": low - _LONGEST * 2,
         "high": high + _LONGEST * 2,
         "earliest": min(low, now) - _LONGEST * 2,
-        "patient_of_user": patient_of_user,
-        "patient_id": patient_id,
-        "ignoring": moving,
+        "patient_of_user": viewer.user_id,
+        "patient_id": viewer.patient_id,
+        "ignoring": viewer.moving,
     }
     this_minute = to_minute(now)
-    busy = Busy(patient_visits=None if patient == (None, None, None) else [])
+    busy = Busy(patient_visits=[] if viewer.knows_patient else None)
     for doctor_id, spans, appointment_id, start, end, status in rows(session, _BUSY, **values).all():
         if doctor_id is not None:
             busy.of_doctor[doctor_id] = split_spans(spans)
-        elif appointment_id == moving:
+        elif appointment_id == viewer.moving:
             busy.present_start = start
         elif busy.patient_visits is not None:
             busy.patient_visits.append((start, end))

@@ -16,7 +16,8 @@ from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
-from webapp.scheduling import viewer, week_calendar
+from webapp.scheduling import week_calendar
+from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.week_calendar import booking_address
 
@@ -62,7 +63,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
             calendar=None,
         )
     path = f"/doctors/{doctor.slug}"
-    patient_id = viewer.chosen_patient(page)
+    patient_id = chosen_patient(page)
     keep: dict[str, object] = {"visit_type": kind.id} if wanted else {}
     if patient_id is not None:
         keep["patient"] = patient_id
@@ -79,7 +80,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         ),
         week=week,
         now=page.now,
-        **viewer.seen_by(page, patient_id),
+        viewer=current_viewer(page, patient_id),
     )
     next_words = None
     if view.first_free is not None:
@@ -92,7 +93,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         public=True,
         headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
         doctor=_about(doctor, next_words),
-        for_whom=viewer.for_whom(page, patient_id),
+        for_whom=other_patient(page, patient_id),
         cancel_notice=clinic.change_until_minutes,
         banner=view.banner,
         calendar=view,

@@ -17,7 +17,8 @@ from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
-from webapp.scheduling import booking_preview, viewer, week_calendar
+from webapp.scheduling import booking_preview, week_calendar
+from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest, FreeTime, next_free
 from webapp.scheduling.forms import FinderForm
 from webapp.scheduling.slots import number_to_day, to_datetime
@@ -45,14 +46,14 @@ def find(page: CurrentPage) -> Response:
     words = plain(form.q.data or "").split()
     wishes = [wish for doctor in listed if (wish := _match(doctor, form, words)) is not None]
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(wishes), PAGE_SIZE)
-    patient_id = viewer.chosen_patient(page)
-    whose = viewer.seen_by(page, patient_id)
-    free = next_free(page.session, clinic, wishes, now=page.now, look_days=ORDER_LOOK_DAYS, **whose)
+    patient_id = chosen_patient(page)
+    viewer = current_viewer(page, patient_id)
+    free = next_free(page.session, clinic, wishes, now=page.now, look_days=ORDER_LOOK_DAYS, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
     # Whoever can be seen first comes first; doctors without a free time keep the clinic's order at the end.
     wishes.sort(key=lambda wish: first[wish.doctor.id].start if wish.doctor.id in first else NEVER)
     shown = wishes[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    free = next_free(page.session, clinic, shown, now=page.now, count=TIMES_READ, **whose)
+    free = next_free(page.session, clinic, shown, now=page.now, count=TIMES_READ, viewer=viewer)
     soonest = wishes[0] if wishes and wishes[0].doctor.id in first else None
     return page.render(
         "scheduling/find.html",
@@ -60,7 +61,7 @@ def find(page: CurrentPage) -> Response:
         public=True,
         swapped=page.wants_fragment,
         earliest=_earliest(page, first[soonest.doctor.id], soonest, patient_id) if soonest else None,
-        for_whom=viewer.for_whom(page, patient_id),
+        for_whom=other_patient(page, patient_id),
         filters=form,
         filtered=any(form.data.values()),
         count=len(wishes),

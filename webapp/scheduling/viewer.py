@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from webapp.auth.dependencies import current_actor
-from webapp.core.parsing import whole_number
-from webapp.core.web import Page
-from webapp.patients import search
-from webapp.patients import service as patients
+from typing import NamedTuple
 
 
-def viewer(page: Page) -> int | None:
-    """The account whose own visits hide clashing times: a signed-in patient's."""
-    actor = current_actor(page)
-    return actor.user_id if actor is not None and actor.role == "patient" else None
+class Viewer(NamedTuple):
+    """Who looks at free times, and for whom: what differs between the readers of the same calendar.
+
+    The patient's other appointments hide times and count for the rules. The patient is given by `patient_id`, by
+    `user_id` as the account whose own record it is, or by `moving` as the patient of that appointment; without any of
+    them, no patient is known. `moving` is the id of the appointment that is being moved, which is in no one's way.
+    Staff are exempt from the rules that are for patients only.
+    """
+
+    patient_id: int | None = None
+    user_id: int | None = None
+    moving: int | None = None
+    by_staff: bool = False
+
+    @property
+    def knows_patient(self) -> bool:
+        """Whether it is known whose other appointments count."""
+        return self.patient_id is not None or self.user_id is not None or self.moving is not None
 
 
-def chosen_patient(page: Page) -> int | None:
-    """The patient whom the address names, where the actor may book for them; the calendars keep it along the way."""
-    actor = current_actor(page)
-    wanted = whole_number(page.request.query_params.get("patient"))
-    if actor is None or wanted is None:
-        return None
-    if actor.is_staff:
-        return wanted
-    mine = {choice.id for choice in patients.bookable_patients(page.session, actor)}
-    return wanted if wanted in mine else None
-
-
-def for_whom(page: Page, patient_id: int | None) -> dict[str, Any] | None:
-    """The patient whom times are looked for, in words, unless that is whoever looks."""
-    actor = current_actor(page)
-    if actor is None or patient_id is None:
-        return None
-    if actor.is_staff:
-        found = search.patients_by_id(page.session, [patient_id])
-        return {"id": patient_id, "name": found[0].name} if found else None
-    choices = patients.bookable_patients(page.session, actor)
-    others = {each.id: each.name for each in choices if not each.is_self}
-    return {"id": patient_id, "name": others[patient_id]} if patient_id in others else None
-
-
-def seen_by(page: Page, patient_id: int | None = None) -> dict[str, Any]:
-    """Whose other visits hide times and whose rules hold for whoever looks, as the calendars take it."""
-    actor = current_actor(page)
-    if patient_id is None and viewer(page) is not None:
-        return {"patient_of_user": viewer(page)}
-    return {"patient_id": patient_id, "by_staff": actor is not None and actor.is_staff}
+ANYONE = Viewer()
+"""A visitor: only the rules about the doctor, the clinic and the time apply."""

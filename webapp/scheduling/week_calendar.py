@@ -19,6 +19,7 @@ from webapp.scheduling.exceptions import sentence_of
 from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, free_times, load_facts, places
 from webapp.scheduling.rules import Facts, cautions, emptied_by
 from webapp.scheduling.slots import DAY, Span, day_number, days_span, number_to_day, to_datetime, to_minute
+from webapp.scheduling.viewer import ANYONE, Viewer
 
 NOON = 12 * 60
 LABELS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY)]
@@ -111,15 +112,11 @@ def week_calendar(
     *,
     week: date | None,
     now: datetime,
-    patient_of_user: int | None = None,
-    patient_id: int | None = None,
-    ignoring: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
 ) -> Calendar:
     """The calendar of one week; without `week`, of the one that holds the next free time.
 
-    Whose other visits hide times, and that staff look, is told as to `load_facts`. The coming two weeks are read at
-    once, for they nearly always hold both the week and the next free time.
+    The coming two weeks are read at once, for they nearly always hold both the week and the next free time.
     """
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
@@ -127,19 +124,7 @@ def week_calendar(
     horizon = today + timedelta(days=clinic.horizon_days)
 
     def facts_of(first: date, last: date) -> Facts:
-        loaded = load_facts(
-            session,
-            clinic,
-            [wish],
-            first,
-            last,
-            now=now,
-            patient_of_user=patient_of_user,
-            patient_id=patient_id,
-            ignoring=ignoring,
-            by_staff=by_staff,
-        )
-        return loaded[wish.doctor.id]
+        return load_facts(session, clinic, [wish], first, last, now=now, viewer=viewer)[wish.doctor.id]
 
     facts = facts_of(this_monday, look_until)
     times = free_times(facts)
@@ -169,7 +154,7 @@ def week_calendar(
         chosen=place.chosen,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=first_at,
-        banner=" ".join(sentence_of(refusal, by_staff=by_staff) for refusal in cautions(facts)) or None,
+        banner=" ".join(sentence_of(refusal, by_staff=viewer.by_staff) for refusal in cautions(facts)) or None,
     )
 
 
@@ -344,26 +329,13 @@ def nearest(
     wanted: datetime,
     *,
     now: datetime,
-    patient_of_user: int | None = None,
-    patient_id: int | None = None,
-    ignoring: int | None = None,
-    by_staff: bool = False,
+    viewer: Viewer = ANYONE,
     count: int = 3,
 ) -> list[tuple[datetime, str]]:
     """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
     today = clinic.today(now)
-    facts = load_facts(
-        session,
-        clinic,
-        [wish],
-        today,
-        today + timedelta(days=clinic.horizon_days),
-        now=now,
-        patient_of_user=patient_of_user,
-        patient_id=patient_id,
-        ignoring=ignoring,
-        by_staff=by_staff,
-    )[wish.doctor.id]
+    horizon = today + timedelta(days=clinic.horizon_days)
+    facts = load_facts(session, clinic, [wish], today, horizon, now=now, viewer=viewer)[wish.doctor.id]
     target = to_minute(wanted)
     by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))
     return [

@@ -34,6 +34,7 @@ from webapp.doctors import service as doctors
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
 from webapp.scheduling.models import ACTIVE, Appointment
+from webapp.scheduling.viewer import Viewer
 
 # No letters or digits that are mistaken for each other when a reference is read out on the telephone.
 REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -68,8 +69,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         clinic,
         wish,
         command.starts_at,
-        patient_id=patient_id,
-        by_staff=actor.is_staff,
+        viewer=Viewer(patient_id, by_staff=actor.is_staff),
         override_reason=command.override_reason,
         now=now,
     )
@@ -117,9 +117,7 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
         clinic,
         wish,
         command.starts_at,
-        patient_id=view.patient_id,
-        ignoring=view.id,
-        by_staff=actor.is_staff,
+        viewer=Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff),
         override_reason=command.override_reason,
         now=now,
     )

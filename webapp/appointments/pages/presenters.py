@@ -21,9 +21,10 @@ from webapp.core.web import Page
 from webapp.exceptions import AppError
 from webapp.patients.schemas import PatientChoice
 from webapp.scheduling import checks, week_calendar
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken, error_of
 from webapp.scheduling.facts import BookingRequest
-from webapp.scheduling.viewer import seen_by
+from webapp.scheduling.viewer import Viewer
 
 Alternative = dict[str, Any]
 
@@ -44,20 +45,10 @@ def nearest_times(
     wish: BookingRequest,
     wanted: datetime,
     path: str | None,
-    *,
-    ignoring: AppointmentView | None,
-    **whose: Any,
+    viewer: Viewer,
 ) -> list[Alternative]:
     """The three nearest free times: links to `path`, which is completed by the start, or buttons without one."""
-    near = week_calendar.nearest(
-        page.session,
-        current_clinic(page),
-        wish,
-        wanted,
-        now=page.now,
-        ignoring=ignoring.id if ignoring else None,
-        **whose,
-    )
+    near = week_calendar.nearest(page.session, current_clinic(page), wish, wanted, now=page.now, viewer=viewer)
     return [
         {
             "starts_at": start,
@@ -85,6 +76,7 @@ def faster_than(
     """
     path = f"{back}?starts_at=" if moving else None
     actor = current_actor(page)
+    viewer = current_viewer(page, patient_id)._replace(moving=moving.id if moving else None)
     own = None
     if actor is not None and not actor.is_staff:
         own = queries.find_own_patient_at(page.session, actor, wish.doctor.id, taken)
@@ -94,12 +86,12 @@ def faster_than(
         "own": own,
         "doctor_name": wish.doctor.name,
         "calendar_href": back,
-        "alternatives": nearest_times(page, wish, taken, path, ignoring=moving, **seen_by(page, patient_id)),
+        "alternatives": nearest_times(page, wish, taken, path, viewer),
     }
 
 
 def first_refusal(
-    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, ignoring: AppointmentView | None = None
+    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, moving: AppointmentView | None = None
 ) -> AppError | None:
     """What booking this would answer a patient now, or None when it would succeed."""
     try:
@@ -109,8 +101,7 @@ def first_refusal(
             wish,
             start,
             now=page.now,
-            patient_id=patient_id,
-            ignoring=ignoring.id if ignoring else None,
+            viewer=Viewer(patient_id, moving=moving.id if moving else None),
         )
     except AppError as error:
         return error
@@ -156,7 +147,7 @@ class StaffRefusals(NamedTuple):
 
 
 def staff_refusals(
-    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, ignoring: AppointmentView | None = None
+    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, moving: AppointmentView | None = None
 ) -> StaffRefusals:
     """What stands against a visit that staff book or move."""
     if start.second or start.microsecond:
@@ -167,9 +158,7 @@ def staff_refusals(
         wish,
         start,
         now=page.now,
-        patient_id=patient_id,
-        ignoring=ignoring.id if ignoring else None,
-        by_staff=True,
+        viewer=Viewer(patient_id, moving=moving.id if moving else None, by_staff=True),
     )
     return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])
 

@@ -32,7 +32,8 @@ from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.patients.schemas import PatientChoice
-from webapp.scheduling import booking_preview, checks, viewer, week_calendar
+from webapp.scheduling import booking_preview, checks, week_calendar
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, SlotTaken
 from webapp.scheduling.facts import BookingRequest
 
@@ -110,7 +111,7 @@ def ask_reschedule(page: CurrentPage) -> Response:
     error = None
     if start is not None and not actor.is_staff:
         wish = _wish_of(page, view)
-        error = presenters.first_refusal(page, wish, start, patient_id=view.patient_id, ignoring=view)
+        error = presenters.first_refusal(page, wish, start, patient_id=view.patient_id, moving=view)
     return _reschedule_page(page, holder, view, form, start, error, another=another, twice=twice)
 
 
@@ -206,7 +207,7 @@ def _reschedule_page(
     wish = _wish_of(page, view)
     refused = presenters.StaffRefusals([])
     if actor.is_staff and start is not None:
-        refused = presenters.staff_refusals(page, wish, start, patient_id=view.patient_id, ignoring=view)
+        refused = presenters.staff_refusals(page, wish, start, patient_id=view.patient_id, moving=view)
     faster = None
     if start is not None and (isinstance(error, SlotTaken) or refused.clash):
         faster = presenters.faster_than(
@@ -289,6 +290,5 @@ def _calendar(
         ),
         week=week,
         now=page.now,
-        ignoring=view.id,
-        **viewer.seen_by(page, view.patient_id),
+        viewer=current_viewer(page, view.patient_id)._replace(moving=view.id),
     )

@@ -31,7 +31,8 @@ from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.patients import records, search
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.search import PatientRow
-from webapp.scheduling import booking_preview, checks, viewer
+from webapp.scheduling import booking_preview, checks
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken
 from webapp.scheduling.facts import BookingRequest
 
@@ -190,7 +191,7 @@ def _summary(
     back = presenters.calendar_href(wish, start, clinic, found[0].id)
     near = []
     if refused.clash is not None:
-        near = presenters.nearest_times(page, wish, start, None, ignoring=None, **viewer.seen_by(page, found[0].id))
+        near = presenters.nearest_times(page, wish, start, None, current_viewer(page, found[0].id))
     unreadable = bool(form.date.errors or form.time.errors)
     if not unreadable:
         form.show(start, clinic.zone)
