@@ -75,8 +75,8 @@ NAMED = {
     # Jinja without a request: messages are written with it, too, and those that send them serve no page.
     "core.templates": "templates",
     "notifications.rendering": "templates",
-    # They turn what a request says into the terms of scheduling.
-    "scheduling.viewer": "dependencies",
+    # A type that services are told with.
+    "scheduling.viewer": "schemas",
     "scheduling.booking_preview": "presenters",
 }
 SINGLE = {
