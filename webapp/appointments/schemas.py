@@ -129,8 +129,8 @@ class AppointmentView(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long the visit lasts."""
-        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+        """How long it lasts."""
+        return to_minute(self.ends_at) - to_minute(self.starts_at)
 
     def whose(self, actor: Actor) -> str | None:
         """The patient's name, where the actor is somebody else."""
@@ -171,3 +171,8 @@ class AppointmentLine(NamedTuple):
     doctor_tint: int
     visit_type_name: str
     patient_name: str
+
+    @property
+    def minutes(self) -> int:
+        """How long it lasts."""
+        return to_minute(self.ends_at) - to_minute(self.starts_at)

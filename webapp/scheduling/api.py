@@ -95,13 +95,13 @@ def list_free_times_of_doctor(
     """
     doctor = visible_doctor(page, actor, doctor_id)
     window = _window(page, since, until)
-    wish = _wish_with(doctor, visit_type_id, actor)
-    if wish is None and visit_type_id is None:
+    request = _request_for(doctor, visit_type_id, actor)
+    if request is None and visit_type_id is None:
         # Every visit with this doctor is booked by telephone.
         return _answer(page, json_of_one([], 0), total=0)
-    wish = wish or checks.find_booking_request(page.session, doctor, visit_type_id)
-    starts = _starts(page, actor, [wish], window, patient_id)[doctor.id]
-    return _answer(page, json_of_one(starts, wish.visit_type.minutes), total=len(starts))
+    request = request or checks.find_booking_request(page.session, doctor, visit_type_id)
+    starts = _starts(page, actor, [request], window, patient_id)[doctor.id]
+    return _answer(page, json_of_one(starts, request.visit_type.minutes), total=len(starts))
 
 
 @router.get(
@@ -134,9 +134,9 @@ def list_free_times(
         for doctor in doctors.list_doctors(page.session)
         if doctor.fits((), specialty=specialty, language=language)
     ]
-    wishes = [wish for doctor in fitting if (wish := _wish_with(doctor, visit_type_id, actor)) is not None]
-    starts = _starts(page, actor, wishes, window, patient_id)
-    found = [(wish.doctor.id, wish.visit_type.minutes, starts[wish.doctor.id]) for wish in wishes]
+    requests = [request for doctor in fitting if (request := _request_for(doctor, visit_type_id, actor)) is not None]
+    starts = _starts(page, actor, requests, window, patient_id)
+    found = [(request.doctor.id, request.visit_type.minutes, starts[request.doctor.id]) for request in requests]
     return _answer(page, json_of_many(found, limit), total=sum(map(len, starts.values())))
 
 
@@ -165,20 +165,14 @@ def _window(page: Page, since: date | None, until: date | None) -> _Window:
     return _Window(first, end)
 
 
-def _is_staff(actor: Actor | None) -> bool:
-    return actor is not None and actor.is_staff
-
-
-def _wish_with(doctor: DoctorRow, visit_type_id: int | None, actor: Actor | None) -> BookingRequest | None:
-    """The visit to look for with this doctor: of the wanted kind, else of their default one; None if they have none."""
-    kind = doctor.visit_type(visit_type_id)
-    if kind is None and visit_type_id is None and _is_staff(actor) and doctor.visit_types:
-        kind = doctor.visit_types[0]
+def _request_for(doctor: DoctorRow, visit_type_id: int | None, actor: Actor | None) -> BookingRequest | None:
+    """The appointment to look for with this doctor: of this visit type, which they may not offer, or of the default."""
+    kind = checks.visit_type_for(doctor, visit_type_id, by_staff=actor is not None and actor.is_staff)
     return BookingRequest(doctor, kind) if kind is not None else None
 
 
 def _starts(
-    page: Page, actor: Actor | None, wishes: Sequence[BookingRequest], window: _Window, patient_id: int | None
+    page: Page, actor: Actor | None, requests: Sequence[BookingRequest], window: _Window, patient_id: int | None
 ) -> dict[int, list[Minute]]:
     """The starts that can be booked, by doctor's id: the very list that the calendars show."""
     if patient_id is not None:
@@ -187,7 +181,7 @@ def _starts(
     facts = load_facts(
         page.session,
         clinic,
-        wishes,
+        requests,
         formats.local_date(window.since, clinic.zone),
         formats.local_date(window.until, clinic.zone),
         now=page.now,

@@ -1,9 +1,7 @@
-"""A booking that could be made: what a /book address means, and the summary of a chosen time."""
+"""What an address of the booking page would book, in words."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qs
 
 from webapp.clinic.dependencies import current_clinic
@@ -14,11 +12,10 @@ from webapp.core.security import is_clean_text
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
-from webapp.scheduling.facts import BookingRequest
 
 
 def describe_destination(page: Page, address: str) -> str | None:
-    """In words, the visit that a /book address would book: shown while the person signs in."""
+    """The appointment that a /book address would book, in words: shown while the patient signs in."""
     path, _mark, query = address.partition("?")
     if path != "/book" or not is_clean_text(query.encode()):
         return None
@@ -33,18 +30,3 @@ def describe_destination(page: Page, address: str) -> str | None:
         return None
     when = {"day": formats.day_long(start, clinic.zone), "time": formats.clock(start, clinic.zone)}
     return _("%(day)s, %(time)s with %(doctor)s") % {**when, "doctor": doctor.name}
-
-
-def visit_of(wish: BookingRequest, start: datetime) -> dict[str, Any]:
-    """A visit that could be booked, in the shape that the templates' slip wants."""
-    return {
-        "starts_at": start,
-        "ends_at": start + timedelta(minutes=wish.visit_type.minutes),
-        "minutes": wish.visit_type.minutes,
-        "doctor_name": wish.doctor.name,
-        "doctor_tint": wish.doctor.tint,
-        "specialty": wish.doctor.specialty,
-        "room": wish.doctor.room,
-        "visit_type": wish.visit_type.name,
-        "preparation": wish.visit_type.preparation,
-    }

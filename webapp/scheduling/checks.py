@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.service import Clinic
 from webapp.core.i18n import gettext as _
 from webapp.doctors import service as doctors
-from webapp.doctors.service import DoctorRow
+from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound, Unavailable
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken, error_of
 from webapp.scheduling.facts import BookingRequest, load_facts
@@ -21,17 +21,28 @@ from webapp.scheduling.slots import to_minute
 from webapp.scheduling.viewer import ANYONE, Viewer
 
 
+def visit_type_for(
+    doctor: DoctorRow, visit_type_id: int | None = None, *, by_staff: bool = False
+) -> VisitTypeRow | None:
+    """The doctor's visit type with this id; without an id, the first that can be booked online, for staff any.
+
+    None where the doctor offers no such type.
+    """
+    kind = doctor.visit_type(visit_type_id)
+    if kind is None and visit_type_id is None and by_staff and doctor.visit_types:
+        return doctor.visit_types[0]
+    return kind
+
+
 def find_booking_request(
     session: Session, doctor: DoctorRow, visit_type_id: int | None, *, by_staff: bool = False
 ) -> BookingRequest:
-    """The visit somebody wants with this doctor; a type that only others offer is marked as not offered.
+    """A request for this doctor, by default for their default type; a type that only others offer is not `offered`.
 
     Raises:
         NotFound: there is no such visit type at all.
     """
-    kind = doctor.visit_type(visit_type_id)
-    if kind is None and visit_type_id is None and by_staff and doctor.visit_types:
-        kind = doctor.visit_types[0]
+    kind = visit_type_for(doctor, visit_type_id, by_staff=by_staff)
     if kind is not None:
         return BookingRequest(doctor, kind)
     other = doctors.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
@@ -43,7 +54,7 @@ def find_booking_request(
 def find_refusals(
     session: Session,
     clinic: Clinic,
-    wish: BookingRequest,
+    request: BookingRequest,
     starts_at: datetime,
     *,
     now: datetime,
@@ -51,14 +62,14 @@ def find_refusals(
 ) -> Iterator[Refusal]:
     """Every rule that refuses this start, most fundamental first."""
     day = starts_at.astimezone(clinic.zone).date()
-    facts = load_facts(session, clinic, [wish], day, day, now=now, viewer=viewer)
-    return refusals(facts[wish.doctor.id], to_minute(starts_at))
+    facts = load_facts(session, clinic, [request], day, day, now=now, viewer=viewer)
+    return refusals(facts[request.doctor.id], to_minute(starts_at))
 
 
 def require_bookable(
     session: Session,
     clinic: Clinic,
-    wish: BookingRequest,
+    request: BookingRequest,
     starts_at: datetime,
     *,
     now: datetime,
@@ -71,7 +82,7 @@ def require_bookable(
     """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
-    found = find_refusals(session, clinic, wish, starts_at, now=now, viewer=viewer)
+    found = find_refusals(session, clinic, request, starts_at, now=now, viewer=viewer)
     overridden = []
     for refusal in sorted(found, key=lambda refusal: refusal.overridable) if viewer.by_staff else found:
         if not (viewer.by_staff and override_reason and refusal.overridable):

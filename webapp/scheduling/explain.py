@@ -40,13 +40,13 @@ def explain(session: Session, slug: str, time: str, visit_type: str | None, *, n
         Invalid: the time cannot be read, or the clocks skip it. NotFound: no such doctor or visit type.
     """
     doctor = doctors.get_doctor(session, slug)
-    wish = checks.find_booking_request(session, doctor, _visit_type_id(doctor, visit_type))
-    return explain_visit(session, wish, time, now=now)
+    request = checks.find_booking_request(session, doctor, _visit_type_id(doctor, visit_type))
+    return explain_visit(session, request, time, now=now)
 
 
 def explain_visit(
     session: Session,
-    wish: BookingRequest,
+    request: BookingRequest,
     time: str,
     *,
     now: datetime,
@@ -65,16 +65,18 @@ def explain_visit(
     for instant in written_instants(time, clinic.zone):
         local = instant.astimezone(clinic.zone)
         when = f"{formats.day_full(instant, clinic.zone)}, {local:%H:%M %Z}"
-        found = checks.find_refusals(session, clinic, wish, instant, now=now, viewer=Viewer(patient_id))
+        found = checks.find_refusals(session, clinic, request, instant, now=now, viewer=Viewer(patient_id))
         refusals = [(refusal.code, sentence_of(refusal, by_staff=to_staff)) for refusal in found]
         in_the_way = {}
         if to_staff:
             in_the_way = {
-                code: _in_the_way(session, wish, instant, code, patient_id, clinic.patient_gap_minutes)
+                code: _in_the_way(session, request, instant, code, patient_id, clinic.patient_gap_minutes)
                 for code, _sentence in refusals
                 if code in CLASHES
             }
-        answers.append(Answer(f"{wish.doctor.name}, {wish.visit_type.name}, {when}:", refusals, instant, in_the_way))
+        answers.append(
+            Answer(f"{request.doctor.name}, {request.visit_type.name}, {when}:", refusals, instant, in_the_way)
+        )
     return answers
 
 
@@ -84,15 +86,15 @@ LONGEST_AGO = timedelta(hours=LONGEST_HOURS * 2)
 
 
 def _in_the_way(
-    session: Session, wish: BookingRequest, starts_at: datetime, code: str, patient_id: int | None, gap: int
+    session: Session, request: BookingRequest, starts_at: datetime, code: str, patient_id: int | None, gap: int
 ) -> list[str]:
     """The references of the visits that the new one would clash with, in order of time."""
-    kind = wish.visit_type
+    kind = request.visit_type
     ends_at = starts_at + timedelta(minutes=kind.minutes)
     query = sa.select(Appointment.reference).where(OCCUPIES, Appointment.busy_from > starts_at - LONGEST_AGO)
     if code == "slot_taken":
         query = query.where(
-            Appointment.doctor_id == wish.doctor.id,
+            Appointment.doctor_id == request.doctor.id,
             Appointment.busy_from < ends_at + timedelta(minutes=kind.buffer_after),
             Appointment.busy_until > starts_at - timedelta(minutes=kind.buffer_before),
         )

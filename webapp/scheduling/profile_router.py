@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
-from webapp.doctors.service import DoctorRow
+from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound
-from webapp.scheduling import week_calendar
+from webapp.scheduling import checks, presenters, week_calendar
 from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.viewer import Viewer
 from webapp.scheduling.week_calendar import booking_address
 
 router = APIRouter()
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.get("/doctors/{slug}")
 def profile(page: CurrentPage, slug: str) -> Response:
-    """A doctor, and the calendar of a week; everybody."""
+    """A doctor, and the calendar of a week; everyone."""
     return _profile(page, slug, fragment=None)
 
 
@@ -39,74 +39,76 @@ def profile_calendar(page: CurrentPage, slug: str) -> Response:
 def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
     clinic = current_clinic(page)
     doctor = doctors.get_doctor(page.session, slug)
-    query = page.request.query_params
-    week = week_calendar.parse_week(query.get("week", ""))
-    if query.get("week") and week is None:
-        raise NotFound(_("There is no such week in the calendar."))
-    wanted = query.get("visit_type")
-    kind = doctor.visit_type(whole_number(wanted) if wanted else None)
-    actor = current_actor(page)
-    by_staff = actor is not None and actor.is_staff
-    if kind is None or not (kind.online or by_staff):
-        kind = doctor.visit_type(None)
-    if kind is None and by_staff and doctor.visit_types:
-        kind = doctor.visit_types[0]
+    week = _week(page)
+    patient_id = chosen_patient(page)
+    viewer = current_viewer(page, patient_id)
+    wanted = page.request.query_params.get("visit_type")
+    kind = _visit_type(doctor, wanted, viewer)
     if kind is None:
-        # Every visit with this doctor is booked by telephone; the page says so in place of a calendar.
+        # Every appointment with this doctor is booked by telephone; the page says so in place of a calendar.
         return page.render(
             "scheduling/profile.html",
             public=True,
-            doctor=_about(doctor, None),
+            doctor=presenters.doctor_profile(doctor, None, clinic, now=page.now),
             for_whom=None,
             cancel_notice=clinic.change_until_minutes,
             banner=None,
             calendar=None,
         )
-    path = f"/doctors/{doctor.slug}"
-    patient_id = chosen_patient(page)
-    keep: dict[str, object] = {"visit_type": kind.id} if wanted else {}
-    if patient_id is not None:
-        keep["patient"] = patient_id
-    view = week_calendar.week_calendar(
-        page.session,
-        clinic,
-        BookingRequest(doctor, kind),
-        week_calendar.Place(
-            page=path,
-            fragment=f"{path}/calendar",
-            slot_address=booking_address(doctor.slug, kind.id, patient_id),
-            keep=keep,
-            visit_types=[(each.id, each.name, each.minutes) for each in doctor.visit_types if each.online or by_staff],
-        ),
-        week=week,
-        now=page.now,
-        viewer=current_viewer(page, patient_id),
+    place = _place(doctor, kind, viewer, patient_id, keep_type=bool(wanted))
+    calendar = week_calendar.week_calendar(
+        page.session, clinic, BookingRequest(doctor, kind), place, week=week, now=page.now, viewer=viewer
     )
-    next_words = None
-    if view.first_free is not None:
-        words = week_calendar.words_for(view.first_free, clinic, now=page.now).removeprefix("on ")
-        next_words = words[:1].upper() + words[1:]
-    shown = with_query(path, **keep, week=view.week)
+    shown = with_query(place.page, **place.keep, week=calendar.week)
     return page.render(
         "scheduling/profile.html",
         fragment=fragment,
         public=True,
         headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
-        doctor=_about(doctor, next_words),
+        doctor=presenters.doctor_profile(doctor, calendar.first_free, clinic, now=page.now),
         for_whom=other_patient(page, patient_id),
         cancel_notice=clinic.change_until_minutes,
-        banner=view.banner,
-        calendar=view,
+        banner=calendar.banner,
+        calendar=calendar,
     )
 
 
-def _about(doctor: DoctorRow, next_words: str | None) -> dict[str, Any]:
-    return {
-        "name": doctor.name,
-        "tint": doctor.tint,
-        "specialty": doctor.specialty,
-        "bio": doctor.bio,
-        "room": doctor.room,
-        "languages": ", ".join(doctor.languages),
-        "next_free": next_words,
-    }
+def _week(page: Page) -> date | None:
+    """The Monday of the week that the address names, if it names one.
+
+    Raises:
+        NotFound: there is no such week.
+    """
+    text = page.request.query_params.get("week")
+    week = week_calendar.parse_week(text or "")
+    if text and week is None:
+        raise NotFound(_("There is no such week in the calendar."))
+    return week
+
+
+def _visit_type(doctor: DoctorRow, wanted: str | None, viewer: Viewer) -> VisitTypeRow | None:
+    """The visit type that the address names, where the viewer may book it; else the default one, if there is any."""
+    number = whole_number(wanted) if wanted else None
+    kind = doctor.visit_type(number) if number is not None else None
+    if kind is not None and (kind.online or viewer.by_staff):
+        return kind
+    return checks.visit_type_for(doctor, by_staff=viewer.by_staff)
+
+
+def _place(
+    doctor: DoctorRow, kind: VisitTypeRow, viewer: Viewer, patient_id: int | None, *, keep_type: bool
+) -> week_calendar.Place:
+    """The calendar of the profile. Its links keep the patient, and the visit type where the address named one."""
+    path = f"/doctors/{doctor.slug}"
+    keep: dict[str, object] = {"visit_type": kind.id} if keep_type else {}
+    if patient_id is not None:
+        keep["patient"] = patient_id
+    return week_calendar.Place(
+        page=path,
+        fragment=f"{path}/calendar",
+        slot_address=booking_address(doctor.slug, kind.id, patient_id),
+        keep=keep,
+        visit_types=[
+            (each.id, each.name, each.minutes) for each in doctor.visit_types if each.online or viewer.by_staff
+        ],
+    )

@@ -107,7 +107,7 @@ def week_name(monday: date) -> str:
 def week_calendar(
     session: Session,
     clinic: Clinic,
-    wish: BookingRequest,
+    request: BookingRequest,
     place: Place,
     *,
     week: date | None,
@@ -124,7 +124,7 @@ def week_calendar(
     horizon = today + timedelta(days=clinic.horizon_days)
 
     def facts_of(first: date, last: date) -> Facts:
-        return load_facts(session, clinic, [wish], first, last, now=now, viewer=viewer)[wish.doctor.id]
+        return load_facts(session, clinic, [request], first, last, now=now, viewer=viewer)[request.doctor.id]
 
     facts = facts_of(this_monday, look_until)
     times = free_times(facts)
@@ -143,7 +143,7 @@ def week_calendar(
         action=place.page,
         fragment=place.fragment,
         visit_types=place.visit_types,
-        visit_type=wish.visit_type.id,
+        visit_type=request.visit_type.id,
         keep={name: value for name, value in place.keep.items() if name != "visit_type"},
         previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
         today=_link(place, this_monday) if monday != this_monday else None,
@@ -325,7 +325,7 @@ def day_title(day: date, clinic: Clinic, *, now: datetime) -> tuple[str, str]:
 def nearest(
     session: Session,
     clinic: Clinic,
-    wish: BookingRequest,
+    request: BookingRequest,
     wanted: datetime,
     *,
     now: datetime,
@@ -335,7 +335,7 @@ def nearest(
     """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
     today = clinic.today(now)
     horizon = today + timedelta(days=clinic.horizon_days)
-    facts = load_facts(session, clinic, [wish], today, horizon, now=now, viewer=viewer)[wish.doctor.id]
+    facts = load_facts(session, clinic, [request], today, horizon, now=now, viewer=viewer)[request.doctor.id]
     target = to_minute(wanted)
     by_distance = sorted((time.start for time in free_times(facts)), key=lambda start: abs(start - target))
     return [

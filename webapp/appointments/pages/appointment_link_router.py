@@ -1,7 +1,7 @@
 """The pages behind the links in messages: one visit, and the question whether its patient is coming.
 
 Programs that look at mails follow links, too. So what a link opens only asks, and nothing is written before a button
-is pressed. Moving and cancelling are the same pages as behind the log-in: see `changes_router`.
+is pressed. Moving and cancelling are the same pages as behind the log-in: see `reschedule_router`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
-from webapp.appointments.pages import presenters
 from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
+from webapp.appointments.pages.detail_presenters import change_options
 from webapp.appointments.pages.forms import ConfirmForm
 from webapp.appointments.schemas import AppointmentView
 from webapp.clinic.dependencies import current_clinic
@@ -27,59 +27,59 @@ router = APIRouter()
 @router.get("/visit/{token}")
 def show_visit(page: CurrentPage) -> Response:
     """One visit, without what its patient told the clinic; whoever holds the link."""
-    holder = appointment_access(page)
+    access = appointment_access(page)
     clinic = current_clinic(page)
-    view = queries.get_appointment(page.session, holder.actor, holder.reference)
-    may_confirm = "confirmed" in statuses.possible_statuses(view, holder.actor, clinic, page.now)
+    view = queries.get_appointment(page.session, access.actor, access.reference)
+    may_confirm = "confirmed" in statuses.possible_statuses(view, access.actor, clinic, page.now)
     return page.render(
         "appointments/pages/detail.html",
-        visit=presenters.booked(view),
+        visit=view,
         just_booked=False,
         mailed_to=None,
         mine=True,
-        whose=view.whose(holder.actor),
-        here=holder.here,
+        whose=view.whose(access.actor),
+        here=access.here,
         form=ConfirmForm(data={"version": str(view.version)}) if may_confirm else None,
         day_href=None,
         desk=None,
         history=None,
-        **presenters.outlook(view, holder.actor, clinic, page.now),
+        options=change_options(view, access.actor, clinic, page.now),
     )
 
 
 @router.get("/visit/{token}/confirmation")
 def ask_confirmation(page: CurrentPage) -> Response:
     """Ask whether the patient is coming; whoever holds the link."""
-    holder = appointment_access(page)
-    view = queries.get_appointment(page.session, holder.actor, holder.reference)
+    access = appointment_access(page)
+    view = queries.get_appointment(page.session, access.actor, access.reference)
     if view.status == "scheduled" and view.is_active(page.now):
-        return _confirmation_page(page, holder, view)
+        return _confirmation_page(page, access, view)
     if view.status == "confirmed" and view.is_active(page.now):
-        return page.redirect(holder.here, flash=_("This visit is confirmed already. Thank you."))
+        return page.redirect(access.here, flash=_("This visit is confirmed already. Thank you."))
     said = _("This visit is cancelled, so there is nothing to confirm.")
     if view.status != "cancelled":
         said = _("The time of this visit has come, so there is nothing to confirm any more.")
-    return page.redirect(holder.here, flash=said, tone="info")
+    return page.redirect(access.here, flash=said, tone="info")
 
 
 @router.post("/visit/{token}/confirmation")
 def confirm(page: CurrentPage, sent: SentForm) -> Response:
     """Say that the patient is coming; whoever holds the link."""
-    holder = appointment_access(page)
+    access = appointment_access(page)
     command = ConfirmForm(sent).command()
     page.close()
     try:
-        page.database.write(status_service.confirm, holder.actor, holder.reference, command, now=page.now)
+        page.database.write(status_service.confirm, access.actor, access.reference, command, now=page.now)
     except (Conflict, Unavailable) as error:
-        view = queries.get_appointment(page.session, holder.actor, holder.reference)
+        view = queries.get_appointment(page.session, access.actor, access.reference)
         if not view.is_active(page.now):
-            return error_page(page, error, actions=[(_("Back to the visit"), holder.here)])
-        return _confirmation_page(page, holder, view, error)
-    return page.redirect(holder.here, flash=_("Thank you. The visit is confirmed."))
+            return error_page(page, error, actions=[(_("Back to the visit"), access.here)])
+        return _confirmation_page(page, access, view, error)
+    return page.redirect(access.here, flash=_("Thank you. The visit is confirmed."))
 
 
 def _confirmation_page(
-    page: Page, holder: AppointmentAccess, view: AppointmentView, error: AppError | None = None
+    page: Page, access: AppointmentAccess, view: AppointmentView, error: AppError | None = None
 ) -> Response:
     """The question; with an error it is asked about the visit as it is now."""
     form = ConfirmForm(data={"version": str(view.version)})
@@ -89,9 +89,9 @@ def _confirmation_page(
         "appointments/pages/confirmation.html",
         status=error.status if error else 200,
         headers=headers_of(error) if error else None,
-        visit=presenters.booked(view),
+        visit=view,
         form=form,
-        whose=view.whose(holder.actor),
-        here=holder.here,
-        **presenters.outlook(view, holder.actor, current_clinic(page), page.now),
+        whose=view.whose(access.actor),
+        here=access.here,
+        options=change_options(view, access.actor, current_clinic(page), page.now),
     )

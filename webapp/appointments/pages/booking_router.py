@@ -27,9 +27,11 @@ from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.patients import service as patients
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.schemas import PatientChoice
-from webapp.scheduling import booking_preview, checks
+from webapp.scheduling import checks
 from webapp.scheduling.exceptions import RuleBroken, SlotTaken
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.presenters import appointment_preview
+from webapp.scheduling.viewer import Viewer
 
 router = APIRouter()
 
@@ -54,13 +56,13 @@ def show_booking(page: CurrentPage) -> Response:
             "patient": str(patient.id),
         }
     )
-    wish, start = _wanted(page, form)
-    standing = queries.find_booked_reference(page.session, actor, patient.id, wish.doctor.id, start)
-    if standing is not None:
-        # Whoever comes back to this page after booking finds the visit, not a complaint about it.
-        return page.redirect(f"/appointments/{standing}")
-    error = presenters.first_refusal(page, wish, start, patient_id=patient.id)
-    return _booking_page(page, form, choices, wish, start, error)
+    request, start = _wanted(page, form)
+    booked = queries.find_booked_reference(page.session, actor, patient.id, request.doctor.id, start)
+    if booked is not None:
+        # A patient who comes back to this page after booking finds the appointment, not a complaint about it.
+        return page.redirect(f"/appointments/{booked}")
+    error = presenters.first_refusal(page, request, start, Viewer(patient.id))
+    return _booking_page(page, form, choices, request, start, error)
 
 
 @router.post("/appointments")
@@ -86,10 +88,10 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     try:
         choices = patients.bookable_patients(page.session, actor)
         _chosen(choices, form.patient.data)
-        wish, start = _wanted(page, form)
+        request, start = _wanted(page, form)
     except (Invalid, NotFound) as refusal:
         return _nothing_to_book(page, form, refusal)
-    return _booking_page(page, form, choices, wish, start, error, status=422)
+    return _booking_page(page, form, choices, request, start, error, status=422)
 
 
 def _way_back(sent: FormData) -> str:
@@ -136,18 +138,18 @@ def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
     doctor = doctors.get_doctor(page.session, form.doctor.data or "")
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
         raise RuleBroken(_("There is no such type of visit."), code="visit_type_not_offered")
-    wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data))
+    request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data))
     start = instant(form.starts_at.data)
     if start is None:
         raise RuleBroken(NO_TIME, code="no_time")
-    return wish, start
+    return request, start
 
 
 def _booking_page(
     page: Page,
     form: BookForm,
     choices: list[PatientChoice],
-    wish: BookingRequest,
+    request: BookingRequest,
     start: datetime,
     error: AppError | None,
     *,
@@ -156,12 +158,12 @@ def _booking_page(
     """The booking form; with an error it keeps everything typed and says what is possible instead."""
     clinic = current_clinic(page)
     patient = _chosen(choices, form.patient.data)
-    back = presenters.calendar_href(wish, start, clinic, patient.id if not patient.is_self else None)
-    faster = None
+    back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)
+    taken = None
     if isinstance(error, SlotTaken):
-        faster = presenters.faster_than(page, wish, start, back, patient_id=patient.id)
+        taken = presenters.taken_time(page, request, start, back, patient_id=patient.id)
     elif error is not None:
-        form.add_error(presenters.said_about(error, patient))
+        form.add_error(presenters.about_patient(error, patient))
     form.starts_at.data = formats.iso(start)
     form.patient.data = str(patient.id)
     form.offer(choices)
@@ -170,13 +172,13 @@ def _booking_page(
         "appointments/pages/book.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=booking_preview.visit_of(wish, start),
+        visit=appointment_preview(request, start),
         form=form,
         patient_name=patient.name,
         several=len(choices) > 1,
         bookable=error is None or isinstance(error, Unavailable),
         for_another=for_another,
-        faster=faster,
+        taken=taken,
         cancel_until=presenters.change_until(start, clinic, page.now),
         calendar_href=back,
     )

@@ -25,15 +25,15 @@ router = APIRouter()
 @router.get("/visit/{token}.ics")
 def show_calendar_file(page: CurrentPage) -> Response:
     """One visit as a calendar file; its patient and who books for them, its doctor, an admin, whoever has its link."""
-    holder = appointment_access(page)
-    actor = holder.actor
+    access = appointment_access(page)
+    actor = access.actor
     clinic = current_clinic(page)
-    view = queries.get_appointment(page.session, actor, holder.reference)
+    view = queries.get_appointment(page.session, actor, access.reference)
     if actor.role == "doctor":
         event = ical.diary_event_of(view, clinic, base_url=page.base_url)
     else:
         whose = ical.initials(view.patient_name) if actor.is_staff else view.whose(actor) or ""
-        href = f"{page.base_url}{holder.here}"
+        href = f"{page.base_url}{access.here}"
         event = ical.event_of(view, clinic, base_url=page.base_url, whose=whose, href=href)
     text = calendar_text([event], zone=clinic.zone, method="PUBLISH")
     page.close()

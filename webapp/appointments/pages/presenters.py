@@ -1,16 +1,19 @@
-"""What several pages of visits show: a visit as a slip, the times nearest to one that is gone, and who looks."""
+"""What the pages of booking and moving show: the nearest free times, what refuses a time, and to whom it is said.
+
+A booked appointment needs no model of its own: templates read `AppointmentView`, and `AppointmentPreview` bears the
+same names.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webapp.appointments import queries
-from webapp.appointments.booking import service
 from webapp.appointments.pages.forms import NO_TIME, WhenForm
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import current_actor
-from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -20,95 +23,88 @@ from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError
 from webapp.patients.schemas import PatientChoice
+from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken, error_of
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.viewer import Viewer
 
-Alternative = dict[str, Any]
+
+class Alternative(NamedTuple):
+    """A free time near to one that is gone; without `href` it is a button of the form that it stands in."""
+
+    starts_at: datetime
+    difference: str
+    href: str | None
 
 
-def booked(view: AppointmentView) -> dict[str, Any]:
-    """A booked visit in the shape that the templates want."""
-    return {
-        **view._asdict(),
-        "minutes": view.minutes,
-        "specialty": view.doctor_specialty,
-        "room": view.doctor_room,
-        "visit_type": view.visit_type_name,
-    }
+class TakenTime(NamedTuple):
+    """A time that is taken, and the free times nearest to it.
+
+    `explained`: the page says elsewhere what refuses the time. `own_patient` is the name of the patient who has the
+    time, where that is the reader or a patient for whom they book. `calendar_href` leads to all free times.
+    """
+
+    starts_at: datetime
+    explained: bool
+    own_patient: str | None
+    doctor_name: str
+    calendar_href: str
+    alternatives: list[Alternative]
 
 
 def nearest_times(
-    page: Page,
-    wish: BookingRequest,
-    wanted: datetime,
-    path: str | None,
-    viewer: Viewer,
+    page: Page, request: BookingRequest, wanted: datetime, path: str | None, viewer: Viewer
 ) -> list[Alternative]:
     """The three nearest free times: links to `path`, which is completed by the start, or buttons without one."""
-    near = week_calendar.nearest(page.session, current_clinic(page), wish, wanted, now=page.now, viewer=viewer)
+    near = week_calendar.nearest(page.session, current_clinic(page), request, wanted, now=page.now, viewer=viewer)
     return [
-        {
-            "starts_at": start,
-            "difference": difference,
-            "href": f"{path}{formats.iso(start).replace(':', '%3A')}" if path else None,
-        }
+        Alternative(start, difference, f"{path}{formats.iso(start).replace(':', '%3A')}" if path else None)
         for start, difference in near
     ]
 
 
-def faster_than(
+def taken_time(
     page: Page,
-    wish: BookingRequest,
+    request: BookingRequest,
     taken: datetime,
     back: str,
     *,
     patient_id: int | None,
     moving: AppointmentView | None = None,
-    told: bool = False,
-) -> dict[str, Any]:
-    """The three nearest free times: buttons that book on the booking page, links where a visit is moved.
+    explained: bool = False,
+) -> TakenTime:
+    """The three nearest free times: buttons that book on the booking page, links where an appointment is moved.
 
-    `back` leads to all free times; where a visit is moved, it is the page that also takes one of them. `told`: the
-    page says already what stands against the time.
+    `back` leads to all free times; where an appointment is moved, it is the page that also takes one of them.
     """
     path = f"{back}?starts_at=" if moving else None
-    actor = current_actor(page)
     viewer = current_viewer(page, patient_id)._replace(moving=moving.id if moving else None)
-    own = None
+    actor = current_actor(page)
+    own_patient = None
     if actor is not None and not actor.is_staff:
-        own = queries.find_own_patient_at(page.session, actor, wish.doctor.id, taken)
-    return {
-        "taken": taken,
-        "told": told,
-        "own": own,
-        "doctor_name": wish.doctor.name,
-        "calendar_href": back,
-        "alternatives": nearest_times(page, wish, taken, path, viewer),
-    }
+        own_patient = queries.find_own_patient_at(page.session, actor, request.doctor.id, taken)
+    return TakenTime(
+        starts_at=taken,
+        explained=explained,
+        own_patient=own_patient,
+        doctor_name=request.doctor.name,
+        calendar_href=back,
+        alternatives=nearest_times(page, request, taken, path, viewer),
+    )
 
 
-def first_refusal(
-    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, moving: AppointmentView | None = None
-) -> AppError | None:
+def first_refusal(page: Page, request: BookingRequest, start: datetime, viewer: Viewer) -> AppError | None:
     """What booking this would answer a patient now, or None when it would succeed."""
     try:
-        checks.require_bookable(
-            page.session,
-            current_clinic(page),
-            wish,
-            start,
-            now=page.now,
-            viewer=Viewer(patient_id, moving=moving.id if moving else None),
-        )
+        checks.require_bookable(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
     except AppError as error:
         return error
     return None
 
 
-# Where the rules speak to the patient, somebody who books for a child reads about the child.
+# Where the rules speak to the patient, the reader who books for a child reads about the child.
 ABOUT_ANOTHER = {
     "patient_overlap": _("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
     "patient_gap": _("%(name)s has another visit close to that time. Choose one that lies further away from it."),
@@ -117,8 +113,8 @@ ABOUT_ANOTHER = {
 }
 
 
-def said_about(error: AppError, patient: PatientChoice) -> AppError:
-    """The same error in words about this patient, who may be somebody else than the reader."""
+def about_patient(error: AppError, patient: PatientChoice) -> AppError:
+    """The same error in words about this patient, who may not be the reader."""
     if not patient.is_self and error.code in ABOUT_ANOTHER:
         error.message = _(ABOUT_ANOTHER[error.code]) % {"name": patient.name}
     return error
@@ -131,57 +127,41 @@ class StaffRefusals(NamedTuple):
 
     @property
     def overridable(self) -> bool:
-        """Whether staff may book all the same."""
+        """Whether staff may book with a reason."""
         return all(error.overridable for error in self.errors)
 
     @property
     def clash(self) -> Refused | None:
-        """The clash with another visit, of the doctor or of the patient, that nobody can set aside."""
+        """The clash with another appointment, of the doctor or of the patient, which cannot be set aside."""
         return next((error for error in self.errors if error.status == 409 and not error.overridable), None)
 
     @property
     def status(self) -> int:
-        """The status of a page that shows them: a question that can be answered is none."""
+        """The status of a page that shows them; a question that can be answered is no error."""
         binding = [error.status for error in self.errors if not error.overridable]
         return self.clash.status if self.clash else binding[0] if binding else 200
 
 
-def staff_refusals(
-    page: Page, wish: BookingRequest, start: datetime, *, patient_id: int, moving: AppointmentView | None = None
-) -> StaffRefusals:
-    """What stands against a visit that staff book or move."""
+def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer: Viewer) -> StaffRefusals:
+    """What refuses an appointment that staff book or move."""
     if start.second or start.microsecond:
         return StaffRefusals([RuleBroken(_("Visits start at whole minutes."), code="off_grid")])
-    found = checks.find_refusals(
-        page.session,
-        current_clinic(page),
-        wish,
-        start,
-        now=page.now,
-        viewer=Viewer(patient_id, moving=moving.id if moving else None, by_staff=True),
-    )
+    viewer = viewer._replace(by_staff=True)
+    found = checks.find_refusals(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
     return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])
 
 
-def outlook(view: AppointmentView, actor: Actor, clinic: Clinic, now: datetime) -> dict[str, Any]:
-    """What the actor can still do about a visit, and until when or why not, as its page says it."""
-    ahead, may_change = view.is_active(now), view.may_change(actor, clinic, now)
-    return {
-        "ahead": ahead,
-        "may_change": may_change,
-        "why_not": service.too_late_sentence(view, clinic) if ahead and not may_change else None,
-        "cancel_until": change_until(view.starts_at, clinic, now) if may_change else None,
-    }
+class RequestedStart(NamedTuple):
+    """The instant that a form or an address asks for.
 
-
-class Meant(NamedTuple):
-    """The instant that somebody means; `twice` is it and its double where the wall clock shows the hour twice."""
+    Where the clocks go back and the wall clock shows it twice, `both` are the two instants that it can be.
+    """
 
     start: datetime
-    twice: list[datetime]
+    both: list[datetime]
 
 
-def meant_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Meant:
+def requested_start(form: WhenForm, shown: str | None, clinic: Clinic) -> RequestedStart:
     """The start in an address or a form: the fields of date and time, unless they still say what was shown.
 
     Raises:
@@ -194,15 +174,49 @@ def meant_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Meant:
         found = written_instants(written, clinic.zone)
         if start not in found:
             start = found[0]
-        return Meant(start, found if len(found) > 1 else [])
+        return RequestedStart(start, found if len(found) > 1 else [])
     if start is None or form.date.errors or form.time.errors:
         raise RuleBroken(NO_TIME, code="no_time")
-    return Meant(start, [])
+    return RequestedStart(start, [])
 
 
-def clock_with_zone(start: datetime, clinic: Clinic) -> str:
-    """'02:30 CEST': the two meanings of an hour that comes twice told apart."""
-    return f"{start.astimezone(clinic.zone):%H:%M %Z}"
+class RepeatedTime(NamedTuple):
+    """One of the two instants of a wall-clock time that comes twice: '02:30 CEST', as a link."""
+
+    label: str
+    href: str
+    current: bool
+
+
+def repeated_times(
+    both: Sequence[datetime], chosen: datetime | None, clinic: Clinic, path: str, **query: object
+) -> list[RepeatedTime]:
+    """The links that tell the two apart, each to the path and query with its start."""
+    return [
+        RepeatedTime(
+            label=f"{start.astimezone(clinic.zone):%H:%M %Z}",
+            href=with_query(path, **query, starts_at=formats.iso(start)),
+            current=start == chosen,
+        )
+        for start in both
+    ]
+
+
+class PatientSummary(NamedTuple):
+    """What staff need to tell one patient from another; all but the name may be ''. `href` chooses the patient."""
+
+    id: int
+    name: str
+    born: str
+    phone: str
+    email: str
+    href: str | None
+
+
+def patient_summary(row: PatientRow, clinic: Clinic, *, href: str | None = None) -> PatientSummary:
+    """A patient as staff see them when they book."""
+    born = formats.day_month_year(row.birth_date, clinic.zone) if row.birth_date else ""
+    return PatientSummary(row.id, row.name, born, row.phone, row.email, href)
 
 
 def week_of(start: datetime, clinic: Clinic) -> str:
@@ -211,11 +225,11 @@ def week_of(start: datetime, clinic: Clinic) -> str:
     return week_calendar.week_name(day - timedelta(days=day.weekday()))
 
 
-def calendar_href(wish: BookingRequest, start: datetime, clinic: Clinic, patient_id: int | None = None) -> str:
-    """The doctor's calendar in the week of a start, for this kind of visit and this patient."""
+def calendar_href(request: BookingRequest, start: datetime, clinic: Clinic, patient_id: int | None = None) -> str:
+    """The doctor's calendar in the week of a start, for this visit type and this patient."""
     return with_query(
-        f"/doctors/{wish.doctor.slug}",
-        visit_type=wish.visit_type.id if wish.offered else None,
+        f"/doctors/{request.doctor.slug}",
+        visit_type=request.visit_type.id if request.offered else None,
         patient=patient_id,
         week=week_of(start, clinic),
     )

@@ -1,6 +1,6 @@
-"""Changing one's visit: cancelling it, and moving it to another time. Both ask first.
+"""Cancelling an appointment, and moving it to another time. Both ask first.
 
-They are the same pages for whoever is signed in and for whoever holds the link in a message.
+They are the same pages for a user who is signed in and for the holder of the link in a message.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from webapp.core import formats
 from webapp.core.errors import error_page, headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
-from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.patients.schemas import PatientChoice
-from webapp.scheduling import booking_preview, checks, week_calendar
+from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, SlotTaken
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.presenters import appointment_preview
+from webapp.scheduling.viewer import Viewer
 
 router = APIRouter()
 
@@ -44,117 +45,117 @@ router = APIRouter()
 @router.get("/visit/{token}/cancellation")
 def ask_cancellation(page: CurrentPage) -> Response:
     """Ask whether the visit should really be cancelled; whoever may cancel it."""
-    holder = appointment_access(page)
+    access = appointment_access(page)
     try:
-        view = _changeable(page, holder)
+        view = _changeable(page, access)
     except NotActive:
         # The page of a visit that is over or cancelled says so; there is nothing left to ask.
-        return page.redirect(holder.here)
+        return page.redirect(access.here)
     except TooLateToChange as refusal:
-        return _refused_page(page, holder, refusal)
+        return _refused_page(page, access, refusal)
     form = CancelForm(data={"version": str(view.version)})
-    return _cancellation_page(page, holder, view, form)
+    return _cancellation_page(page, access, view, form)
 
 
 @router.post("/appointments/{reference}/cancellation")
 @router.post("/visit/{token}/cancellation")
 def cancel(page: CurrentPage, sent: SentForm) -> Response:
     """Cancel a visit; whoever may cancel it."""
-    holder = appointment_access(page)
+    access = appointment_access(page)
     form = CancelForm(sent)
     command = form.command() if form.validate() else None
     error = None
     if command is not None:
         page.close()
         try:
-            page.database.write(service.cancel, holder.actor, holder.reference, command, now=page.now)
+            page.database.write(service.cancel, access.actor, access.reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            return page.redirect(holder.here, flash=_("The visit is cancelled."), tone="info")
+            return page.redirect(access.here, flash=_("The visit is cancelled."), tone="info")
     try:
-        view = _changeable(page, holder)
+        view = _changeable(page, access)
     except (NotActive, TooLateToChange) as refusal:
-        return _refused_page(page, holder, refusal, typed=[form.reason])
+        return _refused_page(page, access, refusal, typed=[form.reason])
     if error is not None:
         # The page is shown again with what the visit is now, and the next answer is about that.
         form.version.data = str(view.version)
         form.add_error(error)
-    return _cancellation_page(page, holder, view, form, error, status=422)
+    return _cancellation_page(page, access, view, form, error, status=422)
 
 
 @router.get("/appointments/{reference}/reschedule")
 @router.get("/visit/{token}/reschedule")
 def ask_reschedule(page: CurrentPage) -> Response:
     """The free times that the visit could move to, and old and new side by side; whoever may move it."""
-    holder = appointment_access(page)
-    actor = holder.actor
+    access = appointment_access(page)
+    actor = access.actor
     try:
-        view = _changeable(page, holder)
+        view = _changeable(page, access)
     except NotActive:
-        return page.redirect(holder.here)
+        return page.redirect(access.here)
     except TooLateToChange as refusal:
-        return _refused_page(page, holder, refusal)
+        return _refused_page(page, access, refusal)
     query = page.request.query_params
     wanted = query.get("starts_at", "")
     form = _move_form(actor, data={"starts_at": wanted, "version": str(view.version)})
     another = WhenForm(query if actor.is_staff else None)
     start = instant(wanted)
-    twice: list[datetime] = []
+    both: list[datetime] = []
     if wanted or another.date.raw_data or another.time.raw_data:
         try:
-            start, twice = presenters.meant_start(another, wanted, current_clinic(page))
+            start, both = presenters.requested_start(another, wanted, current_clinic(page))
         except Invalid as unreadable:
-            return _reschedule_page(page, holder, view, form, None, unreadable, another=another)
+            return _reschedule_page(page, access, view, form, None, unreadable, another=another)
     if start == view.starts_at:
-        return page.redirect(holder.here)
+        return page.redirect(access.here)
     error = None
     if start is not None and not actor.is_staff:
-        wish = _wish_of(page, view)
-        error = presenters.first_refusal(page, wish, start, patient_id=view.patient_id, moving=view)
-    return _reschedule_page(page, holder, view, form, start, error, another=another, twice=twice)
+        request = _request_of(page, view)
+        error = presenters.first_refusal(page, request, start, Viewer(view.patient_id, moving=view.id))
+    return _reschedule_page(page, access, view, form, start, error, another=another, both=both)
 
 
 @router.post("/appointments/{reference}/reschedule")
 @router.post("/visit/{token}/reschedule")
 def reschedule(page: CurrentPage, sent: SentForm) -> Response:
     """Move a visit to another time; whoever may move it."""
-    holder = appointment_access(page)
-    form = _move_form(holder.actor, sent)
+    access = appointment_access(page)
+    form = _move_form(access.actor, sent)
     command = form.command() if form.validate() else None
-    start = instant(form.starts_at.data) if command is not None or holder.actor.is_staff else None
+    start = instant(form.starts_at.data) if command is not None or access.actor.is_staff else None
     error = None
     if command is not None:
         page.close()
         try:
-            page.database.write(service.move, holder.actor, holder.reference, command, now=page.now)
+            page.database.write(service.move, access.actor, access.reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            return page.redirect(holder.here, flash=_("The visit is moved."))
+            return page.redirect(access.here, flash=_("The visit is moved."))
     try:
-        view = _changeable(page, holder)
+        view = _changeable(page, access)
     except (NotActive, TooLateToChange) as refusal:
-        return _refused_page(page, holder, refusal)
+        return _refused_page(page, access, refusal)
     if error is not None:
         form.version.data = str(view.version)
-    return _reschedule_page(page, holder, view, form, start, error, status=422)
+    return _reschedule_page(page, access, view, form, start, error, status=422)
 
 
-def _changeable(page: Page, holder: AppointmentAccess) -> AppointmentView:
-    """The visit, which the holder of the page must be allowed to move and cancel now.
+def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
+    """The visit, which the reader must be allowed to move and cancel now.
 
     Raises:
         NotActive: it is over or cancelled. TooLateToChange: the window has closed.
     """
-    view = queries.get_appointment(page.session, holder.actor, holder.reference)
-    service.require_changeable(view, holder.actor, current_clinic(page), now=page.now)
+    view = queries.get_appointment(page.session, access.actor, access.reference)
+    service.require_changeable(view, access.actor, current_clinic(page), now=page.now)
     return view
 
 
-def _refused_page(page: Page, holder: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
+def _refused_page(page: Page, access: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
     """The visit can neither be moved nor cancelled: why not, and the way back to it."""
-    return error_page(page, refusal, actions=[(_("Back to the visit"), holder.here)], typed=typed)
+    return error_page(page, refusal, actions=[(_("Back to the visit"), access.here)], typed=typed)
 
 
 def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:
@@ -163,7 +164,7 @@ def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, st
 
 def _cancellation_page(
     page: Page,
-    holder: AppointmentAccess,
+    access: AppointmentAccess,
     view: AppointmentView,
     form: CancelForm,
     error: AppError | None = None,
@@ -175,77 +176,82 @@ def _cancellation_page(
         "appointments/pages/cancellation.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=presenters.booked(view),
+        visit=view,
         form=form,
-        mine=not holder.actor.is_staff,
-        whose=view.whose(holder.actor),
-        here=holder.here,
+        mine=not access.actor.is_staff,
+        whose=view.whose(access.actor),
+        here=access.here,
     )
 
 
-def _wish_of(page: Page, view: AppointmentView) -> BookingRequest:
+def _request_of(page: Page, view: AppointmentView) -> BookingRequest:
     doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
     return checks.find_booking_request(page.session, doctor, view.visit_type_id)
 
 
 def _reschedule_page(
     page: Page,
-    holder: AppointmentAccess,
+    access: AppointmentAccess,
     view: AppointmentView,
     form: MoveForm,
     start: datetime | None,
     error: AppError | None,
     *,
     another: WhenForm | None = None,
-    twice: Sequence[datetime] = (),
+    both: Sequence[datetime] = (),
     status: int = 200,
 ) -> Response:
     """The calendar to move in, with old and new side by side once a time is chosen and possible."""
-    actor = holder.actor
+    actor = access.actor
     clinic = current_clinic(page)
-    path = f"{holder.here}/reschedule"
-    wish = _wish_of(page, view)
+    path = f"{access.here}/reschedule"
+    request = _request_of(page, view)
     refused = presenters.StaffRefusals([])
     if actor.is_staff and start is not None:
-        refused = presenters.staff_refusals(page, wish, start, patient_id=view.patient_id, moving=view)
-    faster = None
+        refused = presenters.staff_refusals(page, request, start, Viewer(view.patient_id, moving=view.id))
+    taken = None
     if start is not None and (isinstance(error, SlotTaken) or refused.clash):
-        faster = presenters.faster_than(
-            page, wish, start, path, patient_id=view.patient_id, moving=view, told=bool(refused.errors)
+        taken = presenters.taken_time(
+            page, request, start, path, patient_id=view.patient_id, moving=view, explained=bool(refused.errors)
         )
     if error is not None and not isinstance(error, SlotTaken):
-        _tell(form, error, refused, view, actor)
-    # What could not be tried for want of a free database may be tried again at once, and a rule may be set aside.
-    if actor.is_staff:
-        shown = start is not None and refused.overridable and not isinstance(error, NotActive)
-    else:
-        shown = start is not None and (error is None or isinstance(error, Unavailable))
+        _show_error(form, error, refused, view, actor)
+    chosen = None
     if start is not None:
         form.starts_at.data = formats.iso(start)
+        if _may_send(actor, error, refused):
+            chosen = appointment_preview(request, start)
     return page.render(
         "appointments/pages/reschedule.html",
         fragment="scheduling/_calendar.html" if page.request.method == "GET" else None,
         status=error.status if error else max(status, refused.status),
         headers=headers_of(error) if error else None,
-        visit=presenters.booked(view),
+        visit=view,
         mine=not actor.is_staff,
         whose=view.whose(actor),
-        here=holder.here,
-        chosen=booking_preview.visit_of(wish, start) if shown and start is not None else None,
+        here=access.here,
+        chosen=chosen,
         cancel_until=presenters.change_until(start, clinic, page.now) if start is not None else None,
         form=form,
         another=_another_time(actor, another, start or view.starts_at, clinic),
         refused=refused,
-        twice=[
-            (presenters.clock_with_zone(each, clinic), with_query(path, starts_at=formats.iso(each)), each == start)
-            for each in twice
-        ],
-        faster=faster,
-        calendar=_calendar(page, view, wish, path, start),
+        twice=presenters.repeated_times(both, start, clinic, path),
+        taken=taken,
+        calendar=_calendar(page, view, request, path, start),
     )
 
 
-def _tell(
+def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRefusals) -> bool:
+    """Whether the page offers to move the appointment to the chosen time.
+
+    A rule may be set aside by staff, and what failed for want of a free database may be tried again at once.
+    """
+    if actor.is_staff:
+        return refused.overridable and not isinstance(error, NotActive)
+    return error is None or isinstance(error, Unavailable)
+
+
+def _show_error(
     form: MoveForm, error: AppError, refused: presenters.StaffRefusals, view: AppointmentView, actor: Actor
 ) -> None:
     """Put an error where it belongs: next to the reason that staff owe, or at the top of the page."""
@@ -255,7 +261,7 @@ def _tell(
             form.override_reason.errors = [WHY]
         return
     patient = PatientChoice(view.patient_id, view.patient_name, view.whose(actor) is None)
-    form.form_errors.append(error.message if actor.is_staff else presenters.said_about(error, patient).message)
+    form.form_errors.append(error.message if actor.is_staff else presenters.about_patient(error, patient).message)
 
 
 def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: Clinic) -> WhenForm | None:
@@ -269,7 +275,7 @@ def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: 
 
 
 def _calendar(
-    page: Page, view: AppointmentView, wish: BookingRequest, path: str, start: datetime | None
+    page: Page, view: AppointmentView, request: BookingRequest, path: str, start: datetime | None
 ) -> week_calendar.Calendar:
     """The free times that the visit can move to: in the week that was asked for, else in that of the chosen time."""
     clinic = current_clinic(page)
@@ -279,7 +285,7 @@ def _calendar(
     return week_calendar.week_calendar(
         page.session,
         clinic,
-        wish,
+        request,
         week_calendar.Place(
             page=path,
             fragment=path,

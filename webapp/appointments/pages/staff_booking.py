@@ -7,7 +7,6 @@ time and kind of visit stand in the same form as the words, so that looking at a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -18,7 +17,6 @@ from webapp.appointments.pages import presenters
 from webapp.appointments.pages.forms import WHY, StaffBookForm
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.fields import searched
@@ -31,10 +29,11 @@ from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.patients import records, search
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.search import PatientRow
-from webapp.scheduling import booking_preview, checks
+from webapp.scheduling import checks
 from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.presenters import appointment_preview
 
 
 def show(page: Page, actor: Actor) -> Response:
@@ -43,21 +42,21 @@ def show(page: Page, actor: Actor) -> Response:
     if not query.get("doctor") and actor.role == "admin":
         return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
     form = StaffBookForm(query)
-    wish = _wish_of(page, actor, form)
+    request = _request_of(page, actor, form)
     clinic = current_clinic(page)
     if not (form.starts_at.data or form.date.data):
         # No time was chosen yet, as when a patient's page leads here.
-        chosen = {"visit_type": wish.visit_type.id, "patient": whole_number(form.patient.data)}
-        return page.redirect(with_query(f"/doctors/{wish.doctor.slug}", **chosen))
-    meant = presenters.meant_start(form, form.starts_at.data, clinic)
+        chosen = {"visit_type": request.visit_type.id, "patient": whole_number(form.patient.data)}
+        return page.redirect(with_query(f"/doctors/{request.doctor.slug}", **chosen))
+    requested = presenters.requested_start(form, form.starts_at.data, clinic)
     if not form.patient.data:
-        return _patient_page(page, actor, wish, meant.start)
+        return _patient_page(page, actor, request, requested.start)
     patient_id = whole_number(form.patient.data)
     if patient_id is not None and search.patients_by_id(page.session, [patient_id]):
         # The page shows who they are and how to reach them.
         page.close()
         page.database.write(records.note_reading, actor, patient_id, now=page.now)
-    return _summary(page, form, wish, meant)
+    return _summary(page, form, request, requested)
 
 
 def book(page: Page, actor: Actor, sent: FormData) -> Response:
@@ -66,30 +65,30 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
     if sent.get("alternative"):
         # A button that names another time has the last word.
         form.starts_at.data, form.date.data, form.time.data = str(sent["alternative"]), None, None
-    wish = _wish_of(page, actor, form)
+    request = _request_of(page, actor, form)
     clinic = current_clinic(page)
     fine = form.validate()
     try:
-        meant = presenters.meant_start(form, form.starts_at.data, clinic)
+        requested = presenters.requested_start(form, form.starts_at.data, clinic)
     except Invalid as error:
-        return _unreadable_time(page, form, wish, error)
+        return _unreadable_time(page, form, request, error)
     if not form.patient.data:
-        return _patient_page(page, actor, wish, meant.start, status=422)
-    if sent.get("step") == "look" or _is_another(form, meant.start):
-        return _summary(page, form, wish, meant, status=200 if fine else 422)
-    form.starts_at.data = formats.iso(meant.start)
+        return _patient_page(page, actor, request, requested.start, status=422)
+    if sent.get("step") == "look" or _is_another(form, requested.start):
+        return _summary(page, form, request, requested, status=200 if fine else 422)
+    form.starts_at.data = formats.iso(requested.start)
     command = form.command() if fine else None
     if command is None:
-        return _summary(page, form, wish, meant, status=422)
+        return _summary(page, form, request, requested, status=422)
     page.close()
     try:
         reference = page.database.write(service.book, actor, command, now=page.now)
     except (Conflict, Invalid, NotFound, Unavailable) as error:
-        return _summary(page, form, wish, meant, error)
+        return _summary(page, form, request, requested, error)
     return page.redirect(f"/appointments/{reference}", flash=_("The visit is booked."))
 
 
-def _wish_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
+def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
     """The doctor and the kind of visit; for a doctor, their own.
 
     Raises:
@@ -101,10 +100,10 @@ def _wish_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
         raise OtherDoctorsVisit
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
         raise RuleBroken(_("There is no such type of visit."), code="visit_type_not_offered")
-    wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
+    request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
     form.doctor.data = doctor.slug
-    form.offer_types(doctor.visit_types if wish.offered else [*doctor.visit_types, wish.visit_type])
-    return wish
+    form.offer_types(doctor.visit_types if request.offered else [*doctor.visit_types, request.visit_type])
+    return request
 
 
 def _is_another(form: StaffBookForm, start: datetime) -> bool:
@@ -113,11 +112,11 @@ def _is_another(form: StaffBookForm, start: datetime) -> bool:
     return (shown is not None and shown != start) or (form.shown_type.data or "") not in {"", form.visit_type.data}
 
 
-def _patient_page(page: Page, actor: Actor, wish: BookingRequest, start: datetime, *, status: int = 200) -> Response:
+def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: datetime, *, status: int = 200) -> Response:
     """Whom the visit is for: a search, and the way to a patient who is new."""
     query = page.request.query_params
     text = searched(query.get("q"))
-    chosen = {"doctor": wish.doctor.slug, "visit_type": wish.visit_type.id, "starts_at": formats.iso(start)}
+    chosen = {"doctor": request.doctor.slug, "visit_type": request.visit_type.id, "starts_at": formats.iso(start)}
     after, before = whole_number(query.get("after")), whole_number(query.get("before"))
     found = None
     if text.strip():
@@ -129,89 +128,80 @@ def _patient_page(page: Page, actor: Actor, wish: BookingRequest, start: datetim
     return page.render(
         "appointments/pages/choose_patient.html",
         status=status,
-        visit=booking_preview.visit_of(wish, start),
+        visit=appointment_preview(request, start),
         chosen=chosen,
         q=text,
         searched=found is not None,
         similar=found is not None and found.similar,
         patients=[
-            {**person(row, clinic), "href": with_query("/book", **chosen, patient=row.id)}
+            presenters.patient_summary(row, clinic, href=with_query("/book", **chosen, patient=row.id))
             for row in (found.patients if found else [])
         ],
         previous=with_query("/book", **chosen, q=text, before=found.before) if found and found.before else None,
         following=with_query("/book", **chosen, q=text, after=found.after) if found and found.after else None,
         new_href=with_query(new_patient, next=with_query("/book", **chosen)),
-        calendar_href=presenters.calendar_href(wish, start, clinic),
+        calendar_href=presenters.calendar_href(request, start, clinic),
     )
 
 
-def person(row: PatientRow, clinic: Clinic) -> dict[str, Any]:
-    """What staff need to tell one patient from another."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "born": formats.day_month_year(row.birth_date, clinic.zone) if row.birth_date else "",
-        "phone": row.phone,
-        "email": row.email,
-    }
-
-
-def _unreadable_time(page: Page, form: StaffBookForm, wish: BookingRequest, error: Invalid) -> Response:
+def _unreadable_time(page: Page, form: StaffBookForm, request: BookingRequest, error: Invalid) -> Response:
     """The page as it was before somebody typed a date or a time that cannot be; without one, an error."""
     shown = instant(form.starts_at.data)
     if shown is None or not form.patient.data:
         raise error
     if not (form.date.errors or form.time.errors):
         form.time.errors = [*form.time.errors, error.message]
-    return _summary(page, form, wish, presenters.Meant(shown, []), status=422)
+    return _summary(page, form, request, presenters.RequestedStart(shown, []), status=422)
 
 
 def _summary(
     page: Page,
     form: StaffBookForm,
-    wish: BookingRequest,
-    meant: presenters.Meant,
+    request: BookingRequest,
+    requested: presenters.RequestedStart,
     error: AppError | None = None,
     *,
     status: int = 200,
 ) -> Response:
-    """The visit, what stands against it, and the form; with an error it keeps everything typed."""
+    """The appointment, what refuses it, and the form; with an error it keeps everything typed."""
     clinic = current_clinic(page)
-    start = meant.start
-    patient_id = whole_number(form.patient.data)
-    found = search.patients_by_id(page.session, [patient_id]) if patient_id is not None else []
-    if not found:
-        raise NoSuchPatient
-    refused = presenters.staff_refusals(page, wish, start, patient_id=found[0].id)
+    start = requested.start
+    patient = _patient(page, form)
+    viewer = current_viewer(page, patient.id)
+    refused = presenters.staff_refusals(page, request, start, viewer)
     if error is not None and not (isinstance(error, Refused) and refused.errors):
         form.add_error(error)
     elif error is not None and refused.overridable:
         form.override_reason.errors = [WHY]
-    here = with_query("/book", doctor=wish.doctor.slug, visit_type=wish.visit_type.id, patient=found[0].id)
-    back = presenters.calendar_href(wish, start, clinic, found[0].id)
-    near = []
-    if refused.clash is not None:
-        near = presenters.nearest_times(page, wish, start, None, current_viewer(page, found[0].id))
-    unreadable = bool(form.date.errors or form.time.errors)
-    if not unreadable:
+    near = presenters.nearest_times(page, request, start, None, viewer) if refused.clash is not None else []
+    if not (form.date.errors or form.time.errors):
         form.show(start, clinic.zone)
     form.starts_at.data = formats.iso(start)
-    form.visit_type.data = form.shown_type.data = str(wish.visit_type.id)
+    form.visit_type.data = form.shown_type.data = str(request.visit_type.id)
+    chosen = {"doctor": request.doctor.slug, "visit_type": request.visit_type.id}
     return page.render(
         "appointments/pages/book_for_patient.html",
         status=error.status if error else max(status, refused.status),
         headers=headers_of(error) if error else None,
-        visit=booking_preview.visit_of(wish, start),
-        patient=person(found[0], clinic),
+        visit=appointment_preview(request, start),
+        patient=presenters.patient_summary(patient, clinic),
         form=form,
         refused=refused,
         near=near,
-        twice=[
-            (presenters.clock_with_zone(each, clinic), f"{here}&starts_at={formats.iso(each)}", each == start)
-            for each in meant.twice
-        ],
-        calendar_href=back,
-        another_href=with_query(
-            "/book", doctor=wish.doctor.slug, visit_type=wish.visit_type.id, starts_at=formats.iso(start)
-        ),
+        twice=presenters.repeated_times(requested.both, start, clinic, "/book", **chosen, patient=patient.id),
+        calendar_href=presenters.calendar_href(request, start, clinic, patient.id),
+        another_href=with_query("/book", **chosen, starts_at=formats.iso(start)),
     )
+
+
+def _patient(page: Page, form: StaffBookForm) -> PatientRow:
+    """The patient whom the form names.
+
+    Raises:
+        NoSuchPatient: there is none.
+    """
+    patient_id = whole_number(form.patient.data)
+    found = search.patients_by_id(page.session, [patient_id]) if patient_id is not None else []
+    if not found:
+        raise NoSuchPatient
+    return found[0]

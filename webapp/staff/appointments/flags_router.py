@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import headers_of
@@ -67,6 +66,6 @@ def _page(
         "staff/appointments/flag.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=presenters.booked(view),
+        visit=view,
         form=form,
     )

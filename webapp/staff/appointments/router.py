@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from webapp.appointments.booking import listing, statuses
 from webapp.appointments.booking.listing import Choices, Edge, Line, Wanted
-from webapp.appointments.pages.staff_booking import person
+from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
@@ -271,11 +271,11 @@ def _cells(line: Line, clinic: Clinic) -> list[str]:
     return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
 
 
-def _named(page: Page, patient: str | None) -> dict[str, Any] | None:
+def _named(page: Page, patient: str | None) -> PatientSummary | None:
     """The patient whom an address names, if there is one."""
     number = int(patient) if patient and patient.isascii() and patient.isdigit() and len(patient) <= 9 else None
     found = search.patients_by_id(page.session, [number]) if number is not None else []
-    return person(found[0], current_clinic(page)) if found else None
+    return patient_summary(found[0], current_clinic(page)) if found else None
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:

@@ -14,7 +14,6 @@ from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
 from webapp.appointments.exceptions import StatusNotPossible
-from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
@@ -137,4 +136,4 @@ def _note_form(saved: SavedNote) -> NoteForm:
 
 def _note_page(page: Page, view: AppointmentView, form: NoteForm, *, status: int = 200) -> Response:
     """The note and whose visit it is about; with an error it keeps what was typed."""
-    return page.render("staff/appointments/note.html", status=status, visit=presenters.booked(view), form=form)
+    return page.render("staff/appointments/note.html", status=status, visit=view, form=form)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments.booking import listing
-from webapp.appointments.pages.staff_booking import person
+from webapp.appointments.pages.presenters import patient_summary
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
@@ -47,7 +47,7 @@ def why(page: CurrentPage) -> Response:
         status=422 if form.errors else 200,
         form=form,
         answers=answers,
-        patient=person(patient, clinic) if patient else None,
+        patient=patient_summary(patient, clinic) if patient else None,
         without_patient=with_query(
             "/admin/appointments/why",
             doctor=form.doctor.data,

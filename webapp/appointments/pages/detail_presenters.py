@@ -1,0 +1,140 @@
+"""What the page of one appointment shows beside the appointment: what can still be done, its history, staff's part."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments.booking import schedule_queries, service, statuses
+from webapp.appointments.booking.schedule_queries import EarlierVisit
+from webapp.appointments.pages.presenters import change_until
+from webapp.appointments.schemas import AppointmentView
+from webapp.audit import service as audit
+from webapp.audit.service import Entry
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.parsing import instant
+
+
+class ChangeOptions(NamedTuple):
+    """What the reader can still do about an appointment.
+
+    `ahead`: it stands and has not begun. `may_change`: the reader may move and cancel it, patients until
+    `cancel_until`. `why_not` is the sentence for the reader who no longer may.
+    """
+
+    ahead: bool
+    may_change: bool
+    why_not: str | None
+    cancel_until: datetime | None
+
+
+class StaffDetails(NamedTuple):
+    """What staff read about an appointment, and do, beside what its patient reads.
+
+    `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
+    and reads private notes. `earlier` are the patient's earlier appointments with this doctor.
+    """
+
+    visit: AppointmentView
+    age: int | None
+    possible: list[str]
+    may_undo: bool
+    notes: bool
+    earlier: list[EarlierVisit]
+    words: dict[str, str]
+
+
+class HistoryEntry(NamedTuple):
+    """One line of an appointment's history: the code of what was done, the sentence about it, and when."""
+
+    action: str
+    sentence: str
+    at: datetime
+
+
+def change_options(view: AppointmentView, actor: Actor, clinic: Clinic, now: datetime) -> ChangeOptions:
+    """What the actor can still do about an appointment, and until when or why not."""
+    ahead, may_change = view.is_active(now), view.may_change(actor, clinic, now)
+    return ChangeOptions(
+        ahead=ahead,
+        may_change=may_change,
+        why_not=service.too_late_sentence(view, clinic) if ahead and not may_change else None,
+        cancel_until=change_until(view.starts_at, clinic, now) if may_change else None,
+    )
+
+
+def staff_details(
+    session: Session, actor: Actor, view: AppointmentView, clinic: Clinic, *, now: datetime
+) -> StaffDetails:
+    """Staff's part of the page. The notes are for the appointment's doctor alone."""
+    earlier = schedule_queries.list_earlier(
+        session, doctor_id=view.doctor_id, patient_id=view.patient_id, before=view.starts_at
+    )
+    if actor.role != "doctor":
+        earlier = [visit._replace(private_note="") for visit in earlier]
+    return StaffDetails(
+        visit=view,
+        age=schedule_queries.age_on(formats.local_date(view.starts_at, clinic.zone), view.patient_birth_date),
+        possible=statuses.possible_statuses(view, actor, clinic, now),
+        may_undo=statuses.may_undo(view, actor),
+        notes=actor.role == "doctor",
+        earlier=earlier,
+        words=statuses.WORDS,
+    )
+
+
+def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: Clinic) -> list[HistoryEntry]:
+    """What was done to the appointment, the earliest first, told to this reader."""
+    entries = audit.history(session, ("appointment", view.id))
+    return [HistoryEntry(entry.action, _sentence(entry, actor, view, clinic), entry.at) for entry in entries]
+
+
+def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic) -> str:
+    """What was done, and by whom as seen by the reader."""
+    values = {"who": _author(entry, actor, view)}
+    for name, value in entry.details.items():
+        start = instant(str(value))
+        if start is not None:
+            values[name] = formats.day_and_time(start, clinic.zone)
+    match entry.action:
+        case "booked":
+            return _("Booked by %(who)s") % values
+        case "moved":
+            return _("Moved by %(who)s from %(from)s to %(to)s") % values
+        case "cancelled":
+            return _("Cancelled by %(who)s") % values
+        case "words_changed":
+            return _("Reason or notes changed by %(who)s") % values
+        case "undone":
+            now_is = statuses.word_of(str(entry.details.get("to", "")))
+            return _("Put back to “%(status)s” by %(who)s") % {"status": now_is, **values}
+        case "confirmed" if _by_link(entry):
+            return _("Confirmed by %(who)s") % values
+        case "confirmed" | "arrived" | "completed" | "no_show" as status:
+            return _("%(status)s, noted by %(who)s") % {"status": statuses.word_of(status), **values}
+        case other:
+            return other.replace("_", " ").capitalize()
+
+
+def _by_link(entry: Entry) -> bool:
+    return entry.details.get("by") == "link"
+
+
+def _author(entry: Entry, actor: Actor, view: AppointmentView) -> str:
+    """Who did it, in the words of a reader who may have done it."""
+    if _by_link(entry):
+        return _("the link in a message")
+    if entry.actor_user_id == actor.user_id:
+        return _("you")
+    if entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:
+        return view.patient_name
+    if entry.actor_role == "patient":
+        return _("the person who books for %(name)s") % {"name": view.patient_name}
+    if entry.actor_role == "doctor":
+        return view.doctor_name
+    return _("the clinic")

@@ -1,0 +1,151 @@
+"""Doctors and their free times, made ready for the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from webapp.clinic.service import Clinic
+from webapp.core.i18n import gettext as _
+from webapp.core.urls import with_query
+from webapp.doctors.service import DoctorRow
+from webapp.scheduling.facts import BookingRequest, FreeTime
+from webapp.scheduling.slots import number_to_day, to_datetime
+from webapp.scheduling.week_calendar import LABELS, Slot, booking_address, day_title, iso_minute, words_for
+
+DAYS_SHOWN = 3
+TIMES_A_DAY = 2
+
+
+class AppointmentPreview(NamedTuple):
+    """An appointment that could be booked. The fields that a booked one has too bear the same names."""
+
+    starts_at: datetime
+    ends_at: datetime
+    minutes: int
+    doctor_name: str
+    doctor_specialty: str
+    doctor_room: str
+    doctor_tint: int
+    visit_type_name: str
+    preparation: str
+
+
+class EarliestTime(NamedTuple):
+    """The first free time of all doctors that match: in words, as a link to book it, and in full."""
+
+    words: str
+    href: str
+    preview: AppointmentPreview
+
+
+class CardDay(NamedTuple):
+    """One day of a doctor's card: ('Today', '10 Mar') and its first free times."""
+
+    name: str
+    date: str
+    times: list[Slot]
+
+
+class DoctorCard(NamedTuple):
+    """One doctor of the list. `href` is the profile; `no_times` says so where there are no `days`."""
+
+    name: str
+    specialty: str
+    languages: str
+    tint: int
+    href: str
+    days: list[CardDay]
+    no_times: str
+
+
+class DoctorProfile(NamedTuple):
+    """A doctor as their own page shows them. `next_free` is None when nothing is free."""
+
+    name: str
+    tint: int
+    specialty: str
+    bio: str
+    room: str
+    languages: str
+    next_free: str | None
+
+
+def appointment_preview(request: BookingRequest, start: datetime) -> AppointmentPreview:
+    """The appointment that a request would become at this start."""
+    doctor, kind = request.doctor, request.visit_type
+    return AppointmentPreview(
+        starts_at=start,
+        ends_at=start + timedelta(minutes=kind.minutes),
+        minutes=kind.minutes,
+        doctor_name=doctor.name,
+        doctor_specialty=doctor.specialty,
+        doctor_room=doctor.room,
+        doctor_tint=doctor.tint,
+        visit_type_name=kind.name,
+        preparation=kind.preparation,
+    )
+
+
+def earliest_time(
+    request: BookingRequest, time: FreeTime, patient_id: int | None, clinic: Clinic, *, now: datetime
+) -> EarliestTime:
+    """A free time for the head of the list, to be booked for this patient."""
+    start = to_datetime(time.start)
+    return EarliestTime(
+        words=words_for(start, clinic, now=now),
+        href=booking_address(request.doctor.slug, request.visit_type.id, patient_id) + iso_minute(time.start),
+        preview=appointment_preview(request, start),
+    )
+
+
+def doctor_card(
+    request: BookingRequest, times: Sequence[FreeTime], patient_id: int | None, clinic: Clinic, *, now: datetime
+) -> DoctorCard:
+    """One doctor of the list, with the first times of the first days that have any."""
+    doctor, kind = request.doctor, request.visit_type
+    address = booking_address(doctor.slug, kind.id, patient_id)
+    by_day: dict[int, list[FreeTime]] = {}
+    for time in times:
+        if time.day not in by_day and len(by_day) == DAYS_SHOWN:
+            break
+        by_day.setdefault(time.day, []).append(time)
+    days = []
+    for number, here in by_day.items():
+        name, date = day_title(number_to_day(number), clinic, now=now)
+        shown = [
+            (
+                LABELS[time.minute],
+                address + iso_minute(time.start),
+                f"{LABELS[time.minute]}, {name} {date}, {doctor.name}",
+            )
+            for time in here[:TIMES_A_DAY]
+        ]
+        days.append(CardDay(name, date, shown))
+    return DoctorCard(
+        name=doctor.name,
+        specialty=doctor.specialty,
+        languages=", ".join(doctor.languages),
+        tint=doctor.tint,
+        href=with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
+        days=days,
+        no_times=_("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
+    )
+
+
+def doctor_profile(doctor: DoctorRow, first_free: datetime | None, clinic: Clinic, *, now: datetime) -> DoctorProfile:
+    """The head of a doctor's page, with their next free time in words."""
+    next_free = None
+    if first_free is not None:
+        words = words_for(first_free, clinic, now=now).removeprefix("on ")
+        next_free = words[:1].upper() + words[1:]
+    return DoctorProfile(
+        name=doctor.name,
+        tint=doctor.tint,
+        specialty=doctor.specialty,
+        bio=doctor.bio,
+        room=doctor.room,
+        languages=", ".join(doctor.languages),
+        next_free=next_free,
+    )
