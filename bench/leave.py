@@ -24,8 +24,8 @@ from bench.contest import build_arena
 from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Decision, Decisions, VisitsAffected
-from webapp.appointments.schemas import BookVisit
+from webapp.appointments.impact.schedule_impact import AppointmentsAffected, Decision, Decisions
+from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now
 from webapp.database import Database
@@ -153,7 +153,7 @@ def _book(url: str, doctor: str, wishes: list[tuple[int, datetime]], barrier: Ba
     for user_id, start in wishes:
         actor = Actor(user_id, 0, "Racer", "", "patient")
         try:
-            command = BookVisit(doctor=doctor, starts_at=start)
+            command = Booking(doctor=doctor, starts_at=start)
             database.write(service.book, actor, command, now=utc_now())
             ended.append("booked")
         except AppError as refusal:
@@ -180,7 +180,7 @@ def _enter_leave(database: Database, race: Round, barrier: Barrier, tally: Leave
             database.write(
                 schedule_impact.carry_out, admin, work, doctor_ids=[race.doctor_id], now=utc_now(), decisions=decisions
             )
-        except VisitsAffected as stranded:
+        except AppointmentsAffected as stranded:
             decisions.each.update(_decide(stranded))
         else:
             break
@@ -191,7 +191,7 @@ def _write_leave(doctor_id: int, leave: tuple[datetime, datetime], session: Sess
     session.add(models.TimeOff(doctor_id=doctor_id, starts_at=leave[0], ends_at=leave[1], reason="Leave"))
 
 
-def _decide(stranded: VisitsAffected) -> dict[str, Decision]:
+def _decide(stranded: AppointmentsAffected) -> dict[str, Decision]:
     """A third is kept, a third moved where there is a free time, a third cancelled; what cannot move is kept."""
     decided = {}
     for at, visit in enumerate(stranded.visits):

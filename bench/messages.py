@@ -39,7 +39,7 @@ from tests.postgres import postgres_server
 from tests.processes import Kept
 from tests.servers import SECRET_KEY, docket_environment, free_port, live_server
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import BookVisit
+from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -306,9 +306,7 @@ def book_all(made: House, numbers: range) -> None:
         person = people[number % len(people)]
         actor = Actor(person.id, 0, person.name, person.email, "patient")
         doctor, starts_at = place_of(made.arena, number)
-        wanted = BookVisit(
-            doctor=doctor, visit_type_id=made.arena.kinds[30], starts_at=datetime.fromisoformat(starts_at)
-        )
+        wanted = Booking(doctor=doctor, visit_type_id=made.arena.kinds[30], starts_at=datetime.fromisoformat(starts_at))
         made.database.write(service.book, actor, wanted, now=utc_now())
 
 

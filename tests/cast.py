@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from webapp import models
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import BookVisit
+from webapp.appointments.schemas import Booking
 from webapp.auth import passwords
 from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
@@ -71,7 +71,7 @@ class Cast:
 
     def book(self, actor: Actor, start: str, *, doctor: str = "bob", visit_type: int | None = None) -> str:
         """Book as the pages do; returns the reference. `start` is on the clinic's wall clock."""
-        command = BookVisit(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=local(start))
+        command = Booking(doctor=doctor, visit_type_id=visit_type or self.short, starts_at=local(start))
         return self.database.write(service.book, actor, command, now=self.now)
 
     def add(self, row: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from webapp.appointments.impact.schedule_impact import VisitsAffected
+from webapp.appointments.impact.schedule_impact import AppointmentsAffected
 from webapp.core.api import UnsupportedMediaType, problem_response
 from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests
@@ -163,7 +163,7 @@ _PROBLEMS: dict[int, Callable[[], Exception]] = {
 _WITH_MEMBERS: dict[str, Callable[[], AppError]] = {
     "alternatives": lambda: SlotTaken("This time was just taken. The nearest free times are listed."),
     "visits": lambda: Conflict(
-        "1 booked visit would be stranded. Decide what becomes of it.", code=VisitsAffected.code
+        "1 booked visit would be stranded. Decide what becomes of it.", code=AppointmentsAffected.code
     ),
     "ids": lambda: LikelyDuplicate([]),
 }

@@ -19,7 +19,7 @@ from tests.cast import assemble, local
 from tests.postgres import new_database
 from webapp.appointments import queries
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import BookVisit
+from webapp.appointments.schemas import Booking
 from webapp.audit.models import AuditEvent
 from webapp.auth import passwords
 from webapp.auth.models import User
@@ -485,7 +485,7 @@ def test_the_clinic_works_after_it_was_made(database: Database) -> None:
         )
         time = free_times(facts[doctor.id])[0]
     actor = Actor(user.id, 0, user.name, user.email, "patient")
-    command = BookVisit(doctor=doctor.slug, starts_at=to_datetime(time.start))
+    command = Booking(doctor=doctor.slug, starts_at=to_datetime(time.start))
     reference = database.write(service.book, actor, command, now=NOW)
     with database.reading() as session:
         assert queries.get_appointment(session, actor, reference).status == "scheduled"

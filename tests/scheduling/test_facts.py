@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tests.cast import AMSTERDAM, NOW, Cast, local
 from tests.visits import put, visit
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import BookVisit
+from webapp.appointments.schemas import Booking
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.doctors import service as doctors
@@ -380,7 +380,7 @@ def can_book(session: Session, cast: Cast, starts_at: datetime, kind: int, now: 
     """Whether Alice can really book it. The booking is undone."""
     attempt = session.begin_nested()
     try:
-        service.book(session, cast.alice, BookVisit(doctor="bob", visit_type_id=kind, starts_at=starts_at), now=now)
+        service.book(session, cast.alice, Booking(doctor="bob", visit_type_id=kind, starts_at=starts_at), now=now)
     except AppError:
         return False
     else:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from tests.cast import NOW, Cast, assemble, local
 from tests.visits import insert, put, take_guard_away, visit
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import BookVisit, MoveVisit
+from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
 from webapp.database import Database
 from webapp.integrity import find_problems, guard_is_in_place
@@ -199,11 +199,11 @@ def more_patients(cast: Cast, count: int) -> list[Actor]:
     return cast.database.write(work)
 
 
-def race(cast: Cast, commands: list[tuple[Actor, BookVisit]]) -> list[str | Exception]:
+def race(cast: Cast, commands: list[tuple[Actor, Booking]]) -> list[str | Exception]:
     """Book all at once, in a thread and a transaction each; what came of each."""
     start = Barrier(len(commands))
 
-    def book(actor: Actor, command: BookVisit) -> str | Exception:
+    def book(actor: Actor, command: Booking) -> str | Exception:
         start.wait()
         try:
             return cast.database.write(service.book, actor, command, now=NOW)
@@ -223,7 +223,7 @@ def test_of_eight_who_want_overlapping_times_exactly_one_gets_one(cast: Cast) ->
         for number, actor in enumerate(actors):
             minute, kind = wishes[number % len(wishes)]
             start = local(f"2026-03-03 {hour:02d}:{minute:02d}")
-            commands.append((actor, BookVisit(doctor="bob", visit_type_id=kind, starts_at=start)))
+            commands.append((actor, Booking(doctor="bob", visit_type_id=kind, starts_at=start)))
         results = race(cast, commands)
         losers = [result for result in results if isinstance(result, SlotTaken)]
         assert len(losers) == CONTENDERS - 1, results
@@ -236,7 +236,7 @@ def test_one_patient_in_eight_browsers_gets_one_visit(cast: Cast) -> None:
         wishes = [("bob", cast.long), ("erin", cast.long)] * 4
         results = race(
             cast,
-            [(cast.alice, BookVisit(doctor=doctor, visit_type_id=kind, starts_at=start)) for doctor, kind in wishes],
+            [(cast.alice, Booking(doctor=doctor, visit_type_id=kind, starts_at=start)) for doctor, kind in wishes],
         )
         assert sum(isinstance(result, str) for result in results) == 1, results
     assert overlaps(cast) == 0
@@ -249,7 +249,7 @@ def test_the_quota_is_counted_under_the_patients_lock(cast: Cast) -> None:
     start = Barrier(CONTENDERS)
 
     def book(clock: str) -> str:
-        command = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(f"2026-03-04 {clock}"))
+        command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(f"2026-03-04 {clock}"))
         start.wait()
         try:
             cast.database.write(service.book, cast.alice, command, now=NOW)
@@ -282,10 +282,10 @@ def test_bookings_that_cross_wait_for_each_other_without_a_deadlock(cast: Cast) 
         start.wait()
         try:
             if number < 4:
-                command = MoveVisit(starts_at=goal)
+                command = Move(starts_at=goal)
                 cast.database.write(service.move, actor, moved[actor, doctor], command, now=NOW)
             else:
-                booking = BookVisit(doctor=doctor, visit_type_id=cast.long, starts_at=goal)
+                booking = Booking(doctor=doctor, visit_type_id=cast.long, starts_at=goal)
                 cast.database.write(service.book, actor, booking, now=NOW)
         except (SlotTaken, PatientBusy) as error:
             return error.code

@@ -485,7 +485,7 @@ def test_odd_filters_break_nothing(client: TestClient, cast: Cast) -> None:
 def test_long_lists_have_pages_that_keep_the_filters(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "list_visits", partial(listing.list_visits, limit=2))
+    monkeypatch.setattr(listing, "list_appointments", partial(listing.list_appointments, limit=2))
     for day in range(9, 14):
         visits.put(cast, f"2026-03-{day:02d} 10:00")
     log_in(client, "carol")

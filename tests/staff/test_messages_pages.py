@@ -14,7 +14,7 @@ from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from webapp.appointments.booking import service
 from webapp.appointments.messages import reminders
-from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import Booking, Cancellation, Move
 from webapp.auth import confirmation, password_reset
 from webapp.auth.schemas import ForgottenPassword
 from webapp.core.formats import iso
@@ -130,7 +130,7 @@ def test_messages_are_found_by_state_channel_and_address(carol: TestClient, cast
 def test_messages_about_a_visit_include_the_reminders_that_name_it(carol: TestClient, cast: Cast) -> None:
     child = cast.add(Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
     start = local("2026-03-09 10:00")
-    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=start, patient_id=child)
+    booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=start, patient_id=child)
     hers = cast.database.write(service.book, cast.alice, booking, now=NOW)
     other = cast.book(cast.alice, "2026-03-17 10:00")
     cast.database.write(reminders.enqueue_due, now=local("2026-03-08 10:00"))
@@ -316,14 +316,14 @@ def test_a_visit_that_is_over_is_no_news(cast: Cast, now: str, what: str) -> Non
 def test_what_is_not_so_any_more_is_not_told(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 10:00")
     booked = give_up(cast)
-    to = MoveVisit(starts_at=local("2026-03-11 10:00"))
+    to = Move(starts_at=local("2026-03-11 10:00"))
     cast.database.write(service.move, cast.carol, reference, to, now=NOW)
     moved = give_up(cast)
     assert again(carol, booked)[0] == 422
     page = read(carol.get(f"{MESSAGES}/{booked}"))
     assert "It cannot be sent again. The visit has changed since" in page.text
     assert not page.all("form", action=f"{MESSAGES}/{booked}/sending")
-    cast.database.write(service.cancel, cast.carol, reference, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=NOW)
     cancelled = give_up(cast)
     assert again(carol, moved)[0] == 422
     assert again(carol, cancelled)[0] == 303
@@ -337,7 +337,7 @@ def test_a_reminder_goes_again_while_all_its_visits_stand(carol: TestClient, cas
     number = give_up(cast)
     assert again(carol, number)[0] == 303
     give_up(cast)
-    cast.database.write(service.cancel, cast.carol, second, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.carol, second, Cancellation(), now=NOW)
     assert "The visit has changed since" in again(carol, number)[1]
 
 
@@ -366,7 +366,7 @@ def test_all_that_is_still_news_goes_again_after_a_question(carol: TestClient, c
     gone = cast.book(cast.dave, "2026-03-10 11:00")
     give_up(cast)
     old = write(cast, "old", status="dead", finished_at=NOW - timedelta(days=15))
-    cast.database.write(service.cancel, cast.carol, gone, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.carol, gone, Cancellation(), now=NOW)
     cast.change(sa.update(OutboxMessage).where(OutboxMessage.status == "waiting").values(status="sent"))
     listed = read(carol.get(f"{MESSAGES}?state=dead"))
     assert f"{MESSAGES}/sending" in listed.links

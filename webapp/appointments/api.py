@@ -17,9 +17,9 @@ from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
 from webapp.appointments.schemas import (
     AppointmentView,
-    BookVisit,
-    CancelVisit,
-    ChangeVisit,
+    Booking,
+    Cancellation,
+    Changes,
     Note,
     Notes,
     Reason,
@@ -191,7 +191,7 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
 
     def work(session: Session) -> tuple[AppointmentOut, dict[str, str]]:
         doctor = doctors.get_doctor_by_id(session, body.doctor_id)
-        command = BookVisit(
+        command = Booking(
             doctor=doctor.slug,
             visit_type_id=body.visit_type_id,
             starts_at=body.starts_at,
@@ -200,7 +200,7 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
             patient_id=body.patient_id,
             override_reason=body.override_reason,
         )
-        with _telling_alternatives(page, session, actor, command, body.doctor_id):
+        with _offering_alternatives(page, session, actor, command, body.doctor_id):
             reference = service.book(session, actor, command, now=page.now)
         view = queries.get_appointment(session, actor, reference)
         headers = {"location": f"{API_PREFIX}/appointments/{view.id}", "etag": entity_tag(view.version)}
@@ -275,9 +275,9 @@ def replace_appointment(
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     version = version_asked(page.request, view.version)
     _require_same_booking(view, body)
-    command = ChangeVisit(
+    command = Changes(
         starts_at=body.starts_at,
-        # The status that it has is no wish to change it.
+        # A body that repeats the present status asks for no change of it.
         status=body.status if body.status != view.status else None,
         reason=body.reason or "",
         notes=body.notes or "",
@@ -300,7 +300,7 @@ def change_appointment(
     _require_same_booking(view, body)
     if all(each is None for each in (body.starts_at, body.status, body.reason, body.notes)):
         raise NothingToChange
-    command = ChangeVisit(**body.model_dump(include=set(ChangeVisit.model_fields)), version=version)
+    command = Changes(**body.model_dump(include=set(Changes.model_fields)), version=version)
     return _change(page, actor, view, command)
 
 
@@ -318,7 +318,7 @@ def cancel_appointment(
 ) -> Response:
     """Cancel a visit, which stays in the books as cancelled; its patient and who books for them, its doctor, admins."""
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
-    command = CancelVisit(version=version_asked(page.request, view.version))
+    command = Cancellation(version=version_asked(page.request, view.version))
     page.close()
     with precondition_of(page.request, ChangedMeanwhile):
         page.database.write(service.cancel, actor, view.reference, command, now=page.now)
@@ -350,18 +350,18 @@ def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeA
             raise NewBooking(name)
 
 
-def _change(page: Page, actor: Actor, view: AppointmentView, command: ChangeVisit) -> Response:
+def _change(page: Page, actor: Actor, view: AppointmentView, command: Changes) -> Response:
     """Make the changes and answer with the visit as it is then."""
     page.close()
 
     def work(session: Session) -> AppointmentView:
-        wanted = BookVisit(
+        wanted = Booking(
             doctor=view.doctor_slug,
             visit_type_id=view.visit_type_id,
             starts_at=command.starts_at or view.starts_at,
             patient_id=view.patient_id,
         )
-        with _telling_alternatives(page, session, actor, wanted, view.doctor_id, moving=view.id):
+        with _offering_alternatives(page, session, actor, wanted, view.doctor_id, moving=view.id):
             status_service.change(session, actor, view.id, command, now=page.now)
         return queries.get_appointment_by_id(session, actor, view.id)
 
@@ -374,8 +374,8 @@ def _change(page: Page, actor: Actor, view: AppointmentView, command: ChangeVisi
 
 
 @contextmanager
-def _telling_alternatives(
-    page: Page, session: Session, actor: Actor, wanted: BookVisit, doctor_id: int, *, moving: int | None = None
+def _offering_alternatives(
+    page: Page, session: Session, actor: Actor, wanted: Booking, doctor_id: int, *, moving: int | None = None
 ) -> Iterator[None]:
     """A time that clashes is refused together with the three free times that are nearest to it.
 
@@ -386,16 +386,16 @@ def _telling_alternatives(
             yield
     except (SlotTaken, PatientBusy) as error:
         doctor = doctors.get_doctor_by_id(session, doctor_id)
-        wish = checks.find_booking_request(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
+        request = checks.find_booking_request(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
         near = week_calendar.nearest(
             session,
             get_clinic(session),
-            wish,
+            request,
             wanted.starts_at.astimezone(UTC),
             now=page.now,
             viewer=current_viewer(page, wanted.patient_id)._replace(moving=moving),
         )
-        length = timedelta(minutes=wish.visit_type.minutes)
+        length = timedelta(minutes=request.visit_type.minutes)
         error.members["alternatives"] = [
             FreeTimeOut(starts_at=start, ends_at=start + length).model_dump(mode="json") for start, _words in near
         ]

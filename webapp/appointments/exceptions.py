@@ -93,7 +93,7 @@ class NoSuchAppointment(NotFound):
         super().__init__(_("There is no appointment with this reference in your account."))
 
 
-class VisitLinkOver(NotFound):
+class AppointmentLinkOver(NotFound):
     """A link in a message that opens no visit: it is incomplete, or its address is nobody's to whom the visit matters.
 
     `phone` is the clinic's, or ''.
@@ -118,7 +118,7 @@ class NotAPatient(Forbidden):
         super().__init__(_("Visits are booked with a patient's account. Yours belongs to the clinic's staff."))
 
 
-class OtherDoctorsVisit(Forbidden):
+class OtherDoctorsAppointment(Forbidden):
     """Doctors book with themselves; the front desk books with anybody."""
 
     code = "other_doctors_visit"

@@ -176,7 +176,7 @@ def list_appointments(
 def find_booked_reference(
     session: Session, actor: Actor, patient_id: int, doctor_id: int, starts_at: datetime
 ) -> str | None:
-    """The reference of this patient's standing visit with this doctor at this very time, if they have it already."""
+    """The reference of this patient's appointment with this doctor at this very time, if they have it already."""
     query = sa.select(Appointment.reference).where(
         visible_to(actor),
         Appointment.patient_id == patient_id,

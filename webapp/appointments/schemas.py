@@ -22,8 +22,8 @@ PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length
 VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
 
 
-class BookVisit(BaseModel):
-    """A wish for one visit; the default visit type is the doctor's first, the default patient the actor.
+class Booking(BaseModel):
+    """Book an appointment; the default visit type is the doctor's first, the default patient the actor.
 
     With `override_reason` staff set aside the rules that they may set aside.
     """
@@ -37,7 +37,7 @@ class BookVisit(BaseModel):
     override_reason: Note = ""
 
 
-class MoveVisit(BaseModel):
+class Move(BaseModel):
     """Move a visit to another start. `version` is the one that the person saw; staff may override as in booking."""
 
     starts_at: Instant
@@ -45,7 +45,7 @@ class MoveVisit(BaseModel):
     override_reason: Note = ""
 
 
-class CancelVisit(BaseModel):
+class Cancellation(BaseModel):
     """Cancel a visit, with words for the doctor where the person wants to give them."""
 
     reason: Reason = ""
@@ -67,7 +67,7 @@ class ChangeWords(BaseModel):
     version: int | None = None
 
 
-class ChangeVisit(BaseModel):
+class Changes(BaseModel):
     """Several changes of a visit that are made together or not at all; None leaves a thing as it is."""
 
     starts_at: Instant | None = None

@@ -158,8 +158,8 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
             due += starts_at <= now
     active = doctors.list_doctors(session)
-    wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
-    facts = load_facts(session, clinic, wishes, today, today, now=now)
+    requests = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in active if doctor.visit_types]
+    facts = load_facts(session, clinic, requests, today, today, now=now)
     free = {number: len(free_times(about)) for number, about in facts.items()}
     works = {number for number, about in facts.items() if about.working or about.extra}
     each = [

@@ -199,9 +199,9 @@ class Maker:
         """All visits, in the order in which they were booked. The facts come from the rows written so far."""
         order = self._order
         doctors = list_doctors(self._session)
-        wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors]
+        requests = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors]
         facts = load_facts(
-            self._session, get_clinic(self._session), wishes, order.first, order.last, now=order.midnight
+            self._session, get_clinic(self._session), requests, order.first, order.last, now=order.midnight
         )
         attendance = Attendance(groups_of(people, today=order.today), len(people), self._rng)
         planner = Planner(self._rng, attendance, today=day_number(order.today), midnight=to_minute(order.midnight))

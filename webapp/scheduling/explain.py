@@ -41,10 +41,10 @@ def explain(session: Session, slug: str, time: str, visit_type: str | None, *, n
     """
     doctor = doctors.get_doctor(session, slug)
     request = checks.find_booking_request(session, doctor, _visit_type_id(doctor, visit_type))
-    return explain_visit(session, request, time, now=now)
+    return explain_request(session, request, time, now=now)
 
 
-def explain_visit(
+def explain_request(
     session: Session,
     request: BookingRequest,
     time: str,

@@ -118,8 +118,8 @@ def broken_rules(
         by_doctor: dict[int, list[UpcomingAppointment]] = defaultdict(list)
         for visit in together:
             by_doctor[visit.doctor_id].append(visit)
-        wishes = [BookingRequest(who[doctor_id], kind) for doctor_id in by_doctor]
-        facts = load_facts(session, clinic, wishes, first, last, now=now)
+        requests = [BookingRequest(who[doctor_id], kind) for doctor_id in by_doctor]
+        facts = load_facts(session, clinic, requests, first, last, now=now)
         for doctor_id, of_doctor in by_doctor.items():
             for visit, code, span in _broken_by_hours(facts[doctor_id], of_doctor):
                 broken[visit.id][code] = span

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Affected, Decisions, VisitsAffected
+from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decisions
 from webapp.auth.api import Said
 from webapp.auth.schemas import Actor
 from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
@@ -140,7 +140,7 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
     """Make a change and answer with what is there now, or say what it would do.
 
     Raises:
-        VisitsAffected, PreconditionFailed, and whatever the work raises.
+        AppointmentsAffected, PreconditionFailed, and whatever the work raises.
     """
     if preview:
         return _effect(page, plan)
@@ -153,7 +153,7 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
     """Take something away and say so, or say what that would do.
 
     Raises:
-        VisitsAffected, PreconditionFailed, and whatever the work raises.
+        AppointmentsAffected, PreconditionFailed, and whatever the work raises.
     """
     if preview:
         return _effect(page, plan)
@@ -168,7 +168,7 @@ def add(
     """Create something, once for each key, and answer with it and with its `place`; or say what that would do.
 
     Raises:
-        VisitsAffected, and whatever the work raises.
+        AppointmentsAffected, and whatever the work raises.
     """
     if preview:
         return _effect(page, plan)
@@ -200,7 +200,7 @@ def _explained(page: Page) -> Iterator[None]:
     with precondition_of(page.request):
         try:
             yield
-        except VisitsAffected as error:
+        except AppointmentsAffected as error:
             error.members["visits"] = described(error.visits)
             raise
 

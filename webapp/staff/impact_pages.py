@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Affected, Decision, Decisions, Effect, VisitsAffected
+from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.parsing import instant, whole_number
@@ -65,7 +65,7 @@ def make(
         result = page.database.write(
             schedule_impact.carry_out, actor, work, doctor_ids=doctor_ids, now=page.now, decisions=decisions_of(sent)
         )
-    except VisitsAffected as stranded:
+    except AppointmentsAffected as stranded:
         return Asked(_shown(stranded.visits, sent, message=stranded.message), stranded.status)
     return Saved(result)
 

@@ -12,7 +12,7 @@ from tests.cast import Cast, local
 from webapp import models
 from webapp.appointments.booking import booking_limit, service
 from webapp.appointments.exceptions import TooManyChanges
-from webapp.appointments.schemas import CancelVisit, MoveVisit
+from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import NO_ACCOUNT, Actor
 
 
@@ -31,10 +31,10 @@ def refused(deed: Callable[[], object]) -> int:
 
 def test_a_patient_cannot_have_us_write_without_end(cast: Cast) -> None:
     def move(reference: str, start: str, actor: Actor = cast.alice) -> None:
-        cast.database.write(service.move, actor, reference, MoveVisit(starts_at=local(start)), now=cast.now)
+        cast.database.write(service.move, actor, reference, Move(starts_at=local(start)), now=cast.now)
 
     first = cast.book(cast.alice, "2026-03-05 09:30")
-    cast.database.write(service.cancel, cast.alice, first, CancelVisit(), now=cast.now)
+    cast.database.write(service.cancel, cast.alice, first, Cancellation(), now=cast.now)
     second = cast.book(cast.alice, "2026-03-05 09:30")
     cast.now += timedelta(hours=1)
     move(second, "2026-03-05 10:30")
@@ -46,7 +46,7 @@ def test_a_patient_cannot_have_us_write_without_end(cast: Cast) -> None:
     # Neither the clinic nor others are kept from it, and cancelling always works.
     move(second, "2026-03-05 11:00", cast.carol)
     cast.book(cast.dave, "2026-03-06 09:30")
-    cast.database.write(service.cancel, cast.alice, second, CancelVisit(), now=cast.now)
+    cast.database.write(service.cancel, cast.alice, second, Cancellation(), now=cast.now)
     cast.now += timedelta(hours=23, seconds=1)
     cast.book(cast.alice, "2026-03-09 09:30")
 
@@ -58,8 +58,8 @@ def test_nor_can_whoever_holds_a_link(cast: Cast) -> None:
     patient = cast.patient_ids["alice"]
     holder = Actor(NO_ACCOUNT, 0, "Alice", "alice@docket.example", "patient", visit_id=number, patient_id=patient)
     for start in ("10:00", "10:30", "11:00"):
-        command = MoveVisit(starts_at=local(f"2026-03-05 {start}"))
+        command = Move(starts_at=local(f"2026-03-05 {start}"))
         cast.database.write(service.move, holder, reference, command, now=cast.now)
-    again = MoveVisit(starts_at=local("2026-03-05 11:30"))
+    again = Move(starts_at=local("2026-03-05 11:30"))
     refused(lambda: cast.database.write(service.move, holder, reference, again, now=cast.now))
     cast.book(cast.alice, "2026-03-06 09:30")

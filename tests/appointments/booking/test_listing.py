@@ -18,7 +18,7 @@ from webapp.appointments.booking.listing import Edge, Line, Listed, Order, Wante
 
 def read_page(cast: Cast, wanted: Wanted, **place: Any) -> Listed:
     with cast.database.reading() as session:
-        return listing.list_visits(session, wanted, **place)
+        return listing.list_appointments(session, wanted, **place)
 
 
 def put_week(cast: Cast) -> list[int]:
@@ -147,10 +147,10 @@ def test_everything_comes_in_pieces_up_to_the_most(cast: Cast, monkeypatch: pyte
     numbers = put_week(cast)
     monkeypatch.setattr(listing, "CHUNK", 5)
     for most, sizes in ((100, [5, 5, 2]), (12, [5, 5, 2]), (10, [5, 5]), (3, [3])):
-        pieces = list(listing.all_visits(cast.database, Wanted(), most=most))
+        pieces = list(listing.all_appointments(cast.database, Wanted(), most=most))
         assert [len(piece) for piece in pieces] == sizes, most
         assert [line.id for piece in pieces for line in piece] == numbers[:most]
-    assert list(listing.all_visits(cast.database, Wanted(status="cancelled"))) == []
+    assert list(listing.all_appointments(cast.database, Wanted(status="cancelled"))) == []
 
 
 def test_an_edge_is_written_and_read() -> None:

@@ -22,7 +22,7 @@ from webapp.appointments.exceptions import (
     NotAPatient,
     TooLateToChange,
 )
-from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.database import Database
@@ -53,7 +53,7 @@ def move(
     cast: Cast, actor: Actor, reference: str, start: str, *, version: int | None = None, now: datetime | None = None
 ) -> None:
     """Move as the pages do."""
-    command = MoveVisit(starts_at=local(start), version=version)
+    command = Move(starts_at=local(start), version=version)
     cast.database.write(service.move, actor, reference, command, now=now or cast.now)
 
 
@@ -67,7 +67,7 @@ def cancel(
     now: datetime | None = None,
 ) -> None:
     """Cancel as the pages do."""
-    command = CancelVisit(reason=reason, version=version)
+    command = Cancellation(reason=reason, version=version)
     cast.database.write(service.cancel, actor, reference, command, now=now or cast.now)
 
 
@@ -109,7 +109,7 @@ def test_a_patient_is_in_one_place_at_a_time(cast: Cast) -> None:
 
 
 def test_a_booking_is_kept_as_it_was_asked_for(cast: Cast) -> None:
-    command = BookVisit(
+    command = Booking(
         doctor="bob",
         visit_type_id=cast.buffered,
         starts_at=local("2026-03-03 09:30"),
@@ -136,7 +136,7 @@ def test_a_reference_can_be_read_out_and_is_found_in_any_case(cast: Cast) -> Non
 
 
 def test_without_a_visit_type_it_is_the_doctors_first(cast: Cast) -> None:
-    command = BookVisit(doctor="bob", starts_at=local("2026-03-03 09:30"))
+    command = Booking(doctor="bob", starts_at=local("2026-03-03 09:30"))
     reference = cast.database.write(service.book, cast.alice, command, now=NOW)
     assert see(cast, reference).visit_type_id == cast.short
 
@@ -174,7 +174,7 @@ def test_what_the_house_rules_refuse_is_refused_on_both_databases(cast: Cast) ->
 
 
 def test_a_start_with_seconds_lies_off_every_grid(cast: Cast) -> None:
-    command = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-03 09:30:01"))
+    command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-03 09:30:01"))
     assert refused(lambda: cast.database.write(service.book, cast.alice, command, now=NOW)) == "off_grid"
 
 
@@ -189,7 +189,7 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused_in_words(sqlite_cast: Cas
         "9999-12-31T23:45:00",
     ):
         try:
-            command = BookVisit.model_validate({"doctor": "bob", "starts_at": f"{day}{offset}"})
+            command = Booking.model_validate({"doctor": "bob", "starts_at": f"{day}{offset}"})
         except ValidationError:
             continue
         with pytest.raises(AppError) as caught:
@@ -273,7 +273,7 @@ def test_a_visit_booked_for_a_repeated_hour_is_at_that_instant(cast: Cast) -> No
     cast.add(ExtraHours(**day, start_minute=120, end_minute=180))
     now = local("2026-10-01 10:00")
     for starts_at in (datetime.fromisoformat(f"2026-10-25T0{hour}:30:00Z") for hour in (0, 1)):
-        command = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=starts_at)
+        command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=starts_at)
         reference = cast.database.write(service.book, cast.alice, command, now=now)
         assert see(cast, reference).starts_at == starts_at
     with pytest.raises(SlotTaken):
@@ -438,7 +438,7 @@ def test_a_change_of_a_page_that_is_out_of_date_is_refused(cast: Cast) -> None:
 
 
 def test_the_history_tells_who_did_what_and_no_health_text(cast: Cast) -> None:
-    command = BookVisit(doctor="bob", starts_at=local("2026-03-04 10:00"), reason="SECRET-REASON", notes="SECRET-NOTES")
+    command = Booking(doctor="bob", starts_at=local("2026-03-04 10:00"), reason="SECRET-REASON", notes="SECRET-NOTES")
     reference = cast.database.write(service.book, cast.alice._replace(address="192.0.2.7"), command, now=NOW)
     later, latest = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
     move(cast, cast.alice, reference, "2026-03-04 11:00", now=later)

@@ -17,7 +17,7 @@ from tests.cast import NOW, Cast
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive
-from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import Booking, Cancellation, Move
 from webapp.exceptions import AppError
 from webapp.integrity import find_problems
 from webapp.models import Appointment, TimeOff
@@ -105,7 +105,7 @@ class Clinic(RuleBasedStateMachine):
         """Somebody books."""
         doctor, kind = wanted
         start = quarter * 15
-        command = BookVisit(
+        command = Booking(
             doctor=doctor, visit_type_id=getattr(self.cast, kind), starts_at=NINE + timedelta(minutes=start)
         )
         expected = self.expected(patient, doctor, kind, start)
@@ -131,7 +131,7 @@ class Clinic(RuleBasedStateMachine):
             expected = RuleBroken
         else:
             expected = self.expected(visit["patient"], visit["doctor"], visit["kind"], start, moved=number)
-        command = MoveVisit(starts_at=NINE + timedelta(minutes=start), version=visit["version"] - stale)
+        command = Move(starts_at=NINE + timedelta(minutes=start), version=visit["version"] - stale)
         self.do(expected, service.move, getattr(self.cast, visit["patient"]), visit["reference"], command)
         if expected is None:
             visit.update(self.place(visit["kind"], start), version=visit["version"] + 1)
@@ -144,7 +144,7 @@ class Clinic(RuleBasedStateMachine):
         visit = self.visits[pick % len(self.visits)]
         expected = None if visit["status"] == "scheduled" else NotActive
         actor = getattr(self.cast, visit["patient"])
-        self.do(expected, service.cancel, actor, visit["reference"], CancelVisit(version=visit["version"]))
+        self.do(expected, service.cancel, actor, visit["reference"], Cancellation(version=visit["version"]))
         if expected is None:
             visit.update(status="cancelled", version=visit["version"] + 1)
 

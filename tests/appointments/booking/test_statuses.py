@@ -14,7 +14,7 @@ from tests.visits import put
 from webapp import models
 from webapp.appointments.booking import service, status_service, statuses
 from webapp.appointments.exceptions import ChangedMeanwhile, NoSuchAppointment, NothingToUndo, StatusNotPossible
-from webapp.appointments.schemas import CancelVisit, ChangeStatus, MoveVisit, UndoStatus, WriteNote
+from webapp.appointments.schemas import Cancellation, ChangeStatus, Move, UndoStatus, WriteNote
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import default_clinic
@@ -149,7 +149,7 @@ def test_undo_leads_back_one_step_and_no_further(cast: Cast) -> None:
 
 def test_a_patients_cancelling_is_final_for_the_patient_and_not_for_staff(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
-    command = CancelVisit(reason="A cold.")
+    command = Cancellation(reason="A cold.")
     cast.database.write(service.cancel, cast.alice, reference, command, now=cast.now)
     with pytest.raises(Forbidden):
         undo(cast, cast.alice, reference)
@@ -161,14 +161,14 @@ def test_a_patients_cancelling_is_final_for_the_patient_and_not_for_staff(cast: 
 def test_moving_leaves_nothing_to_undo(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
     change(cast, cast.bob, reference, "confirmed", now=cast.now)
-    command = MoveVisit(starts_at=local("2026-03-05 11:00"))
+    command = Move(starts_at=local("2026-03-05 11:00"))
     cast.database.write(service.move, cast.alice, reference, command, now=cast.now)
     with pytest.raises(NothingToUndo):
         undo(cast, cast.bob, reference, now=cast.now)
 
 
 def _cancelled(cast: Cast, reference: str) -> None:
-    cast.database.write(service.cancel, cast.bob, reference, CancelVisit(), now=cast.now)
+    cast.database.write(service.cancel, cast.bob, reference, Cancellation(), now=cast.now)
 
 
 def _missed(cast: Cast, reference: str) -> None:

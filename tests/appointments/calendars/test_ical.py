@@ -18,7 +18,7 @@ from webapp import models
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.calendars import ical
-from webapp.appointments.schemas import BookVisit, CancelVisit, MoveVisit
+from webapp.appointments.schemas import Booking, Cancellation, Move
 from webapp.auth import feeds
 from webapp.clinic.service import get_clinic
 from webapp.core.signing import sign
@@ -156,7 +156,7 @@ def test_every_face_names_one_instant_wherever_server_clinic_and_reader_are(
 
 
 def test_the_file_says_where_and_when_and_not_why(cast: Cast) -> None:
-    command = BookVisit(
+    command = Booking(
         doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"), reason=REASON, notes=NOTES
     )
     reference = cast.database.write(service.book, cast.alice, command, now=NOW)
@@ -191,14 +191,14 @@ def test_a_kind_of_visit_is_named_only_where_the_clinic_lets_messages_name_it(ca
 
 def test_a_moved_and_a_cancelled_visit_is_the_same_event_with_a_later_sequence(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 09:30")
-    move = MoveVisit(starts_at=local("2026-03-06 10:00"))
+    move = Move(starts_at=local("2026-03-06 10:00"))
     with client_for(cast.database) as client:
         log_in(client, "alice")
         booked = file_of(client, reference)
         later = NOW + timedelta(minutes=5)
         cast.database.write(service.move, cast.alice, reference, move, now=later)
         moved = file_of(client, reference)
-        cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=later + timedelta(minutes=5))
+        cast.database.write(service.cancel, cast.alice, reference, Cancellation(), now=later + timedelta(minutes=5))
         cancelled = file_of(client, reference)
     files = (booked, moved, cancelled)
     assert len({file.event["UID"] for file in files}) == 1
@@ -236,7 +236,7 @@ def test_the_page_leads_to_the_file_while_the_visit_lies_ahead(cast: Cast) -> No
     # Too near to be moved or cancelled, which is no reason to forget it.
     near = cast.book(cast.alice, "2026-03-02 16:00")
     gone = cast.book(cast.alice, "2026-03-05 09:30")
-    cast.database.write(service.cancel, cast.alice, gone, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.alice, gone, Cancellation(), now=NOW)
     with client_for(cast.database) as client:
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{near}"))

@@ -20,7 +20,7 @@ from webapp import models
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.alternative_times import nearest_first
-from webapp.appointments.impact.schedule_impact import Affected, Decision, Decisions, Effect, VisitsAffected
+from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.integrity import find_problems
@@ -50,7 +50,7 @@ def change(
 
 def stranded(cast: Cast, work: Work) -> list[Affected]:
     """The visits that the change is refused for."""
-    with pytest.raises(VisitsAffected) as caught:
+    with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work)
     assert caught.value.status == 409
     return caught.value.visits
@@ -158,7 +158,7 @@ def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
     first, second = cast.book(cast.alice, "2026-03-04 10:00"), cast.book(cast.dave, "2026-03-04 10:15")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     listed = stranded(cast, work)
-    with pytest.raises(VisitsAffected) as caught:
+    with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=decide(listed[0], "cancel"))
     assert [visit.reference for visit in caught.value.visits] == [first, second]
     assert see(cast, first).status == "scheduled"
@@ -170,7 +170,7 @@ def test_a_decision_about_an_older_state_of_a_visit_does_not_count(cast: Cast) -
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
     cast.change(sa.update(models.Appointment).values(version=2, reason="Something else now"))
-    with pytest.raises(VisitsAffected):
+    with pytest.raises(AppointmentsAffected):
         change(cast, work, each=decide(visit, "cancel"))
     assert see(cast, reference).status == "scheduled"
 
@@ -180,7 +180,7 @@ def test_a_move_to_a_time_that_is_gone_is_told_and_asked_again(cast: Cast) -> No
     work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
     put(cast, "2026-03-04 13:00", patient="dave", minutes=15)
-    with pytest.raises(VisitsAffected) as caught:
+    with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
     (again,) = caught.value.visits
     assert "taken" in again.problem
@@ -195,7 +195,7 @@ def test_one_move_that_fails_changes_no_other_proposal(cast: Cast) -> None:
     first, second = stranded(cast, work)
     inside_leave = local("2026-03-04 10:30")
     each = decide(first, "move", starts_at=first.proposal) | decide(second, "move", starts_at=inside_leave)
-    with pytest.raises(VisitsAffected) as caught:
+    with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=each)
     again, refused = caught.value.visits
     assert (again.problem, again.proposal) == ("", first.proposal)
@@ -301,7 +301,7 @@ def test_a_doctors_own_leave_touches_that_doctors_visits_alone(cast: Cast) -> No
     reference = cast.book(cast.dave, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     carry_out = partial(schedule_impact.carry_out, doctor_ids=[cast.doctor_ids["bob"]], now=cast.now)
-    with pytest.raises(VisitsAffected) as caught:
+    with pytest.raises(AppointmentsAffected) as caught:
         cast.database.write(carry_out, cast.bob, work)
     assert [visit.reference for visit in caught.value.visits] == [reference]
 

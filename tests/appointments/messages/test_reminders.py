@@ -13,7 +13,7 @@ from tests.visits import put
 from webapp import models
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.messages import reminders
-from webapp.appointments.schemas import CancelVisit, ChangeStatus, MoveVisit
+from webapp.appointments.schemas import Cancellation, ChangeStatus, Move
 from webapp.notifications.mail import compose
 from webapp.notifications.models import OutboxMessage
 from webapp.notifications.rendering import render
@@ -109,7 +109,7 @@ def test_reminders_come_in_daytime_and_on_their_day_alone(cast: Cast) -> None:
 def test_whoever_booked_or_moved_a_visit_that_day_has_just_read_about_it(cast: Cast) -> None:
     early = local("2026-03-04 08:00")
     book = cast.book(cast.alice, "2026-03-06 10:00")
-    cast.database.write(service.move, cast.alice, book, MoveVisit(starts_at=local("2026-03-05 10:00")), now=early)
+    cast.database.write(service.move, cast.alice, book, Move(starts_at=local("2026-03-05 10:00")), now=early)
     cast.now = early
     cast.book(cast.dave, "2026-03-05 11:00")
     assert run(cast) == 0
@@ -126,7 +126,7 @@ def test_a_reminder_that_waits_is_written_anew_when_one_of_its_visits_is_cancell
     childs = put(cast, "2026-03-05 11:00", patient="mia", doctor="erin")
     put(cast, "2026-03-11 10:00")
     run(cast)
-    cancel = (reference_of(cast, childs), CancelVisit())
+    cancel = (reference_of(cast, childs), Cancellation())
     cast.database.write(service.cancel, cast.carol, *cancel, now=WEDNESDAY + timedelta(minutes=1))
     assert written(cast) == {("alice", "11 10:00")}
     assert run(cast, WEDNESDAY + timedelta(minutes=2)) == 1
@@ -143,7 +143,7 @@ def test_whoever_shares_an_address_is_not_reminded_of_a_visit_that_is_cancelled(
     run(cast)
     assert written(cast) == {("parent", "05 10:00, 05 11:00")}
     later = WEDNESDAY + timedelta(minutes=1)
-    cast.database.write(service.cancel, cast.carol, reference_of(cast, bens), CancelVisit(), now=later)
+    cast.database.write(service.cancel, cast.carol, reference_of(cast, bens), Cancellation(), now=later)
     run(cast, later)
     assert written(cast) == {("parent", "05 10:00")}
 
@@ -154,7 +154,7 @@ def test_a_reminder_that_was_sent_is_not_written_again(cast: Cast) -> None:
     run(cast)
     cast.change(sa.update(OutboxMessage).values(status="sent"))
     later = WEDNESDAY + timedelta(minutes=1)
-    cast.database.write(service.cancel, cast.carol, reference_of(cast, first), CancelVisit(), now=later)
+    cast.database.write(service.cancel, cast.carol, reference_of(cast, first), Cancellation(), now=later)
     assert run(cast, later) == 0
     assert len(messages(cast)) == 1
 

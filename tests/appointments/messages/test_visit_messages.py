@@ -13,7 +13,7 @@ from webapp import models
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.schedule_impact import Decision, Decisions
-from webapp.appointments.schemas import BookVisit, CancelVisit, ChangeStatus, MoveVisit, UndoStatus
+from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.notifications.models import OutboxMessage
 from webapp.notifications.rendering import Rendered, render
@@ -53,7 +53,7 @@ def add_child(cast: Cast, **values: Any) -> int:
 
 def book_with_words(cast: Cast, actor: Actor, start: str, **values: Any) -> str:
     """Book a visit that has something to keep to itself."""
-    command = BookVisit(
+    command = Booking(
         doctor="bob",
         visit_type_id=cast.short,
         starts_at=local(start),
@@ -66,9 +66,9 @@ def book_with_words(cast: Cast, actor: Actor, start: str, **values: Any) -> str:
 
 def test_each_event_is_told_once_to_the_patient_and_says_who_did_it(cast: Cast) -> None:
     reference = book_with_words(cast, cast.alice, "2026-03-05 09:30")
-    move = MoveVisit(starts_at=local("2026-03-06 10:00"))
+    move = Move(starts_at=local("2026-03-06 10:00"))
     cast.database.write(service.move, cast.bob, reference, move, now=cast.now)
-    cast.database.write(service.cancel, cast.carol, reference, CancelVisit(reason="a private word"), now=cast.now)
+    cast.database.write(service.cancel, cast.carol, reference, Cancellation(reason="a private word"), now=cast.now)
     cast.database.write(status_service.undo, cast.carol, reference, UndoStatus(), now=cast.now)
     cast.database.write(status_service.change_status, cast.bob, reference, ChangeStatus(status="confirmed"), now=NOW)
     told = outbox(cast)
@@ -152,7 +152,7 @@ def test_a_text_message_about_the_next_morning_waits_for_nothing(cast: Cast) -> 
     cast.change(sa.update(models.Patient).values(wants_sms=True, phone="0612345678"))
     reference = cast.book(cast.alice, "2026-03-05 09:00")
     night = local("2026-03-04 22:30")
-    cast.database.write(service.cancel, cast.carol, reference, CancelVisit(), now=night)
+    cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=night)
     cancelled = next(each for each in outbox(cast, "visit_cancelled") if each.channel == "sms")
     assert cancelled.due_at == night
     # Nobody is woken by what they did themselves, and in the morning it would be too late.
@@ -165,7 +165,7 @@ def test_a_text_message_about_the_next_morning_waits_for_nothing(cast: Cast) -> 
 def test_nothing_is_told_of_what_is_over(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-02 10:30")
     later = NOW + timedelta(days=1)
-    cast.database.write(service.cancel, cast.carol, reference, CancelVisit(), now=later)
+    cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=later)
     assert [each.template for each in outbox(cast)] == ["visit_booked"]
 
 

@@ -23,7 +23,7 @@ from webapp.appointments.calendars import feed
 from webapp.appointments.exceptions import NoSuchAppointment, NotAPatient, StatusNotPossible
 from webapp.appointments.messages import appointment_links
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
-from webapp.appointments.schemas import BookVisit, ChangeStatus, MoveVisit, UndoStatus
+from webapp.appointments.schemas import Booking, ChangeStatus, Move, UndoStatus
 from webapp.audit.models import AuditEvent
 from webapp.auth import confirmation, feeds
 from webapp.auth.schemas import Actor
@@ -85,7 +85,7 @@ def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(d
     """From the mail on, for a patient who has no account and is booked by staff."""
     cast = assemble(database)
     paul = cast.add(models.Patient(name="Paul Post", email="paul@post.example", created_at=NOW))
-    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=paul)
+    booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=paul)
     reference = database.write(service.book, cast.carol, booking, now=NOW)
     (mail,) = outbox(cast)
     with client_for(database) as client:
@@ -217,7 +217,7 @@ def test_the_calendar_file_is_the_event_of_the_mail(client: TestClient, cast: Ca
 
 def test_a_childs_visit_says_whose_it_is_to_the_parent_and_not_to_the_child(client: TestClient, cast: Cast) -> None:
     mia = add_child(cast, email="mia@docket.example", phone="0612345678")
-    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
+    booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
     parents, childs = link(reference), link(reference, "mia@docket.example")
     assert read(client.get(parents)).h1 == "Visit of Mia Adams to Dr. Bob Brown"
@@ -269,7 +269,7 @@ def test_whoever_is_signed_in_as_somebody_else_acts_as_holder_of_the_link(client
 
 def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, cast: Cast) -> None:
     mia = add_child(cast, email="mia@docket.example", phone="0612345678")
-    booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
+    booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
     addresses = (ALICE, "mia@docket.example", "0612345678")
     links = {address: link(reference, address) for address in addresses}
@@ -357,10 +357,10 @@ def test_for_the_holder_of_a_link_nothing_exists_but_the_visit(client: TestClien
         clinic = get_clinic(session)
         assert len(feed.list_events(session, actor, clinic, base_url=ORIGIN, now=NOW)) == 1
     for patient_id in (None, cast.patient_ids["alice"], mia):
-        booking = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local(NEW), patient_id=patient_id)
+        booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(NEW), patient_id=patient_id)
         with pytest.raises((NotAPatient, NoSuchPatient)):
             cast.database.write(service.book, actor, booking, now=NOW)
-    move = MoveVisit(starts_at=local("2026-03-12 14:00"))
+    move = Move(starts_at=local("2026-03-12 14:00"))
     with pytest.raises(NoSuchAppointment):
         cast.database.write(service.move, actor, other, move, now=NOW)
     for status in ("arrived", "completed", "no_show"):
@@ -395,7 +395,7 @@ def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient
     class Tried(Exception):
         """The move would have succeeded; nothing of it is kept."""
 
-    def attempt(session: Any, command: MoveVisit) -> None:
+    def attempt(session: Any, command: Move) -> None:
         service.move(session, actor, reference, command, now=NOW)
         raise Tried
 
@@ -403,7 +403,7 @@ def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient
         for quarter in range(8 * 4, 18 * 4):
             start = local(f"2026-03-{day:02d} {quarter // 4:02d}:{quarter % 4 * 15:02d}")
             try:
-                cast.database.write(attempt, MoveVisit(starts_at=start))
+                cast.database.write(attempt, Move(starts_at=start))
             except Tried:
                 possible.add(iso(start))
             except AppError:
@@ -466,7 +466,7 @@ def test_saying_twice_that_one_comes_is_saying_it_once(client: TestClient, cast:
 def test_a_visit_that_was_moved_meanwhile_is_asked_about_again(client: TestClient, cast: Cast) -> None:
     path = f"{link(reference := cast.book(cast.alice, OLD))}/confirmation"
     form = read(client.get(path)).form(path)
-    cast.database.write(service.move, cast.carol, reference, MoveVisit(starts_at=local(NEW)), now=NOW)
+    cast.database.write(service.move, cast.carol, reference, Move(starts_at=local(NEW)), now=NOW)
     answer = client.post(path, data=form)
     assert answer.status_code == 409
     page = read(answer)

@@ -107,7 +107,7 @@ def parse_edge(text: str) -> Edge | None:
     return edge if edge.at.year in EDGE_YEARS else None
 
 
-def list_visits(
+def list_appointments(
     session: Session, wanted: Wanted, *, before: Edge | None = None, after: Edge | None = None, limit: int = PAGE_SIZE
 ) -> Listed:
     """The page that follows `after` or precedes `before`; the first one without either. One query."""
@@ -164,7 +164,7 @@ def _all_visible(actor: Actor, wanted: Wanted) -> tuple[sa.FromClause, list[sa.C
     return few, [compare(value) for compare, value in filters if value is not None]
 
 
-def all_visits(database: Database, wanted: Wanted, *, most: int = MOST_EXPORTED) -> Iterator[list[Line]]:
+def all_appointments(database: Database, wanted: Wanted, *, most: int = MOST_EXPORTED) -> Iterator[list[Line]]:
     """The rows of the filtered list, at most `most`, in pieces; no piece holds a connection while it is sent."""
     edge: Edge | None = None
     left = most

@@ -54,7 +54,7 @@ class ScheduleAppointment(NamedTuple):
         return self.status in OCCUPYING
 
 
-class EarlierVisit(NamedTuple):
+class EarlierAppointment(NamedTuple):
     """One visit of a patient that lies before another one, with the same doctor. Instants are UTC."""
 
     reference: str
@@ -117,10 +117,10 @@ def list_appointments(session: Session, doctor_id: int, low: datetime, high: dat
     return [ScheduleAppointment._make(row) for row in found]
 
 
-def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierVisit]:
+def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:
     """The patient's latest visits with this doctor that start before an instant, the latest first."""
     found = rows(session, _EARLIER_VISITS, doctor_id=doctor_id, patient_id=patient_id, before=before)
-    return [EarlierVisit._make(row) for row in found]
+    return [EarlierAppointment._make(row) for row in found]
 
 
 def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[Leave]:

@@ -18,12 +18,12 @@ from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
     NotAPatient,
-    OtherDoctorsVisit,
+    OtherDoctorsAppointment,
     TooLateToChange,
 )
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import News
-from webapp.appointments.schemas import AppointmentView, BookVisit, CancelVisit, ChangeWords, MoveVisit
+from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeWords, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -43,7 +43,7 @@ REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
 
 
-def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -> str:
+def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> str:
     """Book a visit for the actor, or for whom the actor may book, and return its reference.
 
     Raises:
@@ -51,7 +51,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         RuleBroken: another house rule refuses it (422).
         TooManyChanges: the patient booked and moved very often lately (429).
         NotAPatient: the actor has no patient's record and named none (403).
-        OtherDoctorsVisit: a doctor books with somebody else (403).
+        OtherDoctorsAppointment: a doctor books with somebody else (403).
         NotFound: there is no such doctor, visit type or patient.
     """
     doctor_id = doctors.lock_doctor(session, slug=command.doctor)
@@ -60,20 +60,20 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
         raise NotAPatient
     doctor = doctors.get_doctor_by_id(session, doctor_id)
     if actor.role == "doctor" and doctor.id != doctors.get_doctor_of_user(session, actor.user_id).id:
-        raise OtherDoctorsVisit
+        raise OtherDoctorsAppointment
     clinic = get_clinic(session)
     require_within_booking_limit(session, actor, clinic, now=now)
-    wish = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
+    request = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
     overridden = require_bookable(
         session,
         clinic,
-        wish,
+        request,
         command.starts_at,
         viewer=Viewer(patient_id, by_staff=actor.is_staff),
         override_reason=command.override_reason,
         now=now,
     )
-    kind = wish.visit_type
+    kind = request.visit_type
     reference = new_reference()
     values = {
         "reference": reference,
@@ -96,7 +96,7 @@ def book(session: Session, actor: Actor, command: BookVisit, *, now: datetime) -
     return reference
 
 
-def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, now: datetime, why: str = "") -> None:
+def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
     """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
 
     `why` is a sentence about the clinic, for whoever is told of it.
@@ -111,17 +111,17 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
     require_changeable(view, actor, clinic, now=now)
     require_within_booking_limit(session, actor, clinic, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
-    wish = find_booking_request(session, doctor, view.visit_type_id)
+    request = find_booking_request(session, doctor, view.visit_type_id)
     overridden = require_bookable(
         session,
         clinic,
-        wish,
+        request,
         command.starts_at,
         viewer=Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff),
         override_reason=command.override_reason,
         now=now,
     )
-    kind = wish.visit_type
+    kind = request.visit_type
     with guarded():
         update_row(
             session,
@@ -142,7 +142,7 @@ def move(session: Session, actor: Actor, reference: str, command: MoveVisit, *, 
 
 
 def cancel(
-    session: Session, actor: Actor, reference: str, command: CancelVisit, *, now: datetime, why: str = ""
+    session: Session, actor: Actor, reference: str, command: Cancellation, *, now: datetime, why: str = ""
 ) -> None:
     """Cancel a visit and free its time. `why` is a sentence about the clinic, for whoever is told of it.
 

@@ -16,11 +16,11 @@ from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import News
 from webapp.appointments.schemas import (
     AppointmentView,
-    CancelVisit,
+    Cancellation,
+    Changes,
     ChangeStatus,
-    ChangeVisit,
     ChangeWords,
-    MoveVisit,
+    Move,
     UndoStatus,
     WriteNote,
 )
@@ -74,7 +74,7 @@ def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatu
         change_status(session, actor, reference, command, now=now)
 
 
-def change(session: Session, actor: Actor, appointment_id: int, command: ChangeVisit, *, now: datetime) -> None:
+def change(session: Session, actor: Actor, appointment_id: int, command: Changes, *, now: datetime) -> None:
     """Move a visit, change its words and its status: what the command names, in this order, all of it or nothing.
 
     Raises:
@@ -85,13 +85,13 @@ def change(session: Session, actor: Actor, appointment_id: int, command: ChangeV
     if command.status is not None and command.status != "cancelled" and not actor.is_staff:
         raise StatusNotYours
     if command.starts_at is not None and command.starts_at != view.starts_at:
-        wanted = MoveVisit(starts_at=command.starts_at, override_reason=command.override_reason)
+        wanted = Move(starts_at=command.starts_at, override_reason=command.override_reason)
         service.move(session, actor, view.reference, wanted, now=now)
     if command.reason is not None or command.notes is not None:
         words = ChangeWords(reason=command.reason, notes=command.notes)
         service.change_words(session, actor, view.reference, words, now=now)
     if command.status == "cancelled":
-        service.cancel(session, actor, view.reference, CancelVisit(), now=now)
+        service.cancel(session, actor, view.reference, Cancellation(), now=now)
     elif command.status == "scheduled":
         # That is where booking and moving lead, and no word of anybody.
         raise StatusNotPossible(statuses.why_not(view, command.status), field="status")

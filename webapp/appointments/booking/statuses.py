@@ -26,7 +26,7 @@ WORDS = {
 }
 
 
-class VisitState(Protocol):
+class AppointmentState(Protocol):
     """What of a visit decides which status it may take."""
 
     @property
@@ -79,7 +79,7 @@ _STEPS = {
 }
 
 
-def possible_statuses(visit: VisitState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
+def possible_statuses(visit: AppointmentState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
     """What this actor may make of the visit's status now, the most likely first; patients may change none.
 
     That somebody comes, they say with the link in a message.
@@ -94,7 +94,7 @@ def possible_statuses(visit: VisitState, actor: Actor, clinic: Clinic, now: date
     ]
 
 
-def why_not(visit: VisitState, status: str) -> str:
+def why_not(visit: AppointmentState, status: str) -> str:
     """The sentence for a status that the visit may not take now."""
     step = _STEPS.get(status)
     if step is not None and visit.status in step.comes_from:
@@ -103,7 +103,7 @@ def why_not(visit: VisitState, status: str) -> str:
     return _("From “%(now)s” a visit cannot become “%(wanted)s”.") % words
 
 
-def may_undo(visit: VisitState, actor: Actor) -> bool:
+def may_undo(visit: AppointmentState, actor: Actor) -> bool:
     """Whether this actor may take back the last change of the visit's status."""
     return actor.role != "patient" and visit.previous_status is not None
 

@@ -23,7 +23,7 @@ BEHIND = timedelta(days=60)
 CANCELLED_SHOWN = timedelta(days=14)
 
 
-class FeedVisit(NamedTuple):
+class FeedAppointment(NamedTuple):
     """What a calendar tells of a visit. Instants are UTC."""
 
     reference: str
@@ -69,12 +69,12 @@ def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str
         )
         .order_by(Appointment.starts_at, Appointment.id)
     )
-    visits = [FeedVisit(*row) for row in session.execute(query)]
+    visits = [FeedAppointment(*row) for row in session.execute(query)]
     if actor.role == "doctor":
         return [diary_event_of(visit, clinic, base_url=base_url) for visit in visits]
     return [event_of(visit, clinic, base_url=base_url, whose=whose(visit, actor)) for visit in visits]
 
 
-def whose(visit: FeedVisit, actor: Actor) -> str:
+def whose(visit: FeedAppointment, actor: Actor) -> str:
     """The name of the patient, where that is not the actor."""
     return "" if visit.patient_user_id == actor.user_id else visit.patient_name

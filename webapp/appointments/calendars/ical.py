@@ -13,7 +13,7 @@ from webapp.core.icalendar import Event
 ALARM_MINUTES = 120
 
 
-class Visit(Protocol):
+class CalendarAppointment(Protocol):
     """What an event tells of a visit; every view of visits that is read here has it."""
 
     @property
@@ -42,7 +42,7 @@ class Visit(Protocol):
     def named_in_messages(self) -> bool: ...
 
 
-def event_of(visit: Visit, clinic: Clinic, *, base_url: str, whose: str = "", href: str = "") -> Event:
+def event_of(visit: CalendarAppointment, clinic: Clinic, *, base_url: str, whose: str = "", href: str = "") -> Event:
     """The visit for whoever comes: with whom, where, how to reach the clinic, and an alarm two hours before.
 
     `base_url` is where Docket is reached, without a slash at its end. `whose` names the patient where the calendar is
@@ -54,7 +54,7 @@ def event_of(visit: Visit, clinic: Clinic, *, base_url: str, whose: str = "", hr
     return _event(visit, clinic, summary % words, base_url=base_url, href=href, alarm_minutes=ALARM_MINUTES)
 
 
-def diary_event_of(visit: Visit, clinic: Clinic, *, base_url: str) -> Event:
+def diary_event_of(visit: CalendarAppointment, clinic: Clinic, *, base_url: str) -> Event:
     """The visit in the calendar of its doctor: the patient by their initials, and no alarm for every one of a day."""
     summary = _("Visit: %(initials)s") % {"initials": initials(visit.patient_name)}
     return _event(visit, clinic, summary, base_url=base_url)
@@ -65,13 +65,19 @@ def initials(name: str) -> str:
     return "".join(f"{word[0].upper()}." for word in name.split())
 
 
-def uid_of(visit: Visit) -> str:
+def uid_of(visit: CalendarAppointment) -> str:
     """What a calendar knows the visit by: the same for its whole life, wherever Docket is reached."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"docket:{visit.reference}:{visit.created_at.isoformat()}"))
 
 
 def _event(
-    visit: Visit, clinic: Clinic, summary: str, *, base_url: str, href: str = "", alarm_minutes: int | None = None
+    visit: CalendarAppointment,
+    clinic: Clinic,
+    summary: str,
+    *,
+    base_url: str,
+    href: str = "",
+    alarm_minutes: int | None = None,
 ) -> Event:
     href = href or f"{base_url}/appointments/{visit.reference}"
     lines = [clinic.name, _("Reference: %(reference)s") % {"reference": visit.reference}]

@@ -36,8 +36,8 @@ def propose(
     today = clinic.today(now)
     last = max(visit.starts_at for visit in stranded).astimezone(clinic.zone).date() + timedelta(days=PROPOSAL_DAYS)
     last = min(last, today + timedelta(days=clinic.horizon_days))
-    wishes = [BookingRequest(doctor, doctors.any_visit_type(session)) for doctor in who.values()]
-    facts = load_facts(session, clinic, wishes, today, max(last, today), now=now)
+    requests = [BookingRequest(doctor, doctors.any_visit_type(session)) for doctor in who.values()]
+    facts = load_facts(session, clinic, requests, today, max(last, today), now=now)
     engaged = _engagements(session, [visit.patient_id for visit in stranded], now=now)
     starts: dict[tuple[int, int], list[Minute]] = {}
     given: dict[int, list[Span]] = defaultdict(list)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service
 from webapp.appointments.impact.alternative_times import propose, wanting
-from webapp.appointments.schemas import CancelVisit, MoveVisit, Note
+from webapp.appointments.schemas import Cancellation, Move, Note
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.i18n import ngettext
@@ -88,7 +88,7 @@ class Affected(NamedTuple):
     problem: str
 
 
-class VisitsAffected(Conflict):
+class AppointmentsAffected(Conflict):
     """The change would strand visits, and not for each of them it was said what to do. Nothing was changed."""
 
     code = "visits_affected"
@@ -137,20 +137,20 @@ def carry_out(
     `work` writes the change on the session that it is handed. Visits that were flagged and fit again lose their flag.
 
     Raises:
-        VisitsAffected: a stranded visit was not decided upon, has changed since, or could not be moved there.
+        AppointmentsAffected: a stranded visit was not decided upon, has changed since, or could not be moved there.
     """
     locked = doctors.lock_doctors(session, doctor_ids)
     before = broken_rules(session, get_clinic(session), list_upcoming(session, locked, now=now), now=now)
     result = work(session)
     session.flush()
     clinic = get_clinic(session)
-    standing = list_upcoming(session, locked, now=now)
-    after = broken_rules(session, clinic, standing, now=now)
-    newly = {visit.id: _newly(visit, before.get(visit.id, {}), after.get(visit.id, {})) for visit in standing}
-    stranded = [visit for visit in standing if newly[visit.id]]
+    upcoming = list_upcoming(session, locked, now=now)
+    after = broken_rules(session, clinic, upcoming, now=now)
+    newly = {visit.id: _newly(visit, before.get(visit.id, {}), after.get(visit.id, {})) for visit in upcoming}
+    stranded = [visit for visit in upcoming if newly[visit.id]]
     why = {visit.id: WHY[newly[visit.id][0]] for visit in stranded}
     _settle(session, actor, clinic, stranded, why, decisions, now=now)
-    _take_flags_off(session, actor, clinic, standing, after, now=now)
+    _take_flags_off(session, actor, clinic, upcoming, after, now=now)
     return result
 
 
@@ -182,7 +182,7 @@ def preview(
         visits: list[Affected] = []
         try:
             carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
-        except VisitsAffected as affected:
+        except AppointmentsAffected as affected:
             visits = affected.visits
         found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), visits))
         raise _Undo
@@ -232,7 +232,7 @@ def _settle(
             if problems:
                 raise _Undo
     if undecided or problems:
-        raise VisitsAffected(_described(session, clinic, stranded, why, problems, now=now))
+        raise AppointmentsAffected(_described(session, clinic, stranded, why, problems, now=now))
 
 
 def _is_open(visit: UpcomingAppointment, decision: Decision | None) -> bool:
@@ -255,10 +255,10 @@ def _do(
     if decision.kind == "keep":
         _flag(session, actor, visit, f"{reason} {why}".strip(), now=now)
     elif decision.kind == "cancel":
-        command = CancelVisit(reason=why or reason, version=decision.version)
+        command = Cancellation(reason=why or reason, version=decision.version)
         service.cancel(session, actor, visit.reference, command, now=now, why=reason)
     elif decision.starts_at is not None:
-        move = MoveVisit(starts_at=decision.starts_at, version=decision.version)
+        move = Move(starts_at=decision.starts_at, version=decision.version)
         service.move(session, actor, visit.reference, move, now=now, why=reason)
 
 
@@ -292,13 +292,13 @@ def _take_flags_off(
     session: Session,
     actor: Actor,
     clinic: Clinic,
-    standing: list[UpcomingAppointment],
+    upcoming: list[UpcomingAppointment],
     broken: dict[int, Broken],
     *,
     now: datetime,
 ) -> None:
     """Visits that were flagged and that no rule refuses any more need nobody's attention."""
-    healed = [visit for visit in standing if visit.flagged_why and visit.id not in broken]
+    healed = [visit for visit in upcoming if visit.flagged_why and visit.id not in broken]
     close = find_too_close(session, clinic, healed, now=now)
     ids = [visit.id for visit in healed if visit.id not in close]
     if ids:
@@ -364,15 +364,17 @@ def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: dateti
     clinic = get_clinic(session)
     today = clinic.today(now)
     asked = doctors.list_doctors(session) if doctor_ids is None else doctors.list_by_ids(session, doctor_ids)
-    wishes = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in asked if doctor.active and doctor.visit_types]
-    facts = load_facts(session, clinic, wishes, today, today + timedelta(days=EFFECT_DAYS - 1), now=now)
+    requests = [
+        BookingRequest(doctor, doctor.visit_types[0]) for doctor in asked if doctor.active and doctor.visit_types
+    ]
+    facts = load_facts(session, clinic, requests, today, today + timedelta(days=EFFECT_DAYS - 1), now=now)
     found: Bookable = defaultdict(set)
-    for wish in wishes:
-        for kind in wish.doctor.visit_types:
-            about = replace(wanting(facts[wish.doctor.id], kind), offered_online=kind.online)
+    for request in requests:
+        for kind in request.doctor.visit_types:
+            about = replace(wanting(facts[request.doctor.id], kind), offered_online=kind.online)
             for start in offered(about):
                 day = day_number(to_datetime(start).astimezone(clinic.zone).date())
-                found[wish.doctor.id, day].add((kind.id, start))
+                found[request.doctor.id, day].add((kind.id, start))
     return found
 
 

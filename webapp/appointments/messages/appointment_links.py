@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.exceptions import VisitLinkOver
-from webapp.appointments.messages.visit_messages import FACTS, LINK_PURPOSE, VisitFacts, addressee_of
+from webapp.appointments.exceptions import AppointmentLinkOver
+from webapp.appointments.messages.visit_messages import FACTS, LINK_PURPOSE, AppointmentFacts, addressee_of
 from webapp.auth.models import User
 from webapp.auth.schemas import NO_ACCOUNT, Actor
 from webapp.clinic.service import get_clinic
@@ -29,8 +29,8 @@ def find_link_access(session: Session, token: str, keys: Sequence[str], *, addre
     """Who holds the link with this token, and the reference of its visit. `address` is where the request came from.
 
     Raises:
-        VisitLinkOver: we did not sign it, there is no such visit, its address has nothing to do with the visit any
-            more, or belongs to a disabled account; which of these is not said.
+        AppointmentLinkOver: we did not sign it, there is no such visit, its address has nothing to do with the visit
+            any more, or belongs to a disabled account; which of these is not said.
     """
     match unsign(keys, LINK_PURPOSE, token):
         case [str(reference), str(sent_to)]:
@@ -38,7 +38,7 @@ def find_link_access(session: Session, token: str, keys: Sequence[str], *, addre
         case _:
             holder = None
     if holder is None:
-        raise VisitLinkOver(get_clinic(session).phone)
+        raise AppointmentLinkOver(get_clinic(session).phone)
     return holder, reference
 
 
@@ -46,7 +46,7 @@ def _find_link_access(session: Session, reference: str, sent_to: str, address: s
     found = rows(session, _FACTS_OF_REFERENCE, reference=reference).one_or_none()
     if found is None:
         return None
-    facts = VisitFacts(*found)
+    facts = AppointmentFacts(*found)
     addressee = addressee_of(facts, sent_to)
     if addressee is None:
         return None

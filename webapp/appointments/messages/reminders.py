@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import FACTS, REMINDER, Recipient, VisitFacts
+from webapp.appointments.messages.visit_messages import FACTS, REMINDER, AppointmentFacts, Recipient
 from webapp.audit.models import AuditEvent
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import days_of
@@ -50,7 +50,7 @@ class Reminder(NamedTuple):
     """The visits of one day that one recipient is reminded of."""
 
     recipient: Recipient
-    visits: list[tuple[VisitFacts, Recipient]]
+    visits: list[tuple[AppointmentFacts, Recipient]]
 
 
 class Day(NamedTuple):
@@ -101,7 +101,7 @@ def _day(clinic: Clinic, lead: int, today: date) -> Day:
 
 def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
     """Who is still to be reminded of that day's visits, by address, and the patients whose visits they are."""
-    found = _grouped(VisitFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
+    found = _grouped(AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
     known = written_already(session, [day.key(address) for address in found])
     return {
         address: [visit.patient_id for visit, _recipient in reminder.visits]
@@ -120,8 +120,8 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
     patient_ids = sorted({patient_id for ids in unwritten.values() for patient_id in ids})
     for patient_id in patient_ids:
         patients.lock_patient(session, patient_id)
-    standing = rows(session, _OF_DAY_AND_PATIENTS, **day.asked, patient_ids=patient_ids)
-    found = _grouped(VisitFacts(*row) for row in standing)
+    upcoming = rows(session, _OF_DAY_AND_PATIENTS, **day.asked, patient_ids=patient_ids)
+    found = _grouped(AppointmentFacts(*row) for row in upcoming)
     return sum(
         enqueue(session, _message(clinic, day.key(address), found[address], now=now), now=now)
         for address in unwritten
@@ -129,7 +129,7 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
     )
 
 
-def _grouped(visits: Iterable[VisitFacts]) -> dict[str, Reminder]:
+def _grouped(visits: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
     """The visits by the address that is reminded of them."""
     found: dict[str, Reminder] = {}
     for visit in visits:

@@ -33,7 +33,7 @@ REMINDER = "visit_reminder"
 LINK_PURPOSE = "visit"
 
 
-class VisitFacts(NamedTuple):
+class AppointmentFacts(NamedTuple):
     """What messages about a visit are made of. Instants are UTC; `manager_…` is whoever books for the patient.
 
     `manager_known`: the manager's e-mail address is confirmed, or the clinic wrote it down.
@@ -135,7 +135,7 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
     Reminders of the visit that still wait are taken back where they are not true any more. What is over needs no
     news: nothing is told of a visit whose time has come, such as one that staff write down afterwards.
     """
-    facts = VisitFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
+    facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
     if news.template in {MOVED, CANCELLED}:
         _withdraw_reminders(session, clinic, facts, news.before or facts.starts_at)
     times = (facts.starts_at, news.before or facts.starts_at)
@@ -162,12 +162,12 @@ def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, ne
 
 
 def news_values(
-    facts: VisitFacts, recipient: Recipient, actor: Actor, clinic: Clinic, news: News, *, now: datetime
+    facts: AppointmentFacts, recipient: Recipient, actor: Actor, clinic: Clinic, news: News, *, now: datetime
 ) -> dict[str, Any]:
     """What a message says about what somebody did to a visit, as values of its template."""
     return {
         "clinic": clinic.letterhead,
-        "visit": visit_values(facts, recipient, clinic, now=now),
+        "visit": appointment_values(facts, recipient, clinic, now=now),
         **_author(actor, recipient),
         "before": formats.iso(news.before) if news.before else "",
         "why": news.why,
@@ -175,18 +175,20 @@ def news_values(
     }
 
 
-def reminder_values(visits: Sequence[tuple[VisitFacts, Recipient]], clinic: Clinic, *, now: datetime) -> dict[str, Any]:
+def reminder_values(
+    visits: Sequence[tuple[AppointmentFacts, Recipient]], clinic: Clinic, *, now: datetime
+) -> dict[str, Any]:
     """What a reminder says about the visits of one day, each with whoever is told of it.
 
     Their events come along as a file and invite to nothing: whoever has them in the calendar has them there once.
     """
-    told = [visit_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
+    told = [appointment_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
     events = [_event(facts, recipient, clinic) for facts, recipient in visits if recipient.channel == "email"]
     calendar = {"method": "PUBLISH", "events": events} if events else None
     return {"clinic": clinic.letterhead, "visits": told, "calendar": calendar}
 
 
-def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:
+def recipients_of(facts: AppointmentFacts) -> Iterator[Recipient]:
     """Everybody who is told about a visit, each address once.
 
     Where a child's address is that of the parent, it is the parent who reads it.
@@ -198,12 +200,12 @@ def recipients_of(facts: VisitFacts) -> Iterator[Recipient]:
             yield recipient
 
 
-def addressee_of(facts: VisitFacts, address: str) -> Recipient | None:
+def addressee_of(facts: AppointmentFacts, address: str) -> Recipient | None:
     """Whose this address is, wanted messages or not; None where it is nobody's to whom the visit matters."""
     return next((recipient for recipient, _wanted in _addresses_of(facts) if recipient.address == address), None)
 
 
-def _addresses_of(facts: VisitFacts) -> Iterator[tuple[Recipient, bool]]:
+def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
     """Every address of the patient and of whoever books for them, and whether messages are wanted there.
 
     A name is what somebody typed, and can be a whole sentence with a link in it. It goes nowhere but to an address
@@ -224,7 +226,9 @@ def _addresses_of(facts: VisitFacts) -> Iterator[tuple[Recipient, bool]]:
             yield Recipient(channel, address, patient_id, user_id, whose), wanted
 
 
-def visit_values(facts: VisitFacts, recipient: Recipient, clinic: Clinic, *, now: datetime) -> dict[str, Any]:
+def appointment_values(
+    facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, *, now: datetime
+) -> dict[str, Any]:
     """What a message says about a visit, as values of its template."""
     until = facts.starts_at - timedelta(minutes=clinic.change_until_minutes)
     return {
@@ -252,7 +256,7 @@ def _author(actor: Actor, recipient: Recipient) -> dict[str, str]:
     return {"by": "other", "by_name": actor.name}
 
 
-def _calendar(facts: VisitFacts, recipient: Recipient, clinic: Clinic, news: News) -> dict[str, Any] | None:
+def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, news: News) -> dict[str, Any] | None:
     """The visit for the recipient's calendar, where the message can carry it."""
     if recipient.channel != "email":
         return None
@@ -260,7 +264,7 @@ def _calendar(facts: VisitFacts, recipient: Recipient, clinic: Clinic, news: New
     return {"method": method, "events": [_event(facts, recipient, clinic)]}
 
 
-def _event(facts: VisitFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
+def _event(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
     """The visit as an event; the link in it is signed when the message is written out."""
     event = event_of(facts, clinic, base_url="", whose=recipient.whose, href=LINK)
     link = ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]]
@@ -318,7 +322,7 @@ def reminder_keys(clinic: Clinic, starts_at: datetime) -> str:
     return f"{REMINDER}:{starts_at.astimezone(clinic.zone).date().isoformat()}:"
 
 
-def _withdraw_reminders(session: Session, clinic: Clinic, facts: VisitFacts, starts_at: datetime) -> None:
+def _withdraw_reminders(session: Session, clinic: Clinic, facts: AppointmentFacts, starts_at: datetime) -> None:
     """Take back the reminders of that day; the next run writes them anew for the visits that are left of it.
 
     Whoever shares an address is reminded there together: such a reminder may be about another patient, too. And one

@@ -22,7 +22,7 @@ def appointment_access(page: Page) -> AppointmentAccess:
     """Who asks about which visit; the address says it. Whoever comes by a link acts with it alone, signed in or not.
 
     Raises:
-        NotSignedIn: the page is behind the log-in. VisitLinkOver: the link is not valid (any more).
+        NotSignedIn: the page is behind the log-in. AppointmentLinkOver: the link is not valid (any more).
     """
     token = page.request.path_params.get("token")
     if token is None:

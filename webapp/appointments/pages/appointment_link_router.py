@@ -25,7 +25,7 @@ router = APIRouter()
 
 
 @router.get("/visit/{token}")
-def show_visit(page: CurrentPage) -> Response:
+def show_appointment_by_link(page: CurrentPage) -> Response:
     """One visit, without what its patient told the clinic; whoever holds the link."""
     access = appointment_access(page)
     clinic = current_clinic(page)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, service, statuses
-from webapp.appointments.booking.schedule_queries import EarlierVisit
+from webapp.appointments.booking.schedule_queries import EarlierAppointment
 from webapp.appointments.pages.presenters import change_until
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
@@ -45,7 +45,7 @@ class StaffDetails(NamedTuple):
     possible: list[str]
     may_undo: bool
     notes: bool
-    earlier: list[EarlierVisit]
+    earlier: list[EarlierAppointment]
     words: dict[str, str]
 
 

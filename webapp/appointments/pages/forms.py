@@ -17,7 +17,7 @@ from wtforms import (  # type: ignore[attr-defined]
 )
 from wtforms.validators import Length, Optional
 
-from webapp.appointments.schemas import BookVisit, CancelVisit, ChangeStatus, MoveVisit
+from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move
 from webapp.core import formats
 from webapp.core.fields import ClockField, DayField, unix_lines
 from webapp.core.forms import DocketForm
@@ -32,7 +32,7 @@ WHY = _("Say why the rule is set aside.")
 WHOM = _("Choose whom the visit is for.")
 
 
-class VisitForm(DocketForm):
+class AppointmentForm(DocketForm):
     """A visit being booked, whoever books it."""
 
     sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - nobody changes it.
@@ -43,14 +43,14 @@ class VisitForm(DocketForm):
     reason = TextAreaField(_("Reason for the visit"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     notes = TextAreaField(_("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
 
-    def command(self) -> BookVisit | None:
+    def command(self) -> Booking | None:
         """The booking, as the service takes it; None too for a visit type or a patient that is no number."""
         if self.visit_type.data and whole_number(self.visit_type.data) is None:
             return None
         if self.patient.data and whole_number(self.patient.data) is None:
             self.form_errors.append(WHOM)
             return None
-        return self.parse(BookVisit, **self.values())
+        return self.parse(Booking, **self.values())
 
     def values(self) -> dict[str, object]:
         """What was chosen and typed, under the names of the schema."""
@@ -64,7 +64,7 @@ class VisitForm(DocketForm):
         }
 
 
-class BookForm(VisitForm):
+class BookForm(AppointmentForm):
     """A patient's booking. `alternative` is a button that names another time than the one first chosen."""
 
     visit_type = HiddenField()
@@ -100,7 +100,7 @@ class WhenForm(DocketForm):
         return f"{self.date.data.isoformat()}T{self.time.data:%H:%M}"
 
 
-class StaffBookForm(OverrideMixin, VisitForm, WhenForm):
+class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
     """A visit that staff book for a patient. Date, time and kind of visit can be changed on the page.
 
     `starts_at` and `shown_type` are what the page showed: another one is shown first, and booked then.
@@ -128,9 +128,9 @@ class MoveForm(DocketForm):
     starts_at = HiddenField()
     version = HiddenField()
 
-    def command(self) -> MoveVisit | None:
+    def command(self) -> Move | None:
         """The move, as the service takes it."""
-        return self.parse(MoveVisit, **self.values())
+        return self.parse(Move, **self.values())
 
     def values(self) -> dict[str, object]:
         """What was chosen, under the names of the schema."""
@@ -151,9 +151,9 @@ class CancelForm(DocketForm):
     reason = TextAreaField(_("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     version = HiddenField()
 
-    def command(self) -> CancelVisit | None:
+    def command(self) -> Cancellation | None:
         """The cancellation, as the service takes it."""
-        return self.parse(CancelVisit, reason=self.reason.data or "", version=whole_number(self.version.data))
+        return self.parse(Cancellation, reason=self.reason.data or "", version=whole_number(self.version.data))
 
 
 class ConfirmForm(DocketForm):

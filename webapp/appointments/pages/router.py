@@ -33,10 +33,10 @@ def list_appointments(page: CurrentPage) -> Response:
         return page.redirect("/admin/appointments" if actor.role == "admin" else "/schedule")
     show = "past" if page.request.query_params.get("show") == "past" else "upcoming"
     wanted = whole_number(page.request.query_params.get("page")) or 1
-    found = _visits_on(page, actor, show, wanted)
+    found = _appointments_on(page, actor, show, wanted)
     number = clamp(wanted, found.total, PAGE_SIZE)
     if number != wanted:
-        found = _visits_on(page, actor, show, number)
+        found = _appointments_on(page, actor, show, number)
     return page.render(
         "appointments/pages/list.html",
         show=show,
@@ -87,7 +87,7 @@ def _day_address(actor: Actor, day: date) -> str | None:
     return f"/schedule/{day}" if actor.role == "doctor" else f"/admin/appointments?from={day}&until={day}"
 
 
-def _visits_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
+def _appointments_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
     """One page of the actor's visits."""
     return queries.list_appointments(
         page.session,

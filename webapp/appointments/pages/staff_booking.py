@@ -12,7 +12,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.appointments.booking import service
-from webapp.appointments.exceptions import OtherDoctorsVisit
+from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.forms import WHY, StaffBookForm
 from webapp.auth.schemas import Actor
@@ -92,12 +92,12 @@ def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest
     """The doctor and the kind of visit; for a doctor, their own.
 
     Raises:
-        NotFound: no such doctor or kind of visit. OtherDoctorsVisit: a doctor books with somebody else.
+        NotFound: no such doctor or kind of visit. OtherDoctorsAppointment: a doctor books with somebody else.
     """
     own = doctors.get_doctor_of_user(page.session, actor.user_id) if actor.role == "doctor" else None
     doctor = own if own and not form.doctor.data else doctors.get_doctor(page.session, form.doctor.data or "")
     if own is not None and own.id != doctor.id:
-        raise OtherDoctorsVisit
+        raise OtherDoctorsAppointment
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
         raise RuleBroken(_("There is no such type of visit."), code="visit_type_not_offered")
     request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)

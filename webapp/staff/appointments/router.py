@@ -53,7 +53,7 @@ def list_appointments(page: CurrentPage) -> Response:
     found = _understand(page, asked, choices, clinic)
     query = page.request.query_params
     before, after = listing.parse_edge(query.get("before", "")), listing.parse_edge(query.get("after", ""))
-    listed = listing.list_visits(page.session, found.wanted, before=before, after=after)
+    listed = listing.list_appointments(page.session, found.wanted, before=before, after=after)
     filtered = not form.is_empty
     if not (asked.first or asked.last or form.first.errors):
         form.first.data = clinic.today(page.now)
@@ -98,7 +98,7 @@ def export_appointments(page: CurrentPage) -> Response:
     )
     name = f"appointments-{clinic.today(page.now):%Y-%m-%d}.csv"
     return StreamingResponse(
-        _table(listing.all_visits(page.database, wanted), clinic),
+        _table(listing.all_appointments(page.database, wanted), clinic),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )

@@ -80,39 +80,41 @@ def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientR
         return []
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)
     try:
-        wish = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
+        request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
     except NotFound as error:
         form.visit_type.errors = [error.message]
         return []
     try:
         patient_id = patient.id if patient else None
-        answers = explain.explain_visit(page.session, wish, written, now=page.now, patient_id=patient_id, to_staff=True)
+        answers = explain.explain_request(
+            page.session, request, written, now=page.now, patient_id=patient_id, to_staff=True
+        )
     except Invalid as error:
         form.time.errors = [error.message]
         return []
-    return [_shown(answer, wish, patient) for answer in answers]
+    return [_shown(answer, request, patient) for answer in answers]
 
 
-def _shown(answer: Answer, wish: BookingRequest, patient: PatientRow | None) -> dict[str, Any]:
+def _shown(answer: Answer, request: BookingRequest, patient: PatientRow | None) -> dict[str, Any]:
     """An answer with the way to where each rule is set, and to the booking."""
     rules = []
     for code, sentence in answer.refusals:
-        place = _place(code, wish)
+        place = _place(code, request)
         visits = [(reference, f"/appointments/{reference}") for reference in answer.in_the_way.get(code, [])]
         rules.append({"sentence": sentence, "place": place, "visits": visits})
     book = with_query(
         "/book",
-        doctor=wish.doctor.slug,
-        visit_type=wish.visit_type.id,
+        doctor=request.doctor.slug,
+        visit_type=request.visit_type.id,
         starts_at=formats.iso(answer.starts_at),
         patient=patient.id if patient else None,
     )
     return {"title": answer.title.rstrip(":"), "rules": rules, "book_href": book}
 
 
-def _place(code: str, wish: BookingRequest) -> tuple[str, str] | None:
+def _place(code: str, request: BookingRequest) -> tuple[str, str] | None:
     """Where a rule is set: (words, address); None for the rules of time itself."""
-    doctor = f"/admin/doctors/{wish.doctor.slug}"
+    doctor = f"/admin/doctors/{request.doctor.slug}"
     rules = (_("Booking rules"), "/admin/clinic/rules")
     places = {
         "doctor_inactive": (_("The doctor"), doctor),

@@ -155,7 +155,7 @@ class AccountForm(DocketForm):
 
 
 class DoctorActivityForm(DocketForm):
-    """Whether a doctor takes bookings. The wish is named, so that sending it twice does not undo it."""
+    """Whether a doctor takes bookings. The request is named, so that sending it twice does not undo it."""
 
     active = WishField()
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import News, Recipient, VisitFacts
+from webapp.appointments.messages.visit_messages import AppointmentFacts, News, Recipient
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.i18n import gettext as _
@@ -61,11 +61,11 @@ def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str
 # ---------------------------------------------------------------------------------------------------- examples
 
 
-def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> VisitFacts:
+def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> AppointmentFacts:
     """A visit of somebody who does not exist, so many days ahead at half past an hour."""
     day = clinic.today(now) + timedelta(days=days)
     starts_at = datetime.combine(day, time(hour, 30), tzinfo=clinic.zone).astimezone(UTC)
-    return VisitFacts(
+    return AppointmentFacts(
         id=0,
         reference="EXAM-PLE2",
         version=1,

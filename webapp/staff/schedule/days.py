@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import EarlierVisit, ScheduleAppointment
+from webapp.appointments.booking.schedule_queries import EarlierAppointment, ScheduleAppointment
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -86,7 +86,7 @@ class Next(NamedTuple):
 
     card: Card
     label: str
-    earlier: list[EarlierVisit]
+    earlier: list[EarlierAppointment]
 
 
 class Day(NamedTuple):
