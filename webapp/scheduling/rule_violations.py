@@ -53,7 +53,7 @@ NO_SPAN: Span = (0, 0)
 
 
 class UpcomingAppointment(NamedTuple):
-    """One visit that stands and lies ahead. Instants are UTC."""
+    """An appointment that lies ahead and was not cancelled. Instants are UTC."""
 
     id: int
     reference: str
@@ -79,7 +79,7 @@ class UpcomingAppointment(NamedTuple):
 
 
 _APPOINTMENT = table_of(Appointment).c
-_STANDING = (
+_UPCOMING = (
     sa.select(*(_APPOINTMENT[name] for name in UpcomingAppointment._fields))
     .where(
         _APPOINTMENT.starts_at > sa.bindparam("now", type_=_APPOINTMENT.starts_at.type),
@@ -87,66 +87,76 @@ _STANDING = (
     )
     .order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
 )
-_STANDING_OF = _STANDING.where(_APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)))
-_STANDING_WITH = _STANDING.where(_APPOINTMENT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)))
+_UPCOMING_OF_DOCTORS = _UPCOMING.where(_APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)))
+_UPCOMING_OF_PATIENTS = _UPCOMING.where(_APPOINTMENT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)))
 
 
 def list_upcoming(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> list[UpcomingAppointment]:
     """The booked visits of these doctors, or of all, that have not begun, in order of time."""
     if doctor_ids is None:
-        found = rows(session, _STANDING, now=now)
+        found = rows(session, _UPCOMING, now=now)
     else:
-        found = rows(session, _STANDING_OF, now=now, doctor_ids=list(doctor_ids))
+        found = rows(session, _UPCOMING_OF_DOCTORS, now=now, doctor_ids=list(doctor_ids))
     return [UpcomingAppointment._make(row) for row in found]
 
 
 def broken_rules(
-    session: Session, clinic: Clinic, visits: Sequence[UpcomingAppointment], *, now: datetime
+    session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
 ) -> dict[int, Broken]:
     """The rules that each visit breaks now, by the visit's id; those that break none are left out.
 
     A constant number of queries for each stretch of the calendar that has visits, and most clinics have one, whatever
     the number of visits and doctors.
     """
-    if not visits:
+    if not appointments:
         return {}
-    who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, sorted({visit.doctor_id for visit in visits}))}
+    who = {
+        doctor.id: doctor
+        for doctor in doctors.list_by_ids(session, sorted({appointment.doctor_id for appointment in appointments}))
+    }
     kind = doctors.any_visit_type(session)
-    too_close = {visit.id for visit in _too_close(visits, clinic.patient_gap_minutes)}
+    too_close = {appointment.id for appointment in _too_close(appointments, clinic.patient_gap_minutes)}
     broken: dict[int, Broken] = defaultdict(dict)
-    for first, last, together in _stretches(visits, clinic):
+    for first, last, together in _stretches(appointments, clinic):
         by_doctor: dict[int, list[UpcomingAppointment]] = defaultdict(list)
-        for visit in together:
-            by_doctor[visit.doctor_id].append(visit)
+        for appointment in together:
+            by_doctor[appointment.doctor_id].append(appointment)
         requests = [BookingRequest(who[doctor_id], kind) for doctor_id in by_doctor]
         facts = load_facts(session, clinic, requests, first, last, now=now)
         for doctor_id, of_doctor in by_doctor.items():
-            for visit, code, span in _broken_by_hours(facts[doctor_id], of_doctor):
-                broken[visit.id][code] = span
-            for visit in of_doctor:
-                for code in _broken_by_offer(who[doctor_id], visit):
-                    broken[visit.id][code] = NO_SPAN
+            for appointment, code, span in _broken_by_hours(facts[doctor_id], of_doctor):
+                broken[appointment.id][code] = span
+            for appointment in of_doctor:
+                for code in _broken_by_offer(who[doctor_id], appointment):
+                    broken[appointment.id][code] = NO_SPAN
     for number in too_close:
         broken[number]["patient_gap"] = NO_SPAN
     return dict(broken)
 
 
 def find_too_close(
-    session: Session, clinic: Clinic, visits: Sequence[UpcomingAppointment], *, now: datetime
+    session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
 ) -> set[int]:
     """Which of these visits begin too soon after another one of the same patient, with whichever doctor.
 
     `broken_rules` knows but the visits that it is handed: of a doctor's own change those with that doctor alone.
     """
-    if not visits:
+    if not appointments:
         return set()
-    found = rows(session, _STANDING_WITH, now=now, patient_ids=sorted({visit.patient_id for visit in visits}))
-    close = {visit.id for visit in _too_close(map(UpcomingAppointment._make, found), clinic.patient_gap_minutes)}
-    return close & {visit.id for visit in visits}
+    found = rows(
+        session,
+        _UPCOMING_OF_PATIENTS,
+        now=now,
+        patient_ids=sorted({appointment.patient_id for appointment in appointments}),
+    )
+    close = {
+        appointment.id for appointment in _too_close(map(UpcomingAppointment._make, found), clinic.patient_gap_minutes)
+    }
+    return close & {appointment.id for appointment in appointments}
 
 
 def _stretches(
-    visits: Sequence[UpcomingAppointment], clinic: Clinic
+    appointments: Sequence[UpcomingAppointment], clinic: Clinic
 ) -> Iterator[tuple[date, date, list[UpcomingAppointment]]]:
     """The visits by stretches of local days, each with its first and last day.
 
@@ -154,47 +164,49 @@ def _stretches(
     every change take as long as the decades between, while everybody else's bookings wait for it.
     """
     stretches: list[list[tuple[date, UpcomingAppointment]]] = []
-    for visit in sorted(visits, key=attrgetter("starts_at")):
-        day = formats.local_date(visit.starts_at, clinic.zone)
+    for appointment in sorted(appointments, key=attrgetter("starts_at")):
+        day = formats.local_date(appointment.starts_at, clinic.zone)
         if not stretches or day - stretches[-1][-1][0] > NEAR:
             stretches.append([])
-        stretches[-1].append((day, visit))
+        stretches[-1].append((day, appointment))
     for stretch in stretches:
-        yield stretch[0][0], stretch[-1][0], [visit for _day, visit in stretch]
+        yield stretch[0][0], stretch[-1][0], [appointment for _day, appointment in stretch]
 
 
 def _broken_by_hours(
-    facts: Facts, visits: Iterable[UpcomingAppointment]
+    facts: Facts, appointments: Iterable[UpcomingAppointment]
 ) -> Iterator[tuple[UpcomingAppointment, str, Span]]:
     """Which of one doctor's visits closures, hours or leave refuse, and how much of the visit's day around it."""
     refused: dict[int, list[tuple[str, list[Span]]]] = {}
-    for visit in visits:
-        if visit.minutes not in refused:
-            lasting = replace(facts, minutes=visit.minutes)
-            refused[visit.minutes] = [(rule.code, merge(rule.refused_starts(lasting))) for rule in _BY_HOURS]
-        for code, spans in refused[visit.minutes]:
-            around = _around(spans, visit.start)
+    for appointment in appointments:
+        if appointment.minutes not in refused:
+            lasting = replace(facts, minutes=appointment.minutes)
+            refused[appointment.minutes] = [(rule.code, merge(rule.refused_starts(lasting))) for rule in _BY_HOURS]
+        for code, spans in refused[appointment.minutes]:
+            around = _around(spans, appointment.start)
             if around is not None:
-                number = wall_of(facts.pieces, visit.start) // DAY
+                number = wall_of(facts.pieces, appointment.start) // DAY
                 first, end = days_span(facts.pieces, number, number)
-                yield visit, code, (max(first, around[0]), min(end, around[1]))
+                yield appointment, code, (max(first, around[0]), min(end, around[1]))
 
 
-def _broken_by_offer(doctor: DoctorRow, visit: UpcomingAppointment) -> Iterator[str]:
+def _broken_by_offer(doctor: DoctorRow, appointment: UpcomingAppointment) -> Iterator[str]:
     if not doctor.active:
         yield "doctor_inactive"
-    if doctor.visit_type(visit.visit_type_id) is None:
+    if doctor.visit_type(appointment.visit_type_id) is None:
         yield "visit_type_not_offered"
 
 
-def _too_close(visits: Iterable[UpcomingAppointment], gap: int) -> Iterator[UpcomingAppointment]:
+def _too_close(appointments: Iterable[UpcomingAppointment], gap: int) -> Iterator[UpcomingAppointment]:
     """Visits that begin too soon after another one of the same patient, among those given (in order of time)."""
     last_end: dict[int, datetime] = {}
-    for visit in visits:
-        before = last_end.get(visit.patient_id)
-        if before is not None and to_minute(visit.starts_at) - to_minute(before) < gap:
-            yield visit
-        last_end[visit.patient_id] = max(before, visit.ends_at) if before is not None else visit.ends_at
+    for appointment in appointments:
+        before = last_end.get(appointment.patient_id)
+        if before is not None and to_minute(appointment.starts_at) - to_minute(before) < gap:
+            yield appointment
+        last_end[appointment.patient_id] = (
+            max(before, appointment.ends_at) if before is not None else appointment.ends_at
+        )
 
 
 def _around(spans: list[Span], minute: Minute) -> Span | None:

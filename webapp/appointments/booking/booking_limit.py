@@ -29,12 +29,12 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
     """
     if actor.is_staff:
         return
-    visit = None if actor.visit_id is None else ("appointment", actor.visit_id)
+    appointment = None if actor.visit_id is None else ("appointment", actor.visit_id)
     first = audit.find_deed(
         session,
         ("booked", "moved"),
         actor_user_id=actor.account_id,
-        subject=visit,
+        subject=appointment,
         since=now - WINDOW,
         ago=TIMES * clinic.max_active_visits,
     )

@@ -136,9 +136,9 @@ class Part(NamedTuple):
 
 def list_part(session: Session, actor: Actor, wanted: Wanted, *, skip: int, limit: int) -> Part:
     """Of the visits that the actor may see and that fit, a part in order of their start: for programs, which count."""
-    visits, conditions = _all_visible(actor, wanted)
-    total = session.scalar(sa.select(sa.func.count()).select_from(visits).where(*conditions)) or 0
-    chosen = sa.select(visits.c.id).where(*conditions).order_by(visits.c.starts_at, visits.c.id)
+    appointments, conditions = _all_visible(actor, wanted)
+    total = session.scalar(sa.select(sa.func.count()).select_from(appointments).where(*conditions)) or 0
+    chosen = sa.select(appointments.c.id).where(*conditions).order_by(appointments.c.starts_at, appointments.c.id)
     ids = list(session.scalars(chosen.offset(skip).limit(limit)))
     return Part(queries.get_appointments(session, actor, ids), total)
 

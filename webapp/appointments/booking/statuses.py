@@ -79,33 +79,33 @@ _STEPS = {
 }
 
 
-def possible_statuses(visit: AppointmentState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
+def possible_statuses(appointment: AppointmentState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
     """What this actor may make of the visit's status now, the most likely first; patients may change none.
 
     That somebody comes, they say with the link in a message.
     """
-    ahead = visit.starts_at > now
+    ahead = appointment.starts_at > now
     return [
         step.status
         for step in _STEPS.values()
         if (actor.is_staff or (actor.by_link and step.by_link and ahead))
-        and visit.status in step.comes_from
-        and step.in_time(visit.starts_at, clinic, now)
+        and appointment.status in step.comes_from
+        and step.in_time(appointment.starts_at, clinic, now)
     ]
 
 
-def why_not(visit: AppointmentState, status: str) -> str:
+def why_not(appointment: AppointmentState, status: str) -> str:
     """The sentence for a status that the visit may not take now."""
     step = _STEPS.get(status)
-    if step is not None and visit.status in step.comes_from:
+    if step is not None and appointment.status in step.comes_from:
         return step.too_early
-    words = {"now": word_of(visit.status), "wanted": word_of(status)}
+    words = {"now": word_of(appointment.status), "wanted": word_of(status)}
     return _("From “%(now)s” a visit cannot become “%(wanted)s”.") % words
 
 
-def may_undo(visit: AppointmentState, actor: Actor) -> bool:
+def may_undo(appointment: AppointmentState, actor: Actor) -> bool:
     """Whether this actor may take back the last change of the visit's status."""
-    return actor.role != "patient" and visit.previous_status is not None
+    return actor.role != "patient" and appointment.previous_status is not None
 
 
 def word_of(status: str) -> str:

@@ -69,12 +69,15 @@ def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str
         )
         .order_by(Appointment.starts_at, Appointment.id)
     )
-    visits = [FeedAppointment(*row) for row in session.execute(query)]
+    appointments = [FeedAppointment(*row) for row in session.execute(query)]
     if actor.role == "doctor":
-        return [diary_event_of(visit, clinic, base_url=base_url) for visit in visits]
-    return [event_of(visit, clinic, base_url=base_url, whose=whose(visit, actor)) for visit in visits]
+        return [diary_event_of(appointment, clinic, base_url=base_url) for appointment in appointments]
+    return [
+        event_of(appointment, clinic, base_url=base_url, whose=whose(appointment, actor))
+        for appointment in appointments
+    ]
 
 
-def whose(visit: FeedAppointment, actor: Actor) -> str:
+def whose(appointment: FeedAppointment, actor: Actor) -> str:
     """The name of the patient, where that is not the actor."""
-    return "" if visit.patient_user_id == actor.user_id else visit.patient_name
+    return "" if appointment.patient_user_id == actor.user_id else appointment.patient_name

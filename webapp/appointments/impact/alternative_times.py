@@ -34,29 +34,31 @@ def propose(
 ) -> dict[int, datetime]:
     """For each visit the nearest free time of its doctor that no other one is proposed and its patient has free."""
     today = clinic.today(now)
-    last = max(visit.starts_at for visit in stranded).astimezone(clinic.zone).date() + timedelta(days=PROPOSAL_DAYS)
+    last = max(appointment.starts_at for appointment in stranded).astimezone(clinic.zone).date() + timedelta(
+        days=PROPOSAL_DAYS
+    )
     last = min(last, today + timedelta(days=clinic.horizon_days))
     requests = [BookingRequest(doctor, doctors.any_visit_type(session)) for doctor in who.values()]
     facts = load_facts(session, clinic, requests, today, max(last, today), now=now)
-    engaged = _engagements(session, [visit.patient_id for visit in stranded], now=now)
+    engaged = _engagements(session, [appointment.patient_id for appointment in stranded], now=now)
     starts: dict[tuple[int, int], list[Minute]] = {}
     given: dict[int, list[Span]] = defaultdict(list)
     proposals: dict[int, datetime] = {}
-    for visit in stranded:
-        kind = who[visit.doctor_id].visit_type(visit.visit_type_id)
+    for appointment in stranded:
+        kind = who[appointment.doctor_id].visit_type(appointment.visit_type_id)
         if kind is None:
             continue
-        of_kind = (visit.doctor_id, kind.id)
+        of_kind = (appointment.doctor_id, kind.id)
         if of_kind not in starts:
-            starts[of_kind] = [time.start for time in free_times(wanting(facts[visit.doctor_id], kind))]
-        others = [span for number, span in engaged[visit.patient_id] if number != visit.id]
-        for start in nearest_first(starts[of_kind], visit.start):
+            starts[of_kind] = [time.start for time in free_times(wanting(facts[appointment.doctor_id], kind))]
+        others = [span for number, span in engaged[appointment.patient_id] if number != appointment.id]
+        for start in nearest_first(starts[of_kind], appointment.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
             margin = (start - clinic.patient_gap_minutes, start + kind.minutes + clinic.patient_gap_minutes)
-            if not _meets(busy, given[visit.doctor_id]) and not _meets(margin, others):
-                given[visit.doctor_id].append(busy)
-                engaged[visit.patient_id].append((0, (start, start + kind.minutes)))
-                proposals[visit.id] = to_datetime(start)
+            if not _meets(busy, given[appointment.doctor_id]) and not _meets(margin, others):
+                given[appointment.doctor_id].append(busy)
+                engaged[appointment.patient_id].append((0, (start, start + kind.minutes)))
+                proposals[appointment.id] = to_datetime(start)
                 break
     return proposals
 

@@ -93,16 +93,16 @@ class AppointmentsAffected(Conflict):
 
     code = "visits_affected"
 
-    def __init__(self, visits: list[Affected]) -> None:
+    def __init__(self, appointments: list[Affected]) -> None:
         super().__init__(
             ngettext(
                 "%(n)d booked visit would be stranded. Decide what becomes of it.",
                 "%(n)d booked visits would be stranded. Decide what becomes of each.",
-                len(visits),
+                len(appointments),
             )
-            % {"n": len(visits)}
+            % {"n": len(appointments)}
         )
-        self.visits = visits
+        self.visits = appointments
 
 
 class DayEffect(NamedTuple):
@@ -146,15 +146,18 @@ def carry_out(
     clinic = get_clinic(session)
     upcoming = list_upcoming(session, locked, now=now)
     after = broken_rules(session, clinic, upcoming, now=now)
-    newly = {visit.id: _newly(visit, before.get(visit.id, {}), after.get(visit.id, {})) for visit in upcoming}
-    stranded = [visit for visit in upcoming if newly[visit.id]]
-    why = {visit.id: WHY[newly[visit.id][0]] for visit in stranded}
+    newly = {
+        appointment.id: _newly(appointment, before.get(appointment.id, {}), after.get(appointment.id, {}))
+        for appointment in upcoming
+    }
+    stranded = [appointment for appointment in upcoming if newly[appointment.id]]
+    why = {appointment.id: WHY[newly[appointment.id][0]] for appointment in stranded}
     _settle(session, actor, clinic, stranded, why, decisions, now=now)
     _take_flags_off(session, actor, clinic, upcoming, after, now=now)
     return result
 
 
-def _newly(visit: UpcomingAppointment, before: Broken, after: Broken) -> list[str]:
+def _newly(appointment: UpcomingAppointment, before: Broken, after: Broken) -> list[str]:
     """The codes of the rules that the change turned against a visit.
 
     Staff may have let a visit stand against a rule, such as an hour after the doctor's last one. When the rule refuses
@@ -163,7 +166,7 @@ def _newly(visit: UpcomingAppointment, before: Broken, after: Broken) -> list[st
     return [
         code
         for code, (low, high) in after.items()
-        if code not in before or (not visit.flagged_why and (low < before[code][0] or high > before[code][1]))
+        if code not in before or (not appointment.flagged_why and (low < before[code][0] or high > before[code][1]))
     ]
 
 
@@ -179,12 +182,12 @@ def preview(
         before = _bookable(session, doctor_ids, now=now)
 
     def attempt(session: Session) -> None:
-        visits: list[Affected] = []
+        appointments: list[Affected] = []
         try:
             carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
         except AppointmentsAffected as affected:
-            visits = affected.visits
-        found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), visits))
+            appointments = affected.visits
+        found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), appointments))
         raise _Undo
 
     with suppress(_Undo):
@@ -213,31 +216,31 @@ def _settle(
     if not stranded:
         return
     problems: dict[int, str] = {}
-    decided = {visit.id: decisions.each.get(visit.reference) for visit in stranded}
-    undecided = [visit for visit in stranded if _is_open(visit, decided[visit.id])]
+    decided = {appointment.id: decisions.each.get(appointment.reference) for appointment in stranded}
+    undecided = [appointment for appointment in stranded if _is_open(appointment, decided[appointment.id])]
     if not undecided:
-        for patient_id in sorted({visit.patient_id for visit in stranded}):
+        for patient_id in sorted({appointment.patient_id for appointment in stranded}):
             patients.lock_patient(session, patient_id)
         # Where one decision fails, what was possible is undone, or a visit would stand in the way of its own proposal.
         with suppress(_Undo), session.begin_nested():
-            for visit in stranded:
-                decision = decided[visit.id]
+            for appointment in stranded:
+                decision = decided[appointment.id]
                 if decision is None:
                     continue
                 try:
                     with session.begin_nested():
-                        _do(session, actor, visit, decision, why[visit.id], decisions.why, now=now)
+                        _do(session, actor, appointment, decision, why[appointment.id], decisions.why, now=now)
                 except AppError as error:
-                    problems[visit.id] = error.message
+                    problems[appointment.id] = error.message
             if problems:
                 raise _Undo
     if undecided or problems:
         raise AppointmentsAffected(_described(session, clinic, stranded, why, problems, now=now))
 
 
-def _is_open(visit: UpcomingAppointment, decision: Decision | None) -> bool:
+def _is_open(appointment: UpcomingAppointment, decision: Decision | None) -> bool:
     """Whether nothing valid was decided: nothing at all, about an older state of it, or a move to nowhere."""
-    if decision is None or decision.version != visit.version:
+    if decision is None or decision.version != appointment.version:
         return True
     return decision.kind == "move" and decision.starts_at is None
 
@@ -245,7 +248,7 @@ def _is_open(visit: UpcomingAppointment, decision: Decision | None) -> bool:
 def _do(
     session: Session,
     actor: Actor,
-    visit: UpcomingAppointment,
+    appointment: UpcomingAppointment,
     decision: Decision,
     reason: str,
     why: str,
@@ -253,24 +256,24 @@ def _do(
     now: datetime,
 ) -> None:
     if decision.kind == "keep":
-        _flag(session, actor, visit, f"{reason} {why}".strip(), now=now)
+        _flag(session, actor, appointment, f"{reason} {why}".strip(), now=now)
     elif decision.kind == "cancel":
         command = Cancellation(reason=why or reason, version=decision.version)
-        service.cancel(session, actor, visit.reference, command, now=now, why=reason)
+        service.cancel(session, actor, appointment.reference, command, now=now, why=reason)
     elif decision.starts_at is not None:
         move = Move(starts_at=decision.starts_at, version=decision.version)
-        service.move(session, actor, visit.reference, move, now=now, why=reason)
+        service.move(session, actor, appointment.reference, move, now=now, why=reason)
 
 
-def _flag(session: Session, actor: Actor, visit: UpcomingAppointment, why: str, *, now: datetime) -> None:
+def _flag(session: Session, actor: Actor, appointment: UpcomingAppointment, why: str, *, now: datetime) -> None:
     """Let a visit stand, marked for somebody's attention."""
     session.execute(
         sa.update(Appointment)
-        .where(Appointment.id == visit.id)
+        .where(Appointment.id == appointment.id)
         .values(flagged_why=why, version=Appointment.version + 1, updated_at=now)
         .execution_options(synchronize_session=False)
     )
-    service.record(session, actor, "flagged", visit.id, now, {}, visible=False)
+    service.record(session, actor, "flagged", appointment.id, now, {}, visible=False)
 
 
 def settle_flag(
@@ -298,9 +301,9 @@ def _take_flags_off(
     now: datetime,
 ) -> None:
     """Visits that were flagged and that no rule refuses any more need nobody's attention."""
-    healed = [visit for visit in upcoming if visit.flagged_why and visit.id not in broken]
+    healed = [appointment for appointment in upcoming if appointment.flagged_why and appointment.id not in broken]
     close = find_too_close(session, clinic, healed, now=now)
-    ids = [visit.id for visit in healed if visit.id not in close]
+    ids = [appointment.id for appointment in healed if appointment.id not in close]
     if ids:
         session.execute(
             sa.update(Appointment)
@@ -322,13 +325,13 @@ def _described(
     now: datetime,
 ) -> list[Affected]:
     """The stranded visits as people read them, each with the nearest time that nobody else is proposed."""
-    doctor_ids = sorted({visit.doctor_id for visit in stranded})
+    doctor_ids = sorted({appointment.doctor_id for appointment in stranded})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
     people = {
         row.id: row
         for row in session.execute(
             sa.select(Patient.id, Patient.name, Patient.phone).where(
-                Patient.id.in_({visit.patient_id for visit in stranded})
+                Patient.id.in_({appointment.patient_id for appointment in stranded})
             )
         )
     }
@@ -336,21 +339,21 @@ def _described(
     proposals = propose(session, clinic, stranded, who, now=now)
     return [
         Affected(
-            visit.id,
-            visit.reference,
-            visit.version,
-            visit.starts_at,
-            visit.ends_at,
-            who[visit.doctor_id].name,
-            visit.patient_id,
-            people[visit.patient_id].name,
-            people[visit.patient_id].phone,
-            kinds[visit.visit_type_id].name,
-            why[visit.id],
-            proposals.get(visit.id),
-            problems.get(visit.id, ""),
+            appointment.id,
+            appointment.reference,
+            appointment.version,
+            appointment.starts_at,
+            appointment.ends_at,
+            who[appointment.doctor_id].name,
+            appointment.patient_id,
+            people[appointment.patient_id].name,
+            people[appointment.patient_id].phone,
+            kinds[appointment.visit_type_id].name,
+            why[appointment.id],
+            proposals.get(appointment.id),
+            problems.get(appointment.id, ""),
         )
-        for visit in stranded
+        for appointment in stranded
     ]
 
 
@@ -378,7 +381,7 @@ def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: dateti
     return found
 
 
-def _effect(session: Session, before: Bookable, after: Bookable, visits: list[Affected]) -> Effect:
+def _effect(session: Session, before: Bookable, after: Bookable, appointments: list[Affected]) -> Effect:
     days = []
     changed = {key for key in {*before, *after} if before.get(key, set()) != after.get(key, set())}
     # The change may be one of a name, so doctors are told apart by their ids.
@@ -386,4 +389,4 @@ def _effect(session: Session, before: Bookable, after: Bookable, visits: list[Af
     for number, day in sorted(changed, key=lambda key: (key[1], names[key[0]], key[0])):
         was, will = before.get((number, day), set()), after.get((number, day), set())
         days.append(DayEffect(names[number], number_to_day(day), len(will - was), len(was - will)))
-    return Effect(sum(day.gained for day in days), sum(day.lost for day in days), days, visits)
+    return Effect(sum(day.gained for day in days), sum(day.lost for day in days), days, appointments)

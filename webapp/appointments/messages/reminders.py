@@ -104,7 +104,7 @@ def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
     found = _grouped(AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
     known = written_already(session, [day.key(address) for address in found])
     return {
-        address: [visit.patient_id for visit, _recipient in reminder.visits]
+        address: [appointment.patient_id for appointment, _recipient in reminder.visits]
         for address, reminder in found.items()
         if day.key(address) not in known
     }
@@ -129,13 +129,13 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
     )
 
 
-def _grouped(visits: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
+def _grouped(appointments: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
     """The visits by the address that is reminded of them."""
     found: dict[str, Reminder] = {}
-    for visit in visits:
-        for recipient in visit_messages.recipients_of(visit):
+    for appointment in appointments:
+        for recipient in visit_messages.recipients_of(appointment):
             reminder = found.setdefault(recipient.address, Reminder(recipient, []))
-            reminder.visits.append((visit, recipient))
+            reminder.visits.append((appointment, recipient))
     return found
 
 

@@ -76,7 +76,7 @@ def staff_details(
         session, doctor_id=view.doctor_id, patient_id=view.patient_id, before=view.starts_at
     )
     if actor.role != "doctor":
-        earlier = [visit._replace(private_note="") for visit in earlier]
+        earlier = [appointment._replace(private_note="") for appointment in earlier]
     return StaffDetails(
         visit=view,
         age=schedule_queries.age_on(formats.local_date(view.starts_at, clinic.zone), view.patient_birth_date),
