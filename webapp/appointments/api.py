@@ -393,7 +393,7 @@ def _offering_alternatives(
             request,
             wanted.starts_at.astimezone(UTC),
             now=page.now,
-            viewer=current_viewer(page, wanted.patient_id)._replace(moving=moving),
+            viewer=current_viewer(page, wanted.patient_id, moving=moving),
         )
         length = timedelta(minutes=request.visit_type.minutes)
         error.members["alternatives"] = [

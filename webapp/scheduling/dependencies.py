@@ -19,12 +19,12 @@ class OtherPatient(NamedTuple):
     name: str
 
 
-def current_viewer(page: Page, patient_id: int | None = None) -> Viewer:
-    """Who looks, for this patient; without one, signed-in patients look for themselves."""
+def current_viewer(page: Page, patient_id: int | None = None, *, moving: int | None = None) -> Viewer:
+    """Who looks, for this patient, perhaps to move this appointment; without one, patients look for themselves."""
     actor = current_actor(page)
     if patient_id is None and actor is not None and actor.role == "patient":
-        return Viewer(user_id=actor.user_id)
-    return Viewer(patient_id=patient_id, by_staff=actor is not None and actor.is_staff)
+        return Viewer(user_id=actor.user_id, moving=moving)
+    return Viewer(patient_id, moving=moving, by_staff=actor is not None and actor.is_staff)
 
 
 def chosen_patient(page: Page) -> int | None:

@@ -114,10 +114,46 @@ def week_calendar(
     now: datetime,
     viewer: Viewer = ANYONE,
 ) -> Calendar:
-    """The calendar of one week; without `week`, of the one that holds the next free time.
+    """The calendar of one week; without `week`, of the one that holds the next free time."""
+    today = clinic.today(now)
+    this_monday = today - timedelta(days=today.weekday())
+    horizon = today + timedelta(days=clinic.horizon_days)
+    monday, facts, times, first = _read_week(session, clinic, request, week, now=now, viewer=viewer)
+    days = _days(session, clinic, facts, times, monday, today, place.slot_address)
+    return Calendar(
+        title=_title(monday, days, clinic.zone),
+        week=week_name(monday),
+        action=place.page,
+        fragment=place.fragment,
+        visit_types=place.visit_types,
+        visit_type=request.visit_type.id,
+        keep={name: value for name, value in place.keep.items() if name != "visit_type"},
+        previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
+        today=_link(place, this_monday) if monday != this_monday else None,
+        next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
+        next_free=_next_free(place, clinic, first, monday),
+        days=days,
+        empty=not any(day.morning or day.afternoon for day in days),
+        chosen=place.chosen,
+        clock_change=_clock_change(facts, clinic.zone, monday),
+        first_free=to_datetime(first.start) if first else None,
+        banner=" ".join(sentence_of(refusal, by_staff=viewer.by_staff) for refusal in cautions(facts)) or None,
+    )
 
-    The coming two weeks are read at once, for they nearly always hold both the week and the next free time.
-    """
+
+class _Week(NamedTuple):
+    """What is read for the calendar of a week: its facts and free times, and the next free time of all."""
+
+    monday: date
+    facts: Facts
+    times: list[FreeTime]
+    first: FreeTime | None
+
+
+def _read_week(
+    session: Session, clinic: Clinic, request: BookingRequest, week: date | None, *, now: datetime, viewer: Viewer
+) -> _Week:
+    """The coming two weeks are read at once: nearly always they hold both the week and the next free time."""
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     look_until = this_monday + timedelta(days=FIRST_LOOK_DAYS - 1)
@@ -135,27 +171,7 @@ def week_calendar(
     if not this_monday <= monday <= look_until:
         facts = facts_of(monday, monday + timedelta(days=6))
         times = free_times(facts)
-    days = _days(session, clinic, facts, times, monday, today, place.slot_address)
-    first_at = to_datetime(first.start) if first else None
-    return Calendar(
-        title=_title(monday, days, clinic.zone),
-        week=week_name(monday),
-        action=place.page,
-        fragment=place.fragment,
-        visit_types=place.visit_types,
-        visit_type=request.visit_type.id,
-        keep={name: value for name, value in place.keep.items() if name != "visit_type"},
-        previous=_link(place, monday - timedelta(days=7)) if monday > this_monday else None,
-        today=_link(place, this_monday) if monday != this_monday else None,
-        next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
-        next_free=_next_free(place, clinic, first, monday),
-        days=days,
-        empty=not any(day.morning or day.afternoon for day in days),
-        chosen=place.chosen,
-        clock_change=_clock_change(facts, clinic.zone, monday),
-        first_free=first_at,
-        banner=" ".join(sentence_of(refusal, by_staff=viewer.by_staff) for refusal in cautions(facts)) or None,
-    )
+    return _Week(monday, facts, times, first)
 
 
 def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:

@@ -229,7 +229,7 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
 def appointment_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about a visit, as values of its template."""
+    """What a message says about a visit, as values of its template: a dict, because the outbox keeps it as JSON."""
     until = facts.starts_at - timedelta(minutes=clinic.change_until_minutes)
     return {
         "reference": facts.reference,

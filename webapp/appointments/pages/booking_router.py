@@ -28,6 +28,7 @@ from webapp.patients import service as patients
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.schemas import PatientChoice
 from webapp.scheduling import checks
+from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import RuleBroken, SlotTaken
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
@@ -161,7 +162,7 @@ def _booking_page(
     back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)
     taken = None
     if isinstance(error, SlotTaken):
-        taken = presenters.taken_time(page, request, start, back, patient_id=patient.id)
+        taken = presenters.taken_time(page, request, start, back, current_viewer(page, patient.id))
     elif error is not None:
         form.add_error(presenters.about_patient(error, patient))
     form.starts_at.data = formats.iso(start)

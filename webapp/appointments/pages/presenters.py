@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from webapp.appointments import queries
 from webapp.appointments.pages.forms import NO_TIME, WhenForm
-from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
@@ -25,7 +24,6 @@ from webapp.exceptions import AppError
 from webapp.patients.schemas import PatientChoice
 from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, week_calendar
-from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken, error_of
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.viewer import Viewer
@@ -66,21 +64,13 @@ def nearest_times(
 
 
 def taken_time(
-    page: Page,
-    request: BookingRequest,
-    taken: datetime,
-    back: str,
-    *,
-    patient_id: int | None,
-    moving: AppointmentView | None = None,
-    explained: bool = False,
+    page: Page, request: BookingRequest, taken: datetime, back: str, viewer: Viewer, *, explained: bool = False
 ) -> TakenTime:
     """The three nearest free times: buttons that book on the booking page, links where an appointment is moved.
 
     `back` leads to all free times; where an appointment is moved, it is the page that also takes one of them.
     """
-    path = f"{back}?starts_at=" if moving else None
-    viewer = current_viewer(page, patient_id)._replace(moving=moving.id if moving else None)
+    path = f"{back}?starts_at=" if viewer.moving is not None else None
     actor = current_actor(page)
     own_patient = None
     if actor is not None and not actor.is_staff:

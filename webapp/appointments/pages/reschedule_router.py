@@ -206,21 +206,18 @@ def _reschedule_page(
     clinic = current_clinic(page)
     path = f"{access.here}/reschedule"
     request = _request_of(page, view)
-    refused = presenters.StaffRefusals([])
-    if actor.is_staff and start is not None:
-        refused = presenters.staff_refusals(page, request, start, Viewer(view.patient_id, moving=view.id))
-    taken = None
-    if start is not None and (isinstance(error, SlotTaken) or refused.clash):
-        taken = presenters.taken_time(
-            page, request, start, path, patient_id=view.patient_id, moving=view, explained=bool(refused.errors)
-        )
-    if error is not None and not isinstance(error, SlotTaken):
-        _show_error(form, error, refused, view, actor)
-    chosen = None
+    refused, taken, chosen = presenters.StaffRefusals([]), None, None
     if start is not None:
         form.starts_at.data = formats.iso(start)
+        if actor.is_staff:
+            refused = presenters.staff_refusals(page, request, start, Viewer(view.patient_id, moving=view.id))
+        if isinstance(error, SlotTaken) or refused.clash:
+            viewer = current_viewer(page, view.patient_id, moving=view.id)
+            taken = presenters.taken_time(page, request, start, path, viewer, explained=bool(refused.errors))
         if _may_send(actor, error, refused):
             chosen = appointment_preview(request, start)
+    if error is not None and not isinstance(error, SlotTaken):
+        _show_error(form, error, refused, view, actor)
     return page.render(
         "appointments/pages/reschedule.html",
         fragment="scheduling/_calendar.html" if page.request.method == "GET" else None,
@@ -296,5 +293,5 @@ def _calendar(
         ),
         week=week,
         now=page.now,
-        viewer=current_viewer(page, view.patient_id)._replace(moving=view.id),
+        viewer=current_viewer(page, view.patient_id, moving=view.id),
     )
