@@ -1,0 +1,73 @@
+"""All rows of a database, kept in memory and put into another that is migrated and empty, past the ORM.
+
+Each driver gives its rows in a form that it takes back, so that nothing is compiled and hardly anything is converted.
+Triggers run as they do for every insert: a table that only triggers fill must not be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.database import Base
+
+# Rows that are put in with their numbers do not move PostgreSQL's sequences.
+SEQUENCES = """
+    SELECT format('setval(%L, %s)', format('%I.%I', schemaname, sequencename), last_value)
+    FROM pg_sequences WHERE last_value IS NOT NULL
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows of each table that has some, parents first, and where the sequences stand."""
+
+    rows: list[tuple[str, Any]]
+    sequences: str
+
+    @classmethod
+    def take(cls, session: Session) -> Snapshot:
+        """Read everything that is there."""
+        read = _read_postgresql if _is_postgresql(session) else _read_sqlite
+        found = [(table.name, read(_driver(session), table.name)) for table in Base.metadata.sorted_tables]
+        sequences = session.scalars(sa.text(SEQUENCES)).all() if _is_postgresql(session) else []
+        return cls([(name, rows) for name, rows in found if rows], ", ".join(sequences))
+
+    def put(self, session: Session) -> None:
+        """Write it into the database of this session, of the same kind."""
+        put = _put_postgresql if _is_postgresql(session) else _put_sqlite
+        for name, rows in self.rows:
+            put(_driver(session), name, rows)
+        if self.sequences:
+            _driver(session).execute(f"SELECT {self.sequences}")
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _driver(session: Session) -> Any:
+    """The driver's own connection, in the transaction of the session."""
+    return session.connection().connection.driver_connection
+
+
+def _read_sqlite(connection: Any, table: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = connection.execute(f"SELECT * FROM {table}").fetchall()
+    return rows
+
+
+def _put_sqlite(connection: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
+    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _read_postgresql(connection: Any, table: str) -> bytes:
+    with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:
+        return b"".join(copy)
+
+
+def _put_postgresql(connection: Any, table: str, rows: bytes) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+        copy.write(rows)
