@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from tests.browser_path import browser_path
 from tests.cast import Cast, assemble, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
+from tests.sharing import SharedEngines
 from webapp.database import Database
 from webapp.migrations import upgrade
 
@@ -51,11 +52,18 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests of this worker have their SQLite file in turn."""
+    return tmp_path_factory.mktemp("sqlite")
+
+
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path, sqlite_folder: Path) -> str:
     """A fresh, migrated SQLite database."""
-    path = tmp_path / "docket.db"
-    shutil.copyfile(sqlite_template, path)
+    for left in sqlite_folder.glob("docket.db*"):
+        left.unlink()
+    path = shutil.copyfile(sqlite_template, sqlite_folder / "docket.db")
     return f"sqlite:///{path}"
 
 
@@ -81,10 +89,18 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def open_database() -> Iterator[Callable[[str], Database]]:
+    """Open a database as the tests of this worker share it: see `tests.sharing`."""
+    shared = SharedEngines()
+    yield shared.open
+    shared.dispose()
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, open_database: Callable[[str], Database]) -> Iterator[Database]:
     """Docket's way to that database."""
-    database = Database(database_url)
+    database = open_database(database_url)
     yield database
     database.dispose()
 
@@ -142,9 +158,9 @@ def cast(database: Database) -> Cast:
 
 
 @pytest.fixture
-def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
+def sqlite_cast(sqlite_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
     """The cast on SQLite alone, for what no SQL is special to."""
-    database = Database(sqlite_url)
+    database = open_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 
