@@ -9,8 +9,10 @@
 
 PYTHON ?= python3
 PORT   ?= 8000
-# More for pytest, for example: make unit PYTEST_ARGS="-k reschedule -x". Two workers run files side by side, each
-# with a PostgreSQL server of its own; with JOBS=0 everything runs in one process, which a debugger needs.
+# One folder or file of the tests, for example: make unit ROOM=clinic. More for pytest, for example:
+# make unit PYTEST_ARGS="-k reschedule -x". Two workers run files side by side, each with a PostgreSQL server of its
+# own; with JOBS=0 everything runs in one process, which a debugger needs.
+ROOM ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
 
@@ -31,7 +33,7 @@ fail = { printf '%s\n' "$(1)" >&2; exit 1; }
 help: ## Show this list
 	@printf 'Docket: appointment booking for clinics.\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nVariables: PORT=8000, PYTHON=python3, DOCKET_DATABASE_URL=postgresql://…, TEST_DATABASE_URL=postgresql://…\n'
+	@printf '\nVariables: ROOM=clinic, PORT=8000, PYTHON=python3, DOCKET_DATABASE_URL=postgresql://…, TEST_DATABASE_URL=postgresql://…\n'
 	@printf 'Needed: git, make, and Python 3.11 or newer with venv.\n'
 
 # ---------------------------------------------------------------------------------------------- set-up
@@ -116,10 +118,10 @@ types: $(STAMP)-test ## Check types with mypy
 	@$(BIN)/mypy --no-error-summary $(TYPED)
 
 .PHONY: unit
-unit: $(STAMP)-test ## Run the tests alone
+unit: $(STAMP)-test ## Run the tests alone; one folder of them with ROOM=clinic
 	@$(call say,Tests: pytest)
 	@$(BIN)/python -m tests.postgres
-	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(ROOM)) $(PYTEST_ARGS)
 
 .PHONY: prove
 prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost
