@@ -62,6 +62,8 @@ NAMED = {
     # Arithmetic of time and the clinic's house rules: every test and proof of them rests on their needing nothing.
     "scheduling.slots": "pure",
     "scheduling.rules": "pure",
+    # The table that bears the guard, a model with its data definition.
+    "scheduling.busy_times": "models",
     # They answer requests from within core, which has no other modules that do.
     "core.web": "web",
     "core.errors": "web",

@@ -6,24 +6,27 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
-from tests.cast import Cast
+from tests.cast import NOW, Cast
 from tests.postgres import new_database
 from tests.servers import docket_environment
-from tests.visits import put
-from webapp.database import Database
+from tests.visits import GUARDS, put
+from webapp.database import Database, sqlite_module
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
-from webapp.models import AuditEvent, Base, OutboxMessage
+from webapp.models import Appointment, AuditEvent, Base, OutboxMessage
 
 Make = Callable[[], Database]
 
@@ -68,7 +71,7 @@ FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::reg
 UNION ALL
 SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
 UNION ALL
-SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+SELECT 'trigger', tgname || ' ' || tgenabled::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL
 SELECT 'function', proname, pg_get_functiondef(oid)
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -114,7 +117,7 @@ def test_the_models_and_the_migrations_build_the_same_database(make_empty: Make)
     Base.metadata.create_all(created.engine)
     assert schema(migrated) == schema(created)
     found = " ".join(schema(migrated))
-    for name in ("appointments_doctor_overlap", "appointments_patient_overlap", "ck_appointments_longest"):
+    for name in (*GUARDS.values(), "ck_appointments_longest"):
         assert name in found
     assert guard_is_in_place(migrated)
     assert guard_is_in_place(created)
@@ -164,7 +167,7 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     assert is_current(database)
     assert (everything(database), schema(database)) == (before, shape)
     assert guard_is_in_place(database)
-    with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
         put(cast, "2026-03-03 10:00", patient="dave")
     with pytest.raises(sa.exc.DBAPIError, match="audit_is_append_only"):
         cast.change(sa.delete(AuditEvent))
@@ -180,19 +183,133 @@ def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) ->
     assert all(rows == [] for rows in everything(cast.database).values())
 
 
-def test_the_guard_does_not_go_up_over_visits_that_overlap_without_saying_so(cast: Cast) -> None:
-    """PostgreSQL refuses the constraint; SQLite's triggers look at new rows, and `docket check` at old ones."""
+def test_the_guard_does_not_go_up_over_visits_that_overlap(cast: Cast) -> None:
+    """PostgreSQL refuses the first constraint; SQLite refuses to write the doctor's time down twice."""
     put(cast, "2026-03-03 10:00")
     put(cast, "2026-03-03 10:15", patient="dave", status="cancelled")
     downgrade(cast.database, "0001")
     cast.change(sa.update(sa.table("appointments", sa.column("status"))).values(status="scheduled"))
-    if cast.database.is_sqlite:
+    name = GUARDS["doctor"] if cast.database.is_sqlite else "appointments_doctor_overlap"
+    with pytest.raises(IntegrityError, match=name):
         upgrade(cast.database)
-        assert [problem for problem in find_problems(cast.database, now=cast.now) if "overlaps" in problem]
-    else:
-        with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
-            upgrade(cast.database)
-        assert not is_current(cast.database)
+    assert not is_current(cast.database)
+
+
+def test_a_patients_overlap_of_the_past_is_found_by_the_check(sqlite_cast: Cast) -> None:
+    """SQLite's triggers look at new rows alone."""
+    put(sqlite_cast, "2026-03-03 10:00")
+    put(sqlite_cast, "2026-03-03 10:15", doctor="erin", status="cancelled")
+    downgrade(sqlite_cast.database, "0001")
+    sqlite_cast.change(sa.update(sa.table("appointments", sa.column("status"))).values(status="scheduled"))
+    upgrade(sqlite_cast.database)
+    patient = sqlite_cast.patient_ids["alice"]
+    assert [
+        problem.partition(" ")[2].partition(" ")[2] for problem in find_problems(sqlite_cast.database, now=NOW)
+    ] == [f"overlaps an earlier one of patient {patient}."]
+
+
+COPIED = (
+    "doctor_id, visit_type_id, starts_at, ends_at, busy_from, busy_until, status, reason, notes, cancellation_reason,"
+    " version, created_at, updated_at"
+)
+ANOTHER_AT_ITS_TIME = (
+    f"INSERT INTO appointments (reference, patient_id, {COPIED})"
+    f" SELECT 'TRIAL', {{dave}}, {COPIED} FROM appointments WHERE id = {{there}}"
+)
+A_CANCELLED_ONE_COMES_BACK = "UPDATE appointments SET status = 'scheduled' WHERE id = {cancelled}"
+
+
+@contextmanager
+def trials_after_each_step(database: Database, trials: list[str]) -> Iterator[list[str]]:
+    """Try to break the guard after every statement that changes the database; gives what came of each trial."""
+    outcomes: list[str] = []
+
+    def attempt(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.split()[0] not in {"ALTER", "CREATE", "DROP", "INSERT", "UPDATE"}:
+            return
+        tried = cursor.connection.cursor()
+        for trial in trials:
+            tried.execute("SAVEPOINT trial")
+            try:
+                tried.execute(trial)
+            except (sqlite_module().IntegrityError, psycopg.IntegrityError) as error:
+                outcomes.append(str(error).partition("_overlap")[0].rpartition(" ")[2].strip('"'))
+            else:
+                outcomes.append(f"accepted after {statement}")
+            tried.execute("ROLLBACK TO SAVEPOINT trial")
+
+    sa.event.listen(database.engine, "after_cursor_execute", attempt)
+    yield outcomes
+    sa.event.remove(database.engine, "after_cursor_execute", attempt)
+
+
+def test_the_guard_of_doctors_moves_without_a_moment_unguarded_and_keeps_every_row(cast: Cast) -> None:
+    database = cast.database
+    there = put(cast, "2026-03-03 10:00", before=5, after=10)
+    cancelled = put(cast, "2026-03-03 10:15", patient="dave", status="cancelled")
+    for day, status in enumerate(("confirmed", "arrived", "completed", "no_show"), 4):
+        put(cast, f"2026-03-0{day} 10:00", patient="dave", status=status)
+    trials = [
+        trial.format(dave=cast.patient_ids["dave"], there=there, cancelled=cancelled)
+        for trial in (ANOTHER_AT_ITS_TIME, A_CANCELLED_ONE_COMES_BACK)
+    ]
+
+    def state() -> tuple[list[tuple[object, ...]], set[str]]:
+        with database.reading() as session:
+            visits = session.execute(sa.text("SELECT * FROM appointments ORDER BY id"))
+            return [tuple(visit) for visit in visits], schema(database)
+
+    new, busy = state(), everything(database)["busy_times"]
+    assert len(busy) == 4
+    with trials_after_each_step(database, trials) as outcomes:
+        downgrade(database, "0005")
+    old = state()
+    with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
+        put(cast, "2026-03-03 10:00", patient="dave")
+    with trials_after_each_step(database, trials) as more:
+        upgrade(database)
+    assert (*state(), everything(database)["busy_times"]) == (*new, busy)
+    assert guard_is_in_place(database)
+    downgrade(database, "0005")
+    assert state() == old
+    assert set(outcomes + more) == {"appointments_doctor", "busy_times_doctor"}
+    assert min(len(outcomes), len(more)) >= 2 * 8
+
+
+def test_down_refuses_while_two_visits_share_a_time_in_two_lanes(cast: Cast) -> None:
+    put(cast, "2026-03-03 10:00")
+    squeezed = put(cast, "2026-03-03 10:15", patient="dave", squeezed="A child with a fever")
+    shape = schema(cast.database)
+    with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
+        downgrade(cast.database, "0005")
+    assert schema(cast.database) == shape
+    assert is_current(cast.database)
+    cast.change(sa.update(Appointment).where(Appointment.id == squeezed).values(status="cancelled"))
+    downgrade(cast.database, "0005")
+
+
+def rebuild_appointments(database: Database) -> None:
+    """What a migration in batch mode does on SQLite: another table, the rows copied, the old one dropped."""
+    with database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("appointments", recreate="always"):
+            pass
+
+
+def test_batch_mode_cannot_drop_the_guard_of_a_table_that_holds_visits(sqlite_cast: Cast) -> None:
+    put(sqlite_cast, "2026-03-03 10:00")
+    shape, rows = schema(sqlite_cast.database), everything(sqlite_cast.database)
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+        rebuild_appointments(sqlite_cast.database)
+    assert (schema(sqlite_cast.database), everything(sqlite_cast.database)) == (shape, rows)
+    assert guard_is_in_place(sqlite_cast.database)
+
+
+def test_where_batch_mode_dropped_the_guard_readiness_misses_it(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    rebuild_appointments(database)
+    assert not guard_is_in_place(database)
+    database.dispose()
 
 
 def test_an_upgrade_waits_for_another_however_long_that_takes(postgresql_url: str) -> None:

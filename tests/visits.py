@@ -26,8 +26,9 @@ def visit(
     before: int = 0,
     after: int = 0,
     status: str = "scheduled",
+    squeezed: str = "",
 ) -> dict[str, Any]:
-    """The row of one visit; `start` is on the clinic's wall clock."""
+    """The row of one visit; `start` is on the clinic's wall clock. `squeezed` says why it is in the second lane."""
     starts_at = local(start)
     ends_at = starts_at + timedelta(minutes=minutes)
     return {
@@ -39,6 +40,7 @@ def visit(
         "ends_at": ends_at,
         "busy_from": starts_at - timedelta(minutes=before),
         "busy_until": ends_at + timedelta(minutes=after),
+        **({"lane": 1, "squeeze_reason": squeezed} if squeezed else {}),
         "status": status,
         "created_at": NOW,
         "updated_at": NOW,
@@ -56,18 +58,22 @@ def insert(cast: Cast, row: dict[str, Any]) -> int:
     return cast.database.write(lambda session: session.scalars(query).one())
 
 
+GUARDS = {"doctor": "busy_times_doctor_overlap", "patient": "appointments_patient_overlap"}
+"""What the database names when it refuses an overlap, by whose time it is."""
+
+
 def take_guard_away(database: Database, *names: str) -> None:
     """Drop the overlap triggers or constraints; with names, only those."""
 
     def work(session: Session) -> None:
         if database.is_sqlite:
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'appointments'"
+            query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%overlap_on_%'"
             drop = "DROP TRIGGER {}"
         else:
-            query = "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conrelid = 'appointments'::regclass"
-            drop = "ALTER TABLE appointments DROP CONSTRAINT {}"
-        for name in session.scalars(sa.text(query)).all():
+            query = "SELECT conname, conrelid::regclass FROM pg_constraint WHERE contype = 'x'"
+            drop = "ALTER TABLE {1} DROP CONSTRAINT {0}"
+        for name, table in session.execute(sa.text(query)).all():
             if not names or name in names:
-                session.execute(sa.text(drop.format(name)))
+                session.execute(sa.text(drop.format(name, table)))
 
     database.write(work)

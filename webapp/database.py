@@ -91,7 +91,7 @@ class minute_of(FunctionElement[int]):  # noqa: N801 - it stands in queries like
 
 
 class spans_joined(FunctionElement[str]):  # noqa: N801 - it stands in queries like a function.
-    """Of each group, its spans as one text: 'from until from until …', in the minutes of `minute_of` and in any order.
+    """Of each group, its spans of minutes as one text: 'from until from until …', in any order.
 
     Many rows of a query cost more to fetch than to find; `split_spans` reads the text.
     """
@@ -108,13 +108,13 @@ def split_spans(text: str) -> list[tuple[int, int]]:
 
 @compiles(spans_joined)
 def _spans_in_postgresql(element: spans_joined, compiler: SQLCompiler, **options: Any) -> str:
-    low, high = (compiler.process(minute_of(column), **options) for column in element.clauses)
+    low, high = (compiler.process(column, **options) for column in element.clauses)
     return f"string_agg({low} || ' ' || {high}, ' ')"
 
 
 @compiles(spans_joined, "sqlite")
 def _spans_in_sqlite(element: spans_joined, compiler: SQLCompiler, **options: Any) -> str:
-    low, high = (compiler.process(minute_of(column), **options) for column in element.clauses)
+    low, high = (compiler.process(column, **options) for column in element.clauses)
     return f"group_concat({low} || ' ' || {high}, ' ')"
 
 

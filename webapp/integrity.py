@@ -19,8 +19,10 @@ from webapp.doctors.models import Doctor
 from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
+from webapp.scheduling.busy_times import CONTENTS, BusyTime, expected
 from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
+from webapp.scheduling.slots import to_datetime
 
 # The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
 SAFE_SQLITE = (3, 51, 3)
@@ -35,19 +37,23 @@ class _Undo(Exception):
 def guard_is_in_place(database: Database) -> bool:
     """Try to give one time twice, to a doctor and to a patient: the database itself must refuse both.
 
-    The trial runs in a transaction that is rolled back, with ids below zero that no real row ever has.
+    It must also keep `busy_times` by itself, which bears the doctor's half: refuse a change of a row there, and free
+    the time of an appointment that is deleted. The trial runs in a transaction that is rolled back, with ids below
+    zero that no real row ever has.
     """
-    refused: list[bool] = []
+    found: list[bool] = []
 
     def attempt(session: Session) -> None:
         _trial_rows(session)
-        refused.append(_is_refused(session, doctor_id=-1, patient_id=-2))
-        refused.append(_is_refused(session, doctor_id=-2, patient_id=-1))
+        found.append(_is_refused(session, doctor_id=-1, patient_id=-2))
+        found.append(_is_refused(session, doctor_id=-2, patient_id=-1))
+        found.append(_fails(session, _busy_times_that_come_to_overlap()))
+        found.append(not _fails(session, _time_that_a_deletion_frees()))
         raise _Undo
 
     with suppress(_Undo):
         database.write(attempt)
-    return all(refused)
+    return all(found)
 
 
 def _trial_rows(session: Session) -> None:
@@ -90,6 +96,26 @@ def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
     return _fails(session, new) and _fails(session, changed)
 
 
+def _busy_times_that_come_to_overlap() -> list[Any]:
+    """Two appointments side by side, and then a change of the first one's row in `busy_times` alone."""
+    later = _trial_visit(-2, doctor_id=-1, patient_id=-2, later=30)
+    return [
+        sa.insert(Appointment).values(later),
+        sa.update(BusyTime)
+        .where(BusyTime.appointment_id == -1)
+        .values(until_minute=BusyTime.until_minute + 1)
+        .execution_options(synchronize_session=False),
+    ]
+
+
+def _time_that_a_deletion_frees() -> list[Any]:
+    """An appointment at the time of one that was there."""
+    return [
+        sa.delete(Appointment).where(Appointment.id == -1).execution_options(synchronize_session=False),
+        sa.insert(Appointment).values(_trial_visit(-2, doctor_id=-1, patient_id=-2, later=0)),
+    ]
+
+
 def _fails(session: Session, statements: list[Any]) -> bool:
     try:
         with session.begin_nested() as attempt:
@@ -106,8 +132,9 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
     if not guard_is_in_place(database):
         yield "The guard is missing: the database accepted two visits at one time."
     with database.reading() as session:
-        yield from _overlaps(session, Appointment.doctor_id, Appointment.busy_from, Appointment.busy_until, "doctor")
-        yield from _overlaps(session, Appointment.patient_id, Appointment.starts_at, Appointment.ends_at, "patient")
+        yield from _doctors_overlaps(session)
+        yield from _patients_overlaps(session)
+        yield from _strays(session)
         yield from _outside_hours(session, now=now)
         yield from _lost_messages(session, now=now)
 
@@ -128,17 +155,52 @@ def warnings(database: Database) -> Iterator[str]:
         )
 
 
-def _overlaps(session: Session, who: Any, start: Any, end: Any, name: str) -> Iterator[str]:
-    """Pairs of occupying visits of one doctor or patient that overlap, found in one pass over the table."""
-    latest_end = sa.func.max(end).over(partition_by=who, order_by=(start, Appointment.id), rows=(None, -1))
+def _doctors_overlaps(session: Session) -> Iterator[str]:
+    """Stretches of one doctor's time that overlap an earlier one of the same lane, found in one pass over the table."""
+    latest_end = sa.func.max(BusyTime.until_minute).over(
+        partition_by=(BusyTime.doctor_id, BusyTime.lane), order_by=(BusyTime.from_minute, BusyTime.id), rows=(None, -1)
+    )
+    ordered = sa.select(
+        BusyTime.doctor_id, BusyTime.from_minute, BusyTime.appointment_id, latest_end.label("latest_end")
+    ).subquery()
+    query = (
+        sa.select(Appointment.reference, ordered.c.doctor_id)
+        .outerjoin_from(ordered, Appointment, Appointment.id == ordered.c.appointment_id)
+        .where(ordered.c.latest_end > ordered.c.from_minute)
+        .order_by(ordered.c.doctor_id, ordered.c.from_minute)
+    )
+    for reference, doctor_id in session.execute(query):
+        what = f"Appointment {reference}" if reference else "A busy time"
+        yield f"{what} overlaps an earlier one of doctor {doctor_id}."
+
+
+def _patients_overlaps(session: Session) -> Iterator[str]:
+    """Occupying appointments of one patient that overlap an earlier one, found in one pass over the table."""
+    latest_end = sa.func.max(Appointment.ends_at).over(
+        partition_by=Appointment.patient_id, order_by=(Appointment.starts_at, Appointment.id), rows=(None, -1)
+    )
     ordered = (
-        sa.select(Appointment.reference, who.label("who"), start.label("start"), latest_end.label("latest_end"))
+        sa.select(Appointment.reference, Appointment.patient_id, Appointment.starts_at, latest_end.label("latest_end"))
         .where(OCCUPIES)
         .subquery()
     )
-    query = sa.select(ordered.c.reference, ordered.c.who).where(ordered.c.latest_end > ordered.c.start)
-    for reference, owner in session.execute(query):
-        yield f"Appointment {reference} overlaps an earlier one of {name} {owner}."
+    query = sa.select(ordered.c.reference, ordered.c.patient_id).where(ordered.c.latest_end > ordered.c.starts_at)
+    for reference, patient_id in session.execute(query):
+        yield f"Appointment {reference} overlaps an earlier one of patient {patient_id}."
+
+
+def _strays(session: Session) -> Iterator[str]:
+    """Differences between `busy_times` and what takes time: what is not guarded, and what is blocked by nothing."""
+    for row in session.execute(sa.except_(expected(), CONTENTS)):
+        yield f"{_busy_time_in_words(*row)} is not guarded: busy_times has no row of it."
+    for row in session.execute(sa.except_(CONTENTS, expected())):
+        yield f"{_busy_time_in_words(*row)} is taken in busy_times, and not by what the row names."
+
+
+def _busy_time_in_words(doctor_id: int, lane: int, low: int, high: int, appointment_id: int | None) -> str:
+    what = f"of appointment {appointment_id}" if appointment_id is not None else "of no appointment"
+    times = f"{to_datetime(low):%Y-%m-%d %H:%M} to {to_datetime(high):%H:%M} UTC"
+    return f"The time {what}, {times} with doctor {doctor_id} in lane {lane},"
 
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:

@@ -8,6 +8,7 @@ from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doc
 from webapp.idempotency.models import IdempotencyKey
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord
+from webapp.scheduling.busy_times import BusyTime
 from webapp.scheduling.models import SQLITE_GUARD, Appointment
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Appointment",
     "AuditEvent",
     "Base",
+    "BusyTime",
     "ClinicSettings",
     "Closure",
     "Doctor",

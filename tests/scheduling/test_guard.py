@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast, assemble, local
-from tests.visits import insert, put, take_guard_away, visit
+from tests.visits import GUARDS, insert, put, take_guard_away, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
@@ -45,7 +45,7 @@ def overlaps(cast: Cast) -> int:
 
 def refuse(cast: Cast, who: str, start: str, **details: Any) -> None:
     """The database must refuse this visit because of this overlap."""
-    with pytest.raises(IntegrityError, match=f"appointments_{who}_overlap"):
+    with pytest.raises(IntegrityError, match=GUARDS[who]):
         put(cast, start, **details)
 
 
@@ -119,10 +119,10 @@ def test_no_change_of_a_row_gets_around_the_guard(cast: Cast) -> None:
     at_ten = {name: visit(cast, TEN)[name] for name in ("starts_at", "ends_at", "busy_from", "busy_until")}
     changes: list[tuple[int, dict[str, Any], str]] = [
         (cancelled, {"status": "confirmed", "patient_id": cast.patient_ids["alice"]}, "overlap"),
-        (elsewhere, {"doctor_id": cast.doctor_ids["bob"]}, "appointments_doctor_overlap"),
-        (elsewhere, {"patient_id": cast.patient_ids["alice"]}, "appointments_patient_overlap"),
+        (elsewhere, {"doctor_id": cast.doctor_ids["bob"]}, GUARDS["doctor"]),
+        (elsewhere, {"patient_id": cast.patient_ids["alice"]}, GUARDS["patient"]),
         (later, at_ten, "overlap"),
-        (later, {"busy_from": local("2026-03-03 10:29")}, "appointments_doctor_overlap"),
+        (later, {"busy_from": local("2026-03-03 10:29")}, GUARDS["doctor"]),
     ]
     for number, values, name in changes:
         with pytest.raises(IntegrityError, match=name):
@@ -316,7 +316,7 @@ def test_without_the_guard_the_overlap_goes_in_and_is_found(cast: Cast) -> None:
 
 @pytest.mark.parametrize("who", ["doctor", "patient"])
 def test_half_a_guard_is_no_guard(cast: Cast, who: str) -> None:
-    name = f"appointments_{who}_overlap"
+    name = GUARDS[who]
     take_guard_away(cast.database, name, f"{name}_on_insert", f"{name}_on_update")
     assert not guard_is_in_place(cast.database)
 
@@ -325,7 +325,7 @@ def test_half_a_guard_is_no_guard(cast: Cast, who: str) -> None:
 @pytest.mark.parametrize("who", ["doctor", "patient"])
 def test_each_of_sqlites_triggers_is_missed(sqlite_url: str, who: str, event: str) -> None:
     database = Database(sqlite_url)
-    take_guard_away(database, f"appointments_{who}_overlap_on_{event}")
+    take_guard_away(database, f"{GUARDS[who]}_on_{event}")
     assert not guard_is_in_place(database)
     database.dispose()
 

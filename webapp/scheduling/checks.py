@@ -98,7 +98,7 @@ def guarded() -> Iterator[None]:
         yield
     except IntegrityError as error:
         text = str(error.orig)
-        if "appointments_doctor_overlap" in text:
+        if "busy_times_doctor_overlap" in text:
             message = _("That time is taken by another visit. Choose another time.")
             raise SlotTaken(message, field="starts_at") from error
         if "reference" in text:

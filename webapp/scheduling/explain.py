@@ -15,9 +15,11 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
 from webapp.scheduling import checks
+from webapp.scheduling.busy_times import LONGEST_MINUTES, BusyTime
 from webapp.scheduling.exceptions import sentence_of
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.models import LONGEST_HOURS, OCCUPIES, Appointment
+from webapp.scheduling.slots import to_minute
 from webapp.scheduling.viewer import Viewer
 
 
@@ -93,10 +95,12 @@ def _in_the_way(
     ends_at = starts_at + timedelta(minutes=kind.minutes)
     query = sa.select(Appointment.reference).where(OCCUPIES, Appointment.busy_from > starts_at - LONGEST_AGO)
     if code == "slot_taken":
-        query = query.where(
-            Appointment.doctor_id == request.doctor.id,
-            Appointment.busy_from < ends_at + timedelta(minutes=kind.buffer_after),
-            Appointment.busy_until > starts_at - timedelta(minutes=kind.buffer_before),
+        start, end = to_minute(starts_at) - kind.buffer_before, to_minute(ends_at) + kind.buffer_after
+        query = query.join(BusyTime, BusyTime.appointment_id == Appointment.id).where(
+            BusyTime.doctor_id == request.doctor.id,
+            BusyTime.from_minute > start - LONGEST_MINUTES,
+            BusyTime.from_minute < end,
+            BusyTime.until_minute > start,
         )
     else:
         margin = timedelta(minutes=gap if code == "patient_gap" else 0)

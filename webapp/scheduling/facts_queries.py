@@ -14,12 +14,13 @@ from webapp.clinic.models import Closure, OpeningHours
 from webapp.database import UtcDateTime, minute_of, rows, spans_joined, split_spans, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.patients.models import Patient
+from webapp.scheduling.busy_times import LONGEST_MINUTES, BusyTime
 from webapp.scheduling.models import ACTIVE, LONGEST_HOURS, OCCUPIES, Appointment
 from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
 from webapp.scheduling.viewer import Viewer
 
 # Tables, not mapped classes: the rows are plain tuples, and the ORM's part of a query costs as much as the rest.
-_APPOINTMENT = table_of(Appointment).c
+_APPOINTMENT, _TAKEN = table_of(Appointment).c, table_of(BusyTime).c
 _OPENING, _WORK, _EXTRA = table_of(OpeningHours).c, table_of(WorkingHours).c, table_of(ExtraHours).c
 _CLOSURE, _OFF, _PATIENT = table_of(Closure).c, table_of(TimeOff).c, table_of(Patient).c
 _LONGEST = timedelta(hours=LONGEST_HOURS)
@@ -119,10 +120,11 @@ def _busy_query() -> sa.CompoundSelect[Any]:
     """A row for each doctor with all their busy ranges, and under no doctor a row for each of the patient's visits.
 
     Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
-    long the history grows; it reads nothing that is not in the index. The patient is given by id, as the account they
-    belong to, as the appointment that is being moved, or not at all.
+    long the history grows; it reads nothing that is not in the index. All lanes count: a time beside an appointment
+    that was squeezed in is not free. The patient is given by id, as the account they belong to, as the appointment
+    that is being moved, or not at all.
     """
-    low, high = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+    low, high = sa.bindparam("low", type_=sa.Integer), sa.bindparam("high", type_=sa.Integer)
     moving = sa.bindparam("ignoring", type_=sa.Integer)
     own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
     moved = table_of(Appointment).alias("moved")
@@ -134,21 +136,21 @@ def _busy_query() -> sa.CompoundSelect[Any]:
     no_number = sa.cast(None, sa.Integer)
     return sa.union_all(
         sa.select(
-            _APPOINTMENT.doctor_id.label("doctor_id"),
-            spans_joined(_APPOINTMENT.busy_from, _APPOINTMENT.busy_until),
+            _TAKEN.doctor_id.label("doctor_id"),
+            spans_joined(_TAKEN.from_minute, _TAKEN.until_minute),
             no_number,
             no_number,
             no_number,
             sa.cast(None, sa.String),
         )
         .where(
-            _APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
-            _APPOINTMENT.busy_from > low,
-            _APPOINTMENT.busy_from < high,
-            OCCUPIES,
-            _APPOINTMENT.id != sa.func.coalesce(moving, 0),
+            _TAKEN.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)),
+            _TAKEN.from_minute > low,
+            _TAKEN.from_minute < high,
+            # Time that something else than an appointment takes has no appointment, and counts.
+            _TAKEN.appointment_id.is_distinct_from(sa.func.coalesce(moving, 0)),
         )
-        .group_by(_APPOINTMENT.doctor_id),
+        .group_by(_TAKEN.doctor_id),
         sa.select(
             no_number,
             sa.cast(None, sa.String),
@@ -185,12 +187,11 @@ def load_busy(
     viewer: Viewer,
 ) -> Busy:
     """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
-    low, high = to_datetime(window[0]), to_datetime(window[1])
     values = {
         "doctor_ids": doctor_ids,
-        "low": low - _LONGEST * 2,
-        "high": high + _LONGEST * 2,
-        "earliest": min(low, now) - _LONGEST * 2,
+        "low": window[0] - LONGEST_MINUTES * 2,
+        "high": window[1] + LONGEST_MINUTES * 2,
+        "earliest": min(to_datetime(window[0]), now) - _LONGEST * 2,
         "patient_of_user": viewer.user_id,
         "patient_id": viewer.patient_id,
         "ignoring": viewer.moving,

@@ -1,7 +1,8 @@
-"""The appointment and its guard: the database itself refuses that a time is given twice.
+"""The appointment and the guard of patients' time: the database itself refuses that a time is given twice.
 
-The guard has two forms that mean the same. PostgreSQL has exclusion constraints. SQLite has triggers; a CHECK
-that no appointment occupies more than eight hours lets them look at a bounded stretch of an index.
+The guard has two forms that mean the same. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK
+that no appointment occupies more than eight hours lets them look at a bounded stretch of an index. The guard of
+doctors' time stands on `busy_times`, which triggers keep from this table: see `webapp.scheduling.busy_times`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ ACTIVE = ("scheduled", "confirmed")
 
 LONGEST_HOURS = 8
 
-_OCCUPIES = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})"
+OCCUPIES_WORDS = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})"
 _FLAGGED = "flagged_why <> ''"
 # Queries use these very words: with bound parameters neither database could tell that the partial index fits.
-OCCUPIES = sa.text(f"appointments.{_OCCUPIES}")
+OCCUPIES = sa.text(f"appointments.{OCCUPIES_WORDS}")
 FLAGGED = sa.text(f"appointments.{_FLAGGED}")
 
 # Most visits of a long history are completed. Those that are not have indexes of their own, which leave the many out:
@@ -52,8 +53,9 @@ def _longest_checks() -> list[sa.CheckConstraint]:
 class Appointment(Base):
     """One visit. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
 
-    `version` counts the changes, so that two people who edit the same visit notice each other. `previous_status` is
-    what undoing the last change of status leads back to. `flagged_why` says why a visit needs somebody's attention
+    `lane` 1 holds an appointment that was squeezed in beside another, and `squeeze_reason` says why; the ordinary lane
+    is 0. `version` counts the changes, so that two people who edit the same visit notice each other. `previous_status`
+    is what undoing the last change of status leads back to. `flagged_why` says why a visit needs somebody's attention
     though it still stands: the doctor's hours or leave changed under it. `override_reason` is why staff let it break
     a rule. `private_note` is the doctor's own.
     """
@@ -71,33 +73,15 @@ class Appointment(Base):
         *whole_minutes_checks("starts_at", "ends_at", "busy_from", "busy_until"),
         *_longest_checks(),
         ExcludeConstraint(
-            (sa.column("doctor_id"), "="),
-            (
-                sa.func.tstzrange(sa.column("busy_from", UtcDateTime), sa.column("busy_until", UtcDateTime), "[)"),
-                "&&",
-            ),
-            where=sa.text(_OCCUPIES),
-            name="appointments_doctor_overlap",
-            using="gist",
-        ).ddl_if(dialect="postgresql"),
-        ExcludeConstraint(
             (sa.column("patient_id"), "="),
             (
                 sa.func.tstzrange(sa.column("starts_at", UtcDateTime), sa.column("ends_at", UtcDateTime), "[)"),
                 "&&",
             ),
-            where=sa.text(_OCCUPIES),
+            where=sa.text(OCCUPIES_WORDS),
             name="appointments_patient_overlap",
             using="gist",
         ).ddl_if(dialect="postgresql"),
-        sa.Index(
-            "ix_appointments_doctor_busy",
-            "doctor_id",
-            "busy_from",
-            "busy_until",
-            sqlite_where=sa.text(_OCCUPIES),
-            postgresql_where=sa.text(_OCCUPIES),
-        ),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
         # The status is there to be counted, without a look at each visit.
@@ -125,6 +109,13 @@ class Appointment(Base):
     ends_at: Mapped[datetime]
     busy_from: Mapped[datetime]
     busy_until: Mapped[datetime]
+    # The CHECK belongs to its column, because SQLite adds a column with its CHECK and no CHECK to a table.
+    lane: Mapped[int] = mapped_column(
+        sa.SmallInteger,
+        sa.CheckConstraint("lane IN (0, 1) AND (lane = 0 OR trim(squeeze_reason) <> '')", name="lane"),
+        server_default=sa.text("0"),
+    )
+    squeeze_reason: Mapped[str] = mapped_column(sa.String(300), server_default=sa.text("''"))
     status: Mapped[str] = mapped_column(sa.String(10), default="scheduled")
     reason: Mapped[str] = mapped_column(sa.String(500), default="")
     notes: Mapped[str] = mapped_column(sa.String(1000), default="")
@@ -139,34 +130,27 @@ class Appointment(Base):
     updated_at: Mapped[datetime]
 
 
-def _sqlite_trigger(event: str, *, name: str, who: str, start: str, end: str) -> str:
-    """A trigger that aborts with `name` when an occupying row for the same `who` overlaps the new one."""
+def _sqlite_trigger(event: str) -> str:
+    """A trigger that aborts when an occupying row of the same patient overlaps the new one."""
     return f"""
-    CREATE TRIGGER {name}_on_{event.lower()} BEFORE {event} ON appointments
-    WHEN NEW.{_OCCUPIES}
+    CREATE TRIGGER appointments_patient_overlap_on_{event.lower()} BEFORE {event} ON appointments
+    WHEN NEW.{OCCUPIES_WORDS}
     BEGIN
-        SELECT RAISE(ABORT, '{name}') WHERE EXISTS (
+        SELECT RAISE(ABORT, 'appointments_patient_overlap') WHERE EXISTS (
             SELECT 1 FROM appointments
-            WHERE {who} = NEW.{who}
-              AND {start} > datetime(NEW.{start}, '-{LONGEST_HOURS} hours')
-              AND {start} < NEW.{end}
-              AND {end} > NEW.{start}
-              AND {_OCCUPIES}
+            WHERE patient_id = NEW.patient_id
+              AND starts_at > datetime(NEW.starts_at, '-{LONGEST_HOURS} hours')
+              AND starts_at < NEW.ends_at
+              AND ends_at > NEW.starts_at
+              AND {OCCUPIES_WORDS}
               AND id IS NOT NEW.id
         );
     END
     """
 
 
-SQLITE_GUARD = [
-    _sqlite_trigger(event, name=name, who=who, start=start, end=end)
-    for name, who, start, end in (
-        ("appointments_doctor_overlap", "doctor_id", "busy_from", "busy_until"),
-        ("appointments_patient_overlap", "patient_id", "starts_at", "ends_at"),
-    )
-    for event in ("INSERT", "UPDATE")
-]
-"""The triggers; whoever re-creates the appointments table on SQLite must create these again."""
+SQLITE_GUARD = [_sqlite_trigger(event) for event in ("INSERT", "UPDATE")]
+"""The triggers; a migration that re-creates the appointments table on SQLite must create these again."""
 
 for _statement in SQLITE_GUARD:
     sa.event.listen(Appointment.__table__, "after_create", ddl(_statement).execute_if(dialect="sqlite"))
