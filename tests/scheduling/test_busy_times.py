@@ -1,0 +1,327 @@
+"""What takes a doctor's time is a row of `busy_times`, whatever wrote it and however, and nothing shares a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from tests.cast import NOW, Cast, assemble, local
+from tests.visits import GUARDS, insert, put, visit
+from webapp.appointments.booking import service, status_service
+from webapp.appointments.schemas import CancelVisit, MoveVisit, UndoStatus
+from webapp.database import Database, UtcDateTime
+from webapp.integrity import find_problems, guard_is_in_place
+from webapp.models import Appointment, BusyTime, Patient
+from webapp.scheduling.busy_times import CONTENTS, Source, expected, postgresql_keepers, sqlite_keepers
+from webapp.scheduling.exceptions import SlotTaken
+
+TEN = "2026-03-03 10:00"
+
+
+def busy(cast: Cast) -> list[tuple[int, ...]]:
+    """What the table holds, after a look that it holds what it should."""
+    with cast.database.reading() as session:
+        held = sorted(tuple(row) for row in session.execute(CONTENTS))
+        assert held == sorted(tuple(row) for row in session.execute(expected()))
+    return held
+
+
+def spans(cast: Cast) -> list[str]:
+    """The stretches in it, on the clock of the day in UTC."""
+    return [
+        f"{low // 60 % 24:02d}:{low % 60:02d}-{high // 60 % 24:02d}:{high % 60:02d}"
+        for _, _, low, high, _ in busy(cast)
+    ]
+
+
+def run(database: Database, *statements: str) -> None:
+    """Run statements as a person at the database's own console does, in one transaction."""
+    with database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def execute(cast: Cast, statement: sa.Insert | sa.Update) -> None:
+    """Run one statement in one transaction."""
+    cast.database.write(lambda session: session.execute(statement))
+
+
+@pytest.fixture
+def sqlite_without_keys(sqlite_url: str) -> Iterator[Cast]:
+    """The cast on a SQLite database whose connections, as SQLite's own do, ask for no foreign keys."""
+    database = Database(sqlite_url)
+
+    @sa.event.listens_for(database.engine, "connect")
+    def forget(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+        connection.cursor().execute("PRAGMA foreign_keys=OFF")
+
+    yield assemble(database)
+    database.dispose()
+
+
+# ---------------------------------------------------------------------------------------- kept by the database
+
+
+def test_each_use_case_keeps_the_table(cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN, visit_type=cast.buffered)
+    assert spans(cast) == ["08:55-09:55"]
+    cast.database.write(service.move, cast.alice, reference, MoveVisit(starts_at=local("2026-03-03 14:00")), now=NOW)
+    assert spans(cast) == ["12:55-13:55"]
+    cast.database.write(service.cancel, cast.bob, reference, CancelVisit(), now=NOW)
+    assert spans(cast) == []
+    cast.database.write(status_service.undo, cast.bob, reference, UndoStatus(), now=NOW)
+    assert spans(cast) == ["12:55-13:55"]
+    held = busy(cast)
+    cast.change(sa.update(Appointment).values(status="completed", notes="Words take nobody's time"))
+    assert busy(cast) == held
+    cast.change(sa.update(Appointment).values(doctor_id=cast.doctor_ids["erin"]))
+    assert [row[0] for row in busy(cast)] == [cast.doctor_ids["erin"]]
+    cast.change(sa.update(Appointment).values(status="no_show"))
+    assert spans(cast) == []
+
+
+def test_words_alone_do_not_write_the_table_anew(cast: Cast) -> None:
+    put(cast, TEN)
+    with cast.database.reading() as session:
+        before = session.scalars(sa.select(BusyTime.id)).all()
+    cast.change(sa.update(Appointment).values(notes="Please ring twice", status="confirmed"))
+    with cast.database.reading() as session:
+        assert session.scalars(sa.select(BusyTime.id)).all() == before
+
+
+def test_a_visit_that_is_deleted_frees_its_time(cast: Cast) -> None:
+    number = put(cast, TEN)
+    cast.change(sa.delete(Appointment).where(Appointment.id == number))
+    assert busy(cast) == []
+    put(cast, TEN, patient="dave")
+
+
+def test_the_guard_stands_on_the_table_itself(cast: Cast) -> None:
+    put(cast, TEN)
+    put(cast, "2026-03-03 10:30", patient="dave")
+    doctor, lane, low, high, number = busy(cast)[0]
+    taken = {"doctor_id": doctor, "lane": lane, "from_minute": low + 10, "until_minute": high, "appointment_id": number}
+    for statement in (
+        sa.insert(BusyTime).values(taken),
+        sa.update(BusyTime).where(BusyTime.appointment_id == number).values(until_minute=high + 1),
+    ):
+        with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+            execute(cast, statement)
+    for wrong in ({"until_minute": low + 481}, {"until_minute": low}):
+        with pytest.raises(IntegrityError, match="ck_busy_times_length"):
+            cast.change(sa.update(BusyTime).where(BusyTime.from_minute > low).values(from_minute=low, lane=7, **wrong))
+
+
+def test_conflict_clauses_of_sqlite_do_not_soften_the_guard(sqlite_cast: Cast) -> None:
+    number = put(sqlite_cast, TEN)
+    other = visit(sqlite_cast, "2026-03-03 10:15", patient="dave")
+    for clause in ("OR REPLACE", "OR IGNORE", "OR FAIL"):
+        statement = sa.insert(Appointment).prefix_with(clause).values(other)
+        with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+            execute(sqlite_cast, statement)
+    same = visit(sqlite_cast, "2026-03-03 10:15") | {"id": number}
+    execute(sqlite_cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(same))
+    assert spans(sqlite_cast) == ["09:15-09:45"]
+
+
+def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast) -> None:
+    """Replacing deletes without the trigger for deletions, and no foreign key stands in the way here."""
+    cast = sqlite_without_keys
+    number, other = put(cast, TEN), put(cast, "2026-03-03 12:00", patient="dave", status="cancelled")
+    run(cast.database, f"UPDATE OR REPLACE appointments SET id = {number}, status = 'arrived' WHERE id = {other}")
+    assert spans(cast) == ["11:00-11:30"]
+    cast.change(sa.delete(Appointment))
+    assert busy(cast) == []
+
+    # Replaced by its reference, a visit leaves a row behind: its time is blocked, and the check says so.
+    first = visit(cast, TEN)
+    insert(cast, first)
+    second = visit(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
+    execute(cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(second))
+    assert len([problem for problem in find_problems(cast.database, now=NOW) if "busy_times" in problem]) == 1
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        put(cast, TEN)
+
+
+def test_a_replica_of_postgresql_keeps_the_table(postgresql_url: str) -> None:
+    """The triggers fire where a session applies what another server did, or a copy is loaded as a replica."""
+    database = Database(postgresql_url)
+    number = put(cast := assemble(database), TEN, status="cancelled")
+    change = f"UPDATE appointments SET status = 'scheduled' WHERE id = {number}"
+    run(database, "SET LOCAL session_replication_role = replica", change)
+    assert spans(cast) == ["09:00-09:30"]
+    database.dispose()
+
+
+# ------------------------------------------------------------------------------------------------------- lanes
+
+
+def test_in_the_other_lane_times_overlap_with_a_reason_and_inside_a_lane_never(cast: Cast) -> None:
+    put(cast, TEN)
+    put(cast, "2026-03-03 10:15", patient="dave", squeezed="A child with a fever")
+    assert [row[1] for row in busy(cast)] == [0, 1]
+    another = insert_patient(cast)
+    for squeezed in ("", "One more"):
+        with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+            insert(cast, visit(cast, "2026-03-03 10:20", squeezed=squeezed) | {"patient_id": another})
+    for lane, reason in ((1, ""), (1, "  "), (2, "A third lane"), (-1, "Below"), (None, "None")):
+        with pytest.raises(IntegrityError):
+            insert(cast, visit(cast, "2026-03-03 15:00") | {"lane": lane, "squeeze_reason": reason})
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(lane=0))
+    with pytest.raises(IntegrityError, match="ck_appointments_lane"):
+        cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(squeeze_reason=""))
+    # The patient is in one place only, whatever the lane.
+    with pytest.raises(IntegrityError, match=GUARDS["patient"]):
+        put(cast, TEN, doctor="erin", squeezed="At two places")
+    assert list(find_problems(cast.database, now=NOW)) == []
+
+
+def test_time_beside_a_squeezed_visit_is_not_free(cast: Cast) -> None:
+    cast.book(cast.alice, TEN)
+    put(cast, TEN, patient="dave", minutes=15, squeezed="A child with a fever")
+    cast.change(sa.update(Appointment).where(Appointment.lane == 0).values(status="cancelled"))
+    with pytest.raises(SlotTaken):
+        cast.book(cast.alice, TEN)
+    cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(status="cancelled"))
+    cast.book(cast.alice, TEN)
+
+
+def insert_patient(cast: Cast) -> int:
+    """One more patient; returns the id."""
+    return cast.add(Patient(name="Frank Fox", created_at=NOW))
+
+
+# ------------------------------------------------------------------------------ other things that take time
+
+TRAININGS = Source("trainings", "training_id", "{row}.title <> '' AND {row}.cancelled_at IS NULL")
+
+
+def make_trainings(database: Database) -> sa.Table:
+    """A table of this test's own that takes doctors' time, made as a migration would make it: the guard stays."""
+    metadata = sa.MetaData()
+    table = sa.Table(
+        TRAININGS.table,
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("title", sa.String(80), nullable=False),
+        sa.Column("doctor_id", sa.Integer, nullable=False),
+        sa.Column("lane", sa.SmallInteger, nullable=False, server_default=sa.text("0")),
+        sa.Column("busy_from", UtcDateTime, nullable=False),
+        sa.Column("busy_until", UtcDateTime, nullable=False),
+        sa.Column("cancelled_at", UtcDateTime),
+    )
+    metadata.create_all(database.engine)
+    run(
+        database,
+        f"ALTER TABLE busy_times ADD COLUMN {TRAININGS.column} INTEGER REFERENCES {TRAININGS.table} (id)",
+        *(sqlite_keepers if database.is_sqlite else postgresql_keepers)(TRAININGS),
+    )
+    return table
+
+
+def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) -> None:
+    put(cast, TEN)
+    table = make_trainings(cast.database)
+
+    def train(start: str, end: str) -> None:
+        row = {"title": "First aid", "doctor_id": cast.doctor_ids["bob"]}
+        row |= {"busy_from": local(start), "busy_until": local(end)}
+        execute(cast, sa.insert(table).values(row))
+
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        train("2026-03-03 10:29", "2026-03-03 12:00")
+    train("2026-03-03 10:30", "2026-03-03 12:00")
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        put(cast, "2026-03-03 11:00", patient="dave")
+    with pytest.raises(SlotTaken):
+        cast.book(cast.dave, "2026-03-03 11:00")
+    reference = cast.book(cast.dave, "2026-03-03 14:00")
+    command = MoveVisit(starts_at=local("2026-03-03 11:00"))
+    with pytest.raises(SlotTaken):
+        cast.database.write(service.move, cast.dave, reference, command, now=NOW)
+
+    one = table.update()
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        cast.change(one.values(busy_from=local("2026-03-03 10:15")))
+    cast.change(one.values(cancelled_at=NOW))
+    cast.book(cast.dave, "2026-03-03 11:00")
+    with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+        cast.change(one.values(cancelled_at=None))
+    cast.change(one.values(cancelled_at=None, busy_until=local("2026-03-03 11:00")))
+    cast.change(table.delete())
+    put(cast, "2026-03-03 10:30")
+    assert guard_is_in_place(cast.database)
+    assert spans(cast) == ["09:00-09:30", "09:30-10:00", "10:00-10:15", "13:00-13:15"]
+
+
+# ------------------------------------------------------------------------------------------------- all at once
+
+RACERS = 8
+
+
+def test_writers_past_the_service_neither_share_a_time_nor_end_in_deadlocks(cast: Cast) -> None:
+    """They take no locks: PostgreSQL's triggers take the doctor's, and SQLite's writers wait for each other anyway."""
+    patients = [insert_patient(cast) for _ in range(RACERS)]
+    start = Barrier(RACERS)
+
+    def write(number: int, hour: int) -> str:
+        row = visit(cast, f"2026-03-03 {hour:02d}:{number * 3:02d}") | {"patient_id": patients[number]}
+        start.wait()
+        try:
+            with cast.database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
+                connection.execute(sa.insert(Appointment).values(row))
+        except DBAPIError as error:
+            return "refused" if GUARDS["doctor"] in str(error.orig) else str(error.orig)
+        return "taken"
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        for hour in range(8, 20):
+            outcomes = sorted(pool.map(write, range(RACERS), [hour] * RACERS))
+            assert outcomes == ["refused"] * (RACERS - 1) + ["taken"]
+    assert len(busy(cast)) == 12
+
+
+# ----------------------------------------------------------------------------------------- readiness and check
+
+
+def test_readiness_misses_each_trigger_that_keeps_the_table(cast: Cast) -> None:
+    for name in (f"appointments_busy_times_on_{event}" for event in ("insert", "update", "delete")):
+        if cast.database.is_sqlite:
+            with cast.database.reading() as session:
+                again = str(session.scalar(sa.text(f"SELECT sql FROM sqlite_master WHERE name = '{name}'")))
+            run(cast.database, f"DROP TRIGGER {name}")
+        else:
+            again = f"ALTER TABLE appointments ENABLE ALWAYS TRIGGER {name}"
+            run(cast.database, f"ALTER TABLE appointments DISABLE TRIGGER {name}")
+        assert not guard_is_in_place(cast.database), name
+        run(cast.database, again)
+        assert guard_is_in_place(cast.database)
+
+
+def test_the_check_tells_time_that_is_not_guarded_and_time_that_nothing_takes(cast: Cast) -> None:
+    number = put(cast, TEN, before=5)
+    later = put(cast, "2026-03-03 15:00", patient="dave")
+    bob = cast.doctor_ids["bob"]
+    assert list(find_problems(cast.database, now=NOW)) == []
+    cast.change(sa.delete(BusyTime).where(BusyTime.appointment_id == number))
+    cast.change(sa.update(BusyTime).where(BusyTime.appointment_id == later).values(lane=1))
+    place = f"with doctor {bob} in lane"
+    missing, moved, ghost = list(find_problems(cast.database, now=NOW))
+    first = f"The time of appointment {number}, 2026-03-03 08:55 to 09:30 UTC {place} 0,"
+    assert {missing, moved} == {
+        f"{time} is not guarded: busy_times has no row of it."
+        for time in (first, f"The time of appointment {later}, 2026-03-03 14:00 to 14:30 UTC {place} 0,")
+    }
+    assert ghost == (
+        f"The time of appointment {later}, 2026-03-03 14:00 to 14:30 UTC {place} 1,"
+        " is taken in busy_times, and not by what the row names."
+    )
+    cast.change(sa.update(BusyTime).values(lane=0, appointment_id=None))
+    told = list(find_problems(cast.database, now=NOW))
+    assert f"The time of no appointment, 2026-03-03 14:00 to 14:30 UTC {place} 0," in told[-1]
