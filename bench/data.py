@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
@@ -107,24 +107,38 @@ def postgresql_copy(size: Size, server: str, say: Say) -> Iterator[str]:
 
 
 def _copy_rows(source: Path, url: str) -> None:
-    """Every table by COPY. The exclusion constraints are put back afterwards, which checks all rows at once."""
+    """Every table by COPY, `busy_times` like the others: the triggers that keep it are silent meanwhile.
+
+    The exclusion constraints are put back afterwards, which checks all rows at once.
+    """
     with (
         sqlite3.connect(source) as rows,
         psycopg.connect(libpq(url), options="-c timezone=UTC", autocommit=False) as target,
     ):
         constraints = target.execute(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE conrelid = 'appointments'::regclass AND contype = 'x'"
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'x'"
         ).fetchall()
-        for name, _definition in constraints:
-            target.execute(sql.SQL("ALTER TABLE appointments DROP CONSTRAINT {}").format(sql.Identifier(name)))
-        for table in models.Base.metadata.sorted_tables:
-            _copy_table(rows, target, table)
-        for name, definition in constraints:
-            statement = sql.SQL("ALTER TABLE appointments ADD CONSTRAINT {} {}")
-            target.execute(statement.format(sql.Identifier(name), sql.SQL(definition)))
+        for table, name, _definition in constraints:
+            _alter(target, table, "DROP CONSTRAINT {}", name)
+        keepers = target.execute(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgenabled = 'A'"
+        ).fetchall()
+        for table, name in keepers:
+            _alter(target, table, "DISABLE TRIGGER {}", name)
+        for each in models.Base.metadata.sorted_tables:
+            _copy_table(rows, target, each)
+        for table, name in keepers:
+            _alter(target, table, "ENABLE ALWAYS TRIGGER {}", name)
+        for table, name, definition in constraints:
+            _alter(target, table, "ADD CONSTRAINT {} {}", name, definition)
     with psycopg.connect(libpq(url), autocommit=True) as target:
         target.execute("VACUUM ANALYZE")
+
+
+def _alter(target: psycopg.Connection, table: str, change: LiteralString, name: str, definition: str = "") -> None:
+    statement = sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table))
+    words = [sql.Identifier(name), sql.SQL(definition)]
+    target.execute(statement + sql.SQL(change).format(*words[: change.count("{}")]))
 
 
 def _copy_table(rows: sqlite3.Connection, target: psycopg.Connection, table: sa.Table) -> None:

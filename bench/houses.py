@@ -1,4 +1,4 @@
-"""Servers and copies for the races: Docket as it is, and a copy of its database served without the guard."""
+"""Servers and copies for the races: Docket as it is, servers without its locks, and copies without the guard."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def unguarded_copy(url: str, server: str | None, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def guarded_servers(url: str, count: int = 2) -> Iterator[list[int]]:
+def docket_servers(url: str, count: int = 2) -> Iterator[list[int]]:
     """The ports of that many `docket serve` processes over one database."""
     with ExitStack() as stack:
         # They start side by side: most of a start is one processor importing.
@@ -63,12 +63,12 @@ def guarded_servers(url: str, count: int = 2) -> Iterator[list[int]]:
 
 
 @contextmanager
-def unguarded_servers(url: str, count: int = 2) -> Iterator[list[int]]:
-    """The same without the guard: `bench.unguarded`."""
+def servers_without_locks(url: str, count: int = 2) -> Iterator[list[int]]:
+    """The same without the locks of the service: `bench.unguarded`."""
     with ExitStack() as stack:
         started: list[tuple[int, Kept]] = []
         for _ in range(count):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-unguarded-")))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-unlocked-")))
             port = free_port()
             command = [sys.executable, "-m", "uvicorn", "--factory", "bench.unguarded:create_app"]
             options = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]

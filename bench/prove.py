@@ -1,6 +1,7 @@
 """`make prove`: two people never get one time, and no leave strands a visit unseen.
 
-A thousand races for one time on each database, then a control without guard; and leave that races bookings.
+A thousand races for one time on each database; then some with the guard alone, some with the locks alone, and a
+control with neither; and leave that races bookings.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from bench.contest import Arena, Contenders, Tally, build_arena, run_rounds
-from bench.houses import docket_check, empty_database, guarded_servers, unguarded_copy, unguarded_servers
+from bench.houses import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
 from bench.leave import LeaveTally
 from bench.leave import build as build_leave
 from bench.leave import run as race_leave
@@ -29,21 +31,30 @@ SHOW_EVERY = 100
 
 @dataclass
 class Finding:
-    """One series of races and the check after it."""
+    """One series of races, with or without the service's locks and the database's guard, and the check after it."""
 
     kind: str
-    guarded: bool
-    tally: Tally
-    check: int
-    words: str
-    seconds: float
+    locks: bool
+    guard: bool
+    tally: Tally = field(default_factory=Tally)
+    check: int = -1
+    seconds: float = 0.0
 
     @property
     def is_as_promised(self) -> bool:
-        """With the guard everything is clean; without it the race shows, and the check sees it."""
-        if self.guarded:
-            return self.tally.is_clean and self.check == 0
-        return self.tally.double_booked > 0 and self.check == 1
+        """Either of the two is enough; without both the race shows. The check misses a guard that is not there."""
+        raced_well = self.tally.is_clean if self.locks or self.guard else self.tally.double_booked > 0
+        return raced_well and self.check == (0 if self.guard else 1)
+
+    @property
+    def what(self) -> str:
+        """What stood in the way of a second winner."""
+        return {
+            (True, True): "locks and guard",
+            (False, True): "guard alone",
+            (True, False): "locks alone",
+            (False, False): "neither",
+        }[self.locks, self.guard]
 
     def row(self) -> list[str]:
         """The finding as a line of the table."""
@@ -51,7 +62,7 @@ class Finding:
         others = sum(count for status, count in tally.statuses.items() if status not in {303, 409})
         return [
             NAMES[self.kind],
-            "guarded" if self.guarded else "no guard",
+            self.what,
             f"{tally.rounds:,}",
             f"{tally.winners[1]:,}",
             f"{tally.double_booked:,}",
@@ -67,7 +78,7 @@ class Finding:
 
 
 HEADINGS = [
-    "database", "server", "rounds", "one winner", "more", "none", "303", "409", "other",
+    "database", "protected by", "rounds", "one winner", "more", "none", "303", "409", "other",
     "late ms", "check", "took", "",
 ]  # fmt: skip
 
@@ -84,10 +95,13 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(HEADINGS, [finding.row() for finding in findings], title="Races for one time"))
     print(table(LEAVE_HEADINGS, [_leave_row(kind, tally) for kind, tally in leaves.items()], title="Leave that races"))
     for finding in findings:
-        for strange in finding.tally.strange[:3] if finding.guarded else []:
-            say(paint(f"{NAMES[finding.kind]}: neither won nor 409: {strange}", RED))
+        for strange in finding.tally.strange[:3] if finding.locks or finding.guard else []:
+            say(paint(f"{NAMES[finding.kind]}, {finding.what}: neither won nor 409: {strange}", RED))
     good = all(finding.is_as_promised for finding in findings) and all(tally.is_clean for tally in leaves.values())
-    words = "Proved: one winner in every round with the guard, the race shows without it, and leave strands nobody."
+    words = (
+        "Proved: one winner in every round with locks and guard and with either alone, the race shows without both,"
+        " and leave strands nobody."
+    )
     say(paint(words, BOLD, GREEN) if good else paint("Not proved: see the table.", BOLD, RED))
     return 0 if good else 1
 
@@ -95,8 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.prove", description=__doc__)
     parser.add_argument("--database", choices=list(NAMES), help="only this one")
-    parser.add_argument("--rounds", type=int, default=1000, help="races with the guard (1000)")
-    parser.add_argument("--control-rounds", type=int, help="races without it (a fifth of the rounds)")
+    parser.add_argument("--rounds", type=int, default=1000, help="races with locks and guard (1000)")
+    parser.add_argument("--control-rounds", type=int, help="races with one of them, and with neither (a fifth of that)")
     parser.add_argument("--contenders", type=int, default=8, help="patients in a race (8)")
     parser.add_argument("--leave-rounds", type=int, default=20, help="leaves that are entered amid bookings (20)")
     parser.add_argument("--leave-bookings", type=int, default=500, help="bookings that race each leave (500)")
@@ -106,24 +120,36 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def prove(kind: str, contenders: Contenders, rounds: int, control_rounds: int) -> Iterator[Finding]:
-    """The races on one kind of database, and then the control on a copy of what they left."""
-    with _server(kind) as server, tempfile.TemporaryDirectory(prefix="docket-prove-") as name:
-        folder = Path(name)
-        with empty_database(kind, server, folder) as url:
-            arena = build_arena(url, rounds=rounds + control_rounds)
-            say(f"{NAMES[kind]}: {rounds:,} rounds of {len(contenders)} against two `docket serve`.")
-            with guarded_servers(url) as ports:
-                tally, seconds = _run(arena, contenders, ports, range(rounds))
-            code, words = docket_check(url)
-            say(f"  docket check: exit {code}. {words}")
-            yield Finding(kind, True, tally, code, words, seconds)
-            with unguarded_copy(url, server, folder) as copy:
-                say(f"{NAMES[kind]}: the control, {control_rounds:,} rounds on a copy without guard and locks.")
-                with unguarded_servers(copy) as ports:
-                    tally, seconds = _run(arena, contenders, ports, range(rounds, rounds + control_rounds))
-                code, words = docket_check(copy)
-                say(f"  docket check: exit {code}. {words}")
-                yield Finding(kind, False, tally, code, words, seconds)
+    """The races on one kind of database as it is, and then on a copy of it from which the guard was taken."""
+    stretches = iter(_stretches(rounds, control_rounds))
+
+    def race(url: str, *, locks: bool, guard: bool) -> Finding:
+        finding = Finding(kind, locks, guard)
+        stretch = next(stretches)
+        say(f"{NAMES[kind]}, {finding.what}: {len(stretch):,} rounds of {len(contenders)} against two servers.")
+        with (docket_servers if locks else servers_without_locks)(url) as ports:
+            finding.seconds = _run(arena, contenders, ports, stretch, finding.tally)
+        finding.check, words = docket_check(url)
+        say(f"  docket check: exit {finding.check}. {words}")
+        return finding
+
+    with (
+        _server(kind) as server,
+        tempfile.TemporaryDirectory(prefix="docket-prove-") as name,
+        empty_database(kind, server, Path(name)) as url,
+    ):
+        arena = build_arena(url, rounds=rounds + 3 * control_rounds)
+        yield race(url, locks=True, guard=True)
+        yield race(url, locks=False, guard=True)
+        with unguarded_copy(url, server, Path(name)) as copy:
+            yield race(copy, locks=True, guard=False)
+            yield race(copy, locks=False, guard=False)
+
+
+def _stretches(rounds: int, control_rounds: int) -> list[range]:
+    """The numbers of the rounds of the four series: no two rounds race for the same hours."""
+    starts = [0, *(rounds + number * control_rounds for number in range(4))]
+    return [range(start, end) for start, end in pairwise(starts)]
 
 
 LEAVE_HEADINGS = [
@@ -169,9 +195,9 @@ def _server(kind: str) -> Iterator[str | None]:
         yield server
 
 
-def _run(arena: Arena, contenders: Contenders, ports: list[int], rounds: range) -> tuple[Tally, float]:
-    """Race all rounds, telling how far it is; the tally and the seconds it took."""
-    tally, began = Tally(), time.monotonic()
+def _run(arena: Arena, contenders: Contenders, ports: list[int], rounds: range, tally: Tally) -> float:
+    """Race all rounds into the tally, telling how far it is; the seconds it took."""
+    began = time.monotonic()
     for ended in run_rounds(arena, contenders, ports, rounds):
         tally.add(ended)
         spent = time.monotonic() - began
@@ -181,7 +207,7 @@ def _run(arena: Arena, contenders: Contenders, ports: list[int], rounds: range) 
         if tally.rounds % SHOW_EVERY == 0 or tally.rounds == len(rounds):
             progress("")
             say(f"{text}, {tally.double_booked:,} double-booked, {spent:.0f} s")
-    return tally, time.monotonic() - began
+    return time.monotonic() - began
 
 
 if __name__ == "__main__":

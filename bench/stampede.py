@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.contest import SHAPES, Arena, Contenders, Tally, build_arena, run_rounds
-from bench.houses import docket_check, empty_database, guarded_servers, unguarded_copy, unguarded_servers
+from bench.houses import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
 from bench.terminal import BOLD, DIM, GREEN, RED, YELLOW, paint, say
 from tests.postgres import postgres_server
 
@@ -82,8 +82,8 @@ def show(kind: str, server: str | None, contenders: Contenders) -> bool:
 def _servers(url: str, copy: str) -> Iterator[tuple[list[int], list[int]]]:
     """The ports of two servers with the guard and of one without, which is enough to lose; they start side by side."""
     with ExitStack() as stack, ThreadPoolExecutor(2) as starters:
-        guarded = starters.submit(lambda: stack.enter_context(guarded_servers(url)))
-        unguarded = starters.submit(lambda: stack.enter_context(unguarded_servers(copy, count=1)))
+        guarded = starters.submit(lambda: stack.enter_context(docket_servers(url)))
+        unguarded = starters.submit(lambda: stack.enter_context(servers_without_locks(copy, count=1)))
         yield guarded.result(), unguarded.result()
 
 

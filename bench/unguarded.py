@@ -1,8 +1,8 @@
-"""Docket as it would be without its guard, for the controls alone: `uvicorn --factory bench.unguarded:create_app`.
+"""Docket as it would be without its locks, and databases without their guard, to show each of the two by itself.
 
-Every rule is still asked before a visit is written. What is missing is what makes the answer last: the locks, and
-on SQLite the transaction around check and insert. The database that it serves must be a copy whose triggers or
-exclusion constraints are dropped: see `drop_guard`.
+`uvicorn --factory bench.unguarded:create_app` still asks every rule before an appointment is written. What is missing
+is what makes the answer last: the locks of the service, and on SQLite the transaction around check and insert. Over a
+database as it is, the guard alone decides. Over a copy from which `drop_guard` took the guard, nothing does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOCK_CLAUSE = " FOR NO KEY UPDATE"
+DROP_TRIGGER = "DROP TRIGGER {name}"
+DROP_CONSTRAINT = "ALTER TABLE {table} DROP CONSTRAINT {name}"
 
 
 class UnguardedDatabase(Database):
@@ -52,24 +54,24 @@ def create_app() -> FastAPI:
 
 
 def drop_guard(url: str) -> list[str]:
-    """Take the guard out of a copy; returns the names of what was dropped."""
+    """Take the guard out of a copy; returns the names of what was dropped.
+
+    What keeps `busy_times` stays, so that rules and `docket check` see what is there.
+    """
     database = Database(url)
-    sqlite = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'appointments' ORDER BY name"
-    postgresql = (
-        "SELECT conname FROM pg_constraint WHERE conrelid = 'appointments'::regclass AND contype = 'x' ORDER BY conname"
+    find, drop = (
+        ("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '*_overlap_on_*'", DROP_TRIGGER)
+        if database.is_sqlite
+        else ("SELECT conname, conrelid::regclass FROM pg_constraint WHERE contype = 'x'", DROP_CONSTRAINT)
     )
 
-    def drop(session: Session) -> list[str]:
-        names = list(session.scalars(sa.text(sqlite if database.is_sqlite else postgresql)))
-        for name in names:
-            session.execute(
-                sa.text(
-                    f"DROP TRIGGER {name}" if database.is_sqlite else f"ALTER TABLE appointments DROP CONSTRAINT {name}"
-                )
-            )
-        return names
+    def work(session: Session) -> list[str]:
+        found = session.execute(sa.text(f"{find} ORDER BY 1")).all()
+        for name, table in found:
+            session.execute(sa.text(drop.format(name=name, table=table)))
+        return [name for name, _table in found]
 
     try:
-        return database.write(drop)
+        return database.write(work)
     finally:
         database.dispose()

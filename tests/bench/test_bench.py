@@ -11,7 +11,7 @@ import pytest
 
 from bench.contest import SHAPES, Contenders, Ended, Tally, build_arena, run_rounds
 from bench.data import NOW, TODAY
-from bench.houses import docket_check, guarded_servers, unguarded_copy, unguarded_servers
+from bench.houses import docket_check, docket_servers, servers_without_locks, unguarded_copy
 from bench.subjects import Backends, Clinic, measure, opened
 from bench.terminal import table
 from webapp.database import Database
@@ -37,13 +37,13 @@ def test_a_race_has_one_winner_and_the_control_finds_the_race(
 ) -> None:
     arena = build_arena(sqlite_url, rounds=22, patients=20)
     with unguarded_copy(sqlite_url, None, tmp_path) as copy:
-        with unguarded_servers(copy, count=1) as ports:
+        with servers_without_locks(copy, count=1) as ports:
             loose = Tally()
             for ended in run_rounds(arena, contenders, ports, range(20)):
                 if loose.add(ended) > 1:
                     break
         found, _words = docket_check(copy)
-    with guarded_servers(sqlite_url, count=1) as ports:
+    with docket_servers(sqlite_url, count=1) as ports:
         tight = Tally()
         for ended in run_rounds(arena, contenders, ports, range(2)):
             tight.add(ended)
