@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.cast import NOW, Cast, assemble, local
 from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service, status_service
-from webapp.appointments.schemas import CancelVisit, MoveVisit, UndoStatus
+from webapp.appointments.schemas import Cancellation, Move, UndoStatus
 from webapp.database import Database, UtcDateTime
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.models import Appointment, BusyTime, Patient
@@ -70,9 +70,9 @@ def sqlite_without_keys(sqlite_url: str) -> Iterator[Cast]:
 def test_each_use_case_keeps_the_table(cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN, visit_type=cast.buffered)
     assert spans(cast) == ["08:55-09:55"]
-    cast.database.write(service.move, cast.alice, reference, MoveVisit(starts_at=local("2026-03-03 14:00")), now=NOW)
+    cast.database.write(service.move, cast.alice, reference, Move(starts_at=local("2026-03-03 14:00")), now=NOW)
     assert spans(cast) == ["12:55-13:55"]
-    cast.database.write(service.cancel, cast.bob, reference, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.bob, reference, Cancellation(), now=NOW)
     assert spans(cast) == []
     cast.database.write(status_service.undo, cast.bob, reference, UndoStatus(), now=NOW)
     assert spans(cast) == ["12:55-13:55"]
@@ -242,7 +242,7 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
     with pytest.raises(SlotTaken):
         cast.book(cast.dave, "2026-03-03 11:00")
     reference = cast.book(cast.dave, "2026-03-03 14:00")
-    command = MoveVisit(starts_at=local("2026-03-03 11:00"))
+    command = Move(starts_at=local("2026-03-03 11:00"))
     with pytest.raises(SlotTaken):
         cast.database.write(service.move, cast.dave, reference, command, now=NOW)
 
