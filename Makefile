@@ -151,6 +151,10 @@ lists: $(STAMP)-test ## Measure the pages of staff in a large clinic
 availability: $(STAMP)-test ## Measure the free times of 200 doctors over the API
 	@$(BIN)/python -m bench.availability $(ARGS)
 
+.PHONY: core
+core: $(STAMP)-test ## Measure what pages cost beside a bare one, with whole servers that take turns
+	@$(BIN)/python -m bench.core $(ARGS)
+
 .PHONY: screenshots
 screenshots: browser ## Take pictures of the pages
 	@$(BIN)/python -m scripts.screenshots $(ARGS)

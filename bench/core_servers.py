@@ -1,0 +1,134 @@
+"""The servers of `make core`: whole processes, the requests that they answer, and the CPU that these take."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+
+from tests.postgres import libpq
+from tests.processes import Kept
+from tests.servers import docket_environment, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+# As `docket serve` starts it.
+OPTIONS = ["--host", "127.0.0.1", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "error"]
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+# One turn has this many requests at least, however long they take.
+FEWEST = 3
+
+
+class Question(NamedTuple):
+    """What a page is asked for."""
+
+    address: str
+    cookie: str = ""
+    fragment: bool = False
+
+    def headers(self) -> dict[str, str]:
+        """As a browser sends them; nothing that lets the server answer that nothing has changed."""
+        cookie = {"Cookie": self.cookie} if self.cookie else {}
+        fragment = {"HX-Request": "true"} if self.fragment else {}
+        return {"User-Agent": AGENT, "Accept": "text/html,*/*;q=0.8", "Accept-Language": "en-GB"} | cookie | fragment
+
+
+class Turn(NamedTuple):
+    """How many requests were answered, how much CPU each of them took, and the last answer."""
+
+    requests: int
+    cpu_ms: float
+    body: bytes
+
+
+class Served:
+    """A server in a process of its own, and one connection to it."""
+
+    def __init__(self, process: Kept, port: int) -> None:
+        self.pid = process.pid
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.start_seconds = cpu_seconds(self.pid)
+
+    def ask_for(self, question: Question, seconds: float) -> Turn:
+        """Ask one request after the other for so long.
+
+        Raises:
+            RuntimeError: an answer was not 200.
+        """
+        headers = question.headers()
+        requests, before, end = 0, cpu_seconds(self.pid), time.perf_counter() + seconds
+        while requests < FEWEST or time.perf_counter() < end:
+            self._connection.request("GET", question.address, headers=headers)
+            answer = self._connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{question.address} was answered with {answer.status}: {body[:300]!r}")
+            requests += 1
+        return Turn(requests, (cpu_seconds(self.pid) - before) * 1000 / requests, body)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def memory_mib(self) -> float:
+        """The memory of the process that is its own or shared, in MiB."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, to the nanosecond: the kernel has a clock for each process."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+class Backend:
+    """The CPU time of PostgreSQL's processes that serve one database of ours, where they run on this machine."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(libpq(url), autocommit=True)
+
+    def spent(self) -> float:
+        """In milliseconds."""
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        pids = [pid for (pid,) in self._connection.execute(query).fetchall()]
+        return sum(cpu_seconds(pid) for pid in pids if Path(f"/proc/{pid}").exists()) * 1000
+
+    def close(self) -> None:
+        """Hang up, so that the database can be dropped."""
+        self._connection.close()
+
+
+@contextmanager
+def serve(factory: str, checkout: Path, env: Mapping[str, str]) -> Iterator[Served]:
+    """Serve the application that `factory` makes, with the code of Docket in `checkout`, by one process."""
+    with tempfile.TemporaryDirectory(prefix="docket-core-") as folder:
+        port = free_port()
+        # The checkout's Docket goes before ours; `bench` is ours, for the other one may have none.
+        found = os.pathsep.join([str(checkout), str(ROOT)])
+        environment = docket_environment("", dict(env)) | {"PYTHONPATH": found}
+        command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), *OPTIONS]
+        with Kept(command, log=Path(folder) / "log", cwd=Path(folder), env=environment) as process:
+            process.wait_until(lambda: _answers(port), seconds=60)
+            server = Served(process, port)
+            try:
+                yield server
+            finally:
+                server.close()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
