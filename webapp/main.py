@@ -37,6 +37,7 @@ from webapp.core.errors import error_page
 from webapp.core.i18n import gettext as _
 from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
+from webapp.core.routing import Gate
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.templates import template_environment
 from webapp.core.web import Page, VersionedStatic
@@ -115,14 +116,18 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
 # second. Routes hold nothing of the application that they serve, so all applications of a process share them.
 @cache
 def _api_routes() -> list[BaseRoute]:
-    api = APIRouter()
-    for router in API_ROUTERS:
-        api.include_router(
-            router,
+    gates = [
+        Gate(
+            [router],
             prefix=API_PREFIX,
             dependencies=[Depends(require_readable_body)],
             generate_unique_id_function=lambda route: route.name,
         )
+        for router in API_ROUTERS
+    ]
+    # One look sends a page past the whole API.
+    api = APIRouter()
+    api.include_router(Gate(gates))
     return api.routes
 
 
@@ -130,7 +135,7 @@ def _api_routes() -> list[BaseRoute]:
 def _page_routes() -> list[BaseRoute]:
     pages = APIRouter()
     for router in ROUTERS:
-        pages.include_router(router, include_in_schema=False)
+        pages.include_router(Gate([router]), include_in_schema=False)
     return pages.routes
 
 

@@ -64,7 +64,9 @@ Moment = Annotated[
 
 def is_api(request: Request) -> bool:
     """Whether a program asks, whom an error page would not help."""
-    return request.url.path.startswith("/api/") or request.url.path == "/api"
+    # The path as it came: making an URL of it costs as much as many a query.
+    path: str = request.scope["path"]
+    return path.startswith("/api/") or path == "/api"
 
 
 # ------------------------------------------------------------------------------------------------ problems

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +33,44 @@ class TooManyRequests(AppError):
         self.retry_after = retry_after
 
 
+class Left(NamedTuple):
+    """What is left of a limit after a request: whether the request was within it, and in how many seconds more is."""
+
+    allowed: bool
+    remaining: int
+    wait: float
+
+
+class SlidingWindow:
+    """Counts requests by client in a window that moves along, approximately, with two numbers for each client.
+
+    What was counted in the previous window counts by the share of it that the moving window still covers. Only one
+    thread may count: the one of the event loop.
+    """
+
+    def __init__(self, limit: RateLimitItem) -> None:
+        self._most, self._seconds = limit.amount, limit.get_expiry()
+        self._window = 0
+        self._before: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    def count(self, client: str, now: float) -> Left:
+        """Count a request, unless it is too many."""
+        window, into = divmod(now, self._seconds)
+        if window != self._window:
+            self._before = self._counts if window == self._window + 1 else {}
+            self._window, self._counts = int(window), {}
+        before, count = self._before.get(client, 0), self._counts.get(client, 0)
+        share = self._seconds - into
+        allowed = int(before * share / self._seconds) + count < self._most
+        if allowed:
+            count = self._counts[client] = count + 1
+        remaining = max(0, self._most - int(before * share / self._seconds) - count)
+        # One more is left when the previous window's part shrinks by one, and at the latest when this window ends.
+        wait = share % (self._seconds / before) if before else share
+        return Left(allowed, remaining, wait)
+
+
 class RateLimitMiddleware:
     """Counts requests to the API, says in headers what is left, and turns away what is too much.
 
@@ -51,7 +88,7 @@ class RateLimitMiddleware:
     ) -> None:
         self.app = app
         self.limits: dict[str, RateLimitItem] = {name: parse(text) for name, text in limits.items()}
-        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.windows = {name: SlidingWindow(limit) for name, limit in self.limits.items()}
         self.client_of = client_of
         self.error_response = error_response
 
@@ -62,19 +99,17 @@ class RateLimitMiddleware:
         request = Request(scope, receive)
         name, client = self.client_of(request)
         limit = self.limits[name]
-        allowed = self.limiter.hit(limit, name, client)
-        left = self.limiter.get_window_stats(limit, name, client)
-        # The limiter's own clock: to one in whole seconds, a minute would seem to last 61.
-        wait = max(1, math.ceil(left.reset_time - seconds_now()))
+        left = self.windows[name].count(client, seconds_now())
+        wait = max(1, math.ceil(left.wait))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["ratelimit-policy"] = f'"{name}";q={limit.amount};w={limit.get_expiry()}'
-                headers["ratelimit"] = f'"{name}";r={max(0, left.remaining)};t={wait}'
+                headers["ratelimit"] = f'"{name}";r={left.remaining};t={wait}'
             await send(message)
 
-        if allowed:
+        if left.allowed:
             await self.app(scope, receive, send_with_headers)
             return
         response = await self.error_response(request, TooManyRequests(retry_after=wait))

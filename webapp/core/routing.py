@@ -1,0 +1,43 @@
+"""Finding the route of a request without asking every route there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.routing import Match, compile_path
+from starlette.types import Scope
+
+_NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
+
+
+class Gate(APIRouter):
+    """A router whose routes are asked only for addresses that one of them has: one look takes the place of many.
+
+    FastAPI asks router after router, and each of its routes, which for the last of forty costs more than many a page.
+    """
+
+    def __init__(self, routers: Sequence[APIRouter], *, prefix: str = "", **included: Any) -> None:
+        super().__init__()
+        for router in routers:
+            self.include_router(router, prefix=prefix, **included)
+        self.patterns: list[str] = []
+        for router in routers:
+            self.patterns += router.patterns if isinstance(router, Gate) else _patterns(router, prefix)
+        self._fits = re.compile("|".join(self.patterns)).match
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether one of the routes takes the request."""
+        if self._fits(scope["path"].removeprefix(scope.get("root_path", ""))) is None:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def _patterns(router: APIRouter, prefix: str) -> Iterator[str]:
+    for route in router.routes:
+        path = getattr(route, "path", None)
+        if path is None:
+            raise TypeError(f"{route!r} has no path of its own.")
+        yield _NAME_OF_GROUP.sub("(?:", compile_path(prefix + path)[0].pattern)
