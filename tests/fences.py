@@ -70,6 +70,7 @@ NAMED = {
     "core.api": "web",
     "core.entity_tags": "web",
     "core.rate_limit": "web",
+    "core.routing": "web",
     "core.security": "web",
     # What forms are made of.
     "core.forms": "form parts",
