@@ -10,7 +10,7 @@ import pytest
 from itsdangerous import Signer
 from pydantic import ValidationError
 
-from webapp.config import Settings, resource_folder
+from webapp.config import Settings, parse_rate, resource_folder
 
 STRONG = "fJ3kQ9vX2mWz7LrT5yBn8HcD4sGp6AeK"
 
@@ -144,6 +144,8 @@ def test_what_the_program_needs_beside_its_code_is_found(name: str) -> None:
     [
         ("api_rate_limit", "often", "must be like 600/minute"),
         ("api_rate_limit_anonymous", "", "must be like 600/minute"),
+        ("api_rate_limit", "0/minute", "must be like 600/minute"),
+        ("api_rate_limit", "10/0 minutes", "must be like 600/minute"),
         ("cors_origins", "https://www.example.org/page", "without a path"),
         ("cors_origins", "example.org", "must be like https://"),
     ],
@@ -192,3 +194,11 @@ def test_where_messages_come_from_and_how_they_are_sent(monkeypatch: pytest.Monk
     settings = Settings()
     assert settings.sender == "visits@clinic.example"
     assert (settings.sms_headers["Authorization"], settings.sms_media_type) == ("Bearer 1", "text/xml")
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "seconds"),
+    [("600/minute", 600, 60), ("20 / second", 20, 1), ("100 per 5 minutes", 100, 300), ("1/Day", 1, 86400)],
+)
+def test_rates_are_read_as_people_write_them(text: str, amount: int, seconds: int) -> None:
+    assert parse_rate(text) == (amount, seconds)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
-from limits import parse as parse_rate
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -29,6 +29,30 @@ def resource_folder(name: str) -> Path:
     package = Path(__file__).resolve().parent
     inside = package / name
     return inside if inside.exists() else package.parent / name
+
+
+class Rate(NamedTuple):
+    """So many requests in so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_RATE = re.compile(r"(\d{1,9})\s*(?:/|per)\s*(\d{1,5})?\s*(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE)
+
+
+def parse_rate(text: str) -> Rate:
+    """'600/minute' or '100 per 5 minutes'.
+
+    Raises:
+        ValueError: it says something else, or allows nothing.
+    """
+    found = _RATE.fullmatch(text.strip())
+    rate = Rate(int(found[1]), int(found[2] or 1) * _SECONDS[found[3].lower()]) if found else Rate(0, 0)
+    if not all(rate):
+        raise ValueError("A rate is like 600/minute.")
+    return rate
 
 
 class Settings(BaseSettings):

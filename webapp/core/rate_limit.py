@@ -10,12 +10,12 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from limits import RateLimitItem, parse
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.config import Rate, parse_rate
 from webapp.core.api import is_api
 from webapp.core.clock import seconds_now
 from webapp.core.i18n import gettext as _
@@ -48,8 +48,8 @@ class SlidingWindow:
     thread may count: the one of the event loop.
     """
 
-    def __init__(self, limit: RateLimitItem) -> None:
-        self._most, self._seconds = limit.amount, limit.get_expiry()
+    def __init__(self, limit: Rate) -> None:
+        self._most, self._seconds = limit
         self._window = 0
         self._before: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -87,7 +87,7 @@ class RateLimitMiddleware:
         error_response: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
         self.app = app
-        self.limits: dict[str, RateLimitItem] = {name: parse(text) for name, text in limits.items()}
+        self.limits: dict[str, Rate] = {name: parse_rate(text) for name, text in limits.items()}
         self.windows = {name: SlidingWindow(limit) for name, limit in self.limits.items()}
         self.client_of = client_of
         self.error_response = error_response
@@ -105,7 +105,7 @@ class RateLimitMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["ratelimit-policy"] = f'"{name}";q={limit.amount};w={limit.get_expiry()}'
+                headers["ratelimit-policy"] = f'"{name}";q={limit.amount};w={limit.seconds}'
                 headers["ratelimit"] = f'"{name}";r={left.remaining};t={wait}'
             await send(message)
 
