@@ -31,14 +31,14 @@ FLOORS: list[set[str]] = [
     {"audit", "notifications"},
     {"core"},
     {"database"},
-    {"config", "i18n"},
-    {"exceptions"},
+    {"config", "exceptions"},
+    {"i18n"},
 ]
 # Rooms hold roles that go by file name; all else is a module or folder of its own.
 ROOMS = set().union(*FLOORS[1:9])
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
 # Modules that stand on another floor than their folder does.
-PLACES = {"webapp.core.i18n": "i18n"}  # The database says one sentence, so words stand below it.
+PLACES = {"webapp.core.i18n": "i18n"}  # The database and errors say sentences, so words stand below them.
 
 # Roles go by file name: `forms` is the role of forms.py and of anything_forms.py.
 SUFFIXES = {
@@ -56,6 +56,8 @@ SUFFIXES = {
     "router": "router",
     "api": "api",
 }
+# In core the same names hold what those roles are made of.
+CORE_SUFFIXES = {"forms": "form parts", "fields": "form parts", "api": "web", "middleware": "web"}
 # The rooms' other modules are services: the uses of a noun and what they are made of. This is the narrowest role of
 # all that may read the database, so a module with a strange name is held best, not least. Names that say too little:
 NAMED = {
@@ -64,17 +66,13 @@ NAMED = {
     "scheduling.rules": "pure",
     # The table that bears the guard, a model with its data definition.
     "scheduling.busy_times": "models",
-    # They answer requests from within core, which has no other modules that do.
+    # They answer requests from within core, or are a part of that.
     "core.web": "web",
     "core.errors": "web",
-    "core.api": "web",
     "core.entity_tags": "web",
     "core.rate_limit": "web",
     "core.routing": "web",
     "core.security": "web",
-    # What forms are made of.
-    "core.forms": "form parts",
-    "core.fields": "form parts",
     # Jinja without a request: messages are written with it, too, and those that send them serve no page.
     "core.templates": "templates",
     "notifications.rendering": "templates",
@@ -310,12 +308,14 @@ def role_of(name: str) -> str | None:
         return "ground"
     if named := NAMED.get(".".join([*folders, last])):
         return named
+    suffix = last.rpartition("_")[2]
+    if folders[:1] == ["core"]:
+        return CORE_SUFFIXES.get(suffix, "core")
     if not folders or folders[0] in SINGLE:
         return SINGLE.get(folders[0] if folders else last)
     if folders[0] not in ROOMS:
         return None
-    by_suffix = SUFFIXES.get(last.rpartition("_")[2])
-    return by_suffix or ("page" if "pages" in folders else "service")
+    return SUFFIXES.get(suffix) or ("page" if "pages" in folders else "service")
 
 
 def _part(name: str, other: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.fences import FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, House
+from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, House
 from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,9 @@ def test_the_tables_of_the_fences_fit_each_other_and_the_house() -> None:
     """A name that went away takes its exception with it."""
     assert {f"webapp.{name}" for name in NAMED} | set(PLACES) <= set(docket().trees)
     roles = set(MAY_IMPORT)
-    assert {*NAMED.values(), *SUFFIXES.values(), *LIBRARIES}.union(*MAY_IMPORT.values()) <= roles
+    assert {*NAMED.values(), *SUFFIXES.values(), *CORE_SUFFIXES.values(), *LIBRARIES}.union(
+        *MAY_IMPORT.values()
+    ) <= roles
     assert all(libraries <= GUARDED for libraries in LIBRARIES.values())
 
 
