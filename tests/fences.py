@@ -19,8 +19,8 @@ ROOF = {
     *("main", "routes", "health", "openapi", "openapi_examples", "api_docs"),
     *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models"),
 }
-FLOORS: list[set[str]] = [
-    ROOF,
+# Rooms hold modules whose roles go by file name.
+ROOM_FLOORS: list[set[str]] = [
     {"dashboard"},
     {"staff"},
     {"appointments"},
@@ -29,13 +29,11 @@ FLOORS: list[set[str]] = [
     {"clinic", "idempotency"},
     {"auth"},
     {"audit", "notifications"},
-    {"core"},
-    {"database"},
-    {"config", "exceptions"},
-    {"i18n"},
 ]
-# Rooms hold roles that go by file name; all else is a module or folder of its own.
-ROOMS = set().union(*FLOORS[1:9])
+# Below the rooms each name is a module or a folder of its own.
+GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "exceptions"}, {"i18n"}]
+FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
+ROOMS = set().union(*ROOM_FLOORS)
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
 # Modules that stand on another floor than their folder does.
 PLACES = {"webapp.core.i18n": "i18n"}  # The database and errors say sentences, so words stand below them.
