@@ -35,6 +35,7 @@ from tests.servers import SECRET_KEY
 from webapp.config import Settings
 from webapp.core.api import API_PREFIX
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.main import create_app
 
 DAYS = 30
@@ -159,7 +160,7 @@ def _opened(kind: str, *, tiny: bool) -> Iterator[Database]:
 
 
 def _connected(url: str) -> Iterator[Database]:
-    database = Database(url)
+    database = wired_database(url)
     try:
         yield database
     finally:

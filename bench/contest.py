@@ -29,7 +29,7 @@ from webapp import models
 from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.clock import utc_now
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
 PATIENTS = 200
@@ -54,7 +54,7 @@ class Arena(NamedTuple):
 
 def build_arena(url: str, *, rounds: int, patients: int = PATIENTS) -> Arena:
     """Migrate an empty database and fill it: doctors, visit types of four lengths, patients who are signed in."""
-    database = Database(url)
+    database = wired_database(url)
     try:
         upgrade(database)
         return database.write(_build, rounds, patients)

@@ -17,8 +17,8 @@ from psycopg import sql
 
 from tests.postgres import libpq, new_database
 from webapp import models
-from webapp.database import Database
 from webapp.demo.generate import make_demo
+from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +55,7 @@ def kept_file(size: Size, say: Say) -> Path:
         outdated.unlink()
     say(f"Making a clinic of about {size.name} appointments, once; it is kept in var/bench.")
     draft = path.with_suffix(".draft")
-    database = Database(f"sqlite:///{draft}")
+    database = wired_database(f"sqlite:///{draft}")
     try:
         upgrade(database)
         make_demo(
@@ -98,7 +98,7 @@ def postgresql_copy(size: Size, server: str, say: Say) -> Iterator[str]:
     """The URL of a PostgreSQL database with the very same rows; it is dropped at the end."""
     source = kept_file(size, say)
     with new_database(server) as url:
-        database = Database(url)
+        database = wired_database(url)
         upgrade(database)
         database.dispose()
         say(f"Copying {size.name} appointments into PostgreSQL.")

@@ -29,6 +29,7 @@ from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError
 from webapp.integrity import find_problems
 
@@ -71,7 +72,7 @@ class LeaveTally:
 def build(url: str, *, rounds: int, patients: int = 200) -> None:
     """A clinic for the races, with a doctor for each round so that no round stands in another's way."""
     build_arena(url, rounds=1, patients=patients)
-    database = Database(url)
+    database = wired_database(url)
     try:
         database.write(_add_doctors, rounds)
     finally:
@@ -93,7 +94,7 @@ def _add_doctors(session: Session, rounds: int) -> None:
 
 def run(url: str, *, rounds: int, bookings: int, tally: LeaveTally) -> LeaveTally:
     """Race the rounds, one after the other."""
-    database = Database(url)
+    database = wired_database(url)
     # Processes begin as copies of one that has imported everything, which takes longer than what they do.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -147,7 +148,7 @@ def _plan(database: Database, number: int, users: list[int], bookings: int) -> R
 
 def _book(url: str, doctor: str, wishes: list[tuple[int, datetime]], barrier: Barrier, answers: list[str]) -> None:
     """Book one wish after the other; what became of each goes to `answers`."""
-    database = Database(url)
+    database = wired_database(url)
     ended: list[str] = []
     barrier.wait(timeout=120)
     for user_id, start in wishes:

@@ -32,7 +32,7 @@ from webapp import models
 from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.config import Settings
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.main import create_app
 
 SMALL = Size("60,000, 5,000 patients", 200, 5_000, 1)
@@ -64,7 +64,7 @@ class Staff:
     """One clinic, with an admin and a doctor who are signed in."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = wired_database(url)
         self.settings = Settings(database_url=url, secret_key=SECRET_KEY)
         self.app = create_app(self.settings, self.database)
         self.app.state.clock = lambda: NOW

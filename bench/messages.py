@@ -43,7 +43,7 @@ from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
 from webapp.core.clock import utc_now
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.models import OutboxMessage, Patient, User
 from webapp.notifications.exceptions import ServerAway
 from webapp.worker import Worker
@@ -65,7 +65,7 @@ class House:
     def __init__(self, url: str, *, bookings: int) -> None:
         self.url = url
         self.arena = build_arena(url, rounds=bookings // 12 + 1)
-        self.database = Database(url)
+        self.database = wired_database(url)
         self.booked = 0
 
     def numbers(self, count: int) -> range:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tests.servers import SECRET_KEY
 from webapp.config import Settings
 from webapp.core.clock import utc_now
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.notifications.delivery import Claimed, Courier, mark
 from webapp.worker import mail_sender, writer
 
@@ -56,7 +56,7 @@ class MortalCourier(Courier):
 def live(step: str, database_url: str, smtp_url: str) -> None:
     """Be a worker until this step of the first message; to be run in a process of its own."""
     settings = Settings(database_url=database_url, smtp_url=smtp_url, mail_from=MAIL_FROM, secret_key=SECRET_KEY)
-    database = Database(settings.database_url)
+    database = wired_database(settings.database_url)
     write_out = writer(settings, "email", base_url="http://127.0.0.1")
     courier = MortalCourier(
         database, "email", mail_sender(settings), name=f"{os.getpid()}", clock=utc_now, write_out=write_out

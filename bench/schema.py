@@ -32,7 +32,7 @@ from tests.api_client import bearer
 from tests.cast import Cast, assemble, client_for, local
 from tests.postgres import new_database, postgres_server
 from webapp import models
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -219,7 +219,7 @@ def _migrated(kind: str) -> Iterator[Any]:
                 else:
                     url = inner.enter_context(new_database(server))
                     _migrate(url)
-                database = Database(url)
+                database = wired_database(url)
                 inner.callback(database.dispose)
                 cast = assemble(database)
                 furnish(cast)
@@ -234,7 +234,7 @@ def _remove(folder: Path) -> None:
 
 
 def _migrate(url: str) -> None:
-    database = Database(url)
+    database = wired_database(url)
     try:
         upgrade(database)
     finally:

@@ -32,6 +32,7 @@ from webapp.config import Settings
 from webapp.core.web import Page
 from webapp.database import Database
 from webapp.doctors.service import list_doctors
+from webapp.event_handlers import wired_database
 from webapp.main import create_app
 
 VISITORS = 400
@@ -54,7 +55,7 @@ class Clinic:
     """Docket over one database, its visitors, and the same application with baselines in place of its routes."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = wired_database(url)
         self.settings = Settings(database_url=url, secret_key=SECRET_KEY)
         self.app = self._new_app()
         self.bare = self._new_app()

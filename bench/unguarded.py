@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from webapp import main
 from webapp.config import Settings
 from webapp.database import Database
+from webapp.event_handlers import HANDLERS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,14 +31,14 @@ class UnguardedDatabase(Database):
     """A database that locks nothing. On SQLite each statement stands alone, as with most drivers' defaults."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        super().__init__(url, HANDLERS)
 
         @sa.event.listens_for(self.engine, "before_cursor_execute", retval=True)
         def without_locks(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
             return statement.replace(LOCK_CLAUSE, ""), parameters
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self.engine, expire_on_commit=False, info=self.session_info) as session:
             connection = session.connection()
             if self.is_sqlite:
                 # Ending the transaction at its start leaves the driver in autocommit.

@@ -19,6 +19,7 @@ from tests.cast import Cast, assemble, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
 # A developer's own settings have no say in what the tests find.
@@ -106,7 +107,7 @@ def database(database_url: str, open_database: Callable[[str], Database]) -> Ite
 
 
 def _migrate(url: str) -> None:
-    database = Database(url)
+    database = wired_database(url)
     try:
         upgrade(database)
     finally:

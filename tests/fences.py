@@ -17,7 +17,7 @@ from typing import NamedTuple
 # docs/architecture.md draws these floors.
 ROOF = {
     *("main", "routes", "health", "openapi", "openapi_examples", "api_docs"),
-    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models"),
+    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models", "event_handlers"),
 }
 # Rooms hold modules whose roles go by file name.
 ROOM_FLOORS: list[set[str]] = [
@@ -31,7 +31,7 @@ ROOM_FLOORS: list[set[str]] = [
     {"audit", "notifications"},
 ]
 # Below the rooms each name is a module or a folder of its own.
-GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "exceptions"}, {"i18n"}]
+GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "events", "exceptions"}, {"i18n"}]
 FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
 ROOMS = set().union(*ROOM_FLOORS)
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
@@ -81,6 +81,7 @@ NAMED = {
 SINGLE = {
     "exceptions": "ground",
     "config": "ground",
+    "events": "ground",
     "i18n": "ground",
     "database": "database",
     "core": "core",

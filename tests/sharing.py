@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 
 class SharedEngines:
@@ -22,7 +23,7 @@ class SharedEngines:
     def open(self, url: str) -> Database:
         """A database over the engine of this address. Dispose of it before the database is made anew."""
         if url not in self._shared:
-            self._shared[url] = Database(url)
+            self._shared[url] = wired_database(url)
             if self._shared[url].is_sqlite:
                 sa.event.listen(self._shared[url].engine, "connect", _be_careless)
         shared = self._shared[url]

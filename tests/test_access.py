@@ -28,7 +28,7 @@ from webapp.auth.password_links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.signing import sign
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
 STAFF = {"bob", "erin", "carol"}
@@ -512,7 +512,7 @@ def _free_times() -> Iterator[datetime]:
 def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     path = tmp_path_factory.mktemp("access") / "docket.db"
     shutil.copyfile(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
+    database = wired_database(f"sqlite:///{path}")
     yield House(assemble(database))
     database.dispose()
 

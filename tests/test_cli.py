@@ -21,7 +21,7 @@ from webapp import cli
 from webapp.accounts import create_account
 from webapp.auth import passwords
 from webapp.auth.schemas import Role
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound
 from webapp.models import Doctor, OpeningHours, Patient, User
 
@@ -67,7 +67,7 @@ def empty(tmp_path: Path) -> str:
 @pytest.fixture
 def clinic(sqlite_url: str) -> Iterator[Cast]:
     """The cast on SQLite."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 
@@ -217,7 +217,7 @@ def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) ->
     said = create(run, sqlite_url, role=role, email=" Anna@Clinic.Example")
     assert (said.code, said.err) == (0, "")
     assert f"Created the {role}" in said.out
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     with database.reading() as session:
         user = session.scalars(sa.select(User)).one()
         patients = session.scalar(sa.select(sa.func.count(Patient.id)))
@@ -228,7 +228,7 @@ def test_an_account_of_any_role_is_made(run: Run, sqlite_url: str, role: str) ->
 
 
 def test_a_doctors_account_is_made_for_a_doctor(run: Run, sqlite_url: str) -> None:
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     clinic = assemble(database)
     clinic.change(sa.update(Doctor).where(Doctor.slug == "erin").values(user_id=None))
     command = ("user", "create", "--role=doctor", "--email=erin2@clinic.example", "--name=Erin Eze", "--doctor=erin")

@@ -282,9 +282,9 @@ def openapi() -> None:
 @contextmanager
 def open_database() -> Iterator[Any]:
     """The database that the settings name, closed at the end."""
-    from webapp.database import Database
+    from webapp.event_handlers import wired_database
 
-    database = Database(Settings().database_url)
+    database = wired_database(Settings().database_url)
     try:
         yield database
     finally:

@@ -28,6 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from webapp.core.i18n import gettext as _
+from webapp.events.publishing import EventHandlers, session_info
 from webapp.exceptions import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -147,9 +148,12 @@ class Base(DeclarativeBase):
 
 
 class Database:
-    """One database, SQLite or PostgreSQL, and the two ways to talk to it."""
+    """One database, SQLite or PostgreSQL, and the two ways to talk to it.
 
-    def __init__(self, url: str) -> None:
+    `handlers` hear the events that are published in its transactions; without them, publishing is an error.
+    """
+
+    def __init__(self, url: str, handlers: EventHandlers | None = None) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -168,6 +172,7 @@ class Database:
         # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
+        self.session_info = session_info(handlers)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -186,7 +191,7 @@ class Database:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with Session(self.engine, expire_on_commit=False) as session:
+                with Session(self.engine, expire_on_commit=False, info=self.session_info) as session:
                     session.connection(execution_options={"docket_write": True})
                     result = work(session, *args, **kwargs)
                     session.commit()

@@ -43,6 +43,7 @@ from webapp.core.templates import template_environment
 from webapp.core.web import Page, VersionedStatic
 from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
@@ -55,7 +56,7 @@ _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The application, for settings from the environment unless they are given."""
     settings = settings or Settings()
-    database = database or Database(settings.database_url)
+    database = database or wired_database(settings.database_url)
     configure_logging(settings.log_format)
 
     @asynccontextmanager

@@ -27,6 +27,7 @@ from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.core.logging import configure_logging
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError
 from webapp.idempotency import service
 from webapp.notifications import delivery
@@ -194,7 +195,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     """Be a worker until the process is told to stop; `beside` a server, until that is gone, too."""
     settings = Settings()
     configure_logging(settings.log_format)
-    database = Database(settings.database_url)
+    database = wired_database(settings.database_url)
     worker = Worker(database, settings, base_url=base_url)
     for sentence in where_messages_go(settings):
         logger.info(sentence)

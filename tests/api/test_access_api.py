@@ -21,7 +21,7 @@ from tests.test_access import ROLES, House, routes_of
 from webapp import models
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 Row = tuple[int, ...]
 
@@ -226,7 +226,7 @@ def _saturday() -> Any:
 def programs(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
     path = tmp_path_factory.mktemp("access") / "docket.db"
     shutil.copyfile(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
+    database = wired_database(f"sqlite:///{path}")
     yield Programs(assemble(database))
     database.dispose()
 

@@ -16,6 +16,7 @@ from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 BREAK = {"name": "Spring break", "starts_on": "2026-03-09", "ends_on": "2026-03-11"}
 
@@ -23,7 +24,7 @@ BREAK = {"name": "Spring break", "starts_on": "2026-03-09", "ends_on": "2026-03-
 @pytest.fixture
 def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
     """The cast on SQLite alone, for what no SQL is special to."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 

@@ -18,7 +18,7 @@ from tests.servers import live_server
 from tests.visits import put, visit
 from webapp import models
 from webapp.core.formats import iso
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 NEW = {"name": "Zoe Zander", "email": "zoe@docket.example", "password": "walrus teapot orbit"}
 
@@ -282,7 +282,7 @@ def test_a_change_that_was_overtaken_is_412(api: TestClient, sqlite_cast: Cast) 
 
 
 def test_a_booking_over_a_real_connection(sqlite_url: str) -> None:
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     cast = assemble(database)
     database.dispose()
 

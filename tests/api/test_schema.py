@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from bench.schema import explore, furnish
 from tests.api_client import ApiClient
 from tests.cast import Cast, assemble
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from webapp.database import Database
 def test_every_answer_is_as_described(
     request: pytest.FixtureRequest, who: str, kind: str, phases: tuple[str, ...]
 ) -> None:
-    database = Database(request.getfixturevalue(f"{kind}_url"))
+    database = wired_database(request.getfixturevalue(f"{kind}_url"))
     cast = assemble(database)
     furnish(cast)
     found = explore(cast, who, phases=phases, examples=1, beyond=False, if_match="*")

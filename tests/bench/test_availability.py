@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench.availability import HEADINGS, Compared
 from tests.cast import assemble
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 
 def test_free_times_are_measured_beside_routes_with_the_same_bytes(sqlite_url: str) -> None:
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     assemble(database)
     compared = Compared(database, days=3)
     # A browser's session in the same worker may have left a running loop in this thread.

@@ -21,7 +21,7 @@ from tests.postgres import new_database
 from tests.servers import live_server
 from webapp import models
 from webapp.auth.schemas import Actor
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 # The pages are on this very machine; whatever takes longer is broken.
 expect.set_options(timeout=10_000)
@@ -66,7 +66,7 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             path = tmp_path_factory.mktemp("browser") / "docket.db"
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
             url = f"sqlite:///{path}"
-        database = Database(url)
+        database = wired_database(url)
         stack.callback(database.dispose)
         cast = assemble(database)
         cast.now = datetime.now(UTC).replace(microsecond=0)

@@ -15,7 +15,7 @@ from tests.cast import Cast, client_for, log_in
 from tests.reading import HTMX, read, read_fragment
 from webapp.core.errors import words_for
 from webapp.core.logging import JsonFormatter
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooManyAttempts, Unavailable
 
 
@@ -157,7 +157,7 @@ def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:
 def test_when_the_database_is_away_an_error_page_still_stands(tmp_path: Any) -> None:
     # A folder is where the database should be.
     (tmp_path / "docket.db").mkdir()
-    database = Database(f"sqlite:///{tmp_path}/docket.db")
+    database = wired_database(f"sqlite:///{tmp_path}/docket.db")
     with client_for(database) as client:
         for path in ("/", "/doctors/bob", "/login"):
             answer = client.get(path)
@@ -171,7 +171,7 @@ def test_when_the_database_is_away_an_error_page_still_stands(tmp_path: Any) -> 
 
 
 def test_an_unmigrated_database_is_alive_and_not_ready(tmp_path: Any) -> None:
-    with client_for(Database(f"sqlite:///{tmp_path}/empty.db")) as client:
+    with client_for(wired_database(f"sqlite:///{tmp_path}/empty.db")) as client:
         assert client.get("/health").status_code == 200
         ready = client.get("/health/ready")
         assert (ready.status_code, ready.json()["status"], ready.json()["schema"]) == (503, "unready", "outdated")

@@ -328,9 +328,9 @@ def test_letters_of_every_script_are_welcome(database_cast: Cast) -> None:
 def database_cast(request: pytest.FixtureRequest) -> Iterator[Cast]:
     """The people, on each kind of database."""
     from tests.cast import assemble
-    from webapp.database import Database
+    from webapp.event_handlers import wired_database
 
-    database = Database(request.getfixturevalue(request.param))
+    database = wired_database(request.getfixturevalue(request.param))
     yield assemble(database)
     database.dispose()
 

@@ -33,6 +33,7 @@ from webapp.demo.generate import DemoSummary, HoldsOtherData, is_empty, make_dem
 from webapp.demo.hours import closures, months_before
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.doctors.service import DoctorRow, list_doctors
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Invalid
 from webapp.integrity import find_problems
 from webapp.patients.models import Patient
@@ -83,7 +84,7 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _made(url: str) -> Iterator[Database]:
-    database = Database(url)
+    database = wired_database(url)
     assert make(database).created
     yield database
     database.dispose()
@@ -92,7 +93,7 @@ def _made(url: str) -> Iterator[Database]:
 @pytest.fixture
 def small(sqlite_url: str) -> Iterator[Database]:
     """An empty SQLite database, for what does not depend on the kind of database."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield database
     database.dispose()
 
@@ -110,7 +111,7 @@ def test_another_seed_gives_another_clinic(tmp_path: Path, sqlite_template: Path
     for seed in (1, 2):
         path = tmp_path / f"{seed}.db"
         shutil.copyfile(sqlite_template, path)
-        database = Database(f"sqlite:///{path}")
+        database = wired_database(f"sqlite:///{path}")
         make(database, patients=30, months=1, seed=seed)
         found.append(rows_of(database))
         database.dispose()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cast import NOW, Cast, assemble
 from webapp.core.parsing import written_instants
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import Invalid, NotFound
 from webapp.scheduling.explain import Answer, explain
 
@@ -20,7 +20,7 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 @pytest.fixture
 def clinic(sqlite_url: str) -> Iterator[Cast]:
     """The cast on SQLite: the sentences do not depend on the kind of database."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 

@@ -20,7 +20,7 @@ from tests.visits import GUARDS, insert, put, take_guard_away, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.models import Appointment, Patient, User
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
@@ -162,7 +162,7 @@ def test_instants_have_no_seconds_and_texts_their_lengths(cast: Cast) -> None:
 
 def test_sqlite_takes_only_the_one_form_of_an_instant_that_compares(sqlite_url: str) -> None:
     forms = ["2026-03-03T09:00:00", "2026-03-03 09:00", "2026-03-03 09:00:00+00:00", "2026-3-3 9:00:00"]
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     number = put(cast := assemble(database), TEN)
     for text in [*forms, "garbage", "", "1772528400"]:
         for column in ("starts_at", "ends_at", "busy_from", "busy_until"):
@@ -324,7 +324,7 @@ def test_half_a_guard_is_no_guard(cast: Cast, who: str) -> None:
 @pytest.mark.parametrize("event", ["insert", "update"])
 @pytest.mark.parametrize("who", ["doctor", "patient"])
 def test_each_of_sqlites_triggers_is_missed(sqlite_url: str, who: str, event: str) -> None:
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     take_guard_away(database, f"{GUARDS[who]}_on_{event}")
     assert not guard_is_in_place(database)
     database.dispose()

@@ -19,7 +19,7 @@ from webapp.auth import passwords, roles
 from webapp.auth import service as auth
 from webapp.auth.exceptions import LastAdmin
 from webapp.auth.schemas import Actor
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
 from webapp.models import AuditEvent, Doctor, PasswordLink, Patient, PatientWord, User, UserSession
 from webapp.staff.users import service as users
@@ -108,7 +108,7 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(
 
         def attempt(actor: Actor, other: Actor, start: Barrier = start) -> str:
             # Each with a connection of its own, as two processes have.
-            database = Database(str(cast.database.url.render_as_string(hide_password=False)))
+            database = wired_database(str(cast.database.url.render_as_string(hide_password=False)))
             try:
                 start.wait()
                 database.write(deed, actor, other.user_id)

@@ -69,6 +69,8 @@ _VIEW: Any = (
         Patient.phone,
         Patient.email,
         VisitType.named_in_messages,
+        Appointment.busy_from,
+        Appointment.busy_until,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

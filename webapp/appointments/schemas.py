@@ -92,7 +92,7 @@ class WriteNote(BaseModel):
 
 
 class AppointmentView(NamedTuple):
-    """One visit as its page shows it. Instants are UTC."""
+    """One visit as its page shows it. Instants are UTC; `busy_from` and `busy_until` include the buffers."""
 
     id: int
     reference: str
@@ -126,6 +126,8 @@ class AppointmentView(NamedTuple):
     patient_phone: str
     patient_email: str
     named_in_messages: bool
+    busy_from: datetime
+    busy_until: datetime
 
     @property
     def minutes(self) -> int:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, StringConstraints
 
+from webapp.events.kinds import DoneBy
+
 Role = Literal["patient", "doctor", "admin"]
 
 
@@ -88,6 +90,11 @@ class Actor(NamedTuple):
     def account_id(self) -> int | None:
         """The account as it is written down with a deed; whoever holds a link acts without one."""
         return None if self.by_link else self.user_id
+
+    @property
+    def done_by(self) -> DoneBy:
+        """The actor, as events name who did it."""
+        return DoneBy(self.account_id, self.role, self.name, self.patient_id if self.by_link else None)
 
     @property
     def is_staff(self) -> bool:

@@ -25,7 +25,7 @@ from webapp.appointments.exceptions import (
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, NotFound
 from webapp.models import Appointment, AuditEvent, ClinicSettings, Closure, Doctor, ExtraHours, TimeOff, VisitType
 from webapp.scheduling import checks
@@ -37,7 +37,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
     """The cast on SQLite alone, for tables of cases in which the kind of database has no say."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 

@@ -23,6 +23,7 @@ from webapp.auth import feeds
 from webapp.clinic.service import get_clinic
 from webapp.core.signing import sign
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 REASON, NOTES = "A rash that itches", "Brings an interpreter"
 
@@ -30,7 +31,7 @@ REASON, NOTES = "A rash that itches", "Brings an interpreter"
 @pytest.fixture
 def cast(sqlite_url: str) -> Iterator[Cast]:
     """The clinic on one kind of database; the feed's query has a test on both."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 

@@ -31,6 +31,7 @@ from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso
 from webapp.core.signing import sign
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
 from webapp.patients import queries as patient_records
 from webapp.patients import service as patients
@@ -46,7 +47,7 @@ TOLD = {"reason": "a rash", "notes": "since the summer", "private_note": "ask ag
 @pytest.fixture
 def cast(sqlite_url: str) -> Iterator[Cast]:
     """The clinic on one kind of database; a visit's whole life is tested on both."""
-    database = Database(sqlite_url)
+    database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 

@@ -21,8 +21,6 @@ from webapp.appointments.exceptions import (
     OtherDoctorsAppointment,
     TooLateToChange,
 )
-from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import News
 from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeWords, Move
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
@@ -31,6 +29,8 @@ from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
+from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, TimeFreed
+from webapp.events.publishing import publish
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
 from webapp.scheduling.models import ACTIVE, Appointment
@@ -92,7 +92,10 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         appointment_id = rows(session, _INSERT, **values).scalar_one()
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
     _record_override(session, actor, appointment_id, overridden, now=now)
-    visit_messages.tell(session, actor, clinic, appointment_id, News(visit_messages.BOOKED), now=now)
+    booked = AppointmentBooked(
+        by=actor.done_by, appointment_id=appointment_id, doctor_id=doctor_id, patient_id=patient_id
+    )
+    publish(session, booked, now=now)
     return reference
 
 
@@ -122,6 +125,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
         now=now,
     )
     kind = request.visit_type
+    times = _times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after)
     with guarded():
         update_row(
             session,
@@ -131,14 +135,21 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
             previous_status=None,
             flagged_why="",
             override_reason=command.override_reason if overridden else "",
-            **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+            **times,
         )
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
     record(session, actor, "moved", view.id, now, details)
     _record_override(session, actor, view.id, overridden, now=now)
-    visit_messages.tell(
-        session, actor, clinic, view.id, News(visit_messages.MOVED, before=view.starts_at, why=why), now=now
+    moved = AppointmentMoved(
+        by=actor.done_by,
+        appointment_id=view.id,
+        doctor_id=view.doctor_id,
+        patient_id=view.patient_id,
+        before=view.starts_at,
+        why=why,
     )
+    publish(session, moved, now=now)
+    publish_freed_time(session, actor, view, still_busy=(times["busy_from"], times["busy_until"]), now=now)
 
 
 def cancel(
@@ -162,7 +173,11 @@ def cancel(
         cancellation_reason=command.reason,
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
-    visit_messages.tell(session, actor, clinic, view.id, News(visit_messages.CANCELLED, why=why), now=now)
+    cancelled = AppointmentCancelled(
+        by=actor.done_by, appointment_id=view.id, doctor_id=view.doctor_id, patient_id=view.patient_id, why=why
+    )
+    publish(session, cancelled, now=now)
+    publish_freed_time(session, actor, view, now=now)
 
 
 def change_words(session: Session, actor: Actor, reference: str, command: ChangeWords, *, now: datetime) -> None:
@@ -233,6 +248,25 @@ def update_row(session: Session, view: AppointmentView, *, now: datetime, **valu
     )
     if updated.one_or_none() is None:
         raise ChangedMeanwhile
+
+
+def publish_freed_time(
+    session: Session,
+    actor: Actor,
+    view: AppointmentView,
+    *,
+    still_busy: tuple[datetime, datetime] | None = None,
+    now: datetime,
+) -> None:
+    """Say that the appointment's time, as it was read, is free again, but for what it is `still_busy` with."""
+    kept_from, kept_until = still_busy or (view.busy_until, view.busy_until)
+    for busy_from, busy_until in (
+        (view.busy_from, min(view.busy_until, kept_from)),
+        (max(view.busy_from, kept_until), view.busy_until),
+    ):
+        if busy_from < busy_until:
+            freed = TimeFreed(by=actor.done_by, doctor_id=view.doctor_id, busy_from=busy_from, busy_until=busy_until)
+            publish(session, freed, now=now)
 
 
 def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[str, datetime]:

@@ -12,8 +12,6 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import service, statuses
 from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
-from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import News
 from webapp.appointments.schemas import (
     AppointmentView,
     Cancellation,
@@ -29,6 +27,8 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
+from webapp.events.kinds import AppointmentStatusChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Forbidden
 from webapp.scheduling import checks, rule_violations
 from webapp.scheduling.exceptions import SlotTaken
@@ -59,6 +59,7 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
     service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
     service.record(session, actor, command.status, view.id, now, {})
+    _publish_status(session, actor, view, command.status, now=now)
 
 
 def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
@@ -124,8 +125,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         message = _("The time of this visit was given to another one, so it cannot come back. Book a new time instead.")
         raise SlotTaken(message) from taken
     service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
-    if view.status == "cancelled":
-        visit_messages.tell(session, actor, get_clinic(session), view.id, News(visit_messages.RESTORED), now=now)
+    _publish_status(session, actor, view, restored, now=now)
 
 
 def get_note(session: Session, actor: Actor, reference: str) -> tuple[AppointmentView, SavedNote]:
@@ -177,6 +177,21 @@ def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int
 def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:
     """Leave a row in the audit log that the patient's history of the visit does not show."""
     audit.record_by(session, actor, action, subject=("appointment", appointment_id), now=now)
+
+
+def _publish_status(session: Session, actor: Actor, view: AppointmentView, status: str, *, now: datetime) -> None:
+    """Say that an appointment has this status now, and that its time is free where the new status takes none."""
+    changed = AppointmentStatusChanged(
+        by=actor.done_by,
+        appointment_id=view.id,
+        doctor_id=view.doctor_id,
+        patient_id=view.patient_id,
+        before=view.status,
+        after=status,
+    )
+    publish(session, changed, now=now)
+    if view.status in OCCUPYING and status not in OCCUPYING:
+        service.publish_freed_time(session, actor, view, now=now)
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:

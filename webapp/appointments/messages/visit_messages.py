@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.calendars.ical import event_of, initials
 from webapp.auth.models import User
-from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
-from webapp.clinic.service import Clinic
+from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
-from webapp.notifications.outbox import LIFETIME, LINK, Channel, Message, enqueue, withdraw
+from webapp.events.kinds import DoneBy
+from webapp.notifications import outbox
+from webapp.notifications.outbox import LIFETIME, LINK, Channel, Message
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 
@@ -78,10 +79,11 @@ class Recipient(NamedTuple):
     whose: str
 
 
-class News(NamedTuple):
-    """What happened: `before` is the start before a move; `why` is a neutral sentence about the clinic."""
+class Notice(NamedTuple):
+    """What is announced: `before` is the start before a move; `why` is a neutral sentence about the clinic."""
 
     template: str
+    by: DoneBy
     before: datetime | None = None
     why: str = ""
 
@@ -129,49 +131,50 @@ FACTS = sa.select(
 _FACTS_OF_VISIT = FACTS.where(_VISIT.c.id == sa.bindparam("visit_id"))
 
 
-def tell(session: Session, actor: Actor, clinic: Clinic, appointment_id: int, news: News, *, now: datetime) -> None:
-    """Write what the actor just did to a visit into the outbox, for each who is to hear it, once.
+def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datetime) -> None:
+    """Write what was just done to an appointment into the outbox, once for each recipient.
 
-    Reminders of the visit that still wait are taken back where they are not true any more. What is over needs no
-    news: nothing is told of a visit whose time has come, such as one that staff write down afterwards.
+    Reminders of the appointment that still wait are taken back where they are not true any more. What is over needs no
+    notice: nothing is written about an appointment whose time has come, such as one that staff enter afterwards.
     """
+    clinic = get_clinic(session)
     facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
-    if news.template in {MOVED, CANCELLED}:
-        _withdraw_reminders(session, clinic, facts, news.before or facts.starts_at)
-    times = (facts.starts_at, news.before or facts.starts_at)
+    if notice.template in {MOVED, CANCELLED}:
+        _withdraw_reminders(session, clinic, facts, notice.before or facts.starts_at)
+    times = (facts.starts_at, notice.before or facts.starts_at)
     if max(times) <= now:
         return
     for recipient in recipients_of(facts):
-        values = news_values(facts, recipient, actor, clinic, news, now=now)
+        values = notice_values(facts, recipient, clinic, notice, now=now)
         due_at = _due(clinic, recipient.channel, min(times), urgent=values["by"] != "you", now=now)
-        expires_at = now + LIFETIME if news.template == CANCELLED else min(now + LIFETIME, facts.starts_at)
-        # What could only be sent when it is over would be no news, but a failure to be looked into.
+        expires_at = now + LIFETIME if notice.template == CANCELLED else min(now + LIFETIME, facts.starts_at)
+        # What could only be sent when it is over would be no notice, but a failure to be looked into.
         if due_at >= expires_at:
             continue
         message = Message(
-            dedupe_key=f"{news.template}:{facts.id}:{facts.version}:{short(recipient.address)}",
+            dedupe_key=f"{notice.template}:{facts.id}:{facts.version}:{short(recipient.address)}",
             channel=recipient.channel,
             recipient=recipient.address,
-            template=news.template,
+            template=notice.template,
             values=values,
             subject=("appointment", facts.id),
             due_at=due_at,
             expires_at=expires_at,
         )
-        enqueue(session, message, now=now)
+        outbox.enqueue(session, message, now=now)
 
 
-def news_values(
-    facts: AppointmentFacts, recipient: Recipient, actor: Actor, clinic: Clinic, news: News, *, now: datetime
+def notice_values(
+    facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about what somebody did to a visit, as values of its template."""
+    """What a message says about what was done to an appointment, as values of its template."""
     return {
         "clinic": clinic.letterhead,
         "visit": appointment_values(facts, recipient, clinic, now=now),
-        **_author(actor, recipient),
-        "before": formats.iso(news.before) if news.before else "",
-        "why": news.why,
-        "calendar": _calendar(facts, recipient, clinic, news),
+        **_author(notice.by, recipient),
+        "before": formats.iso(notice.before) if notice.before else "",
+        "why": notice.why,
+        "calendar": _calendar(facts, recipient, clinic, notice),
     }
 
 
@@ -246,21 +249,22 @@ def appointment_values(
     }
 
 
-def _author(actor: Actor, recipient: Recipient) -> dict[str, str]:
-    """Who did it, as the recipient knows them: they themselves, the clinic, or somebody else."""
-    if actor.is_staff:
+def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
+    """Who did it, as the recipient knows them: the recipient, the clinic, or another person."""
+    if by.is_staff:
         return {"by": "clinic", "by_name": ""}
-    own = actor.patient_id == recipient.patient_id if actor.by_link else actor.user_id == recipient.user_id
+    with_link = by.account_id is None
+    own = by.patient_id == recipient.patient_id if with_link else by.account_id == recipient.user_id
     if own:
         return {"by": "you", "by_name": ""}
-    return {"by": "other", "by_name": actor.name}
+    return {"by": "other", "by_name": by.name}
 
 
-def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, news: News) -> dict[str, Any] | None:
+def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice) -> dict[str, Any] | None:
     """The visit for the recipient's calendar, where the message can carry it."""
     if recipient.channel != "email":
         return None
-    method = "CANCEL" if news.template == CANCELLED else "REQUEST"
+    method = "CANCEL" if notice.template == CANCELLED else "REQUEST"
     return {"method": method, "events": [_event(facts, recipient, clinic)]}
 
 
@@ -328,7 +332,7 @@ def _withdraw_reminders(session: Session, clinic: Clinic, facts: AppointmentFact
     Whoever shares an address is reminded there together: such a reminder may be about another patient, too. And one
     may lie at an address that they had before.
     """
-    withdraw(
+    outbox.withdraw(
         session,
         REMINDER,
         subject_type="patient",

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import AppointmentFacts, News, Recipient
-from webapp.auth.schemas import Actor
+from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
 from webapp.clinic.service import Clinic
 from webapp.core.i18n import gettext as _
+from webapp.events.kinds import DoneBy
 from webapp.exceptions import NotFound
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
@@ -96,7 +96,7 @@ def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **oth
     )._replace(**others)
 
 
-def _news(
+def _notice(
     clinic: Clinic,
     now: datetime,
     channel: Channel,
@@ -110,10 +110,11 @@ def _news(
 ) -> dict[str, Any]:
     """What a message says of an event that did not happen."""
     facts = _visit(clinic, now, **others)
-    actor = Actor(_STAFF_USER if by_staff else _PATIENT_USER, 0, "", "", "admin" if by_staff else "patient")
+    by = DoneBy(_STAFF_USER, "admin", "") if by_staff else DoneBy(_PATIENT_USER, "patient", "")
     before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
     recipient = _recipient(channel, facts.patient_name if for_child else "")
-    return visit_messages.news_values(facts, recipient, actor, clinic, News(template, before=before, why=why), now=now)
+    notice = Notice(template, by, before=before, why=why)
+    return visit_messages.notice_values(facts, recipient, clinic, notice, now=now)
 
 
 def _recipient(channel: Channel, whose: str = "") -> Recipient:
@@ -150,7 +151,7 @@ KINDS = (
         _("A patient books a visit."),
         visit_messages.BOOKED,
         _BOTH,
-        partial(_news, template=visit_messages.BOOKED),
+        partial(_notice, template=visit_messages.BOOKED),
     ),
     Kind(
         "visit_booked_for_child",
@@ -158,7 +159,7 @@ KINDS = (
         _("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
         visit_messages.BOOKED,
         _BOTH,
-        partial(_news, template=visit_messages.BOOKED, by_staff=True, for_child=True, **_PREPARED),
+        partial(_notice, template=visit_messages.BOOKED, by_staff=True, for_child=True, **_PREPARED),
     ),
     Kind(
         "visit_moved",
@@ -166,7 +167,7 @@ KINDS = (
         _("A patient moves their visit."),
         visit_messages.MOVED,
         _BOTH,
-        partial(_news, template=visit_messages.MOVED, moved=True),
+        partial(_notice, template=visit_messages.MOVED, moved=True),
     ),
     Kind(
         "visit_moved_by_clinic",
@@ -174,7 +175,7 @@ KINDS = (
         _("New leave or hours would strand a visit, and it is moved."),
         visit_messages.MOVED,
         _BOTH,
-        partial(_news, template=visit_messages.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
+        partial(_notice, template=visit_messages.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
     ),
     Kind(
         "visit_cancelled",
@@ -182,7 +183,7 @@ KINDS = (
         _("A patient cancels their visit."),
         visit_messages.CANCELLED,
         _BOTH,
-        partial(_news, template=visit_messages.CANCELLED, status="cancelled"),
+        partial(_notice, template=visit_messages.CANCELLED, status="cancelled"),
     ),
     Kind(
         "visit_cancelled_by_clinic",
@@ -190,7 +191,7 @@ KINDS = (
         _("Staff cancel a visit, here because of a closure."),
         visit_messages.CANCELLED,
         _BOTH,
-        partial(_news, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
+        partial(_notice, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
     ),
     Kind(
         "visit_restored",
@@ -198,7 +199,7 @@ KINDS = (
         _("Staff take the cancellation of a visit back."),
         visit_messages.RESTORED,
         _BOTH,
-        partial(_news, template=visit_messages.RESTORED, by_staff=True),
+        partial(_notice, template=visit_messages.RESTORED, by_staff=True),
     ),
     Kind(
         "visit_reminder",

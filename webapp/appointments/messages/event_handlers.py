@@ -1,0 +1,31 @@
+"""What patients are told of: each handler hears of one kind of event and writes its messages into the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments.messages.visit_messages import BOOKED, CANCELLED, MOVED, RESTORED, Notice, enqueue
+from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, AppointmentStatusChanged
+
+
+def announce_booking(session: Session, event: AppointmentBooked, /, *, now: datetime) -> None:
+    """Write the messages about a new appointment."""
+    enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
+
+
+def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
+    """Write the messages about an appointment that has another start."""
+    enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=event.why), now=now)
+
+
+def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, now: datetime) -> None:
+    """Write the messages about an appointment that was cancelled."""
+    enqueue(session, event.appointment_id, Notice(CANCELLED, event.by, why=event.why), now=now)
+
+
+def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:
+    """Write the messages about an appointment whose cancellation was taken back; other statuses are not announced."""
+    if event.before == "cancelled":
+        enqueue(session, event.appointment_id, Notice(RESTORED, event.by), now=now)

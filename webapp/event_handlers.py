@@ -1,0 +1,26 @@
+"""Who hears which event: the one place where it is wired. Every process opens its database here."""
+
+from __future__ import annotations
+
+from webapp.appointments.messages import event_handlers as messages
+from webapp.database import Database
+from webapp.events.kinds import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentMoved,
+    AppointmentStatusChanged,
+)
+from webapp.events.publishing import EventHandlers, on
+
+# Handlers of one event are called in this order.
+HANDLERS = EventHandlers(
+    on(AppointmentBooked, messages.announce_booking),
+    on(AppointmentMoved, messages.announce_move),
+    on(AppointmentCancelled, messages.announce_cancellation),
+    on(AppointmentStatusChanged, messages.announce_return),
+)
+
+
+def wired_database(url: str) -> Database:
+    """The database at this address, whose transactions call the application's handlers."""
+    return Database(url, HANDLERS)
