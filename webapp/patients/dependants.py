@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import require_unchanged
+from webapp.events.kinds import PatientJoined
+from webapp.events.publishing import publish
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.message_preferences import take_over_message_preferences
 from webapp.patients.models import Patient
@@ -59,6 +61,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     patient_id = add_patient(session, details, managed_by=own, now=now)
     take_over_message_preferences(session, own, patient_id)
     _record(session, actor, "patient_created", patient_id, now=now)
+    publish(session, PatientJoined(by=actor.done_by, patient_id=patient_id, managed_by=own), now=now)
     return patient_id
 
 

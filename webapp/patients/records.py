@@ -14,6 +14,8 @@ from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
+from webapp.events.kinds import PatientJoined
+from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 from webapp.patients.duplicates import likely_duplicates
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
@@ -88,6 +90,7 @@ def create_patient(
         raise LikelyDuplicate(found)
     patient_id = add_patient(session, details, managed_by=managed_by, now=now)
     _record(session, actor, "patient_created", patient_id, now=now, details={"managed_by": managed_by})
+    publish(session, PatientJoined(by=actor.done_by, patient_id=patient_id, managed_by=managed_by), now=now)
     return patient_id
 
 

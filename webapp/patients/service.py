@@ -16,6 +16,8 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
+from webapp.events.kinds import DoneBy, PatientJoined
+from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
@@ -60,6 +62,8 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
     letterhead = get_clinic(session).letterhead
     confirmation.send(session, user_id, command.email, command.name, letterhead, now=now)
+    by = DoneBy(user_id, "patient", command.name)
+    publish(session, PatientJoined(by=by, patient_id=patient.id), now=now)
     return user_id
 
 

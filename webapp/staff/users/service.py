@@ -28,6 +28,8 @@ from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
+from webapp.events.kinds import PatientJoined
+from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 from webapp.patients.models import Patient
 from webapp.patients.search_index import keep_words
@@ -175,3 +177,4 @@ def _require_record(session: Session, actor: Actor, account: roles.LockedAccount
     session.flush()
     keep_words(session, patient.id, name=account.name, email=account.email, phone="")
     audit.record_by(session, actor, "patient_created", subject=("patient", patient.id), now=now)
+    publish(session, PatientJoined(by=actor.done_by, patient_id=patient.id), now=now)
