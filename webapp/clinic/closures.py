@@ -16,6 +16,8 @@ from webapp.clinic.models import Closure
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN
+from webapp.events.kinds import ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
 
 # Longer is no closure any more, but most likely a year that was typed wrongly.
@@ -89,6 +91,8 @@ def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: d
         session.flush()
         _record(session, actor, "closure_created", row.id, closure, now=now)
         ids.append(row.id)
+    if ids:
+        _publish(session, actor, now=now)
     return ids
 
 
@@ -103,6 +107,8 @@ def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, 
     require_unchanged(saved.details, seen)
     session.execute(sa.update(Closure).where(Closure.id == closure_id).values(**command.model_dump()))
     _record(session, actor, "closure_changed", closure_id, command, now=now)
+    if (saved.details.starts_on, saved.details.ends_on) != (command.starts_on, command.ends_on):
+        _publish(session, actor, now=now)
 
 
 def remove(session: Session, actor: Actor, closure_id: int, *, seen: str, now: datetime) -> None:
@@ -115,6 +121,7 @@ def remove(session: Session, actor: Actor, closure_id: int, *, seen: str, now: d
     require_unchanged(saved.details, seen)
     session.execute(sa.delete(Closure).where(Closure.id == closure_id))
     _record(session, actor, "closure_removed", closure_id, saved.details, now=now)
+    _publish(session, actor, now=now)
 
 
 def closed_days(session: Session, first: date, last: date) -> set[date]:
@@ -140,6 +147,10 @@ def _lock(session: Session, closure_id: int) -> SavedClosure:
     """Take the closure's lock, then read it."""
     session.execute(sa.select(Closure.id).where(Closure.id == closure_id).with_for_update())
     return get_closure(session, closure_id)
+
+
+def _publish(session: Session, actor: Actor, *, now: datetime) -> None:
+    publish(session, ScheduleChanged(by=actor.done_by, what="closures"), now=now)
 
 
 def _record(session: Session, actor: Actor, action: str, closure_id: int, closure: CloseDays, *, now: datetime) -> None:

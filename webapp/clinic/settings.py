@@ -27,6 +27,8 @@ from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.database import table_of
+from webapp.events.kinds import ScheduleChange, ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
 
 DAY_MINUTES = 24 * 60
@@ -157,7 +159,8 @@ def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen:
         EditedMeanwhile: somebody else saved others after `seen` was read.
     """
     lock_settings(session)
-    _save(session, actor, get_rules(session), command, seen, now=now)
+    if _save(session, actor, get_rules(session), command, seen, now=now):
+        _publish(session, actor, "booking_rules", now=now)
 
 
 def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, seen: str, now: datetime) -> None:
@@ -182,7 +185,8 @@ def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: st
         raise Invalid(_("Choose a time zone from the list."), field="time_zone")
     lock_settings(session)
     old = get_zone(session)
-    _save(session, actor, old, command, seen, now=now)
+    if _save(session, actor, old, command, seen, now=now):
+        _publish(session, actor, "time_zone", now=now)
     return ZoneChange(ZoneInfo(old.time_zone), ZoneInfo(command.time_zone))
 
 
@@ -200,6 +204,7 @@ def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *
             session.add(OpeningHours(weekday=weekday, start_minute=start, end_minute=end))
     session.flush()
     record_change(session, actor, ["opening_hours"], now=now)
+    _publish(session, actor, "opening_hours", now=now)
 
 
 def lock_settings(session: Session) -> None:
@@ -221,12 +226,18 @@ def _insert_or_nothing(session: Session, values: dict[str, Any]) -> sa.Insert:
     return postgresql.insert(table).values(values).on_conflict_do_nothing()
 
 
-def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> None:
+def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> bool:
+    """Save what is different, and return whether there is something."""
     require_unchanged(saved, seen)
     changed = {name: value for name, value in command.model_dump().items() if getattr(saved, name) != value}
     if changed:
         session.execute(sa.update(ClinicSettings).where(ClinicSettings.id == 1).values(**changed))
         record_change(session, actor, sorted(changed), now=now)
+    return bool(changed)
+
+
+def _publish(session: Session, actor: Actor, what: ScheduleChange, *, now: datetime) -> None:
+    publish(session, ScheduleChanged(by=actor.done_by, what=what), now=now)
 
 
 def record_change(session: Session, actor: Actor, changed: list[str], *, now: datetime) -> None:

@@ -25,6 +25,8 @@ from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN
 from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
 from webapp.doctors.service import DoctorRow, get_doctor_by_id
+from webapp.events.kinds import ScheduleChange, ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid, NotFound
 
 # Beyond these no calendar of ours reaches.
@@ -229,6 +231,7 @@ def save_hours(session: Session, actor: Actor, doctor_id: int, command: SaveHour
             "shortened": shortened,
         },
     )
+    _publish(session, actor, "working_hours", doctor_id, now=now)
 
 
 def remove_hours(
@@ -246,6 +249,7 @@ def remove_hours(
     require_unchanged(saved, seen)
     _delete(session, doctor_id, period)
     _record(session, actor, "hours_changed", doctor_id, now, {"period": "", "was": period.key, "shortened": []})
+    _publish(session, actor, "working_hours", doctor_id, now=now)
 
 
 def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: ExtraDay, *, now: datetime) -> None:
@@ -269,6 +273,7 @@ def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: Ext
         ],
     )
     _record(session, actor, "extra_hours_added", doctor_id, now, {"day": command.day.isoformat()})
+    _publish(session, actor, "extra_hours", doctor_id, now=now)
 
 
 def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date, *, now: datetime) -> None:
@@ -280,6 +285,7 @@ def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date
     get_extra_hours(session, doctor_id, day)
     _delete_extra(session, doctor_id, day)
     _record(session, actor, "extra_hours_removed", doctor_id, now, {"day": day.isoformat()})
+    _publish(session, actor, "extra_hours", doctor_id, now=now)
 
 
 def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> None:
@@ -342,6 +348,10 @@ def _delete(session: Session, doctor_id: int, period: Period) -> None:
 
 def _delete_extra(session: Session, doctor_id: int, day: date) -> None:
     session.execute(sa.delete(ExtraHours).where(ExtraHours.doctor_id == doctor_id, ExtraHours.day == day))
+
+
+def _publish(session: Session, actor: Actor, what: ScheduleChange, doctor_id: int, *, now: datetime) -> None:
+    publish(session, ScheduleChanged(by=actor.done_by, what=what, doctor_ids=(doctor_id,)), now=now)
 
 
 def _record(

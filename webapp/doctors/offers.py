@@ -21,7 +21,12 @@ from webapp.clinic.visit_types import SavedVisitType, VisitTypeDetails
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors.models import Doctor, doctor_visit_types
+from webapp.events.kinds import ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
+
+# A change of these changes which times are free; `doctors` stands for who offers it.
+_TIMING = {"minutes", "buffer_before", "buffer_after", "online", "doctors"}
 
 
 class VisitTypeOffer(BaseModel):
@@ -105,6 +110,7 @@ def create(session: Session, actor: Actor, command: VisitTypeOffer, *, now: date
     """
     number = visit_types.create(session, actor, command.details, now=now)
     _offer(session, number, command.doctor_ids)
+    _publish(session, actor, command.doctor_ids, now=now)
     return number
 
 
@@ -137,6 +143,8 @@ def change(
         changed.append("doctors")
     if changed:
         visit_types.record(session, actor, "visit_type_changed", saved.id, now=now, details={"changed": changed})
+    if not _TIMING.isdisjoint(changed):
+        _publish(session, actor, [*before.doctor_ids, *command.doctor_ids], now=now)
 
 
 def set_active(
@@ -148,8 +156,18 @@ def set_active(
         NotFound, OfferedMeanwhile.
     """
     saved = visit_types.lock_visit_type(session, visit_type_id)
-    _require_locked(_offer_of(session, saved), locked)
+    offer = _offer_of(session, saved)
+    _require_locked(offer, locked)
     visit_types.set_active(session, actor, saved, active, now=now)
+    if saved.active != active:
+        _publish(session, actor, offer.doctor_ids, now=now)
+
+
+def _publish(session: Session, actor: Actor, doctor_ids: Sequence[int], *, now: datetime) -> None:
+    """Say that the times of these doctors have changed; a kind of visit that no doctor offers changes none."""
+    if doctor_ids:
+        ids = tuple(sorted(set(doctor_ids)))
+        publish(session, ScheduleChanged(by=actor.done_by, what="visit_type", doctor_ids=ids), now=now)
 
 
 def _offer_of(session: Session, saved: SavedVisitType) -> VisitTypeOffer:

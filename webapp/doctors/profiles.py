@@ -25,6 +25,8 @@ from webapp.core.optimistic_lock import fingerprint, require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.core.text import plain
 from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
+from webapp.events.kinds import ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
 
 TINTS = range(1, 7)
@@ -33,6 +35,8 @@ RESERVED_SLUGS = {"new", "list"}
 # A slug is at most 80 letters long, and two of one name are told apart by a number.
 SLUG_LETTERS = 70
 TITLES = {"dr", "dr.", "prof", "prof."}
+# A change of these changes which times are free.
+_TIMING = {"slot_step", "visit_types"}
 
 AccountState = Literal["none", "invited", "active", "disabled"]
 Language = Annotated[
@@ -247,6 +251,8 @@ def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *,
         changed.append("visit_types")
     if changed:
         _record(session, actor, "doctor_changed", saved.id, now=now, details={"changed": sorted(changed)})
+    if not _TIMING.isdisjoint(changed):
+        _publish(session, actor, saved.id, now=now)
 
 
 def set_active(session: Session, actor: Actor, slug: str, active: bool, *, now: datetime) -> None:
@@ -261,6 +267,11 @@ def set_active(session: Session, actor: Actor, slug: str, active: bool, *, now: 
     query = sa.update(Doctor).where(Doctor.id == saved.id).values(active=active)
     session.execute(query.execution_options(synchronize_session=False))
     _record(session, actor, "doctor_reactivated" if active else "doctor_deactivated", saved.id, now=now)
+    _publish(session, actor, saved.id, now=now)
+
+
+def _publish(session: Session, actor: Actor, doctor_id: int, *, now: datetime) -> None:
+    publish(session, ScheduleChanged(by=actor.done_by, what="doctor", doctor_ids=(doctor_id,)), now=now)
 
 
 def _lock(session: Session, slug: str, *, now: datetime) -> SavedDoctor:

@@ -19,6 +19,8 @@ from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant, instants_of
 from webapp.doctors.hours import Day
 from webapp.doctors.models import TimeOff
+from webapp.events.kinds import ScheduleChanged
+from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
 
 LONGEST = timedelta(days=366)
@@ -125,7 +127,7 @@ def add_time_off(
     )
     rows = [TimeOffRow(number, *span, command.reason, series) for number, span in zip(made, spans, strict=True)]
     last = command.until_date + (weeks - 1) * WEEK
-    _record(session, actor, "time_off_added", doctor_id, (command.from_date, last, weeks), now=now)
+    _record_and_publish(session, actor, "time_off_added", doctor_id, (command.from_date, last, weeks), now=now)
     return rows
 
 
@@ -148,7 +150,7 @@ def remove_time_off(
     first = formats.local_date(min(row.starts_at for row in removed), clinic.zone)
     # The end of a whole day is the midnight after it.
     last = formats.local_date(max(row.ends_at for row in removed) - timedelta(minutes=1), clinic.zone)
-    _record(session, actor, "time_off_removed", doctor_id, (first, last, len(removed)), now=now)
+    _record_and_publish(session, actor, "time_off_removed", doctor_id, (first, last, len(removed)), now=now)
     return len(removed)
 
 
@@ -208,7 +210,7 @@ def _shown(wall: datetime, zone: ZoneInfo, field: str) -> list[datetime]:
     return found
 
 
-def _record(
+def _record_and_publish(
     session: Session,
     actor: Actor,
     action: str,
@@ -217,7 +219,7 @@ def _record(
     *,
     now: datetime,
 ) -> None:
-    """One row in the audit log about the doctor: first day, last day, how many times; why is nobody's business."""
+    """One row in the audit log about the doctor, first day, last day and how many times but not why; and the event."""
     first, last, times = when
     audit.record_by(
         session,
@@ -227,3 +229,4 @@ def _record(
         now=now,
         details={"from": first.isoformat(), "until": last.isoformat(), "times": times},
     )
+    publish(session, ScheduleChanged(by=actor.done_by, what="time_off", doctor_ids=(doctor_id,)), now=now)
