@@ -32,7 +32,7 @@ from webapp import migrations, models
 from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.api import API_PREFIX
-from webapp.database import Database
+from webapp.event_handlers import wired_database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -163,7 +163,7 @@ def _migrate_to(url: str, checkout: Path) -> None:
     ours = [_revision(file) for file in sorted((ROOT / "alembic" / "versions").glob("*.py"))]
     newest = [revision for revision in ours if revision in known][-1]
     if newest != ours[-1]:
-        database = Database(url)
+        database = wired_database(url)
         migrations.downgrade(database, newest)
         database.dispose()
 
@@ -176,7 +176,7 @@ def _revision(file: Path) -> str:
 
 def _prepare(url: str) -> dict[str, Question]:
     """Let a patient, a doctor and an admin sign in, and say what is asked of this clinic, by page."""
-    database = Database(url)
+    database = wired_database(url)
     try:
         return database.write(_questions)
     finally:

@@ -22,6 +22,7 @@ from bench.subjects import Backends
 from bench.terminal import say, table
 from tests.postgres import postgres_server
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.integrity import guard_is_in_place
 from webapp.migrations import downgrade, upgrade
 from webapp.scheduling.busy_times import CONTENTS, expected
@@ -40,7 +41,7 @@ def main() -> int:
     good = True
     for kind in [options.database] if options.database else list(NAMES):
         with _copy(kind, tiny=options.tiny) as url:
-            database = Database(url)
+            database = wired_database(url)
             found, same = measure(database)
             lines += [[NAMES[kind], *line] for line in found]
             good &= same

@@ -15,14 +15,14 @@ from tests.visits import put
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import TooLateToChange
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Decision, Decisions, VisitsAffected
+from webapp.appointments.impact.schedule_impact import AppointmentsAffected, Decision, Decisions
 from webapp.appointments.schemas import (
-    BookVisit,
-    CancelVisit,
+    Booking,
+    Cancellation,
+    Changes,
     ChangeStatus,
-    ChangeVisit,
     ChangeWords,
-    MoveVisit,
+    Move,
     UndoStatus,
 )
 from webapp.auth.schemas import NO_ACCOUNT, Actor
@@ -39,6 +39,7 @@ from webapp.events.kinds import (
 from webapp.events.publishing import NotWired, on
 from webapp.exceptions import AppError
 from webapp.models import Appointment, OutboxMessage, VisitType
+from webapp.scheduling import rule_violations
 from webapp.scheduling.exceptions import SlotTaken
 
 MINUTE = timedelta(minutes=1)
@@ -53,7 +54,7 @@ def heard(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
 def book(cast: Cast, actor: Actor, start: str, *, visit_type: int | None = None) -> tuple[str, dict[str, Any]]:
     """Book with Bob for Alice; returns the reference, and what each event about the appointment says."""
-    command = BookVisit(
+    command = Booking(
         doctor="bob",
         visit_type_id=visit_type or cast.short,
         starts_at=local(start),
@@ -112,7 +113,7 @@ def test_a_move_says_where_it_was_and_frees_the_old_time_with_its_buffers(cast: 
     reference, facts = book(cast, cast.alice, "2026-03-05 09:30", visit_type=cast.buffered)
     heard.clear()
     cast.database.write(
-        service.move, cast.bob, reference, MoveVisit(starts_at=local("2026-03-06 10:00")), now=NOW, why="We are closed."
+        service.move, cast.bob, reference, Move(starts_at=local("2026-03-06 10:00")), now=NOW, why="We are closed."
     )
     assert heard == [
         AppointmentMoved(by=by(cast.bob), before=local("2026-03-05 09:30"), why="We are closed.", **facts),
@@ -136,7 +137,7 @@ def test_a_move_frees_only_what_the_new_time_does_not_take(
     cast = sqlite_cast
     reference, _facts = book(cast, cast.alice, "2026-03-05 09:30", visit_type=cast.buffered)
     heard = record_events(cast.database, monkeypatch)
-    cast.database.write(service.move, cast.alice, reference, MoveVisit(starts_at=local(start)), now=NOW)
+    cast.database.write(service.move, cast.alice, reference, Move(starts_at=local(start)), now=NOW)
     assert heard[1:] == [freed(cast, cast.alice, *stretch) for stretch in stretches]
 
 
@@ -147,7 +148,7 @@ def test_a_kind_of_visit_that_became_shorter_frees_time_on_both_sides(
     reference, _facts = book(cast, cast.alice, "2026-03-05 09:30", visit_type=cast.buffered)
     cast.change(sa.update(VisitType).where(VisitType.id == cast.buffered).values(minutes=15, buffer_after=0))
     heard = record_events(cast.database, monkeypatch)
-    cast.database.write(service.move, cast.alice, reference, MoveVisit(starts_at=local("2026-03-05 09:45")), now=NOW)
+    cast.database.write(service.move, cast.alice, reference, Move(starts_at=local("2026-03-05 09:45")), now=NOW)
     # Taken were 09:25 to 10:25; now 09:40 to 10:00 are.
     assert heard[1:] == [
         freed(cast, cast.alice, "2026-03-05 09:25", 15),
@@ -161,7 +162,7 @@ def test_a_kind_of_visit_that_became_shorter_frees_time_on_both_sides(
 def test_a_cancellation_frees_the_time(cast: Cast, heard: list[Event]) -> None:
     reference, facts = book(cast, cast.alice, "2026-03-05 09:30")
     heard.clear()
-    cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=NOW, why="")
+    cast.database.write(service.cancel, cast.alice, reference, Cancellation(), now=NOW, why="")
     assert heard == [
         AppointmentCancelled(by=by(cast.alice), why="", **facts),
         freed(cast, cast.alice, "2026-03-05 09:30", 15),
@@ -172,7 +173,7 @@ def test_a_cancellation_that_is_refused_says_nothing(cast: Cast, heard: list[Eve
     reference, _facts = book(cast, cast.alice, "2026-03-02 11:00")
     heard.clear()
     with pytest.raises(TooLateToChange):
-        cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=SOON - timedelta(minutes=90))
+        cast.database.write(service.cancel, cast.alice, reference, Cancellation(), now=SOON - timedelta(minutes=90))
     assert heard == []
 
 
@@ -203,7 +204,7 @@ def test_a_patient_who_does_not_come_frees_the_time_and_takes_it_again_when_that
 
 def test_a_cancellation_taken_back_is_a_change_of_status(cast: Cast, heard: list[Event]) -> None:
     reference, facts = book(cast, cast.alice, "2026-03-05 09:30")
-    cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.alice, reference, Cancellation(), now=NOW)
     heard.clear()
     cast.database.write(status_service.undo, cast.carol, reference, UndoStatus(), now=NOW)
     assert heard == [AppointmentStatusChanged(by=by(cast.carol), before="cancelled", after="scheduled", **facts)]
@@ -211,7 +212,7 @@ def test_a_cancellation_taken_back_is_a_change_of_status(cast: Cast, heard: list
 
 def test_a_return_that_is_refused_says_nothing(cast: Cast, heard: list[Event]) -> None:
     reference, _facts = book(cast, cast.alice, "2026-03-05 09:30")
-    cast.database.write(service.cancel, cast.alice, reference, CancelVisit(), now=NOW)
+    cast.database.write(service.cancel, cast.alice, reference, Cancellation(), now=NOW)
     cast.book(cast.dave, "2026-03-05 09:30")
     heard.clear()
     with pytest.raises(SlotTaken):
@@ -236,7 +237,7 @@ def test_the_holder_of_a_link_has_no_account_but_is_a_patient(cast: Cast, heard:
 def test_several_changes_at_once_are_several_events(cast: Cast, heard: list[Event]) -> None:
     _reference, facts = book(cast, cast.alice, "2026-03-05 09:30")
     heard.clear()
-    command = ChangeVisit(starts_at=local("2026-03-05 11:00"), reason="a rash", status="confirmed")
+    command = Changes(starts_at=local("2026-03-05 11:00"), reason="a rash", status="confirmed")
     cast.database.write(status_service.change, cast.bob, facts["appointment_id"], command, now=NOW)
     assert heard == [
         AppointmentMoved(by=by(cast.bob), before=local("2026-03-05 09:30"), **facts),
@@ -281,7 +282,7 @@ def test_decisions_about_stranded_appointments_publish_what_they_do(cast: Cast, 
         decisions=decisions,
         now=NOW,
     )
-    why = schedule_impact.WHY["outside_working_hours"]
+    why = rule_violations.WHY["outside_working_hours"]
     assert heard == [
         AppointmentMoved(by=by(cast.carol), before=local("2026-03-10 11:00"), why=why, **of_moved),
         freed(cast, cast.carol, "2026-03-10 11:00", 15),
@@ -301,7 +302,7 @@ def test_a_decision_that_fails_takes_the_messages_of_the_others_with_it(cast: Ca
         }
     )
     before = counts(cast)
-    with pytest.raises(VisitsAffected):
+    with pytest.raises(AppointmentsAffected):
         cast.database.write(
             schedule_impact.carry_out,
             cast.carol,
@@ -318,7 +319,7 @@ def test_a_decision_that_fails_takes_the_messages_of_the_others_with_it(cast: Ca
 
 def test_messages_are_written_and_undone_with_the_booking(cast: Cast) -> None:
     def book_and_fail(session: Session) -> None:
-        command = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"))
+        command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"))
         service.book(session, cast.alice, command, now=NOW)
         assert session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage)) == 1
         raise ZeroDivisionError
@@ -343,7 +344,7 @@ def test_the_error_of_a_handler_undoes_the_booking(cast: Cast, monkeypatch: pyte
 
 def test_without_wired_handlers_nothing_is_booked(cast: Cast) -> None:
     plain = Database(cast.database.url.render_as_string(hide_password=False))
-    command = BookVisit(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"))
+    command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"))
     try:
         with pytest.raises(NotWired, match="AppointmentBooked"):
             plain.write(service.book, cast.alice, command, now=NOW)
