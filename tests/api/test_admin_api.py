@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,24 +15,8 @@ from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
 from webapp.database import Database
-from webapp.event_handlers import wired_database
 
 BREAK = {"name": "Spring break", "starts_on": "2026-03-09", "ends_on": "2026-03-11"}
-
-
-@pytest.fixture
-def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on SQLite alone, for what no SQL is special to."""
-    database = wired_database(sqlite_url)
-    yield assemble(database)
-    database.dispose()
-
-
-@pytest.fixture
-def api(sqlite_cast: Cast) -> Iterator[TestClient]:
-    """The API of that clinic."""
-    with client_for(sqlite_cast.database) as client:
-        yield client
 
 
 @pytest.fixture

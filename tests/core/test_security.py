@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -11,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import PASSWORD, Cast, client_for, local, log_in
+from tests.cast import PASSWORD, Cast, assemble, client_for, local, log_in
 from tests.reading import HTMX, read
 from webapp import models
 from webapp.core.formats import iso
 from webapp.core.logging import JsonFormatter, TextFormatter
 from webapp.core.security import CONTENT_SECURITY_POLICY, HEADERS, MAX_BODY_BYTES
 from webapp.core.web import MAX_FIELDS
+from webapp.database import Database
 
 ALICE = {"email": "alice@docket.example", "password": PASSWORD}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -325,12 +326,9 @@ def test_letters_of_every_script_are_welcome(database_cast: Cast) -> None:
 
 
 @pytest.fixture(params=["sqlite_url", "postgresql_url"])
-def database_cast(request: pytest.FixtureRequest) -> Iterator[Cast]:
+def database_cast(request: pytest.FixtureRequest, open_database: Callable[[str], Database]) -> Iterator[Cast]:
     """The people, on each kind of database."""
-    from tests.cast import assemble
-    from webapp.event_handlers import wired_database
-
-    database = wired_database(request.getfixturevalue(request.param))
+    database = open_database(request.getfixturevalue(request.param))
     yield assemble(database)
     database.dispose()
 
