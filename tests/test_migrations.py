@@ -346,6 +346,6 @@ def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:
     assert guard_is_in_place(database)
 
 
-def test_the_newest_revision_is_the_one_that_alembic_would_upgrade_to() -> None:
-    config = alembic_config(Database("sqlite://"))
+def test_the_newest_revision_is_the_one_that_alembic_would_upgrade_to(sqlite_url: str) -> None:
+    config = alembic_config(Database(sqlite_url))
     assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
