@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 import sqlalchemy as sa
@@ -14,11 +14,15 @@ from tests.cast import NOW, Cast, assemble, local
 from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.schemas import Cancellation, Move, UndoStatus
+from webapp.clinic.service import get_clinic
 from webapp.database import Database, UtcDateTime
+from webapp.doctors import service as doctors
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.models import Appointment, BusyTime, Patient
+from webapp.scheduling import checks
 from webapp.scheduling.busy_times import CONTENTS, Source, expected, postgresql_keepers, sqlite_keepers
 from webapp.scheduling.exceptions import SlotTaken
+from webapp.scheduling.viewer import Viewer
 
 TEN = "2026-03-03 10:00"
 
@@ -239,12 +243,11 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
     train("2026-03-03 10:30", "2026-03-03 12:00")
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
         put(cast, "2026-03-03 11:00", patient="dave")
-    with pytest.raises(SlotTaken):
-        cast.book(cast.dave, "2026-03-03 11:00")
-    reference = cast.book(cast.dave, "2026-03-03 14:00")
-    command = Move(starts_at=local("2026-03-03 11:00"))
-    with pytest.raises(SlotTaken):
-        cast.database.write(service.move, cast.dave, reference, command, now=NOW)
+    # The rules know it before the guard is asked, and while an appointment moves, which has no such time itself.
+    assert refused_by(cast, "2026-03-03 11:00") == ["slot_taken"]
+    moving = put(cast, "2026-03-03 14:00", patient="dave")
+    assert refused_by(cast, "2026-03-03 11:00", moving=moving) == ["slot_taken"]
+    assert refused_by(cast, "2026-03-03 14:15", moving=moving) == []
 
     one = table.update()
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
@@ -257,7 +260,17 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
     cast.change(table.delete())
     put(cast, "2026-03-03 10:30")
     assert guard_is_in_place(cast.database)
-    assert spans(cast) == ["09:00-09:30", "09:30-10:00", "10:00-10:15", "13:00-13:15"]
+    assert spans(cast) == ["09:00-09:30", "09:30-10:00", "10:00-10:15", "13:00-13:30"]
+
+
+def refused_by(cast: Cast, start: str, *, moving: int | None = None) -> list[str]:
+    """The codes of the rules that refuse a short appointment with Bob, perhaps one that moves there."""
+    with cast.database.reading() as session:
+        request = checks.find_booking_request(session, doctors.get_doctor(session, "bob"), cast.short)
+        found = checks.find_refusals(
+            session, get_clinic(session), request, local(start), now=NOW, viewer=Viewer(moving=moving)
+        )
+        return [refusal.code for refusal in found]
 
 
 # ------------------------------------------------------------------------------------------------- all at once
@@ -265,8 +278,8 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
 RACERS = 8
 
 
-def test_writers_past_the_service_neither_share_a_time_nor_end_in_deadlocks(cast: Cast) -> None:
-    """They take no locks: PostgreSQL's triggers take the doctor's, and SQLite's writers wait for each other anyway."""
+def test_of_writers_past_the_service_one_gets_the_time(cast: Cast) -> None:
+    """They ask no rules and take no locks."""
     patients = [insert_patient(cast) for _ in range(RACERS)]
     start = Barrier(RACERS)
 
@@ -285,6 +298,42 @@ def test_writers_past_the_service_neither_share_a_time_nor_end_in_deadlocks(cast
             outcomes = sorted(pool.map(write, range(RACERS), [hour] * RACERS))
             assert outcomes == ["refused"] * (RACERS - 1) + ["taken"]
     assert len(busy(cast)) == 12
+
+
+# Two patients, each with the hours that are taken for them in this order.
+CROSSING = (("alice", (10, 11)), ("dave", (11, 10)))
+
+
+def test_writers_past_the_service_that_cross_wait_and_end_in_no_deadlock(postgresql_url: str) -> None:
+    """PostgreSQL's triggers take the doctor's lock. SQLite has one writer at a time anyway."""
+    database = Database(postgresql_url)
+    cast = assemble(database)
+    one, other = ([visit(cast, f"2026-03-03 {hour}:00", patient=name) for hour in hours] for name, hours in CROSSING)
+    begun = Event()
+
+    def write_the_other() -> None:
+        with database.engine.begin() as connection:
+            for row in other:
+                connection.execute(sa.insert(Appointment).values(row))
+                begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.engine.begin() as connection:
+            connection.execute(sa.insert(Appointment).values(one[0]))
+            crossing = pool.submit(write_the_other)
+            while not begun.is_set() and not crossing.done() and not is_waited_for(database):
+                pass
+            connection.execute(sa.insert(Appointment).values(one[1]))
+        with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
+            crossing.result()
+    assert len(busy(cast)) == 2
+    database.dispose()
+
+
+def is_waited_for(database: Database) -> bool:
+    """Whether a transaction waits for a lock of another one."""
+    with database.reading() as session:
+        return bool(session.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
 
 # ----------------------------------------------------------------------------------------- readiness and check
