@@ -34,12 +34,12 @@ def find_link_access(session: Session, token: str, keys: Sequence[str], *, addre
     """
     match unsign(keys, LINK_PURPOSE, token):
         case [str(reference), str(sent_to)]:
-            holder = _find_link_access(session, reference, sent_to, address)
+            actor = _find_link_access(session, reference, sent_to, address)
         case _:
-            holder = None
-    if holder is None:
+            actor = None
+    if actor is None:
         raise AppointmentLinkOver(get_clinic(session).phone)
-    return holder, reference
+    return actor, reference
 
 
 def _find_link_access(session: Session, reference: str, sent_to: str, address: str) -> Actor | None:
