@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -285,3 +285,18 @@ def rows(session: Session, query: sa.Executable, **values: object) -> CursorResu
     Nothing is flushed first: whoever added mapped objects flushes them before.
     """
     return session.connection().execute(query, values)
+
+
+def seek(
+    query: sa.Select[Any], columns: Sequence[Any], here: Sequence[object] | None, *, falling: bool
+) -> sa.Select[Any]:
+    """The rows beyond the place `here`, in the order of `columns` or, `falling`, against it.
+
+    `here` holds a value for each of the columns; None reads from the beginning.
+    """
+    if here is not None:
+        place = sa.tuple_(*columns) if len(columns) > 1 else columns[0]
+        values = [sa.literal(value, column.type) for value, column in zip(here, columns, strict=True)]
+        bound = sa.tuple_(*values) if len(values) > 1 else values[0]
+        query = query.where(place < bound if falling else place > bound)
+    return query.order_by(*(column.desc() if falling else column.asc() for column in columns))

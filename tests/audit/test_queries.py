@@ -11,6 +11,7 @@ from tests.cast import NOW, Cast
 from webapp.audit import queries
 from webapp.audit import service as audit
 from webapp.audit.queries import Event, EventFilter
+from webapp.core.pagination import cursor_of
 from webapp.models import Appointment, AuditEvent
 
 MINUTE = timedelta(minutes=1)
@@ -35,13 +36,15 @@ def read(
 ) -> list[int]:
     """The ids of the rows that a filter finds."""
     with cast.database.reading() as session:
-        return [event.id for event in queries.list_events(session, wanted, before=before, after=after, limit=limit)]
+        cursor = cursor_of(before=after, after=before)
+        found = [event.id for event in queries.list_events(session, wanted, cursor=cursor, limit=limit)]
+    return found[::-1] if cursor.backwards else found
 
 
 def test_every_filter_finds_what_it_says_and_all_together_what_fits_them_all(cast: Cast) -> None:
     fill(cast)
     with cast.database.reading() as session:
-        every = queries.list_events(session, EventFilter(), before=None, after=None, limit=99)
+        every = queries.list_events(session, EventFilter(), limit=99)
     assert [event.id for event in every] == sorted((event.id for event in every), reverse=True)
     assert len(every) == 12
     since, until = NOW + MINUTE, NOW + 3 * MINUTE

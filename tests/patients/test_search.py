@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW, Cast
+from webapp.core.pagination import Cursor
 from webapp.database import Database
 from webapp.models import Appointment, Patient
 from webapp.patients.search import PatientRow, search_patients
@@ -193,22 +194,22 @@ def test_the_list_is_read_page_by_page_in_both_directions(clinic: Cast) -> None:
     with clinic.database.reading() as session:
         everybody = session.scalars(sa.select(Patient.id).order_by(Patient.name, Patient.id)).all()
         page, forward = search_patients(session, "", limit=3), []
-        assert page.before is None
+        assert page.beside.before is None
         while True:
             forward.append([patient.id for patient in page.patients])
-            if page.after is None:
+            if page.beside.after is None:
                 break
-            page = search_patients(session, "", after=page.after, limit=3)
-            assert page.before == page.patients[0].id
+            page = search_patients(session, "", cursor=Cursor(page.beside.after), limit=3)
+            assert page.beside.before == page.patients[0].id
         assert [number for ids in forward for number in ids] == everybody
         backward = [forward[-1]]
-        while page.before is not None:
-            page = search_patients(session, "", before=page.before, limit=3)
-            assert page.after == page.patients[-1].id
+        while page.beside.before is not None:
+            page = search_patients(session, "", cursor=Cursor(page.beside.before, backwards=True), limit=3)
+            assert page.beside.after == page.patients[-1].id
             backward.insert(0, [patient.id for patient in page.patients])
         assert [number for ids in backward for number in ids] == everybody
         for nobody in (999_999, 0):
-            assert search_patients(session, "", after=nobody).patients
+            assert search_patients(session, "", cursor=Cursor(nobody)).patients
 
 
 def test_the_number_of_queries_does_not_depend_on_what_is_found(clinic: Cast) -> None:

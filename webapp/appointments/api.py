@@ -37,7 +37,6 @@ from webapp.core.api import (
     AskedPaging,
     Id,
     Moment,
-    PathId,
     QueryId,
     answer,
     answer_list,
@@ -56,7 +55,7 @@ from webapp.core.entity_tags import (
 )
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import Instant
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
 from webapp.idempotency.api import Key, create
 from webapp.scheduling import checks, week_calendar
@@ -236,7 +235,7 @@ def list_appointments(
     That staff read them is written down.
     """
     clinic = current_clinic(page)
-    wanted = listing.Wanted(
+    wanted = listing.AppointmentFilter(
         since=start_of(since, clinic) if since is not None else None,
         until=end_of(until, clinic) if until is not None else None,
         doctor_id=doctor_id,

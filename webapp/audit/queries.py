@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit.models import AuditEvent
-from webapp.database import table_of
+from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.database import seek, table_of
 
 _EVENT = table_of(AuditEvent).c
 
@@ -49,21 +50,17 @@ class Event(NamedTuple):
     address: str
 
 
-def list_events(
-    session: Session, wanted: EventFilter, *, before: int | None, after: int | None, limit: int
-) -> list[Event]:
-    """The newest rows first; only those older than the row `before`, or newer than the row `after`."""
+def list_events(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Event]:
+    """Rows of the log from a cursor on, in the order in which they are read: the newest first, unless backwards."""
     query = sa.select(*(_EVENT[name] for name in Event._fields)).where(*_conditions(wanted))
-    edge = after if after is not None else before
-    if edge is not None:
-        at = session.scalar(sa.select(_EVENT.at).where(_EVENT.id == edge))
+    here = None
+    if cursor.place is not None:
+        at = session.scalar(sa.select(_EVENT.at).where(_EVENT.id == cursor.place))
         if at is None:
             return []
-        place, here = sa.tuple_(_EVENT.at, _EVENT.id), sa.tuple_(sa.literal(at, _EVENT.at.type), sa.literal(edge))
-        query = query.where(place > here if after is not None else place < here)
-    order = (_EVENT.at, _EVENT.id) if after is not None else (_EVENT.at.desc(), _EVENT.id.desc())
-    found = [Event(*row) for row in session.execute(query.order_by(*order).limit(limit))]
-    return found[::-1] if after is not None else found
+        here = (at, cursor.place)
+    query = seek(query, (_EVENT.at, _EVENT.id), here, falling=not cursor.backwards)
+    return [Event(*row) for row in session.execute(query.limit(limit))]
 
 
 def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:

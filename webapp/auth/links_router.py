@@ -61,7 +61,7 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
 
 def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> bool:
     passwords.require_good_password(password, about=[owner.name, owner.email], field="new")
-    return page.database.write(
+    return page.write(
         password_links.use_password_link,
         hashed(token),
         passwords.hash_password(password),
@@ -106,9 +106,8 @@ def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
 def confirm_address(page: CurrentPage, token: LongToken) -> Response:
     """Keep that the address is theirs; whoever holds the link, signed in or not."""
     actor = current_actor(page)
-    page.close()
     try:
-        page.database.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)
+        page.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)
     except AddressNotConfirmable as error:
         return _not_confirmable_page(page, error)
     return page.redirect("/" if actor is None else "/account", flash=_("Thank you. Your address is confirmed."))

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from webapp.auth import password_reset
 from webapp.auth.forms import ForgottenForm
 from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError
 
 router = APIRouter()
 
@@ -24,13 +24,10 @@ def show_forgotten(page: CurrentPage) -> Response:
 def request_link(page: CurrentPage, sent: SentForm) -> Response:
     """Send a link to the account with that address, if there is one, and never say whether; everybody."""
     form = ForgottenForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _forgotten_page(page, form, status=422)
-    letterhead: dict[str, str] = page.request.app.state.letterhead(page)
-    page.close()
-    try:
-        page.database.write(
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+        page.write(
             password_reset.request_link,
             command,
             letterhead,
@@ -38,10 +35,8 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
             address=page.address,
             now=page.now,
         )
-    except AppError as error:
-        form.add_error(error)
-        return _forgotten_page(page, form, status=error.status, headers=headers_of(error))
-    return page.redirect("/password/forgot?sent=1")
+        return page.redirect("/password/forgot?sent=1")
+    return _forgotten_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
 
 def _forgotten_page(

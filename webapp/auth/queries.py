@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
 from webapp.core.i18n import gettext as _
+from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.database import seek
 from webapp.exceptions import NotFound
 
 # More words would only make a search slower.
@@ -26,7 +28,7 @@ class UserFilter(NamedTuple):
     active: bool | None = None
 
 
-class UserLine(NamedTuple):
+class UserRow(NamedTuple):
     """An account in a list. `last_seen_at` is None where it has no session: never, or not for a month."""
 
     id: int
@@ -65,18 +67,12 @@ def _last_seen() -> sa.ScalarSelect[Any]:
     return sa.select(sa.func.max(UserSession.last_seen_at)).where(mine).correlate(User).scalar_subquery()
 
 
-def list_users(
-    session: Session, wanted: UserFilter, *, before: int | None, after: int | None, limit: int
-) -> list[UserLine]:
-    """The newest accounts first; only those older than `before`, or newer than `after`, which are ids."""
+def list_users(session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[UserRow]:
+    """Accounts from a cursor on, in the order in which they are read: the newest first, unless backwards."""
     query = sa.select(User.id, User.name, User.email, User.role, User.active, User.created_at, _last_seen())
-    query = query.where(*_conditions(wanted))
-    if after is not None:
-        query = query.where(User.id > after).order_by(User.id)
-    else:
-        query = query.where(User.id < before if before is not None else sa.true()).order_by(User.id.desc())
-    found = [UserLine(*row) for row in session.execute(query.limit(limit))]
-    return found[::-1] if after is not None else found
+    here = None if cursor.place is None else (cursor.place,)
+    query = seek(query.where(*_conditions(wanted)), (User.id,), here, falling=not cursor.backwards)
+    return [UserRow(*row) for row in session.execute(query.limit(limit))]
 
 
 def find_user_ids(session: Session, text: str, *, limit: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -20,10 +21,11 @@ from webapp.auth.dependencies import (
 from webapp.auth.forms import LoginForm
 from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError, NotFound
+from webapp.exceptions import NotFound
 
 router = APIRouter()
 
@@ -42,26 +44,23 @@ def show_login(page: CurrentPage) -> Response:
 def log_in(page: CurrentPage, sent: SentForm) -> Response:
     """Sign in, and go on to where the person was going; everybody."""
     form = LoginForm(sent)
-    command = None
-    if form.validate():
-        command = form.command(
-            address=page.address,
-            user_agent=page.request.headers.get("user-agent", ""),
-            known_device=known_device(page, form.email.data or ""),
+    with Submission(form) as submission:
+        command = submission.read(
+            partial(
+                form.command,
+                address=page.address,
+                user_agent=page.request.headers.get("user-agent", ""),
+                known_device=known_device(page, form.email.data or ""),
+            )
         )
-    if command is None:
-        return _login_page(page, form, status=422)
-    previous = session_secret(page)
-    page.close()
-    try:
+        previous = session_secret(page)
+        page.close()
         verified, secret = sign_in(page.database, command, service.finish_login, previous=previous, now=page.now)
-    except AppError as error:
-        form.add_error(error)
-        return _login_page(page, form, status=error.status, headers=headers_of(error))
-    response = page.redirect(home_of(verified.role, form.next.data or ""))
-    set_session_cookie(page, response, secret)
-    set_device_cookie(page, response, command.email)
-    return response
+        response = page.redirect(home_of(verified.role, form.next.data or ""))
+        set_session_cookie(page, response, secret)
+        set_device_cookie(page, response, command.email)
+        return response
+    return _login_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
 
 @router.post("/logout")
@@ -72,7 +71,7 @@ def log_out(page: CurrentPage) -> Response:
     if actor is not None:
         # Another tab may have signed out at the same moment.
         with suppress(NotFound):
-            page.database.write(service.end_session, actor, actor.session_id)
+            page.write(service.end_session, actor, actor.session_id)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     return response

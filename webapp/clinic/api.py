@@ -14,10 +14,10 @@ from webapp.clinic import closures, settings
 from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
-from webapp.core.api import LIST_HEADERS, AskedPaging, PathId, answer_list, part_of, problems
+from webapp.core.api import LIST_HEADERS, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
-from webapp.core.web import CurrentPage
+from webapp.core.web import CurrentPage, PathId
 
 router = APIRouter(tags=["Clinic"])
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from starlette.exceptions import HTTPException
@@ -23,6 +23,7 @@ from starlette.responses import Response
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import MAX_ID
 from webapp.core.strict_types import Whole
 from webapp.core.urls import with_query
 from webapp.core.web import Page
@@ -32,7 +33,6 @@ API_PREFIX = "/api/v1"
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
-MAX_ID = 2**31 - 1
 # What scripts of other sites may read of an answer besides its body.
 EXPOSED_HEADERS = (
     "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
@@ -50,9 +50,7 @@ UNNAMED = {
 # Pythons before 3.13 have older words for these than RFC 9110.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
-# Both databases keep ids in four bytes.
 Id = Annotated[Whole, Field(ge=1, le=MAX_ID)]
-PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 QueryId = Annotated[int, Query(ge=1, le=MAX_ID)]
 Moment = Annotated[
     AwareDatetime,

@@ -85,8 +85,8 @@ def error_page(
     )
 
 
-def headers_of(error: Exception) -> dict[str, str]:
-    """What an error says to programs beside its status, such as when to try again."""
+def headers_of(error: Exception | None) -> dict[str, str]:
+    """What an error says to programs beside its status, such as when to try again; nothing where there is no error."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:

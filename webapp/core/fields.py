@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from wtforms import (
-    DateField,
-    TimeField,
-)
+from typing import Any
+
+from wtforms import DateField, HiddenField, IntegerField, TimeField
 
 from webapp.core.i18n import gettext as _
+from webapp.exceptions import Invalid
 
-NO_DATE = _("Enter a real date, such as 2026-03-27.")
+NO_DATE = _("Enter a real date, such as 2026-12-25.")
 NO_CLOCK = _("Enter a time of day, such as 09:30.")
+FAR_DATE = _("Enter a date between the years 2000 and 2100.")
 
 MAX_SEARCH = 100
+MAX_NAME_SEARCH = 120
 
 
 def unix_lines(value: str | None) -> str:
@@ -25,15 +27,31 @@ def searched(value: str | None) -> str:
     return (value or "")[:MAX_SEARCH]
 
 
+def searched_name(value: str | None) -> str:
+    """The same for a search by name or address, where spaces around the text mean nothing."""
+    return (value or "").strip()[:MAX_NAME_SEARCH]
+
+
 class DayField(DateField):
-    """A date; its error is a sentence of ours, and what was typed stays in the field."""
+    """A date, which stays in the field as it was typed where it cannot be read.
+
+    `unreadable` is what is said then; `within` are the years that may be named, None for all.
+    """
+
+    def __init__(self, *about: Any, unreadable: str = NO_DATE, within: range | None = None, **options: Any) -> None:
+        super().__init__(*about, **options)
+        self.unreadable = unreadable
+        self.within = within
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed date."""
         try:
             super().process_formdata(valuelist)
         except ValueError:
-            raise ValueError(NO_DATE) from None
+            raise ValueError(self.unreadable) from None
+        if self.data is not None and self.within is not None and self.data.year not in self.within:
+            self.data = None
+            raise ValueError(FAR_DATE)
 
 
 class ClockField(TimeField):
@@ -45,3 +63,29 @@ class ClockField(TimeField):
             super().process_formdata(valuelist)
         except ValueError:
             raise ValueError(NO_CLOCK) from None
+
+
+class WholeNumberField(IntegerField):
+    """A whole number, which stays in the field as it was typed where it cannot be read."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the typed number."""
+        try:
+            super().process_formdata([text.strip() for text in valuelist])
+        except ValueError:
+            raise ValueError(_("Enter a whole number, such as 30.")) from None
+
+
+class YesNoField(HiddenField):
+    """'yes' or 'no', as a page that asks before it does something carries the answer along."""
+
+    @property
+    def is_yes(self) -> bool:
+        """Whether the answer is yes.
+
+        Raises:
+            Invalid: it is neither, and a form without an answer must not mean no.
+        """
+        if self.data not in {"yes", "no"}:
+            raise Invalid(_("This form does not say what should be done. Open its page again."))
+        return self.data == "yes"

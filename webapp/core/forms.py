@@ -1,18 +1,24 @@
-"""What every HTML form shares: shape is checked here, rules are the service's, and both speak next to the field."""
+"""What every HTML form shares: shape is checked here, rules are the service's, and both speak next to the field.
+
+A route that takes a form reads from top to bottom: a `Submission` collects what is wrong, and the page is shown again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from wtforms import BooleanField, Field, Form, SelectFieldBase, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.core.i18n import gettext as _
-from webapp.exceptions import AppError
+from webapp.core.optimistic_lock import EditedMeanwhile
+from webapp.exceptions import AppError, NotFound
 
 Command = TypeVar("Command", bound=BaseModel)
+T = TypeVar("T")
 
 # The attribute under which templates find what somebody else saved in a field meanwhile.
 THEIRS = "theirs"
@@ -61,6 +67,64 @@ class DocketForm(Form):
                 self.add_error(AppError(message, field=name))
             return None
         return None if self.errors or self.form_errors else command
+
+
+class NotFilledIn(Exception):
+    """The form cannot be read; what is wrong stands next to its fields."""
+
+
+class Submission:
+    """One sent form. What is refused in its block is put next to the form's fields, and the code after the block runs:
+
+        with Submission(form, saved_form=details_form) as submission:
+            command = submission.read(form.command)
+            page.write(settings.change_details, actor, command, seen=form.seen.data or "", now=page.now)
+            return page.redirect("/admin/clinic", flash=_("The clinic's details are saved."))
+        return _details_page(page, form, status=submission.status)
+
+    `saved_form` makes the form of what somebody else saved meanwhile, to be compared with this one. A NotFound passes,
+    for there is nothing left that the form could be about, unless `keeps_not_found` says that it shall be shown.
+    """
+
+    def __init__(
+        self,
+        form: DocketForm,
+        *,
+        saved_form: Callable[[Any], DocketForm] | None = None,
+        keeps_not_found: bool = False,
+    ) -> None:
+        self.form = form
+        self.status = 422
+        self.error: AppError | None = None
+        self._saved_form = saved_form
+        self._keeps_not_found = keeps_not_found
+
+    def read(self, command: Callable[[], T | None]) -> T:
+        """Validate the form, and return the command that it means.
+
+        Raises:
+            NotFilledIn: the form is shown again with 422. The block ends here.
+        """
+        found = command() if self.form.validate() else None
+        if found is None:
+            raise NotFilledIn
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+    ) -> bool:
+        if isinstance(error, NotFilledIn):
+            return True
+        if not isinstance(error, AppError) or (isinstance(error, NotFound) and not self._keeps_not_found):
+            return False
+        if isinstance(error, EditedMeanwhile) and self._saved_form is not None:
+            self.form.compare_with(self._saved_form(error.saved))
+        self.form.add_error(error)
+        self.error, self.status = error, error.status
+        return True
 
 
 class CheckboxesField(SelectMultipleField):

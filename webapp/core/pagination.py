@@ -1,10 +1,19 @@
-"""Pages of a list."""
+"""Pages of lists: numbered ones, and ones that go on from the last row of the page before.
+
+A list that is too long to count is read from a cursor: a place in the order of the list, and the direction in which
+rows are read from there. Nothing is skipped over, so each page costs the same however far down it lies.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
+
+# What tells one row of a list from all others and says where it stands: an id, or a value to sort by with an id.
+Place = TypeVar("Place")
 
 
 class Pages(NamedTuple):
@@ -31,3 +40,102 @@ def paginate(path: str, number: int, count: int, size: int, **keep: object) -> P
 
 def _pages(count: int, size: int) -> int:
     return max(1, -(-count // size))
+
+
+# ----------------------------------------------------------------------------- lists that are too long to count
+
+
+class Cursor(NamedTuple, Generic[Place]):
+    """Where a page begins: it follows the row at `place` or, backwards, precedes it. None is the first page."""
+
+    place: Place | None = None
+    backwards: bool = False
+
+
+FIRST_PAGE: Cursor[Any] = Cursor()
+
+
+class Part(NamedTuple, Generic[Place]):
+    """The places that the page before precedes and the page after follows; None at the ends of the list."""
+
+    before: Place | None = None
+    after: Place | None = None
+
+
+class Neighbours(NamedTuple):
+    """The addresses of the pages before and after; None where there are none."""
+
+    previous: str | None = None
+    next: str | None = None
+
+
+Row = TypeVar("Row")
+
+
+def cursor_of(*, before: Place | None, after: Place | None) -> Cursor[Place]:
+    """The cursor of the page that follows `after` or precedes `before`."""
+    if after is None and before is not None:
+        return Cursor(before, backwards=True)
+    return Cursor(after)
+
+
+def cut(
+    found: Sequence[Row], cursor: Cursor[Place], size: int, place_of: Callable[[Row], Place]
+) -> tuple[list[Row], Part[Place]]:
+    """The rows of one page in the order of the list, and where the pages beside it begin.
+
+    `found` are up to `size` + 1 rows in the order in which they were read: the one more tells that the list goes on.
+    """
+    goes_on, shown = len(found) > size, list(found[:size])
+    if cursor.backwards:
+        shown.reverse()
+    if not shown:
+        return shown, Part()
+    has_before = goes_on if cursor.backwards else cursor.place is not None
+    has_after = goes_on or cursor.backwards
+    return shown, Part(
+        before=place_of(shown[0]) if has_before else None, after=place_of(shown[-1]) if has_after else None
+    )
+
+
+def neighbours(part: Part[Any], path: str, **keep: object) -> Neighbours:
+    """The addresses of the pages beside a part; `keep` are query values that stay."""
+    return Neighbours(
+        with_query(path, **keep, before=part.before) if part.before is not None else None,
+        with_query(path, **keep, after=part.after) if part.after is not None else None,
+    )
+
+
+# ------------------------------------------------------------------------- lists with the newest row at the top
+
+
+class Numbered(Protocol):
+    """A row with an id. The greater the id, the newer the row."""
+
+    @property
+    def id(self) -> int:
+        """The id by which addresses name the row's place."""
+
+
+NumberedRow = TypeVar("NumberedRow", bound=Numbered)
+
+
+def newest_first(query: Mapping[str, str]) -> Cursor[int]:
+    """The cursor that an address names: rows older than `before`, or newer than `after`; anything else is neither."""
+    return cursor_of(before=whole_number(query.get("after")), after=whole_number(query.get("before")))
+
+
+def cut_newest_first(
+    found: Sequence[NumberedRow], cursor: Cursor[int], size: int, path: str, **keep: object
+) -> tuple[list[NumberedRow], Neighbours]:
+    """The rows of one page, the newest at the top, and the addresses of the newer and the older page.
+
+    A page that is empty by now leads back to the first one.
+    """
+    shown, part = cut(found, cursor, size, lambda row: row.id)
+    if not shown:
+        return shown, Neighbours(with_query(path, **keep) if cursor.place is not None else None)
+    return shown, Neighbours(
+        with_query(path, **keep, after=part.before) if part.before is not None else None,
+        with_query(path, **keep, before=part.after) if part.after is not None else None,
+    )

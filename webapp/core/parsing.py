@@ -32,7 +32,9 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 def whole_number(value: str | None) -> int | None:
     """A number as addresses and hidden fields carry it; None for anything that no id of ours can be."""
     text = value or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+    # The length is asked first: a very long text of digits takes long to be read as a number.
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))
+    return int(text) if is_number and int(text) <= MAX_ID else None
 
 
 def parse_day(text: str) -> date | None:

@@ -7,14 +7,14 @@ renders. A fragment is a partial file that the page includes, so the two cannot 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,7 @@ from starlette.types import Scope
 
 from webapp.config import Settings
 from webapp.core.i18n import gettext as _
+from webapp.core.parsing import MAX_ID
 from webapp.core.security import MAX_BODY_BYTES
 from webapp.core.templates import asset
 from webapp.database import Database
@@ -33,6 +34,9 @@ from webapp.exceptions import BadRequest
 # The list of visits that a change would strand has a field for each of the 300 that it shows.
 MAX_FIELDS = 500
 FLASH_SECONDS = 120
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Page:
@@ -58,6 +62,15 @@ class Page:
             self._reading.__exit__(None, None, None)
             self._reading = None
             self.__dict__.pop("session", None)
+
+    def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do `work(session, …)` in one transaction, after the reading session was closed.
+
+        Raises:
+            Unavailable: a lock could not be had in time, or the database is away.
+        """
+        self.close()
+        return self.database.write(work, *args, **kwargs)
 
     @property
     def is_open(self) -> bool:
@@ -198,6 +211,9 @@ async def _read_form(request: Request) -> FormData:
 
 
 SentForm = Annotated[FormData, Depends(_read_form)]
+
+# An id in the path of an address. Both databases keep ids in four bytes.
+PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def cookie_name(name: str, settings: Settings) -> str:

@@ -117,7 +117,7 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
     query = (
         sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first)
         .select_from(dead)
-        .join(about, about.id == _whom_it_is_about(dead))
+        .join(about, about.id == _patient_id_of(dead))
         .join(reader, sa.or_(reader.id == about.id, reader.id == about.managed_by_id))
         .outerjoin(User, User.id == reader.user_id)
         .join(Appointment, Appointment.patient_id == about.id)
@@ -129,7 +129,7 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
     return counted, [Undelivered(*row) for row in session.execute(query.order_by(first, reader.id).limit(SHOWN))]
 
 
-def _whom_it_is_about(message: sa.Subquery) -> sa.ColumnElement[int]:
+def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
     """The id of the patient: a message is about them, about a visit of theirs, or about their account."""
     visit, owner = aliased(Appointment), aliased(Patient)
     return sa.case(
@@ -167,7 +167,7 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
             doctor.slug,
             doctor.name,
             doctor.tint,
-            _standing(of_doctor[doctor.id]),
+            _count_occupying(of_doctor[doctor.id]),
             of_doctor[doctor.id]["completed"],
             of_doctor[doctor.id]["arrived"],
             free.get(doctor.id, 0),
@@ -178,7 +178,7 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     ]
     whole = sum(of_doctor.values(), Counter())
     return Today(
-        _standing(whole),
+        _count_occupying(whole),
         whole["completed"],
         due,
         whole["arrived"],
@@ -189,8 +189,8 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     )
 
 
-def _standing(statuses: Counter[str]) -> int:
-    """How many visits stand: neither cancelled nor missed."""
+def _count_occupying(statuses: Counter[str]) -> int:
+    """How many appointments occupy their time: neither cancelled nor missed."""
     return sum(statuses[status] for status in OCCUPYING)
 
 

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.core.i18n import gettext as _
-from webapp.database import table_of
+from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.database import seek, table_of
 from webapp.exceptions import NotFound
 from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
 
@@ -95,18 +96,13 @@ class Standstill(NamedTuple):
 
 
 def list_messages(
-    session: Session, wanted: MessageFilter, *, before: int | None, after: int | None, now: datetime, limit: int
+    session: Session, wanted: MessageFilter, *, cursor: Cursor[int] = FIRST_PAGE, now: datetime, limit: int
 ) -> list[MessageRow]:
-    """The newest first; only those older than the message `before`, or newer than the message `after`."""
+    """Messages from a cursor on, in the order in which they are read: the newest first, unless backwards."""
     query = sa.select(*(_MESSAGE[name] for name in MessageRow._fields)).where(*_conditions(wanted, now))
-    if after is not None:
-        query = query.where(_MESSAGE.id > after).order_by(_MESSAGE.id)
-    elif before is not None:
-        query = query.where(_MESSAGE.id < before).order_by(_MESSAGE.id.desc())
-    else:
-        query = query.order_by(_MESSAGE.id.desc())
-    found = [MessageRow(*row) for row in session.execute(query.limit(limit))]
-    return found[::-1] if after is not None else found
+    here = None if cursor.place is None else (cursor.place,)
+    query = seek(query, (_MESSAGE.id,), here, falling=not cursor.backwards)
+    return [MessageRow(*row) for row in session.execute(query.limit(limit))]
 
 
 def find_recipients(session: Session, beginning: str, *, limit: int) -> list[str]:

@@ -20,7 +20,6 @@ from webapp.core.api import (
     LOCATION_HEADER,
     AskedPaging,
     Moment,
-    PathId,
     answer,
     answer_list,
     problem_listing,
@@ -38,7 +37,7 @@ from webapp.core.entity_tags import (
 )
 from webapp.core.optimistic_lock import fingerprint, merged
 from webapp.core.strict_types import AS_WRITTEN, YesNo
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.idempotency.api import Key, create
 from webapp.patients import dependants, message_preferences, queries, records, registration, service
 from webapp.patients.queries import PatientView

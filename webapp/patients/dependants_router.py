@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import lead_back_to
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
-from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError, NotFound
+from webapp.core.optimistic_lock import fingerprint
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.patients import dependants
 from webapp.patients.exceptions import HasRecord
 from webapp.patients.forms import PersonForm
 from webapp.patients.schemas import Person, UpdateProfile
 
 router = APIRouter()
-
-PersonId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/account/people/new")
@@ -36,20 +32,15 @@ def add_person(page: CurrentPage, sent: SentForm) -> Response:
     lead_back_to(page.request, "/account/people/new")
     actor = signed_in(page, "patient")
     form = PersonForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _person_page(page, form, None, status=422)
-    page.close()
-    try:
-        page.database.write(dependants.add_person, actor, command, now=page.now)
-    except AppError as error:
-        form.add_error(error)
-        return _person_page(page, form, None, status=error.status)
-    return page.redirect("/account", flash=_("You can now book for %(name)s.") % {"name": command.name})
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        page.write(dependants.add_person, actor, command, now=page.now)
+        return page.redirect("/account", flash=_("You can now book for %(name)s.") % {"name": command.name})
+    return _person_page(page, form, None, status=submission.status)
 
 
 @router.get("/account/people/{patient_id}")
-def show_person(page: CurrentPage, patient_id: PersonId) -> Response:
+def show_person(page: CurrentPage, patient_id: PathId) -> Response:
     """The data of somebody whom the actor books for; patients. A stranger's are a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
@@ -57,31 +48,20 @@ def show_person(page: CurrentPage, patient_id: PersonId) -> Response:
 
 
 @router.post("/account/people/{patient_id}")
-def change_person(page: CurrentPage, sent: SentForm, patient_id: PersonId) -> Response:
+def change_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
     """Change the data of somebody whom the actor books for; patients. A stranger's are a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
     form = PersonForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _person_page(page, form, person, status=422)
-    page.close()
-    try:
-        page.database.write(
-            dependants.change_person, actor, patient_id, command, seen=form.seen.data or "", now=page.now
-        )
-    except NotFound:
-        raise
-    except AppError as error:
-        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, UpdateProfile):
-            form.compare_with(_filled(error.saved))
-        form.add_error(error)
-        return _person_page(page, form, person, status=error.status)
-    return page.redirect("/account", flash=_("The details of %(name)s are saved.") % {"name": command.name})
+    with Submission(form, saved_form=_filled) as submission:
+        command = submission.read(form.command)
+        page.write(dependants.change_person, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
+        return page.redirect("/account", flash=_("The details of %(name)s are saved.") % {"name": command.name})
+    return _person_page(page, form, person, status=submission.status)
 
 
 @router.get("/account/people/{patient_id}/removal")
-def ask_removal(page: CurrentPage, patient_id: PersonId) -> Response:
+def ask_removal(page: CurrentPage, patient_id: PathId) -> Response:
     """Ask whether somebody should really be removed; patients. A stranger is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
@@ -89,13 +69,12 @@ def ask_removal(page: CurrentPage, patient_id: PersonId) -> Response:
 
 
 @router.post("/account/people/{patient_id}/removal")
-def remove_person(page: CurrentPage, patient_id: PersonId) -> Response:
+def remove_person(page: CurrentPage, patient_id: PathId) -> Response:
     """Remove somebody who has no visits; patients. A stranger is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
-    page.close()
     try:
-        page.database.write(dependants.remove_person, actor, patient_id, now=page.now)
+        page.write(dependants.remove_person, actor, patient_id, now=page.now)
     except HasRecord as error:
         return page.render(
             "patients/dependants/removal.html", status=error.status, person=person, problem=error.message

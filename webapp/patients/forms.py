@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, DateField, EmailField, HiddenField, PasswordField, StringField, TelField
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField, TelField
 from wtforms.validators import InputRequired, Optional
 
+from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
@@ -18,17 +19,6 @@ SENTENCES = {
 NOT_A_DATE = _("Enter a real date, such as 1984-03-27, or leave this empty.")
 
 
-class BirthDateField(DateField):
-    """A date, or empty; its error is a sentence of ours."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """Read the typed date, which stays in the field when it is none."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(NOT_A_DATE) from None
-
-
 class RegisterForm(DocketForm):
     """A new account; `next` is where the person was going."""
 
@@ -36,7 +26,7 @@ class RegisterForm(DocketForm):
     name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
     email = EmailField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
     phone = TelField(_("Telephone"))
-    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))])
     next = HiddenField()
 
@@ -58,7 +48,7 @@ class ProfileForm(DocketForm):
     sentences = SENTENCES
     name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
     phone = TelField(_("Telephone"))
-    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
 
     def command(self) -> UpdateProfile | None:
         """The change, as the service takes it."""
@@ -99,7 +89,7 @@ class PersonForm(DocketForm):
 
     sentences = SENTENCES
     name = StringField(_("Name"), [InputRequired(_("Enter a name."))])
-    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     phone = TelField(_("Telephone"))
     seen = HiddenField()
 

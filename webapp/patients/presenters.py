@@ -1,19 +1,49 @@
-"""What the account's pages show of the people a patient books for."""
+"""What the account's pages show of the people a patient books for, and of the devices that are signed in."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
+from webapp.auth import service as auth
+from webapp.auth.schemas import Actor
+from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.web import Page
 from webapp.patients.schemas import Person
 
 
-def person_line(page: Page, person: Person) -> dict[str, Any]:
+class PersonLine(NamedTuple):
+    """A person whom a patient books for. `born` is '27 March 1984', or '' where the date is not known."""
+
+    id: int
+    name: str
+    born: str
+    phone: str
+    has_account: bool
+
+
+class DeviceLine(NamedTuple):
+    """A browser that is signed in; `current` is the one that asks."""
+
+    id: int
+    device: str
+    last_seen: datetime
+    current: bool
+
+
+def person_line(page: Page, person: Person) -> PersonLine:
     """Somebody whom a patient books for, as the account shows them."""
     zone = current_clinic(page).zone
-    return {
-        **person._asdict(),
-        "born": formats.day_month_year(person.birth_date, zone) if person.birth_date else "",
-    }
+    born = formats.day_month_year(person.birth_date, zone) if person.birth_date else ""
+    return PersonLine(person.id, person.name, born, person.phone, person.has_account)
+
+
+def device_lines(page: Page, actor: Actor) -> list[DeviceLine]:
+    """The browsers in which the actor is signed in, the one that asks first."""
+    lines = [
+        DeviceLine(row.id, device_name(row.user_agent), row.last_seen_at, row.id == actor.session_id)
+        for row in auth.list_sessions(page.session, actor, now=page.now)
+    ]
+    return sorted(lines, key=lambda line: not line.current)

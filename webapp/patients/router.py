@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import confirmation, feeds, login_throttle
@@ -21,16 +19,16 @@ from webapp.auth.dependencies import (
 from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
 from webapp.auth.schemas import Actor, ChangePassword
-from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
-from webapp.patients.presenters import person_line
+from webapp.patients.presenters import device_lines, person_line
 from webapp.patients.schemas import Origin
 
 router = APIRouter()
@@ -50,23 +48,19 @@ def show_register(page: CurrentPage) -> Response:
 def register(page: CurrentPage, sent: SentForm) -> Response:
     """Make an account, sign in at once, and go back to exactly what was chosen; everybody."""
     form = RegisterForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _register_page(page, form, status=422)
-    try:
+    with Submission(form) as submission:
+        command = submission.read(form.command)
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
         page.close()
         secret = registration.register(
             page.database, command, service.register_and_sign_in, origin, address=page.address, now=page.now
         )
-    except AppError as error:
-        form.add_error(error)
-        return _register_page(page, form, status=error.status, headers=headers_of(error))
-    welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
-    response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
-    set_session_cookie(page, response, secret)
-    set_device_cookie(page, response, command.email)
-    return response
+        welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
+        response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
+        set_session_cookie(page, response, secret)
+        set_device_cookie(page, response, command.email)
+        return response
+    return _register_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
 
 @router.get("/account")
@@ -83,9 +77,8 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
     command = form.command() if form.validate() else None
     if command is None:
         return _account_page(page, actor, profile=form, status=422)
-    page.close()
     try:
-        page.database.write(service.update_profile, actor, command, now=page.now)
+        page.write(service.update_profile, actor, command, now=page.now)
     except Invalid as error:
         form.add_error(error)
         return _account_page(page, actor, profile=form, status=error.status)
@@ -100,9 +93,8 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
     command = form.command() if form.validate() else None
     if command is None:
         return _account_page(page, actor, messages=form, status=422)
-    page.close()
     try:
-        page.database.write(message_preferences.change_message_preferences, actor, command, now=page.now)
+        page.write(message_preferences.change_message_preferences, actor, command, now=page.now)
     except Invalid as error:
         form.add_error(error)
         return _account_page(page, actor, messages=form, status=error.status)
@@ -118,9 +110,8 @@ def send_confirmation(page: CurrentPage) -> Response:
     lead_back_to(page.request, "/account")
     actor = signed_in(page)
     letterhead = current_clinic(page).letterhead
-    page.close()
     try:
-        page.database.write(confirmation.send_again, actor, letterhead, now=page.now)
+        page.write(confirmation.send_again, actor, letterhead, now=page.now)
     except TooManyConfirmations as error:
         return error_page(page, error, actions=[(_("My account"), "/account")])
     sentence = _("We have sent a mail to %(email)s. Follow the link in it.") % {"email": actor.email}
@@ -132,44 +123,33 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
     """Change the password, which ends every other session; everybody who is signed in, for themselves."""
     actor = signed_in(page)
     form = PasswordForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _account_page(page, actor, password=form, status=422)
-    try:
-        _change_password(page, actor, command)
-    except AppError as error:
-        form.add_error(error)
-        return _account_page(page, actor, password=form, status=error.status, headers=headers_of(error))
-    return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
+    with Submission(form) as submission:
+        _change_password(page, actor, submission.read(form.command))
+        return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
+    return _account_page(page, actor, password=form, status=submission.status, headers=headers_of(submission.error))
 
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
     """Be admitted, judged and heard; a wrong present password counts as one at the log-in does."""
     stored = auth.stored_hash(page.session, actor)
-    page.close()
-    attempt = page.database.write(
-        login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now
-    )
+    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
     try:
         new_hash = auth.prepare_password_change(stored, actor, command)
-        page.database.write(
-            auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
-        )
+        page.write(auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now)
     except WrongCurrentPassword:
-        page.database.write(login_throttle.judge, attempt)
+        page.write(login_throttle.judge, attempt)
         raise
     except AppError:
-        page.database.write(login_throttle.forget, attempt)
+        page.write(login_throttle.forget, attempt)
         raise
 
 
 @router.post("/account/sessions/{session_id}/end")
-def end_session(page: CurrentPage, session_id: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> Response:
+def end_session(page: CurrentPage, session_id: PathId) -> Response:
     """End one of the actor's own sessions; everybody who is signed in. A stranger's is a 404."""
     actor = signed_in(page)
-    page.close()
     try:
-        page.database.write(auth.end_session, actor, session_id)
+        page.write(auth.end_session, actor, session_id)
     except NotFound:
         # This device's own may have ended in another tab at the same moment; it is to be signed out, and is.
         if session_id != actor.session_id:
@@ -211,16 +191,6 @@ def _account_page(
         profile = kind(data=stored._asdict())
     if messages is None and (wishes := message_preferences.get_message_preferences(page.session, actor)) is not None:
         messages = MessagesForm(data=wishes.model_dump())
-    sessions = [
-        {
-            "id": row.id,
-            "device": device_name(row.user_agent),
-            "last_seen": row.last_seen_at,
-            "current": row.id == actor.session_id,
-        }
-        for row in auth.list_sessions(page.session, actor, now=page.now)
-    ]
-    sessions.sort(key=lambda session: not session["current"])
     feed = feeds.feed_path(page.session, actor, page.settings.secret_keys)
     return page.render(
         "patients/account.html",
@@ -230,7 +200,7 @@ def _account_page(
         password=password or PasswordForm(),
         messages=messages,
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
-        sessions=sessions,
+        sessions=device_lines(page, actor),
         feed=f"{page.base_url}{feed}" if feed else None,
         people=[person_line(page, person) for person in dependants.list_people(page.session, actor)],
         most_people=dependants.MOST_PEOPLE,

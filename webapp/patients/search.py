@@ -19,7 +19,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from webapp.auth.models import User
-from webapp.database import rows, table_of
+from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
+from webapp.database import rows, seek, table_of
 from webapp.patients.models import Patient, PatientWord
 from webapp.patients.search_parser import Term, Typed, understand
 
@@ -71,13 +72,12 @@ class PatientRow(NamedTuple):
 class Found(NamedTuple):
     """One page of patients. `similar` means that nothing fitted and these come close.
 
-    `before` and `after` are ids to page on from, None at the ends.
+    `beside` holds the ids of the patients that the pages before and after go on from.
     """
 
     patients: list[PatientRow]
     similar: bool = False
-    before: int | None = None
-    after: int | None = None
+    beside: Part[int] = Part()
 
 
 _MANAGER = aliased(Patient)
@@ -101,23 +101,21 @@ def search_patients(
     session: Session,
     text: str,
     *,
-    after: int | None = None,
-    before: int | None = None,
+    cursor: Cursor[int] = FIRST_PAGE,
     among: sa.Select[int] | None = None,
     limit: int = PAGE_SIZE,
 ) -> Found:
     """One page of the patients that fit everything in `text`, by name; all of them where it is empty.
 
-    `after` or `before` is the id of the patient that the page follows or precedes. `among` selects the ids of the
-    patients who may be found at all.
+    The cursor's place is the id of a patient. `among` selects the ids of the patients who may be found at all.
     """
     typed = understand(text)
     if typed.is_nothing:
         return Found([])
     conditions = _certain(typed, among)
     names = [fits(term) for term in typed.words]
-    found = _page(session, [*conditions, *names], after=after, before=before, limit=limit)
-    if found.patients or after or before:
+    found = _page(session, [*conditions, *names], cursor, limit=limit)
+    if found.patients or cursor.place:
         return found
     return _similar(session, typed, conditions, limit=limit)
 
@@ -176,36 +174,17 @@ def _begins(part: str) -> sa.ColumnElement[bool]:
     return sa.and_(word >= part, word < part + LAST)
 
 
-def _page(
-    session: Session,
-    conditions: list[sa.ColumnElement[bool]],
-    *,
-    after: int | None,
-    before: int | None,
-    limit: int,
-) -> Found:
+def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cursor[int], *, limit: int) -> Found:
     """One page by name and id; one more row than it shows is read, to know whether the list goes on."""
     # Whose rows are shown is settled first: joining everybody's would cost more than all the rest.
-    chosen = sa.select(Patient.id).where(*conditions)
-    place = sa.tuple_(Patient.name, Patient.id)
-    backwards = before is not None
-    if (edge := before if backwards else after) is not None:
-        name = session.scalar(sa.select(Patient.name).where(Patient.id == edge))
-        here = sa.tuple_(sa.literal(name or ""), sa.literal(edge))
-        chosen = chosen.where(place < here if backwards else place > here)
-    order = (Patient.name.desc(), Patient.id.desc()) if backwards else (Patient.name, Patient.id)
-    chosen = chosen.order_by(*order).limit(limit + 1)
-    read = [PatientRow(*row) for row in session.execute(_ROWS.where(Patient.id.in_(chosen)).order_by(*order))]
-    goes_on, shown = len(read) > limit, read[:limit]
-    if backwards:
-        shown.reverse()
-    if not shown:
-        return Found([])
-    return Found(
-        shown,
-        before=shown[0].id if (goes_on if backwards else after is not None) else None,
-        after=shown[-1].id if goes_on or backwards else None,
-    )
+    here = None
+    if cursor.place is not None:
+        here = (session.scalar(sa.select(Patient.name).where(Patient.id == cursor.place)) or "", cursor.place)
+    order = (Patient.name, Patient.id)
+    chosen = seek(sa.select(Patient.id).where(*conditions), order, here, falling=cursor.backwards).limit(limit + 1)
+    query = seek(_ROWS.where(Patient.id.in_(chosen)), order, None, falling=cursor.backwards)
+    shown, beside = cut([PatientRow(*row) for row in session.execute(query)], cursor, limit, lambda row: row.id)
+    return Found(shown, beside=beside)
 
 
 # ------------------------------------------------------------------------------------------ typing mistakes

@@ -14,9 +14,9 @@ from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.api import JSON_TYPE, LIST_HEADERS, Moment, PathId, QueryId, problems
+from webapp.core.api import JSON_TYPE, LIST_HEADERS, Moment, QueryId, problems
 from webapp.core.i18n import gettext as _
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
 from webapp.doctors.api import Words, visible_doctor
 from webapp.doctors.service import DoctorRow

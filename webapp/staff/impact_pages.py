@@ -3,12 +3,16 @@
 A form's page includes `admin/_change.html`. Its buttons send `step=preview` or `step=save`. What was decided about
 the listed visits comes along as one radio button for each, and a hidden field says which visits were listed in which
 state: a visit that was booked in the meantime is not covered by "the same for all", and is asked about again.
+
+A route makes its change through a `ChangeSubmission`, which shows the form again where there is something to ask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -19,6 +23,7 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
 from webapp.auth.schemas import Actor
 from webapp.core import formats
+from webapp.core.forms import DocketForm, Submission
 from webapp.core.parsing import instant, whole_number
 from webapp.core.web import Page
 
@@ -29,51 +34,98 @@ KINDS = ("keep", "move", "cancel")
 SHOWN = 300
 
 
-class Saved(NamedTuple):
-    """The change was made; `result` is what the work returned."""
+class Choice(NamedTuple):
+    """An appointment that the change strands, and what was chosen for it so far: one of `KINDS`, or ''."""
 
-    result: Any
+    visit: Affected
+    chosen: str
 
 
-class Asked(NamedTuple):
-    """The change was not made: the page is shown again with this for `admin/_change.html`, under `status`."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `staff/_change.html` shows: the effect, the stranded appointments, and what was typed and chosen so far.
 
-    change: dict[str, Any]
-    status: int
+    `choices` holds the first `SHOWN` of `count` appointments. `listed` says which appointments in which state the page
+    lists. `message` says why nothing was saved, `why` is the typed reason, and `for_all` what was chosen for all.
+    """
+
+    effect: Effect | None = None
+    days: int = schedule_impact.EFFECT_DAYS
+    choices: Sequence[Choice] = ()
+    count: int = 0
+    listed: str = ""
+    message: str = ""
+    why: str = ""
+    for_all: str = ""
+
+
+NOTHING_ASKED = Change()
+"""What a form shows that is opened for the first time."""
+
+
+class Asked(Exception):
+    """The change was not made: the page is shown again with `change`, under `status`."""
+
+    def __init__(self, change: Change, status: int) -> None:
+        super().__init__()
+        self.change = change
+        self.status = status
+
+
+class ChangeSubmission(Submission):
+    """A sent form whose change may strand appointments. `change` is what the page shows again."""
+
+    def __init__(
+        self,
+        page: Page,
+        actor: Actor,
+        sent: FormData,
+        form: DocketForm,
+        *,
+        saved_form: Callable[[Any], DocketForm] | None = None,
+        keeps_not_found: bool = False,
+    ) -> None:
+        super().__init__(form, saved_form=saved_form, keeps_not_found=keeps_not_found)
+        self.change = NOTHING_ASKED
+        self._page, self._actor, self._sent = page, actor, sent
+
+    def make(self, work: Callable[[Session], T], *, doctor_ids: Sequence[int] | None) -> T:
+        """Preview the change or make it, as the form asks; the result is what `work` returns.
+
+        `doctor_ids` are the doctors whose times the change touches; None stands for all doctors.
+
+        Raises:
+            Asked: the change was not made; the page is shown again. The block ends here.
+            AppError: `work` refuses the change itself.
+        """
+        return make(self._page, self._actor, self._sent, work, doctor_ids=doctor_ids)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the form was in order, and the page has something to ask or to preview."""
+        return self.change is not NOTHING_ASKED
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if isinstance(error, Asked):
+            self.change, self.status = error.change, error.status
+            return True
+        return super().__exit__(kind, error, at)
 
 
 def make(
-    page: Page,
-    actor: Actor,
-    sent: FormData,
-    work: Callable[[Session], T],
-    *,
-    doctor_ids: Sequence[int] | None,
-) -> Saved | Asked:
-    """Preview the change or make it, as the form asks. `doctor_ids`: whose times it touches; None is everybody's.
-
-    The caller has closed nothing: the reading session is closed here, before anything is written.
-
-    Raises:
-        AppError: whatever `work` raises about the change itself.
-    """
+    page: Page, actor: Actor, sent: FormData, work: Callable[[Session], T], *, doctor_ids: Sequence[int] | None
+) -> T:
+    """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
     if sent.get("step") == "preview":
         effect = schedule_impact.preview(page.database, actor, work, doctor_ids=doctor_ids, now=page.now)
-        return Asked(_shown(effect.visits, sent, effect=effect), 200)
+        raise Asked(_shown(effect.visits, sent, effect=effect), 200)
     try:
-        result = page.database.write(
+        return page.database.write(
             schedule_impact.carry_out, actor, work, doctor_ids=doctor_ids, now=page.now, decisions=decisions_of(sent)
         )
     except AppointmentsAffected as stranded:
-        return Asked(_shown(stranded.visits, sent, message=stranded.message), stranded.status)
-    return Saved(result)
-
-
-NOTHING_ASKED: dict[str, Any] = {
-    "effect": None, "visits": [], "count": 0, "listed": "", "message": "", "why": "", "for_all": ""
-}  # fmt: skip
-"""What `admin/_change.html` is handed when a form is shown for the first time."""
+        raise Asked(_shown(stranded.visits, sent, message=stranded.message), stranded.status) from stranded
 
 
 def decisions_of(sent: FormData) -> Decisions:
@@ -96,24 +148,18 @@ def decisions_of(sent: FormData) -> Decisions:
         return Decisions(each=each, why=str(sent.get("why", "")).strip()[:200])
 
 
-def _shown(
-    visits: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None
-) -> dict[str, Any]:
-    """What `admin/_change.html` shows: the effect, the visits, and what was chosen for each so far."""
-    for_all = str(sent.get("decide-all", ""))
-    return {
-        "effect": effect,
-        "days": schedule_impact.EFFECT_DAYS,
-        "message": message,
-        "why": str(sent.get("why", ""))[:200],
-        "for_all": for_all,
-        "visits": [
-            {**visit._asdict(), "chosen": _chosen(visit, str(sent.get(f"decide-{visit.reference}", "")))}
-            for visit in visits[:SHOWN]
+def _shown(visits: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None) -> Change:
+    return Change(
+        effect=effect,
+        choices=[
+            Choice(visit, _chosen(visit, str(sent.get(f"decide-{visit.reference}", "")))) for visit in visits[:SHOWN]
         ],
-        "count": len(visits),
-        "listed": " ".join(f"{visit.reference}|{visit.version}|{_written(visit.proposal)}" for visit in visits),
-    }
+        count=len(visits),
+        listed=" ".join(f"{visit.reference}|{visit.version}|{_written(visit.proposal)}" for visit in visits),
+        message=message,
+        why=str(sent.get("why", ""))[:200],
+        for_all=str(sent.get("decide-all", "")),
+    )
 
 
 def _chosen(visit: Affected, kind: str) -> str:

@@ -14,7 +14,7 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 _APPOINTMENT = table_of(Appointment).c
 
 
-def visits_by_doctor(session: Session, doctor_ids: Sequence[int], start: datetime, end: datetime) -> dict[int, int]:
+def count_by_doctor(session: Session, doctor_ids: Sequence[int], start: datetime, end: datetime) -> dict[int, int]:
     """How many visits that stand begin from `start` until before `end`, by doctor; those without are left out."""
     query = (
         sa.select(_APPOINTMENT.doctor_id, sa.func.count())

@@ -13,12 +13,20 @@ from tests import visits
 from tests.cast import NOW, Cast, local
 from webapp import models
 from webapp.appointments.booking import listing
-from webapp.appointments.booking.listing import Edge, Line, Listed, Order, Wanted, parse_edge
+from webapp.appointments.booking.listing import (
+    AppointmentFilter,
+    AppointmentPage,
+    AppointmentRow,
+    Order,
+    Place,
+    parse_place,
+)
+from webapp.core.pagination import Cursor
 
 
-def read_page(cast: Cast, wanted: Wanted, **place: Any) -> Listed:
+def read_page(cast: Cast, wanted: AppointmentFilter, **about: Any) -> AppointmentPage:
     with cast.database.reading() as session:
-        return listing.list_appointments(session, wanted, **place)
+        return listing.list_appointments(session, wanted, **about)
 
 
 def put_week(cast: Cast) -> list[int]:
@@ -35,20 +43,20 @@ def put_week(cast: Cast) -> list[int]:
     return numbers
 
 
-def walk(cast: Cast, wanted: Wanted, *, limit: int) -> tuple[list[int], list[int]]:
+def walk(cast: Cast, wanted: AppointmentFilter, *, limit: int) -> tuple[list[int], list[int]]:
     """The ids of all rows, page by page to the end, and page by page back to the beginning."""
-    forth: list[Line] = []
+    forth: list[AppointmentRow] = []
     page = read_page(cast, wanted, limit=limit)
-    assert page.before is None
-    forth += page.lines
-    while page.after is not None:
-        page = read_page(cast, wanted, after=page.after, limit=limit)
-        assert page.before is not None
-        forth += page.lines
-    back = list(page.lines)
-    while page.before is not None:
-        page = read_page(cast, wanted, before=page.before, limit=limit)
-        back = [*page.lines, *back]
+    assert page.beside.before is None
+    forth += page.rows
+    while page.beside.after is not None:
+        page = read_page(cast, wanted, cursor=Cursor(page.beside.after), limit=limit)
+        assert page.beside.before is not None
+        forth += page.rows
+    back = list(page.rows)
+    while page.beside.before is not None:
+        page = read_page(cast, wanted, cursor=Cursor(page.beside.before, backwards=True), limit=limit)
+        back = [*page.rows, *back]
     return [line.id for line in forth], [line.id for line in back]
 
 
@@ -63,11 +71,11 @@ ORDERED: dict[Order, Any] = {
 @pytest.mark.parametrize("limit", [1, 5, 11, 12])
 def test_pages_forth_and_back_show_every_row_once_and_in_order(cast: Cast, order: Order, limit: int) -> None:
     numbers = put_week(cast)
-    wanted = Wanted(since=local("2026-03-01 00:00"), order=order)
+    wanted = AppointmentFilter(since=local("2026-03-01 00:00"), order=order)
     forth, back = walk(cast, wanted, limit=limit)
     assert forth == back
     assert sorted(forth) == sorted(numbers)
-    lines = read_page(cast, wanted).lines
+    lines = read_page(cast, wanted).rows
     assert [line.id for line in lines] == forth
     assert all(ORDERED[order](one) < ORDERED[order](other) for one, other in pairwise(lines))
 
@@ -76,7 +84,7 @@ def test_pages_forth_and_back_show_every_row_once_and_in_order(cast: Cast, order
 def test_rows_at_the_very_same_time_are_told_apart_by_their_id(cast: Cast, order: Order) -> None:
     for doctor, patient in (("bob", "alice"), ("erin", "dave")):
         visits.put(cast, "2026-03-03 09:00", doctor=doctor, patient=patient)
-    forth, back = walk(cast, Wanted(order=order), limit=1)
+    forth, back = walk(cast, AppointmentFilter(order=order), limit=1)
     assert forth == back
     assert len(forth) == 2
 
@@ -88,8 +96,8 @@ def test_what_is_fetched_whole_has_the_same_pages(cast: Cast, few: dict[str, Any
     cast.change(sa.update(models.Appointment).values(flagged_why="Time off was entered"))
     if "patient_ids" in few:
         few = {"patient_ids": list(cast.patient_ids.values())}
-    forth, back = walk(cast, Wanted(**few, order=order), limit=5)
-    assert forth == back == walk(cast, Wanted(order=order), limit=50)[0]
+    forth, back = walk(cast, AppointmentFilter(**few, order=order), limit=5)
+    assert forth == back == walk(cast, AppointmentFilter(order=order), limit=50)[0]
     assert sorted(forth) == sorted(numbers)
 
 
@@ -100,35 +108,37 @@ def test_filters_leave_out_what_does_not_fit(cast: Cast) -> None:
     cast.change(sa.update(models.Appointment).where(models.Appointment.id == first).values(status="completed"))
     cast.change(sa.update(models.Appointment).where(models.Appointment.doctor_id != bob).values(flagged_why="Leave"))
     for wanted, count in (
-        (Wanted(), 12),
-        (Wanted(since=local("2026-03-03 00:00")), 8),
-        (Wanted(since=local("2026-03-03 00:00"), until=local("2026-03-04 00:00")), 4),
-        (Wanted(until=local("2026-03-02 09:00")), 0),
-        (Wanted(doctor_id=bob), 9),
-        (Wanted(doctor_id=0), 0),
-        (Wanted(status="completed"), 1),
-        (Wanted(status="scheduled"), 11),
-        (Wanted(visit_type_id=cast.long), 12),
-        (Wanted(visit_type_id=cast.short), 0),
-        (Wanted(patient_ids=[dave]), 6),
-        (Wanted(patient_ids=[]), 0),
-        (Wanted(flagged=True), 3),
-        (Wanted(flagged=True, patient_ids=[dave], doctor_id=bob), 0),
-        (Wanted(doctor_id=bob, patient_ids=[dave], since=local("2026-03-04 00:00")), 1),
+        (AppointmentFilter(), 12),
+        (AppointmentFilter(since=local("2026-03-03 00:00")), 8),
+        (AppointmentFilter(since=local("2026-03-03 00:00"), until=local("2026-03-04 00:00")), 4),
+        (AppointmentFilter(until=local("2026-03-02 09:00")), 0),
+        (AppointmentFilter(doctor_id=bob), 9),
+        (AppointmentFilter(doctor_id=0), 0),
+        (AppointmentFilter(status="completed"), 1),
+        (AppointmentFilter(status="scheduled"), 11),
+        (AppointmentFilter(visit_type_id=cast.long), 12),
+        (AppointmentFilter(visit_type_id=cast.short), 0),
+        (AppointmentFilter(patient_ids=[dave]), 6),
+        (AppointmentFilter(patient_ids=[]), 0),
+        (AppointmentFilter(flagged=True), 3),
+        (AppointmentFilter(flagged=True, patient_ids=[dave], doctor_id=bob), 0),
+        (AppointmentFilter(doctor_id=bob, patient_ids=[dave], since=local("2026-03-04 00:00")), 1),
     ):
-        assert len(read_page(cast, wanted).lines) == count, wanted
+        assert len(read_page(cast, wanted).rows) == count, wanted
 
 
 def test_a_reference_is_found_whatever_else_is_asked(cast: Cast) -> None:
     put_week(cast)
-    reference = read_page(cast, Wanted()).lines[3].reference
-    [line] = read_page(cast, Wanted(reference=reference, status="cancelled", since=local("2030-01-01 00:00"))).lines
+    reference = read_page(cast, AppointmentFilter()).rows[3].reference
+    [line] = read_page(
+        cast, AppointmentFilter(reference=reference, status="cancelled", since=local("2030-01-01 00:00"))
+    ).rows
     assert line.reference == reference
 
 
 def test_a_line_says_whose_visit_it_is_with_whom_and_when(cast: Cast) -> None:
     visits.put(cast, "2026-03-03 09:00", patient="dave")
-    [line] = read_page(cast, Wanted()).lines
+    [line] = read_page(cast, AppointmentFilter()).rows
     assert (line.patient_name, line.doctor_name, line.visit_type_name) == ("Dave Dunn", "Dr. Bob Brown", "First visit")
     assert (line.starts_at, line.status, line.flagged_why) == (local("2026-03-03 09:00"), "scheduled", "")
 
@@ -137,7 +147,12 @@ def test_a_page_costs_one_query(cast: Cast) -> None:
     put_week(cast)
     asked = []
     sa.event.listen(cast.database.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
-    for wanted in (Wanted(), Wanted(patient_ids=[1, 2]), Wanted(flagged=True), Wanted(order="booked")):
+    for wanted in (
+        AppointmentFilter(),
+        AppointmentFilter(patient_ids=[1, 2]),
+        AppointmentFilter(flagged=True),
+        AppointmentFilter(order="booked"),
+    ):
         asked.clear()
         read_page(cast, wanted, limit=3)
         assert len([text for text in asked if "appointments" in text]) == 1
@@ -147,15 +162,15 @@ def test_everything_comes_in_pieces_up_to_the_most(cast: Cast, monkeypatch: pyte
     numbers = put_week(cast)
     monkeypatch.setattr(listing, "CHUNK", 5)
     for most, sizes in ((100, [5, 5, 2]), (12, [5, 5, 2]), (10, [5, 5]), (3, [3])):
-        pieces = list(listing.all_appointments(cast.database, Wanted(), most=most))
+        pieces = list(listing.all_appointments(cast.database, AppointmentFilter(), most=most))
         assert [len(piece) for piece in pieces] == sizes, most
         assert [line.id for piece in pieces for line in piece] == numbers[:most]
-    assert list(listing.all_appointments(cast.database, Wanted(status="cancelled"))) == []
+    assert list(listing.all_appointments(cast.database, AppointmentFilter(status="cancelled"))) == []
 
 
-def test_an_edge_is_written_and_read() -> None:
-    edge = Edge(local("2026-03-03 09:00"), 17)
-    assert parse_edge(str(edge)) == edge
+def test_a_place_is_written_and_read() -> None:
+    place = Place(local("2026-03-03 09:00"), 17)
+    assert parse_place(str(place)) == place
     for odd in (
         "",
         "x",
@@ -172,4 +187,4 @@ def test_an_edge_is_written_and_read() -> None:
         "9999-12-31T23:59:59Z.1",
         "0001-01-01T00:00:00Z.1",
     ):
-        assert parse_edge(odd) is None, odd
+        assert parse_place(odd) is None, odd

@@ -17,8 +17,9 @@ from webapp.appointments import queries
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
-from webapp.core.parsing import YEARS
-from webapp.database import Database, rows, table_of
+from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
+from webapp.core.parsing import YEARS, whole_number
+from webapp.database import Database, rows, seek, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.scheduling.models import FLAGGED, Appointment, status_is
@@ -26,10 +27,9 @@ from webapp.scheduling.models import FLAGGED, Appointment, status_is
 PAGE_SIZE = 50
 CHUNK = 500
 MOST_EXPORTED = 10_000
-GREATEST_ID = 2**31 - 1
-EDGE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+PLACE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 # In UTC, the last visits of the year 2100 and the first ones of 2000 may lie in the years beside them.
-EDGE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
+PLACE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
 
 Order = Literal["time", "-time", "booked"]
 
@@ -37,7 +37,7 @@ _VISIT = table_of(Appointment).c
 _DOCTOR, _KIND, _PATIENT = table_of(Doctor).c, table_of(VisitType).c, table_of(Patient).c
 
 
-class Wanted(NamedTuple):
+class AppointmentFilter(NamedTuple):
     """Which visits are shown; None and False leave a filter out. Instants are UTC, `until` itself is outside.
 
     `patient_ids` are the patients whom a search found. A `reference` names one visit, whatever the other filters say.
@@ -54,18 +54,18 @@ class Wanted(NamedTuple):
     order: Order = "time"
 
 
-class Edge(NamedTuple):
-    """The row beside which a page begins: what its list is ordered by, and its id."""
+class Place(NamedTuple):
+    """Where a row stands in the list: the instant that the list is ordered by, and the row's id."""
 
     at: datetime
     id: int
 
     def __str__(self) -> str:
-        return f"{self.at.astimezone(UTC):{EDGE_FORMAT}}.{self.id}"
+        return f"{self.at.astimezone(UTC):{PLACE_FORMAT}}.{self.id}"
 
 
-class Line(NamedTuple):
-    """One visit as the list shows it. Instants are UTC."""
+class AppointmentRow(NamedTuple):
+    """One appointment as the list shows it. Instants are UTC."""
 
     id: int
     reference: str
@@ -81,69 +81,58 @@ class Line(NamedTuple):
     patient_phone: str
     visit_type_name: str
 
-    def edge(self, order: Order) -> Edge:
-        """Where a page that begins beside this row begins."""
-        return Edge(self.created_at if order == "booked" else self.starts_at, self.id)
+    def place(self, order: Order) -> Place:
+        """Where the row stands in a list of this order."""
+        return Place(self.created_at if order == "booked" else self.starts_at, self.id)
 
 
-class Listed(NamedTuple):
-    """One page, with the edges of the pages before and after it; None at the ends."""
+class AppointmentPage(NamedTuple):
+    """One page of the list, and the places beside which the pages before and after it begin."""
 
-    lines: list[Line]
-    before: Edge | None = None
-    after: Edge | None = None
+    rows: list[AppointmentRow]
+    beside: Part[Place] = Part()
 
 
-def parse_edge(text: str) -> Edge | None:
-    """The edge that an address names; None for anything else."""
-    at, _dot, number = text.rpartition(".")
-    if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= GREATEST_ID):
+def parse_place(text: str) -> Place | None:
+    """The place that an address names; None for anything else."""
+    at, _dot, written_id = text.rpartition(".")
+    number = whole_number(written_id)
+    if number is None:
         return None
     try:
-        edge = Edge(datetime.strptime(at, EDGE_FORMAT).replace(tzinfo=UTC), int(number))
+        place = Place(datetime.strptime(at, PLACE_FORMAT).replace(tzinfo=UTC), number)
     except ValueError:
         return None
-    # No visit lies further away, and beside the end of all calendars there is no next minute.
-    return edge if edge.at.year in EDGE_YEARS else None
+    # No appointment lies further away, and beside the end of all calendars there is no next minute.
+    return place if place.at.year in PLACE_YEARS else None
 
 
 def list_appointments(
-    session: Session, wanted: Wanted, *, before: Edge | None = None, after: Edge | None = None, limit: int = PAGE_SIZE
-) -> Listed:
-    """The page that follows `after` or precedes `before`; the first one without either. One query."""
-    backwards = after is None and before is not None
+    session: Session, wanted: AppointmentFilter, *, cursor: Cursor[Place] = FIRST_PAGE, limit: int = PAGE_SIZE
+) -> AppointmentPage:
+    """The page that begins at the cursor. One query."""
     # One more row than is shown tells whether the list goes on.
-    found = _read(session, wanted, before if backwards else after, backwards=backwards, limit=limit + 1)
-    goes_on, shown = len(found) > limit, found[:limit]
-    if backwards:
-        shown.reverse()
-    if not shown:
-        return Listed([])
-    has_before, has_after = (goes_on, True) if backwards else (after is not None, goes_on)
-    return Listed(
-        shown,
-        before=shown[0].edge(wanted.order) if has_before else None,
-        after=shown[-1].edge(wanted.order) if has_after else None,
-    )
+    found = _read(session, wanted, cursor, limit=limit + 1)
+    return AppointmentPage(*cut(found, cursor, limit, lambda row: row.place(wanted.order)))
 
 
-class Part(NamedTuple):
-    """Some of the visits that fit, in full, and how many there are in all."""
+class CountedPart(NamedTuple):
+    """Some of the appointments that fit, in full, and how many there are in all."""
 
     views: list[AppointmentView]
     total: int
 
 
-def list_part(session: Session, actor: Actor, wanted: Wanted, *, skip: int, limit: int) -> Part:
+def list_part(session: Session, actor: Actor, wanted: AppointmentFilter, *, skip: int, limit: int) -> CountedPart:
     """Of the visits that the actor may see and that fit, a part in order of their start: for programs, which count."""
     appointments, conditions = _all_visible(actor, wanted)
     total = session.scalar(sa.select(sa.func.count()).select_from(appointments).where(*conditions)) or 0
     chosen = sa.select(appointments.c.id).where(*conditions).order_by(appointments.c.starts_at, appointments.c.id)
     ids = list(session.scalars(chosen.offset(skip).limit(limit)))
-    return Part(queries.get_appointments(session, actor, ids), total)
+    return CountedPart(queries.get_appointments(session, actor, ids), total)
 
 
-def _all_visible(actor: Actor, wanted: Wanted) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
+def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
     """Where the visits that the actor may see are read from, and the filters as conditions on that."""
     visible = queries.visible_to(actor)
     its_own = wanted.patient_ids is not None or actor.role == "patient"
@@ -164,28 +153,29 @@ def _all_visible(actor: Actor, wanted: Wanted) -> tuple[sa.FromClause, list[sa.C
     return few, [compare(value) for compare, value in filters if value is not None]
 
 
-def all_appointments(database: Database, wanted: Wanted, *, most: int = MOST_EXPORTED) -> Iterator[list[Line]]:
+def all_appointments(
+    database: Database, wanted: AppointmentFilter, *, most: int = MOST_EXPORTED
+) -> Iterator[list[AppointmentRow]]:
     """The rows of the filtered list, at most `most`, in pieces; no piece holds a connection while it is sent."""
-    edge: Edge | None = None
+    cursor: Cursor[Place] = FIRST_PAGE
     left = most
     while left > 0:
         with database.reading() as session:
-            found = _read(session, wanted, edge, backwards=False, limit=min(CHUNK, left))
+            found = _read(session, wanted, cursor, limit=min(CHUNK, left))
         if found:
             yield found
         if len(found) < min(CHUNK, left):
             return
         left -= len(found)
-        edge = found[-1].edge(wanted.order)
+        cursor = Cursor(found[-1].place(wanted.order))
 
 
-def _read(session: Session, wanted: Wanted, edge: Edge | None, *, backwards: bool, limit: int) -> list[Line]:
-    """Up to `limit` rows beside an edge, in the order of the list or, backwards, against it."""
+def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *, limit: int) -> list[AppointmentRow]:
+    """Up to `limit` rows from a cursor on, in the order of the list or, backwards, against it."""
     if wanted.patient_ids is not None and not wanted.patient_ids:
         return []
-    falling = (wanted.order != "time") != backwards
-    page = _chosen(wanted, edge, falling=falling, limit=limit).subquery("page")
-    column = _column(wanted)
+    falling = (wanted.order != "time") != cursor.backwards
+    page = _chosen(wanted, cursor.place, falling=falling, limit=limit).subquery("page")
     query = (
         sa.select(
             _VISIT.id,
@@ -207,47 +197,40 @@ def _read(session: Session, wanted: Wanted, edge: Edge | None, *, backwards: boo
         .join(table_of(Doctor), _DOCTOR.id == _VISIT.doctor_id)
         .join(table_of(Patient), _PATIENT.id == _VISIT.patient_id)
         .join(table_of(VisitType), _KIND.id == _VISIT.visit_type_id)
-        .order_by(*_ordered(column, _VISIT.id, falling))
     )
-    return [Line(*row) for row in rows(session, query)]
+    query = seek(query, (_column(wanted), _VISIT.id), None, falling=falling)
+    return [AppointmentRow(*row) for row in rows(session, query)]
 
 
-def _chosen(wanted: Wanted, edge: Edge | None, *, falling: bool, limit: int) -> sa.Select[Any]:
+def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, limit: int) -> sa.Select[Any]:
     """The ids of the rows of one page."""
     column: Any = _column(wanted)
     number: Any = _VISIT.id
-    conditions = _conditions(_narrowed(wanted, edge, falling=falling))
+    conditions = _conditions(_narrowed(wanted, here, falling=falling))
     if wanted.flagged or wanted.patient_ids is not None:
         # These are few: all are fetched and sorted. Left alone, a database may walk along the order that is wanted
         # through all the visits there are, hoping to meet them soon.
         few = sa.select(number, column.label("at")).where(*conditions).cte("few").prefix_with("MATERIALIZED")
         number, column, conditions = few.c.id, few.c.at, []
-    if edge is not None:
-        here = sa.tuple_(sa.literal(edge.at, _VISIT.starts_at.type), sa.literal(edge.id))
-        place = sa.tuple_(column, number)
-        conditions.append(place < here if falling else place > here)
-    return sa.select(number.label("id")).where(*conditions).order_by(*_ordered(column, number, falling)).limit(limit)
+    query = sa.select(number.label("id")).where(*conditions)
+    return seek(query, (column, number), here, falling=falling).limit(limit)
 
 
-def _narrowed(wanted: Wanted, edge: Edge | None, *, falling: bool) -> Wanted:
-    """The same list from its edge on. Of two bounds on one side SQLite takes either to find its place in an index."""
-    if edge is None or wanted.order == "booked":
+def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -> AppointmentFilter:
+    """The same list from a place on. Of two bounds on one side SQLite takes either to find its place in an index."""
+    if here is None or wanted.order == "booked":
         return wanted
     if falling:
-        behind = edge.at + timedelta(minutes=1)
+        behind = here.at + timedelta(minutes=1)
         return wanted._replace(until=behind if wanted.until is None else min(wanted.until, behind))
-    return wanted._replace(since=edge.at if wanted.since is None else max(wanted.since, edge.at))
+    return wanted._replace(since=here.at if wanted.since is None else max(wanted.since, here.at))
 
 
-def _column(wanted: Wanted) -> Any:
+def _column(wanted: AppointmentFilter) -> Any:
     return _VISIT.created_at if wanted.order == "booked" else _VISIT.starts_at
 
 
-def _ordered(column: Any, number: Any, falling: bool) -> tuple[Any, Any]:
-    return (column.desc(), number.desc()) if falling else (column.asc(), number.asc())
-
-
-def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
     """The filters as conditions on the visits alone."""
     if wanted.reference is not None:
         return [_VISIT.reference == wanted.reference]

@@ -21,6 +21,7 @@ from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.fields import searched
 from webapp.core.i18n import gettext as _
+from webapp.core.pagination import Part, cursor_of, neighbours
 from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
@@ -117,12 +118,12 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
     query = page.request.query_params
     text = searched(query.get("q"))
     chosen = {"doctor": request.doctor.slug, "visit_type": request.visit_type.id, "starts_at": formats.iso(start)}
-    after, before = whole_number(query.get("after")), whole_number(query.get("before"))
     found = None
     if text.strip():
         page.close()
         page.database.write(records.note_search, actor, now=page.now)
-        found = search.search_patients(page.session, text, after=after, before=before)
+        cursor = cursor_of(before=whole_number(query.get("before")), after=whole_number(query.get("after")))
+        found = search.search_patients(page.session, text, cursor=cursor)
     clinic = current_clinic(page)
     new_patient = "/admin/patients/new" if actor.role == "admin" else "/schedule/patients/new"
     return page.render(
@@ -137,8 +138,7 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
             presenters.patient_summary(row, clinic, href=with_query("/book", **chosen, patient=row.id))
             for row in (found.patients if found else [])
         ],
-        previous=with_query("/book", **chosen, q=text, before=found.before) if found and found.before else None,
-        following=with_query("/book", **chosen, q=text, after=found.after) if found and found.after else None,
+        neighbours=neighbours(found.beside if found else Part(), "/book", **chosen, q=text),
         new_href=with_query(new_patient, next=with_query("/book", **chosen)),
         calendar_href=presenters.calendar_href(request, start, clinic),
     )

@@ -36,9 +36,8 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     form = FlagForm(sent)
     error: AppError | None = None
     if form.validate():
-        page.close()
         try:
-            page.database.write(
+            page.write(
                 schedule_impact.settle_flag,
                 actor,
                 reference,

@@ -38,7 +38,7 @@ def visit_type_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
     return [SelectChoice("", nothing), *(SelectChoice(str(number), name) for number, name in choices.visit_types)]
 
 
-class Question(NamedTuple):
+class AppointmentSearch(NamedTuple):
     """What the filters say, before doctors and patients are looked up. Days are the clinic's; '' leaves one out."""
 
     first: date | None
@@ -55,8 +55,8 @@ class Question(NamedTuple):
 class AppointmentFilterForm(DocketForm):
     """Which visits are shown; each may be left open."""
 
-    first = DayField(_("From"), [Optional()], name="from")
-    last = DayField(_("Until"), [Optional()], name="until")
+    first = DayField(_("From"), [Optional()], within=YEARS, name="from")
+    last = DayField(_("Until"), [Optional()], within=YEARS, name="until")
     doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
     status = SelectField(
         _("Status"),
@@ -79,16 +79,13 @@ class AppointmentFilterForm(DocketForm):
         """Whether nothing but the order was asked for."""
         return not any(field.data for name, field in self._fields.items() if name != "sort")
 
-    def question(self) -> Question:
-        """What is asked. What cannot be read is left out, and said next to its field."""
+    def search(self) -> AppointmentSearch:
+        """What is looked for. What cannot be read is left out, and said next to its field."""
         self.validate()
-        for field in (self.first, self.last):
-            if field.data is not None and field.data.year not in YEARS:
-                field.errors = [*field.errors, _("Enter a date between the years 2000 and 2100.")]
         text = (self.patient.data or "").strip()
         status = self.status.data if self.status.data in statuses.WORDS else None
         order: Order = next((order for order in ORDERS if order == self.sort.data), "time")
-        return Question(
+        return AppointmentSearch(
             first=None if self.first.errors else self.first.data,
             last=None if self.last.errors else self.last.data,
             doctor=(self.doctor.data or "")[:100],

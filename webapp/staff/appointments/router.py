@@ -5,34 +5,32 @@ And for doctors, who book with themselves: a patient who is new to the clinic.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from webapp.appointments.booking import listing, statuses
-from webapp.appointments.booking.listing import Choices, Edge, Line, Wanted
+from webapp.appointments.booking import listing
+from webapp.appointments.booking.listing import AppointmentFilter, Choices
 from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
-from webapp.core import formats
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
+from webapp.core.pagination import cursor_of, neighbours
+from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
-from webapp.exceptions import AppError
 from webapp.patients import records, search
 from webapp.patients.exceptions import LikelyDuplicate
-from webapp.staff.appointments.forms import AppointmentFilterForm, NewBookingForm, Question
-from webapp.staff.audit.log import harmless
+from webapp.staff.appointments import presenters
+from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSearch, NewBookingForm
 from webapp.staff.patients.forms import NewPatientForm
 from webapp.staff.patients.presenters import likely_lines
 
@@ -49,11 +47,13 @@ def list_appointments(page: CurrentPage) -> Response:
     signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
-    asked = form.question()
-    found = _understand(page, asked, choices, clinic)
+    asked = form.search()
+    found = _resolve(page, asked, choices, clinic)
     query = page.request.query_params
-    before, after = listing.parse_edge(query.get("before", "")), listing.parse_edge(query.get("after", ""))
-    listed = listing.list_appointments(page.session, found.wanted, before=before, after=after)
+    cursor = cursor_of(
+        before=listing.parse_place(query.get("before", "")), after=listing.parse_place(query.get("after", ""))
+    )
+    listed = listing.list_appointments(page.session, found.filter, cursor=cursor)
     filtered = not form.is_empty
     if not (asked.first or asked.last or form.first.errors):
         form.first.data = clinic.today(page.now)
@@ -65,15 +65,16 @@ def list_appointments(page: CurrentPage) -> Response:
         form=form,
         filtered=filtered,
         limits=found.limits,
-        visits=[_line(line, clinic) for line in listed.lines],
-        beyond=before is not None or after is not None,
-        previous=_address(keep, before=listed.before) if listed.before else None,
-        following=_address(keep, after=listed.after) if listed.after else None,
-        first_href=_address(keep),
+        visits=[presenters.appointment_line(row, clinic) for row in listed.rows],
+        beyond=cursor.place is not None,
+        neighbours=neighbours(listed.beside, "/admin/appointments", **keep),
+        first_href=presenters.list_href(keep),
         order=asked.order,
-        orders={order: _address({**keep, "sort": order if order != "time" else ""}) for order in ORDER_NAMES},
+        orders={
+            order: presenters.list_href({**keep, "sort": order if order != "time" else ""}) for order in ORDER_NAMES
+        },
         order_names=ORDER_NAMES,
-        jumps=_jumps(page, clinic, keep),
+        jumps=presenters.day_links(clinic.today(page.now), keep),
         export_href=with_query("/admin/appointments.csv", **keep),
         most_exported=listing.MOST_EXPORTED,
     )
@@ -85,9 +86,8 @@ def export_appointments(page: CurrentPage) -> Response:
     actor = signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
-    wanted = _understand(page, form.question(), choices, clinic).wanted
-    page.close()
-    page.database.write(
+    wanted = _resolve(page, form.search(), choices, clinic).filter
+    page.write(
         audit.record,
         "appointments_exported",
         subject=("clinic", 1),
@@ -98,7 +98,7 @@ def export_appointments(page: CurrentPage) -> Response:
     )
     name = f"appointments-{clinic.today(page.now):%Y-%m-%d}.csv"
     return StreamingResponse(
-        _table(listing.all_appointments(page.database, wanted), clinic),
+        presenters.csv_table(listing.all_appointments(page.database, wanted), clinic),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -139,20 +139,16 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
     """Add the patient and go back to the booking; doctors."""
     actor = signed_in(page, "doctor")
     form = NewPatientForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _new_patient_page(page, form, status=422)
-    page.close()
-    try:
-        patient_id = page.database.write(
-            records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
-        )
-    except LikelyDuplicate as warning:
-        return _new_patient_page(page, form, likely=warning, status=warning.status)
-    except AppError as error:
-        form.add_error(error)
-        return _new_patient_page(page, form, status=error.status)
-    return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        try:
+            patient_id = page.write(
+                records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
+            )
+        except LikelyDuplicate as warning:
+            return _new_patient_page(page, form, likely=warning, status=warning.status)
+        return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+    return _new_patient_page(page, form, status=submission.status)
 
 
 ORDER_NAMES: dict[listing.Order, str] = {
@@ -162,10 +158,10 @@ ORDER_NAMES: dict[listing.Order, str] = {
 }
 
 
-class Understood(NamedTuple):
-    """The visits that a question means, and sentences about what it leaves out."""
+class ResolvedSearch(NamedTuple):
+    """The appointments that a search means, and sentences about what it leaves out."""
 
-    wanted: Wanted
+    filter: AppointmentFilter
     limits: list[str]
 
 
@@ -176,8 +172,8 @@ def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
     return form, choices
 
 
-def _understand(page: Page, asked: Question, choices: Choices, clinic: Clinic) -> Understood:
-    """Look up the doctor and the patients of a question. Without a date it begins today."""
+def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Clinic) -> ResolvedSearch:
+    """Look up the doctor and the patients of a search. Without a date it begins today."""
     limits = []
     patient_ids = None
     if asked.patient:
@@ -186,7 +182,7 @@ def _understand(page: Page, asked: Question, choices: Choices, clinic: Clinic) -
         if found.similar:
             names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
             limits.append(_("Nobody is called exactly that. These come close: %(names)s.") % {"names": names})
-        if found.after is not None:
+        if found.beside.after is not None:
             limits.append(
                 _("More than %(most)d patients fit; these are the visits of the first of them. Write more of the name.")
                 % {"most": MOST_PATIENTS}
@@ -194,7 +190,7 @@ def _understand(page: Page, asked: Question, choices: Choices, clinic: Clinic) -
     if asked.reference is not None:
         limits.append(_("A reference names one visit; the other filters are left aside."))
     first = asked.first or (clinic.today(page.now) if asked.last is None else None)
-    wanted = Wanted(
+    wanted = AppointmentFilter(
         since=first_instant(first, clinic.zone) if first else None,
         until=first_instant(asked.last + timedelta(days=1), clinic.zone) if asked.last else None,
         # A doctor who is not there has no visits.
@@ -206,7 +202,7 @@ def _understand(page: Page, asked: Question, choices: Choices, clinic: Clinic) -
         flagged=asked.flagged,
         order=asked.order,
     )
-    return Understood(wanted, limits)
+    return ResolvedSearch(wanted, limits)
 
 
 def _kept(page: Page) -> dict[str, str]:
@@ -214,66 +210,9 @@ def _kept(page: Page) -> dict[str, str]:
     return {name: page.request.query_params.get(name, "")[:100] for name in (*FILTERS, "sort")}
 
 
-def _address(keep: dict[str, str], *, before: Edge | None = None, after: Edge | None = None) -> str:
-    return with_query("/admin/appointments", **keep, before=before, after=after)
-
-
-def _jumps(page: Page, clinic: Clinic, keep: dict[str, str]) -> list[tuple[str, str, bool]]:
-    """Days that are asked for most, as (words, address, whether it is shown)."""
-    today = clinic.today(page.now)
-    monday = today - timedelta(days=today.weekday())
-    spans = [
-        (_("Today"), today, today),
-        (_("Tomorrow"), today + timedelta(days=1), today + timedelta(days=1)),
-        (_("This week"), monday, monday + timedelta(days=6)),
-    ]
-    links = []
-    for words, first, last in spans:
-        span = {"from": first.isoformat(), "until": last.isoformat()}
-        shown = all(keep[name] == value for name, value in span.items())
-        links.append((words, _address({**keep, **span}), shown))
-    ahead = {**keep, "from": "", "until": ""}
-    return [*links, (_("From today on"), _address(ahead), not (keep["from"] or keep["until"]))]
-
-
-def _line(line: Line, clinic: Clinic) -> dict[str, Any]:
-    """One visit in the shape that the list wants."""
-    return {
-        **line._asdict(),
-        "day": formats.day_short(line.starts_at, clinic.zone),
-        "weekday": formats.weekday_short(line.starts_at, clinic.zone),
-        "year": line.starts_at.astimezone(clinic.zone).year,
-        "booked": formats.day_month_year(line.created_at, clinic.zone),
-        "href": f"/appointments/{line.reference}",
-    }
-
-
-def _table(pieces: Iterable[list[Line]], clinic: Clinic) -> Iterator[str]:
-    """The rows for spreadsheets, piece by piece, after a mark by which they know that it is UTF-8."""
-    columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
-    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
-    yield "\ufeff" + _csv([columns])
-    for lines in pieces:
-        yield _csv([_cells(line, clinic) for line in lines])
-
-
-def _csv(table: list[list[str]]) -> str:
-    output = io.StringIO()
-    csv.writer(output).writerows(table)
-    return output.getvalue()
-
-
-def _cells(line: Line, clinic: Clinic) -> list[str]:
-    local, ends, booked = (each.astimezone(clinic.zone) for each in (line.starts_at, line.ends_at, line.created_at))
-    texts = [line.patient_name, str(line.patient_birth_date or ""), line.patient_phone, line.doctor_name]
-    texts += [line.visit_type_name, statuses.word_of(line.status), line.flagged_why]
-    when = [formats.iso(line.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", line.reference]
-    return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
-
-
 def _named(page: Page, patient: str | None) -> PatientSummary | None:
     """The patient whom an address names, if there is one."""
-    number = int(patient) if patient and patient.isascii() and patient.isdigit() and len(patient) <= 9 else None
+    number = whole_number(patient)
     found = search.patients_by_id(page.session, [number]) if number is not None else []
     return patient_summary(found[0], current_clinic(page)) if found else None
 
@@ -290,5 +229,5 @@ def _onward(form: NewPatientForm, patient_id: int) -> str:
 def _new_patient_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
-    lines = [{**line, "email": "", "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
+    lines = [line._replace(email="", href=_onward(form, line.id)) for line in likely_lines(page, likely)]
     return page.render("staff/appointments/new_patient.html", status=status, form=form, likely=lines)

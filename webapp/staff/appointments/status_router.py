@@ -56,7 +56,7 @@ def show_note(page: CurrentPage, reference: str) -> Response:
     form = _note_form(saved)
     form.back.data = _way_back(page.request.query_params.get("back", ""), view.reference)
     response = _note_page(page, view, form)
-    page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+    page.write(status_service.record_reading, actor, view.id, now=page.now)
     return response
 
 
@@ -70,9 +70,8 @@ def write_note(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     command = form.command() if form.validate() else None
     if command is None:
         return _note_page(page, view, form, status=422)
-    page.close()
     try:
-        page.database.write(status_service.write_note, actor, reference, command, now=page.now)
+        page.write(status_service.write_note, actor, reference, command, now=page.now)
     except EditedMeanwhile as error:
         form.compare_with(_note_form(SavedNote.model_validate(error.saved.model_dump())))
         form.add_error(error)
@@ -97,9 +96,8 @@ def _change(
     if command is None:
         error = StatusNotPossible(" ".join(form.form_errors))
     else:
-        page.close()
         try:
-            page.database.write(work, actor, reference, command, now=page.now)
+            page.write(work, actor, reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
     day = _day_of(page, back) if actor.role == "doctor" else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -11,7 +9,6 @@ from webapp.appointments.booking import listing
 from webapp.appointments.pages.presenters import patient_summary
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
@@ -21,9 +18,9 @@ from webapp.exceptions import Invalid, NotFound
 from webapp.patients import search
 from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, explain
-from webapp.scheduling.explain import Answer
-from webapp.scheduling.facts import BookingRequest
+from webapp.staff.appointments import presenters
 from webapp.staff.appointments.forms import WhyForm
+from webapp.staff.appointments.presenters import ShownAnswer
 
 router = APIRouter()
 
@@ -37,7 +34,7 @@ def why(page: CurrentPage) -> Response:
     form.offer(choices)
     asked = bool(form.doctor.data or form.date.raw_data or form.time.raw_data)
     patient = _patient(page, form)
-    answers: list[dict[str, Any]] = []
+    answers: list[ShownAnswer] = []
     if asked:
         doctor_id = choices.doctor_id(form.doctor.data or "")
         answers = _answers(page, form, doctor_id, patient)
@@ -66,7 +63,7 @@ def _patient(page: Page, form: WhyForm) -> PatientRow | None:
     return found[0] if found else None
 
 
-def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientRow | None) -> list[dict[str, Any]]:
+def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientRow | None) -> list[ShownAnswer]:
     """An answer for each instant that is meant, or none after every error was put next to its field."""
     form.validate()
     if doctor_id is None:
@@ -92,42 +89,4 @@ def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientR
     except Invalid as error:
         form.time.errors = [error.message]
         return []
-    return [_shown(answer, request, patient) for answer in answers]
-
-
-def _shown(answer: Answer, request: BookingRequest, patient: PatientRow | None) -> dict[str, Any]:
-    """An answer with the way to where each rule is set, and to the booking."""
-    rules = []
-    for code, sentence in answer.refusals:
-        place = _place(code, request)
-        visits = [(reference, f"/appointments/{reference}") for reference in answer.in_the_way.get(code, [])]
-        rules.append({"sentence": sentence, "place": place, "visits": visits})
-    book = with_query(
-        "/book",
-        doctor=request.doctor.slug,
-        visit_type=request.visit_type.id,
-        starts_at=formats.iso(answer.starts_at),
-        patient=patient.id if patient else None,
-    )
-    return {"title": answer.title.rstrip(":"), "rules": rules, "book_href": book}
-
-
-def _place(code: str, request: BookingRequest) -> tuple[str, str] | None:
-    """Where a rule is set: (words, address); None for the rules of time itself."""
-    doctor = f"/admin/doctors/{request.doctor.slug}"
-    rules = (_("Booking rules"), "/admin/clinic/rules")
-    places = {
-        "doctor_inactive": (_("The doctor"), doctor),
-        "visit_type_not_offered": (_("Kinds of visit of the doctor"), doctor),
-        "visit_type_not_online": (_("Visit types"), "/admin/visit-types"),
-        "off_grid": (_("The doctor’s step"), doctor),
-        "too_soon": rules,
-        "too_far_ahead": rules,
-        "patient_gap": rules,
-        "too_many_visits": rules,
-        "closure": (_("Closures"), "/admin/closures"),
-        "clinic_closed": (_("Opening hours"), "/admin/clinic/opening-hours"),
-        "outside_working_hours": (_("Working hours"), f"{doctor}/hours"),
-        "time_off": (_("Time off"), f"{doctor}/time-off"),
-    }
-    return places.get(code)
+    return [presenters.shown_answer(answer, request, patient.id if patient else None) for answer in answers]

@@ -24,6 +24,8 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
+from webapp.core.pagination import FIRST_PAGE, Cursor
+from webapp.core.parsing import whole_number
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
 from webapp.patients.models import Patient
@@ -38,8 +40,8 @@ MOST_EXPORTED = 10_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class Question(NamedTuple):
-    """What an admin wants to know; '' and None leave a part open. Days are the clinic's, both included."""
+class AuditSearch(NamedTuple):
+    """What an admin looks for; '' and None leave a part open. Days are the clinic's, both included."""
 
     who: str = ""
     patient: str = ""
@@ -50,22 +52,22 @@ class Question(NamedTuple):
 
 
 class FoundPatient(NamedTuple):
-    """A patient whom the question means, or may mean."""
+    """A patient whom the search means, or may mean."""
 
     id: int
     name: str
     birth_date: date | None
 
 
-class Understood(NamedTuple):
-    """The question as the log takes it, and the patients whom it is about."""
+class ResolvedSearch(NamedTuple):
+    """The search as the log takes it, and the patients whom it is about."""
 
-    wanted: EventFilter
+    filter: EventFilter
     patients: list[FoundPatient]
 
 
-class Line(NamedTuple):
-    """One row in words. `href` leads to what it happened to, where there is a page about it."""
+class Entry(NamedTuple):
+    """One row of the log in words. `href` leads to what it happened to, where there is a page about it."""
 
     id: int
     at: datetime
@@ -84,33 +86,34 @@ class Named(NamedTuple):
     href: str | None
 
 
-def understand(session: Session, question: Question, clinic: Clinic) -> Understood:
-    """Find out whom the question means. A patient's rows are those of the record, the visits and the account.
+def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSearch:
+    """Find out whom the search means. A patient's rows are those of the record, the visits and the account.
 
     Raises:
         Invalid: too many people fit.
     """
     actors = None
-    if question.who:
-        actors = accounts.find_user_ids(session, question.who, limit=MOST_PEOPLE + 1)
+    if search.who:
+        actors = accounts.find_user_ids(session, search.who, limit=MOST_PEOPLE + 1)
         if len(actors) > MOST_PEOPLE:
             raise Invalid(_("Very many people fit. Write more of the name or the e-mail address."), field="who")
-    patients = _find_patients(session, question.patient) if question.patient else []
+    patients = _find_patients(session, search.patient) if search.patient else []
     wanted = EventFilter(
         actors=actors,
-        subjects=_subjects_of([patient.id for patient in patients]) if question.patient else None,
-        action=question.action,
-        since=first_instant(question.first, clinic.zone) if question.first else None,
-        until=first_instant(question.last + timedelta(days=1), clinic.zone) if question.last else None,
-        address=question.address,
+        subjects=_subjects_of([patient.id for patient in patients]) if search.patient else None,
+        action=search.action,
+        since=first_instant(search.first, clinic.zone) if search.first else None,
+        until=first_instant(search.last + timedelta(days=1), clinic.zone) if search.last else None,
+        address=search.address,
     )
-    return Understood(wanted, patients)
+    return ResolvedSearch(wanted, patients)
 
 
 def _find_patients(session: Session, text: str) -> list[FoundPatient]:
     """The patients whom a name finds, or the one with this id."""
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        query = sa.select(Patient.id, Patient.name, Patient.birth_date).where(Patient.id == int(text))
+    number = whole_number(text)
+    if number is not None:
+        query = sa.select(Patient.id, Patient.name, Patient.birth_date).where(Patient.id == number)
         found = [FoundPatient(*row) for row in session.execute(query)]
         if found:
             return found
@@ -125,21 +128,19 @@ def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | 
     return [("patient", patient_ids), ("appointment", visits), ("user", users)] if patient_ids else []
 
 
-def list_lines(
-    session: Session, wanted: EventFilter, *, before: int | None, after: int | None, limit: int
-) -> list[Line]:
-    """Rows of the log in words, the newest first, however many of them in the same few queries."""
-    events = log.list_events(session, wanted, before=before, after=after, limit=limit)
+def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:
+    """Rows of the log in words, as `list_events` reads them, however many of them in the same few queries."""
+    events = log.list_events(session, wanted, cursor=cursor, limit=limit)
     people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
     things = _names_of_subjects(session, events)
-    lines = []
+    entries = []
     for event in events:
         person = people.get(event.actor_user_id or 0)
         what = things.get((event.subject_type, event.subject_id)) or _unnamed(event)
         who = person.name if person else _nameless(event)
         did = action_words(event.action) + _more(event)
-        lines.append(Line(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
-    return lines
+        entries.append(Entry(event.id, event.at, who, role_words(event.actor_role), did, *what, event.address))
+    return entries
 
 
 def _nameless(event: Event) -> str:
@@ -162,16 +163,16 @@ def record_reading(
     )
 
 
-def as_csv(lines: Iterable[Line], clinic: Clinic) -> str:
+def as_csv(entries: Iterable[Entry], clinic: Clinic) -> str:
     """The rows as a table for spreadsheets, with a mark by which they know that it is UTF-8."""
     output = io.StringIO()
     output.write("\ufeff")
     writer = csv.writer(output)
     writer.writerow([_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("As"), _("Did"), _("What"), _("From")])
-    for line in lines:
-        local = line.at.astimezone(clinic.zone)
-        when = [formats.iso(line.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
-        texts = [line.who, line.role, line.did, line.what, line.address]
+    for entry in entries:
+        local = entry.at.astimezone(clinic.zone)
+        when = [formats.iso(entry.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
+        texts = [entry.who, entry.role, entry.did, entry.what, entry.address]
         writer.writerow([*when, *(harmless(text) for text in texts)])
     return output.getvalue()
 

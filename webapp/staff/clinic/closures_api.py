@@ -14,11 +14,11 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
-from webapp.core.api import API_PREFIX, PathId
+from webapp.core.api import API_PREFIX
 from webapp.core.entity_tags import IfMatch
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import merged
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.idempotency.api import Key
 from webapp.staff import impact_api
 from webapp.staff.impact_api import (

@@ -10,10 +10,10 @@ from wtforms.validators import InputRequired
 
 from webapp.clinic.closures import CloseDays
 from webapp.clinic.holidays import PublicHoliday
+from webapp.core.fields import DayField
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
-from webapp.staff.fields import DayField
 
 NO_DAY = _("Enter a day between the years 2000 and 2100.")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 from functools import partial
-from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
@@ -17,16 +16,13 @@ from webapp.clinic.holidays import PublicHoliday
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
-from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.exceptions import AppError, NotFound
-from webapp.staff import impact_pages
+from webapp.core.optimistic_lock import fingerprint
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.staff.clinic import presenters
 from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
-from webapp.staff.impact_pages import NOTHING_ASKED, Asked
+from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 
 router = APIRouter()
-
-ClosureId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/admin/closures")
@@ -36,8 +32,10 @@ def list_closures(page: CurrentPage) -> Response:
     today = current_clinic(page).today(page.now)
     return page.render(
         "staff/clinic/closures/list.html",
-        ahead=[_line(page, each) for each in closures.list_ahead(page.session, today)],
-        past=[_line(page, each) for each in closures.list_past(page.session, today)],
+        ahead=[
+            presenters.closure_line(each, current_clinic(page)) for each in closures.list_ahead(page.session, today)
+        ],
+        past=[presenters.closure_line(each, current_clinic(page)) for each in closures.list_past(page.session, today)],
     )
 
 
@@ -53,18 +51,12 @@ def create_closure(page: CurrentPage, sent: SentForm) -> Response:
     """Close the clinic on some days; admins."""
     actor = signed_in(page, "admin")
     form = ClosureForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _form_page(page, form, None, status=422)
-    work = partial(closures.add, actor=actor, closures=[command], now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
-    except AppError as error:
-        form.add_error(error)
-        return _form_page(page, form, None, status=error.status)
-    if isinstance(made, Asked):
-        return _form_page(page, form, None, change=made.change, status=made.status)
-    return page.redirect("/admin/closures", flash=_("The closure is saved."))
+    with ChangeSubmission(page, actor, sent, form) as submission:
+        command = submission.read(form.command)
+        work = partial(closures.add, actor=actor, closures=[command], now=page.now)
+        submission.make(work, doctor_ids=None)
+        return page.redirect("/admin/closures", flash=_("The closure is saved."))
+    return _form_page(page, form, None, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/closures/holidays")
@@ -93,20 +85,15 @@ def close_on_holidays(page: CurrentPage, sent: SentForm) -> Response:
     chosen = form.chosen(found.free)
     if not chosen:
         return _holidays_page(page, which, form, found, status=422)
-    work = partial(closures.add, actor=actor, closures=chosen, now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
-    except AppError as error:
-        form.add_error(error)
-        return _holidays_page(page, which, form, found, status=error.status)
-    if isinstance(made, Asked):
-        return _holidays_page(page, which, form, found, change=made.change, status=made.status)
-    said = ngettext("%(n)d closure is saved.", "%(n)d closures are saved.", len(chosen)) % {"n": len(chosen)}
-    return page.redirect("/admin/closures", flash=said)
+    with ChangeSubmission(page, actor, sent, form) as submission:
+        submission.make(partial(closures.add, actor=actor, closures=chosen, now=page.now), doctor_ids=None)
+        said = ngettext("%(n)d closure is saved.", "%(n)d closures are saved.", len(chosen)) % {"n": len(chosen)}
+        return page.redirect("/admin/closures", flash=said)
+    return _holidays_page(page, which, form, found, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/closures/{closure_id}")
-def show_closure(page: CurrentPage, closure_id: ClosureId) -> Response:
+def show_closure(page: CurrentPage, closure_id: PathId) -> Response:
     """One closure, to be changed; admins."""
     signed_in(page, "admin")
     saved = closures.get_closure(page.session, closure_id)
@@ -114,63 +101,45 @@ def show_closure(page: CurrentPage, closure_id: ClosureId) -> Response:
 
 
 @router.post("/admin/closures/{closure_id}")
-def change_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> Response:
+def change_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Response:
     """Change a closure's name or days; admins."""
     actor = signed_in(page, "admin")
     closures.get_closure(page.session, closure_id)
     form = ClosureForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _form_page(page, form, closure_id, status=422)
-    work = partial(
-        closures.change,
-        actor=actor,
-        closure_id=closure_id,
-        command=command,
-        seen=form.seen.data or "",
-        now=page.now,
-    )
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
-    except NotFound:
-        raise
-    except AppError as error:
-        if isinstance(error, EditedMeanwhile):
-            form.compare_with(closure_form(cast(CloseDays, error.saved)))
-        form.add_error(error)
-        return _form_page(page, form, closure_id, status=error.status)
-    if isinstance(made, Asked):
-        return _form_page(page, form, closure_id, change=made.change, status=made.status)
-    return page.redirect("/admin/closures", flash=_("The closure is saved."))
+    with ChangeSubmission(page, actor, sent, form, saved_form=closure_form) as submission:
+        command = submission.read(form.command)
+        work = partial(
+            closures.change,
+            actor=actor,
+            closure_id=closure_id,
+            command=command,
+            seen=form.seen.data or "",
+            now=page.now,
+        )
+        submission.make(work, doctor_ids=None)
+        return page.redirect("/admin/closures", flash=_("The closure is saved."))
+    return _form_page(page, form, closure_id, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/closures/{closure_id}/removal")
-def ask_removal(page: CurrentPage, closure_id: ClosureId) -> Response:
+def ask_removal(page: CurrentPage, closure_id: PathId) -> Response:
     """What removing a closure would mean; admins."""
     signed_in(page, "admin")
     saved = closures.get_closure(page.session, closure_id)
-    return _removal_page(page, saved, RemovalForm(data={"seen": fingerprint(saved.details)}))
+    return _removal_page(page, saved, _removal_form(saved.details))
 
 
 @router.post("/admin/closures/{closure_id}/removal")
-def remove_closure(page: CurrentPage, sent: SentForm, closure_id: ClosureId) -> Response:
+def remove_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Response:
     """Remove a closure, so that its days can be booked; admins."""
     actor = signed_in(page, "admin")
     form = RemovalForm(sent)
-    work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=form.seen.data or "", now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=None)
-    except NotFound:
-        raise
-    except AppError as error:
-        saved = closures.get_closure(page.session, closure_id)
-        form.compare_with(RemovalForm(data={"seen": fingerprint(saved.details)}))
-        form.add_error(error)
-        return _removal_page(page, saved, form, status=error.status)
-    if isinstance(made, Asked):
-        saved = closures.get_closure(page.session, closure_id)
-        return _removal_page(page, saved, form, change=made.change, status=made.status)
-    return page.redirect("/admin/closures", flash=_("The closure is removed. Its days can be booked again."))
+    with ChangeSubmission(page, actor, sent, form, saved_form=_removal_form) as submission:
+        work = partial(closures.remove, actor=actor, closure_id=closure_id, seen=form.seen.data or "", now=page.now)
+        submission.make(work, doctor_ids=None)
+        return page.redirect("/admin/closures", flash=_("The closure is removed. Its days can be booked again."))
+    saved = closures.get_closure(page.session, closure_id)
+    return _removal_page(page, saved, form, change=submission.change, status=submission.status)
 
 
 # ---------------------------------------------------------------------------------------------- what is shown
@@ -213,26 +182,12 @@ def _offer_holidays(page: Page, which: WhichHolidaysForm) -> _Found:
     )
 
 
-def _line(page: Page, saved: SavedClosure) -> dict[str, Any]:
-    """A closure as lists show it."""
-    details = saved.details
-    return {"id": saved.id, "name": details.name, "days": _days(page, details)}
-
-
-def _days(page: Page, details: CloseDays) -> str:
-    zone = current_clinic(page).zone
-    first = formats.day_full(details.starts_on, zone)
-    if details.starts_on == details.ends_on:
-        return first
-    return _("%(first)s to %(last)s") % {"first": first, "last": formats.day_full(details.ends_on, zone)}
-
-
 def _form_page(
     page: Page,
     form: ClosureForm,
     closure_id: int | None,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render(
@@ -240,16 +195,24 @@ def _form_page(
     )
 
 
+def _removal_form(saved: CloseDays) -> RemovalForm:
+    return RemovalForm(data={"seen": fingerprint(saved)})
+
+
 def _removal_page(
     page: Page,
     saved: SavedClosure,
     form: RemovalForm,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render(
-        "staff/clinic/closures/removal.html", status=status, form=form, closure=_line(page, saved), change=change
+        "staff/clinic/closures/removal.html",
+        status=status,
+        form=form,
+        closure=presenters.closure_line(saved, current_clinic(page)),
+        change=change,
     )
 
 
@@ -259,16 +222,11 @@ def _holidays_page(
     form: HolidaysForm,
     found: _Found,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     zone = current_clinic(page).zone
-    words = {}
-    for each in found.free:
-        said = _("%(day)s: %(name)s") % {"day": formats.day_long(each.day, zone), "name": each.name}
-        shut = _("%(said)s (never open on this weekday)") % {"said": said}
-        words[each.day] = shut if each.day in found.shut else said
-    form.offer(found.free, words)
+    form.offer(found.free, presenters.holidays_in_words(found.free, found.shut, zone))
     return page.render(
         "staff/clinic/closures/holidays.html",
         status=status,

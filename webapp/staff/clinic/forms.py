@@ -8,11 +8,11 @@ from wtforms.validators import InputRequired
 from webapp.clinic import settings
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
 from webapp.core.day_hours import format_hours
+from webapp.core.fields import WholeNumberField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
-from webapp.staff.fields import WholeNumberField
 
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}
 UNIT_NAMES = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.api import API_PREFIX, Id, PathId
+from webapp.core.api import API_PREFIX, Id
 from webapp.core.entity_tags import IfMatch
 from webapp.core.optimistic_lock import merged
 from webapp.core.strict_types import YesNo
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.doctors.offers_api import VisitTypeOut, visit_type_out

@@ -8,12 +8,11 @@ from wtforms import BooleanField, HiddenField, SelectChoice, StringField, TextAr
 from wtforms.validators import InputRequired
 
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.fields import unix_lines
+from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
-from webapp.staff.fields import WholeNumberField, WishField
 
 NO_BUFFER = _("Enter a number of minutes from 0 to 120; 0 is none.")
 
@@ -70,4 +69,4 @@ def visit_type_form(saved: VisitTypeOffer) -> VisitTypeForm:
 class ActivityForm(DocketForm):
     """Whether something can be booked. The wish is named, so that sending it twice does not undo it."""
 
-    active = WishField()
+    active = YesNoField()

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import SavedVisitType
 from webapp.core.i18n import gettext as _
-from webapp.core.optimistic_lock import EditedMeanwhile
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
-from webapp.exceptions import AppError, NotFound
-from webapp.staff import impact_pages
 from webapp.staff.clinic.visit_types_forms import ActivityForm, VisitTypeForm, visit_type_form
-from webapp.staff.impact_pages import NOTHING_ASKED, Asked
+from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 
 router = APIRouter()
-
-VisitTypeId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/admin/visit-types")
@@ -50,22 +44,16 @@ def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, "admin")
     form = VisitTypeForm(sent)
     form.offer(offers.doctors_to_choose(page.session))
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _form_page(page, form, None, status=422)
-    work = partial(offers.create, actor=actor, command=command, now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=command.doctor_ids)
-    except AppError as error:
-        form.add_error(error)
-        return _form_page(page, form, None, status=error.status)
-    if isinstance(made, Asked):
-        return _form_page(page, form, None, change=made.change, status=made.status)
-    return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+    with ChangeSubmission(page, actor, sent, form) as submission:
+        command = submission.read(form.command)
+        work = partial(offers.create, actor=actor, command=command, now=page.now)
+        submission.make(work, doctor_ids=command.doctor_ids)
+        return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+    return _form_page(page, form, None, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/visit-types/{visit_type_id}")
-def show_visit_type(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
+def show_visit_type(page: CurrentPage, visit_type_id: PathId) -> Response:
     """One kind of visit, to be changed; admins."""
     signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
@@ -73,43 +61,31 @@ def show_visit_type(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
 
 
 @router.post("/admin/visit-types/{visit_type_id}")
-def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeId) -> Response:
+def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) -> Response:
     """Change a kind of visit and who offers it; admins."""
     actor = signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = VisitTypeForm(sent)
     form.offer(offers.doctors_to_choose(page.session))
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _form_page(page, form, saved, status=422)
-    touched = sorted({*offer.doctor_ids, *command.doctor_ids})
-    work = partial(
-        offers.change,
-        actor=actor,
-        visit_type_id=visit_type_id,
-        command=command,
-        locked=touched,
-        seen=form.seen.data or "",
-        now=page.now,
-    )
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=touched)
-    except NotFound:
-        raise
-    except AppError as error:
-        if isinstance(error, EditedMeanwhile):
-            theirs = visit_type_form(cast(VisitTypeOffer, error.saved))
-            theirs.offer(offers.doctors_to_choose(page.session))
-            form.compare_with(theirs)
-        form.add_error(error)
-        return _form_page(page, form, saved, status=error.status)
-    if isinstance(made, Asked):
-        return _form_page(page, form, saved, change=made.change, status=made.status)
-    return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_offered_form, page)) as submission:
+        command = submission.read(form.command)
+        touched = sorted({*offer.doctor_ids, *command.doctor_ids})
+        work = partial(
+            offers.change,
+            actor=actor,
+            visit_type_id=visit_type_id,
+            command=command,
+            locked=touched,
+            seen=form.seen.data or "",
+            now=page.now,
+        )
+        submission.make(work, doctor_ids=touched)
+        return page.redirect("/admin/visit-types", flash=_("The visit type is saved."))
+    return _form_page(page, form, saved, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/visit-types/{visit_type_id}/activity")
-def ask_activity(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
+def ask_activity(page: CurrentPage, visit_type_id: PathId) -> Response:
     """What it would mean that a kind of visit can be booked, or no longer; admins."""
     signed_in(page, "admin")
     saved = visit_types.get_visit_type(page.session, visit_type_id)
@@ -117,12 +93,12 @@ def ask_activity(page: CurrentPage, visit_type_id: VisitTypeId) -> Response:
 
 
 @router.post("/admin/visit-types/{visit_type_id}/activity")
-def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeId) -> Response:
+def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: PathId) -> Response:
     """Let a kind of visit be booked again, or no longer; admins."""
     actor = signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = ActivityForm(sent)
-    active = form.active.wished
+    active = form.active.is_yes
     work = partial(
         offers.set_active,
         actor=actor,
@@ -131,17 +107,17 @@ def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: VisitTypeI
         locked=offer.doctor_ids,
         now=page.now,
     )
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=offer.doctor_ids)
-    except NotFound:
-        raise
-    except AppError as error:
-        form.add_error(error)
-        return _activity_page(page, saved, form, status=error.status)
-    if isinstance(made, Asked):
-        return _activity_page(page, saved, form, change=made.change, status=made.status)
-    done = _("%(name)s can be booked again.") if active else _("%(name)s can no longer be booked.")
-    return page.redirect("/admin/visit-types", flash=done % {"name": saved.details.name})
+    with ChangeSubmission(page, actor, sent, form) as submission:
+        submission.make(work, doctor_ids=offer.doctor_ids)
+        done = _("%(name)s can be booked again.") if active else _("%(name)s can no longer be booked.")
+        return page.redirect("/admin/visit-types", flash=done % {"name": saved.details.name})
+    return _activity_page(page, saved, form, change=submission.change, status=submission.status)
+
+
+def _offered_form(page: Page, saved: VisitTypeOffer) -> VisitTypeForm:
+    form = visit_type_form(saved)
+    form.offer(offers.doctors_to_choose(page.session))
+    return form
 
 
 def _form_page(
@@ -149,7 +125,7 @@ def _form_page(
     form: VisitTypeForm,
     saved: SavedVisitType | None,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     form.offer(offers.doctors_to_choose(page.session))
@@ -161,7 +137,7 @@ def _activity_page(
     saved: SavedVisitType,
     form: ActivityForm,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render("staff/clinic/visit_types/activity.html", status=status, form=form, saved=saved, change=change)

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
-from webapp.core.api import API_PREFIX, LOCATION_HEADER, Id, PathId, problems
+from webapp.core.api import API_PREFIX, LOCATION_HEADER, Id, problems
 from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of
 from webapp.core.optimistic_lock import merged
 from webapp.core.strict_types import YesNo
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import profiles
 from webapp.doctors import service as doctors
 from webapp.doctors.api import DoctorOut, doctor_out

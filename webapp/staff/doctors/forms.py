@@ -20,11 +20,10 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import Email
 from webapp.core import formats
-from webapp.core.fields import unix_lines
+from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.profiles import TINTS, DoctorProfile
-from webapp.staff.fields import WholeNumberField, WishField
 
 SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
 TINT_NAMES = (_("Teal"), _("Blue"), _("Amber"), _("Pink"), _("Green"), _("Violet"))
@@ -157,7 +156,7 @@ class AccountForm(DocketForm):
 class DoctorActivityForm(DocketForm):
     """Whether a doctor takes bookings. The request is named, so that sending it twice does not undo it."""
 
-    active = WishField()
+    active = YesNoField()
 
 
 def doctor_data(profile: DoctorProfile, seen: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from webapp.auth.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, PathId, answer_list, part_of, problems
+from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import (
     DayHours,
     HoursOfDay,
@@ -27,7 +27,7 @@ from webapp.core.api_hours import (
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.strict_types import YesNo
-from webapp.core.web import CurrentPage
+from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import hours
 from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid

@@ -5,11 +5,11 @@ from __future__ import annotations
 from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired, Optional
 
+from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours, SaveHours
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
-from webapp.staff.fields import DayField
 
 NO_DAY = _("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")
 

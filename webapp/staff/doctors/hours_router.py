@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from datetime import date
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.day_hours import WEEKDAYS, Week, describe_hours
+from webapp.core.day_hours import describe_hours
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import hours, time_off
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours
-from webapp.exceptions import AppError, NotFound
+from webapp.exceptions import NotFound
 from webapp.staff import impact_pages
+from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import ExtraHoursForm, HoursForm, RemoveHoursForm, hours_data
+from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
 
 router = APIRouter()
 
@@ -34,20 +34,16 @@ def show_hours(page: CurrentPage) -> Response:
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     periods = hours.list_periods(page.session, owner.doctor.id)
-    shown = [_period_line(owner, each, clinic, today) for each in periods]
+    shown = [presenters.period_line(owner, each, clinic, today) for each in periods]
     return page.render(
         "staff/doctors/hours/week.html",
         owner=owner,
-        week=_days(hours.week_on(periods, today)),
+        week=presenters.list_days(hours.week_on(periods, today)),
         today=today,
-        periods=[line for line in shown if line["state"] != "over"],
-        over=[line for line in shown if line["state"] == "over"],
+        periods=[line for line in shown if line.state != "over"],
+        over=[line for line in shown if line.state == "over"],
         extra=[
-            {
-                "day": extra.day,
-                "hours": describe_hours(extra.spans),
-                "remove": f"{owner.base}/hours/extra/{extra.day}/removal",
-            }
+            presenters.extra_line(owner, extra)
             for extra in hours.list_extra_hours(page.session, owner.doctor.id, today)
         ],
         away=len(time_off.list_ahead(page.session, owner.doctor.id, now=page.now)),
@@ -89,18 +85,14 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
     """Save extra hours on one day; the doctor, and admins."""
     owner = hours_access(page)
     form = ExtraHoursForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _extra_page(page, owner, form, status=422)
-    work = partial(hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
-    try:
-        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
-    except AppError as error:
-        form.add_error(error)
-        return _extra_page(page, owner, form, status=error.status)
-    if isinstance(outcome, impact_pages.Asked):
-        return _extra_page(page, owner, form, status=outcome.status, change=outcome.change)
-    return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
+    with ChangeSubmission(page, owner.actor, sent, form) as submission:
+        command = submission.read(form.command)
+        work = partial(
+            hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now
+        )
+        submission.make(work, doctor_ids=[owner.doctor.id])
+        return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
+    return _extra_page(page, owner, form, status=submission.status, change=submission.change)
 
 
 @router.get("/schedule/hours/extra/{day}/removal")
@@ -118,11 +110,10 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     owner = hours_access(page)
     extra = _extra_on(page, owner, day)
     work = partial(hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now)
-    outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
-    if isinstance(outcome, impact_pages.Asked):
-        return _extra_removal_page(
-            page, owner, extra, RemoveHoursForm(sent), status=outcome.status, change=outcome.change
-        )
+    try:
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    except Asked as asked:
+        return _extra_removal_page(page, owner, extra, RemoveHoursForm(sent), status=asked.status, change=asked.change)
     return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are removed."))
 
 
@@ -167,14 +158,14 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         now=page.now,
     )
     try:
-        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+        impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
+    except Asked as asked:
+        return _removal_page(page, owner, saved, form, status=asked.status, change=asked.change)
     except EditedMeanwhile as error:
         form.form_errors.append(_("Somebody else changed these hours meanwhile. They are now as below."))
         form.seen.data = fingerprint(error.saved)
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
-    if isinstance(outcome, impact_pages.Asked):
-        return _removal_page(page, owner, saved, form, status=outcome.status, change=outcome.change)
     return page.redirect(f"{owner.base}/hours", flash=_("The hours are removed."))
 
 
@@ -186,20 +177,13 @@ def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: Sen
     if sent.get("step") == "copy":
         form.copy_day()
         return _hours_page(page, owner, period, form)
-    command = form.command(period) if form.validate() else None
-    if command is None:
-        return _hours_page(page, owner, period, form, status=422)
-    work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
-    try:
-        outcome = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
-    except AppError as error:
-        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, PeriodHours):
-            form.compare_with(_form_of(error.saved))
-        form.add_error(error)
-        return _hours_page(page, owner, period, form, status=error.status)
-    if isinstance(outcome, impact_pages.Asked):
-        return _hours_page(page, owner, period, form, status=outcome.status, change=outcome.change)
-    return page.redirect(f"{owner.base}/hours", flash=_("The hours are saved."))
+    # Of a period that is gone by now the form still holds what was typed.
+    with ChangeSubmission(page, owner.actor, sent, form, saved_form=_form_of, keeps_not_found=True) as submission:
+        command = submission.read(partial(form.command, period))
+        work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
+        submission.make(work, doctor_ids=[owner.doctor.id])
+        return page.redirect(f"{owner.base}/hours", flash=_("The hours are saved."))
+    return _hours_page(page, owner, period, form, status=submission.status, change=submission.change)
 
 
 def _form_of(saved: PeriodHours) -> HoursForm:
@@ -219,7 +203,7 @@ def _hours_page(
     form: HoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
 ) -> Response:
     clinic = current_clinic(page)
     address = f"{owner.base}/hours/{period.key if period is not None else 'new'}"
@@ -230,7 +214,7 @@ def _hours_page(
         form=form,
         action=address,
         removal=f"{address}/removal" if period is not None else None,
-        dates=_dates(period, clinic) if period is not None else None,
+        dates=presenters.dates_in_words(period, clinic) if period is not None else None,
         change=change,
     )
 
@@ -242,7 +226,7 @@ def _removal_page(
     form: RemoveHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/hours/removal.html",
@@ -251,8 +235,8 @@ def _removal_page(
         form=form,
         action=f"{owner.base}/hours/{saved.period.key}/removal",
         title=_("Remove these hours?"),
-        dates=_dates(saved.period, current_clinic(page)),
-        lines=_grouped(saved.week),
+        dates=presenters.dates_in_words(saved.period, current_clinic(page)),
+        lines=presenters.group_days(saved.week),
         change=change,
     )
 
@@ -263,7 +247,7 @@ def _extra_page(
     form: ExtraHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/hours/extra.html",
@@ -283,7 +267,7 @@ def _extra_removal_page(
     form: RemoveHoursForm,
     *,
     status: int = 200,
-    change: dict[str, Any] = impact_pages.NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
 ) -> Response:
     return page.render(
         "staff/doctors/hours/removal.html",
@@ -313,56 +297,3 @@ def _day_of(page: Page) -> date | None:
         return date.fromisoformat(page.request.query_params.get("day", ""))
     except ValueError:
         return None
-
-
-# -------------------------------------------------------------------------------------------------- words
-
-
-def _period_line(owner: HoursAccess, each: PeriodHours, clinic: Clinic, today: date) -> dict[str, Any]:
-    """One period in the list: when it counts, what it says, and where it is changed."""
-    first, last = each.period
-    state = "over" if last is not None and last < today else "ahead" if first is not None and first > today else "now"
-    return {
-        "dates": _dates(each.period, clinic),
-        "state": state,
-        "lines": _grouped(each.week),
-        "href": f"{owner.base}/hours/{each.period.key}",
-    }
-
-
-def _dates(period: Period, clinic: Clinic) -> str:
-    """'Always', 'From 1 June 2026', 'Until 31 May 2026' or '1 June 2026 to 31 August 2026'."""
-    words = {
-        "first": formats.day_month_year(period.valid_from, clinic.zone) if period.valid_from else "",
-        "last": formats.day_month_year(period.valid_until, clinic.zone) if period.valid_until else "",
-    }
-    if period.valid_from and period.valid_until:
-        return _("%(first)s to %(last)s") % words
-    if period.valid_from:
-        return _("From %(first)s") % words
-    return _("Until %(last)s") % words if period.valid_until else _("Always")
-
-
-def _days(week: Week) -> list[tuple[str, str]]:
-    """Each day of the week with its hours in words; '' on a day off."""
-    return [(name, describe_hours(spans)) for name, spans in zip(WEEKDAYS, week, strict=True)]
-
-
-def _grouped(week: Week) -> list[tuple[str, str]]:
-    """The days that have hours, those that follow each other with the same ones together: 'Monday to Friday'."""
-    groups: list[tuple[int, int, str]] = []
-    for number, spans in enumerate(week):
-        text = describe_hours(spans)
-        if groups and groups[-1][1] == number - 1 and groups[-1][2] == text:
-            groups[-1] = (groups[-1][0], number, text)
-        elif text:
-            groups.append((number, number, text))
-    return [(_days_in_words(first, last), text) for first, last, text in groups]
-
-
-def _days_in_words(first: int, last: int) -> str:
-    """'Monday', 'Monday and Tuesday' or 'Monday to Wednesday'."""
-    names = {"first": WEEKDAYS[first], "last": WEEKDAYS[last]}
-    if first == last:
-        return WEEKDAYS[first]
-    return (_("%(first)s and %(last)s") if last == first + 1 else _("%(first)s to %(last)s")) % names

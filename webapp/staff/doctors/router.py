@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
@@ -15,16 +15,16 @@ from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
-from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
 from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
-from webapp.exceptions import AppError, NotFound
-from webapp.staff import impact_pages, visit_counts
+from webapp.staff import visit_counts
 from webapp.staff.doctors.forms import (
     AccountForm,
     DoctorActivityForm,
@@ -33,7 +33,7 @@ from webapp.staff.doctors.forms import (
     NewDoctorForm,
     doctor_data,
 )
-from webapp.staff.impact_pages import NOTHING_ASKED, Asked
+from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 from webapp.staff.users import service as users
 from webapp.staff.users.service import InviteUser
 
@@ -58,7 +58,7 @@ def list_doctors(page: CurrentPage) -> Response:
         "staff/doctors/list.html",
         form=form,
         doctors=lines,
-        visits=visit_counts.visits_by_doctor(page.session, [each.id for each in lines], monday, sunday),
+        visits=visit_counts.count_by_doctor(page.session, [each.id for each in lines], monday, sunday),
         count=len(found),
         filtered=bool(form.text) or form.shown != "active",
         pages=paginate("/admin/doctors", number, len(found), PAGE_SIZE, q=form.text, show=form.shown),
@@ -84,16 +84,13 @@ def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
         return _form_page(page, form, None, status=422)
     if sent.get("step") == "preview":
         return _form_page(page, form, None, look=command)
-    page.close()
-    try:
-        slug, token = page.database.write(_create, page, actor, command, email)
-    except AppError as error:
-        form.add_error(error)
-        return _form_page(page, form, None, status=error.status)
-    if token is not None:
-        return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=True)
-    said = _("%(name)s is added. Now say when they work.") % {"name": command.name}
-    return page.redirect(f"/admin/doctors/{slug}/hours/new", flash=said)
+    with Submission(form) as submission:
+        slug, token = page.write(_create, page, actor, command, email)
+        if token is not None:
+            return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=True)
+        said = _("%(name)s is added. Now say when they work.") % {"name": command.name}
+        return page.redirect(f"/admin/doctors/{slug}/hours/new", flash=said)
+    return _form_page(page, form, None, status=submission.status)
 
 
 def _create(
@@ -122,26 +119,15 @@ def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = DoctorForm(sent)
     form.offer(_types_to_choose(page))
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _form_page(page, form, saved, status=422)
-    work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=form.seen.data or "", now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=[saved.id])
-    except NotFound:
-        raise
-    except AppError as error:
-        if isinstance(error, EditedMeanwhile):
-            state = cast(DoctorState, error.saved)
-            theirs = DoctorForm(data=doctor_data(state.profile, fingerprint(state)))
-            theirs.offer(_types_to_choose(page))
-            form.compare_with(theirs)
-        form.add_error(error)
-        return _form_page(page, form, saved, status=error.status)
-    if isinstance(made, Asked):
+    look: DoctorProfile | None = None
+    with ChangeSubmission(page, actor, sent, form, saved_form=partial(_saved_form, page)) as submission:
+        command, seen = submission.read(form.command), form.seen.data or ""
         look = command if sent.get("step") == "preview" else None
-        return _form_page(page, form, saved, look=look, change=made.change, status=made.status)
-    return page.redirect(f"/admin/doctors/{slug}", flash=_("The doctor is saved."))
+        work = partial(profiles.change, actor=actor, slug=slug, command=command, seen=seen, now=page.now)
+        submission.make(work, doctor_ids=[saved.id])
+        return page.redirect(f"/admin/doctors/{slug}", flash=_("The doctor is saved."))
+    look = look if submission.is_asked else None
+    return _form_page(page, form, saved, look=look, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/doctors/{slug}/activity")
@@ -158,19 +144,13 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = DoctorActivityForm(sent)
-    active = form.active.wished
+    active = form.active.is_yes
     work = partial(profiles.set_active, actor=actor, slug=slug, active=active, now=page.now)
-    try:
-        made = impact_pages.make(page, actor, sent, work, doctor_ids=[saved.id])
-    except NotFound:
-        raise
-    except AppError as error:
-        form.add_error(error)
-        return _activity_page(page, saved, form, status=error.status)
-    if isinstance(made, Asked):
-        return _activity_page(page, saved, form, change=made.change, status=made.status)
-    done = _("%(name)s takes bookings again.") if active else _("%(name)s takes no bookings any more.")
-    return page.redirect(f"/admin/doctors/{slug}", flash=done % {"name": saved.profile.name})
+    with ChangeSubmission(page, actor, sent, form) as submission:
+        submission.make(work, doctor_ids=[saved.id])
+        done = _("%(name)s takes bookings again.") if active else _("%(name)s takes no bookings any more.")
+        return page.redirect(f"/admin/doctors/{slug}", flash=done % {"name": saved.profile.name})
+    return _activity_page(page, saved, form, change=submission.change, status=submission.status)
 
 
 @router.get("/admin/doctors/{slug}/account")
@@ -186,20 +166,12 @@ def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = AccountForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _account_page(page, saved, form, status=422)
-    invitation = InviteUser(name=saved.profile.name, email=command.email, role="doctor", doctor_id=saved.id)
-    page.close()
-    try:
-        _user_id, token = page.database.write(users.invite, actor, invitation, now=page.now)
-    except NotFound:
-        raise
-    except AppError as error:
-        form.add_error(error)
-        saved = profiles.get_profile(page.session, slug, now=page.now)
-        return _account_page(page, saved, form, status=error.status)
-    return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=False)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        invitation = InviteUser(name=saved.profile.name, email=command.email, role="doctor", doctor_id=saved.id)
+        _user_id, token = page.write(users.invite, actor, invitation, now=page.now)
+        return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=False)
+    return _account_page(page, profiles.get_profile(page.session, slug, now=page.now), form, status=submission.status)
 
 
 # ---------------------------------------------------------------------------------------------- what is shown
@@ -213,6 +185,12 @@ def _this_week(page: Page) -> tuple[datetime, datetime]:
     return first_instant(monday, clinic.zone), first_instant(monday + timedelta(days=7), clinic.zone)
 
 
+def _saved_form(page: Page, saved: DoctorState) -> DoctorForm:
+    form = DoctorForm(data=doctor_data(saved.profile, fingerprint(saved)))
+    form.offer(_types_to_choose(page))
+    return form
+
+
 def _types_to_choose(page: Page) -> list[tuple[int, str]]:
     """The visit types that can be offered, by name."""
     return [(each.id, each.details.name) for each in visit_types.list_visit_types(page.session) if each.active]
@@ -224,7 +202,7 @@ def _form_page(
     saved: SavedDoctor | None,
     *,
     look: DoctorProfile | None = None,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     form.offer(_types_to_choose(page))
@@ -244,7 +222,7 @@ def _activity_page(
     saved: SavedDoctor,
     form: DoctorActivityForm,
     *,
-    change: dict[str, Any] = NOTHING_ASKED,
+    change: Change = NOTHING_ASKED,
     status: int = 200,
 ) -> Response:
     return page.render("staff/doctors/activity.html", status=status, form=form, saved=saved, change=change)

@@ -7,12 +7,12 @@ from datetime import date, datetime
 from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, StringField, TimeField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, Optional
 
+from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
 from webapp.staff.doctors.hours_forms import NO_DAY
-from webapp.staff.fields import DayField
 
 NO_TIME = _("Enter a time such as 09:30, or tick “Whole days”.")
 WHOLE_DAYS_WITH_TIMES = _("Untick “Whole days” for these times, or take the times away.")

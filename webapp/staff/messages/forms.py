@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from wtforms import SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
 
+from webapp.core.fields import searched_name
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.notifications.queries import TROUBLE
-from webapp.staff.audit.forms import searched
-from webapp.staff.messages.log import STATES, Question
+from webapp.staff.messages.log import STATES, MessageSearch
 
 CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
 
@@ -30,19 +30,19 @@ class MessageFilterForm(DocketForm):
         choices=[SelectChoice("", _("Any")), *(SelectChoice(*each) for each in CHANNELS.items())],
         validate_choice=False,
     )
-    to = SearchField(_("Sent to"), filters=[searched])
-    reference = SearchField(_("About the visit"), filters=[searched])
+    to = SearchField(_("Sent to"), filters=[searched_name])
+    reference = SearchField(_("About the visit"), filters=[searched_name])
 
-    def question(self) -> Question:
-        """What is asked; a value that is no choice lets everything through."""
-        return Question(
+    def search(self) -> MessageSearch:
+        """What is looked for; a value that is no choice lets everything through."""
+        return MessageSearch(
             state=self.state.data if self.state.data in {*STATES, TROUBLE} else "",
             channel=self.channel.data if self.channel.data in CHANNELS else "",
             recipient=self.to.data or "",
             reference=self.reference.data or "",
         )
 
-    def question_in_address(self) -> dict[str, str]:
+    def filters_in_address(self) -> dict[str, str]:
         """The filters, as they stand in an address."""
-        asked = self.question()
+        asked = self.search()
         return {"state": asked.state, "channel": asked.channel, "to": asked.recipient, "reference": asked.reference}

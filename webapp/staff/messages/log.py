@@ -48,7 +48,7 @@ STATES = {
 _FAILING = Badge(_("Trying again"), "warn", "arrow-path")
 
 
-class Question(NamedTuple):
+class MessageSearch(NamedTuple):
     """What an admin looks for; '' leaves a part open."""
 
     state: str = ""
@@ -57,7 +57,7 @@ class Question(NamedTuple):
     reference: str = ""
 
 
-class Line(NamedTuple):
+class MessageLine(NamedTuple):
     """One message in words. `about` has an address where there is a page about it.
 
     `later` says what happens or happened to it `at` an instant after it was written; '' where that was at once.
@@ -71,6 +71,14 @@ class Line(NamedTuple):
     at: datetime
 
 
+class Step(NamedTuple):
+    """What happened to a message, or comes next, `at` an instant; with the name of an icon."""
+
+    icon: str
+    text: str
+    at: datetime
+
+
 class Letter(NamedTuple):
     """A message written out; `rendered` is None where that is not possible. `live` says that its links work."""
 
@@ -78,23 +86,23 @@ class Letter(NamedTuple):
     live: bool
 
 
-def understand(session: Session, question: Question) -> MessageFilter:
-    """Find out which messages the question means. About a visit are also the reminders that name it.
+def resolve(session: Session, search: MessageSearch) -> MessageFilter:
+    """Find out which messages the search means. About an appointment are also the reminders that name it.
 
     Raises:
         Invalid: what was typed is no reference, or very many addresses begin as it says.
     """
     recipients = None
-    if question.recipient:
+    if search.recipient:
         # E-mail addresses are kept in small letters; telephone numbers have none.
-        recipients = outbox.find_recipients(session, question.recipient.lower(), limit=MOST_RECIPIENTS + 1)
+        recipients = outbox.find_recipients(session, search.recipient.lower(), limit=MOST_RECIPIENTS + 1)
         if len(recipients) > MOST_RECIPIENTS:
             raise Invalid(_("Very many addresses begin so. Write more of it."), field="to")
-    about = _about_visit(session, question.reference) if question.reference else None
-    return MessageFilter(question.state, question.channel, recipients, about)
+    about = _about_appointment(session, search.reference) if search.reference else None
+    return MessageFilter(search.state, search.channel, recipients, about)
 
 
-def _about_visit(session: Session, text: str) -> list[About]:
+def _about_appointment(session: Session, text: str) -> list[About]:
     typed = REFERENCE.fullmatch(text)
     if typed is None:
         raise Invalid(_("A reference looks like K7QM-2F9X."), field="reference")
@@ -109,11 +117,13 @@ def _about_visit(session: Session, text: str) -> list[About]:
     return [About("appointment", visit[0]), *(About("patient", each, naming=reference) for each in reminded)]
 
 
-def put_into_words(session: Session, messages: Sequence[MessageRow]) -> list[Line]:
-    """What the messages are called and whom they are about, read with one query for each kind of subject."""
+def list_lines(session: Session, messages: Sequence[MessageRow]) -> list[MessageLine]:
+    """The messages in words, with whom they are about; one query for each kind of subject."""
     names = _names_of(session, {(each.subject_type, each.subject_id) for each in messages})
     return [
-        Line(each, title_of(each.template), badge_of(each), names[each.subject_type, each.subject_id], *_later(each))
+        MessageLine(
+            each, title_of(each.template), badge_of(each), names[each.subject_type, each.subject_id], *_later(each)
+        )
         for each in messages
     ]
 
@@ -133,6 +143,28 @@ def title_of(template: str) -> str:
 def badge_of(message: MessageRow | StoredMessage) -> Badge:
     """The state of a message in words. One that failed and waits for its next try is told from one that just waits."""
     return _FAILING if message.status == "waiting" and message.last_error else STATES[message.status]
+
+
+def steps_of(message: StoredMessage) -> list[Step]:
+    """What has happened to a message and what comes next, in order."""
+    steps = [Step("pencil", _("Written"), message.created_at)]
+    match message.status:
+        case "waiting":
+            text = _("It is tried again") if message.last_error else _("It is sent")
+            steps.append(Step("clock", text, message.due_at))
+            steps.append(Step("minus-small", _("After this it is given up"), message.expires_at))
+        case "sending" if message.lease_until is not None:
+            text = _("It is being sent. If that is not done by now, it is tried again")
+            steps.append(Step("paper-airplane", text, message.lease_until))
+        case "sent" | "kept" | "dead" if message.finished_at is not None:
+            text = {
+                "sent": _("Taken by the server that delivers it"),
+                "kept": _("Kept as a file, for no server is set up that could send it"),
+                "dead": _("Given up"),
+            }[message.status]
+            badge = STATES[message.status]
+            steps.append(Step(badge.icon, text, message.finished_at))
+    return steps
 
 
 def subject_of(session: Session, message: StoredMessage) -> Named:

@@ -116,7 +116,7 @@ class _Books(NamedTuple):
 
 def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
     """Which of the messages may be tried anew, by id; read with two queries, however many they are."""
-    references = {said for message in messages for said, _start in _visits_said(message)}
+    references = {said for message in messages for said, _start in _appointments_named(message)}
     visits = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
         Appointment.reference.in_(references)
     )
@@ -137,7 +137,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         return Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
         return Chance(None, _("The address is confirmed by now, or the account has another one."))
-    said = list(_visits_said(message))
+    said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:
             return Chance(None, _("The visit that it is about has begun or is over."))
@@ -148,7 +148,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
     return Chance(min([until, *(starts_at for _reference, starts_at in said)]))
 
 
-def _visits_said(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
+def _appointments_named(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
     """The visits that a message names: reference and start."""
     one = message.values.get("visit")
     for visit in [one] if one else message.values.get("visits", []):

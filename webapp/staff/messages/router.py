@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
+from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
 from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.signing import sign, unsign
-from webapp.core.web import CurrentPage, Page
+from webapp.core.web import CurrentPage, Page, PathId
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.notifications import queries as outbox
 from webapp.notifications.queries import StoredMessage
-from webapp.staff import keyset
-from webapp.staff.keyset import Neighbours
 from webapp.staff.messages import log as messages
 from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
-from webapp.staff.messages.log import Letter, Line, Question
+from webapp.staff.messages.log import Letter, MessageLine, MessageSearch
 
 router = APIRouter()
 
 PAGE_SIZE = 50
-MessageId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 # Whoever opened the page of a message is in the audit log; the address of its document says so.
 READ_PURPOSE = "message-read"
 
@@ -39,16 +35,14 @@ def list_messages(page: CurrentPage) -> Response:
     query = page.request.query_params
     form = MessageFilterForm(query)
     try:
-        wanted = messages.understand(page.session, form.question())
+        wanted = messages.resolve(page.session, form.search())
     except Invalid as error:
         form.add_error(error)
-        return _list_page(page, form, [], Neighbours(None, None), status=422)
-    turn = keyset.cursor_of(query.get("before", ""), query.get("after", ""))
-    found = outbox.list_messages(
-        page.session, wanted, before=turn.before, after=turn.after, now=page.now, limit=PAGE_SIZE + 1
-    )
-    kept, neighbours = keyset.cut(found, turn, PAGE_SIZE, "/admin/messages", **form.question_in_address())
-    return _list_page(page, form, messages.put_into_words(page.session, kept), neighbours)
+        return _list_page(page, form, [], Neighbours(), status=422)
+    cursor = newest_first(query)
+    found = outbox.list_messages(page.session, wanted, cursor=cursor, now=page.now, limit=PAGE_SIZE + 1)
+    shown, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/messages", **form.filters_in_address())
+    return _list_page(page, form, messages.list_lines(page.session, shown), neighbours)
 
 
 @router.get("/admin/messages/sending")
@@ -63,21 +57,20 @@ def ask_send_all_again(page: CurrentPage) -> Response:
 def send_all_again(page: CurrentPage) -> Response:
     """Send again what could not be delivered lately and is still news; admins."""
     actor = signed_in(page, "admin")
-    page.close()
-    outcome = page.database.write(messages_again.send_all_again, actor, now=page.now)
+    outcome = page.write(messages_again.send_all_again, actor, now=page.now)
     said = ngettext("%(n)d message is sent again.", "%(n)d messages are sent again.", outcome.again)
     return page.redirect("/admin/messages", flash=said % {"n": outcome.again})
 
 
 @router.get("/admin/messages/{message_id}")
-def show_message(page: CurrentPage, message_id: MessageId) -> Response:
+def show_message(page: CurrentPage, message_id: PathId) -> Response:
     """All of one message; admins, who leave a trace."""
     actor = signed_in(page, "admin")
     return _message_page(page, actor, outbox.get_message(page.session, message_id))
 
 
 @router.get("/admin/messages/{message_id}/document")
-def show_document(page: CurrentPage, message_id: MessageId) -> Response:
+def show_document(page: CurrentPage, message_id: PathId) -> Response:
     """The e-mail's document alone, as mail programs show it; admins, who leave a trace unless its page has."""
     actor = signed_in(page, "admin")
     message = outbox.get_message(page.session, message_id)
@@ -85,19 +78,17 @@ def show_document(page: CurrentPage, message_id: MessageId) -> Response:
     if rendered is None or not rendered.html:
         raise NotFound(_("This message has no document."))
     read = unsign(page.settings.secret_keys, READ_PURPOSE, page.request.query_params.get("read", ""))
-    page.close()
     if read != [message_id, actor.user_id]:
-        page.database.write(messages.record_reading, actor, message, now=page.now)
+        page.write(messages.record_reading, actor, message, now=page.now)
     return HTMLResponse(rendered.html, headers=DOCUMENT_HEADERS)
 
 
 @router.post("/admin/messages/{message_id}/sending")
-def send_again(page: CurrentPage, message_id: MessageId) -> Response:
+def send_again(page: CurrentPage, message_id: PathId) -> Response:
     """Send a message again that could not be delivered; admins."""
     actor = signed_in(page, "admin")
-    page.close()
     try:
-        page.database.write(messages_again.send_again, actor, message_id, now=page.now)
+        page.write(messages_again.send_again, actor, message_id, now=page.now)
     except NotFound:
         raise
     except AppError as error:
@@ -107,7 +98,7 @@ def send_again(page: CurrentPage, message_id: MessageId) -> Response:
 
 
 def _list_page(
-    page: Page, form: MessageFilterForm, lines: list[Line], neighbours: Neighbours, *, status: int = 200
+    page: Page, form: MessageFilterForm, lines: list[MessageLine], neighbours: Neighbours, *, status: int = 200
 ) -> Response:
     return page.render(
         "staff/messages/list.html",
@@ -115,8 +106,8 @@ def _list_page(
         form=form,
         lines=lines,
         neighbours=neighbours,
-        filtered=any(form.question()),
-        all_dead=form.question() == Question(state="dead"),
+        filtered=any(form.search()),
+        all_dead=form.search() == MessageSearch(state="dead"),
         channels=CHANNELS,
         mail_kept=not page.settings.smtp_url,
     )
@@ -138,13 +129,13 @@ def _message_page(
         badge=messages.badge_of(message),
         about=messages.subject_of(page.session, message),
         channel=CHANNELS[message.channel],
-        steps=_steps(message),
+        steps=messages.steps_of(message),
         letter=letter,
         document=_document(page, actor, message),
         chance=chance,
         problem=problem,
     )
-    page.database.write(messages.record_reading, actor, message, now=page.now)
+    page.write(messages.record_reading, actor, message, now=page.now)
     return response
 
 
@@ -156,25 +147,3 @@ def _document(page: Page, actor: Actor, message: StoredMessage) -> str:
     """The address of the e-mail's document, for the reader of its page."""
     read = sign(page.settings.secret_keys, READ_PURPOSE, [message.id, actor.user_id])
     return f"/admin/messages/{message.id}/document?read={read}"
-
-
-def _steps(message: StoredMessage) -> list[dict[str, Any]]:
-    """What has happened to a message and what comes next, in order: an icon, words and an instant each."""
-    steps = [{"icon": "pencil", "text": _("Written"), "at": message.created_at}]
-    match message.status:
-        case "waiting":
-            text = _("It is tried again") if message.last_error else _("It is sent")
-            steps.append({"icon": "clock", "text": text, "at": message.due_at})
-            steps.append({"icon": "minus-small", "text": _("After this it is given up"), "at": message.expires_at})
-        case "sending" if message.lease_until is not None:
-            text = _("It is being sent. If that is not done by now, it is tried again")
-            steps.append({"icon": "paper-airplane", "text": text, "at": message.lease_until})
-        case "sent" | "kept" | "dead" if message.finished_at is not None:
-            text = {
-                "sent": _("Taken by the server that delivers it"),
-                "kept": _("Kept as a file, for no server is set up that could send it"),
-                "dead": _("Given up"),
-            }[message.status]
-            badge = messages.STATES[message.status]
-            steps.append({"icon": badge.icon, "text": text, "at": message.finished_at})
-    return steps

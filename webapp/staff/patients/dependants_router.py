@@ -6,14 +6,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.schemas import PatientRecord, Person
 from webapp.patients.search import Found, search_patients
-from webapp.staff.patients.dependencies import PatientId
 from webapp.staff.patients.forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
 from webapp.staff.patients.presenters import likely_lines, patient_line
 
@@ -21,37 +21,32 @@ router = APIRouter()
 
 
 @router.get("/admin/patients/{patient_id}/people")
-def show_people(page: CurrentPage, patient_id: PatientId) -> Response:
+def show_people(page: CurrentPage, patient_id: PathId) -> Response:
     """Whom else the patient could book for: somebody in the books, or somebody new; admins."""
     signed_in(page, "admin")
     return _people_page(page, records.get_record(page.session, patient_id), NewPatientForm())
 
 
 @router.post("/admin/patients/{patient_id}/people")
-def add_person(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
     """Let the patient book for somebody: who is in the books, by `patient`, or a new record; admins."""
     actor = signed_in(page, "admin")
     if "patient" in sent:
         return _link(page, patient_id, LinkForm(sent).patient_id())
     form = NewPatientForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _people_page(page, records.get_record(page.session, patient_id), form, status=422)
-    page.close()
-    anyway = sent.get("anyway") == "yes"
-    try:
-        page.database.write(records.create_patient, actor, command, managed_by=patient_id, anyway=anyway, now=page.now)
-    except AppError as error:
-        record = records.get_record(page.session, patient_id)
-        likely = error if isinstance(error, LikelyDuplicate) else None
-        if likely is None:
-            form.add_error(error)
-        return _people_page(page, record, form, likely=likely, status=error.status)
-    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The person is added."))
+    with Submission(form) as submission:
+        command, anyway = submission.read(form.command), sent.get("anyway") == "yes"
+        try:
+            page.write(records.create_patient, actor, command, managed_by=patient_id, anyway=anyway, now=page.now)
+        except LikelyDuplicate as warning:
+            record = records.get_record(page.session, patient_id)
+            return _people_page(page, record, form, likely=warning, status=warning.status)
+        return page.redirect(f"/admin/patients/{patient_id}", flash=_("The person is added."))
+    return _people_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
 
 @router.get("/admin/patients/{patient_id}/people/{person_id}/removal")
-def ask_removal(page: CurrentPage, patient_id: PatientId, person_id: PatientId) -> Response:
+def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
     """What it would mean that the one no longer books for the other; admins."""
     signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
@@ -59,16 +54,15 @@ def ask_removal(page: CurrentPage, patient_id: PatientId, person_id: PatientId) 
 
 
 @router.post("/admin/patients/{patient_id}/people/{person_id}/removal")
-def remove_person(page: CurrentPage, patient_id: PatientId, person_id: PatientId) -> Response:
+def remove_person(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
     """End that the one books for the other; admins."""
     actor = signed_in(page, "admin")
-    page.close()
-    page.database.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
+    page.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
 
 
 @router.get("/admin/patients/{patient_id}/account")
-def ask_access(page: CurrentPage, patient_id: PatientId) -> Response:
+def ask_access(page: CurrentPage, patient_id: PathId) -> Response:
     """What disabling or enabling the patient's account would mean; admins."""
     signed_in(page, "admin")
     record = _with_account(page, patient_id)
@@ -77,7 +71,7 @@ def ask_access(page: CurrentPage, patient_id: PatientId) -> Response:
 
 
 @router.post("/admin/patients/{patient_id}/account")
-def change_access(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+def change_access(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
     """Disable the patient's account, which signs it out everywhere at once, or enable it again; admins."""
     actor = signed_in(page, "admin")
     form = AccessForm(sent)
@@ -87,23 +81,19 @@ def change_access(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> R
         form.active.data = "no" if record.account is not None and record.account.active else "yes"
         return _access_page(page, record, form, status=422)
     active = form.active.data == "yes"
-    page.close()
-    try:
-        page.database.write(records.set_account_active, actor, patient_id, active=active, now=page.now)
-    except AppError as error:
-        form.add_error(error)
-        return _access_page(page, record, form, status=error.status)
-    said = _("The account is enabled.") if active else _("The account is disabled, and signed out everywhere.")
-    return page.redirect(f"/admin/patients/{patient_id}", flash=said)
+    with Submission(form) as submission:
+        page.write(records.set_account_active, actor, patient_id, active=active, now=page.now)
+        said = _("The account is enabled.") if active else _("The account is disabled, and signed out everywhere.")
+        return page.redirect(f"/admin/patients/{patient_id}", flash=said)
+    return _access_page(page, record, form, status=submission.status)
 
 
 def _link(page: Page, patient_id: int, person_id: int | None) -> Response:
     actor = signed_in(page, "admin")
     if person_id is None:
         raise NoSuchPatient
-    page.close()
     try:
-        page.database.write(records.link_person, actor, patient_id, person_id, now=page.now)
+        page.write(records.link_person, actor, patient_id, person_id, now=page.now)
     except NotFound:
         raise
     except AppError as error:

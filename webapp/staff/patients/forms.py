@@ -5,10 +5,11 @@ from __future__ import annotations
 from wtforms import EmailField, HiddenField, SearchField, StringField, TelField
 from wtforms.validators import InputRequired, Optional
 
+from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
-from webapp.patients.forms import SENTENCES, BirthDateField
+from webapp.patients.forms import NOT_A_DATE, SENTENCES
 from webapp.patients.schemas import PatientDetails
 
 
@@ -23,7 +24,7 @@ class PatientForm(DocketForm):
 
     sentences = SENTENCES | {"email": _("Enter an e-mail address like name@example.org, or leave this empty.")}
     name = StringField(_("Name"), [InputRequired(_("Enter the patient’s name."))])
-    birth_date = BirthDateField(_("Date of birth"), [Optional()])
+    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     phone = TelField(_("Telephone"))
     email = EmailField(_("E-mail address"))
     seen = HiddenField()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 
 from webapp.appointments.booking.schedule_queries import age_on
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.web import Page
 from webapp.patients.exceptions import LikelyDuplicate
+from webapp.patients.presenters import PersonLine, person_line
 from webapp.patients.schemas import PatientRecord
 from webapp.patients.search import PatientRow, patients_by_id
 
@@ -19,23 +20,59 @@ def written(page: Page, day: date | None) -> str:
     return formats.day_month_year(day, current_clinic(page).zone) if day else ""
 
 
-def patient_line(page: Page, patient: PatientRow) -> dict[str, Any]:
-    """A patient as lists show them."""
-    return {**patient._asdict(), "has_account": patient.has_account, "born": written(page, patient.birth_date)}
+class PatientLine(NamedTuple):
+    """A patient as lists show them: see `PatientRow`. `born` is '27 March 1984', or '' where the date is not known."""
+
+    id: int
+    name: str
+    born: str
+    phone: str
+    email: str
+    has_account: bool
+    active: bool | None
+    managed_by: str | None
+    href: str
 
 
-def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[dict[str, Any]]:
-    """Who may be the new patient, with where their record stands; nobody without a warning."""
+class PatientFacts(NamedTuple):
+    """What a patient's page says beside the record itself: its dates in words, and the age in years.
+
+    `born` and `age` are '' and None where the birth date is not known; `since` is when the record was made.
+    """
+
+    born: str
+    since: str
+    age: int | None
+    people: list[PersonLine]
+
+
+def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientLine:
+    """A patient as lists show them; their name leads to their record, or to `href`."""
+    return PatientLine(
+        id=patient.id,
+        name=patient.name,
+        born=written(page, patient.birth_date),
+        phone=patient.phone,
+        email=patient.email,
+        has_account=patient.has_account,
+        active=patient.active,
+        managed_by=patient.managed_by,
+        href=href or f"/admin/patients/{patient.id}",
+    )
+
+
+def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[PatientLine]:
+    """Patients of whom one may be the new patient; none without a warning."""
     found = patients_by_id(page.session, warning.ids) if warning else []
-    return [{**patient_line(page, patient), "href": f"/admin/patients/{patient.id}"} for patient in found]
+    return [patient_line(page, patient) for patient in found]
 
 
-def facts_of(page: Page, record: PatientRecord) -> dict[str, Any]:
-    """A patient's record in the shape that the templates want."""
-    return {
-        "patient": record,
-        "born": written(page, record.birth_date),
-        "since": written(page, formats.local_date(record.created_at, current_clinic(page).zone)),
-        "age": age_on(current_clinic(page).today(page.now), record.birth_date),
-        "people": [{**person._asdict(), "born": written(page, person.birth_date)} for person in record.people],
-    }
+def facts_of(page: Page, record: PatientRecord) -> PatientFacts:
+    """What a patient's page says beside the record itself."""
+    clinic = current_clinic(page)
+    return PatientFacts(
+        born=written(page, record.birth_date),
+        since=written(page, formats.local_date(record.created_at, clinic.zone)),
+        age=age_on(clinic.today(page.now), record.birth_date),
+        people=[person_line(page, person) for person in record.people],
+    )

@@ -15,8 +15,8 @@ from webapp.doctors.models import Doctor
 from webapp.scheduling.models import ACTIVE, Appointment
 
 
-class PatientVisit(NamedTuple):
-    """One visit in a patient's record. Instants are UTC."""
+class PatientAppointment(NamedTuple):
+    """One appointment in a patient's record. Instants are UTC."""
 
     reference: str
     status: str
@@ -26,17 +26,17 @@ class PatientVisit(NamedTuple):
     flagged_why: str
 
 
-class PatientVisits(NamedTuple):
-    """Some of a patient's visits, and how many there are in all."""
+class PatientAppointments(NamedTuple):
+    """Some of a patient's appointments, and how many there are in all."""
 
-    visits: list[PatientVisit]
+    appointments: list[PatientAppointment]
     total: int
 
 
-def list_visits(
+def list_appointments(
     session: Session, actor: Actor, patient_id: int, *, upcoming: bool, now: datetime, skip: int = 0, limit: int
-) -> PatientVisits:
-    """The visits of one patient that lie ahead, soonest first; or those that are over or cancelled, latest first."""
+) -> PatientAppointments:
+    """One patient's appointments ahead, soonest first; or those that are over or cancelled, latest first."""
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
     condition = sa.and_(visible_to(actor), Appointment.patient_id == patient_id, ahead if upcoming else ~ahead)
     query = (
@@ -56,4 +56,4 @@ def list_visits(
         .limit(limit)
     )
     total = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(condition))
-    return PatientVisits([PatientVisit(*row) for row in session.execute(query)], total or 0)
+    return PatientAppointments([PatientAppointment(*row) for row in session.execute(query)], total or 0)

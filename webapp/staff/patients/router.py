@@ -12,19 +12,18 @@ from webapp.appointments import queries as appointments
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
-from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.core.pagination import clamp, paginate
+from webapp.core.optimistic_lock import fingerprint
+from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
-from webapp.core.web import CurrentPage, Page, SentForm, local_path
-from webapp.exceptions import AppError
+from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails, PatientRecord
 from webapp.patients.search import Found, patients_by_id, search_patients
-from webapp.staff.patients import queries as visits
-from webapp.staff.patients.dependencies import PatientId
+from webapp.staff.patients import queries
 from webapp.staff.patients.forms import NewPatientForm, PatientForm, PatientSearchForm
 from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
@@ -43,12 +42,13 @@ def list_patients(page: CurrentPage) -> Response:
     query = page.request.query_params
     text = query.get("q", "").strip()
     if text:
-        page.close()
-        page.database.write(records.note_search, actor, now=page.now)
+        page.write(records.note_search, actor, now=page.now)
     found = _by_reference(page, actor, text)
     if found is None:
         found = search_patients(
-            page.session, text, after=whole_number(query.get("after")), before=whole_number(query.get("before"))
+            page.session,
+            text,
+            cursor=cursor_of(before=whole_number(query.get("before")), after=whole_number(query.get("after"))),
         )
     return page.render(
         "staff/patients/list.html",
@@ -56,8 +56,7 @@ def list_patients(page: CurrentPage) -> Response:
         text=text,
         patients=[patient_line(page, patient) for patient in found.patients],
         similar=found.similar,
-        previous=with_query("/admin/patients", q=text, before=found.before) if found.before else None,
-        next=with_query("/admin/patients", q=text, after=found.after) if found.after else None,
+        neighbours=neighbours(found.beside, "/admin/patients", q=text),
     )
 
 
@@ -74,41 +73,38 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
     """Add a patient without an account, and warn once where they may be in the books already; admins."""
     actor = signed_in(page, "admin")
     form = NewPatientForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _new_page(page, form, status=422)
-    page.close()
-    try:
-        patient_id = page.database.write(
-            records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
-        )
-    except LikelyDuplicate as warning:
-        return _new_page(page, form, likely=warning, status=warning.status)
-    except AppError as error:
-        form.add_error(error)
-        return _new_page(page, form, status=error.status)
-    return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        try:
+            patient_id = page.write(
+                records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
+            )
+        except LikelyDuplicate as warning:
+            return _new_page(page, form, likely=warning, status=warning.status)
+        return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
+    return _new_page(page, form, status=submission.status)
 
 
 @router.get("/admin/patients/{patient_id}")
-def show_patient(page: CurrentPage, patient_id: PatientId) -> Response:
+def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
     """One patient's record: how to reach them, who books for whom, and their visits; admins, who leave a trace."""
     actor = signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
-    ahead = visits.list_visits(page.session, actor, patient_id, upcoming=True, now=page.now, limit=MOST_AHEAD)
+    ahead = queries.list_appointments(page.session, actor, patient_id, upcoming=True, now=page.now, limit=MOST_AHEAD)
     wanted = whole_number(page.request.query_params.get("page")) or 1
-    past = visits.list_visits(page.session, actor, patient_id, upcoming=False, now=page.now, limit=PAST_SIZE)
+    past = queries.list_appointments(page.session, actor, patient_id, upcoming=False, now=page.now, limit=PAST_SIZE)
     number = clamp(wanted, past.total, PAST_SIZE)
     if number > 1:
         skip = (number - 1) * PAST_SIZE
-        past = visits.list_visits(
+        past = queries.list_appointments(
             page.session, actor, patient_id, upcoming=False, now=page.now, skip=skip, limit=PAST_SIZE
         )
     response = page.render(
         "staff/patients/patient.html",
-        **facts_of(page, record),
-        upcoming=ahead.visits,
-        past=past.visits,
+        patient=record,
+        facts=facts_of(page, record),
+        upcoming=ahead.appointments,
+        past=past.appointments,
         pages=paginate(f"/admin/patients/{patient_id}", number, past.total, PAST_SIZE),
     )
     _note_reading(page, actor, patient_id)
@@ -116,7 +112,7 @@ def show_patient(page: CurrentPage, patient_id: PatientId) -> Response:
 
 
 @router.get("/admin/patients/{patient_id}/edit")
-def show_edit(page: CurrentPage, patient_id: PatientId) -> Response:
+def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
     """The form for what is kept about a patient; admins, who leave a trace."""
     actor = signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
@@ -127,23 +123,15 @@ def show_edit(page: CurrentPage, patient_id: PatientId) -> Response:
 
 
 @router.post("/admin/patients/{patient_id}/edit")
-def change_patient(page: CurrentPage, sent: SentForm, patient_id: PatientId) -> Response:
+def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
     """Change what is kept about a patient; admins."""
     actor = signed_in(page, "admin")
     form = PatientForm(sent)
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _edit_page(page, records.get_record(page.session, patient_id), form, status=422)
-    page.close()
-    try:
-        page.database.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
-    except AppError as error:
-        record = records.get_record(page.session, patient_id)
-        if isinstance(error, EditedMeanwhile) and isinstance(error.saved, PatientDetails):
-            form.compare_with(_edit_form(error.saved))
-        form.add_error(error)
-        return _edit_page(page, record, form, status=error.status)
-    return page.redirect(f"/admin/patients/{patient_id}", flash=_("The record is saved."))
+    with Submission(form, saved_form=_edit_form) as submission:
+        command = submission.read(form.command)
+        page.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
+        return page.redirect(f"/admin/patients/{patient_id}", flash=_("The record is saved."))
+    return _edit_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
 
 # ------------------------------------------------------------------------------ what the pages are made of
@@ -174,7 +162,7 @@ def _onward(form: NewPatientForm, patient_id: int) -> str:
 def _new_page(
     page: Page, form: NewPatientForm, *, likely: LikelyDuplicate | None = None, status: int = 200
 ) -> Response:
-    lines = [{**line, "href": _onward(form, line["id"])} for line in likely_lines(page, likely)]
+    lines = [line._replace(href=_onward(form, line.id)) for line in likely_lines(page, likely)]
     return page.render("staff/patients/new.html", status=status, form=form, likely=lines)
 
 
@@ -188,4 +176,4 @@ def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: 
 
 def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:
     """Nothing is shown before it is written down who reads it."""
-    page.database.write(records.note_reading, actor, patient_id, now=page.now)
+    page.write(records.note_reading, actor, patient_id, now=page.now)

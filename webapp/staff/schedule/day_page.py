@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 
 from starlette.responses import Response
 
@@ -17,6 +17,14 @@ from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.staff.schedule.days import Day, build_day
+from webapp.staff.schedule.schedule_week import Card
+
+
+class StatusChanged(NamedTuple):
+    """What the day says after a change of status, and the card of the appointment, by which it can be undone."""
+
+    text: str
+    card: Card
 
 
 def show_day(
@@ -42,18 +50,18 @@ def show_day(
     return response
 
 
-def _said(day: Day, reference: str) -> dict[str, Any] | None:
+def _said(day: Day, reference: str) -> StatusChanged | None:
     """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
     card = next((row.card for row in day.rows if row.card and row.card.visit.reference == reference), None)
     if card is None:
         return None
     words = {"name": card.visit.patient_name, "status": statuses.word_of(card.visit.status).lower()}
-    return {"text": _("%(name)s: %(status)s") % words, "card": card}
+    return StatusChanged(_("%(name)s: %(status)s") % words, card)
 
 
 def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, str]) -> None:
     """Who reads a day reads reasons and notes of everybody in it; nothing is shown before that is written down."""
-    page.database.write(
+    page.write(
         audit.record,
         "schedule_read",
         subject=("doctor", doctor_id),

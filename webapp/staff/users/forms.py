@@ -17,9 +17,9 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.queries import UserFilter
 from webapp.auth.schemas import Role
+from webapp.core.fields import YesNoField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
-from webapp.staff.fields import WishField
 from webapp.staff.users.service import ChangeRole, InviteUser
 
 ROLE_NAMES: dict[str, str] = {"patient": _("Patient"), "doctor": _("Doctor"), "admin": _("Admin")}
@@ -116,4 +116,4 @@ class RoleForm(TiedForm):
 class AccessForm(DocketForm):
     """Whether people may sign in to an account. The wish is named, so that sending it twice does not undo it."""
 
-    access = WishField()
+    access = YesNoField()

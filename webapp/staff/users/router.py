@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import queries, roles
 from webapp.auth.dependencies import signed_in
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
+from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.pagination import cut_newest_first, newest_first
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
-from webapp.staff import keyset
 from webapp.staff.users import service as users
 from webapp.staff.users.forms import ROLE_NAMES, AccessForm, InviteForm, RoleForm, UserFilterForm
 
 router = APIRouter()
 
 PAGE_SIZE = 50
-UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/admin/users")
@@ -32,15 +30,15 @@ def list_users(page: CurrentPage) -> Response:
     query = page.request.query_params
     form = UserFilterForm(query)
     wanted = form.wanted()
-    turn = keyset.cursor_of(query.get("before", ""), query.get("after", ""))
-    found = queries.list_users(page.session, wanted, before=turn.before, after=turn.after, limit=PAGE_SIZE + 1)
-    lines, neighbours = keyset.cut(
-        found, turn, PAGE_SIZE, "/admin/users", q=wanted.text, role=wanted.role, access=form.access.data
+    cursor = newest_first(query)
+    found = queries.list_users(page.session, wanted, cursor=cursor, limit=PAGE_SIZE + 1)
+    shown, neighbours = cut_newest_first(
+        found, cursor, PAGE_SIZE, "/admin/users", q=wanted.text, role=wanted.role, access=form.access.data
     )
     return page.render(
         "staff/users/list.html",
         form=form,
-        users=lines,
+        users=shown,
         neighbours=neighbours,
         filtered=wanted != queries.UserFilter(),
         role_names=ROLE_NAMES,
@@ -60,52 +58,43 @@ def create_user(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, "admin")
     form = InviteForm(sent)
     form.offer(users.doctors_without_account(page.session))
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _new_page(page, form, status=422)
-    page.close()
-    try:
-        user_id, token = page.database.write(users.invite, actor, command, now=page.now)
-    except AppError as error:
-        form.add_error(error)
-        return _new_page(page, form, status=error.status)
-    return _link_page(page, user_id, token, created=True)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        user_id, token = page.write(users.invite, actor, command, now=page.now)
+        return _link_page(page, user_id, token, created=True)
+    return _new_page(page, form, status=submission.status)
 
 
 @router.get("/admin/users/{user_id}")
-def show_user(page: CurrentPage, user_id: UserId) -> Response:
+def show_user(page: CurrentPage, user_id: PathId) -> Response:
     """One account and what can be done about it; admins."""
     signed_in(page, "admin")
     return _user_page(page, users.get_user(page.session, user_id, now=page.now))
 
 
 @router.post("/admin/users/{user_id}/role")
-def change_role(page: CurrentPage, sent: SentForm, user_id: UserId) -> Response:
+def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
     """Change what an account may do, from its next request on; admins."""
     actor = signed_in(page, "admin")
     view = users.get_user(page.session, user_id, now=page.now)
     form = RoleForm(sent)
     form.offer(_doctors_for(page, view))
-    command = form.command() if form.validate() else None
-    if command is None:
-        return _user_page(page, view, form=form, status=422)
-    page.close()
-    try:
-        page.database.write(users.change_role, actor, user_id, command, seen=form.seen.data or "", now=page.now)
-    except AppError as error:
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        page.write(users.change_role, actor, user_id, command, seen=form.seen.data or "", now=page.now)
+        # Admins who gave up their own rights cannot see that page any more.
+        onward = "/" if user_id == actor.user_id and command.role != "admin" else f"/admin/users/{user_id}"
+        return page.redirect(onward, flash=_("The role is saved. It holds from their next click on."))
+    if submission.error is not None:
         view = users.get_user(page.session, user_id, now=page.now)
         form.offer(_doctors_for(page, view))
-        if isinstance(error, EditedMeanwhile):
-            form.compare_with(_role_form(page, view))
-        form.add_error(error)
-        return _user_page(page, view, form=form, status=error.status)
-    # Whoever gave up their own rights cannot see that page any more.
-    onward = "/" if user_id == actor.user_id and command.role != "admin" else f"/admin/users/{user_id}"
-    return page.redirect(onward, flash=_("The role is saved. It holds from their next click on."))
+    if isinstance(submission.error, EditedMeanwhile):
+        form.compare_with(_role_form(page, view))
+    return _user_page(page, view, form=form, status=submission.status)
 
 
 @router.get("/admin/users/{user_id}/access")
-def ask_access(page: CurrentPage, user_id: UserId) -> Response:
+def ask_access(page: CurrentPage, user_id: PathId) -> Response:
     """What disabling or enabling an account would mean; admins."""
     signed_in(page, "admin")
     view = users.get_user(page.session, user_id, now=page.now)
@@ -113,31 +102,24 @@ def ask_access(page: CurrentPage, user_id: UserId) -> Response:
 
 
 @router.post("/admin/users/{user_id}/access")
-def change_access(page: CurrentPage, sent: SentForm, user_id: UserId) -> Response:
+def change_access(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
     """Disable or enable an account; admins."""
     actor = signed_in(page, "admin")
     form = AccessForm(sent)
-    enable = form.access.wished
-    page.close()
-    try:
-        page.database.write(roles.enable_account if enable else roles.disable_account, actor, user_id, now=page.now)
-    except NotFound:
-        raise
-    except AppError as error:
-        form.add_error(error)
-        view = users.get_user(page.session, user_id, now=page.now)
-        return _access_page(page, view, form, status=error.status)
-    done = _("They can sign in again.") if enable else _("The account is disabled, and signed out everywhere.")
-    return page.redirect(f"/admin/users/{user_id}", flash=done)
+    enable = form.access.is_yes
+    with Submission(form) as submission:
+        page.write(roles.enable_account if enable else roles.disable_account, actor, user_id, now=page.now)
+        done = _("They can sign in again.") if enable else _("The account is disabled, and signed out everywhere.")
+        return page.redirect(f"/admin/users/{user_id}", flash=done)
+    return _access_page(page, users.get_user(page.session, user_id, now=page.now), form, status=submission.status)
 
 
 @router.post("/admin/users/{user_id}/password-link")
-def renew_password_link(page: CurrentPage, user_id: UserId) -> Response:
+def renew_password_link(page: CurrentPage, user_id: PathId) -> Response:
     """Make a new link to choose a password with, and show it this once; admins."""
     actor = signed_in(page, "admin")
-    page.close()
     try:
-        token = page.database.write(roles.renew_password_link, actor, user_id, now=page.now)
+        token = page.write(roles.renew_password_link, actor, user_id, now=page.now)
     except NotFound:
         raise
     except AppError as error:
@@ -146,11 +128,10 @@ def renew_password_link(page: CurrentPage, user_id: UserId) -> Response:
 
 
 @router.post("/admin/users/{user_id}/sessions/end")
-def end_sessions(page: CurrentPage, user_id: UserId) -> Response:
+def end_sessions(page: CurrentPage, user_id: PathId) -> Response:
     """Sign an account out everywhere; admins."""
     actor = signed_in(page, "admin")
-    page.close()
-    ended = page.database.write(roles.end_sessions, actor, user_id, now=page.now)
+    ended = page.write(roles.end_sessions, actor, user_id, now=page.now)
     said = ngettext("Signed out on %(n)d device.", "Signed out on %(n)d devices.", ended) % {"n": ended}
     return page.redirect(f"/admin/users/{user_id}", flash=said)
 

@@ -1,0 +1,213 @@
+"""What the overview shows: what needs attention, the most urgent first, and the last weeks as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
+
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.i18n import ngettext
+from webapp.core.urls import with_query
+from webapp.core.web import Page
+from webapp.dashboard import queries
+from webapp.dashboard.schemas import Setup, Week
+from webapp.notifications import queries as outbox
+
+
+class Matter(NamedTuple):
+    """Something that needs attention: what it is, and the words of the link that leads to where it is mended."""
+
+    tone: Literal["bad", "warn", "info"]
+    title: str
+    text: str
+    href: str
+    deed: str
+
+
+class Bar(NamedTuple):
+    """One week as a bar: its numbers, and where it stands.
+
+    `x`, `middle` and `width` are per cent of the drawing's width; `height` and `top` are pixels.
+    """
+
+    monday: date
+    number: int
+    visits: int
+    no_shows: int
+    x: float
+    middle: float
+    width: float
+    height: int
+    top: int
+    current: bool
+
+
+def on_day(page: Page, days_ahead: int) -> dict[str, str]:
+    """The filter of the list of appointments that shows one day."""
+    day = current_clinic(page).today(page.now) + timedelta(days=days_ahead)
+    return {"from": day.isoformat(), "until": day.isoformat()}
+
+
+def list_matters(page: Page, setup: Setup) -> list[Matter]:
+    """What needs attention, the most urgent first; nothing that is in order is mentioned."""
+    return [
+        *_missing(setup),
+        *_flagged(page),
+        *_unconfirmed(page),
+        *_messages(page),
+        *_unreachable(page),
+        *_undelivered(page),
+    ]
+
+
+def _missing(setup: Setup) -> list[Matter]:
+    """What a new clinic still has to enter before a patient can book, in the order in which it is entered."""
+    steps = (
+        (setup.opening_hours, _("Say when the clinic is open"), "/admin/clinic/opening-hours", _("Opening hours")),
+        (setup.visit_types, _("Add the kinds of visit that you offer"), "/admin/visit-types/new", _("Visit types")),
+        (setup.doctors, _("Add your first doctor"), "/admin/doctors/new", _("New doctor")),
+        (setup.working_hours, _("Say when your doctors work"), "/admin/doctors", _("Doctors")),
+    )
+    return [
+        Matter("info", title, _("Nobody can book before that."), href, deed)
+        for is_done, title, href, deed in steps
+        if not is_done
+    ]
+
+
+def _flagged(page: Page) -> list[Matter]:
+    """Appointments that hours, leave or a closure have stranded."""
+    count, flagged = queries.find_flagged(page.session, now=page.now)
+    if not count:
+        return []
+    first = flagged[0]
+    when = formats.day_and_time(first.starts_at, current_clinic(page).zone)
+    return [
+        Matter(
+            "bad",
+            ngettext("%(n)d visit needs a decision", "%(n)d visits need a decision", count) % {"n": count},
+            _("The next is %(name)s with %(doctor)s, %(when)s. %(why)s")
+            % {"name": first.patient_name, "doctor": first.doctor_name, "when": when, "why": first.why},
+            "/admin/appointments?flagged=1",
+            _("Look at them"),
+        )
+    ]
+
+
+def _unconfirmed(page: Page) -> list[Matter]:
+    """Appointments of tomorrow that are not confirmed."""
+    clinic = current_clinic(page)
+    low, high = queries.local_day(clinic, clinic.today(page.now) + timedelta(days=1))
+    count = queries.count_unconfirmed(page.session, low, high)
+    if not count:
+        return []
+    return [
+        Matter(
+            "warn",
+            ngettext("%(n)d visit tomorrow is not confirmed", "%(n)d visits tomorrow are not confirmed", count)
+            % {"n": count},
+            _("A call today can fill a gap tomorrow."),
+            with_query("/admin/appointments", **on_day(page, 1), status="scheduled"),
+            _("Show them"),
+        )
+    ]
+
+
+def _messages(page: Page) -> list[Matter]:
+    """What is wrong with the delivery of messages."""
+    matters = []
+    if not page.settings.smtp_url and page.settings.environment == "production":
+        text = _("No mail server is set up, so each is kept as a file. The setting is DOCKET_SMTP_URL.")
+        matters.append(Matter("bad", _("E-mails reach nobody"), text, "/admin/messages", _("Look at them")))
+    since = page.now - timedelta(days=queries.DEAD_DAYS)
+    count = outbox.count_dead(page.session, since=since, limit=queries.MOST_DEAD)
+    if count:
+        title = ngettext("%(n)d message could not be delivered", "%(n)d messages could not be delivered", count)
+        text = _("They were given up in the last 14 days. Whoever was to get them does not know.")
+        matters.append(Matter("bad", title % {"n": count}, text, "/admin/messages?state=dead", _("Look at them")))
+    standstill = outbox.find_standstill(page.session, now=page.now)
+    if standstill is not None:
+        when = formats.day_and_time(standstill.since, current_clinic(page).zone)
+        text = standstill.last_error or _(
+            "Nobody has tried to deliver them. Is the worker running? Its command is “docket worker”."
+        )
+        title = _("Messages have been waiting since %(when)s") % {"when": when}
+        matters.append(Matter("bad", title, text, "/admin/messages?state=trouble", _("Look at them")))
+    return matters
+
+
+def _unreachable(page: Page) -> list[Matter]:
+    """Patients who come soon and have no address to write to or call."""
+    count, found = queries.find_unreachable(page.session, now=page.now)
+    zone = current_clinic(page).zone
+    matters = [
+        Matter(
+            "warn",
+            _("%(name)s cannot be reached") % {"name": patient.name},
+            _("There is neither a telephone number nor an e-mail address. The next visit is %(when)s.")
+            % {"when": formats.day_and_time(patient.starts_at, zone)},
+            f"/admin/patients/{patient.patient_id}/edit",
+            _("Add contact details"),
+        )
+        for patient in found
+    ]
+    rest = count - len(found)
+    more = ngettext("%(n)d more patient has no contact details.", "%(n)d more patients have no contact details.", rest)
+    return _and_more(matters, more, rest)
+
+
+def _undelivered(page: Page) -> list[Matter]:
+    """Patients who come soon and do not get what is written to them."""
+    count, found = queries.find_undelivered(page.session, now=page.now)
+    zone = current_clinic(page).zone
+    matters = [
+        Matter(
+            "warn",
+            _("%(name)s gets no messages") % {"name": patient.name},
+            _("The last one to %(address)s could not be delivered. %(why)s The next visit is %(when)s.")
+            % {
+                "address": patient.address,
+                # What a mail server answers seldom ends as a sentence does.
+                "why": f"{patient.why.rstrip('.')}.",
+                "when": formats.day_and_time(patient.starts_at, zone),
+            },
+            f"/admin/patients/{patient.patient_id}",
+            _("Look at the record"),
+        )
+        for patient in found
+    ]
+    rest = count - len(found)
+    more = ngettext("%(n)d more patient gets no messages.", "%(n)d more patients get no messages.", rest)
+    return _and_more(matters, more, rest)
+
+
+def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
+    """The matters; where there are `rest` others, the last one says so."""
+    if rest <= 0:
+        return matters
+    last = matters[-1]
+    return [*matters[:-1], last._replace(text=f"{last.text} {more % {'n': rest}}")]
+
+
+def bars_of(weeks: Sequence[Week]) -> list[Bar]:
+    """The weeks as bars, in per cent of the tallest one and of the width, for a drawing without a fixed width."""
+    tallest = max((week.visits for week in weeks), default=0) or 1
+    width = 100 / max(1, len(weeks))
+    return [
+        Bar(
+            monday=week.monday,
+            number=week.monday.isocalendar().week,
+            visits=week.visits,
+            no_shows=week.no_shows,
+            x=round(at * width + width * 0.15, 2),
+            middle=round(at * width + width / 2, 2),
+            width=round(width * 0.7, 2),
+            height=round(130 * week.visits / tallest),
+            top=160 - round(130 * week.visits / tallest),
+            current=at == len(weeks) - 1,
+        )
+        for at, week in enumerate(weeks)
+    ]

@@ -1,0 +1,173 @@
+"""What the clinic's list of appointments shows and exports, and why a time is not offered."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from webapp.appointments.booking import statuses
+from webapp.appointments.booking.listing import AppointmentRow
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.i18n import gettext as _
+from webapp.core.urls import with_query
+from webapp.scheduling.explain import Answer
+from webapp.scheduling.facts import BookingRequest
+from webapp.staff.audit.log import harmless
+
+
+class AppointmentLine(NamedTuple):
+    """One appointment as the list shows it. Instants are UTC; `day` is '3 Mar', and `booked` the day of booking."""
+
+    reference: str
+    status: str
+    starts_at: datetime
+    weekday: str
+    day: str
+    year: int
+    patient_name: str
+    patient_phone: str
+    doctor_name: str
+    visit_type_name: str
+    flagged_why: str
+    booked: str
+    href: str
+
+
+class DayLink(NamedTuple):
+    """A link to days that are asked for most; `is_shown` where the list shows them now."""
+
+    words: str
+    href: str
+    is_shown: bool
+
+
+class Place(NamedTuple):
+    """Where a rule is set: what the page is called, and its address."""
+
+    words: str
+    href: str
+
+
+class ShownRule(NamedTuple):
+    """A rule that refuses a time, where it is set, and the appointments that are in the way: reference and address."""
+
+    sentence: str
+    place: Place | None
+    visits: list[tuple[str, str]]
+
+
+class ShownAnswer(NamedTuple):
+    """Why one instant is not offered: the rules that refuse it, none where it can be booked."""
+
+    title: str
+    rules: list[ShownRule]
+    book_href: str
+
+
+def list_href(keep: Mapping[str, str]) -> str:
+    """The list of appointments with these filters."""
+    return with_query("/admin/appointments", **keep)
+
+
+def appointment_line(row: AppointmentRow, clinic: Clinic) -> AppointmentLine:
+    """One appointment as the list shows it."""
+    return AppointmentLine(
+        reference=row.reference,
+        status=row.status,
+        starts_at=row.starts_at,
+        weekday=formats.weekday_short(row.starts_at, clinic.zone),
+        day=formats.day_short(row.starts_at, clinic.zone),
+        year=row.starts_at.astimezone(clinic.zone).year,
+        patient_name=row.patient_name,
+        patient_phone=row.patient_phone,
+        doctor_name=row.doctor_name,
+        visit_type_name=row.visit_type_name,
+        flagged_why=row.flagged_why,
+        booked=formats.day_month_year(row.created_at, clinic.zone),
+        href=f"/appointments/{row.reference}",
+    )
+
+
+def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
+    """Links to the days that are asked for most, with the other filters kept."""
+    monday = today - timedelta(days=today.weekday())
+    spans = [
+        (_("Today"), today, today),
+        (_("Tomorrow"), today + timedelta(days=1), today + timedelta(days=1)),
+        (_("This week"), monday, monday + timedelta(days=6)),
+    ]
+    links = []
+    for words, first, last in spans:
+        span = {"from": first.isoformat(), "until": last.isoformat()}
+        shown = all(keep[name] == value for name, value in span.items())
+        links.append(DayLink(words, list_href({**keep, **span}), shown))
+    ahead = {**keep, "from": "", "until": ""}
+    return [*links, DayLink(_("From today on"), list_href(ahead), not (keep["from"] or keep["until"]))]
+
+
+def csv_table(pieces: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
+    """The rows for spreadsheets, piece by piece, after a mark by which they know that it is UTF-8."""
+    columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
+    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
+    yield "\ufeff" + _csv([columns])
+    for rows in pieces:
+        yield _csv([_cells(row, clinic) for row in rows])
+
+
+def _csv(table: list[list[str]]) -> str:
+    output = io.StringIO()
+    csv.writer(output).writerows(table)
+    return output.getvalue()
+
+
+def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
+    local, ends, booked = (each.astimezone(clinic.zone) for each in (row.starts_at, row.ends_at, row.created_at))
+    texts = [row.patient_name, str(row.patient_birth_date or ""), row.patient_phone, row.doctor_name]
+    texts += [row.visit_type_name, statuses.word_of(row.status), row.flagged_why]
+    when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
+    return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
+
+
+def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None) -> ShownAnswer:
+    """An answer with the way to where each rule is set, and to the booking."""
+    rules = [
+        ShownRule(
+            sentence,
+            _place(code, request),
+            [(reference, f"/appointments/{reference}") for reference in answer.in_the_way.get(code, [])],
+        )
+        for code, sentence in answer.refusals
+    ]
+    book_href = with_query(
+        "/book",
+        doctor=request.doctor.slug,
+        visit_type=request.visit_type.id,
+        starts_at=formats.iso(answer.starts_at),
+        patient=patient_id,
+    )
+    return ShownAnswer(answer.title.rstrip(":"), rules, book_href)
+
+
+def _place(code: str, request: BookingRequest) -> Place | None:
+    """Where a rule is set; None for the rules of time itself."""
+    doctor = f"/admin/doctors/{request.doctor.slug}"
+    rules = Place(_("Booking rules"), "/admin/clinic/rules")
+    places = {
+        "doctor_inactive": Place(_("The doctor"), doctor),
+        "visit_type_not_offered": Place(_("Kinds of visit of the doctor"), doctor),
+        "visit_type_not_online": Place(_("Visit types"), "/admin/visit-types"),
+        "off_grid": Place(_("The doctor’s step"), doctor),
+        "too_soon": rules,
+        "too_far_ahead": rules,
+        "patient_gap": rules,
+        "too_many_visits": rules,
+        "closure": Place(_("Closures"), "/admin/closures"),
+        "clinic_closed": Place(_("Opening hours"), "/admin/clinic/opening-hours"),
+        "outside_working_hours": Place(_("Working hours"), f"{doctor}/hours"),
+        "time_off": Place(_("Time off"), f"{doctor}/time-off"),
+    }
+    return places.get(code)
