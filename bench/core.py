@@ -165,6 +165,8 @@ def _migrate_to(url: str, checkout: Path) -> None:
     if newest != ours[-1]:
         database = wired_database(url)
         migrations.downgrade(database, newest)
+        # Of indexes that came back the planner knows nothing yet, and may read all there is in place of a few rows.
+        database.write(lambda session: session.execute(sa.text("ANALYZE")))
         database.dispose()
 
 

@@ -144,11 +144,12 @@ def test_every_constraint_has_a_name() -> None:
 
 
 def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all tables."""
+    """All rows of all tables, but for the versions of schedules: a new table of them begins anew."""
     with database.reading() as session:
         return {
             table.name: sorted((tuple(row) for row in session.execute(sa.select(table))), key=repr)
             for table in Base.metadata.sorted_tables
+            if table.name != "schedule_versions"
         }
 
 

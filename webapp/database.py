@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -147,6 +149,44 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it from the class.
 
 
+class VersionCache:
+    """What a process keeps between requests: values by key, each with the version of the data that it comes from.
+
+    A version names one state of the data, now and for ever. So a value is never too old: under another version it is
+    not found. Of more than `most` values the one that was not asked for the longest goes first. Threads may share it.
+    """
+
+    def __init__(self, most: int = 2_000) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, tuple[Hashable, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, key: Hashable, version: Hashable) -> Any | None:
+        """The value that was kept for this version, or None."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None or found[0] != version:
+                return None
+            self._kept.move_to_end(key)
+            return found[1]
+
+    def keep(self, key: Hashable, version: Hashable, value: Any) -> None:
+        """Keep a value that was worked out from this version; it takes the place of an older one."""
+        with self._lock:
+            self._kept[key] = (version, value)
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+    def get(self, key: Hashable, version: Hashable, work: Callable[[], T]) -> T:
+        """The value of this version, worked out now unless it is kept."""
+        found: T | None = self.find(key, version)
+        if found is None:
+            found = work()
+            self.keep(key, version, found)
+        return found
+
+
 class Database:
     """One database, SQLite or PostgreSQL, and the two ways to talk to it.
 
@@ -169,6 +209,7 @@ class Database:
                     "connect_timeout": CONNECT_SECONDS,
                 },
             )
+        self._cache = VersionCache()
         # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
@@ -176,8 +217,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for looking. Nothing that happens in it is kept."""
-        with Session(self._reading, autoflush=False, expire_on_commit=False) as session:
+        """A session for looking. Nothing that happens in it is kept.
+
+        It alone knows what this process keeps between requests: see `webapp.clinic.schedule_versions`.
+        """
+        known = {"cache": self._cache}
+        with Session(self._reading, autoflush=False, expire_on_commit=False, info=known) as session:
             yield session
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -3,6 +3,7 @@
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
 from webapp.auth.models import FailedLogin, PasswordLink, RefreshToken, User, UserSession
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
+from webapp.clinic.schedule_versions import ScheduleVersion
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.idempotency.models import IdempotencyKey
@@ -31,6 +32,7 @@ __all__ = [
     "Patient",
     "PatientWord",
     "RefreshToken",
+    "ScheduleVersion",
     "TimeOff",
     "User",
     "UserSession",

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
+from webapp.clinic.schedule_versions import kept_for_clinic
 from webapp.core import formats
 from webapp.database import rows, table_of
 
@@ -64,6 +65,10 @@ _QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).w
 
 def get_clinic(session: Session) -> Clinic:
     """The clinic's row; an empty database answers with the defaults, so that a page can always be shown."""
+    return kept_for_clinic(session, "clinic", lambda: _read_clinic(session))
+
+
+def _read_clinic(session: Session) -> Clinic:
     row = rows(session, _QUERY).one_or_none()
     return Clinic(*row) if row is not None else default_clinic()
 
@@ -85,11 +90,21 @@ class ClosureRow(NamedTuple):
     ends_on: date
 
 
+_CLOSURE = table_of(Closure).c
+_CLOSURES = (
+    sa.select(_CLOSURE.name, _CLOSURE.starts_on, _CLOSURE.ends_on)
+    .where(
+        _CLOSURE.ends_on >= sa.bindparam("first", type_=sa.Date),
+        _CLOSURE.starts_on <= sa.bindparam("last", type_=sa.Date),
+    )
+    .order_by(_CLOSURE.starts_on, _CLOSURE.id)
+)
+
+
 def find_closures(session: Session, first: date, last: date) -> list[ClosureRow]:
     """The closures that touch the local days `first` to `last`, in order."""
-    query = (
-        sa.select(Closure.name, Closure.starts_on, Closure.ends_on)
-        .where(Closure.ends_on >= first, Closure.starts_on <= last)
-        .order_by(Closure.starts_on, Closure.id)
+    return kept_for_clinic(
+        session,
+        ("closures", first, last),
+        lambda: [ClosureRow._make(row) for row in rows(session, _CLOSURES, first=first, last=last)],
     )
-    return [ClosureRow(*row) for row in session.execute(query)]

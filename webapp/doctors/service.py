@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
+from webapp.clinic.schedule_versions import kept_for_clinic, versions_seen
 from webapp.core.i18n import gettext as _
 from webapp.core.text import plain
 from webapp.database import rows, table_of
@@ -71,8 +72,7 @@ _WITH_TYPES = (
     .outerjoin(table_of(VisitType), sa.and_(_KIND.id == doctor_visit_types.c.visit_type_id, _KIND.active.is_(True)))
     .order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id, _KIND.minutes, _KIND.id)
 )
-_ALL = _WITH_TYPES.where(_DOCTOR.active.is_(True))
-_BY_SLUG = _ALL.where(_DOCTOR.slug == sa.bindparam("value"))
+_BY_SLUG = _WITH_TYPES.where(_DOCTOR.active.is_(True), _DOCTOR.slug == sa.bindparam("value"))
 _BY_ID = _WITH_TYPES.where(_DOCTOR.id == sa.bindparam("value"))
 _BY_IDS = _WITH_TYPES.where(_DOCTOR.id.in_(sa.bindparam("doctor_ids", expanding=True)))
 _BY_USER = _WITH_TYPES.where(_DOCTOR.user_id == sa.bindparam("value"))
@@ -89,9 +89,23 @@ def _doctors(session: Session, query: sa.Select[Any], **values: object) -> list[
     return list(doctors.values())
 
 
+def _all_doctors(session: Session) -> list[DoctorRow]:
+    return kept_for_clinic(session, "doctors", lambda: _doctors(session, _WITH_TYPES))
+
+
+def _one(session: Session, query: sa.Select[Any], value: object, fits: Callable[[DoctorRow], bool]) -> DoctorRow:
+    """The doctor that the query finds; where all doctors are kept, the one of them that fits."""
+    is_kept = versions_seen(session) is not None
+    found = filter(fits, _all_doctors(session)) if is_kept else iter(_doctors(session, query, value=value))
+    doctor = next(found, None)
+    if doctor is None:
+        raise NotFound(_("There is no such doctor."))
+    return doctor
+
+
 def list_doctors(session: Session, *, inactive: bool = False) -> list[DoctorRow]:
     """All doctors who take bookings, in the clinic's order; with `inactive` those who take none, too."""
-    return _doctors(session, _WITH_TYPES if inactive else _ALL)
+    return [doctor for doctor in _all_doctors(session) if inactive or doctor.active]
 
 
 def get_doctor(session: Session, slug: str) -> DoctorRow:
@@ -100,12 +114,12 @@ def get_doctor(session: Session, slug: str) -> DoctorRow:
     Raises:
         NotFound: there is none, or they take no bookings at the moment.
     """
-    return _one(session, _BY_SLUG, slug)
+    return _one(session, _BY_SLUG, slug, lambda doctor: doctor.slug == slug and doctor.active)
 
 
 def get_doctor_by_id(session: Session, doctor_id: int) -> DoctorRow:
     """One doctor, active or not, by id."""
-    return _one(session, _BY_ID, doctor_id)
+    return _one(session, _BY_ID, doctor_id, lambda doctor: doctor.id == doctor_id)
 
 
 def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
@@ -114,18 +128,11 @@ def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
     Raises:
         NotFound: the account is tied to no doctor yet.
     """
-    doctors = _doctors(session, _BY_USER, value=user_id)
+    doctors = kept_for_clinic(session, ("doctor of", user_id), lambda: _doctors(session, _BY_USER, value=user_id))
     if not doctors:
         raise NotFound(
             _("Your account is not tied to a doctor yet, so there is no day to show. Ask the clinic's admin.")
         )
-    return doctors[0]
-
-
-def _one(session: Session, query: sa.Select[Any], value: object) -> DoctorRow:
-    doctors = _doctors(session, query, value=value)
-    if not doctors:
-        raise NotFound(_("There is no such doctor."))
     return doctors[0]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.doctors.service import DoctorRow, VisitTypeRow
-from webapp.scheduling.facts_queries import Hours, load_busy, load_hours
-from webapp.scheduling.rules import Facts, offered
+from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_visits
+from webapp.scheduling.rules import Facts, offered, starts_of_schedule, with_starts
 from webapp.scheduling.slots import (
     DAY,
     Minute,
@@ -50,39 +52,83 @@ def load_facts(
     now: datetime,
     viewer: Viewer = ANYONE,
 ) -> dict[int, Facts]:
-    """The facts for every request over the local days `first` to `last`, by doctor id, in two queries altogether."""
-    pieces = pieces_of(clinic.zone, first, last)
-    window = days_span(pieces, day_number(first), day_number(last))
-    doctor_ids = [wish.doctor.id for wish in wishes]
-    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
-    days = range(day_number(first), day_number(last) + 2)
-    hours = load_hours(session, doctor_ids, first, last + timedelta(days=1), window)
-    busy = load_busy(session, doctor_ids, window, now, viewer)
+    """The facts for every request over the local days `first` to `last`, by doctor id, in two queries altogether.
+
+    In a session that only looks, schedules that this process has seen in their present version are not read again.
+    """
+    window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
+    # What is kept counts every visit; a visit that stands in nobody's way is left out by the query alone.
+    versions = versions_seen(session) if viewer.moving is None else None
+    kept = _kept_schedules(versions, wishes, first, last) if versions is not None else {}
+    missing = [wish for wish in wishes if wish.doctor.id not in kept]
+    if missing:
+        busy = load_busy(session, [wish.doctor.id for wish in missing], window, now, viewer)
+        loaded = _load_schedules(session, clinic, missing, first, last, busy)
+        if versions is not None:
+            _keep_schedules(versions, missing, first, last, loaded)
+        schedules = {wish.doctor.id: (kept | loaded)[wish.doctor.id] for wish in wishes}
+    else:
+        busy, schedules = load_patient_visits(session, window, now, viewer), kept
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
-    common = Facts(
-        window=window,
-        pieces=pieces,
-        now=minute_reached(now),
-        step=DAY,
-        minutes=0,
-        before=0,
-        after=0,
-        opening=_weekly_spans(hours[None], pieces, days),
-        working=[],
-        extra=[],
-        closures=_closure_spans(hours[None], pieces),
-        time_off=[],
-        doctor_busy=[],
-        notice=clinic.notice_minutes,
-        horizon=min(max(horizon, window[0]), window[1]),
-        gap=clinic.patient_gap_minutes,
-        max_active=clinic.max_active_visits,
-        patient_visits=busy.patient_visits,
-        active_visits=busy.active_visits,
-        present_start=busy.present_start,
-        by_staff=viewer.by_staff,
+    facts = {
+        doctor_id: replace(
+            schedule,
+            now=minute_reached(now),
+            notice=clinic.notice_minutes,
+            horizon=min(max(horizon, window[0]), window[1]),
+            gap=clinic.patient_gap_minutes,
+            max_active=clinic.max_active_visits,
+            patient_visits=busy.patient_visits,
+            active_visits=busy.active_visits,
+            present_start=busy.present_start,
+            by_staff=viewer.by_staff,
+        )
+        for doctor_id, schedule in schedules.items()
+    }
+    for doctor_id, schedule in schedules.items():
+        if schedule.starts is not None:
+            with_starts(facts[doctor_id], schedule.starts)
+    return facts
+
+
+def _kept_schedules(versions: Versions, wishes: Sequence[BookingRequest], first: date, last: date) -> dict[int, Facts]:
+    """The schedules that this process has seen in their present version."""
+    found = (
+        (wish.doctor.id, versions.cache.find(_key(wish, first, last), versions.of_doctor(wish.doctor.id)))
+        for wish in wishes
     )
+    return {doctor_id: schedule for doctor_id, schedule in found if schedule is not None}
+
+
+def _keep_schedules(
+    versions: Versions, wishes: Sequence[BookingRequest], first: date, last: date, schedules: dict[int, Facts]
+) -> None:
+    """Work out what each schedule alone leaves, and keep both for this version."""
+    for wish in wishes:
+        schedule = schedules[wish.doctor.id]
+        with_starts(schedule, array("q", starts_of_schedule(schedule)))
+        versions.cache.keep(_key(wish, first, last), versions.of_doctor(wish.doctor.id), schedule)
+
+
+def _key(wish: BookingRequest, first: date, last: date) -> tuple[object, ...]:
+    """What is kept is that of these days, and of all that a schedule takes from the doctor and the visit type."""
+    doctor, kind = wish.doctor, wish.visit_type
+    of_doctor = doctor.id, doctor.slot_step, doctor.active
+    of_kind = kind.minutes, kind.buffer_before, kind.buffer_after, kind.active, kind.online, wish.offered
+    return "schedule", *of_doctor, *of_kind, first, last
+
+
+def _load_schedules(
+    session: Session, clinic: Clinic, wishes: Sequence[BookingRequest], first: date, last: date, busy: Busy
+) -> dict[int, Facts]:
+    """The facts of each wish, but for what depends on who asks and when."""
+    pieces = pieces_of(clinic.zone, first, last)
+    window = days_span(pieces, day_number(first), day_number(last))
+    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
+    days = range(day_number(first), day_number(last) + 2)
+    hours = load_hours(session, [wish.doctor.id for wish in wishes], first, last + timedelta(days=1), window)
+    opening, closures = _weekly_spans(hours[None], pieces, days), _closure_spans(hours[None], pieces)
     # Many doctors work the same hours.
     working: dict[Hashable, list[Span]] = {}
 
@@ -94,16 +140,24 @@ def load_facts(
         return working[key]
 
     return {
-        wish.doctor.id: replace(
-            common,
+        wish.doctor.id: Facts(
+            window=window,
+            pieces=pieces,
+            now=window[0],
             step=wish.doctor.slot_step,
             minutes=wish.visit_type.minutes,
             before=wish.visit_type.buffer_before,
             after=wish.visit_type.buffer_after,
+            opening=opening,
             working=working_of(wish.doctor.id),
             extra=_extra_spans(hours[wish.doctor.id], pieces),
+            closures=closures,
             time_off=hours[wish.doctor.id].time_off,
             doctor_busy=busy.of_doctor[wish.doctor.id],
+            notice=0,
+            horizon=window[1],
+            gap=0,
+            max_active=0,
             doctor_active=wish.doctor.active,
             offered_by_doctor=wish.offered and wish.visit_type.active,
             offered_online=wish.visit_type.online,
@@ -169,9 +223,10 @@ def next_free(
     now: datetime,
     viewer: Viewer = ANYONE,
     count: int = 1,
+    days: int | None = None,
     look_days: int = FIRST_LOOK_DAYS,
 ) -> dict[int, list[FreeTime]]:
-    """Up to `count` next free times of each doctor within the horizon, by doctor id.
+    """Up to `count` next free times of each doctor within the horizon, or all of the next `days` that have any, by id.
 
     Looks at the first `look_days` days, and at the rest of the horizon only for doctors who have nothing at all in
     them: one free time is enough for a link to all the others.
@@ -186,8 +241,15 @@ def next_free(
             continue
         facts = load_facts(session, clinic, missing, start, end, now=now, viewer=viewer)
         for doctor_id, about in facts.items():
-            found[doctor_id] = list(islice(places(about), count))
+            times = places(about)
+            found[doctor_id] = list(islice(times, count) if days is None else _of_days(times, days))
     return found
+
+
+def _of_days(times: Iterable[FreeTime], days: int) -> Iterator[FreeTime]:
+    """Those of the first so many days that have any."""
+    for _day, of_day in islice(groupby(times, key=lambda time: time.day), days):
+        yield from of_day
 
 
 class WorkingTime(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -116,31 +117,25 @@ def load_hours(
     return hours
 
 
-def _busy_query() -> sa.CompoundSelect[Any]:
-    """A row for each doctor with all their busy ranges, and under no doctor a row for each of the patient's visits.
+_NO_NUMBER = sa.cast(None, sa.Integer)
+_MOVING = sa.bindparam("ignoring", type_=sa.Integer)
 
-    Both ends of a doctor's range are bounded, with columns left bare, so that an index serves the query however
-    long the history grows; it reads nothing that is not in the index. All lanes count: a time beside an appointment
-    that was squeezed in is not free. The patient is given by id, as the account they belong to, as the appointment
-    that is being moved, or not at all.
+
+def _doctors_query() -> sa.Select[*tuple[Any, ...]]:
+    """A row for each doctor with all their busy ranges.
+
+    Both ends of a range are bounded, with columns left bare, so that an index serves the query however long the
+    history grows; it reads nothing that is not in the index. All lanes count: a time beside an appointment that was
+    squeezed in is not free.
     """
     low, high = sa.bindparam("low", type_=sa.Integer), sa.bindparam("high", type_=sa.Integer)
-    moving = sa.bindparam("ignoring", type_=sa.Integer)
-    own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
-    moved = table_of(Appointment).alias("moved")
-    patient = sa.func.coalesce(
-        sa.bindparam("patient_id", type_=sa.Integer),
-        own.scalar_subquery(),
-        sa.select(moved.c.patient_id).where(moved.c.id == moving).scalar_subquery(),
-    )
-    no_number = sa.cast(None, sa.Integer)
-    return sa.union_all(
+    return (
         sa.select(
             _TAKEN.doctor_id.label("doctor_id"),
             spans_joined(_TAKEN.from_minute, _TAKEN.until_minute),
-            no_number,
-            no_number,
-            no_number,
+            _NO_NUMBER,
+            _NO_NUMBER,
+            _NO_NUMBER,
             sa.cast(None, sa.String),
         )
         .where(
@@ -148,25 +143,40 @@ def _busy_query() -> sa.CompoundSelect[Any]:
             _TAKEN.from_minute > low,
             _TAKEN.from_minute < high,
             # Time that something else than an appointment takes has no appointment, and counts.
-            _TAKEN.appointment_id.is_distinct_from(sa.func.coalesce(moving, 0)),
+            _TAKEN.appointment_id.is_distinct_from(sa.func.coalesce(_MOVING, 0)),
         )
-        .group_by(_TAKEN.doctor_id),
-        sa.select(
-            no_number,
-            sa.cast(None, sa.String),
-            _APPOINTMENT.id,
-            minute_of(_APPOINTMENT.starts_at),
-            minute_of(_APPOINTMENT.ends_at),
-            _APPOINTMENT.status,
-        ).where(
-            _APPOINTMENT.patient_id == patient,
-            _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
-            OCCUPIES,
-        ),
+        .group_by(_TAKEN.doctor_id)
     )
 
 
-_BUSY = _busy_query()
+def _patient_query() -> sa.Select[*tuple[Any, ...]]:
+    """Under no doctor a row for each of the patient's visits.
+
+    The patient is given by id, as the account they belong to, as the appointment that is being moved, or not at all.
+    """
+    own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
+    moved = table_of(Appointment).alias("moved")
+    patient = sa.func.coalesce(
+        sa.bindparam("patient_id", type_=sa.Integer),
+        own.scalar_subquery(),
+        sa.select(moved.c.patient_id).where(moved.c.id == _MOVING).scalar_subquery(),
+    )
+    return sa.select(
+        _NO_NUMBER,
+        sa.cast(None, sa.String),
+        _APPOINTMENT.id,
+        minute_of(_APPOINTMENT.starts_at),
+        minute_of(_APPOINTMENT.ends_at),
+        _APPOINTMENT.status,
+    ).where(
+        _APPOINTMENT.patient_id == patient,
+        _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
+        OCCUPIES,
+    )
+
+
+_OWN = _patient_query()
+_BUSY = sa.union_all(_doctors_query(), _OWN)
 
 
 @dataclass(slots=True)
@@ -187,18 +197,33 @@ def load_busy(
     viewer: Viewer,
 ) -> Busy:
     """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
-    values = {
-        "doctor_ids": doctor_ids,
-        "low": window[0] - LONGEST_MINUTES * 2,
-        "high": window[1] + LONGEST_MINUTES * 2,
+    low, high = window[0] - LONGEST_MINUTES * 2, window[1] + LONGEST_MINUTES * 2
+    doctors = {"doctor_ids": doctor_ids, "low": low, "high": high}
+    found = rows(session, _BUSY, **doctors, **_patient_values(window, now, viewer))
+    return _read_busy(found.all(), now, viewer)
+
+
+def load_patient_visits(session: Session, window: Span, now: datetime, viewer: Viewer) -> Busy:
+    """The patient's visits alone, for doctors whose busy ranges are known; no query where no patient is known."""
+    if not viewer.knows_patient:
+        return Busy()
+    found = rows(session, _OWN, **_patient_values(window, now, viewer))
+    return _read_busy(found.all(), now, viewer)
+
+
+def _patient_values(window: Span, now: datetime, viewer: Viewer) -> dict[str, object]:
+    return {
         "earliest": min(to_datetime(window[0]), now) - _LONGEST * 2,
         "patient_of_user": viewer.user_id,
         "patient_id": viewer.patient_id,
         "ignoring": viewer.moving,
     }
+
+
+def _read_busy(found: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime, viewer: Viewer) -> Busy:
     this_minute = to_minute(now)
     busy = Busy(patient_visits=[] if viewer.knows_patient else None)
-    for doctor_id, spans, appointment_id, start, end, status in rows(session, _BUSY, **values).all():
+    for doctor_id, spans, appointment_id, start, end, status in found:
         if doctor_id is not None:
             busy.of_doctor[doctor_id] = split_spans(spans)
         elif appointment_id == viewer.moving:

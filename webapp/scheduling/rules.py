@@ -8,6 +8,7 @@ only one. The end of the span is also the answer to "when would it be possible?"
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,7 +36,9 @@ class Facts:
 
     Instants and spans are in minutes since the epoch, durations in minutes. `patient_visits` is None when
     nobody is signed in; then the rules about the patient refuse nothing. `present_start` is that of the visit which
-    is being moved, and None when a new one is sought.
+    is being moved, and None when a new one is sought. `starts` are those that the rules about the schedule alone leave
+    of the window, in order, where that is known already: see `with_starts`. Facts that are made of others by
+    `dataclasses.replace` do not have them, for they may say something else of the schedule.
     """
 
     window: Span
@@ -62,6 +65,7 @@ class Facts:
     active_visits: int = 0
     present_start: Minute | None = None
     by_staff: bool = False
+    starts: Sequence[Minute] | None = field(default=None, init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Refusal:
 class Rule:
     """One house rule. `binds_staff` is false for those that staff may set aside with a reason; `patients_only` marks
     those that are not about staff at all; `hides` is false for those that the calendar tells in a banner instead of
-    hiding times."""
+    hiding times. `of_request` marks those that look at who asks and when: what the others refuse is the same for
+    everybody until the schedule changes."""
 
     code: str
     sentence: str
@@ -92,6 +97,7 @@ class Rule:
     patients_only: bool = False
     hides: bool = True
     clash: bool = False
+    of_request: bool = False
 
     def refuse(self, facts: Facts, start: Minute) -> Refusal | None:
         """The refusal of this start, or nothing."""
@@ -180,6 +186,7 @@ RULES: tuple[Rule, ...] = (
         _("This type of visit cannot be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
         patients_only=True,
+        of_request=True,
     ),
     Rule(
         "off_grid",
@@ -187,15 +194,21 @@ RULES: tuple[Rule, ...] = (
         _off_grid,
         values=lambda facts: {"step": facts.step},
     ),
-    Rule("same_time", _("That is the time you already have."), _same_time, binds_staff=True),
-    Rule("in_the_past", _("That time has passed. Choose a later one."), _in_the_past),
+    Rule("same_time", _("That is the time you already have."), _same_time, binds_staff=True, of_request=True),
+    Rule("in_the_past", _("That time has passed. Choose a later one."), _in_the_past, of_request=True),
     Rule(
         "too_soon",
         _("That is too soon: a visit must be booked at least %(notice)s ahead."),
         _too_soon,
         values=lambda facts: {"notice": facts.notice},
+        of_request=True,
     ),
-    Rule("too_far_ahead", _("That is too far ahead. Visits that late cannot be booked yet."), _too_far_ahead),
+    Rule(
+        "too_far_ahead",
+        _("That is too far ahead. Visits that late cannot be booked yet."),
+        _too_far_ahead,
+        of_request=True,
+    ),
     Rule("closure", _("The clinic is closed on that day. Choose another day."), _closure),
     Rule(
         "clinic_closed",
@@ -214,6 +227,7 @@ RULES: tuple[Rule, ...] = (
         _patient_overlap,
         binds_staff=True,
         clash=True,
+        of_request=True,
     ),
     Rule(
         "slot_taken",
@@ -228,6 +242,7 @@ RULES: tuple[Rule, ...] = (
         _patient_gap,
         values=lambda facts: {"gap": facts.gap},
         clash=True,
+        of_request=True,
     ),
     Rule(
         "too_many_visits",
@@ -235,6 +250,7 @@ RULES: tuple[Rule, ...] = (
         _too_many_visits,
         values=lambda facts: {"max": facts.max_active},
         hides=False,
+        of_request=True,
     ),
 )
 
@@ -252,13 +268,37 @@ def cautions(facts: Facts) -> list[Refusal]:
 
 def offered(facts: Facts) -> Iterator[Minute]:
     """The starts in the window that no rule refuses, in order; rules that only warn do not count."""
-    refused = [
-        span
-        for rule in RULES
-        if rule.hides and rule.refused_starts is not _off_grid and not (facts.by_staff and rule.patients_only)
-        for span in rule.refused_starts(facts)
-    ]
+    if facts.starts is None:
+        return _left(facts, RULES)
+    asked = [span for rule in RULES if rule.of_request for span in _refused(facts, rule)]
+    return (
+        start
+        for low, high in subtract(facts.window, asked)
+        for start in facts.starts[bisect_left(facts.starts, low) : bisect_left(facts.starts, high)]
+    )
+
+
+def starts_of_schedule(facts: Facts) -> Iterator[Minute]:
+    """The starts that the schedule alone leaves, whoever asks and when: `offered` takes what it can of these."""
+    return _left(facts, [rule for rule in RULES if not rule.of_request])
+
+
+def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:
+    """The facts, which now know their `starts`; these must have been worked out from the same schedule."""
+    object.__setattr__(facts, "starts", starts)
+    return facts
+
+
+def _left(facts: Facts, rules: Sequence[Rule]) -> Iterator[Minute]:
+    refused = [span for rule in rules for span in _refused(facts, rule)]
     return grid_starts_within(facts.pieces, facts.step, subtract(facts.window, refused))
+
+
+def _refused(facts: Facts, rule: Rule) -> list[Span]:
+    """What a rule takes from the calendar. That of the grid is left out: starts are taken from the grid anyway."""
+    if not rule.hides or rule.refused_starts is _off_grid or (facts.by_staff and rule.patients_only):
+        return []
+    return rule.refused_starts(facts)
 
 
 def emptied_by(facts: Facts, span: Span, codes: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,14 +18,21 @@ from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive
 from webapp.appointments.schemas import Booking, Cancellation, Move
+from webapp.clinic.service import get_clinic
+from webapp.doctors import service as doctors
 from webapp.exceptions import AppError
 from webapp.integrity import find_problems
 from webapp.models import Appointment, TimeOff
+from webapp.scheduling import checks
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken
+from webapp.scheduling.facts import free_times, load_facts
 from webapp.scheduling.models import OCCUPYING
+from webapp.scheduling.slots import to_datetime
+from webapp.scheduling.viewer import Viewer
 
 # Tuesday 3 March: quarters of an hour from 09:00 in Amsterdam to 12:00, when the doctors go to lunch.
 NINE = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
+DAY = date(2026, 3, 3)
 QUARTERS = 12
 KINDS = {"short": (15, 0, 0), "long": (30, 0, 0), "buffered": (45, 5, 10)}
 OFFERS = {"bob": ("short", "long", "buffered"), "erin": ("long",)}
@@ -183,6 +190,24 @@ class Clinic(RuleBasedStateMachine):
             (one["reference"], *instants(one["visit"]), *instants(one["busy"]), one["status"], one["version"])
             for one in self.visits
         }
+
+    @invariant()
+    def what_is_offered_is_what_the_model_would_take(self) -> None:
+        """To Alice, by a process that keeps what it has seen of the schedules before."""
+        viewer = Viewer(user_id=self.cast.alice.user_id)
+        for doctor, kind in ((doctor, kind) for doctor, kinds in OFFERS.items() for kind in kinds):
+            with self.cast.database.reading() as session:
+                row = doctors.get_doctor(session, doctor)
+                wish = checks.find_booking_request(session, row, getattr(self.cast, kind))
+                facts = load_facts(session, get_clinic(session), [wish], DAY, DAY, now=NOW, viewer=viewer)[row.id]
+            noon = NINE + timedelta(minutes=15 * QUARTERS)
+            starts = [to_datetime(time.start) for time in free_times(facts) if to_datetime(time.start) < noon]
+            wanted = [start * 15 for start in range(QUARTERS)]
+            assert starts == [
+                NINE + timedelta(minutes=start)
+                for start in wanted
+                if self.expected("alice", doctor, kind, start) is None
+            ]
 
     def teardown(self) -> None:
         """At the end `docket check` finds nothing but visits that time off was put over."""

@@ -1,0 +1,228 @@
+"""What a process keeps of schedules is always that of the present, whatever changes and wherever that happens."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.cast import AMSTERDAM, NOW, Cast, local
+from tests.servers import LiveServer, live_server
+from webapp.appointments.booking import service
+from webapp.appointments.schemas import Cancellation
+from webapp.clinic.schedule_versions import CLINIC, OF_CLINIC, OF_DOCTOR, ScheduleVersion
+from webapp.clinic.service import get_clinic
+from webapp.database import Database
+from webapp.doctors import service as doctors
+from webapp.models import Base, ClinicSettings, Closure, Doctor, TimeOff, WorkingHours
+from webapp.scheduling.facts import BookingRequest, free_times, load_facts
+from webapp.scheduling.viewer import ANYONE, Viewer
+
+Free = dict[int, list[int]]
+
+TABLES = Base.metadata.tables
+TUESDAY = date(2026, 3, 3)
+
+
+def _new_rows(cast: Cast) -> dict[str, dict[str, Any]]:
+    """A row for each table that free times rest on; of the clinic's settings there is one already."""
+    bob, hours = cast.doctor_ids["bob"], {"start_minute": 600, "end_minute": 660}
+    return {
+        "busy_times": {"doctor_id": bob, "lane": 0, "from_minute": 29_600_000, "until_minute": 29_600_030},
+        "working_hours": {"doctor_id": bob, "weekday": 6, **hours},
+        "extra_hours": {"doctor_id": bob, "day": date(2026, 3, 8), **hours},
+        "time_off": {"doctor_id": bob, "starts_at": local("2026-03-04 09:00"), "ends_at": local("2026-03-04 10:00")},
+        "opening_hours": {"weekday": 6, **hours},
+        "closures": {"name": "Works", "starts_on": TUESDAY, "ends_on": TUESDAY},
+        "visit_types": {"name": "Check-up", "minutes": 20},
+        "doctors": {"slug": "fay", "name": "Dr. Fay Fox", "specialty": "Skin", "languages": []},
+        "doctor_visit_types": {"doctor_id": bob, "visit_type_id": cast.erins_only},
+    }
+
+
+def _version(session: Session, doctor_id: int) -> int | None:
+    query = sa.select(ScheduleVersion.version).where(ScheduleVersion.doctor_id == doctor_id)
+    return session.scalar(query.execution_options(populate_existing=True))
+
+
+@pytest.fixture
+def versions(cast: Cast) -> Callable[[Any, int], bool]:
+    """Runs a statement in a transaction of its own, and says whether the version of Bob, or the clinic, is another."""
+
+    def changes(statement: Any, doctor_id: int) -> bool:
+        with cast.database.reading() as session:
+            before = _version(session, doctor_id)
+        cast.database.write(lambda session: session.execute(statement))
+        with cast.database.reading() as session:
+            return _version(session, doctor_id) != before
+
+    return changes
+
+
+@pytest.mark.parametrize("name", [*OF_DOCTOR, *OF_CLINIC])
+def test_every_change_of_what_free_times_rest_on_gives_another_version(
+    cast: Cast, versions: Callable[[Any, int], bool], name: str
+) -> None:
+    table, whose = TABLES[name], cast.doctor_ids["bob"] if name in OF_DOCTOR else CLINIC
+    row = _new_rows(cast).get(name)
+    if row is None:
+        mine: sa.ColumnElement[bool] = sa.true()
+    else:
+        assert versions(sa.insert(table).values(row), whose)
+        mine = sa.and_(*(table.c[key] == value for key, value in row.items() if key != "languages"))
+
+    for column in table.columns:
+        if column.name not in (row or {}):
+            assert versions(sa.update(table).where(mine).values({column.name: column}), whose), column.name
+    for key in row or {}:
+        assert versions(sa.update(table).where(mine).values({key: table.c[key]}), whose), key
+    if row is not None:
+        assert versions(sa.delete(table).where(mine), whose)
+
+
+def test_whom_a_row_leaves_and_whom_it_comes_to_get_another_version(
+    cast: Cast, versions: Callable[[Any, int], bool]
+) -> None:
+    hours = sa.update(WorkingHours).where(WorkingHours.doctor_id == cast.doctor_ids["bob"])
+
+    assert versions(hours.values(doctor_id=cast.doctor_ids["erin"]), cast.doctor_ids["bob"])
+    assert versions(
+        sa.update(WorkingHours).values(doctor_id=cast.doctor_ids["bob"]),
+        cast.doctor_ids["erin"],
+    )
+
+
+def test_a_change_that_is_undone_leaves_the_version(cast: Cast) -> None:
+    def undone(session: Session) -> None:
+        session.add(Closure(name="Works", starts_on=TUESDAY, ends_on=TUESDAY))
+        session.flush()
+        assert _version(session, CLINIC) != before
+        raise KeyError
+
+    with cast.database.reading() as session:
+        before = _version(session, CLINIC)
+    with pytest.raises(KeyError):
+        cast.database.write(undone)
+    with cast.database.reading() as session:
+        assert _version(session, CLINIC) == before
+
+
+def test_nothing_else_is_read_for_free_times(cast: Cast) -> None:
+    """A query that reads one more table fails here until the table has triggers."""
+    read: set[str] = set()
+    words = {name: f" {name}." for name in TABLES}
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        read.update(name for name, word in words.items() if word in statement.replace("(", " "))
+
+    sa.event.listen(cast.database.engine, "before_cursor_execute", note)
+    _free(cast.database, NOW)
+
+    # Of appointments and patients only those of whoever looks are read, at every request.
+    assert read - {"schedule_versions", "patients", "appointments"} <= {*OF_DOCTOR, *OF_CLINIC}
+    assert {"busy_times", "working_hours", "clinic_settings", "doctors"} <= read
+
+
+# ------------------------------------------------------------------------------------------ kept and worked out
+
+
+def _free_in(session: Session, now: datetime, viewer: Viewer, first: date, last: date) -> Free:
+    clinic = get_clinic(session)
+    wishes = [
+        BookingRequest(doctor, kind) for doctor in doctors.list_doctors(session) for kind in doctor.visit_types[:1]
+    ]
+    facts = load_facts(session, clinic, wishes, first, last, now=now, viewer=viewer)
+    return {number: [time.start for time in free_times(about)] for number, about in facts.items()}
+
+
+def _free(database: Database, now: datetime, viewer: Viewer = ANYONE, first: date = TUESDAY, days: int = 10) -> Free:
+    """What a reading session finds, which is kept, and is the same as what a writing one works out anew."""
+    last = first + timedelta(days=days)
+    with database.reading() as session:
+        kept = _free_in(session, now, viewer, first, last)
+    assert kept == database.write(_free_in, now, viewer, first, last)
+    return kept
+
+
+def test_the_present_and_who_looks_are_applied_to_what_is_kept(cast: Cast) -> None:
+    alice = Viewer(user_id=cast.alice.user_id)
+    cast.book(cast.alice, "2026-03-05 10:00", doctor="erin", visit_type=cast.long)
+    bob = cast.doctor_ids["bob"]
+    early = _free(cast.database, NOW)
+    late = _free(cast.database, NOW + timedelta(days=1, hours=5))
+
+    assert 0 < len(late[bob]) < len(early[bob])
+    assert len(_free(cast.database, NOW, alice)[bob]) < len(early[bob])
+    assert _free(cast.database, NOW, Viewer(by_staff=True)) == early
+    # The horizon is 90 days, and moves with the days.
+    assert not _free(cast.database, NOW, first=date(2026, 6, 15))[bob]
+    assert _free(cast.database, NOW + timedelta(days=20), first=date(2026, 6, 15))[bob]
+
+
+@pytest.mark.parametrize("first", [date(2026, 3, 27), date(2026, 10, 23)])
+def test_days_on_which_the_clocks_change_are_kept_right(cast: Cast, first: date) -> None:
+    before = datetime.combine(first, datetime.min.time(), UTC) - timedelta(days=5)
+    kept = _free(cast.database, before, first=first)
+    assert kept == _free(cast.database, before, first=first)
+
+    cast.change(sa.update(ClinicSettings).values(time_zone="America/New_York"))
+
+    moved = _free(cast.database, before, first=first)
+    assert moved[cast.doctor_ids["bob"]][0] - kept[cast.doctor_ids["bob"]][0] in {300, 360}
+
+
+def test_every_kind_of_change_is_seen_at_once(cast: Cast) -> None:
+    bob = cast.doctor_ids["bob"]
+    seen = [_free(cast.database, NOW)[bob]]
+    reference = cast.book(cast.alice, "2026-03-05 10:00")
+    seen.append(_free(cast.database, NOW)[bob])
+    cast.add(TimeOff(doctor_id=bob, starts_at=local("2026-03-06 09:00"), ends_at=local("2026-03-06 12:00")))
+    seen.append(_free(cast.database, NOW)[bob])
+    cast.change(sa.update(ClinicSettings).values(notice_minutes=2 * 24 * 60))
+    seen.append(_free(cast.database, NOW)[bob])
+    cast.add(Closure(name="Works", starts_on=date(2026, 3, 9), ends_on=date(2026, 3, 9)))
+    seen.append(_free(cast.database, NOW)[bob])
+    cast.change(sa.update(Doctor).where(Doctor.id == bob).values(active=False))
+
+    sizes = [len(times) for times in seen]
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert bob not in _free(cast.database, NOW)
+    assert reference
+
+
+# --------------------------------------------------------------------------------------------- two processes
+
+
+@pytest.fixture
+def other_process(cast: Cast) -> Iterator[LiveServer]:
+    """A server in a process of its own, over the same database."""
+    with live_server(cast.database.url.render_as_string(hide_password=False)) as server:
+        yield server
+
+
+def test_what_one_process_books_the_other_offers_no_longer(cast: Cast, other_process: LiveServer) -> None:
+    address = f"{other_process.url}/api/v1/doctors/{cast.doctor_ids['bob']}/availability"
+
+    def offered() -> list[str]:
+        with urllib.request.urlopen(f"{address}?from={day}&to={day}") as answer:
+            return [time["starts_at"] for time in json.loads(answer.read())]
+
+    # The other process lives in the present.
+    cast.now = datetime.now(UTC).replace(microsecond=0)
+    day = cast.now.date() + timedelta(days=7 + (7 - cast.now.weekday()) % 7)
+    first = offered()
+    assert first == offered()
+    start = datetime.fromisoformat(first[0]).astimezone(AMSTERDAM)
+
+    reference = cast.book(cast.alice, f"{start:%Y-%m-%d %H:%M}")
+    assert first[0] not in offered()
+
+    command = Cancellation(version=1)
+    cast.database.write(service.cancel, cast.alice, reference, command, now=cast.now)
+    assert offered() == first
