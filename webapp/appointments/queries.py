@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.appointments.schemas import AppointmentLine, AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
+from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
@@ -24,13 +26,22 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     For an admin all, for a doctor their own, for a patient their own and those of the people they book for, and for
     whoever holds the link to a visit that one.
     """
-    if actor.by_link:
-        return Appointment.id == actor.visit_id
-    if actor.role == "admin":
+    return _visible(_kind_of(actor), actor.user_id, actor.visit_id)
+
+
+def _kind_of(actor: Actor) -> str:
+    return "link" if actor.by_link else actor.role
+
+
+def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:
+    """The same in terms of a kind of actor and of ids, which may be parameters."""
+    if kind == "link":
+        return sa.and_(Appointment.id == visit_id)
+    if kind == "admin":
         return sa.true()
-    if actor.role == "doctor":
-        return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == actor.user_id))
-    own = sa.select(Patient.id).where(Patient.user_id == actor.user_id)
+    if kind == "doctor":
+        return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
+    own = sa.select(Patient.id).where(Patient.user_id == user_id)
     managed = sa.select(Patient.id).where(Patient.managed_by_id.in_(own))
     return sa.or_(Appointment.patient_id.in_(own), Appointment.patient_id.in_(managed))
 
@@ -148,10 +159,21 @@ def list_appointments(
     session: Session, actor: Actor, *, upcoming: bool, now: datetime, skip: int, limit: int
 ) -> AppointmentPage:
     """The actor's visits: those that lie ahead, soonest first; or those that are over or cancelled, latest first."""
+    lines, total = _list_queries(_kind_of(actor), upcoming)
+    values = {"user_id": actor.user_id, "visit_id": actor.visit_id, "now": now}
+    found = rows(session, lines, **values, skip=skip, limit=limit)
+    return AppointmentPage([AppointmentLine._make(row) for row in found], rows(session, total, **values).scalar() or 0)
+
+
+# Built once for each kind of actor: building them takes longer than running them.
+@cache
+def _list_queries(kind: str, upcoming: bool) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
+    number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("visit_id", type_=sa.Integer)
+    now = sa.bindparam("now", type_=UtcDateTime)
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
-    condition = sa.and_(visible_to(actor), ahead if upcoming else ~ahead)
+    condition = sa.and_(_visible(kind, *number), ahead if upcoming else ~ahead)
     order = Appointment.starts_at.asc() if upcoming else Appointment.starts_at.desc()
-    query = (
+    lines = (
         sa.select(
             Appointment.reference,
             Appointment.status,
@@ -168,11 +190,10 @@ def list_appointments(
         .join(VisitType, VisitType.id == Appointment.visit_type_id)
         .where(condition)
         .order_by(order, Appointment.id)
-        .offset(skip)
-        .limit(limit)
+        .offset(sa.bindparam("skip", type_=sa.Integer))
+        .limit(sa.bindparam("limit", type_=sa.Integer))
     )
-    total = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(condition))
-    return AppointmentPage([AppointmentLine(*row) for row in session.execute(query)], total or 0)
+    return lines, sa.select(sa.func.count()).select_from(Appointment).where(condition)
 
 
 def find_booked_reference(

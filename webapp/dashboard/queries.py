@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -12,6 +14,7 @@ from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
 from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Undelivered, Unreachable, Week
+from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
 from webapp.notifications.models import DEAD, OutboxMessage
@@ -36,33 +39,78 @@ def local_day(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
     return to_datetime(low), to_datetime(high)
 
 
-def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]]:
-    """How many visits ahead are flagged, and the next ones."""
-    ahead = sa.and_(FLAGGED, OCCUPIES, Appointment.starts_at > now)
-    query = (
+# Each query is built once, when it is first asked: building one takes longer than running it. They count all that they
+# find beside the few that are shown, so that the database looks once.
+_NOW = sa.bindparam("now", type_=UtcDateTime)
+_LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+_REACH = sa.bindparam("reach", type_=UtcDateTime)
+_IN_ALL = sa.func.count().over()
+
+
+def _first_few(
+    session: Session, query: sa.Select[*tuple[Any, ...]], **values: object
+) -> tuple[int, list[sa.Row[*tuple[Any, ...]]]]:
+    """How many rows there are in all, as the last column of each says, and the first of them."""
+    found = rows(session, query, **values).all()
+    return (found[0][-1], list(found)) if found else (0, [])
+
+
+@cache
+def _flagged() -> sa.Select[*tuple[Any, ...]]:
+    return (
         sa.select(
             Appointment.reference,
             Appointment.starts_at,
             Patient.name,
             Doctor.name,
             Appointment.flagged_why,
+            _IN_ALL,
         )
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
-        .where(ahead)
+        .where(FLAGGED, OCCUPIES, Appointment.starts_at > _NOW)
         .order_by(Appointment.starts_at, Appointment.id)
         .limit(SHOWN)
     )
-    count = session.scalar(sa.select(sa.func.count()).select_from(Appointment).where(ahead)) or 0
-    return count, [Flagged(*row) for row in session.execute(query)]
+
+
+def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]]:
+    """How many visits ahead are flagged, and the next ones."""
+    count, found = _first_few(session, _flagged(), now=now)
+    return count, [Flagged._make(row[:-1]) for row in found]
+
+
+@cache
+def _unconfirmed() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(sa.func.count()).where(
+        status_is("scheduled"), Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH
+    )
 
 
 def count_unconfirmed(session: Session, low: datetime, high: datetime) -> int:
     """How many visits that start in [low, high) nobody has confirmed."""
-    query = sa.select(sa.func.count()).where(
-        status_is("scheduled"), Appointment.starts_at >= low, Appointment.starts_at < high
+    return rows(session, _unconfirmed(), low=low, high=high).scalar() or 0
+
+
+@cache
+def _unreachable() -> sa.Select[*tuple[Any, ...]]:
+    # The function's type is that of its column, so an instant comes back as one.
+    first = sa.func.min(Appointment.starts_at).label("first")
+    return (
+        sa.select(Patient.id, Patient.name, first, _IN_ALL)
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .where(
+            Patient.phone == "",
+            Patient.email == "",
+            Patient.managed_by_id.is_(None),
+            OCCUPIES,
+            Appointment.starts_at > _NOW,
+            Appointment.starts_at < _REACH,
+        )
+        .group_by(Patient.id, Patient.name)
+        .order_by(first, Patient.id)
+        .limit(SHOWN)
     )
-    return session.scalar(query) or 0
 
 
 def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unreachable]]:
@@ -70,34 +118,15 @@ def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unre
 
     A patient for whom somebody else books is reached through that person.
     """
-    first = sa.func.min(Appointment.starts_at).label("first")
-    query = (
-        sa.select(Patient.id, Patient.name, first)
-        .join(Patient, Patient.id == Appointment.patient_id)
-        .where(
-            Patient.phone == "",
-            Patient.email == "",
-            Patient.managed_by_id.is_(None),
-            OCCUPIES,
-            Appointment.starts_at > now,
-            Appointment.starts_at < now + timedelta(days=REACH_DAYS),
-        )
-        .group_by(Patient.id, Patient.name)
-    )
-    # The function's type is that of its column, so an instant comes back as one.
-    counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
-    return counted, [Unreachable(*row) for row in session.execute(query.order_by(first, Patient.id).limit(SHOWN))]
+    count, found = _first_few(session, _unreachable(), now=now, reach=now + timedelta(days=REACH_DAYS))
+    return count, [Unreachable._make(row[:-1]) for row in found]
 
 
-def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Undelivered]]:
-    """How many patients come within `REACH_DAYS` whom no message reaches that they want, and the next ones.
-
-    The last message to an address that the patient has now was given up, and nothing has reached this or another of
-    their addresses since. It may have been about somebody for whom they book.
-    """
+@cache
+def _undelivered() -> sa.Select[*tuple[Any, ...]]:
     dead = (
         sa.select(OutboxMessage)
-        .where(DEAD, OutboxMessage.finished_at > now - timedelta(days=DEAD_DAYS))
+        .where(DEAD, OutboxMessage.finished_at > sa.bindparam("since", type_=UtcDateTime))
         .order_by(OutboxMessage.id.desc())
         .limit(MOST_DEAD)
         .subquery()
@@ -114,19 +143,35 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
         later.created_at >= dead.c.created_at,
     )
     first = sa.func.min(Appointment.starts_at).label("first")
-    query = (
-        sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first)
+    return (
+        sa.select(reader.id, reader.name, sa.func.max(dead.c.recipient), sa.func.max(dead.c.last_error), first, _IN_ALL)
         .select_from(dead)
         .join(about, about.id == _patient_id_of(dead))
         .join(reader, sa.or_(reader.id == about.id, reader.id == about.managed_by_id))
         .outerjoin(User, User.id == reader.user_id)
         .join(Appointment, Appointment.patient_id == about.id)
-        .where(wanted, ~reached, OCCUPIES, Appointment.starts_at > now)
-        .where(Appointment.starts_at < now + timedelta(days=REACH_DAYS))
+        .where(wanted, ~reached, OCCUPIES, Appointment.starts_at > _NOW)
+        .where(Appointment.starts_at < _REACH)
         .group_by(reader.id, reader.name)
+        .order_by(first, reader.id)
+        .limit(SHOWN)
     )
-    counted = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
-    return counted, [Undelivered(*row) for row in session.execute(query.order_by(first, reader.id).limit(SHOWN))]
+
+
+def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Undelivered]]:
+    """How many patients come within `REACH_DAYS` whom no message reaches that they want, and the next ones.
+
+    The last message to an address that the patient has now was given up, and nothing has reached this or another of
+    their addresses since. It may have been about somebody for whom they book.
+    """
+    count, found = _first_few(
+        session,
+        _undelivered(),
+        now=now,
+        since=now - timedelta(days=DEAD_DAYS),
+        reach=now + timedelta(days=REACH_DAYS),
+    )
+    return count, [Undelivered._make(row[:-1]) for row in found]
 
 
 def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
@@ -142,6 +187,13 @@ def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
     )
 
 
+@cache
+def _visits_between() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
+        Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH
+    )
+
+
 def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     """The day in numbers: of the clinic and of each doctor who works or is visited."""
     today = clinic.today(now)
@@ -149,10 +201,7 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     of_doctor: dict[int, Counter[str]] = defaultdict(Counter)
     ends: dict[int, datetime] = {}
     due = 0
-    query = sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
-        Appointment.starts_at >= low, Appointment.starts_at < high
-    )
-    for doctor_id, status, starts_at, ends_at in session.execute(query):
+    for doctor_id, status, starts_at, ends_at in rows(session, _visits_between(), low=low, high=high):
         of_doctor[doctor_id][status] += 1
         if status in OCCUPYING:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)
@@ -194,34 +243,45 @@ def _count_occupying(statuses: Counter[str]) -> int:
     return sum(statuses[status] for status in OCCUPYING)
 
 
+@cache
+def _weeks() -> sa.Select[*tuple[Any, ...]]:
+    bounds = [sa.bindparam(f"bound{at}", type_=UtcDateTime) for at in range(WEEKS + 1)]
+    # A week in which the clocks change is an hour longer or shorter, so weeks are told apart by where they begin.
+    week = sa.case(*((Appointment.starts_at < end, at) for at, end in enumerate(bounds[1:])), else_=WEEKS)
+    missed = Appointment.status == "no_show"
+    # By name: repeated in GROUP BY, the parameters of the first column would make it another one to PostgreSQL.
+    return (
+        sa.select(week.label("week"), missed.label("missed"), sa.func.count())
+        .where(Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1])
+        .where(Appointment.status != "cancelled")
+        .group_by(sa.text("week"), sa.text("missed"))
+    )
+
+
 def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
     """The last weeks and the present one, cancelled visits left out, counted by the database in one pass."""
     today = clinic.today(now)
     monday = today - timedelta(days=today.weekday())
     mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
     bounds = [local_day(clinic, day)[0] for day in mondays]
-    # A week in which the clocks change is an hour longer or shorter, so weeks are told apart by where they begin.
-    week = sa.case(*((Appointment.starts_at < end, at) for at, end in enumerate(bounds[1:])), else_=WEEKS)
-    missed = Appointment.status == "no_show"
-    query = (
-        sa.select(week, missed, sa.func.count())
-        .where(Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1])
-        .where(Appointment.status != "cancelled")
-        .group_by(week, missed)
-    )
-    counts = {(at, bool(is_missed)): count for at, is_missed, count in session.execute(query)}
+    values = {f"bound{at}": bound for at, bound in enumerate(bounds)}
+    counts = {(at, bool(is_missed)): count for at, is_missed, count in rows(session, _weeks(), **values)}
     return [
         Week(mondays[at], counts.get((at, False), 0) + counts.get((at, True), 0), counts.get((at, True), 0))
         for at in range(WEEKS)
     ]
 
 
-def read_setup(session: Session) -> Setup:
-    """Whether everything is there that a first booking needs."""
-    asked = (
+@cache
+def _setup() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(
         sa.exists().select_from(OpeningHours),
         sa.exists().select_from(VisitType).where(VisitType.active.is_(True)),
         sa.exists().select_from(Doctor).where(Doctor.active.is_(True)),
         sa.exists().select_from(WorkingHours),
     )
-    return Setup(*(bool(found) for found in session.execute(sa.select(*asked)).one()))
+
+
+def read_setup(session: Session) -> Setup:
+    """Whether everything is there that a first booking needs."""
+    return Setup(*(bool(found) for found in rows(session, _setup()).one()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import FIRST_PAGE, Cursor
-from webapp.database import seek, table_of
+from webapp.database import UtcDateTime, rows, seek, table_of
 from webapp.exceptions import NotFound
 from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
 
@@ -133,22 +134,34 @@ def list_dead(session: Session, *, since: datetime, limit: int) -> list[StoredMe
 
 def count_dead(session: Session, *, since: datetime, limit: int) -> int:
     """How many of the newest `limit` messages that were given up were so after `since`."""
-    newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(limit).subquery()
-    return session.scalar(sa.select(sa.func.count()).where(newest.c.finished_at > since)) or 0
+    return rows(session, _count_dead(), since=since, limit=limit).scalar() or 0
 
 
-def find_standstill(session: Session, *, now: datetime) -> Standstill | None:
-    """Whether messages are late, or fail and are tried again since a while; None where all goes well."""
-    late = now - LATE
+# Built once, when they are first asked.
+@cache
+def _count_dead() -> sa.Select[*tuple[Any, ...]]:
+    most = sa.bindparam("limit", type_=sa.Integer)
+    newest = sa.select(_MESSAGE.finished_at).where(DEAD).order_by(_MESSAGE.id.desc()).limit(most).subquery()
+    since = sa.bindparam("since", type_=UtcDateTime)
+    return sa.select(sa.func.count()).select_from(newest).where(newest.c.finished_at > since)
+
+
+@cache
+def _oldest_late() -> sa.Select[*tuple[Any, ...]]:
+    late, now = sa.bindparam("late", type_=UtcDateTime), sa.bindparam("now", type_=UtcDateTime)
     unclaimed = sa.or_(_MESSAGE.status == "waiting", _MESSAGE.lease_until <= now)
     failing = sa.and_(_MESSAGE.last_error != "", _MESSAGE.created_at <= late)
-    oldest = (
+    return (
         sa.select(sa.case((_MESSAGE.due_at <= late, _MESSAGE.due_at), else_=_MESSAGE.created_at))
         .where(UNDELIVERED, unclaimed, sa.or_(_MESSAGE.due_at <= late, failing))
         .order_by(_MESSAGE.due_at)
         .limit(1)
     )
-    since = session.scalar(oldest)
+
+
+def find_standstill(session: Session, *, now: datetime) -> Standstill | None:
+    """Whether messages are late, or fail and are tried again since a while; None where all goes well."""
+    since = rows(session, _oldest_late(), now=now, late=now - LATE).scalar()
     if since is None:
         return None
     failed = sa.select(_MESSAGE.last_error).where(UNDELIVERED, _MESSAGE.last_error != "")

@@ -123,18 +123,29 @@ def lock_patient(session: Session, patient_id: int) -> None:
     rows(session, _LOCK_BY_ID, value=patient_id).all()
 
 
+_USER_ID = sa.bindparam("user_id", type_=sa.Integer)
+_OWN_RECORD = table_of(Patient).alias("own_record").c
+_OWN_ID = sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID)
+_BOOKABLE = (
+    sa.select(_PATIENT.id, _PATIENT.name, _PATIENT.user_id)
+    .where(
+        sa.or_(
+            _PATIENT.user_id == _USER_ID,
+            _PATIENT.managed_by_id
+            == sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID).scalar_subquery(),
+        )
+    )
+    .order_by(_PATIENT.name, _PATIENT.id)
+)
+
+
 def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
     """Whom a patient may book for: themselves first, then the people they manage by name. Staff get nobody."""
     if actor.is_staff:
         return []
-    own = _own_id(actor)
-    query = (
-        sa.select(Patient.id, Patient.name, Patient.user_id == actor.user_id)
-        .where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == own))
-        .order_by(Patient.name, Patient.id)
-    )
-    found = [PatientChoice(number, name, bool(is_self)) for number, name, is_self in session.execute(query)]
-    return sorted(found, key=lambda choice: not choice.is_self)
+    found = rows(session, _BOOKABLE, user_id=actor.user_id)
+    choices = [PatientChoice(number, name, user_id == actor.user_id) for number, name, user_id in found]
+    return sorted(choices, key=lambda choice: not choice.is_self)
 
 
 def require_bookable_patient(session: Session, actor: Actor, patient_id: int) -> None:
