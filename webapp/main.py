@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        _spare_collector()
         yield
         database.dispose()
 
@@ -97,6 +99,17 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector pass over what lives as long as the process, and look less often at what is young.
+
+    A request makes thousands of objects, hardly any of them in a circle; by default every 700 of them are a reason to
+    look, and now and then at everything that was imported, which takes a tenth of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def api_to_describe() -> FastAPI:

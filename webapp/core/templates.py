@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
 
 
+@lru_cache(maxsize=500)
+def kept(macro: Callable[..., str], *values: Hashable) -> str:
+    """What a macro makes of these values, made once. It must use nothing else, and no value may be a person's own."""
+    return macro(*values)
+
+
 def template_environment() -> jinja2.Environment:
     """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
     environment = jinja2.Environment(
@@ -35,5 +42,5 @@ def template_environment() -> jinja2.Environment:
     # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
     for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
         environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
-    environment.globals.update(asset=asset, with_query=with_query)
+    environment.globals.update(asset=asset, with_query=with_query, kept=kept)
     return environment

@@ -45,7 +45,7 @@ class CardDay(NamedTuple):
 
     name: str
     date: str
-    times: list[Slot]
+    times: tuple[Slot, ...]
 
 
 class DoctorCard(NamedTuple):
@@ -56,7 +56,7 @@ class DoctorCard(NamedTuple):
     languages: str
     tint: int
     href: str
-    days: list[CardDay]
+    days: tuple[CardDay, ...]
     no_times: str
 
 
@@ -114,14 +114,14 @@ def doctor_card(
     days = []
     for number, here in by_day.items():
         name, date = day_title(number_to_day(number), clinic, now=now)
-        shown = [
+        shown = tuple(
             (
                 LABELS[time.minute],
                 address + iso_minute(time.start),
                 f"{LABELS[time.minute]}, {name} {date}, {doctor.name}",
             )
             for time in here[:TIMES_A_DAY]
-        ]
+        )
         days.append(CardDay(name, date, shown))
     return DoctorCard(
         name=doctor.name,
@@ -129,7 +129,7 @@ def doctor_card(
         languages=", ".join(doctor.languages),
         tint=doctor.tint,
         href=with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
-        days=days,
+        days=tuple(days),
         no_times=_("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
     )
 

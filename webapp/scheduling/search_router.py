@@ -21,10 +21,7 @@ from webapp.scheduling.forms import FinderForm
 
 router = APIRouter()
 
-TIMES_READ = 200
 PAGE_SIZE = 20
-# To put a long list in order, the next few days nearly always suffice.
-ORDER_LOOK_DAYS = 4
 NEVER = float("inf")
 
 
@@ -41,12 +38,12 @@ def find(page: CurrentPage) -> Response:
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
     patient_id = chosen_patient(page)
     viewer = current_viewer(page, patient_id)
-    free = next_free(page.session, clinic, requests, now=page.now, look_days=ORDER_LOOK_DAYS, viewer=viewer)
+    free = next_free(page.session, clinic, requests, now=page.now, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
     # The earliest free time comes first; doctors without one keep the clinic's order at the end.
     requests.sort(key=lambda request: first[request.doctor.id].start if request.doctor.id in first else NEVER)
     shown = requests[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    free = next_free(page.session, clinic, shown, now=page.now, count=TIMES_READ, viewer=viewer)
+    free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
     earliest = None
     if requests and requests[0].doctor.id in first:
         soonest = requests[0]
