@@ -29,7 +29,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.events.publishing import EventHandlers, session_info
 from webapp.exceptions import Unavailable
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
 BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
-_BUSY_NOW = _("Docket is very busy right now. Please try again in a moment.")
+_BUSY_NOW = _l("Docket is very busy right now. Please try again in a moment.")
 
 # Forty threads answer, and each may hold the connection it reads with while it writes with another. With fewer than
 # two for each, forty requests could hold all there are and wait for one more, every one of them for the others.
@@ -246,10 +246,10 @@ class Database:
                     logger.info("Doing a transaction again after SQLSTATE %s", sqlstate(error))
                     continue
                 if is_busy(error):
-                    raise Unavailable(_BUSY_NOW) from error
+                    raise Unavailable(str(_BUSY_NOW)) from error
                 raise
             except PoolTimeoutError as error:
-                raise Unavailable(_BUSY_NOW) from error
+                raise Unavailable(str(_BUSY_NOW)) from error
         raise AssertionError("The loop above returns or raises.")
 
     def dispose(self) -> None:

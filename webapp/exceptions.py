@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from webapp.core.i18n import Sentence
+
 
 class AppError(Exception):
     """Something the caller can be told: `status` is HTTP's, `code` is for programs, `message` for people."""
@@ -15,8 +17,8 @@ class AppError(Exception):
     status = 500
     code = "error"
     # What its page says above the sentence, and where the page leads, where others with this status say too little.
-    title = ""
-    onward: tuple[tuple[str, str], ...] = ()
+    title: Sentence | None = None
+    onward: tuple[tuple[Sentence, str], ...] = ()
 
     def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)

@@ -34,8 +34,11 @@ from webapp.config import Settings, resource_folder
 from webapp.core import formats
 from webapp.core.api import API_PREFIX, EXPOSED_HEADERS, is_api, problem_response, require_readable_body
 from webapp.core.clock import utc_now
+from webapp.core.codes import REASONS
 from webapp.core.errors import error_page
+from webapp.core.i18n import ENGLISH, Language
 from webapp.core.i18n import gettext as _
+from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.routing import Gate
@@ -46,6 +49,7 @@ from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
+from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
 from webapp.staff.menu import staff_places
@@ -80,6 +84,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database
     app.state.clock = utc_now
+    app.state.language_of = _language_of
     app.state.templates = _templates()
     app.state.page_context = _page_context
     app.state.describe = describe_destination
@@ -96,6 +101,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     # Around what answers unexpected errors, for other sites' pages read these, too.
     _open_api(app, settings)
+    app.add_middleware(LanguageMiddleware, language_of=lambda scope: app.state.language_of(scope))
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
@@ -151,6 +157,11 @@ def _page_routes() -> list[BaseRoute]:
     for router in ROUTERS:
         pages.include_router(Gate([router]), include_in_schema=False)
     return pages.routes
+
+
+def _language_of(_scope: Scope) -> Language:
+    """The language to answer a request in. There is only one yet."""
+    return ENGLISH
 
 
 def _count_requests(app: FastAPI, settings: Settings) -> None:
@@ -252,6 +263,8 @@ def _templates() -> jinja2.Environment:
     environment.globals["staff_places"] = staff_places
     environment.filters["iso"] = formats.iso
     environment.filters["minutes"] = formats.minutes
+    environment.filters["reason"] = REASONS.words
+    environment.filters["trouble"] = TROUBLES.words
     return environment
 
 

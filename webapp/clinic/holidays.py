@@ -1,4 +1,4 @@
-"""Public holidays of a country or one of its regions, in English where their names are known in it."""
+"""Public holidays of a country or one of its regions, in the reader's language or English where it has such names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from babel import Locale
 
-from webapp.core.formats import LOCALE
+from webapp.core.i18n import language
 
 # Holidays further off may still be moved or added, and nobody plans for them.
 YEARS_AHEAD = 2
@@ -34,10 +34,14 @@ def _regions_by_country() -> dict[str, list[str]]:
     return found
 
 
-@cache
 def countries() -> dict[str, str]:
-    """The countries whose holidays are known, in the order of their names: 'NL' is 'Netherlands'."""
-    territories = Locale.parse(LOCALE).territories
+    """The countries whose holidays are known, by their names in the reader's language: 'NL' is 'Netherlands'."""
+    return _countries(language().locale)
+
+
+@cache
+def _countries(locale: str) -> dict[str, str]:
+    territories = Locale.parse(locale).territories
     names = {code: str(territories.get(code, code)) for code in _regions_by_country()}
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
@@ -58,12 +62,13 @@ def public_holidays(country: str, region: str, year: int) -> list[PublicHoliday]
 
     An unknown region counts as none: the holidays of the whole country.
     """
-    if country not in countries():
+    if country not in _regions_by_country():
         return []
     library = _library()
     spoken = library.country_holidays(country).supported_languages
-    language = next((code for code in ("en_GB", "en_US") if code in spoken), None)
+    preferred = (language().locale, "en_GB", "en_US")
+    named_in = next((code for code in preferred if code in spoken), None)
     found = library.country_holidays(
-        country, subdiv=region if region in regions(country) else None, years=year, language=language
+        country, subdiv=region if region in regions(country) else None, years=year, language=named_in
     )
     return [PublicHoliday(day, name[:120]) for day, name in sorted(found.items()) if day.year == year]

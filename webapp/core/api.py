@@ -23,6 +23,7 @@ from starlette.responses import Response
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import MAX_ID
 from webapp.core.strict_types import Whole
 from webapp.core.urls import with_query
@@ -41,11 +42,11 @@ MAX_SKIP = 100_000
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors that come from the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
-    400: ("bad_request", _("The request cannot be read.")),
-    404: ("not_found", _("There is nothing at this address.")),
-    405: ("method_not_allowed", _("This address does not take this method; see the header Allow.")),
-    413: ("too_large", _("The body is larger than any that we take.")),
-    500: ("error", _("Something went wrong on our side. Nothing you sent caused this.")),
+    400: ("bad_request", _l("The request cannot be read.")),
+    404: ("not_found", _l("There is nothing at this address.")),
+    405: ("method_not_allowed", _l("This address does not take this method; see the header Allow.")),
+    413: ("too_large", _l("The body is larger than any that we take.")),
+    500: ("error", _l("Something went wrong on our side. Nothing you sent caused this.")),
 }
 # Pythons before 3.13 have older words for these than RFC 9110.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -111,9 +112,9 @@ def problem_response(error: Exception, *, reference: str | None = None) -> Respo
         errors = [FieldProblem(detail=detail, code=code, pointer=f"/{error.field}")] if error.field else []
     elif isinstance(error, HTTPException):
         status, errors = error.status_code, []
-        code, detail = UNNAMED.get(status, ("error", HTTPStatus(status).phrase))
+        code, detail = _unnamed(status)
     else:
-        status, errors, (code, detail) = 500, [], UNNAMED[500]
+        status, errors, (code, detail) = 500, [], _unnamed(500)
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, HTTPStatus(status).phrase),
@@ -130,13 +131,19 @@ def problem_response(error: Exception, *, reference: str | None = None) -> Respo
     return Response(json.dumps(body, ensure_ascii=False), status, headers, PROBLEM_TYPE)
 
 
+def _unnamed(status: int) -> tuple[str, str]:
+    """The code and the sentence of an error that has none of its own."""
+    code, sentence = UNNAMED.get(status, ("error", None))
+    return code, str(sentence or HTTPStatus(status).phrase)
+
+
 def _validation(error: RequestValidationError) -> tuple[int, str, str, list[FieldProblem]]:
     """A request that has not the shape that the address asks for."""
     problems = error.errors()
     if any(problem["type"] == "json_invalid" for problem in problems):
         return 400, "json_invalid", _("The body is not JSON."), []
     if all(problem["loc"][0] == "path" for problem in problems):
-        return 404, *UNNAMED[404], []
+        return 404, *_unnamed(404), []
     return 422, "invalid", _("The request is not as it should be; see errors."), [_field(each) for each in problems]
 
 

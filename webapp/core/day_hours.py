@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 
 Span: TypeAlias = tuple[int, int]
 """From and until, in minutes since local midnight: (540, 720) is 09:00 to 12:00."""
@@ -18,7 +19,7 @@ Week: TypeAlias = tuple[Spans, ...]
 
 DAY = 1440
 MAX_SPANS = 12
-WEEKDAYS = (_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday"))
+WEEKDAYS = (_l("Monday"), _l("Tuesday"), _l("Wednesday"), _l("Thursday"), _l("Friday"), _l("Saturday"), _l("Sunday"))
 
 _NOTHING = {"", "-", "closed", "none", "off", "free", "no"}
 _DASHES = "‐‑‒–—―−"

@@ -66,7 +66,8 @@ def error_page(
     status, text = _status_and_text(error)
     title, default_text = words_for(status)
     if isinstance(error, AppError):
-        title, actions = error.title or title, actions or error.onward
+        title = str(error.title or title)
+        actions = actions or [(str(words), address) for words, address in error.onward]
     actions = actions or [(_("Find a time"), "/")]
     if status == 401:
         actions = [(_("Sign in"), with_query("/login", next=way_back(request))), *actions]

@@ -7,11 +7,12 @@ from typing import Any
 from wtforms import DateField, HiddenField, IntegerField, TimeField
 
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.exceptions import Invalid
 
-NO_DATE = _("Enter a real date, such as 2026-12-25.")
-NO_CLOCK = _("Enter a time of day, such as 09:30.")
-FAR_DATE = _("Enter a date between the years 2000 and 2100.")
+NO_DATE = _l("Enter a real date, such as 2026-12-25.")
+NO_CLOCK = _l("Enter a time of day, such as 09:30.")
+FAR_DATE = _l("Enter a date between the years 2000 and 2100.")
 
 MAX_SEARCH = 100
 MAX_NAME_SEARCH = 120

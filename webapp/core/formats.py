@@ -13,14 +13,17 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 
 from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
-
-LOCALE = "en_GB"
+from webapp.core.i18n import language, ngettext
 
 
 @lru_cache(maxsize=4096)
+def _formatted(day: date, pattern: str, locale: str) -> str:
+    return format_date(day, pattern, locale=locale)
+
+
 def _date(day: date, pattern: str) -> str:
-    return format_date(day, pattern, locale=LOCALE)
+    """The day in the reader's language. Patterns are messages, for languages differ in the order of the parts."""
+    return _formatted(day, pattern, language().locale)
 
 
 def local_date(instant: datetime | date, zone: ZoneInfo) -> date:
@@ -35,37 +38,37 @@ def clock(instant: datetime, zone: ZoneInfo) -> str:
 
 def day_long(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Wednesday 11 March'."""
-    return _date(local_date(instant, zone), "EEEE d MMMM")
+    return _date(local_date(instant, zone), _("EEEE d MMMM"))
 
 
 def day_full(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Wednesday 11 March 2026'."""
-    return _date(local_date(instant, zone), "EEEE d MMMM y")
+    return _date(local_date(instant, zone), _("EEEE d MMMM y"))
 
 
 def day_short(instant: datetime | date, zone: ZoneInfo) -> str:
     """'11 Mar'."""
-    return _date(local_date(instant, zone), "d MMM")
+    return _date(local_date(instant, zone), _("d MMM"))
 
 
 def day_month(instant: datetime | date, zone: ZoneInfo) -> str:
     """'11 March'."""
-    return _date(local_date(instant, zone), "d MMMM")
+    return _date(local_date(instant, zone), _("d MMMM"))
 
 
 def day_month_year(instant: datetime | date, zone: ZoneInfo) -> str:
     """'11 March 2026'."""
-    return _date(local_date(instant, zone), "d MMMM y")
+    return _date(local_date(instant, zone), _("d MMMM y"))
 
 
 def weekday_long(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Wednesday'."""
-    return _date(local_date(instant, zone), "EEEE")
+    return _date(local_date(instant, zone), _("EEEE"))
 
 
 def weekday_short(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Wed'."""
-    return _date(local_date(instant, zone), "EEE")
+    return _date(local_date(instant, zone), _("EEE"))
 
 
 def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
@@ -75,7 +78,7 @@ def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
 
 def month_short(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Mar'."""
-    return _date(local_date(instant, zone), "MMM")
+    return _date(local_date(instant, zone), _("MMM"))
 
 
 def day_and_time(instant: datetime, zone: ZoneInfo) -> str:
@@ -112,7 +115,7 @@ def _utc_offset(local: datetime) -> str:
 def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
     """'Today, 10:44' or '11 March 2026, 10:44'."""
     day = local_date(instant, zone)
-    name = _("Today") if day == today else _date(day, "d MMMM y")
+    name = _("Today") if day == today else _date(day, _("d MMMM y"))
     return f"{name}, {clock(instant, zone)}"
 
 

@@ -11,9 +11,13 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from wtforms import BooleanField, Field, Form, SelectFieldBase, SelectMultipleField
+from wtforms.form import BaseForm
+from wtforms.meta import DefaultMeta
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
+from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.exceptions import AppError, NotFound
 
@@ -24,16 +28,38 @@ T = TypeVar("T")
 THEIRS = "theirs"
 # Pydantic's own sentences speak to programmers.
 SENTENCES = {
-    "string_too_long": _("This is too long: at most %(max_length)d characters."),
-    "string_too_short": _("Write at least %(min_length)d characters."),
-    "missing": _("Fill this in."),
+    "string_too_long": _l("This is too long: at most %(max_length)d characters."),
+    "string_too_short": _l("Write at least %(min_length)d characters."),
+    "missing": _l("Fill this in."),
 }
+
+
+# What WTForms itself may say. Its own catalogues know nothing of our reader, so ours have these, too.
+WTFORMS_SENTENCES = (
+    _l("Not a valid choice."),
+    _l("Invalid Choice: could not coerce."),
+    _l("This field is required."),
+)
+
+
+class _ReadersTranslations:
+    """What WTForms translates its sentences with."""
+
+    gettext = staticmethod(_)
+    ngettext = staticmethod(ngettext)
 
 
 class DocketForm(Form):
     """A WTForms form that takes errors from schemas and services. `sentences` are this form's own words by field."""
 
     sentences: dict[str, str] = {}  # noqa: RUF012 - subclasses replace it, nobody changes it.
+
+    class Meta(DefaultMeta):
+        """How WTForms treats our forms."""
+
+        def get_translations(self, form: BaseForm) -> _ReadersTranslations:
+            """Everything is said in the reader's language."""
+            return _ReadersTranslations()
 
     def add_error(self, error: AppError) -> None:
         """Put an error next to its field, or at the top of the form where it has none that can be seen."""

@@ -1,13 +1,110 @@
-"""The words of the pages, marked for translation from the start; English only for now.
+"""The reader's language, and the sentences that Docket says, each translated when it is read.
 
-Python's own gettext() looks for catalogues on the disk at every call, so the catalogue is held here.
+A sentence is marked where it stands. `gettext` (imported as `_`) translates at once, so it belongs inside functions.
+What stands in a module or a class is marked with `lazy_gettext` (imported as `_l`): it is a `Sentence`, which is
+translated each time that it is read. Who reads is kept in a context variable. Middleware sets it for each request,
+and it travels into the threads that answer; a message is written out in the language of its recipient.
+
+Python's own gettext() looks for catalogues on the disk at every call, so the catalogues are held here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from gettext import NullTranslations
+from typing import Any, NamedTuple, cast
 
-TRANSLATIONS = NullTranslations()
+from markupsafe import Markup, escape
 
-gettext = TRANSLATIONS.gettext
-ngettext = TRANSLATIONS.ngettext
+
+class Language(NamedTuple):
+    """A language that Docket speaks.
+
+    `tag` is its name in pages, such as 'en'; `locale` is Babel's name of it, whose dates and names it uses.
+    """
+
+    tag: str
+    locale: str
+    translations: NullTranslations
+
+
+ENGLISH = Language("en", "en_GB", NullTranslations())
+
+_reader: ContextVar[Language] = ContextVar("reader", default=ENGLISH)
+
+
+def language() -> Language:
+    """The language of whom we are speaking to."""
+    return _reader.get()
+
+
+def language_tag() -> str:
+    """The reader's language as pages name it: 'en'."""
+    return _reader.get().tag
+
+
+@contextmanager
+def speaking(spoken: Language) -> Iterator[None]:
+    """Speak this language to the end of the block, in this thread or task."""
+    token = _reader.set(spoken)
+    try:
+        yield
+    finally:
+        _reader.reset(token)
+
+
+def gettext(message: str) -> str:
+    """The message in the reader's language."""
+    return _reader.get().translations.gettext(message)
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """The message that fits the number, in the reader's language."""
+    return _reader.get().translations.ngettext(singular, plural, n)
+
+
+class Sentence:
+    """A marked sentence, translated each time that it is read: by str(), in an f-string, by %, in a template.
+
+    It is no str on purpose. A str would come untranslated out of join(), JSON and the methods of str; with this one
+    they fail, and mypy says so.
+    """
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        return gettext(self.message)
+
+    def __html__(self) -> Markup:
+        return escape(gettext(self.message))
+
+    def __format__(self, spec: str) -> str:
+        return format(gettext(self.message), spec)
+
+    def __mod__(self, values: Any) -> str:
+        text: str = gettext(self.message) % values
+        return text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sentence) and other.message == self.message
+
+    def __hash__(self) -> int:
+        return hash(self.message)
+
+    def __repr__(self) -> str:
+        return f"Sentence({self.message!r})"
+
+
+def lazy_gettext(message: str) -> Sentence:
+    """Mark a sentence that stands in a module or a class."""
+    return Sentence(message)
+
+
+def lazy_form_text(message: str | Sentence) -> str:
+    """The same for fields of forms: WTForms asks for a str, and gets by with what str() and % read."""
+    return cast(str, message if isinstance(message, Sentence) else Sentence(message))

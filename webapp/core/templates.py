@@ -11,7 +11,7 @@ import jinja2
 from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
 
 from webapp.config import resource_folder
-from webapp.core.i18n import TRANSLATIONS
+from webapp.core.i18n import gettext, language_tag, ngettext
 from webapp.core.urls import with_query
 
 
@@ -22,9 +22,16 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.blake2b(content, digest_size=6).hexdigest()}"
 
 
-@lru_cache(maxsize=500)
 def kept(macro: Callable[..., str], *values: Hashable) -> str:
-    """What a macro makes of these values, made once. It must use nothing else, and no value may be a person's own."""
+    """What a macro makes of these values in the reader's language, made once.
+
+    It must use nothing else, and no value may be a person's own.
+    """
+    return _kept(language_tag(), macro, *values)
+
+
+@lru_cache(maxsize=500)
+def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
     return macro(*values)
 
 
@@ -38,9 +45,9 @@ def template_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
     for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
         environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
-    environment.globals.update(asset=asset, with_query=with_query, kept=kept)
+    environment.globals.update(asset=asset, with_query=with_query, kept=kept, language_tag=language_tag)
     return environment

@@ -1,0 +1,60 @@
+"""Sentences of ours that are stored: as a code with its value, so that each reader gets them in their own language.
+
+'time_off' is a code alone. After a colon stands its value: 'time_off:Bob is on a course.', which somebody typed, or
+'mail_answered:550 No such user', which fills a place in the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from webapp.core.i18n import Sentence
+from webapp.core.i18n import lazy_gettext as _l
+
+# A text that was stored before there were codes, and that none of them says.
+NOTE = "note"
+
+
+def stored(code: str, value: str = "") -> str:
+    """How a code and its value are stored."""
+    return f"{code}:{value}" if value else code
+
+
+class CodedSentences:
+    """The sentences of some codes. A value fills '%(value)s' where the sentence has that, else it follows it."""
+
+    def __init__(self, sentences: Mapping[str, Sentence]) -> None:
+        self.sentences = sentences
+
+    def __getitem__(self, code: str) -> Sentence:
+        return self.sentences[code]
+
+    def __contains__(self, code: str) -> bool:
+        return code in self.sentences
+
+    def words(self, text: str) -> str:
+        """What a stored text says, in the reader's language; '' says nothing, and what is no code says itself."""
+        code, _colon, value = text.partition(":")
+        if code == NOTE:
+            return value
+        if code not in self.sentences:
+            return text
+        sentence = self.sentences[code]
+        if "%(value)s" in sentence.message:
+            return sentence % {"value": value}
+        return f"{sentence} {value}" if value else str(sentence)
+
+
+# Why the clinic lets a visit stand in spite of its rules, moves it or cancels it: the codes are those of the rules.
+REASONS = CodedSentences(
+    {
+        "doctor_inactive": _l("The doctor takes no bookings any more."),
+        "visit_type_not_offered": _l("The doctor no longer offers this kind of visit."),
+        "closure": _l("The clinic is closed on that day."),
+        "clinic_closed": _l("It is outside opening hours."),
+        "outside_working_hours": _l("It is outside the doctor’s working hours."),
+        "time_off": _l("The doctor is away."),
+        "too_far_ahead": _l("It is further ahead than visits can be booked."),
+        "patient_gap": _l("It is too close to another visit of the patient."),
+    }
+)
