@@ -101,7 +101,7 @@ class Worker:
                 failures = 0
             except ServerAway as away:
                 failures += 1
-                logger.warning("No %s is taken now: %s", courier.channel, away.reason)
+                logger.warning("No %s is taken now: %s", courier.channel, away)
             except (SQLAlchemyError, AppError) as error:
                 failures += 1
                 logger.warning("The outbox cannot be read or written: %s", type(error).__name__)

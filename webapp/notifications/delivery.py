@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core.i18n import gettext as _
 from webapp.database import Database, rows, table_of
 from webapp.exceptions import Unavailable
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
@@ -137,7 +136,6 @@ def mark(session: Session, claimed: Claimed, /, *, worker: str, status: str, now
 
 def give_up_expired(session: Session, *, now: datetime) -> int:
     """Give up what is no news any more; returns how many. One that is being sent is left alone until its lease ends."""
-    why = _("It could not be delivered while it was still news.")
     given_up = session.execute(
         sa.update(_OUTBOX)
         .where(UNDELIVERED, _OUTBOX.c.expires_at <= now)
@@ -147,7 +145,7 @@ def give_up_expired(session: Session, *, now: datetime) -> int:
             claimed_by="",
             lease_until=None,
             finished_at=now,
-            last_error=sa.case((_OUTBOX.c.last_error == "", why), else_=_OUTBOX.c.last_error),
+            last_error=sa.case((_OUTBOX.c.last_error == "", "old_news"), else_=_OUTBOX.c.last_error),
         )
         .returning(_OUTBOX.c.id)
     )
@@ -215,9 +213,9 @@ class Courier:
         try:
             self.send(claimed)
         except NeverTaken as refusal:
-            self._give_up(claimed, refusal.reason)
+            self._give_up(claimed, refusal.why)
         except Undelivered as trouble:
-            self._put_off(claimed, trouble.reason)
+            self._put_off(claimed, trouble.why)
             if isinstance(trouble, ServerAway):
                 raise
         else:
@@ -234,8 +232,7 @@ class Courier:
         except Exception as error:
             # Whatever is wrong with one message must not keep the others; a new release may mend it.
             logger.exception("Message %d (%s) cannot be written out", claimed.id, claimed.template)
-            why = _("It could not be written out: %(error)s.") % {"error": type(error).__name__}
-            raise NotTakenNow(why) from error
+            raise NotTakenNow("not_written_out", type(error).__name__) from error
 
     def mark_taken(self, claimed: Claimed) -> None:
         """Keep that a message was handed over."""
@@ -256,17 +253,17 @@ class Courier:
         with self.database.reading() as session:
             return self.earliest(session, wanted, claimed.planned_for, claimed.expires_at)
 
-    def _put_off(self, claimed: Claimed, reason: str) -> None:
+    def _put_off(self, claimed: Claimed, why: str) -> None:
         due_at = self._earliest(claimed, self.clock() + pause_after(claimed.tries))
         if due_at >= claimed.expires_at:
-            self._give_up(claimed, reason)
+            self._give_up(claimed, why)
             return
         logger.info("Message %d (%s) waits after try %d", claimed.id, claimed.template, claimed.tries)
-        self._mark(claimed, status="waiting", due_at=due_at, last_error=reason[:MOST_OF_A_REASON])
+        self._mark(claimed, status="waiting", due_at=due_at, last_error=why[:MOST_OF_A_REASON])
 
-    def _give_up(self, claimed: Claimed, reason: str) -> None:
+    def _give_up(self, claimed: Claimed, why: str) -> None:
         logger.warning("Message %d (%s) is given up after try %d", claimed.id, claimed.template, claimed.tries)
-        self._mark(claimed, status="dead", last_error=reason[:MOST_OF_A_REASON])
+        self._mark(claimed, status="dead", last_error=why[:MOST_OF_A_REASON])
 
     def _mark(self, claimed: Claimed, **values: Any) -> None:
         """Mark a message, as long as it is ours: while the database is away, what was sent would be sent again."""

@@ -1,14 +1,41 @@
-"""What can become of a message that was not taken. Each says why, in a sentence for the clinic's admins."""
+"""What can become of a message that was not taken. Each says why, as a code that is kept with the message."""
 
 from __future__ import annotations
 
+from webapp.core.codes import CodedSentences, stored
+from webapp.core.i18n import lazy_gettext as _l
+
+# What the clinic's admins read about a message that was not taken.
+TROUBLES = CodedSentences(
+    {
+        "mail_address": _l("The mail server cannot write to such an address."),
+        "mail_answered": _l("The mail server answered: %(value)s"),
+        "mail_away": _l("The mail server cannot be reached."),
+        "mail_broken_off": _l("The mail server broke the connection off."),
+        "mail_late": _l("The mail server did not answer in time."),
+        "mail_login": _l("The mail server does not let us in: %(value)s"),
+        "mail_login_unsafe": _l("The mail server offers no safe way to log in."),
+        "mail_refused": _l("The mail server refused the connection."),
+        "mail_unsafe": _l("The mail server offers no safe connection: its certificate is not one we can trust."),
+        "not_written_out": _l("It could not be written out: %(value)s."),
+        "old_news": _l("It could not be delivered while it was still news."),
+        "no_file": _l("It could not be written into a file: %(value)s."),
+        "sms_answered": _l("The gateway for text messages answered with status %(value)s."),
+        "sms_away": _l("The gateway for text messages cannot be reached."),
+        "sms_late": _l("The gateway for text messages did not answer in time."),
+    }
+)
+
 
 class Undelivered(Exception):
-    """A message was not taken."""
+    """A message was not taken. `why` is the code of a trouble with its value, as it is stored."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, code: str, value: str = "") -> None:
+        self.why = stored(code, value)
+        super().__init__(self.why)
+
+    def __str__(self) -> str:
+        return TROUBLES.words(self.why)
 
 
 class NeverTaken(Undelivered):

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from webapp.core.clock import utc_now
-from webapp.core.i18n import gettext as _
 from webapp.notifications.exceptions import ServerAway
 from webapp.notifications.mail import compose
 from webapp.notifications.rendering import Rendered
@@ -41,8 +40,7 @@ class FileSender:
                 file.write(content)
             draft.replace(self.folder / name)
         except OSError as error:
-            why = _("It could not be written into a file: %(error)s.") % {"error": error.strerror or error}
-            raise ServerAway(why) from error
+            raise ServerAway("no_file", error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Nothing is open between two messages."""

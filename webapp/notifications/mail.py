@@ -13,7 +13,6 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from webapp.core.clock import utc_now
-from webapp.core.i18n import gettext as _
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.rendering import Rendered
 
@@ -103,7 +102,7 @@ class MailSender:
                 smtp.login(server.user, server.password)
         except smtplib.SMTPNotSupportedError as error:
             smtp.close()
-            raise ServerAway(_("The mail server offers no safe way to log in.")) from error
+            raise ServerAway("mail_login_unsafe") from error
         except (OSError, smtplib.SMTPException):
             smtp.close()
             raise
@@ -157,27 +156,25 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
         case smtplib.SMTPDataError(smtp_code=code, smtp_error=answer):
             return _by_code(code, answer)
         case smtplib.SMTPNotSupportedError():
-            return NeverTaken(_("The mail server cannot write to such an address."))
+            return NeverTaken("mail_address")
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=answer):
             # It refuses us and not a message: our sender's address, our password, our connection.
-            return ServerAway(_("The mail server does not let us in: %(answer)s") % {"answer": _said(code, answer)})
+            return ServerAway("mail_login", _said(code, answer))
         case ssl.SSLError():
-            return ServerAway(_("The mail server offers no safe connection: its certificate is not one we can trust."))
+            return ServerAway("mail_unsafe")
         case ConnectionRefusedError():
-            return ServerAway(_("The mail server refused the connection."))
+            return ServerAway("mail_refused")
         case smtplib.SMTPServerDisconnected() if not isinstance(error.__context__, TimeoutError):
-            return ServerAway(_("The mail server broke the connection off."))
+            return ServerAway("mail_broken_off")
         case TimeoutError() | smtplib.SMTPServerDisconnected():
-            return ServerAway(_("The mail server did not answer in time."))
-    return ServerAway(_("The mail server cannot be reached."))
+            return ServerAway("mail_late")
+    return ServerAway("mail_away")
 
 
 def _by_code(code: int, answer: bytes | str) -> Undelivered:
     """RFC 5321, section 4.2.1: what begins with 4 may succeed later, what begins with 5 will not; 421 says goodbye."""
-    said = _("The mail server answered: %(answer)s") % {"answer": _said(code, answer)}
-    if code == 421:
-        return ServerAway(said)
-    return NeverTaken(said) if code >= 500 else NotTakenNow(said)
+    kind = ServerAway if code == 421 else NeverTaken if code >= 500 else NotTakenNow
+    return kind("mail_answered", _said(code, answer))
 
 
 def _said(code: int, answer: bytes | str) -> str:

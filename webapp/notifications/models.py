@@ -33,8 +33,8 @@ class OutboxMessage(Base):
     `waiting` messages are due at `due_at`; a `sending` one belongs to a worker until `lease_until`, and to nobody
     after that. `sent` was taken by the server, `kept` was put into a file for want of one, `dead` was given up.
     `message_id` is the mail's Message-ID, the same in every try. `values` is what the template needs, without
-    secrets: links are signed when the message is written out. `subject_type` and `subject_id` say what it is about,
-    as in the audit log.
+    secrets: links are signed when the message is written out. `last_error` is the code of a trouble with its value.
+    `subject_type` and `subject_id` say what it is about, as in the audit log.
     """
 
     __tablename__ = "outbox_messages"

@@ -21,7 +21,8 @@ from css_inline import CSSInliner
 
 from webapp.config import resource_folder
 from webapp.core import formats
-from webapp.core.i18n import TRANSLATIONS
+from webapp.core.codes import REASONS
+from webapp.core.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
 from webapp.core.icalendar import Event, calendar_text
 from webapp.core.signing import sign
 from webapp.core.templates import template_environment
@@ -38,7 +39,7 @@ _BLANK = re.compile(r"\n\s*\n")
 
 
 class Rendered(NamedTuple):
-    """A message as it is sent; '' for what it has not. `calendar` is an .ics file of that `method`."""
+    """A message as it is sent, in a language; '' for what it has not. `calendar` is an .ics file of that `method`."""
 
     sender_name: str
     subject: str
@@ -46,6 +47,7 @@ class Rendered(NamedTuple):
     html: str
     calendar: str
     method: str
+    language: str = "en"
 
 
 def render(
@@ -57,8 +59,11 @@ def render(
     base_url: str,
     keys: Sequence[str],
     sender: str = "",
+    language: Language = ENGLISH,
 ) -> Rendered:
-    """Write a message out for its recipient. `values` are those of the outbox; instants in them are ISO text.
+    """Write a message out for its recipient, in their `language`, who may not be the one who reads it now.
+
+    `values` are those of the outbox; instants in them are ISO text.
 
     `sender` is the address that an e-mail comes from, and with that whoever invites to the event in it.
 
@@ -69,6 +74,20 @@ def render(
         jinja2.TemplateNotFound: there is no such message, or it cannot go over this channel.
         jinja2.UndefinedError: a value that the template needs is not there.
     """
+    with speaking(language):
+        return _render(template, channel, recipient, values, base_url=base_url, keys=keys, sender=sender)
+
+
+def _render(
+    template: str,
+    channel: str,
+    recipient: str,
+    values: dict[str, Any],
+    *,
+    base_url: str,
+    keys: Sequence[str],
+    sender: str,
+) -> Rendered:
     said = {name: value for name, value in values.items() if name != "calendar"}
     context = {
         **_readable(said),
@@ -78,13 +97,13 @@ def render(
     }
     if channel == "sms":
         words = text_environment().get_template(f"{template}.sms.txt").render(context)
-        return Rendered(values["clinic"]["name"], "", " ".join(words.split()), "", "", "")
+        return Rendered(values["clinic"]["name"], "", " ".join(words.split()), "", "", "", language_tag())
     subject, _newline, text = text_environment().get_template(f"{template}.txt").render(context).strip().partition("\n")
     subject = " ".join(subject.split())
     html = _pages().get_template(f"{FOLDER}/{template}.html").render(context, subject=subject)
     calendar, method = _calendar(values, recipient, sender, base_url=base_url, keys=keys)
     text = _BLANK.sub("\n\n", text.strip()) + "\n"
-    return Rendered(values["clinic"]["name"], subject, text, _styled(html), calendar, method)
+    return Rendered(values["clinic"]["name"], subject, text, _styled(html), calendar, method, language_tag())
 
 
 def _calendar(
@@ -98,12 +117,16 @@ def _calendar(
     # What is only published has nobody who is invited, nor anybody who invites.
     people = {"attendee_email": recipient, "organizer_email": sender, "organizer_name": clinic["name"]}
     events = []
-    for told in calendar["events"]:
+    visits = _readable(values.get("visits") or [values["visit"]])
+    words = text_environment().get_template("visit.event.txt")
+    for visit, told in zip(visits, calendar["events"], strict=True):
         path, purpose, value = told["link"]
         address = f"{base_url}{path}{sign(keys, purpose, value)}"
         said = {
             name: each.replace(LINK, address) if isinstance(each, str) else each for name, each in told["event"].items()
         }
+        summary, _newline, description = words.render(visit=visit, clinic=clinic, address=address).partition("\n")
+        said |= {"summary": summary, "description": description.strip()}
         events.append(Event.model_validate(said if method == "PUBLISH" else said | people))
     return calendar_text(events, zone=ZoneInfo(clinic["time_zone"]), method=method), method
 
@@ -173,7 +196,7 @@ def text_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(TRANSLATIONS, newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     return _with_filters(environment)
 
 
@@ -186,6 +209,7 @@ def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
     for show in (formats.clock, formats.day_full, formats.day_long, formats.named_instant):
         environment.filters[show.__name__] = _in_clinic_zone(show)
     environment.filters["minutes"] = formats.minutes
+    environment.filters["reason"] = REASONS.words
     return environment
 
 

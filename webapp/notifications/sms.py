@@ -10,7 +10,6 @@ from xml.sax.saxutils import escape
 
 import httpx2
 
-from webapp.core.i18n import gettext as _
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
 from webapp.notifications.rendering import Rendered
 
@@ -63,16 +62,16 @@ class SmsSender:
                 self.url, content=body.encode(), headers=self.headers, timeout=self.timeout, follow_redirects=False
             )
         except httpx2.TimeoutException as error:
-            raise ServerAway(_("The gateway for text messages did not answer in time.")) from error
+            raise ServerAway("sms_late") from error
         except httpx2.HTTPError as error:
-            raise ServerAway(_("The gateway for text messages cannot be reached.")) from error
+            raise ServerAway("sms_away") from error
         if answer.is_success:
             return
         # What else it says may hold the message itself, or our password.
-        said = _("The gateway for text messages answered with status %(status)d.") % {"status": answer.status_code}
+        said = "sms_answered", str(answer.status_code)
         if answer.status_code in _SAYS_NOTHING_OF_IT or answer.is_redirect:
-            raise ServerAway(said)
-        raise NeverTaken(said) if answer.is_client_error else NotTakenNow(said)
+            raise ServerAway(*said)
+        raise NeverTaken(*said) if answer.is_client_error else NotTakenNow(*said)
 
     def close(self) -> None:
         """There is nothing to let go of: each message has a connection of its own."""
