@@ -7,14 +7,14 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import ChangePassword, ForgottenPassword, LogIn
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 
 
 class LoginForm(DocketForm):
     """E-mail address and password; `next` is where the person was going."""
 
-    email = StringField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
-    password = PasswordField(_("Password"), [InputRequired(_("Enter your password."))])
+    email = StringField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
+    password = PasswordField(_l("Password"), [InputRequired(_l("Enter your password."))])
     next = HiddenField()
 
     def command(self, *, address: str, user_agent: str, known_device: str) -> LogIn | None:
@@ -32,8 +32,8 @@ class LoginForm(DocketForm):
 class ForgottenForm(DocketForm):
     """The address whose password was forgotten."""
 
-    sentences = {"email": _("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
-    email = EmailField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
+    sentences = {"email": _l("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
 
     def command(self) -> ForgottenPassword | None:
         """The request, as the service takes it."""
@@ -43,8 +43,8 @@ class ForgottenForm(DocketForm):
 class PasswordForm(DocketForm):
     """Changing a password needs the present one."""
 
-    current = PasswordField(_("Current password"), [InputRequired(_("Enter your current password."))])
-    new = PasswordField(_("New password"), [InputRequired(_("Enter a new password."))])
+    current = PasswordField(_l("Current password"), [InputRequired(_l("Enter your current password."))])
+    new = PasswordField(_l("New password"), [InputRequired(_l("Enter a new password."))])
 
     def command(self) -> ChangePassword | None:
         """The change, as the service takes it."""
@@ -54,4 +54,4 @@ class PasswordForm(DocketForm):
 class NewPasswordForm(DocketForm):
     """A new password, for whoever holds a link that sets one."""
 
-    new = PasswordField(_("New password"), [InputRequired(_("Choose a password."))])
+    new = PasswordField(_l("New password"), [InputRequired(_l("Choose a password."))])

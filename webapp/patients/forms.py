@@ -7,27 +7,27 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 
 SENTENCES = {
-    "name": _("Enter a name of 2 to 120 characters."),
-    "email": _("Enter an e-mail address like name@example.org."),
-    "phone": _("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
-    "birth_date": _("Enter a date of birth that is not in the future, or leave this empty."),
+    "name": _l("Enter a name of 2 to 120 characters."),
+    "email": _l("Enter an e-mail address like name@example.org."),
+    "phone": _l("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+    "birth_date": _l("Enter a date of birth that is not in the future, or leave this empty."),
 }
-NOT_A_DATE = _("Enter a real date, such as 1984-03-27, or leave this empty.")
+NOT_A_DATE = _l("Enter a real date, such as 1984-03-27, or leave this empty.")
 
 
 class RegisterForm(DocketForm):
     """A new account; `next` is where the person was going."""
 
     sentences = SENTENCES
-    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
-    email = EmailField(_("E-mail address"), [InputRequired(_("Enter your e-mail address."))])
-    phone = TelField(_("Telephone"))
-    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    password = PasswordField(_("Password"), [InputRequired(_("Choose a password."))])
+    name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
+    phone = TelField(_l("Telephone"))
+    birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
+    password = PasswordField(_l("Password"), [InputRequired(_l("Choose a password."))])
     next = HiddenField()
 
     def command(self) -> Register | None:
@@ -46,9 +46,9 @@ class ProfileForm(DocketForm):
     """How the clinic should know a patient."""
 
     sentences = SENTENCES
-    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
-    phone = TelField(_("Telephone"))
-    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
+    name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
+    phone = TelField(_l("Telephone"))
+    birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
 
     def command(self) -> UpdateProfile | None:
         """The change, as the service takes it."""
@@ -64,7 +64,7 @@ class StaffProfileForm(DocketForm):
     """Staff have a name and nothing else that is a patient's."""
 
     sentences = SENTENCES
-    name = StringField(_("Your name"), [InputRequired(_("Enter your name."))])
+    name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
 
     def command(self) -> UpdateProfile | None:
         """The change, as the service takes it."""
@@ -74,8 +74,8 @@ class StaffProfileForm(DocketForm):
 class MessagesForm(DocketForm):
     """Which messages about visits a patient would like."""
 
-    wants_email = BooleanField(_("E-mails"))
-    wants_sms = BooleanField(_("Text messages"))
+    wants_email = BooleanField(_l("E-mails"))
+    wants_sms = BooleanField(_l("Text messages"))
 
     def command(self) -> MessagePreferences | None:
         """The wishes, as the service takes them."""
@@ -88,9 +88,9 @@ class PersonForm(DocketForm):
     """Somebody whom a patient books for. `seen` is the fingerprint of what the form was opened with."""
 
     sentences = SENTENCES
-    name = StringField(_("Name"), [InputRequired(_("Enter a name."))])
-    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_("Telephone"))
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
+    birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
+    phone = TelField(_l("Telephone"))
     seen = HiddenField()
 
     def command(self) -> UpdateProfile | None:
