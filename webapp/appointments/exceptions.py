@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound
 
 
@@ -100,8 +101,8 @@ class AppointmentLinkOver(NotFound):
     """
 
     code = "visit_link_over"
-    title = _("This link is not valid any more")
-    onward = ((_("See my appointments"), "/appointments"), (_("Find a time"), "/"))
+    title = _l("This link is not valid any more")
+    onward = ((_l("See my appointments"), "/appointments"), (_l("Find a time"), "/"))
 
     def __init__(self, phone: str = "") -> None:
         text = _("It is incomplete, or the clinic no longer writes to the address that it was sent to.")

@@ -102,6 +102,7 @@ class AppointmentView(NamedTuple):
     reason: str
     notes: str
     cancellation_reason: str
+    cancellation_code: str
     version: int
     created_at: datetime
     updated_at: datetime

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import Sentence
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import AppError, Conflict, Invalid
 from webapp.scheduling.rules import Refusal
 
@@ -34,18 +35,18 @@ class RuleBroken(Invalid, Refused):
 
 # Where the rules speak to the patient, staff read about the patient.
 STAFF_SENTENCES = {
-    "patient_overlap": _("The patient already has a visit at that time."),
-    "patient_gap": _("The patient has another visit close to that time: less than %(gap)d minutes lie between them."),
-    "too_many_visits": _("The patient has %(max)d upcoming visits, which is the most that the rules allow."),
-    "off_grid": _("Visits with this doctor start every %(step)d minutes from midnight on."),
-    "in_the_past": _("That time has passed."),
-    "too_soon": _("That is sooner than patients may book: the rules ask for %(notice)s."),
-    "too_far_ahead": _("That is further ahead than visits can be booked yet."),
-    "closure": _("The clinic is closed on that day."),
-    "clinic_closed": _("The clinic is not open for the whole of that visit."),
-    "outside_working_hours": _("The doctor does not work for the whole of that visit."),
-    "time_off": _("The doctor is away at that time."),
-    "slot_taken": _("That time is taken by another visit of the doctor."),
+    "patient_overlap": _l("The patient already has a visit at that time."),
+    "patient_gap": _l("The patient has another visit close to that time: less than %(gap)d minutes lie between them."),
+    "too_many_visits": _l("The patient has %(max)d upcoming visits, which is the most that the rules allow."),
+    "off_grid": _l("Visits with this doctor start every %(step)d minutes from midnight on."),
+    "in_the_past": _l("That time has passed."),
+    "too_soon": _l("That is sooner than patients may book: the rules ask for %(notice)s."),
+    "too_far_ahead": _l("That is further ahead than visits can be booked yet."),
+    "closure": _l("The clinic is closed on that day."),
+    "clinic_closed": _l("The clinic is not open for the whole of that visit."),
+    "outside_working_hours": _l("The doctor does not work for the whole of that visit."),
+    "time_off": _l("The doctor is away at that time."),
+    "slot_taken": _l("That time is taken by another visit of the doctor."),
 }
 
 
@@ -54,8 +55,8 @@ def sentence_of(refusal: Refusal, *, by_staff: bool = False) -> str:
     values: dict[str, object] = dict(refusal.values)
     if "notice" in values:
         values["notice"] = formats.minutes(int(refusal.values["notice"]))
-    sentence = STAFF_SENTENCES.get(refusal.code, refusal.sentence) if by_staff else refusal.sentence
-    return _(sentence) % values
+    for_staff = STAFF_SENTENCES.get(refusal.code) if by_staff else None
+    return (for_staff or Sentence(refusal.sentence)) % values
 
 
 def error_of(refusal: Refusal, *, by_staff: bool = False) -> Refused:

@@ -56,8 +56,10 @@ class Appointment(Base):
     `lane` 1 holds an appointment that was squeezed in beside another, and `squeeze_reason` says why; the ordinary lane
     is 0. `version` counts the changes, so that two people who edit the same visit notice each other. `previous_status`
     is what undoing the last change of status leads back to. `flagged_why` says why a visit needs somebody's attention
-    though it still stands: the doctor's hours or leave changed under it. `override_reason` is why staff let it break
-    a rule. `private_note` is the doctor's own.
+    though it still stands: the doctor's hours or leave changed under it. It is the code of a reason of the clinic, with
+    what staff typed as its value; see `core/codes.py`. `cancellation_code` is such a code, too, and
+    `cancellation_reason` is what was typed. `override_reason` is why staff let the appointment break a rule.
+    `private_note` is the doctor's own.
     """
 
     __tablename__ = "appointments"
@@ -120,6 +122,7 @@ class Appointment(Base):
     reason: Mapped[str] = mapped_column(sa.String(500), default="")
     notes: Mapped[str] = mapped_column(sa.String(1000), default="")
     cancellation_reason: Mapped[str] = mapped_column(sa.String(500), default="")
+    cancellation_code: Mapped[str] = mapped_column(sa.String(40), server_default=sa.text("''"))
     private_note: Mapped[str] = mapped_column(sa.String(2000), default="", server_default=sa.text("''"))
     flagged_why: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     override_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))

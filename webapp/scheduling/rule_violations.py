@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -32,17 +31,7 @@ from webapp.scheduling.slots import DAY, Minute, Span, days_span, merge, to_minu
 HOURS_RULES = ("closure", "clinic_closed", "outside_working_hours", "time_off")
 # Between two visits that are further apart nobody's hours are looked at.
 NEAR = timedelta(days=31)
-# What staff and patients read about each broken rule, by its code.
-WHY = {
-    "doctor_inactive": _("The doctor takes no bookings any more."),
-    "visit_type_not_offered": _("The doctor no longer offers this kind of visit."),
-    "closure": _("The clinic is closed on that day."),
-    "clinic_closed": _("It is outside opening hours."),
-    "outside_working_hours": _("It is outside the doctor’s working hours."),
-    "time_off": _("The doctor is away."),
-    "too_far_ahead": _("It is further ahead than visits can be booked."),
-    "patient_gap": _("It is too close to another visit of the patient."),
-}
+
 _BY_HOURS = tuple(rule for rule in RULES if rule.code in (*HOURS_RULES, "too_far_ahead"))
 
 

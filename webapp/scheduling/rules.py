@@ -25,7 +25,7 @@ from webapp.scheduling.slots import (
 )
 
 
-def _(sentence: str) -> str:
+def _l(sentence: str) -> str:
     """Mark a sentence for translators; it is translated where it is shown, in the reader's language."""
     return sentence
 
@@ -171,59 +171,59 @@ def _patient_gap(facts: Facts) -> list[Span]:
 RULES: tuple[Rule, ...] = (
     Rule(
         "doctor_inactive",
-        _("This doctor does not take bookings at the moment."),
+        _l("This doctor does not take bookings at the moment."),
         lambda facts: _everything_if(not facts.doctor_active, facts),
         binds_staff=True,
     ),
     Rule(
         "visit_type_not_offered",
-        _("This doctor does not offer that type of visit. Choose one of the doctor's visit types."),
+        _l("This doctor does not offer that type of visit. Choose one of the doctor's visit types."),
         lambda facts: _everything_if(not facts.offered_by_doctor, facts),
         binds_staff=True,
     ),
     Rule(
         "visit_type_not_online",
-        _("This type of visit cannot be booked online. Please call the clinic."),
+        _l("This type of visit cannot be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
         patients_only=True,
         of_request=True,
     ),
     Rule(
         "off_grid",
-        _("Visits with this doctor start every %(step)d minutes from midnight on. Choose one of the times shown."),
+        _l("Visits with this doctor start every %(step)d minutes from midnight on. Choose one of the times shown."),
         _off_grid,
         values=lambda facts: {"step": facts.step},
     ),
-    Rule("same_time", _("That is the time you already have."), _same_time, binds_staff=True, of_request=True),
-    Rule("in_the_past", _("That time has passed. Choose a later one."), _in_the_past, of_request=True),
+    Rule("same_time", _l("That is the time you already have."), _same_time, binds_staff=True, of_request=True),
+    Rule("in_the_past", _l("That time has passed. Choose a later one."), _in_the_past, of_request=True),
     Rule(
         "too_soon",
-        _("That is too soon: a visit must be booked at least %(notice)s ahead."),
+        _l("That is too soon: a visit must be booked at least %(notice)s ahead."),
         _too_soon,
         values=lambda facts: {"notice": facts.notice},
         of_request=True,
     ),
     Rule(
         "too_far_ahead",
-        _("That is too far ahead. Visits that late cannot be booked yet."),
+        _l("That is too far ahead. Visits that late cannot be booked yet."),
         _too_far_ahead,
         of_request=True,
     ),
-    Rule("closure", _("The clinic is closed on that day. Choose another day."), _closure),
+    Rule("closure", _l("The clinic is closed on that day. Choose another day."), _closure),
     Rule(
         "clinic_closed",
-        _("The clinic is not open for the whole of that visit. Choose a time within opening hours."),
+        _l("The clinic is not open for the whole of that visit. Choose a time within opening hours."),
         _clinic_closed,
     ),
     Rule(
         "outside_working_hours",
-        _("The doctor does not work for the whole of that visit. Choose a time within working hours."),
+        _l("The doctor does not work for the whole of that visit. Choose a time within working hours."),
         _outside_working_hours,
     ),
-    Rule("time_off", _("The doctor is away at that time. Choose another time."), _time_off),
+    Rule("time_off", _l("The doctor is away at that time. Choose another time."), _time_off),
     Rule(
         "patient_overlap",
-        _("You already have a visit at that time. Choose another time, or move the other visit first."),
+        _l("You already have a visit at that time. Choose another time, or move the other visit first."),
         _patient_overlap,
         binds_staff=True,
         clash=True,
@@ -231,14 +231,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "slot_taken",
-        _("That time is taken by another visit. Choose another time."),
+        _l("That time is taken by another visit. Choose another time."),
         _slot_taken,
         binds_staff=True,
         clash=True,
     ),
     Rule(
         "patient_gap",
-        _("You have another visit close to that time. Between two visits there must be at least %(gap)d minutes."),
+        _l("You have another visit close to that time. Between two visits there must be at least %(gap)d minutes."),
         _patient_gap,
         values=lambda facts: {"gap": facts.gap},
         clash=True,
@@ -246,7 +246,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "too_many_visits",
-        _("You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."),
+        _l("You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."),
         _too_many_visits,
         values=lambda facts: {"max": facts.max_active},
         hides=False,

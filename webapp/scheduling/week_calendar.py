@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.service import Clinic, ClosureRow, find_closures
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import YEARS
 from webapp.core.urls import with_query
 from webapp.scheduling.exceptions import sentence_of
@@ -275,23 +276,23 @@ def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
 
 # In this order a rule is the reason why a day has no free time: it takes the last start away.
 REASONS = {
-    "closure": _("Closed"),
-    "clinic_closed": _("Closed"),
-    "outside_working_hours": _("Not working"),
-    "time_off": _("Away"),
-    "too_far_ahead": _("Not open for booking yet"),
-    "in_the_past": _("No times left today"),
-    "too_soon": _("Too soon to book online"),
-    "slot_taken": _("Fully booked"),
-    "same_time": _("Only the time you already have"),
-    "patient_overlap": _("You have another visit then"),
-    "patient_gap": _("Too close to your other visit"),
+    "closure": _l("Closed"),
+    "clinic_closed": _l("Closed"),
+    "outside_working_hours": _l("Not working"),
+    "time_off": _l("Away"),
+    "too_far_ahead": _l("Not open for booking yet"),
+    "in_the_past": _l("No times left today"),
+    "too_soon": _l("Too soon to book online"),
+    "slot_taken": _l("Fully booked"),
+    "same_time": _l("Only the time you already have"),
+    "patient_overlap": _l("You have another visit then"),
+    "patient_gap": _l("Too close to your other visit"),
 }
 STAFF_REASONS = {
-    "too_soon": _("Too soon for the rules"),
-    "same_time": _("Only the time of this visit"),
-    "patient_overlap": _("The patient has another visit then"),
-    "patient_gap": _("Too close to the patient’s other visit"),
+    "too_soon": _l("Too soon for the rules"),
+    "same_time": _l("Only the time of this visit"),
+    "patient_overlap": _l("The patient has another visit then"),
+    "patient_gap": _l("Too close to the patient’s other visit"),
 }
 
 
@@ -299,13 +300,13 @@ def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date,
     """Why a day that lies ahead has no free time, answered by the rules themselves."""
     code = emptied_by(facts, span, list(REASONS))
     if facts.by_staff and code in STAFF_REASONS:
-        return _(STAFF_REASONS[code])
+        return str(STAFF_REASONS[code])
     if code == "closure":
         names = [closure.name for closure in closures if closure.starts_on <= day <= closure.ends_on]
         return _("Closed: %(name)s") % {"name": names[0]} if names else _("Closed")
     if code == "too_soon" and day == today:
         return _("No times left today")
-    return _(REASONS[code]) if code else _("Not bookable online")
+    return str(REASONS[code]) if code else _("Not bookable online")
 
 
 def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:

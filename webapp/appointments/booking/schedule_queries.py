@@ -35,6 +35,7 @@ class ScheduleAppointment(NamedTuple):
     notes: str
     private_note: str
     cancellation_reason: str
+    cancellation_code: str
     flagged_why: str
     override_reason: str
     patient_id: int

@@ -102,7 +102,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
 def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
     """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
 
-    `why` is a sentence about the clinic, for whoever is told of it.
+    `why` is the code of one of the clinic's own reasons, for whoever is told of it.
 
     Raises:
         SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
@@ -155,7 +155,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
 def cancel(
     session: Session, actor: Actor, reference: str, command: Cancellation, *, now: datetime, why: str = ""
 ) -> None:
-    """Cancel a visit and free its time. `why` is a sentence about the clinic, for whoever is told of it.
+    """Cancel a visit and free its time. `why` is the code of one of the clinic's own reasons.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
@@ -171,6 +171,7 @@ def cancel(
         previous_status=view.status,
         flagged_why="",
         cancellation_reason=command.reason,
+        cancellation_code=why,
     )
     record(session, actor, "cancelled", view.id, now, {"starts_at": formats.iso(view.starts_at)})
     cancelled = AppointmentCancelled(

@@ -115,7 +115,12 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
     if restored is None or not statuses.may_undo(view, actor):
         raise NothingToUndo
     comes_back = view.status not in OCCUPYING and restored in OCCUPYING
-    values: dict[str, object] = {"status": restored, "previous_status": None, "cancellation_reason": ""}
+    values: dict[str, object] = {
+        "status": restored,
+        "previous_status": None,
+        "cancellation_reason": "",
+        "cancellation_code": "",
+    }
     if comes_back:
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
     try:
@@ -195,7 +200,7 @@ def _publish_status(session: Session, actor: Actor, view: AppointmentView, statu
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
-    """Why a visit that comes back needs somebody's attention, or '': its time has come, or it fits.
+    """The code of why a visit that comes back needs somebody's attention, or '': its time has come, or it fits.
 
     A reason that staff gave once counts no longer: nobody looked at what changed while the visit was cancelled.
     """
@@ -215,7 +220,7 @@ def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status
         view.override_reason,
     )
     broken = rule_violations.broken_rules(session, clinic, [back], now=now).get(view.id, {})
-    return rule_violations.WHY[next(iter(broken))] if broken else ""
+    return next(iter(broken)) if broken else ""
 
 
 def _require_staff(actor: Actor) -> None:

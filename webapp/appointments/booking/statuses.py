@@ -13,16 +13,18 @@ from typing import Protocol
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.i18n import Sentence
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE
 
 WORDS = {
-    "scheduled": _("Booked"),
-    "confirmed": _("Confirmed"),
-    "arrived": _("Arrived"),
-    "completed": _("Completed"),
-    "no_show": _("Did not come"),
-    "cancelled": _("Cancelled"),
+    "scheduled": _l("Booked"),
+    "confirmed": _l("Confirmed"),
+    "arrived": _l("Arrived"),
+    "completed": _l("Completed"),
+    "no_show": _l("Did not come"),
+    "cancelled": _l("Cancelled"),
 }
 
 
@@ -52,7 +54,7 @@ class Step:
     status: str
     comes_from: tuple[str, ...]
     in_time: Callable[[datetime, Clinic, datetime], bool]
-    too_early: str = ""
+    too_early: Sentence | None = None
     by_link: bool = False
 
 
@@ -71,10 +73,10 @@ def _begun(starts_at: datetime, _clinic: Clinic, now: datetime) -> bool:
 _STEPS = {
     step.status: step
     for step in (
-        Step("arrived", ACTIVE, _on_its_day, _("A patient can only arrive on the day of the visit.")),
-        Step("completed", (*ACTIVE, "arrived"), _begun, _("A visit cannot be completed before it starts.")),
+        Step("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the visit.")),
+        Step("completed", (*ACTIVE, "arrived"), _begun, _l("A visit cannot be completed before it starts.")),
         Step("confirmed", ("scheduled",), _always, by_link=True),
-        Step("no_show", ACTIVE, _begun, _("Nobody has failed to come before the visit starts.")),
+        Step("no_show", ACTIVE, _begun, _l("Nobody has failed to come before the visit starts.")),
     )
 }
 
@@ -97,8 +99,8 @@ def possible_statuses(appointment: AppointmentState, actor: Actor, clinic: Clini
 def why_not(appointment: AppointmentState, status: str) -> str:
     """The sentence for a status that the visit may not take now."""
     step = _STEPS.get(status)
-    if step is not None and appointment.status in step.comes_from:
-        return step.too_early
+    if step is not None and step.too_early is not None and appointment.status in step.comes_from:
+        return str(step.too_early)
     words = {"now": word_of(appointment.status), "wanted": word_of(status)}
     return _("From “%(now)s” a visit cannot become “%(wanted)s”.") % words
 
@@ -110,4 +112,4 @@ def may_undo(appointment: AppointmentState, actor: Actor) -> bool:
 
 def word_of(status: str) -> str:
     """The status as people say it."""
-    return WORDS.get(status, status)
+    return str(WORDS.get(status, status))

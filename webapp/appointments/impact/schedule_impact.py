@@ -25,6 +25,7 @@ from webapp.appointments.impact.alternative_times import propose, wanting
 from webapp.appointments.schemas import Cancellation, Move, Note
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.codes import REASONS, stored
 from webapp.core.i18n import ngettext
 from webapp.core.parsing import Instant
 from webapp.database import Database
@@ -35,7 +36,6 @@ from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.models import Appointment
 from webapp.scheduling.rule_violations import (
-    WHY,
     Broken,
     UpcomingAppointment,
     broken_rules,
@@ -151,7 +151,7 @@ def carry_out(
         for appointment in upcoming
     }
     stranded = [appointment for appointment in upcoming if newly[appointment.id]]
-    why = {appointment.id: WHY[newly[appointment.id][0]] for appointment in stranded}
+    why = {appointment.id: newly[appointment.id][0] for appointment in stranded}
     _settle(session, actor, clinic, stranded, why, decisions, now=now)
     _take_flags_off(session, actor, clinic, upcoming, after, now=now)
     return result
@@ -256,9 +256,9 @@ def _do(
     now: datetime,
 ) -> None:
     if decision.kind == "keep":
-        _flag(session, actor, appointment, f"{reason} {why}".strip(), now=now)
+        _flag(session, actor, appointment, stored(reason, why), now=now)
     elif decision.kind == "cancel":
-        command = Cancellation(reason=why or reason, version=decision.version)
+        command = Cancellation(reason=why, version=decision.version)
         service.cancel(session, actor, appointment.reference, command, now=now, why=reason)
     elif decision.starts_at is not None:
         move = Move(starts_at=decision.starts_at, version=decision.version)
@@ -286,7 +286,7 @@ def settle_flag(
     """
     view = service.lock_for_change(session, actor, reference, version)
     # What was said when a rule was set aside still holds; the end of a long story is what counts now.
-    said = " ".join(part for part in (view.override_reason, reason or view.flagged_why) if part)
+    said = " ".join(part for part in (view.override_reason, reason) if part)
     service.update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
     service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
 
@@ -349,7 +349,7 @@ def _described(
             people[appointment.patient_id].name,
             people[appointment.patient_id].phone,
             kinds[appointment.visit_type_id].name,
-            why[appointment.id],
+            str(REASONS[why[appointment.id]]),
             proposals.get(appointment.id),
             problems.get(appointment.id, ""),
         )

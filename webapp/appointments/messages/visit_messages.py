@@ -80,7 +80,7 @@ class Recipient(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What is announced: `before` is the start before a move; `why` is a neutral sentence about the clinic."""
+    """What is announced: `before` is the start before a move; `why` is the code of one of the clinic's own reasons."""
 
     template: str
     by: DoneBy
@@ -269,10 +269,10 @@ def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, not
 
 
 def _event(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
-    """The visit as an event; the link in it is signed when the message is written out."""
+    """The visit as an event; its words are found, and the link in it is signed, when the message is written out."""
     event = event_of(facts, clinic, base_url="", whose=recipient.whose, href=LINK)
     link = ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]]
-    return {"event": event.model_dump(mode="json"), "link": link}
+    return {"event": event.model_dump(mode="json", exclude={"summary", "description"}), "link": link}
 
 
 def short(address: str) -> str:

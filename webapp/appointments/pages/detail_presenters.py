@@ -16,6 +16,7 @@ from webapp.audit.service import Entry
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.i18n import Sentence
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
 
@@ -46,7 +47,7 @@ class StaffDetails(NamedTuple):
     may_undo: bool
     notes: bool
     earlier: list[EarlierAppointment]
-    words: dict[str, str]
+    words: dict[str, Sentence]
 
 
 class HistoryEntry(NamedTuple):

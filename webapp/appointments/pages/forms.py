@@ -21,15 +21,15 @@ from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Mov
 from webapp.core import formats
 from webapp.core.fields import ClockField, DayField, unix_lines
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import VisitTypeRow
 from webapp.patients.schemas import PatientChoice
 
-NO_TIME = _("Choose one of the free times. This address or form did not name a time that we understand.")
-TOO_LONG = _("This is too long: at most %(max)d characters.")
-WHY = _("Say why the rule is set aside.")
-WHOM = _("Choose whom the visit is for.")
+NO_TIME = _l("Choose one of the free times. This address or form did not name a time that we understand.")
+TOO_LONG = _l("This is too long: at most %(max)d characters.")
+WHY = _l("Say why the rule is set aside.")
+WHOM = _l("Choose whom the visit is for.")
 
 
 class AppointmentForm(DocketForm):
@@ -40,8 +40,8 @@ class AppointmentForm(DocketForm):
     patient: Field
     doctor = HiddenField()
     starts_at = HiddenField()
-    reason = TextAreaField(_("Reason for the visit"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
-    notes = TextAreaField(_("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
+    reason = TextAreaField(_l("Reason for the visit"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
+    notes = TextAreaField(_l("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
 
     def command(self) -> Booking | None:
         """The booking, as the service takes it; None too for a visit type or a patient that is no number."""
@@ -68,7 +68,7 @@ class BookForm(AppointmentForm):
     """A patient's booking. `alternative` is a button that names another time than the one first chosen."""
 
     visit_type = HiddenField()
-    patient = RadioField(_("Whom is the visit for?"), choices=[], validate_choice=False)
+    patient = RadioField(_l("Whom is the visit for?"), choices=[], validate_choice=False)
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
         """Let the person choose among these."""
@@ -78,14 +78,14 @@ class BookForm(AppointmentForm):
 class OverrideMixin:
     """Staff say why a rule is set aside."""
 
-    override_reason = StringField(_("Why is the rule set aside?"), [Length(max=200, message=TOO_LONG)])
+    override_reason = StringField(_l("Why is the rule set aside?"), [Length(max=200, message=TOO_LONG)])
 
 
 class WhenForm(DocketForm):
     """Any day and time, on the clinic's wall clock."""
 
-    date = DayField(_("Date"), [Optional()])
-    time = ClockField(_("Time"), [Optional()])
+    date = DayField(_l("Date"), [Optional()])
+    time = ClockField(_l("Time"), [Optional()])
 
     def show(self, start: datetime, zone: ZoneInfo) -> None:
         """Put an instant into the fields."""
@@ -106,7 +106,7 @@ class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
     `starts_at` and `shown_type` are what the page showed: another one is shown first, and booked then.
     """
 
-    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
     patient = HiddenField()
     shown_type = HiddenField()
 
@@ -148,7 +148,7 @@ class StaffMoveForm(OverrideMixin, MoveForm):
 class CancelForm(DocketForm):
     """A visit being cancelled."""
 
-    reason = TextAreaField(_("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
+    reason = TextAreaField(_l("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     version = HiddenField()
 
     def command(self) -> Cancellation | None:

@@ -17,6 +17,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import instant, written_instants
 from webapp.core.urls import with_query
 from webapp.core.web import Page
@@ -96,17 +97,17 @@ def first_refusal(page: Page, request: BookingRequest, start: datetime, viewer: 
 
 # Where the rules speak to the patient, the reader who books for a child reads about the child.
 ABOUT_ANOTHER = {
-    "patient_overlap": _("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
-    "patient_gap": _("%(name)s has another visit close to that time. Choose one that lies further away from it."),
-    "too_many_visits": _("%(name)s has as many upcoming visits as can be booked online. Cancel one, or call us."),
-    "same_time": _("That is the time %(name)s already has."),
+    "patient_overlap": _l("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
+    "patient_gap": _l("%(name)s has another visit close to that time. Choose one that lies further away from it."),
+    "too_many_visits": _l("%(name)s has as many upcoming visits as can be booked online. Cancel one, or call us."),
+    "same_time": _l("That is the time %(name)s already has."),
 }
 
 
 def about_patient(error: AppError, patient: PatientChoice) -> AppError:
     """The same error in words about this patient, who may not be the reader."""
     if not patient.is_self and error.code in ABOUT_ANOTHER:
-        error.message = _(ABOUT_ANOTHER[error.code]) % {"name": patient.name}
+        error.message = ABOUT_ANOTHER[error.code] % {"name": patient.name}
     return error
 
 
