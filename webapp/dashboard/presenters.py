@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
+from webapp.core.codes import REASONS
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.urls import with_query
@@ -15,6 +16,7 @@ from webapp.core.web import Page
 from webapp.dashboard import queries
 from webapp.dashboard.schemas import Setup, Week
 from webapp.notifications import queries as outbox
+from webapp.notifications.exceptions import TROUBLES
 
 
 class Matter(NamedTuple):
@@ -90,7 +92,7 @@ def _flagged(page: Page) -> list[Matter]:
             "bad",
             ngettext("%(n)d visit needs a decision", "%(n)d visits need a decision", count) % {"n": count},
             _("The next is %(name)s with %(doctor)s, %(when)s. %(why)s")
-            % {"name": first.patient_name, "doctor": first.doctor_name, "when": when, "why": first.why},
+            % {"name": first.patient_name, "doctor": first.doctor_name, "when": when, "why": REASONS.words(first.why)},
             "/admin/appointments?flagged=1",
             _("Look at them"),
         )
@@ -131,7 +133,7 @@ def _messages(page: Page) -> list[Matter]:
     standstill = outbox.find_standstill(page.session, now=page.now)
     if standstill is not None:
         when = formats.day_and_time(standstill.since, current_clinic(page).zone)
-        text = standstill.last_error or _(
+        text = TROUBLES.words(standstill.last_error) or _(
             "Nobody has tried to deliver them. Is the worker running? Its command is “docket worker”."
         )
         title = _("Messages have been waiting since %(when)s") % {"when": when}
@@ -171,7 +173,7 @@ def _undelivered(page: Page) -> list[Matter]:
             % {
                 "address": patient.address,
                 # What a mail server answers seldom ends as a sentence does.
-                "why": f"{patient.why.rstrip('.')}.",
+                "why": f"{TROUBLES.words(patient.why).rstrip('.')}.",
                 "when": formats.day_and_time(patient.starts_at, zone),
             },
             f"/admin/patients/{patient.patient_id}",

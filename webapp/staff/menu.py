@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from webapp.auth.schemas import Role
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 
 
 class Place(NamedTuple):
@@ -22,25 +22,25 @@ def staff_places(role: Role, path: str) -> list[Place]:
     places = _DOCTORS_PLACES if role == "doctor" else _ADMINS_PLACES
     fitting = [href for href, _text, _icon in places if path == href or path.startswith(f"{href.rstrip('/')}/")]
     here = max(fitting, key=len, default="")
-    return [Place(href, text, icon, href == here) for href, text, icon in places]
+    return [Place(href, str(text), icon, href == here) for href, text, icon in places]
 
 
 _DOCTORS_PLACES = (
-    ("/schedule", _("My day"), "calendar-days"),
-    ("/schedule/hours", _("Working hours"), "clock"),
-    ("/schedule/time-off", _("Time off"), "sun"),
-    ("/doctors", _("Find a time"), "magnifying-glass"),
+    ("/schedule", _l("My day"), "calendar-days"),
+    ("/schedule/hours", _l("Working hours"), "clock"),
+    ("/schedule/time-off", _l("Time off"), "sun"),
+    ("/doctors", _l("Find a time"), "magnifying-glass"),
 )
 _ADMINS_PLACES = (
-    ("/admin", _("Overview"), "home"),
-    ("/admin/appointments", _("Appointments"), "calendar-days"),
-    ("/admin/patients", _("Patients"), "users"),
-    ("/admin/messages", _("Messages"), "envelope"),
-    ("/admin/doctors", _("Doctors"), "user-group"),
-    ("/admin/visit-types", _("Visit types"), "tag"),
-    ("/admin/clinic", _("Clinic"), "building-office-2"),
-    ("/admin/closures", _("Closures"), "no-symbol"),
-    ("/admin/users", _("Users"), "key"),
-    ("/admin/audit", _("Audit log"), "clipboard-document-list"),
-    ("/doctors", _("Find a time"), "magnifying-glass"),
+    ("/admin", _l("Overview"), "home"),
+    ("/admin/appointments", _l("Appointments"), "calendar-days"),
+    ("/admin/patients", _l("Patients"), "users"),
+    ("/admin/messages", _l("Messages"), "envelope"),
+    ("/admin/doctors", _l("Doctors"), "user-group"),
+    ("/admin/visit-types", _l("Visit types"), "tag"),
+    ("/admin/clinic", _l("Clinic"), "building-office-2"),
+    ("/admin/closures", _l("Closures"), "no-symbol"),
+    ("/admin/users", _l("Users"), "key"),
+    ("/admin/audit", _l("Audit log"), "clipboard-document-list"),
+    ("/doctors", _l("Find a time"), "magnifying-glass"),
 )

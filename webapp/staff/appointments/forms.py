@@ -15,6 +15,7 @@ from webapp.appointments.pages.forms import WhenForm
 from webapp.core.fields import DayField, searched
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import YEARS, whole_number
 
 ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
@@ -55,18 +56,18 @@ class AppointmentSearch(NamedTuple):
 class AppointmentFilterForm(DocketForm):
     """Which visits are shown; each may be left open."""
 
-    first = DayField(_("From"), [Optional()], within=YEARS, name="from")
-    last = DayField(_("Until"), [Optional()], within=YEARS, name="until")
-    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
+    first = DayField(_l("From"), [Optional()], within=YEARS, name="from")
+    last = DayField(_l("Until"), [Optional()], within=YEARS, name="until")
+    doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
     status = SelectField(
-        _("Status"),
-        choices=[SelectChoice("", _("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
+        _l("Status"),
+        choices=[SelectChoice("", _l("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
         validate_choice=False,
     )
-    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
-    patient = SearchField(_("Patient or reference"), filters=[searched])
-    flagged = BooleanField(_("Flagged only"))
-    unconfirmed = BooleanField(_("Not confirmed only"))
+    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
+    patient = SearchField(_l("Patient or reference"), filters=[searched])
+    flagged = BooleanField(_l("Flagged only"))
+    unconfirmed = BooleanField(_l("Not confirmed only"))
     sort = HiddenField()
 
     def offer(self, choices: Choices) -> None:
@@ -101,8 +102,8 @@ class AppointmentFilterForm(DocketForm):
 class NewBookingForm(DocketForm):
     """With whom, and what for: where a new booking begins. `patient` is known already where a record led here."""
 
-    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
-    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:
@@ -115,8 +116,8 @@ class NewBookingForm(DocketForm):
 class WhyForm(WhenForm):
     """A doctor, a kind of visit, and a minute."""
 
-    doctor = SelectField(_("Doctor"), choices=[], validate_choice=False)
-    visit_type = SelectField(_("Kind of visit"), choices=[], validate_choice=False)
+    doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:

@@ -12,6 +12,7 @@ from webapp.appointments.booking import statuses
 from webapp.appointments.booking.listing import AppointmentRow
 from webapp.clinic.service import Clinic
 from webapp.core import formats
+from webapp.core.codes import REASONS
 from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
 from webapp.scheduling.explain import Answer
@@ -127,7 +128,7 @@ def _csv(table: list[list[str]]) -> str:
 def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     local, ends, booked = (each.astimezone(clinic.zone) for each in (row.starts_at, row.ends_at, row.created_at))
     texts = [row.patient_name, str(row.patient_birth_date or ""), row.patient_phone, row.doctor_name]
-    texts += [row.visit_type_name, statuses.word_of(row.status), row.flagged_why]
+    texts += [row.visit_type_name, statuses.word_of(row.status), REASONS.words(row.flagged_why)]
     when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
     return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
 

@@ -20,7 +20,9 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core.forms import Submission
+from webapp.core.i18n import Sentence
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
 from webapp.core.parsing import whole_number
@@ -151,10 +153,10 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
     return _new_patient_page(page, form, status=submission.status)
 
 
-ORDER_NAMES: dict[listing.Order, str] = {
-    "time": _("Soonest first"),
-    "-time": _("Latest first"),
-    "booked": _("Newest booking first"),
+ORDER_NAMES: dict[listing.Order, Sentence] = {
+    "time": _l("Soonest first"),
+    "-time": _l("Latest first"),
+    "booked": _l("Newest booking first"),
 }
 
 

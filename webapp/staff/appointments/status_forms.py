@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from wtforms import HiddenField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import ChangeStatus, UndoStatus, WriteNote
 from webapp.core.fields import unix_lines
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
 
 
 class StatusForm(DocketForm):
     """A button that changes a visit's status; `back` is the page it stands on."""
 
-    sentences = {"status": _("There is no such status.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"status": _l("There is no such status.")}  # noqa: RUF012 - nobody changes it.
     status = HiddenField()
     version = HiddenField()
     back = HiddenField()
@@ -40,7 +40,7 @@ class UndoForm(DocketForm):
 class NoteForm(DocketForm):
     """The doctor's own note on a visit."""
 
-    private_note = TextAreaField(_("Private note"), [Length(max=2000, message=TOO_LONG)], filters=[unix_lines])
+    private_note = TextAreaField(_l("Private note"), [Length(max=2000, message=TOO_LONG)], filters=[unix_lines])
     seen = HiddenField()
     back = HiddenField()
 
@@ -53,10 +53,10 @@ class FlagForm(DocketForm):
     """Why a flagged visit may stay as it is."""
 
     reason = StringField(
-        _("Why does it stay as it is?"),
+        _l("Why does it stay as it is?"),
         [
-            InputRequired(_("Say why it stays as it is.")),
-            Length(max=200, message=_("This is too long: at most %(max)d characters.")),
+            DataRequired(_l("Say why it stays as it is.")),
+            Length(max=200, message=_l("This is too long: at most %(max)d characters.")),
         ],
     )
     version = HiddenField()

@@ -13,28 +13,29 @@ from wtforms.validators import Optional
 from webapp.core.fields import DayField, searched_name
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import YEARS
 from webapp.staff.audit.log import AuditSearch
 from webapp.staff.audit.words import ACTIONS
 
-NO_DATE_OR_EMPTY = _("Enter a real date, such as 2026-03-27, or leave this empty.")
-# By their words, as people look for them.
-CHOICES = sorted(((words, action) for action, words in ACTIONS.items()), key=lambda choice: choice[0])
+NO_DATE_OR_EMPTY = _l("Enter a real date, such as 2026-03-27, or leave this empty.")
+
+
+def _action_choices() -> list[SelectChoice]:
+    """What can have been done, in the order of its words, as people look for it."""
+    found = sorted((str(words), action) for action, words in ACTIONS.items())
+    return [SelectChoice("", _("Everything")), *(SelectChoice(action, words) for words, action in found)]
 
 
 class AuditFilterForm(DocketForm):
     """Who did what to which patient, when and from where; each may be left open."""
 
-    who = SearchField(_("Who did it"), filters=[searched_name])
-    patient = SearchField(_("About which patient"), filters=[searched_name])
-    action = SelectField(
-        _("What"),
-        choices=[SelectChoice("", _("Everything")), *(SelectChoice(action, words) for words, action in CHOICES)],
-        validate_choice=False,
-    )
-    first = DayField(_("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    last = DayField(_("Until"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    address = StringField(_("Network address"), filters=[searched_name])
+    who = SearchField(_l("Who did it"), filters=[searched_name])
+    patient = SearchField(_l("About which patient"), filters=[searched_name])
+    action = SelectField(_l("What"), choices=_action_choices, validate_choice=False)
+    first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    last = DayField(_l("Until"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    address = StringField(_l("Network address"), filters=[searched_name])
 
     def search(self) -> AuditSearch | None:
         """What is looked for, or None after every error was put next to its field."""

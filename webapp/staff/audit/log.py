@@ -23,6 +23,7 @@ from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.core.parsing import whole_number
@@ -193,15 +194,16 @@ def _more(event: Event) -> str:
 def _unnamed(event: Event) -> Named:
     """What is gone by now, or has no name."""
     if event.subject_type in PLACES:
-        return PLACES[event.subject_type]
+        words, address = PLACES[event.subject_type]
+        return Named(str(words), address)
     return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
 
 
 # What there is only one of, or what has no page of its own.
 PLACES = {
-    "clinic": Named(_("The clinic"), "/admin/clinic"),
-    "closure": Named(_("A closure"), "/admin/closures"),
-    "audit": Named(_("The audit log"), None),
+    "clinic": (_l("The clinic"), "/admin/clinic"),
+    "closure": (_l("A closure"), "/admin/closures"),
+    "audit": (_l("The audit log"), None),
 }
 
 

@@ -13,22 +13,23 @@ from webapp.clinic.holidays import PublicHoliday
 from webapp.core.fields import DayField
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
 
-NO_DAY = _("Enter a day between the years 2000 and 2100.")
+NO_DAY = _l("Enter a day between the years 2000 and 2100.")
 
 
 class ClosureForm(DocketForm):
     """A closure; its days are those of the clinic's own calendar."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "name": _("Enter a name of 2 to 120 characters."),
+        "name": _l("Enter a name of 2 to 120 characters."),
         "starts_on": NO_DAY,
         "ends_on": NO_DAY,
     }
-    name = StringField(_("Name"), [InputRequired(_("Enter a name, such as Summer break."))])
-    starts_on = DayField(_("First day"), [InputRequired(_("Enter the first day."))])
-    ends_on = DayField(_("Last day"), [InputRequired(_("Enter the last day."))])
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name, such as Summer break."))])
+    starts_on = DayField(_l("First day"), [InputRequired(_l("Enter the first day."))])
+    ends_on = DayField(_l("Last day"), [InputRequired(_l("Enter the last day."))])
     seen = HiddenField()
 
     def command(self) -> CloseDays | None:
@@ -52,9 +53,9 @@ class RemovalForm(DocketForm):
 class WhichHolidaysForm(DocketForm):
     """Whose public holidays to look at, and of which year."""
 
-    country = SelectField(_("Country"), validate_choice=False)
-    region = SelectField(_("Region"), validate_choice=False)
-    year = SelectField(_("Year"), validate_choice=False)
+    country = SelectField(_l("Country"), validate_choice=False)
+    region = SelectField(_l("Region"), validate_choice=False)
+    year = SelectField(_l("Year"), validate_choice=False)
 
     def offer(self, countries: dict[str, str], regions: dict[str, str], years: Sequence[int]) -> None:
         """What there is to choose from; who chose nothing of it gets the first."""
@@ -70,7 +71,7 @@ class HolidaysForm(DocketForm):
     country = HiddenField()
     region = HiddenField()
     year = HiddenField()
-    days = CheckboxesField(_("Close the clinic on"), validate_choice=False)
+    days = CheckboxesField(_l("Close the clinic on"), validate_choice=False)
 
     def offer(self, holidays: Sequence[PublicHoliday], words: dict[date, str]) -> None:
         """The days to choose from; `words` say what they are."""

@@ -11,24 +11,25 @@ from webapp.core.day_hours import format_hours
 from webapp.core.fields import WholeNumberField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}
-UNIT_NAMES = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
-SPAN_NEEDED = _("Enter a whole number; 0 is possible, too.")
+UNIT_NAMES = {"minutes": _l("minutes"), "hours": _l("hours"), "days": _l("days")}
+SPAN_NEEDED = _l("Enter a whole number; 0 is possible, too.")
 
 
 class DetailsForm(DocketForm):
     """What patients call the clinic, and how they find and reach it."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "name": _("Enter a name of 2 to 120 characters."),
-        "phone": _("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+        "name": _l("Enter a name of 2 to 120 characters."),
+        "phone": _l("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
     }
-    name = StringField(_("Name of the clinic"), [InputRequired(_("Enter the clinic's name."))])
-    address = StringField(_("Address"))
-    phone = TelField(_("Telephone"))
+    name = StringField(_l("Name of the clinic"), [InputRequired(_l("Enter the clinic's name."))])
+    address = StringField(_l("Address"))
+    phone = TelField(_l("Telephone"))
     seen = HiddenField()
 
     def command(self) -> ClinicDetails | None:
@@ -49,7 +50,7 @@ def details_form(saved: ClinicDetails) -> DetailsForm:
 class ZoneForm(DocketForm):
     """The time zone, chosen from the places of the tz database."""
 
-    time_zone = SelectField(_("Time zone"), validate_choice=False)
+    time_zone = SelectField(_l("Time zone"), validate_choice=False)
     seen = HiddenField()
 
     def offer(self, saved: str) -> None:
@@ -101,20 +102,20 @@ class RulesForm(DocketForm):
     """The clinic's own figures in the rules. Spans of time have a number and a unit."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "notice_minutes": _("Enter a notice of at most 14 days."),
-        "horizon_days": _("Enter a number of days from 1 to 730."),
-        "change_until_minutes": _("Enter a time of at most 14 days."),
-        "max_active_visits": _("Enter a number of visits from 1 to 100."),
-        "patient_gap_minutes": _("Enter a gap of at most 1 day."),
+        "notice_minutes": _l("Enter a notice of at most 14 days."),
+        "horizon_days": _l("Enter a number of days from 1 to 730."),
+        "change_until_minutes": _l("Enter a time of at most 14 days."),
+        "max_active_visits": _l("Enter a number of visits from 1 to 100."),
+        "patient_gap_minutes": _l("Enter a gap of at most 1 day."),
     }
-    notice_minutes = WholeNumberField(_("Shortest notice"), [InputRequired(SPAN_NEEDED)])
-    notice_unit = _unit(_("Unit of the notice"))
-    horizon_days = WholeNumberField(_("Days ahead"), [InputRequired(_("Enter a number of days."))])
-    change_until_minutes = WholeNumberField(_("Last time to move or cancel"), [InputRequired(SPAN_NEEDED)])
-    change_until_unit = _unit(_("Unit of this time"))
-    max_active_visits = WholeNumberField(_("Upcoming visits of a patient"), [InputRequired(_("Enter a number."))])
-    patient_gap_minutes = WholeNumberField(_("Between two visits of a patient"), [InputRequired(SPAN_NEEDED)])
-    patient_gap_unit = _unit(_("Unit of the gap"))
+    notice_minutes = WholeNumberField(_l("Shortest notice"), [InputRequired(SPAN_NEEDED)])
+    notice_unit = _unit(_l("Unit of the notice"))
+    horizon_days = WholeNumberField(_l("Days ahead"), [InputRequired(_l("Enter a number of days."))])
+    change_until_minutes = WholeNumberField(_l("Last time to move or cancel"), [InputRequired(SPAN_NEEDED)])
+    change_until_unit = _unit(_l("Unit of this time"))
+    max_active_visits = WholeNumberField(_l("Upcoming visits of a patient"), [InputRequired(_l("Enter a number."))])
+    patient_gap_minutes = WholeNumberField(_l("Between two visits of a patient"), [InputRequired(SPAN_NEEDED)])
+    patient_gap_unit = _unit(_l("Unit of the gap"))
     seen = HiddenField()
 
     def command(self) -> BookingRules | None:
@@ -150,10 +151,10 @@ class RemindersForm(DocketForm):
     """When patients are reminded of their visits, and in which hours of the day."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "reminder_days": _("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+        "reminder_days": _l("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
     }
-    reminder_days = StringField(_("Days before a visit"))
-    daytime = DayHoursField(_("Daytime"), [InputRequired(_("Enter hours, such as 09:00-20:00."))])
+    reminder_days = StringField(_l("Days before a visit"))
+    daytime = DayHoursField(_l("Daytime"), [InputRequired(_l("Enter hours, such as 09:00-20:00."))])
     seen = HiddenField()
 
     def command(self) -> ReminderRules | None:

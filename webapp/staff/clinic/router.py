@@ -50,7 +50,9 @@ def show_clinic(page: CurrentPage) -> Response:
     return page.render(
         "staff/clinic/clinic.html",
         missing=presenters.list_missing(page, opening),
-        week=[(day, describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)],
+        week=[
+            (str(day), describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)
+        ],
         rules=settings.get_rules(page.session),
         reminders=presenters.reminders_in_words(settings.get_reminders(page.session)),
         closures=len(closures.list_ahead(page.session, today)),

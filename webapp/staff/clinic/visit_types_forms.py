@@ -11,29 +11,30 @@ from webapp.clinic.visit_types import VisitTypeDetails
 from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
 
-NO_BUFFER = _("Enter a number of minutes from 0 to 120; 0 is none.")
+NO_BUFFER = _l("Enter a number of minutes from 0 to 120; 0 is none.")
 
 
 class VisitTypeForm(DocketForm):
     """A kind of visit and who offers it."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "name": _("Enter a name of 2 to 80 characters."),
-        "minutes": _("Enter a number of minutes from 5 to 240."),
+        "name": _l("Enter a name of 2 to 80 characters."),
+        "minutes": _l("Enter a number of minutes from 5 to 240."),
         "buffer_before": NO_BUFFER,
         "buffer_after": NO_BUFFER,
     }
-    name = StringField(_("Name"), [InputRequired(_("Enter a name, such as Follow-up."))])
-    minutes = WholeNumberField(_("Length in minutes"), [InputRequired(_("Enter how many minutes it takes."))])
-    buffer_before = WholeNumberField(_("Minutes kept free before"), [InputRequired(NO_BUFFER)], default=0)
-    buffer_after = WholeNumberField(_("Minutes kept free after"), [InputRequired(NO_BUFFER)], default=0)
-    preparation = TextAreaField(_("How patients prepare"), filters=[unix_lines])
-    online = BooleanField(_("Patients can book it themselves"), default=True)
-    named_in_messages = BooleanField(_("Messages to patients may name it"))
-    doctor_ids = CheckboxesField(_("Doctors who offer it"), coerce=int)
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name, such as Follow-up."))])
+    minutes = WholeNumberField(_l("Length in minutes"), [InputRequired(_l("Enter how many minutes it takes."))])
+    buffer_before = WholeNumberField(_l("Minutes kept free before"), [InputRequired(NO_BUFFER)], default=0)
+    buffer_after = WholeNumberField(_l("Minutes kept free after"), [InputRequired(NO_BUFFER)], default=0)
+    preparation = TextAreaField(_l("How patients prepare"), filters=[unix_lines])
+    online = BooleanField(_l("Patients can book it themselves"), default=True)
+    named_in_messages = BooleanField(_l("Messages to patients may name it"))
+    doctor_ids = CheckboxesField(_l("Doctors who offer it"), coerce=int)
     seen = HiddenField()
 
     def offer(self, doctors: Sequence[DoctorName]) -> None:

@@ -22,11 +22,11 @@ from webapp.auth.schemas import Email
 from webapp.core import formats
 from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.profiles import TINTS, DoctorProfile
 
 SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
-TINT_NAMES = (_("Teal"), _("Blue"), _("Amber"), _("Pink"), _("Green"), _("Violet"))
+TINT_NAMES = (_l("Teal"), _l("Blue"), _l("Amber"), _l("Pink"), _l("Green"), _l("Violet"))
 
 Shown = Literal["active", "inactive", "all"]
 
@@ -34,13 +34,13 @@ Shown = Literal["active", "inactive", "all"]
 class DoctorFilterForm(DocketForm):
     """Which doctors to list."""
 
-    q = SearchField(_("Name, specialty or room"))
+    q = SearchField(_l("Name, specialty or room"))
     show = SelectField(
-        _("Bookings"),
+        _l("Bookings"),
         choices=[
-            SelectChoice("active", _("Take bookings")),
-            SelectChoice("inactive", _("Take none")),
-            SelectChoice("all", _("All doctors")),
+            SelectChoice("active", _l("Take bookings")),
+            SelectChoice("inactive", _l("Take none")),
+            SelectChoice("all", _l("All doctors")),
         ],
         validate_choice=False,
     )
@@ -71,27 +71,27 @@ class DoctorForm(DocketForm):
     """What an admin says about a doctor."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "name": _("Enter a name of 2 to 120 characters."),
-        "specialty": _("Enter a specialty of 2 to 80 characters."),
-        "languages": _("Enter at most 12 languages, such as English, Dutch."),
-        "position": _("Enter a number from 0 to 9999."),
-        "slot_step": _("Choose one of the steps."),
-        "tint": _("Choose one of the colours."),
+        "name": _l("Enter a name of 2 to 120 characters."),
+        "specialty": _l("Enter a specialty of 2 to 80 characters."),
+        "languages": _l("Enter at most 12 languages, such as English, Dutch."),
+        "position": _l("Enter a number from 0 to 9999."),
+        "slot_step": _l("Choose one of the steps."),
+        "tint": _l("Choose one of the colours."),
     }
-    name = StringField(_("Name"), [InputRequired(_("Enter their name."))])
-    specialty = StringField(_("Specialty"), [InputRequired(_("Enter their specialty."))])
-    languages = StringField(_("Languages"))
-    room = StringField(_("Room"))
-    bio = TextAreaField(_("About them"), filters=[unix_lines])
-    visit_type_ids = CheckboxesField(_("Visit types they offer"), coerce=int)
-    slot_step = SelectField(_("A visit can begin every"), default="30", validate_choice=False)
+    name = StringField(_l("Name"), [InputRequired(_l("Enter their name."))])
+    specialty = StringField(_l("Specialty"), [InputRequired(_l("Enter their specialty."))])
+    languages = StringField(_l("Languages"))
+    room = StringField(_l("Room"))
+    bio = TextAreaField(_l("About them"), filters=[unix_lines])
+    visit_type_ids = CheckboxesField(_l("Visit types they offer"), coerce=int)
+    slot_step = SelectField(_l("A visit can begin every"), default="30", validate_choice=False)
     tint = RadioField(
-        _("Colour"),
+        _l("Colour"),
         choices=[SelectChoice(str(tint), name) for tint, name in zip(TINTS, TINT_NAMES, strict=True)],
         default="1",
         validate_choice=False,
     )
-    position = WholeNumberField(_("Place in the list"), [InputRequired(_("Enter a number, such as 1."))])
+    position = WholeNumberField(_l("Place in the list"), [InputRequired(_l("Enter a number, such as 1."))])
     seen = HiddenField()
 
     def offer(self, visit_types: Sequence[tuple[int, str]]) -> None:
@@ -130,9 +130,9 @@ class NewDoctorForm(DoctorForm):
 
     sentences = {  # noqa: RUF012 - nobody changes it.
         **DoctorForm.sentences,
-        "email": _("Enter an e-mail address like name@example.org, or leave this empty."),
+        "email": _l("Enter an e-mail address like name@example.org, or leave this empty."),
     }
-    email = EmailField(_("E-mail address of their account"))
+    email = EmailField(_l("E-mail address of their account"))
 
     def address(self) -> str | None:
         """The account's e-mail address; None without one, and where it is none (an error stands next to it)."""
@@ -145,8 +145,8 @@ class NewDoctorForm(DoctorForm):
 class AccountForm(DocketForm):
     """An account for a doctor who has none."""
 
-    sentences = {"email": _("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
-    email = EmailField(_("E-mail address"), [InputRequired(_("Enter their e-mail address."))])
+    sentences = {"email": _l("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter their e-mail address."))])
 
     def command(self) -> AccountAddress | None:
         """The address."""

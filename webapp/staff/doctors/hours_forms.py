@@ -7,20 +7,20 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours, SaveHours
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
-NO_DAY = _("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")
+NO_DAY = _l("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")
 
 
 class HoursForm(WeekHoursForm):
     """The hours of a period. Only new ones can end those that count at present."""
 
     sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - nobody changes it.
-    valid_from = DayField(_("First day"), [Optional()])
-    valid_until = DayField(_("Last day"), [Optional()])
-    end_present = BooleanField(_("End the present hours the day before"))
+    valid_from = DayField(_l("First day"), [Optional()])
+    valid_until = DayField(_l("Last day"), [Optional()])
+    end_present = BooleanField(_l("End the present hours the day before"))
     seen = HiddenField()
 
     def command(self, period: Period | None) -> SaveHours | None:
@@ -46,8 +46,8 @@ class ExtraHoursForm(DocketForm):
     """Extra hours on one day."""
 
     sentences = {"day": NO_DAY}  # noqa: RUF012 - nobody changes it.
-    day = DayField(_("Day"), [InputRequired(_("Choose a day."))])
-    spans = DayHoursField(_("Hours"), [InputRequired(_("Write the hours of that day, such as 9-12."))])
+    day = DayField(_l("Day"), [InputRequired(_l("Choose a day."))])
+    spans = DayHoursField(_l("Hours"), [InputRequired(_l("Write the hours of that day, such as 9-12."))])
 
     def command(self) -> ExtraDay | None:
         """The hours, as the service takes them."""

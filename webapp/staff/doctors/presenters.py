@@ -83,7 +83,7 @@ def dates_in_words(period: Period, clinic: Clinic) -> str:
 
 def list_days(week: Week) -> list[tuple[str, str]]:
     """Each day of the week with its hours in words; '' on a day off."""
-    return [(name, describe_hours(spans)) for name, spans in zip(WEEKDAYS, week, strict=True)]
+    return [(str(name), describe_hours(spans)) for name, spans in zip(WEEKDAYS, week, strict=True)]
 
 
 def group_days(week: Week) -> list[tuple[str, str]]:
@@ -102,7 +102,7 @@ def _days_in_words(first: int, last: int) -> str:
     """'Monday', 'Monday and Tuesday' or 'Monday to Wednesday'."""
     names = {"first": WEEKDAYS[first], "last": WEEKDAYS[last]}
     if first == last:
-        return WEEKDAYS[first]
+        return str(WEEKDAYS[first])
     return (_("%(first)s and %(last)s") if last == first + 1 else _("%(first)s to %(last)s")) % names
 
 

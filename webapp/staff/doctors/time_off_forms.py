@@ -9,13 +9,13 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
 from webapp.staff.doctors.hours_forms import NO_DAY
 
-NO_TIME = _("Enter a time such as 09:30, or tick “Whole days”.")
-WHOLE_DAYS_WITH_TIMES = _("Untick “Whole days” for these times, or take the times away.")
+NO_TIME = _l("Enter a time such as 09:30, or tick “Whole days”.")
+WHOLE_DAYS_WITH_TIMES = _l("Untick “Whole days” for these times, or take the times away.")
 CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
 
 
@@ -38,13 +38,13 @@ class TimeOffForm(DocketForm):
         "until_date": NO_DAY,
         "repeat_until": NO_DAY,
     }
-    whole_days = BooleanField(_("Whole days"))
-    from_date = DayField(_("First day"), [InputRequired(_("Choose the first day."))])
-    from_time = ClockField(_("From what time"), [Optional()], format=CLOCK_FORMATS)
-    until_date = DayField(_("Last day"), [Optional()])
-    until_time = ClockField(_("Until what time"), [Optional()], format=CLOCK_FORMATS)
-    reason = StringField(_("Reason"))
-    repeat_until = DayField(_("Repeat each week until"), [Optional()])
+    whole_days = BooleanField(_l("Whole days"))
+    from_date = DayField(_l("First day"), [InputRequired(_l("Choose the first day."))])
+    from_time = ClockField(_l("From what time"), [Optional()], format=CLOCK_FORMATS)
+    until_date = DayField(_l("Last day"), [Optional()])
+    until_time = ClockField(_l("Until what time"), [Optional()], format=CLOCK_FORMATS)
+    reason = StringField(_l("Reason"))
+    repeat_until = DayField(_l("Repeat each week until"), [Optional()])
     day = HiddenField()
 
     @property
@@ -101,10 +101,10 @@ class RemoveTimeOffForm(DocketForm):
     """Whether time off should really go, and how much of a series."""
 
     scope = RadioField(
-        _("What should be removed?"),
+        _l("What should be removed?"),
         choices=[
-            SelectChoice("one", _("Only this one")),
-            SelectChoice("series", _("This and every other one of the series that is not over")),
+            SelectChoice("one", _l("Only this one")),
+            SelectChoice("series", _l("This and every other one of the series that is not over")),
         ],
         default="one",
     )

@@ -13,7 +13,7 @@ from wtforms import SelectChoice, SelectField, StringField  # type: ignore[attr-
 
 from webapp.core.day_hours import WEEKDAYS, Spans, UnreadableHours, Week, format_hours, parse_hours
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 COPY_TO = {"weekdays": range(5), "all": range(7)}
@@ -49,21 +49,21 @@ class DayHoursField(StringField):
 class WeekHoursForm(DocketForm):
     """Seven days of hours, `monday` to `sunday`."""
 
-    monday = DayHoursField(WEEKDAYS[0])
-    tuesday = DayHoursField(WEEKDAYS[1])
-    wednesday = DayHoursField(WEEKDAYS[2])
-    thursday = DayHoursField(WEEKDAYS[3])
-    friday = DayHoursField(WEEKDAYS[4])
-    saturday = DayHoursField(WEEKDAYS[5])
-    sunday = DayHoursField(WEEKDAYS[6])
+    monday = DayHoursField(_l(WEEKDAYS[0]))
+    tuesday = DayHoursField(_l(WEEKDAYS[1]))
+    wednesday = DayHoursField(_l(WEEKDAYS[2]))
+    thursday = DayHoursField(_l(WEEKDAYS[3]))
+    friday = DayHoursField(_l(WEEKDAYS[4]))
+    saturday = DayHoursField(_l(WEEKDAYS[5]))
+    sunday = DayHoursField(_l(WEEKDAYS[6]))
     copy_from = SelectField(
-        _("Copy"),
+        _l("Copy"),
         choices=[SelectChoice(name, day) for name, day in zip(DAYS, WEEKDAYS, strict=True)],
         validate_choice=False,
     )
     copy_to = SelectField(
-        _("to"),
-        choices=[SelectChoice("weekdays", _("Monday to Friday")), SelectChoice("all", _("every day"))],
+        _l("to"),
+        choices=[SelectChoice("weekdays", _l("Monday to Friday")), SelectChoice("all", _l("every day"))],
         validate_choice=False,
     )
 

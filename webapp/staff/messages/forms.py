@@ -6,32 +6,32 @@ from wtforms import SearchField, SelectChoice, SelectField  # type: ignore[attr-
 
 from webapp.core.fields import searched_name
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.notifications.queries import TROUBLE
 from webapp.staff.messages.log import STATES, MessageSearch
 
-CHANNELS = {"email": _("E-mail"), "sms": _("Text message")}
+CHANNELS = {"email": _l("E-mail"), "sms": _l("Text message")}
 
 
 class MessageFilterForm(DocketForm):
     """Which messages to list; each part may be left open."""
 
     state = SelectField(
-        _("State"),
+        _l("State"),
         choices=[
-            SelectChoice("", _("Any")),
-            SelectChoice(TROUBLE, _("In trouble")),
+            SelectChoice("", _l("Any")),
+            SelectChoice(TROUBLE, _l("In trouble")),
             *(SelectChoice(state, badge.text) for state, badge in STATES.items()),
         ],
         validate_choice=False,
     )
     channel = SelectField(
-        _("Sent by"),
-        choices=[SelectChoice("", _("Any")), *(SelectChoice(*each) for each in CHANNELS.items())],
+        _l("Sent by"),
+        choices=[SelectChoice("", _l("Any")), *(SelectChoice(*each) for each in CHANNELS.items())],
         validate_choice=False,
     )
-    to = SearchField(_("Sent to"), filters=[searched_name])
-    reference = SearchField(_("About the visit"), filters=[searched_name])
+    to = SearchField(_l("Sent to"), filters=[searched_name])
+    reference = SearchField(_l("About the visit"), filters=[searched_name])
 
     def search(self) -> MessageSearch:
         """What is looked for; a value that is no choice lets everything through."""

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
+from webapp.core.i18n import Sentence
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import Invalid
 from webapp.notifications import queries as outbox
 from webapp.notifications.queries import About, MessageFilter, MessageRow, StoredMessage
@@ -33,19 +35,19 @@ TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
 class Badge(NamedTuple):
     """A state in words, with its tone and icon."""
 
-    text: str
+    text: Sentence
     tone: str
     icon: str
 
 
 STATES = {
-    "waiting": Badge(_("Waiting"), "info", "clock"),
-    "sending": Badge(_("Being sent"), "info", "paper-airplane"),
-    "sent": Badge(_("Sent"), "ok", "check"),
-    "kept": Badge(_("Kept as a file"), "info", "archive-box"),
-    "dead": Badge(_("Not delivered"), "bad", "exclamation-triangle"),
+    "waiting": Badge(_l("Waiting"), "info", "clock"),
+    "sending": Badge(_l("Being sent"), "info", "paper-airplane"),
+    "sent": Badge(_l("Sent"), "ok", "check"),
+    "kept": Badge(_l("Kept as a file"), "info", "archive-box"),
+    "dead": Badge(_l("Not delivered"), "bad", "exclamation-triangle"),
 }
-_FAILING = Badge(_("Trying again"), "warn", "arrow-path")
+_FAILING = Badge(_l("Trying again"), "warn", "arrow-path")
 
 
 class MessageSearch(NamedTuple):
@@ -137,7 +139,7 @@ def _later(message: MessageRow) -> tuple[str, datetime]:
 
 def title_of(template: str) -> str:
     """What a message is called; one that has no name is called as its template is."""
-    return TITLES.get(template) or template.replace("_", " ").capitalize()
+    return str(TITLES.get(template) or template.replace("_", " ").capitalize())
 
 
 def badge_of(message: MessageRow | StoredMessage) -> Badge:

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
 from webapp.clinic.service import Clinic
+from webapp.core.i18n import Sentence, language
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_gettext as _l
 from webapp.events.kinds import DoneBy
 from webapp.exceptions import NotFound
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
-from webapp.scheduling.rule_violations import WHY
 
 EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
 # Links of examples are signed with what is no key of ours, so that they open nothing.
@@ -32,8 +33,8 @@ class Kind(NamedTuple):
     """One kind of message: its name in addresses, what it is called, when it is sent, and an example's values."""
 
     name: str
-    title: str
-    occasion: str
+    title: Sentence
+    occasion: Sentence
     template: str
     channels: tuple[Channel, ...]
     values: Values
@@ -55,7 +56,7 @@ def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str
     """An example of this kind, as it would be sent by the clinic."""
     recipient = EMAIL if channel == "email" else PHONE
     values = kind.values(clinic, now, channel)
-    return render(kind.template, channel, recipient, values, base_url=base_url, keys=DEAD_KEYS)
+    return render(kind.template, channel, recipient, values, base_url=base_url, keys=DEAD_KEYS, language=language())
 
 
 # ---------------------------------------------------------------------------------------------------- examples
@@ -117,6 +118,20 @@ def _notice(
     return visit_messages.notice_values(facts, recipient, clinic, notice, now=now)
 
 
+def _booked_for_child(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    """A visit of a kind that messages may name, with something to prepare."""
+    return _notice(
+        clinic,
+        now,
+        channel,
+        template=visit_messages.BOOKED,
+        by_staff=True,
+        for_child=True,
+        named_in_messages=True,
+        preparation=_("Bring a list of all medicines that you take."),
+    )
+
+
 def _recipient(channel: Channel, whose: str = "") -> Recipient:
     return Recipient(channel, EMAIL if channel == "email" else PHONE, 0, _PATIENT_USER, whose)
 
@@ -139,96 +154,92 @@ def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any
 
 
 _BOTH: tuple[Channel, ...] = ("email", "sms")
-_PREPARED: dict[str, Any] = {
-    "named_in_messages": True,
-    "preparation": _("Bring a list of all medicines that you take."),
-}
 
 KINDS = (
     Kind(
         "visit_booked",
-        _("Visit booked"),
-        _("A patient books a visit."),
+        _l("Visit booked"),
+        _l("A patient books a visit."),
         visit_messages.BOOKED,
         _BOTH,
         partial(_notice, template=visit_messages.BOOKED),
     ),
     Kind(
         "visit_booked_for_child",
-        _("Visit booked for somebody else"),
-        _("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
+        _l("Visit booked for somebody else"),
+        _l("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
         visit_messages.BOOKED,
         _BOTH,
-        partial(_notice, template=visit_messages.BOOKED, by_staff=True, for_child=True, **_PREPARED),
+        _booked_for_child,
     ),
     Kind(
         "visit_moved",
-        _("Visit moved"),
-        _("A patient moves their visit."),
+        _l("Visit moved"),
+        _l("A patient moves their visit."),
         visit_messages.MOVED,
         _BOTH,
         partial(_notice, template=visit_messages.MOVED, moved=True),
     ),
     Kind(
         "visit_moved_by_clinic",
-        _("Visit moved by the clinic"),
-        _("New leave or hours would strand a visit, and it is moved."),
+        _l("Visit moved by the clinic"),
+        _l("New leave or hours would strand a visit, and it is moved."),
         visit_messages.MOVED,
         _BOTH,
-        partial(_notice, template=visit_messages.MOVED, moved=True, by_staff=True, why=WHY["time_off"]),
+        partial(_notice, template=visit_messages.MOVED, moved=True, by_staff=True, why="time_off"),
     ),
     Kind(
         "visit_cancelled",
-        _("Visit cancelled"),
-        _("A patient cancels their visit."),
+        _l("Visit cancelled"),
+        _l("A patient cancels their visit."),
         visit_messages.CANCELLED,
         _BOTH,
         partial(_notice, template=visit_messages.CANCELLED, status="cancelled"),
     ),
     Kind(
         "visit_cancelled_by_clinic",
-        _("Visit cancelled by the clinic"),
-        _("Staff cancel a visit, here because of a closure."),
+        _l("Visit cancelled by the clinic"),
+        _l("Staff cancel a visit, here because of a closure."),
         visit_messages.CANCELLED,
         _BOTH,
-        partial(_notice, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why=WHY["closure"]),
+        partial(_notice, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why="closure"),
     ),
     Kind(
         "visit_restored",
-        _("Cancellation taken back"),
-        _("Staff take the cancellation of a visit back."),
+        _l("Cancellation taken back"),
+        _l("Staff take the cancellation of a visit back."),
         visit_messages.RESTORED,
         _BOTH,
         partial(_notice, template=visit_messages.RESTORED, by_staff=True),
     ),
     Kind(
         "visit_reminder",
-        _("Reminder"),
-        _("So many days before a visit as the clinic’s settings say, in daytime."),
+        _l("Reminder"),
+        _l("So many days before a visit as the clinic’s settings say, in daytime."),
         visit_messages.REMINDER,
         _BOTH,
         _one_reminder,
     ),
     Kind(
         "visit_reminder_of_several",
-        _("Reminder of several visits"),
-        _("One message reminds of all visits of a day: here one’s own, which is confirmed, and a child’s."),
+        _l("Reminder of several visits"),
+        _l("One message reminds of all visits of a day: here one’s own, which is confirmed, and a child’s."),
         visit_messages.REMINDER,
         _BOTH,
         _reminder_of_family,
     ),
     Kind(
         "confirm_email",
-        _("Confirm an e-mail address"),
-        _("Somebody makes an account, or asks for this mail again."),
+        _l("Confirm an e-mail address"),
+        _l("Somebody makes an account, or asks for this mail again."),
         "confirm_email",
         ("email",),
         _account,
     ),
     Kind(
         "password_reset",
-        _("New password"),
-        _("Somebody forgot their password."),
+        _l("New password"),
+        _l("Somebody forgot their password."),
         "password_reset",
         ("email",),
         _account,

@@ -7,7 +7,7 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
 from webapp.patients.forms import NOT_A_DATE, SENTENCES
 from webapp.patients.schemas import PatientDetails
@@ -16,17 +16,17 @@ from webapp.patients.schemas import PatientDetails
 class PatientSearchForm(DocketForm):
     """What is looked for; `next` is kept for whoever came to add a patient and go on."""
 
-    q = SearchField(_("Find a patient"))
+    q = SearchField(_l("Find a patient"))
 
 
 class PatientForm(DocketForm):
     """What is kept about a patient. `seen` is the fingerprint of what the form was opened with."""
 
-    sentences = SENTENCES | {"email": _("Enter an e-mail address like name@example.org, or leave this empty.")}
-    name = StringField(_("Name"), [InputRequired(_("Enter the patient’s name."))])
-    birth_date = DayField(_("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_("Telephone"))
-    email = EmailField(_("E-mail address"))
+    sentences = SENTENCES | {"email": _l("Enter an e-mail address like name@example.org, or leave this empty.")}
+    name = StringField(_l("Name"), [InputRequired(_l("Enter the patient’s name."))])
+    birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
+    phone = TelField(_l("Telephone"))
+    email = EmailField(_l("E-mail address"))
     seen = HiddenField()
 
     def command(self) -> PatientDetails | None:

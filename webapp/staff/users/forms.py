@@ -20,27 +20,28 @@ from webapp.auth.schemas import Role
 from webapp.core.fields import YesNoField
 from webapp.core.forms import DocketForm
 from webapp.core.i18n import gettext as _
+from webapp.core.i18n import lazy_form_text as _l
 from webapp.staff.users.service import ChangeRole, InviteUser
 
-ROLE_NAMES: dict[str, str] = {"patient": _("Patient"), "doctor": _("Doctor"), "admin": _("Admin")}
+ROLE_NAMES: dict[str, str] = {"patient": _l("Patient"), "doctor": _l("Doctor"), "admin": _l("Admin")}
 # What a role may do, in one line each.
-PATIENT_MAY = _("Patient: books, moves and cancels their own visits")
-DOCTOR_MAY = _("Doctor: runs their own day, books for patients, and sets their own hours and time off")
-ADMIN_MAY = _("Admin: runs the clinic, with all patients, visits, settings, accounts and the audit log")
+PATIENT_MAY = _l("Patient: books, moves and cancels their own visits")
+DOCTOR_MAY = _l("Doctor: runs their own day, books for patients, and sets their own hours and time off")
+ADMIN_MAY = _l("Admin: runs the clinic, with all patients, visits, settings, accounts and the audit log")
 
 
 class UserFilterForm(DocketForm):
     """Which accounts to list."""
 
-    q = SearchField(_("Name or e-mail address"))
+    q = SearchField(_l("Name or e-mail address"))
     role = SelectField(
-        _("Role"),
-        choices=[SelectChoice("", _("Everybody")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
+        _l("Role"),
+        choices=[SelectChoice("", _l("Everybody")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
         validate_choice=False,
     )
     access = SelectField(
-        _("Access"),
-        choices=[SelectChoice("", _("Any")), SelectChoice("yes", _("Active")), SelectChoice("no", _("Disabled"))],
+        _l("Access"),
+        choices=[SelectChoice("", _l("Any")), SelectChoice("yes", _l("Active")), SelectChoice("no", _l("Disabled"))],
         validate_choice=False,
     )
 
@@ -54,7 +55,7 @@ class UserFilterForm(DocketForm):
 class TiedForm(DocketForm):
     """A role, and the doctor whom a doctor’s account is for."""
 
-    doctor = SelectField(_("Which doctor"))
+    doctor = SelectField(_l("Which doctor"))
 
     def offer(self, doctors: list[tuple[int, str]]) -> None:
         """The doctors to choose from."""
@@ -72,14 +73,14 @@ class InviteForm(TiedForm):
     """A new account for somebody who works at the clinic."""
 
     sentences = {  # noqa: RUF012 - nobody changes it.
-        "name": _("Enter a name of 2 to 120 characters."),
-        "email": _("Enter an e-mail address like name@example.org."),
+        "name": _l("Enter a name of 2 to 120 characters."),
+        "email": _l("Enter an e-mail address like name@example.org."),
     }
-    name = StringField(_("Name"), [InputRequired(_("Enter their name."))])
-    email = EmailField(_("E-mail address"), [InputRequired(_("Enter their e-mail address."))])
+    name = StringField(_l("Name"), [InputRequired(_l("Enter their name."))])
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter their e-mail address."))])
     role = RadioField(
-        _("Role"),
-        [InputRequired(_("Choose a role."))],
+        _l("Role"),
+        [InputRequired(_l("Choose a role."))],
         choices=[SelectChoice("doctor", DOCTOR_MAY), SelectChoice("admin", ADMIN_MAY)],
     )
 
@@ -98,8 +99,8 @@ class RoleForm(TiedForm):
     """What an account may do."""
 
     role = RadioField(
-        _("Role"),
-        [InputRequired(_("Choose a role."))],
+        _l("Role"),
+        [InputRequired(_l("Choose a role."))],
         choices=[
             SelectChoice("patient", PATIENT_MAY),
             SelectChoice("doctor", DOCTOR_MAY),
