@@ -285,7 +285,7 @@ class House:
 
     def ask(self, role: str, method: str, path: str) -> int | str:
         client = self.client(role)
-        address, form = self._request(role, method, path)
+        address, form = self.request_for(role, method, path)
         answer = client.request(method, address, data=form) if form is not None else client.request(method, address)
         if answer.status_code == 401 and path != "/login":
             assert "/login" in read(answer).links
@@ -293,7 +293,7 @@ class House:
             return LOGIN
         return answer.status_code
 
-    def _request(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
+    def request_for(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
         """A well-formed request to the route; what it needs is made first."""
         if path == "/static":
             return "/static/css/base.css", None
@@ -492,7 +492,7 @@ class House:
                 previous_status="confirmed",
                 created_at=NOW,
                 updated_at=NOW,
-                flagged_why="The doctor is away.",
+                flagged_why="time_off",
             )
         )
         return reference

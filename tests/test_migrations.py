@@ -23,6 +23,8 @@ from tests.cast import NOW, Cast
 from tests.postgres import new_database
 from tests.servers import docket_environment
 from tests.visits import GUARDS, put
+from webapp.appointments.booking import service
+from webapp.appointments.schemas import Cancellation
 from webapp.database import Database, sqlite_module
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
@@ -172,6 +174,70 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
         put(cast, "2026-03-03 10:00", patient="dave")
     with pytest.raises(sa.exc.DBAPIError, match="audit_is_append_only"):
         cast.change(sa.delete(AuditEvent))
+
+
+FLAGS = {
+    "time_off": "The doctor is away.",
+    "outside_working_hours:Late: he comes at six.": "It is outside the doctor’s working hours. Late: he comes at six.",
+    "note:Erin is away 100%": "Erin is away 100%",
+}
+TROUBLES = {
+    "mail_answered:550 5.1.1: no such user": "The mail server answered: 550 5.1.1: no such user",
+    "mail_late": "The mail server did not answer in time.",
+    "not_written_out:KeyError": "It could not be written out: KeyError.",
+    "sms_answered:503": "The gateway for text messages answered with status 503.",
+    "note:There is no such mailbox.": "There is no such mailbox.",
+}
+
+
+def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast) -> None:
+    database = cast.database
+    for day, flag in enumerate(FLAGS, 3):
+        number = put(cast, f"2026-03-{day:02d} 10:00")
+        cast.change(sa.update(Appointment).where(Appointment.id == number).values(flagged_why=flag))
+    reference = cast.book(cast.alice, "2026-03-12 10:00")
+    database.write(service.cancel, cast.carol, reference, Cancellation(), now=cast.now, why="time_off")
+    for error in TROUBLES:
+        cast.add(_undelivered(error))
+    before = everything(database)
+
+    downgrade(database, "0006")
+    with database.reading() as session:
+        flags = session.scalars(sa.text("SELECT flagged_why FROM appointments WHERE flagged_why <> '' ORDER BY id"))
+        assert flags.all() == [*FLAGS.values()]
+        why = session.scalars(sa.text("SELECT cancellation_reason FROM appointments WHERE status = 'cancelled'"))
+        assert why.all() == ["The doctor is away."]
+        errors = session.scalars(sa.text("SELECT last_error FROM outbox_messages WHERE last_error <> '' ORDER BY id"))
+        assert errors.all() == [*TROUBLES.values()]
+        mails = session.scalars(
+            sa.select(OutboxMessage.values).where(OutboxMessage.template.like("visit_%")).order_by(OutboxMessage.id)
+        ).all()
+    assert [mail["why"] for mail in mails] == ["", "The doctor is away."]
+    for mail in mails:
+        event = mail["calendar"]["events"][0]["event"]
+        assert event["summary"] == "Visit: Dr. Bob Brown"
+        assert event["description"].splitlines()[:2] == [mail["clinic"]["name"], f"Reference: {reference}"]
+
+    upgrade(database)
+    assert everything(database) == before
+
+
+def _undelivered(error: str) -> OutboxMessage:
+    """A message for which this is kept as what went wrong."""
+    return OutboxMessage(
+        dedupe_key=error,
+        message_id=error,
+        channel="sms",
+        recipient="+31 6 1234 5678",
+        template="old",
+        values={},
+        subject_type="patient",
+        subject_id=1,
+        due_at=NOW,
+        expires_at=NOW,
+        created_at=NOW,
+        last_error=error,
+    )
 
 
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:

@@ -69,7 +69,7 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     day = clinic.free_time(days=10)[:10]
     flagged = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
     flag = sa.update(models.Appointment).where(models.Appointment.reference == flagged)
-    clinic.cast.change(flag.values(flagged_why="The doctor is away."))
+    clinic.cast.change(flag.values(flagged_why="time_off"))
     page = open_browser()
     sign_in(page, "carol@docket.example")
     for path in LISTS:

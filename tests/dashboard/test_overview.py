@@ -89,7 +89,7 @@ def test_flagged_visits_come_first_with_why(cast: Cast) -> None:
     put(cast, "2026-03-03 09:00", patient="dave")
     number = put(cast, "2026-03-05 09:00")
     flag = sa.update(models.Appointment).where(models.Appointment.id == number)
-    cast.change(flag.values(flagged_why="The doctor is away."))
+    cast.change(flag.values(flagged_why="time_off"))
     page = overview(cast)
     assert matters(page)[0] == "1 visit needs a decision"
     assert "Alice Adams with Dr. Bob Brown, Thursday 5 March at 09:00. The doctor is away." in page.text
@@ -233,7 +233,7 @@ def test_the_number_of_queries_does_not_depend_on_the_data(cast: Cast) -> None:
 
 def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
-    cast.change(sa.update(models.Appointment).values(flagged_why="The doctor is away."))
+    cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     log_in(client, "carol")
     address = f"/appointments/{reference}/flag"
     page = read(client.get(address))
@@ -249,7 +249,7 @@ def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> Non
 
 def test_a_flag_that_changed_meanwhile_is_asked_again_and_keeps_what_was_typed(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
-    cast.change(sa.update(models.Appointment).values(flagged_why="The doctor is away."))
+    cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     log_in(client, "carol")
     address = f"/appointments/{reference}/flag"
     form = read(client.get(address)).form(address)

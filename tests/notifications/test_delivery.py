@@ -21,7 +21,7 @@ from tests.servers import free_port
 from webapp.database import Database
 from webapp.notifications import delivery
 from webapp.notifications.delivery import Courier, Sender
-from webapp.notifications.exceptions import ServerAway
+from webapp.notifications.exceptions import TROUBLES, ServerAway
 from webapp.notifications.file_sender import FileSender
 from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.models import OutboxMessage
@@ -115,7 +115,7 @@ def test_what_is_not_taken_waits_or_is_given_up(
         assert deliver()
         assert not deliver()
     message = row(database, number)
-    assert (message.status, message.last_error, message.tries) == (status, said, 1)
+    assert (message.status, TROUBLES.words(message.last_error), message.tries) == (status, said, 1)
     assert message.due_at == (NOW if status == "dead" else NOW + timedelta(seconds=15))
     assert (message.lease_until, message.claimed_by) == (None, "")
     assert row(database, other).status == "sent"
@@ -155,7 +155,7 @@ def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couri
     with pytest.raises(ServerAway):
         alices.deliver_next()
     message = row(database, number)
-    assert (message.status, message.last_error) == ("dead", "The mail server refused the connection.")
+    assert (message.status, TROUBLES.words(message.last_error)) == ("dead", "The mail server refused the connection.")
 
     later = NOW + timedelta(hours=1) + LIFETIME
     for when, given_up in ((later - timedelta(seconds=1), 0), (later, 1), (later, 0)):
@@ -164,7 +164,7 @@ def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couri
         assert database.write(delivery.give_up_expired, now=when) == given_up
     message = row(database, untried)
     assert (message.status, message.finished_at) == ("dead", later)
-    assert message.last_error == "It could not be delivered while it was still news."
+    assert TROUBLES.words(message.last_error) == "It could not be delivered while it was still news."
 
 
 def test_a_message_that_cannot_be_written_out_keeps_nobody_waiting(
@@ -179,7 +179,8 @@ def test_a_message_that_cannot_be_written_out_keeps_nobody_waiting(
         assert [deliver(), deliver(), deliver()] == [True, True, False]
     assert len(server.mails) == 1
     message = row(database, number)
-    assert (message.status, message.last_error) == ("waiting", "It could not be written out: TypeError.")
+    said = TROUBLES.words(message.last_error)
+    assert (message.status, said) == ("waiting", "It could not be written out: TypeError.")
 
 
 def test_news_of_one_thing_is_heard_in_order(database: Database, courier: Couriers) -> None:

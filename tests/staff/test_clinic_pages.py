@@ -128,7 +128,7 @@ def test_a_nearer_horizon_shows_what_it_takes_and_asks_about_visits_beyond(carol
     assert clinic_of(cast.database).horizon_days == 90
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
     assert carol.post(address, data=again).status_code == 303
-    assert visit(cast, reference).flagged_why == "It is further ahead than visits can be booked."
+    assert visit(cast, reference).flagged_why == "too_far_ahead"
     # The old rule again, and nobody has to look after the visit.
     form = {**asked(read(carol.get(address))), "horizon_days": "90"}
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
@@ -235,7 +235,7 @@ def test_a_new_time_zone_says_what_happens_asks_and_keeps_wall_clocks(carol: Tes
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
     assert clinic_of(cast.database).time_zone == "Europe/London"
     assert visit(cast, first).starts_at == local("2026-03-03 09:00")
-    assert visit(cast, first).flagged_why == "It is outside opening hours."
+    assert visit(cast, first).flagged_why == "clinic_closed"
     assert (visit(cast, second).starts_at, visit(cast, second).flagged_why) == (local("2026-03-03 11:00"), "")
     with cast.database.reading() as session:
         moved = session.execute(sa.select(TimeOff.starts_at, TimeOff.ends_at).where(TimeOff.id == leave)).one()

@@ -71,7 +71,7 @@ def test_booked_visits_are_asked_about_and_each_becomes_what_was_decided(carol: 
     assert closures(cast) == []
     decided = {**asked(page), f"decide-{kept}": "keep", f"decide-{moved}": "move", "why": "We are away."}
     assert carol.post("/admin/closures", data={**decided, "step": "save"}).status_code == 303
-    assert "The clinic is closed on that day. We are away." in visit(cast, kept).flagged_why
+    assert "closure:We are away." in visit(cast, kept).flagged_why
     assert visit(cast, moved).starts_at.date() not in (date(2026, 3, 3), date(2026, 3, 4))
     assert visit(cast, moved).flagged_why == ""
     assert len(closures(cast)) == 1

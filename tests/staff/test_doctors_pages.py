@@ -201,7 +201,7 @@ def test_taking_a_visit_type_asks_about_the_visits_and_the_name_in_addresses_sta
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
     answer = carol.post("/admin/doctors/bob", data=again)
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/doctors/bob")
-    assert visit(cast, reference).flagged_why == "The doctor no longer offers this kind of visit."
+    assert visit(cast, reference).flagged_why == "visit_type_not_offered"
     assert read(carol.get("/doctors/bob")).h1 == "Dr. Robert Brown"
 
 
@@ -243,7 +243,7 @@ def test_deactivating_leaves_keep_or_cancel_and_reactivating_takes_flags_off(car
     assert page.text.count("No free time to move to.") == 2
     decided = {**page.form(address), f"decide-{kept}": "keep", f"decide-{gone}": "cancel", "step": "save"}
     assert carol.post(address, data=decided).status_code == 303
-    assert visit(cast, kept).flagged_why == "The doctor takes no bookings any more."
+    assert visit(cast, kept).flagged_why == "doctor_inactive"
     assert visit(cast, gone).status == "cancelled"
     assert carol.get("/doctors/bob").status_code == 404
     page = read(carol.get("/admin/doctors/bob"))

@@ -65,7 +65,7 @@ def test_a_card_says_who_comes_and_why(client: TestClient, cast: Cast) -> None:
         reason="My <i>knee</i>",
         notes="A wheelchair",
         private_note="Ask about sport",
-        flagged_why="The doctor is away.",
+        flagged_why="time_off",
         override_reason="Agreed by telephone",
     )
     born = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
@@ -374,7 +374,7 @@ def test_the_ends_of_the_calendar_can_be_opened(client: TestClient) -> None:
 def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> None:
     first = cast.book(cast.alice, "2026-03-03 09:30")
     second = cast.book(cast.dave, "2026-03-05 14:00", visit_type=cast.long)
-    change_visit(cast, second, status="confirmed", flagged_why="The doctor is away.")
+    change_visit(cast, second, status="confirmed", flagged_why="time_off")
     cast.add(models.Closure(name="Spring day", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4)))
     leave = {"starts_at": local("2026-03-06 12:00"), "ends_at": local("2026-03-06 15:00")}
     cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], reason="Course", **leave))

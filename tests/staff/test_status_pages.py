@@ -150,7 +150,7 @@ def test_staff_read_who_comes_and_what_was_before(bob: TestClient, cast: Cast, r
     patient = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
     cast.change(patient.values(birth_date=date(1984, 3, 3), phone="020 555 0101"))
     noted = sa.update(models.Appointment).where(models.Appointment.reference == reference)
-    cast.change(noted.values(private_note="Ask about sport", flagged_why="The doctor is away."))
+    cast.change(noted.values(private_note="Ask about sport", flagged_why="time_off"))
     page = read(bob.get(f"/appointments/{reference}"))
     assert DAY in page.links
     assert "tel:0205550101" in page.links

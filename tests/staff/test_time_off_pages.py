@@ -194,7 +194,7 @@ def test_leave_over_a_visit_asks_what_becomes_of_it(cast: Cast, bob: TestClient,
     assert len(ahead(cast)) == 1
     assert problems(cast) == []
     if decision == "keep":
-        assert stands.flagged_why == "The doctor is away. Bob is on a course."
+        assert stands.flagged_why == "time_off:Bob is on a course."
         assert stands.starts_at == local("2026-03-03 09:30")
     elif decision == "move":
         assert stands.starts_at == local("2026-03-02 16:45")

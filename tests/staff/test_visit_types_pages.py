@@ -145,7 +145,7 @@ def test_deactivating_asks_and_reactivating_takes_the_flags_off(carol: TestClien
     assert answer.status_code == 409
     kept = {**read(answer).form(address), f"decide-{reference}": "keep", "step": "save"}
     assert carol.post(address, data=kept).status_code == 303
-    assert visit(cast, reference).flagged_why == "The doctor no longer offers this kind of visit."
+    assert visit(cast, reference).flagged_why == "visit_type_not_offered"
     assert "Inactive" in read(carol.get("/admin/visit-types")).text
     page = read(carol.get(address))
     assert page.h1 == "Reactivate Follow-up?"

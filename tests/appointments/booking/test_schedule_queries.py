@@ -24,7 +24,7 @@ def test_a_days_visits_come_in_order_with_their_patients(cast: Cast) -> None:
     late = visit(cast, "2026-03-03 23:45", minutes=15, patient="dave")
     early = visit(cast, "2026-03-03 00:00", status="cancelled")
     for row in (late, early):
-        insert(cast, {**row, "private_note": "A note", "flagged_why": "The doctor is away."})
+        insert(cast, {**row, "private_note": "A note", "flagged_why": "time_off"})
     for other in ("2026-03-02 23:45", "2026-03-04 00:00"):
         put(cast, other, minutes=15)
     put(cast, "2026-03-03 10:00", doctor="erin")
@@ -33,7 +33,7 @@ def test_a_days_visits_come_in_order_with_their_patients(cast: Cast) -> None:
     assert [each.reference for each in found] == [early["reference"], late["reference"]]
     first, second = found
     assert (first.patient_name, first.visit_type, first.minutes) == ("Alice Adams", "First visit", 30)
-    assert (first.private_note, first.flagged_why) == ("A note", "The doctor is away.")
+    assert (first.private_note, first.flagged_why) == ("A note", "time_off")
     assert (first.occupies, second.occupies) == (False, True)
     # Alice was here the day before; Dave comes for the first time.
     assert (first.first, second.first) == (False, True)

@@ -23,6 +23,7 @@ from webapp.appointments.impact.alternative_times import nearest_first
 from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
+from webapp.core.codes import REASONS
 from webapp.integrity import find_problems
 
 Work = Callable[[Session], Any]
@@ -128,7 +129,8 @@ def test_keeping_flags_the_visit_with_why_and_the_check_is_content(cast: Cast) -
     change(cast, work, each=decide(visit, "keep"), why="Locum found.")
 
     kept = see(cast, reference)
-    assert kept.flagged_why == "The doctor is away. Locum found."
+    assert kept.flagged_why == "time_off:Locum found."
+    assert REASONS.words(kept.flagged_why) == "The doctor is away. Locum found."
     assert (kept.status, kept.starts_at) == ("scheduled", local("2026-03-04 10:00"))
     assert leaves(cast) == 1
     assert problems(cast) == []
@@ -151,7 +153,8 @@ def test_cancelling_tells_the_reason(cast: Cast) -> None:
     (visit,) = stranded(cast, work)
     change(cast, work, each=decide(visit, "cancel"))
     cancelled = see(cast, reference)
-    assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "The doctor is away.")
+    assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "")
+    assert REASONS.words(cancelled.cancellation_code) == "The doctor is away."
 
 
 def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
@@ -251,7 +254,7 @@ def test_a_visit_after_hours_is_asked_about_when_the_doctor_no_longer_comes_on_t
     (visit,) = stranded(cast, work)
     assert visit.why == "It is outside the doctor’s working hours."
     change(cast, work, each=decide(visit, "keep"))
-    assert see(cast, visit.reference).flagged_why == visit.why
+    assert REASONS.words(see(cast, visit.reference).flagged_why) == visit.why
 
 
 def test_every_kind_of_change_is_seen(cast: Cast) -> None:

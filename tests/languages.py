@@ -1,0 +1,81 @@
+"""A language that nobody speaks: every letter of a message is wide, so that what is not translated can be seen.
+
+Babel's words are Greek in it. ASCII letters on a page are then data, or a sentence that was not translated for its
+reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from gettext import NullTranslations
+
+from tests.reading import Element
+from webapp.core.i18n import Language
+
+# Patterns of dates are for Babel. Places for values and HTML in a message stay as they are.
+_PATTERN = re.compile(r"[EMdy ]+")
+_KEPT = re.compile(r"%\(\w+\)[sd]|%%|<[^>]*>|&\w+;")
+_WIDE = {letter: letter + 0xFEE0 for letter in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
+# What a person reads, or has read out, beside the text.
+READ_ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "label", "data-offline")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_ADDRESS = re.compile(r"\bhttps?://\S+")
+
+
+def wide(message: str) -> str:
+    """The message in the language that nobody speaks."""
+    if _PATTERN.fullmatch(message):
+        return message
+    kept = _KEPT.findall(message)
+    parts = [part.translate(_WIDE) for part in _KEPT.split(message)]
+    return "".join(part + place for part, place in zip(parts, [*kept, ""], strict=True))
+
+
+class Wide(NullTranslations):
+    """A catalogue that has every message."""
+
+    def gettext(self, message: str) -> str:
+        return wide(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return wide(msgid1 if n == 1 else msgid2)
+
+
+NOBODYS = Language("xx", "el_GR", Wide())
+
+
+def untranslated(page: Element) -> list[str]:
+    """The pieces of a page that hold words which are not translated: data, or something that we forgot."""
+    return [piece for piece in pieces(page) if has_words(piece)]
+
+
+def has_words(text: str) -> bool:
+    """Whether there are words in a text that are not translated."""
+    return _WORD.search(_ADDRESS.sub("", text)) is not None
+
+
+def without(texts: Iterable[str], data: Collection[str]) -> list[str]:
+    """Those texts that still have such words without the `data` in them, of which the longest are taken out first."""
+    found = sorted(set(texts))
+    everything = "\n".join(found)
+    inside = sorted((each for each in data if len(each) > 1 and each in everything), key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, inside)) or "(?!)")
+    return [text for text in found if has_words(pattern.sub(" ", _ADDRESS.sub("", text)))]
+
+
+def pieces(element: Element) -> Iterator[str]:
+    """Every text of a page, and every attribute that is read, but for parts that say they are in another language."""
+    if element.name in {"script", "style"} or element.get("lang") not in {None, NOBODYS.tag}:
+        return
+    for name in READ_ATTRIBUTES:
+        value = element.get(name)
+        if value:
+            yield value
+    if element.name == "meta" and element.get("name") == "description":
+        yield element["content"]
+    for child in element.children:
+        if isinstance(child, Element):
+            yield from pieces(child)
+        elif child.strip():
+            yield " ".join(child.split())

@@ -1,0 +1,176 @@
+"""Everything that people read is in their own language: all pages for everybody, flashes, errors and messages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, ORIGIN, assemble
+from tests.languages import NOBODYS, has_words, untranslated, wide, without
+from tests.reading import read
+from tests.test_access import LOGIN, ROLES, TABLE, House
+from webapp import models
+from webapp.clinic import holidays
+from webapp.clinic.service import get_clinic
+from webapp.clinic.settings import zone_names
+from webapp.core.i18n import ENGLISH, Language, speaking
+from webapp.database import Database
+from webapp.notifications.outbox import Channel
+from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
+
+READERS = ("nobody", "alice", "bob", "carol")
+# Columns in which people's own words stand, or names and addresses.
+COLUMNS = (
+    models.User.name,
+    models.User.email,
+    models.Patient.name,
+    models.Patient.email,
+    models.Doctor.name,
+    models.Doctor.specialty,
+    models.Doctor.slug,
+    models.Doctor.room,
+    models.Doctor.bio,
+    models.VisitType.name,
+    models.VisitType.preparation,
+    models.Closure.name,
+    models.ClinicSettings.name,
+    models.ClinicSettings.address,
+    models.Appointment.reference,
+    models.Appointment.private_note,
+    models.Appointment.override_reason,
+    models.UserSession.address,
+    models.UserSession.user_agent,
+    models.AuditEvent.address,
+    models.OutboxMessage.recipient,
+    models.OutboxMessage.message_id,
+)
+EXAMPLES = {"K7QM-2F9X", "EXAM-PLE2", "EXAM-PLE3", EMAIL}
+NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", *EXAMPLES}
+
+
+@pytest.fixture(scope="module")
+def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    path = tmp_path_factory.mktemp("languages") / "docket.db"
+    shutil.copyfile(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    house = House(assemble(database))
+    for role in READERS:
+        speak(house.clients[role], NOBODYS)
+    yield house
+    database.dispose()
+
+
+def speak(client: TestClient, language: Language) -> None:
+    """Let the application behind this client speak this language to everybody."""
+    app: Any = client.app
+    app.state.language_of = lambda _scope: language
+
+
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    """What may stand on a page as it is; what is deleted may still be spoken of, so this only grows."""
+    found = set(NAMES)
+    for zone in (zone for several in zone_names().values() for zone in several):
+        found |= {zone, *zone.replace("_", " ").split("/")}
+    return (
+        found | set(holidays.regions("NL").values()) | {each.name for each in holidays.public_holidays("NL", "", 2026)}
+    )
+
+
+def learn(known: set[str], database: Database) -> None:
+    """Add the names, addresses and words of people that are in the database now."""
+    with database.reading() as session:
+        texts = {text for column in COLUMNS for text in session.scalars(sa.select(column)) if text}
+        texts |= {each for several in session.scalars(sa.select(models.Doctor.languages)) for each in several}
+    for text in texts - known:
+        known |= {text, *text.split(", "), *text.split(), "".join(word[0] for word in text.split() if word != "Dr.")}
+
+
+# A stored message is shown in the language of its recipient, and the others are for programs.
+OTHERS = {"/static", "/openapi.json", "/health/ready", "/admin/messages/{message_id}/document"}
+PAGES = [(method, path) for method, path in TABLE if path not in OTHERS]
+
+
+def readers_of(method: str, path: str) -> list[str]:
+    """Those who are answered something of its own there; for the others the same pages say why not everywhere."""
+    answers = dict(zip(ROLES, TABLE[method, path], strict=True))
+    return [role for role in READERS if answers[role] not in {LOGIN, 401, 403, 404}] or ["carol"]
+
+
+@pytest.mark.parametrize(("method", "path"), PAGES)
+def test_every_page_is_in_the_language_of_its_reader(house: House, known: set[str], method: str, path: str) -> None:
+    suspect: list[str] = []
+    for role in readers_of(method, path):
+        learn(known, house.cast.database)
+        client = house.client(role)
+        address, form = house.request_for(role, method, path)
+        answers = [client.request(method, address, data=form)]
+        if form:
+            # What is missing in a form is said in their language, too.
+            address, _form = house.request_for(role, method, path)
+            answers.append(client.request(method, address, data={}))
+        for answer in answers:
+            seen = client.get(answer.headers["location"]) if answer.status_code == 303 else answer
+            suspect += suspicious(seen)
+    learn(known, house.cast.database)
+    assert without(suspect, known) == []
+
+
+def suspicious(answer: httpx2.Response) -> list[str]:
+    """Each piece of an answer with a word that is not translated."""
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if kind == "text/html":
+        page = read(answer)
+        assert all(html["lang"] == "xx" for html in page.all("html"))
+        return untranslated(page)
+    said = answer.json()["detail"] if kind == "application/problem+json" else ""
+    return [said] if has_words(said) else []
+
+
+def test_two_readers_at_the_same_time_have_each_their_own_language(house: House) -> None:
+    """One application, one process, two threads, and each reader gets twenty pages in their own language."""
+    app: Any = house.clients["nobody"].app
+    by_header = {b"xx": NOBODYS, b"en": ENGLISH}
+    app.state.language_of = lambda scope: by_header[dict(scope["headers"])[b"accept-language"]]
+    both = Barrier(2)
+
+    def read_pages(tag: str) -> list[tuple[str, str]]:
+        client = TestClient(app, base_url=ORIGIN)
+        both.wait()
+        pages = [read(client.get("/register", headers={"accept-language": tag})) for _ in range(20)]
+        return [(page.one("html")["lang"], page.one("label", for_="password").text) for page in pages]
+
+    with ThreadPoolExecutor(2) as pool:
+        english, nobodys = pool.map(read_pages, ("en", "xx"))
+    speak(house.clients["nobody"], NOBODYS)
+    assert set(english) == {("en", "Password")}
+    assert set(nobodys) == {("xx", wide("Password"))}
+
+
+@pytest.mark.parametrize(("kind", "channel"), [(kind, channel) for kind in KINDS for channel in kind.channels])
+def test_every_message_is_in_the_language_of_its_recipient(
+    house: House, known: set[str], kind: Kind, channel: Channel
+) -> None:
+    learn(known, house.cast.database)
+    with house.cast.database.reading() as session:
+        clinic = get_clinic(session)
+    with speaking(NOBODYS):
+        message = write_example(kind, channel, clinic, base_url=ORIGIN, now=NOW)
+    html = read(message.html)
+    assert [each["lang"] for each in html.all("html")] == (["xx"] if channel == "email" else [])
+    words = [line for line in message.calendar.replace("\r\n ", "").splitlines() if line.startswith(SAID_IN_CALENDARS)]
+    plain = [message.subject, *message.text.splitlines(), *(line.partition(":")[2] for line in words)]
+    assert bool(words) == bool(message.calendar)
+    assert without([*untranslated(html), *plain], known) == []
+
+
+SAID_IN_CALENDARS = ("SUMMARY", "DESCRIPTION")
