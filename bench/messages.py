@@ -98,7 +98,7 @@ class House:
                 while mail.deliver_next():
                     pass
             except ServerAway as away:
-                say(f"  {away.reason}")
+                say(f"  {away}")
         mail.sender.close()
 
 

@@ -201,7 +201,7 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
         cast.add(_undelivered(error))
     before = everything(database)
 
-    downgrade(database, "0006")
+    downgrade(database, "0007")
     with database.reading() as session:
         flags = session.scalars(sa.text("SELECT flagged_why FROM appointments WHERE flagged_why <> '' ORDER BY id"))
         assert flags.all() == [*FLAGS.values()]

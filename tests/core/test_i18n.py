@@ -158,13 +158,9 @@ def test_no_imported_template_translates_outside_its_macros() -> None:
     for path in sorted(folder.rglob("*.*")):
         environment = text_environment() if path.suffix == ".txt" else template_environment()
         trees[path] = environment.parse(path.read_text(encoding="utf-8"))
-    kinds = (nodes.Import, nodes.FromImport)
-    imported = {
-        node.template.value
-        for tree in trees.values()
-        for node in tree.find_all(kinds)
-        if isinstance(node.template, nodes.Const)
-    }
+    sources = [node.template for tree in trees.values() for node in tree.find_all(nodes.Import)]
+    sources += [node.template for tree in trees.values() for node in tree.find_all(nodes.FromImport)]
+    imported = {source.value for source in sources if isinstance(source, nodes.Const)}
     files = {path: tree for path, tree in trees.items() if any(str(path).endswith(f"/{name}") for name in imported)}
     assert len(imported) > 5
     assert all(any(str(path).endswith(f"/{name}") for path in files) for name in imported)

@@ -39,7 +39,6 @@ from webapp.events.kinds import (
 from webapp.events.publishing import NotWired, on
 from webapp.exceptions import AppError
 from webapp.models import Appointment, OutboxMessage, VisitType
-from webapp.scheduling import rule_violations
 from webapp.scheduling.exceptions import SlotTaken
 
 MINUTE = timedelta(minutes=1)
@@ -282,7 +281,7 @@ def test_decisions_about_stranded_appointments_publish_what_they_do(cast: Cast, 
         decisions=decisions,
         now=NOW,
     )
-    why = rule_violations.WHY["outside_working_hours"]
+    why = "outside_working_hours"
     assert heard == [
         AppointmentMoved(by=by(cast.carol), before=local("2026-03-10 11:00"), why=why, **of_moved),
         freed(cast, cast.carol, "2026-03-10 11:00", 15),
