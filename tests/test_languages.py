@@ -24,6 +24,7 @@ from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import zone_names
 from webapp.core.i18n import ENGLISH, Language, speaking
 from webapp.database import Database
+from webapp.event_handlers import wired_database
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
 
@@ -61,7 +62,7 @@ NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", *E
 def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     path = tmp_path_factory.mktemp("languages") / "docket.db"
     shutil.copyfile(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
+    database = wired_database(f"sqlite:///{path}")
     house = House(assemble(database))
     for role in READERS:
         speak(house.clients[role], NOBODYS)
