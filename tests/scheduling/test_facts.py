@@ -44,7 +44,7 @@ SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 @contextmanager
 def undone(database: Database) -> Iterator[Session]:
     """A writing session of which nothing is kept."""
-    with Session(database.engine, expire_on_commit=False) as session:
+    with Session(database.engine, expire_on_commit=False, info=database.session_info) as session:
         session.connection(execution_options={"docket_write": True})
         yield session
         session.rollback()

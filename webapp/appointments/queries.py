@@ -192,8 +192,9 @@ def _list_queries(kind: str, upcoming: bool) -> tuple[sa.Select[*tuple[Any, ...]
         .join(VisitType, VisitType.id == Appointment.visit_type_id)
         .where(condition)
         .order_by(order, Appointment.id)
-        .offset(sa.bindparam("skip", type_=sa.Integer))
-        .limit(sa.bindparam("limit", type_=sa.Integer))
+        # The number of a page is the reader's to choose, and may be a large one.
+        .offset(sa.bindparam("skip", type_=sa.BigInteger))
+        .limit(sa.bindparam("limit", type_=sa.BigInteger))
     )
     return lines, sa.select(sa.func.count()).select_from(Appointment).where(condition)
 
