@@ -97,7 +97,7 @@ def list_free_times_of_doctor(
     window = _window(page, since, until)
     request = _request_for(doctor, visit_type_id, actor)
     if request is None and visit_type_id is None:
-        # Every visit with this doctor is booked by telephone.
+        # Every appointment with this doctor is booked by telephone.
         return _answer(page, json_of_one([], 0), total=0)
     request = request or checks.find_booking_request(page.session, doctor, visit_type_id)
     starts = _starts(page, actor, [request], window, patient_id)[doctor.id]
@@ -141,24 +141,24 @@ def list_free_times(
 
 
 class _Window(NamedTuple):
-    """Between which instants starts are asked for."""
+    """The instants between which starts are requested."""
 
     since: datetime
     until: datetime
 
 
 def _window(page: Page, since: date | None, until: date | None) -> _Window:
-    """What `from` and `to` say, or mean where they are missing.
+    """The window that `from` and `to` describe, with defaults for what is missing.
 
     Raises:
-        Invalid: they are the wrong way round, or too far apart.
+        Invalid: they are in the wrong order, or too far apart.
     """
     clinic = current_clinic(page)
     first = start_of(since, clinic) if since is not None else page.now
     end = end_of(until, clinic) if until is not None else first + timedelta(days=DEFAULT_DAYS)
     if end < first:
         raise Invalid(_("“to” lies before “from”."), code="wrong_order")
-    # A day more, for the days of a clinic may be an hour longer.
+    # One day more, because the clocks may make the days of the window an hour longer.
     if end - first > timedelta(days=MOST_DAYS + 1):
         message = _("Ask for %(most)d days at most.") % {"most": MOST_DAYS}
         raise Invalid(message, code="window_too_long")
@@ -166,7 +166,7 @@ def _window(page: Page, since: date | None, until: date | None) -> _Window:
 
 
 def _request_for(doctor: DoctorRow, visit_type_id: int | None, actor: Actor | None) -> BookingRequest | None:
-    """The appointment to look for with this doctor: of this visit type, which they may not offer, or of the default."""
+    """The appointment to look for: of this visit type, or of the default. None if the doctor does not offer it."""
     kind = checks.visit_type_for(doctor, visit_type_id, by_staff=actor is not None and actor.is_staff)
     return BookingRequest(doctor, kind) if kind is not None else None
 
@@ -174,7 +174,7 @@ def _request_for(doctor: DoctorRow, visit_type_id: int | None, actor: Actor | No
 def _starts(
     page: Page, actor: Actor | None, requests: Sequence[BookingRequest], window: _Window, patient_id: int | None
 ) -> dict[int, list[Minute]]:
-    """The starts that can be booked, by doctor's id: the very list that the calendars show."""
+    """The starts that can be booked, by doctor's id: the same as in the calendars."""
     if patient_id is not None:
         _require_bookable(page, actor, patient_id)
     clinic = current_clinic(page)
@@ -192,10 +192,10 @@ def _starts(
 
 
 def _require_bookable(page: Page, actor: Actor | None, patient_id: int) -> None:
-    """The actor may book for this patient.
+    """Check that the actor may book for this patient.
 
     Raises:
-        NotSignedIn: a visitor asks. NoSuchPatient: there is none, or the actor may not book for them.
+        NotSignedIn: the client is not signed in. NoSuchPatient: there is none, or the actor may not book for them.
     """
     if actor is None:
         raise NotSignedIn(_("Sign in to see the times that are free for a patient."))

@@ -1,4 +1,4 @@
-"""What an address of the booking page would book, in words."""
+"""Describes in words what an address of the booking page would book."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webapp.exceptions import NotFound
 
 
 def describe_destination(page: Page, address: str) -> str | None:
-    """The appointment that a /book address would book, in words: shown while the patient signs in."""
+    """The appointment that a /book address would book, in words. It is shown while the patient signs in."""
     path, _mark, query = address.partition("?")
     if path != "/book" or not is_clean_text(query.encode()):
         return None

@@ -1,12 +1,12 @@
-"""The guard of doctors' time: everything that takes it is a row of `busy_times`, and in one lane no two rows overlap.
+"""The guard of doctors' time: a row of `busy_times` is time that is taken, and no two rows of one lane overlap.
 
-The table is derived. Triggers of the database keep it from the tables that take time, so that no program and no
-person at a console can take time past the guard. Whatever takes time later brings a column and triggers of its own;
-the guard stays as it is.
+The table is derived. Database triggers maintain it from the tables that take time, so neither a program nor a person at
+a database console can bypass the guard. A new kind of row that takes time adds a column and triggers; the guard stays
+the same.
 
-The guard has two forms that mean the same. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK that
-no row is longer than eight hours lets them look at a bounded stretch of an index. They say RAISE(ABORT), which the
-conflict clause of an outer statement (INSERT OR IGNORE, INSERT OR REPLACE) cannot soften.
+The guard has two forms with the same meaning. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK that
+no row is longer than eight hours lets them search a bounded range of an index. They use RAISE(ABORT), which the
+conflict clause of an outer statement (INSERT OR IGNORE, INSERT OR REPLACE) cannot weaken.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from webapp.scheduling.models import LONGEST_HOURS, OCCUPIES, OCCUPIES_WORDS, Ap
 
 LONGEST_MINUTES = LONGEST_HOURS * 60
 OVERLAP = "busy_times_doctor_overlap"
-"""What the database names when it refuses to give a doctor's time twice, on both engines."""
+"""The name that both databases give when they refuse to give a doctor's time twice."""
 
 
 class BusyTime(Base):
-    """A stretch of a doctor's time that is taken, in minutes since 1970-01-01T00:00Z, buffers included.
+    """A span of a doctor's time that is taken, in minutes since 1970-01-01T00:00Z, buffers included.
 
-    `lane` tells apart what may happen side by side: 0 is the ordinary one, 1 holds what was squeezed in. The doctor
-    has no foreign key here, because the row that takes the time has one. The foreign key to the appointment makes
-    SQLite refuse to rebuild that table, which would silently drop the triggers.
+    Rows of different lanes may overlap: lane 0 is the ordinary one, lane 1 holds what was squeezed in. `doctor_id` has
+    no foreign key here, because the row that takes the time has one. The foreign key to the appointment makes SQLite
+    refuse to rebuild that table, which would silently drop the triggers.
     """
 
     __tablename__ = "busy_times"
@@ -46,7 +46,7 @@ class BusyTime(Base):
             name=OVERLAP,
             using="gist",
         ).ddl_if(dialect="postgresql"),
-        # Free times and SQLite's guard find all that they need in the index.
+        # The index covers the queries for free times and those of SQLite's guard.
         sa.Index("ix_busy_times_doctor", "doctor_id", "from_minute", "until_minute", "lane", "appointment_id"),
         sa.Index("ix_busy_times_appointment_id", "appointment_id"),
     )
@@ -62,8 +62,8 @@ class BusyTime(Base):
 class Source(NamedTuple):
     """A table whose rows take time: it has `id`, `doctor_id`, `lane`, `busy_from` and `busy_until`.
 
-    `column` is the one of `busy_times` that refers to it. `takes_time` is the condition that a row takes its time
-    now, in SQL that both databases read, with {row} where the row's name belongs.
+    `column` is the column of `busy_times` that refers to the table. `takes_time` is the condition that a row takes time
+    now, in SQL that both databases accept, with {row} in place of the row's name.
     """
 
     table: str
@@ -94,10 +94,10 @@ def sqlite_guard() -> Iterator[str]:
 
 
 def sqlite_keepers(source: Source) -> Iterator[str]:
-    """The triggers that keep `busy_times` from one table on SQLite.
+    """The triggers that maintain `busy_times` from one table on SQLite.
 
-    INSERT OR REPLACE and UPDATE OR REPLACE delete a row without asking the trigger for deletions, so the others
-    remove what the new row's id may have left.
+    INSERT OR REPLACE and UPDATE OR REPLACE delete a row without firing its delete trigger, so the other triggers remove
+    any row that the new row's id left behind.
     """
     table, column, takes_time = source
     condition = takes_time.format(row="NEW")
@@ -129,11 +129,11 @@ def sqlite_keepers(source: Source) -> Iterator[str]:
 
 
 def postgresql_keepers(source: Source) -> Iterator[str]:
-    """The function and the triggers that keep `busy_times` from one table on PostgreSQL.
+    """The function and the triggers that maintain `busy_times` from one table on PostgreSQL.
 
-    They lock the doctor's row before they take time: transactions that come past the service, and lock nothing
-    themselves, then wait for each other instead of ending in deadlocks. ENABLE ALWAYS lets the triggers fire in
-    sessions that apply a replica's changes, too.
+    They lock the doctor's row before they take time. Transactions that bypass the service and take no locks then wait
+    for each other instead of deadlocking. With ENABLE ALWAYS the triggers also fire in sessions that apply a replica's
+    changes.
     """
     table, column, takes_time = source
     minute = "CAST(date_part('epoch', NEW.{}) / 60 AS integer)"
@@ -169,16 +169,16 @@ def postgresql_keepers(source: Source) -> Iterator[str]:
         yield f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
 
 
-# What of a source's row says when whose time is taken.
+# The columns of a source's row that determine which time is taken.
 _TAKEN = ("doctor_id", "lane", "busy_from", "busy_until")
 
 _BUSY = table_of(BusyTime).c
 CONTENTS = sa.select(_BUSY.doctor_id, _BUSY.lane, _BUSY.from_minute, _BUSY.until_minute, _BUSY.appointment_id)
-"""What `busy_times` holds."""
+"""The actual content of `busy_times`."""
 
 
 def expected() -> sa.Select[*tuple[Any, ...]]:
-    """What `busy_times` should hold, in the columns of `CONTENTS`, worked out from what takes time."""
+    """What `busy_times` should hold, in the columns of `CONTENTS`, computed from the tables that take time."""
     visit = table_of(Appointment).c
     return sa.select(
         visit.doctor_id, visit.lane, minute_of(visit.busy_from), minute_of(visit.busy_until), visit.id

@@ -1,4 +1,4 @@
-"""Whether a time can be booked: the rules, asked about one start, and the guard's refusal turned into an error."""
+"""Whether a time can be booked: applies the rules to one start, and turns the guard's refusal into an error."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from webapp.scheduling.viewer import ANYONE, Viewer
 def visit_type_for(
     doctor: DoctorRow, visit_type_id: int | None = None, *, by_staff: bool = False
 ) -> VisitTypeRow | None:
-    """The doctor's visit type with this id; without an id, the first that can be booked online, for staff any.
+    """The doctor's visit type with this id; without an id, the first that can be booked online (staff also get others).
 
-    None where the doctor offers no such type.
+    None if the doctor offers no such type.
     """
     kind = doctor.visit_type(visit_type_id)
     if kind is None and visit_type_id is None and by_staff and doctor.visit_types:
@@ -37,10 +37,12 @@ def visit_type_for(
 def find_booking_request(
     session: Session, doctor: DoctorRow, visit_type_id: int | None, *, by_staff: bool = False
 ) -> BookingRequest:
-    """A request for this doctor, by default for their default type; a type that only others offer is not `offered`.
+    """A request for this doctor; without an id, for their default visit type.
+
+    A visit type that this doctor does not offer is marked as not `offered`.
 
     Raises:
-        NotFound: there is no such visit type at all.
+        NotFound: there is no such visit type.
     """
     kind = visit_type_for(doctor, visit_type_id, by_staff=by_staff)
     if kind is not None:
@@ -76,9 +78,9 @@ def require_bookable(
     viewer: Viewer = ANYONE,
     override_reason: str = "",
 ) -> list[str]:
-    """Raise the first refusal as an error; return the codes of the rules that staff set aside with their reason.
+    """Raise the first refusal as an error; return the codes of the rules that staff override with their reason.
 
-    A start that is not a whole minute lies off every grid. Staff are told first of what nobody can set aside.
+    A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first.
     """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
@@ -93,7 +95,7 @@ def require_bookable(
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn the database's refusal of an overlap into the error that says so."""
+    """Turn the database's refusal of an overlap into the matching error."""
     try:
         yield
     except IntegrityError as error:
@@ -102,7 +104,7 @@ def guarded() -> Iterator[None]:
             message = _("That time is taken by another visit. Choose another time.")
             raise SlotTaken(message, field="starts_at") from error
         if "reference" in text:
-            # One in a million million was drawn twice.
+            # Two references were the same, which happens once in a million million.
             raise Unavailable(_("That did not work this time. Please send it once more.")) from error
         if "appointments_patient_overlap" in text:
             message = _("There is another visit of the same patient at that time. Choose another time.")

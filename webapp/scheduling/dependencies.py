@@ -1,4 +1,4 @@
-"""Who looks at free times and for whom, read from the request."""
+"""Reads from the request who looks at free times, and for which patient."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from webapp.scheduling.viewer import Viewer
 
 
 class OtherPatient(NamedTuple):
-    """The patient for whom someone else looks for a time."""
+    """The patient for whom another person looks for a time."""
 
     id: int
     name: str
 
 
 def current_viewer(page: Page, patient_id: int | None = None, *, moving: int | None = None) -> Viewer:
-    """Who looks, for this patient, perhaps to move this appointment; without one, patients look for themselves."""
+    """The viewer, for this patient and this move; without a patient id, patients look for themselves."""
     actor = current_actor(page)
     if patient_id is None and actor is not None and actor.role == "patient":
         return Viewer(user_id=actor.user_id, moving=moving)
@@ -28,7 +28,7 @@ def current_viewer(page: Page, patient_id: int | None = None, *, moving: int | N
 
 
 def chosen_patient(page: Page) -> int | None:
-    """The id of the patient that the address names, if the actor may book for them; calendars keep it in links."""
+    """The id of the patient in the address, if the actor may book for them; calendar links keep it."""
     actor = current_actor(page)
     wanted = whole_number(page.request.query_params.get("patient"))
     if actor is None or wanted is None:

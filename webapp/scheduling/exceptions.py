@@ -1,4 +1,4 @@
-"""Why a time cannot be booked, named as facts."""
+"""The reasons why a time cannot be booked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webapp.scheduling.rules import Refusal
 
 
 class Refused(AppError):
-    """A house rule refuses a start. `overridable`: staff may set that rule aside with a reason."""
+    """A rule refuses a start. `overridable`: staff may override the rule with a reason."""
 
     status = 422
     code = "refused"
@@ -18,22 +18,22 @@ class Refused(AppError):
 
 
 class SlotTaken(Conflict, Refused):
-    """Somebody else holds the doctor's time, wholly or in part."""
+    """The doctor's time is taken, wholly or in part."""
 
     code = "slot_taken"
 
 
 class PatientBusy(Conflict, Refused):
-    """The patient has another visit then, or one too close to it."""
+    """The patient has another appointment at that time, or one too close to it."""
 
     code = "patient_busy"
 
 
 class RuleBroken(Invalid, Refused):
-    """A house rule refuses the visit; `code` says which."""
+    """A rule refuses the appointment; `code` says which."""
 
 
-# Where the rules speak to the patient, staff read about the patient.
+# The rules' sentences address the patient; these are the sentences for staff.
 STAFF_SENTENCES = {
     "patient_overlap": _l("The patient already has a visit at that time."),
     "patient_gap": _l("The patient has another visit close to that time: less than %(gap)d minutes lie between them."),
@@ -60,7 +60,7 @@ def sentence_of(refusal: Refusal, *, by_staff: bool = False) -> str:
 
 
 def error_of(refusal: Refusal, *, by_staff: bool = False) -> Refused:
-    """The error that a refusal is: a conflict where it clashes with another visit, else invalid input."""
+    """The error for a refusal: a conflict if it clashes with another appointment, otherwise invalid input."""
     kind: type[Refused] = RuleBroken
     if refusal.clash:
         kind = SlotTaken if refusal.code == "slot_taken" else PatientBusy

@@ -1,4 +1,4 @@
-"""Why is this time not offered? Answered by the rules themselves, every one of them that refuses."""
+"""Explains why a time is not offered: lists every rule that refuses it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from webapp.scheduling.viewer import Viewer
 
 
 class Answer(NamedTuple):
-    """One instant that was meant, in words, and the code and sentence of each rule that refuses it.
+    """One instant in words, with the code and sentence of each rule that refuses it.
 
-    `in_the_way` are the references of the visits that stand in its way, by the code of the rule.
+    `in_the_way` maps the code of a rule to the references of the appointments that clash.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 def explain(session: Session, slug: str, time: str, visit_type: str | None, *, now: datetime) -> list[Answer]:
-    """The answers for a time as a person writes it: two where the clocks go back and the hour comes twice.
+    """The answers for a time as a person types it: two if the clocks go back and the time occurs twice.
 
     Raises:
         Invalid: the time cannot be read, or the clocks skip it. NotFound: no such doctor or visit type.
@@ -55,9 +55,9 @@ def explain_request(
     patient_id: int | None = None,
     to_staff: bool = False,
 ) -> list[Answer]:
-    """The answers for a visit of this kind with this doctor, perhaps for a certain patient.
+    """The answers for this visit type and doctor, and for a certain patient if one is given.
 
-    It is about what patients are offered; `to_staff` chooses the words, and names the visits that stand in the way.
+    The answers say what patients are offered. `to_staff` words them for staff and names the appointments that clash.
 
     Raises:
         Invalid: the time cannot be read, or the clocks skip it.
@@ -83,14 +83,14 @@ def explain_request(
 
 
 CLASHES = ("slot_taken", "patient_overlap", "patient_gap")
-# A visit that began longer ago is over, with its buffers and with any margin.
+# An appointment that began longer ago is over, including its buffers and any gap.
 LONGEST_AGO = timedelta(hours=LONGEST_HOURS * 2)
 
 
 def _in_the_way(
     session: Session, request: BookingRequest, starts_at: datetime, code: str, patient_id: int | None, gap: int
 ) -> list[str]:
-    """The references of the visits that the new one would clash with, in order of time."""
+    """The references of the appointments that the new one would clash with, in order of time."""
     kind = request.visit_type
     ends_at = starts_at + timedelta(minutes=kind.minutes)
     query = sa.select(Appointment.reference).where(OCCUPIES, Appointment.busy_from > starts_at - LONGEST_AGO)

@@ -1,7 +1,7 @@
-"""Free times as the API's JSON. There may be fifty thousand in one answer, so each is text that was made once.
+"""Free times as the API's JSON. One answer may hold fifty thousand, so the text is built only once per start.
 
-A start says the same of every doctor who is free then, but for who they are: it is written once for each length of
-visit, and the doctors' ids are joined into it.
+A start's JSON is the same for every doctor who is free then, except for the doctor's id. It is built once for each
+length of appointment, and the doctors' ids are joined into it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from webapp.scheduling.week_calendar import iso_minute
 
 
 def starts_between(facts: Facts, since: datetime, until: datetime) -> list[Minute]:
-    """The starts that the rules offer from `since` on and before `until`, in order."""
+    """The starts that the rules offer in [since, until), in order."""
     starts = list(offered(facts))
     return starts[bisect_left(starts, minute_reached(since)) : bisect_left(starts, minute_reached(until))]
 
 
 def json_of_one(starts: Iterable[Minute], minutes: int) -> bytes:
-    """The free times of one doctor, for visits of so many minutes."""
+    """The free times of one doctor, for appointments of this many minutes."""
     return _array(f"{_times(start, minutes)}}}" for start in starts)
 
 
 def json_of_many(of_doctors: Sequence[tuple[int, int, Sequence[Minute]]], limit: int | None = None) -> bytes:
-    """The first `limit` free times of many doctors, given as (doctor's id, minutes of the visit, starts).
+    """The first `limit` free times of many doctors, given as (doctor's id, minutes of the appointment, starts).
 
-    In order of start; those of one start by their end, then as the doctors were given.
+    They are ordered by start, then by end, then in the order in which the doctors were given.
     """
     groups: dict[tuple[Minute, int], list[str]] = defaultdict(list)
     for doctor_id, minutes, starts in of_doctors:
@@ -46,7 +46,7 @@ def json_of_many(of_doctors: Sequence[tuple[int, int, Sequence[Minute]]], limit:
 def _keep_first(
     groups: dict[tuple[Minute, int], list[str]], ordered: list[tuple[Minute, int]], limit: int
 ) -> list[tuple[Minute, int]]:
-    """The groups that hold the first `limit` free times; the last of them is shortened."""
+    """The groups that hold the first `limit` free times; the last group is shortened."""
     kept = []
     for key in ordered:
         if limit <= 0:
@@ -63,7 +63,7 @@ def _group(start: Minute, minutes: int, doctor_ids: list[str]) -> str:
 
 
 def _times(start: Minute, minutes: int) -> str:
-    """The beginning of one free time in JSON."""
+    """The beginning of the JSON of one free time."""
     return f'{{"starts_at":"{iso_minute(start)}","ends_at":"{iso_minute(start + minutes)}"'
 
 

@@ -1,8 +1,8 @@
-"""The appointment and the guard of patients' time: the database itself refuses that a time is given twice.
+"""Appointments, and the guard of patients' time: the database itself refuses to give one patient's time twice.
 
-The guard has two forms that mean the same. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK
-that no appointment occupies more than eight hours lets them look at a bounded stretch of an index. The guard of
-doctors' time stands on `busy_times`, which triggers keep from this table: see `webapp.scheduling.busy_times`.
+The guard has two forms with the same meaning. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK that
+no appointment occupies more than eight hours lets them search a bounded range of an index. The guard of doctors' time
+is on `busy_times`, which triggers on this table maintain: see `webapp.scheduling.busy_times`.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ LONGEST_HOURS = 8
 
 OCCUPIES_WORDS = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})"
 _FLAGGED = "flagged_why <> ''"
-# Queries use these very words: with bound parameters neither database could tell that the partial index fits.
+# Queries must use exactly these words: with bound parameters neither database can tell that the partial index applies.
 OCCUPIES = sa.text(f"appointments.{OCCUPIES_WORDS}")
 FLAGGED = sa.text(f"appointments.{_FLAGGED}")
 
-# Most visits of a long history are completed. Those that are not have indexes of their own, which leave the many out:
-# an index over all statuses would tempt SQLite to read every completed visit for the free times of many doctors.
+# Most appointments in a long history are completed. The others have indexes of their own that leave completed ones out.
+# With an index over all statuses, SQLite tends to read every completed appointment to find free times of many doctors.
 _OPEN = "status IN ('scheduled', 'confirmed', 'arrived')"
 _UNDONE = "status IN ('no_show', 'cancelled')"
 OPEN = sa.text(f"appointments.{_OPEN}")
 
 
 def status_is(status: str) -> sa.ColumnElement[bool]:
-    """The condition that visits have this status, with the very words of the index that serves it."""
+    """The condition that appointments have this status, in exactly the words of the index that serves it."""
     its_own = Appointment.status == status
     words = {"completed": None, "no_show": _UNDONE, "cancelled": _UNDONE}.get(status, _OPEN)
     return its_own if words is None else sa.and_(its_own, sa.text(f"appointments.{words}"))
 
 
 def _longest_checks() -> list[sa.CheckConstraint]:
-    """No visit occupies more than `LONGEST_HOURS`, said in each database's own words."""
+    """The CHECKs that no appointment occupies more than `LONGEST_HOURS`, in each database's SQL."""
     words = {
         "sqlite": f"busy_until <= datetime(busy_from, '+{LONGEST_HOURS} hours')",
         "postgresql": f"busy_until - busy_from <= interval '{LONGEST_HOURS} hours'",
@@ -51,15 +51,14 @@ def _longest_checks() -> list[sa.CheckConstraint]:
 
 
 class Appointment(Base):
-    """One visit. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
+    """One appointment. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
 
-    `lane` 1 holds an appointment that was squeezed in beside another, and `squeeze_reason` says why; the ordinary lane
-    is 0. `version` counts the changes, so that two people who edit the same visit notice each other. `previous_status`
-    is what undoing the last change of status leads back to. `flagged_why` says why a visit needs somebody's attention
-    though it still stands: the doctor's hours or leave changed under it. It is the code of a reason of the clinic, with
-    what staff typed as its value; see `core/codes.py`. `cancellation_code` is such a code, too, and
-    `cancellation_reason` is what was typed. `override_reason` is why staff let the appointment break a rule.
-    `private_note` is the doctor's own.
+    `lane` is 0, or 1 for an appointment that was squeezed in beside another for `squeeze_reason`. `version` counts the
+    changes, so that two people who edit the same appointment notice each other. `previous_status` is the status that an
+    undo restores. `flagged_why` says why an active appointment needs attention: the doctor's hours or leave changed
+    after it was booked. It is the code of a reason of the clinic, with the text that staff typed as its value; see
+    `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text that was typed.
+    `override_reason` is why staff let the appointment break a rule. `private_note` is for the doctor only.
     """
 
     __tablename__ = "appointments"
@@ -86,7 +85,7 @@ class Appointment(Base):
         ).ddl_if(dialect="postgresql"),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
-        # The status is there to be counted, without a look at each visit.
+        # The index contains the status so that counting does not read the table.
         sa.Index("ix_appointments_starts", "starts_at", "id", "status"),
         *(
             sa.Index(name, "status", "starts_at", "id", sqlite_where=sa.text(words), postgresql_where=sa.text(words))
@@ -111,7 +110,7 @@ class Appointment(Base):
     ends_at: Mapped[datetime]
     busy_from: Mapped[datetime]
     busy_until: Mapped[datetime]
-    # The CHECK belongs to its column, because SQLite adds a column with its CHECK and no CHECK to a table.
+    # The CHECK is on the column, because SQLite can add a column with a CHECK but cannot add a CHECK to a table.
     lane: Mapped[int] = mapped_column(
         sa.SmallInteger,
         sa.CheckConstraint("lane IN (0, 1) AND (lane = 0 OR trim(squeeze_reason) <> '')", name="lane"),
@@ -134,7 +133,7 @@ class Appointment(Base):
 
 
 def _sqlite_trigger(event: str) -> str:
-    """A trigger that aborts when an occupying row of the same patient overlaps the new one."""
+    """A trigger that aborts when an occupying appointment of the same patient overlaps the new row."""
     return f"""
     CREATE TRIGGER appointments_patient_overlap_on_{event.lower()} BEFORE {event} ON appointments
     WHEN NEW.{OCCUPIES_WORDS}
@@ -153,7 +152,7 @@ def _sqlite_trigger(event: str) -> str:
 
 
 SQLITE_GUARD = [_sqlite_trigger(event) for event in ("INSERT", "UPDATE")]
-"""The triggers; a migration that re-creates the appointments table on SQLite must create these again."""
+"""The triggers. A migration that re-creates the appointments table on SQLite must create these again."""
 
 for _statement in SQLITE_GUARD:
     sa.event.listen(Appointment.__table__, "after_create", ddl(_statement).execute_if(dialect="sqlite"))

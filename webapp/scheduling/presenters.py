@@ -1,4 +1,4 @@
-"""Doctors and their free times, made ready for the templates."""
+"""Doctors and their free times, prepared for the templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMES_A_DAY = 2
 
 
 class AppointmentPreview(NamedTuple):
-    """An appointment that could be booked. The fields that a booked one has too bear the same names."""
+    """An appointment that could be booked. Fields that a booked appointment also has have the same names."""
 
     starts_at: datetime
     ends_at: datetime
@@ -33,7 +33,7 @@ class AppointmentPreview(NamedTuple):
 
 
 class EarliestTime(NamedTuple):
-    """The first free time of all doctors that match: in words, as a link to book it, and in full."""
+    """The first free time of all matching doctors: in words, as a booking link, and in full."""
 
     words: str
     href: str
@@ -49,7 +49,7 @@ class CardDay(NamedTuple):
 
 
 class DoctorCard(NamedTuple):
-    """One doctor of the list. `href` is the profile; `no_times` says so where there are no `days`."""
+    """One doctor of the list. `href` is the profile; `no_times` says why `days` is empty."""
 
     name: str
     specialty: str
@@ -61,7 +61,7 @@ class DoctorCard(NamedTuple):
 
 
 class DoctorProfile(NamedTuple):
-    """A doctor as their own page shows them. `next_free` is None when nothing is free."""
+    """A doctor as shown on their own page. `next_free` is None when nothing is free."""
 
     name: str
     tint: int
@@ -91,7 +91,7 @@ def appointment_preview(request: BookingRequest, start: datetime) -> Appointment
 def earliest_time(
     request: BookingRequest, time: FreeTime, patient_id: int | None, clinic: Clinic, *, now: datetime
 ) -> EarliestTime:
-    """A free time for the head of the list, to be booked for this patient."""
+    """A free time for the top of the list, to be booked for this patient."""
     start = to_datetime(time.start)
     return EarliestTime(
         words=words_for(start, clinic, now=now),
@@ -135,7 +135,7 @@ def doctor_card(
 
 
 def doctor_profile(doctor: DoctorRow, first_free: datetime | None, clinic: Clinic, *, now: datetime) -> DoctorProfile:
-    """The head of a doctor's page, with their next free time in words."""
+    """The top of a doctor's page, with their next free time in words."""
     next_free = None
     if first_free is not None:
         words = words_for(first_free, clinic, now=now).removeprefix("on ")

@@ -1,4 +1,4 @@
-"""A doctor's profile and the calendar of a week; both are public."""
+"""A doctor's profile and the calendar of one week; both are public."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ router = APIRouter()
 
 @router.get("/doctors/{slug}")
 def profile(page: CurrentPage, slug: str) -> Response:
-    """A doctor, and the calendar of a week; everyone."""
+    """A doctor and the calendar of one week; everyone."""
     return _profile(page, slug, fragment=None)
 
 
 @router.get("/doctors/{slug}/calendar")
 def profile_calendar(page: CurrentPage, slug: str) -> Response:
-    """The calendar alone for HTMX, which gets the address of the whole page to show; else the whole page."""
+    """The calendar alone for HTMX; other requests get the whole page."""
     return _profile(page, slug, fragment="scheduling/_calendar.html")
 
 
@@ -45,7 +45,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
     wanted = page.request.query_params.get("visit_type")
     kind = _visit_type(doctor, wanted, viewer)
     if kind is None:
-        # Every appointment with this doctor is booked by telephone; the page says so in place of a calendar.
+        # Every appointment with this doctor is booked by telephone; the page says so instead of showing a calendar.
         return page.render(
             "scheduling/profile.html",
             public=True,
@@ -74,7 +74,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
 
 
 def _week(page: Page) -> date | None:
-    """The Monday of the week that the address names, if it names one.
+    """The Monday of the week in the address, or None.
 
     Raises:
         NotFound: there is no such week.
@@ -87,7 +87,7 @@ def _week(page: Page) -> date | None:
 
 
 def _visit_type(doctor: DoctorRow, wanted: str | None, viewer: Viewer) -> VisitTypeRow | None:
-    """The visit type that the address names, where the viewer may book it; else the default one, if there is any."""
+    """The visit type in the address if the viewer may book it; otherwise the default one, or None."""
     number = whole_number(wanted) if wanted else None
     kind = doctor.visit_type(number) if number is not None else None
     if kind is not None and (kind.online or viewer.by_staff):
@@ -98,7 +98,7 @@ def _visit_type(doctor: DoctorRow, wanted: str | None, viewer: Viewer) -> VisitT
 def _place(
     doctor: DoctorRow, kind: VisitTypeRow, viewer: Viewer, patient_id: int | None, *, keep_type: bool
 ) -> week_calendar.Place:
-    """The calendar of the profile. Its links keep the patient, and the visit type where the address named one."""
+    """Where the profile's calendar is shown. Its links keep the patient, and the visit type if the address has one."""
     path = f"/doctors/{doctor.slug}"
     keep: dict[str, object] = {"visit_type": kind.id} if keep_type else {}
     if patient_id is not None:

@@ -1,7 +1,7 @@
-"""The visits that lie ahead, and which of the house rules each of them breaks as things are now.
+"""The upcoming appointments, and the rules that each of them breaks now.
 
-A visit obeyed the rules when it was booked. Hours, leave, closures and rules change under it, and then somebody has
-to decide what becomes of it. The rules asked here are those of booking, read from the same list.
+An appointment obeys the rules when it is booked. If hours, leave, closures or rules change later, staff must decide
+what to do with it. The rules are those of booking, from the same list.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.rules import RULES, Facts
 from webapp.scheduling.slots import DAY, Minute, Span, days_span, merge, to_minute, wall_of
 
-# Without these the visit cannot take place: nobody is there. They need a decision, always.
+# If one of these is broken, the doctor is not there and the appointment cannot take place. It always needs a decision.
 HOURS_RULES = ("closure", "clinic_closed", "outside_working_hours", "time_off")
-# Between two visits that are further apart nobody's hours are looked at.
+# If two appointments are further apart than this, the days between them are not examined.
 NEAR = timedelta(days=31)
 
 _BY_HOURS = tuple(rule for rule in RULES if rule.code in (*HOURS_RULES, "too_far_ahead"))
 
 
-# The rules that a visit breaks, by code, each with the starts on the visit's own day that it refuses around it.
+# The rules that an appointment breaks, by code. Each has the span of refused starts around the appointment on its day.
 Broken = dict[str, Span]
-# Rules about the doctor, the kind of visit or the patient refuse no stretch of the day.
+# Rules about the doctor, the visit type or the patient do not refuse a span of the day.
 NO_SPAN: Span = (0, 0)
 
 
 class UpcomingAppointment(NamedTuple):
-    """An appointment that lies ahead and was not cancelled. Instants are UTC."""
+    """An upcoming appointment that is not cancelled. Instants are UTC."""
 
     id: int
     reference: str
@@ -63,7 +63,7 @@ class UpcomingAppointment(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long it lasts."""
+        """Its length in minutes."""
         return to_minute(self.ends_at) - self.start
 
 
@@ -81,7 +81,7 @@ _UPCOMING_OF_PATIENTS = _UPCOMING.where(_APPOINTMENT.patient_id.in_(sa.bindparam
 
 
 def list_upcoming(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> list[UpcomingAppointment]:
-    """The booked visits of these doctors, or of all, that have not begun, in order of time."""
+    """The active appointments of these doctors (None: of all doctors) that have not begun, in order of time."""
     if doctor_ids is None:
         found = rows(session, _UPCOMING, now=now)
     else:
@@ -92,10 +92,10 @@ def list_upcoming(session: Session, doctor_ids: Sequence[int] | None, *, now: da
 def broken_rules(
     session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
 ) -> dict[int, Broken]:
-    """The rules that each visit breaks now, by the visit's id; those that break none are left out.
+    """The rules that each appointment breaks now, by the appointment's id. Appointments that break none are left out.
 
-    A constant number of queries for each stretch of the calendar that has visits, and most clinics have one, whatever
-    the number of visits and doctors.
+    The number of queries is constant for each stretch of days with appointments, and most clinics have a single
+    stretch; the number of appointments and doctors does not matter.
     """
     if not appointments:
         return {}
@@ -126,9 +126,10 @@ def broken_rules(
 def find_too_close(
     session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
 ) -> set[int]:
-    """Which of these visits begin too soon after another one of the same patient, with whichever doctor.
+    """The ids of those appointments that begin too soon after another one of the same patient, with any doctor.
 
-    `broken_rules` knows but the visits that it is handed: of a doctor's own change those with that doctor alone.
+    `broken_rules` only knows the appointments that it is given; for one doctor's change, those are the appointments
+    with that doctor.
     """
     if not appointments:
         return set()
@@ -147,10 +148,10 @@ def find_too_close(
 def _stretches(
     appointments: Sequence[UpcomingAppointment], clinic: Clinic
 ) -> Iterator[tuple[date, date, list[UpcomingAppointment]]]:
-    """The visits by stretches of local days, each with its first and last day.
+    """The appointments in stretches of local days, each with its first and last day.
 
-    Staff may book for any year, and hours are worked out day by day: one visit that lies decades ahead must not make
-    every change take as long as the decades between, while everybody else's bookings wait for it.
+    Staff may book for any year, and hours are computed day by day. Without stretches, one appointment decades ahead
+    would make every change as slow as all the days before it, while other bookings wait.
     """
     stretches: list[list[tuple[date, UpcomingAppointment]]] = []
     for appointment in sorted(appointments, key=attrgetter("starts_at")):
@@ -165,7 +166,7 @@ def _stretches(
 def _broken_by_hours(
     facts: Facts, appointments: Iterable[UpcomingAppointment]
 ) -> Iterator[tuple[UpcomingAppointment, str, Span]]:
-    """Which of one doctor's visits closures, hours or leave refuse, and how much of the visit's day around it."""
+    """Which of one doctor's appointments closures, hours or leave refuse, and the refused span around each."""
     refused: dict[int, list[tuple[str, list[Span]]]] = {}
     for appointment in appointments:
         if appointment.minutes not in refused:
@@ -187,7 +188,7 @@ def _broken_by_offer(doctor: DoctorRow, appointment: UpcomingAppointment) -> Ite
 
 
 def _too_close(appointments: Iterable[UpcomingAppointment], gap: int) -> Iterator[UpcomingAppointment]:
-    """Visits that begin too soon after another one of the same patient, among those given (in order of time)."""
+    """The given appointments (in order of time) that begin too soon after another one of the same patient."""
     last_end: dict[int, datetime] = {}
     for appointment in appointments:
         before = last_end.get(appointment.patient_id)
@@ -199,6 +200,6 @@ def _too_close(appointments: Iterable[UpcomingAppointment], gap: int) -> Iterato
 
 
 def _around(spans: list[Span], minute: Minute) -> Span | None:
-    """The one of these spans, which are in order, that holds the minute."""
+    """The span that contains the minute, out of these sorted spans."""
     place = bisect_right(spans, (minute, float("inf"))) - 1
     return spans[place] if place >= 0 and minute < spans[place][1] else None

@@ -1,9 +1,8 @@
-"""The house rules of booking: one list, read by the calendar and by the booking alike.
+"""The rules of booking: one list, used by both the calendar and the booking.
 
-A rule says from which starts a visit would be refused, as spans of instants. The calendar takes all those spans
-away from the grid and offers what is left; a booking asks whether its start lies in one of them. That a time is
-offered if and only if booking it would succeed is therefore not a promise between two pieces of code: there is
-only one. The end of the span is also the answer to "when would it be possible?".
+A rule returns the starts that it refuses, as spans of instants. The calendar subtracts all those spans from the grid
+and offers what is left; a booking asks whether its start lies in one of them. Both use the same code, so a time is
+offered if and only if booking it would succeed. The end of a span also answers "when would it be possible?".
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ def _l(sentence: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the rules look at, for one doctor, one visit type and one stretch of starts.
+    """Everything that the rules look at, for one doctor, one visit type and one window of starts.
 
-    Instants and spans are in minutes since the epoch, durations in minutes. `patient_visits` is None when
-    nobody is signed in; then the rules about the patient refuse nothing. `present_start` is that of the visit which
-    is being moved, and None when a new one is sought. `starts` are those that the rules about the schedule alone leave
-    of the window, in order, where that is known already: see `with_starts`. Facts that are made of others by
-    `dataclasses.replace` do not have them, for they may say something else of the schedule.
+    Instants and spans are in minutes since the epoch, durations in minutes. `patient_visits` is None when no patient is
+    known; then the rules about the patient refuse nothing. `present_start` is the start of the appointment that is
+    being moved, and None for a new one. `starts` are the starts in the window, in order, that the rules about the
+    schedule allow, if they are already known: see `with_starts`. Copies made by `dataclasses.replace` do not have them,
+    because the schedule may differ.
     """
 
     window: Span
@@ -70,9 +69,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a start is refused. `sentence` has the placeholders of `values`; `possible_from` is the first start that
-    this rule alone would allow; `clash` marks what HTTP calls a conflict; `overridable` is true where staff may set
-    the rule aside with a reason."""
+    """Why a start is refused.
+
+    `sentence` has placeholders for `values`. `possible_from` is the first start that this rule alone would allow.
+    `clash` marks what HTTP calls a conflict. `overridable` is true if staff may override the rule with a reason.
+    """
 
     code: str
     sentence: str
@@ -84,10 +85,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One house rule. `binds_staff` is false for those that staff may set aside with a reason; `patients_only` marks
-    those that are not about staff at all; `hides` is false for those that the calendar tells in a banner instead of
-    hiding times. `of_request` marks those that look at who asks and when: what the others refuse is the same for
-    everybody until the schedule changes."""
+    """One rule of booking.
+
+    `binds_staff` is false if staff may override the rule with a reason. `patients_only` is true if the rule does not
+    apply to staff at all. `hides` is false if the calendar shows the refusal in a banner instead of hiding times.
+    `of_request` is true if the rule depends on who asks and when; what the other rules refuse is the same for all
+    requests until the schedule changes.
+    """
 
     code: str
     sentence: str
@@ -100,7 +104,7 @@ class Rule:
     of_request: bool = False
 
     def refuse(self, facts: Facts, start: Minute) -> Refusal | None:
-        """The refusal of this start, or nothing."""
+        """The refusal of this start, or None."""
         if facts.by_staff and self.patients_only:
             return None
         for low, high in merge(self.refused_starts(facts)):
@@ -160,7 +164,7 @@ def _same_time(facts: Facts) -> list[Span]:
 
 
 def _too_many_visits(facts: Facts) -> list[Span]:
-    # Moving a visit adds none.
+    # Moving an appointment does not add one.
     return _everything_if(facts.present_start is None and facts.active_visits >= facts.max_active, facts)
 
 
@@ -256,18 +260,18 @@ RULES: tuple[Rule, ...] = (
 
 
 def refusals(facts: Facts, start: Minute) -> Iterator[Refusal]:
-    """Every rule that refuses a visit at `start`, in the order of the list; nothing means it can be booked."""
+    """Every rule that refuses an appointment at `start`, in the order of the list; empty if it can be booked."""
     return (refusal for rule in RULES if (refusal := rule.refuse(facts, start)))
 
 
 def cautions(facts: Facts) -> list[Refusal]:
-    """What refuses every visit now and yet hides no time, to be said once above the calendar."""
+    """The refusals of rules that hide no times, to be shown once above the calendar."""
     found = (rule.refuse(facts, facts.window[0]) for rule in RULES if not rule.hides)
     return [refusal for refusal in found if refusal]
 
 
 def offered(facts: Facts) -> Iterator[Minute]:
-    """The starts in the window that no rule refuses, in order; rules that only warn do not count."""
+    """The starts in the window that no rule refuses, in order. Rules that do not hide times are left out."""
     if facts.starts is None:
         return _left(facts, RULES)
     asked = [span for rule in RULES if rule.of_request for span in _refused(facts, rule)]
@@ -279,12 +283,12 @@ def offered(facts: Facts) -> Iterator[Minute]:
 
 
 def starts_of_schedule(facts: Facts) -> Iterator[Minute]:
-    """The starts that the schedule alone leaves, whoever asks and when: `offered` takes what it can of these."""
+    """The starts that the schedule alone allows, for any request; `offered` selects from these."""
     return _left(facts, [rule for rule in RULES if not rule.of_request])
 
 
 def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:
-    """The facts, which now know their `starts`; these must have been worked out from the same schedule."""
+    """The same facts with their `starts`, which must have been computed from the same schedule."""
     object.__setattr__(facts, "starts", starts)
     return facts
 
@@ -295,16 +299,16 @@ def _left(facts: Facts, rules: Sequence[Rule]) -> Iterator[Minute]:
 
 
 def _refused(facts: Facts, rule: Rule) -> list[Span]:
-    """What a rule takes from the calendar. That of the grid is left out: starts are taken from the grid anyway."""
+    """The spans that a rule removes from the calendar. The grid's rule is left out: starts come from the grid."""
     if not rule.hides or rule.refused_starts is _off_grid or (facts.by_staff and rule.patients_only):
         return []
     return rule.refused_starts(facts)
 
 
 def emptied_by(facts: Facts, span: Span, codes: Sequence[str]) -> str | None:
-    """Which of the rules, asked in the order of `codes`, takes the last start on the grid out of `span`.
+    """The rule, tried in the order of `codes`, that removes the last start on the grid from `span`.
 
-    None when starts are left after all of them.
+    None if starts are left after all of them.
     """
     rules = {rule.code: rule for rule in RULES}
     left = [span]
@@ -317,5 +321,5 @@ def emptied_by(facts: Facts, span: Span, codes: Sequence[str]) -> str | None:
 
 
 def too_late_to_change(*, starts: Minute, now: Minute, change_until: int) -> bool:
-    """Whether a patient may no longer move or cancel: `change_until` is the window's length in minutes."""
+    """Whether it is too late for a patient to move or cancel; `change_until` is the minimum notice in minutes."""
     return now > starts - change_until

@@ -1,4 +1,4 @@
-"""Finding a doctor and a free time: the first page and the list. Both are public."""
+"""The search for a doctor and a free time: the home page and the list of doctors. Both are public."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find(page: CurrentPage) -> Response:
     viewer = current_viewer(page, patient_id)
     free = next_free(page.session, clinic, requests, now=page.now, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
-    # The earliest free time comes first; doctors without one keep the clinic's order at the end.
+    # The doctor with the earliest free time comes first. Doctors without one come last, in the clinic's order.
     requests.sort(key=lambda request: first[request.doctor.id].start if request.doctor.id in first else NEVER)
     shown = requests[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)

@@ -1,9 +1,9 @@
-"""Time arithmetic for free times: pure functions over whole minutes, no database, no clock.
+"""Time arithmetic for free times: pure functions over whole minutes, without a database or a clock.
 
-Two axes are used. An *instant* is a number of minutes since 1970-01-01T00:00Z. A *wall minute* counts the same
-way along the clinic's wall clock, so a local day is always 1440 wall minutes long and begins at a multiple of
-1440. Pieces of constant UTC offset join the two, and with them a nonexistent local time maps to no instant and
-a repeated one to two. Spans are half-open: the first minute belongs to them and the last does not.
+There are two axes. An *instant* is a number of minutes since 1970-01-01T00:00Z. A *wall minute* counts the same way
+along the clinic's wall clock, so a local day is always 1440 wall minutes long and begins at a multiple of 1440. Pieces
+of constant UTC offset join the two axes: a nonexistent local time maps to no instant, and a repeated one to two. Spans
+are half-open: they include their first minute and exclude their last.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 
 
 def to_minute(instant: datetime) -> Minute:
-    """The minute an aware datetime lies in; seconds are cut off."""
+    """The minute in which an aware datetime lies; seconds are cut off."""
     return int(instant.timestamp()) // 60
 
 
@@ -57,7 +57,7 @@ def number_to_day(number: int) -> date:
 
 @lru_cache(maxsize=512)
 def pieces_of(zone: ZoneInfo, first: date, last: date) -> tuple[Piece, ...]:
-    """The pieces of constant offset that cover the local days `first` to `last`, with a day to spare on each side."""
+    """The pieces of constant offset that cover the local days `first` to `last`, with a spare day on each side."""
 
     def offset_at(minute: Minute) -> int:
         offset = datetime.fromtimestamp(minute * 60, zone).utcoffset()
@@ -78,7 +78,7 @@ def pieces_of(zone: ZoneInfo, first: date, last: date) -> tuple[Piece, ...]:
 
 
 def _first_minute_with(offset_at: Callable[[Minute], int], low: Minute, high: Minute) -> Minute:
-    """By bisection, the minute in (low, high] from which the offset is that of `high`."""
+    """The minute in (low, high] from which the offset is that of `high`, found by bisection."""
     after = offset_at(high)
     while high - low > 1:
         middle = (low + high) // 2
@@ -98,7 +98,7 @@ def instants_of(pieces: Iterable[Piece], wall_start: int, wall_end: int) -> Iter
 
 
 def days_span(pieces: Sequence[Piece], first: int, last: int) -> Span:
-    """From the first to the last instant of the local days with these numbers; empty for a day that never was."""
+    """From the first to the last instant of the local days with these numbers; empty for a day that was skipped."""
     spans = list(instants_of(pieces, first * DAY, last * DAY + DAY))
     return (spans[0][0], spans[-1][1]) if spans else (pieces[-1].start, pieces[-1].start)
 
@@ -141,7 +141,7 @@ def subtract(window: Span, spans: Iterable[Span]) -> list[Span]:
 
 
 def starts_inside(spans: Iterable[Span], minutes: int) -> list[Span]:
-    """The starts from which a visit of `minutes` lies wholly inside one of the spans."""
+    """The starts from which an appointment of `minutes` lies wholly inside one of the spans."""
     return [(start, end - minutes + 1) for start, end in merge(spans) if end - start >= minutes]
 
 
@@ -156,7 +156,7 @@ def grid_starts(pieces: Iterable[Piece], step: int, low: Minute, high: Minute) -
 
 
 def grid_starts_within(pieces: Iterable[Piece], step: int, spans: Sequence[Span]) -> Iterator[Minute]:
-    """The same for many spans, which are in order and do not overlap: a busy month of a doctor has a hundred."""
+    """The same for many sorted spans that do not overlap: a busy month of one doctor has about a hundred."""
     for start, end, offset in pieces:
         for low, high in spans:
             if low >= end:

@@ -1,4 +1,4 @@
-"""The times that a request to the API names: instants with an offset, or days of the clinic."""
+"""The times in a request to the API: instants with an offset, or local days of the clinic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _read(value: Any) -> date | datetime:
         found = date.fromisoformat(text)
     else:
         try:
-            # In a query, a plus that was not escaped arrives as a space.
+            # In a query string, a plus that was not escaped arrives as a space.
             found = _INSTANT.validate_python(re.sub(r" (?=\d{2}:?\d{2}$)", "+", text))
         except ValidationError as error:
             raise ValueError(_UNREADABLE) from error
@@ -40,14 +40,14 @@ When = Annotated[
     PlainValidator(_read),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}),
 ]
-"""An instant with an offset, or a day of the clinic."""
+"""An instant with an offset, or a local day of the clinic."""
 
 
 def start_of(when: date | datetime, clinic: Clinic) -> datetime:
-    """The instant, or the one at which the day begins in the clinic; in UTC."""
+    """The instant, or the start of the local day; in UTC."""
     return when.astimezone(UTC) if isinstance(when, datetime) else first_instant(when, clinic.zone)
 
 
 def end_of(when: date | datetime, clinic: Clinic) -> datetime:
-    """The instant, or the one at which the day is over in the clinic: days that are named last are included."""
+    """The instant, or the end of the local day, so that the last day is included; in UTC."""
     return start_of(when if isinstance(when, datetime) else when + timedelta(days=1), clinic)

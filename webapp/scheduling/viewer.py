@@ -1,4 +1,4 @@
-"""Who looks at free times, and for whom."""
+"""The person who looks at free times, and the patient they look for."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Viewer(NamedTuple):
-    """Who looks at free times, and for whom: what differs between the readers of the same calendar.
+    """Who looks at free times, and for which patient.
 
     The patient's other appointments hide times and count for the rules. The patient is given by `patient_id`, by
-    `user_id` as the account whose own record it is, or by `moving` as the patient of that appointment; without any of
-    them, no patient is known. `moving` is the id of the appointment that is being moved, which is in no one's way.
-    Staff are exempt from the rules that are for patients only.
+    `user_id` (the account that owns the patient's record), or by `moving` (the appointment's patient); without any of
+    them, no patient is known. `moving` is the id of the appointment that is being moved, which is ignored when times
+    are checked. Rules for patients only do not apply to staff.
     """
 
     patient_id: int | None = None
@@ -21,7 +21,7 @@ class Viewer(NamedTuple):
 
     @property
     def knows_patient(self) -> bool:
-        """Whether it is known whose other appointments count."""
+        """Whether the patient whose other appointments count is known."""
         return self.patient_id is not None or self.user_id is not None or self.moving is not None
 
 

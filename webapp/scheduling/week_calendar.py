@@ -1,4 +1,4 @@
-"""The week calendar and the lists of next free times, made ready for the templates as plain tuples."""
+"""The week calendar and the lists of next free times, prepared for the templates as plain tuples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Link = tuple[str, str]
 
 
 class CalendarDay(NamedTuple):
-    """One column of the week. A slot is (label, address, what a screen reader says)."""
+    """One column of the week. A slot is (label, address, text for screen readers)."""
 
     weekday: str
     number: str
@@ -66,9 +66,9 @@ class Calendar(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a calendar stands: its page, its fragment, and how the address of a free time begins.
+    """Where a calendar is shown: its page, its fragment, and the beginning of a free time's address.
 
-    `slot_address` is completed by the start in ISO 8601.
+    The start in ISO 8601 completes `slot_address`.
     """
 
     page: str
@@ -80,18 +80,18 @@ class Place(NamedTuple):
 
 
 def booking_address(slug: str, visit_type_id: int, patient_id: int | None = None) -> str:
-    """The beginning of the address that books a free time, for a patient who is chosen already; the start follows."""
+    """The beginning of the address that books a free time, for this patient if one is chosen; the start follows."""
     patient = f"&patient={patient_id}" if patient_id is not None else ""
     return f"/book?doctor={quote(slug)}&visit_type={visit_type_id}{patient}&starts_at="
 
 
 def iso_minute(minute: int) -> str:
-    """A start as addresses carry it."""
+    """A start as it is written in addresses."""
     return f"{number_to_day(minute // DAY).isoformat()}T{LABELS[minute % DAY]}:00Z"
 
 
 def parse_week(text: str) -> date | None:
-    """The Monday of an ISO week such as 2026-W49; None when the text is none."""
+    """The Monday of an ISO week such as 2026-W49; None if the text is not one."""
     try:
         year, week = (int(part) for part in text.split("-W"))
         return date.fromisocalendar(year, week, 1) if year in YEARS else None
@@ -115,7 +115,7 @@ def week_calendar(
     now: datetime,
     viewer: Viewer = ANYONE,
 ) -> Calendar:
-    """The calendar of one week; without `week`, of the one that holds the next free time."""
+    """The calendar of one week; without `week`, of the week with the next free time."""
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     horizon = today + timedelta(days=clinic.horizon_days)
@@ -143,7 +143,7 @@ def week_calendar(
 
 
 class _Week(NamedTuple):
-    """What is read for the calendar of a week: its facts and free times, and the next free time of all."""
+    """The data for the calendar of a week: its facts and free times, and the next free time overall."""
 
     monday: date
     facts: Facts
@@ -154,7 +154,10 @@ class _Week(NamedTuple):
 def _read_week(
     session: Session, clinic: Clinic, request: BookingRequest, week: date | None, *, now: datetime, viewer: Viewer
 ) -> _Week:
-    """The coming two weeks are read at once: nearly always they hold both the week and the next free time."""
+    """The facts and free times of the week.
+
+    The next two weeks are read in one go: they nearly always include both the week and the next free time.
+    """
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     look_until = this_monday + timedelta(days=FIRST_LOOK_DAYS - 1)
@@ -176,7 +179,7 @@ def _read_week(
 
 
 def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:
-    """The way to the next free time, where it lies in another week than the shown one."""
+    """The link to the next free time, if it is in another week than the one shown."""
     if first is None or _monday_of(first, default=monday) == monday:
         return None
     start = to_datetime(first.start)
@@ -214,7 +217,7 @@ def _days(
     today: date,
     address: str,
 ) -> list[CalendarDay]:
-    """Monday to Friday, and a weekend day where the clinic may see somebody on it."""
+    """Monday to Friday, and weekend days on which the clinic may have appointments."""
     first = day_number(monday)
     sunday = monday + timedelta(days=6)
     closures = find_closures(session, monday, sunday) if facts.closures else []
@@ -251,9 +254,9 @@ def _days(
 def slots_of(
     facts: Facts, times: Sequence[FreeTime], day: str, address: str, zone: ZoneInfo
 ) -> tuple[list[Slot], list[Slot]]:
-    """One day's free times as (label, address, spoken words), split at noon.
+    """One day's free times as (label, address, spoken text), split at noon.
 
-    Where the clocks go back an hour comes twice; the zone's abbreviation then tells the two apart.
+    When the clocks go back, an hour occurs twice; the zone's abbreviation then tells the two apart.
     """
     twice = set()
     if len(facts.pieces) > 1:
@@ -274,7 +277,7 @@ def _overlaps(spans: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
     return any(low < span[1] and span[0] < high for low, high in spans)
 
 
-# In this order a rule is the reason why a day has no free time: it takes the last start away.
+# The rule that removes a day's last free time is the reason shown. The rules are tried in this order.
 REASONS = {
     "closure": _l("Closed"),
     "clinic_closed": _l("Closed"),
@@ -297,7 +300,7 @@ STAFF_REASONS = {
 
 
 def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
-    """Why a day that lies ahead has no free time, answered by the rules themselves."""
+    """Why a future day has no free time, according to the rules."""
     code = emptied_by(facts, span, list(REASONS))
     if facts.by_staff and code in STAFF_REASONS:
         return str(STAFF_REASONS[code])
@@ -310,7 +313,7 @@ def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date,
 
 
 def _clock_change(facts: Facts, zone: ZoneInfo, monday: date) -> str | None:
-    """A warning when the clocks change in the shown week or the one after."""
+    """A warning if the clocks change in the shown week or the next one."""
     until = (day_number(monday) + 14) * DAY
     for before, after in zip(facts.pieces, facts.pieces[1:], strict=False):
         if after.start < day_number(monday) * DAY - DAY or after.start >= until:
@@ -349,7 +352,7 @@ def nearest(
     viewer: Viewer = ANYONE,
     count: int = 3,
 ) -> list[tuple[datetime, str]]:
-    """The free times nearest to one that was wanted, in order of time, each with its difference in words."""
+    """The free times nearest to the one that was wanted, in order of time, each with the difference in words."""
     today = clinic.today(now)
     horizon = today + timedelta(days=clinic.horizon_days)
     facts = load_facts(session, clinic, [request], today, horizon, now=now, viewer=viewer)[request.doctor.id]
