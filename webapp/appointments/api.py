@@ -1,4 +1,4 @@
-"""Visits, as programs book, read, move and cancel them: under the same rules and rights as on the pages."""
+"""Appointments in the API: reading, booking, moving and cancelling, with the same rules and rights as on the pages."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class ChangeAppointment(BaseModel):
 
 
 def _codes(*more: str, clash: bool) -> str:
-    """The codes with which rules refuse, and others."""
+    """The codes of the rules' refusals, together with these others."""
     return ", ".join(f"`{code}`" for code in (*(rule.code for rule in RULES if rule.clash == clash), *more))
 
 
@@ -276,7 +276,7 @@ def replace_appointment(
     _require_same_booking(view, body)
     command = Changes(
         starts_at=body.starts_at,
-        # A body that repeats the present status asks for no change of it.
+        # A body that repeats the present status does not ask for a change.
         status=body.status if body.status != view.status else None,
         reason=body.reason or "",
         notes=body.notes or "",
@@ -325,12 +325,12 @@ def cancel_appointment(
 
 
 def appointment_out(view: AppointmentView) -> AppointmentOut:
-    """A visit, as the API shows it. The doctor's private note is not part of it."""
+    """An appointment as the API shows it, without the doctor's private note."""
     return AppointmentOut.model_validate(view)
 
 
 def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
-    """200 with a visit. Nothing that a patient said is shown to staff before it is written down who reads it."""
+    """Answer 200 with an appointment. Reading by staff is recorded before the patient's words are sent."""
     page.close()
     if actor.is_staff:
         page.database.write(status_service.record_reading, actor, view.id, now=page.now)
@@ -338,7 +338,7 @@ def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
 
 
 def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeAppointment) -> None:
-    """A visit keeps its doctor, its kind and its patient.
+    """Check that an appointment keeps its doctor, its visit type and its patient.
 
     Raises:
         NewBooking: the body names others.
@@ -350,7 +350,7 @@ def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeA
 
 
 def _change(page: Page, actor: Actor, view: AppointmentView, command: Changes) -> Response:
-    """Make the changes and answer with the visit as it is then."""
+    """Make the changes and answer with the appointment afterwards."""
     page.close()
 
     def work(session: Session) -> AppointmentView:
@@ -367,7 +367,7 @@ def _change(page: Page, actor: Actor, view: AppointmentView, command: Changes) -
     with precondition_of(page.request, ChangedMeanwhile):
         changed = page.database.write(work)
     if changed.version == view.version:
-        # Nothing was to be changed, so this only reads.
+        # The request changes nothing, so it counts as reading.
         return _answer_read(page, actor, changed)
     return answer(page, AppointmentOut, appointment_out(changed), headers={"etag": entity_tag(changed.version)})
 
@@ -376,9 +376,9 @@ def _change(page: Page, actor: Actor, view: AppointmentView, command: Changes) -
 def _offering_alternatives(
     page: Page, session: Session, actor: Actor, wanted: Booking, doctor_id: int, *, moving: int | None = None
 ) -> Iterator[None]:
-    """A time that clashes is refused together with the three free times that are nearest to it.
+    """Refuse a time that clashes together with the three nearest free times.
 
-    The guard's refusal breaks a transaction of PostgreSQL off, so what may be refused stands behind a savepoint.
+    The guard's refusal aborts a PostgreSQL transaction, so the attempt runs inside a savepoint.
     """
     try:
         with session.begin_nested():

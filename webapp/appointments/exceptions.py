@@ -1,4 +1,4 @@
-"""What can go wrong with appointments, named as facts."""
+"""What can go wrong with appointments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound
 
 
 class ChangedMeanwhile(Conflict):
-    """The visit was changed since the page was opened."""
+    """The appointment was changed after the page was opened."""
 
     code = "changed_meanwhile"
 
@@ -17,7 +17,7 @@ class ChangedMeanwhile(Conflict):
 
 
 class NotActive(Conflict):
-    """The visit is over or cancelled, so there is nothing left to change."""
+    """The appointment is over or cancelled, so it cannot be changed."""
 
     code = "not_active"
 
@@ -26,13 +26,13 @@ class NotActive(Conflict):
 
 
 class TooLateToChange(Invalid):
-    """The window for moving and cancelling has closed."""
+    """It is too late to move or cancel the appointment."""
 
     code = "too_late_to_change"
 
 
 class TooManyChanges(Invalid):
-    """Somebody booked and moved online more often than anybody needs to. `retry_after` is in seconds."""
+    """The patient booked and moved online too often. `retry_after` is in seconds."""
 
     status = 429
     code = "too_many_changes"
@@ -45,7 +45,7 @@ class TooManyChanges(Invalid):
 
 
 class NewBooking(Invalid):
-    """A visit keeps its doctor, its kind and its patient; `field` is the one that should be another."""
+    """An appointment keeps its doctor, visit type and patient; `field` is the one that the request tried to change."""
 
     code = "new_booking"
 
@@ -55,7 +55,7 @@ class NewBooking(Invalid):
 
 
 class NothingToChange(Invalid):
-    """The request names nothing of a visit that could be changed."""
+    """The request does not name anything that can be changed."""
 
     code = "nothing_to_change"
 
@@ -64,7 +64,7 @@ class NothingToChange(Invalid):
 
 
 class StatusNotYours(Forbidden):
-    """What became of a visit is for the clinic's staff to say; its patient may cancel it."""
+    """Only the clinic's staff may set this status; the patient may cancel."""
 
     code = "status_not_yours"
 
@@ -73,13 +73,13 @@ class StatusNotYours(Forbidden):
 
 
 class StatusNotPossible(Invalid):
-    """The visit cannot take that status from the one it has, or not yet."""
+    """The appointment cannot take that status from the present one, or not yet."""
 
     code = "status_not_possible"
 
 
 class NothingToUndo(Conflict):
-    """No change of status can be taken back: there was none, it was taken back already, or the visit was moved."""
+    """No change of status can be undone: there was none, it was undone already, or the appointment was moved."""
 
     code = "nothing_to_undo"
 
@@ -88,14 +88,14 @@ class NothingToUndo(Conflict):
 
 
 class NoSuchAppointment(NotFound):
-    """There is none with this reference, or it is a stranger's."""
+    """There is no appointment with this reference, or the actor may not see it."""
 
     def __init__(self) -> None:
         super().__init__(_("There is no appointment with this reference in your account."))
 
 
 class AppointmentLinkOver(NotFound):
-    """A link in a message that opens no visit: it is incomplete, or its address is nobody's to whom the visit matters.
+    """A link that opens no appointment: it is incomplete, or its address is not connected to the appointment any more.
 
     `phone` is the clinic's, or ''.
     """
@@ -120,7 +120,7 @@ class NotAPatient(Forbidden):
 
 
 class OtherDoctorsAppointment(Forbidden):
-    """Doctors book with themselves; the front desk books with anybody."""
+    """Doctors book only with themselves; the front desk books with any doctor."""
 
     code = "other_doctors_visit"
 

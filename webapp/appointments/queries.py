@@ -1,4 +1,4 @@
-"""Reading appointments. Every query for somebody starts from `visible_to`: what they may not see does not exist."""
+"""Reading appointments. Every query for a user starts from `visible_to`, so what they may not see does not exist."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from webapp.scheduling.models import ACTIVE, Appointment
 
 
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
-    """Which appointments exist for this actor.
+    """The condition for the appointments that exist for this actor.
 
-    For an admin all, for a doctor their own, for a patient their own and those of the people they book for, and for
-    whoever holds the link to a visit that one.
+    Admins see all, doctors their own, patients their own and those of the people they book for, and the holder of a
+    link the one appointment that it is for.
     """
     return _visible(_kind_of(actor), actor.user_id, actor.visit_id)
 
@@ -34,7 +34,7 @@ def _kind_of(actor: Actor) -> str:
 
 
 def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:
-    """The same in terms of a kind of actor and of ids, which may be parameters."""
+    """The same condition for a kind of actor and ids, which may be query parameters."""
     if kind == "link":
         return sa.and_(Appointment.id == visit_id)
     if kind == "admin":
@@ -91,25 +91,25 @@ _VIEW: Any = (
 
 
 def get_appointment(session: Session, actor: Actor, reference: str) -> AppointmentView:
-    """One visit in full, by its reference in any case.
+    """One appointment in full, by its reference in upper or lower case.
 
     Raises:
-        NoSuchAppointment: there is none, or it is not this actor's to see.
+        NoSuchAppointment: there is none, or the actor may not see it.
     """
     return _one(session, actor, Appointment.reference == reference.upper())
 
 
 def get_appointment_by_id(session: Session, actor: Actor, appointment_id: int) -> AppointmentView:
-    """One visit in full, by its id.
+    """One appointment in full, by its id.
 
     Raises:
-        NoSuchAppointment: there is none, or it is not this actor's to see.
+        NoSuchAppointment: there is none, or the actor may not see it.
     """
     return _one(session, actor, Appointment.id == appointment_id)
 
 
 def get_appointments(session: Session, actor: Actor, appointment_ids: Sequence[int]) -> list[AppointmentView]:
-    """Of these visits, those that the actor may see, in full and in order of their start."""
+    """The appointments among these that the actor may see, in full and in order of their start."""
     query = _VIEW.where(Appointment.id.in_(list(appointment_ids)), visible_to(actor))
     found = session.execute(query.order_by(Appointment.starts_at, Appointment.id))
     return [_seen_by(actor, AppointmentView(*row)) for row in found]
@@ -123,7 +123,7 @@ def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Appoi
 
 
 def _seen_by(actor: Actor, view: AppointmentView) -> AppointmentView:
-    # A private note is the doctor's own: for everybody else there is none.
+    # A private note is for its doctor only; other readers see no note.
     if actor.role == "doctor":
         return view
     view = view._replace(private_note="")
@@ -131,9 +131,9 @@ def _seen_by(actor: Actor, view: AppointmentView) -> AppointmentView:
 
 
 def _seen_with_link(view: AppointmentView) -> AppointmentView:
-    """What the link in a message shows. Messages are passed on, so nothing here tells why somebody comes.
+    """What the holder of a link sees. Messages get forwarded, so the page does not say why the patient comes.
 
-    How to prepare does stand here: a message that may not say it sends its reader here for it.
+    It does say how to prepare: a message that may not say it links to this page instead.
     """
     return view._replace(
         reason="",
@@ -151,7 +151,7 @@ def _seen_with_link(view: AppointmentView) -> AppointmentView:
 
 
 class AppointmentPage(NamedTuple):
-    """One page of a patient's visits, and how many there are in all."""
+    """One page of a patient's appointments, and the total number."""
 
     lines: list[AppointmentLine]
     total: int
@@ -160,14 +160,14 @@ class AppointmentPage(NamedTuple):
 def list_appointments(
     session: Session, actor: Actor, *, upcoming: bool, now: datetime, skip: int, limit: int
 ) -> AppointmentPage:
-    """The actor's visits: those that lie ahead, soonest first; or those that are over or cancelled, latest first."""
+    """The actor's appointments: upcoming ones, soonest first; or past and cancelled ones, latest first."""
     lines, total = _list_queries(_kind_of(actor), upcoming)
     values = {"user_id": actor.user_id, "visit_id": actor.visit_id, "now": now}
     found = rows(session, lines, **values, skip=skip, limit=limit)
     return AppointmentPage([AppointmentLine._make(row) for row in found], rows(session, total, **values).scalar() or 0)
 
 
-# Built once for each kind of actor: building them takes longer than running them.
+# Built once for each kind of actor, because building them takes longer than running them.
 @cache
 def _list_queries(kind: str, upcoming: bool) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
     number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("visit_id", type_=sa.Integer)
@@ -202,7 +202,7 @@ def _list_queries(kind: str, upcoming: bool) -> tuple[sa.Select[*tuple[Any, ...]
 def find_booked_reference(
     session: Session, actor: Actor, patient_id: int, doctor_id: int, starts_at: datetime
 ) -> str | None:
-    """The reference of this patient's appointment with this doctor at this very time, if they have it already."""
+    """The reference of the appointment that this patient already has with this doctor at this time, or None."""
     query = sa.select(Appointment.reference).where(
         visible_to(actor),
         Appointment.patient_id == patient_id,
@@ -214,7 +214,7 @@ def find_booked_reference(
 
 
 def find_own_patient_at(session: Session, actor: Actor, doctor_id: int, starts_at: datetime) -> str | None:
-    """The name of the patient who has this doctor's time, where that is the actor or somebody they book for."""
+    """The name of the patient who has this doctor's time, if the actor is that patient or books for them."""
     query = sa.select(Patient.name).where(
         visible_to(actor),
         Patient.id == Appointment.patient_id,

@@ -1,4 +1,4 @@
-"""The commands of booking and what is read back, shared by pages and API."""
+"""The commands of booking and the data that is read back, shared by pages and API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.scheduling.slots import minute_reached, to_minute
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
-# What staff say about a decision of theirs: why a rule was set aside, or why a visit stays.
+# A note of staff on a decision: why a rule was overridden, or why an appointment stays.
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
@@ -25,7 +25,7 @@ VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show
 class Booking(BaseModel):
     """Book an appointment; the default visit type is the doctor's first, the default patient the actor.
 
-    With `override_reason` staff set aside the rules that they may set aside.
+    With `override_reason` staff override the rules that can be overridden.
     """
 
     doctor: str
@@ -38,7 +38,7 @@ class Booking(BaseModel):
 
 
 class Move(BaseModel):
-    """Move a visit to another start. `version` is the one that the person saw; staff may override as in booking."""
+    """Move an appointment. `version` is the one that the user saw; staff may override rules as in `Booking`."""
 
     starts_at: Instant
     version: int | None = None
@@ -46,21 +46,21 @@ class Move(BaseModel):
 
 
 class Cancellation(BaseModel):
-    """Cancel a visit, with words for the doctor where the person wants to give them."""
+    """Cancel an appointment, with a reason for the doctor if the user gives one."""
 
     reason: Reason = ""
     version: int | None = None
 
 
 class ChangeStatus(BaseModel):
-    """Say what became of a visit."""
+    """Set the status of an appointment."""
 
     status: Literal["confirmed", "arrived", "completed", "no_show"]
     version: int | None = None
 
 
 class ChangeWords(BaseModel):
-    """Say anew why a patient comes; None leaves the words as they are."""
+    """Change why a patient comes; None leaves a text as it is."""
 
     reason: Reason | None = None
     notes: Notes | None = None
@@ -68,7 +68,7 @@ class ChangeWords(BaseModel):
 
 
 class Changes(BaseModel):
-    """Several changes of a visit that are made together or not at all; None leaves a thing as it is."""
+    """Several changes of an appointment that are made together or not at all; None leaves a value as it is."""
 
     starts_at: Instant | None = None
     status: VisitStatus | None = None
@@ -79,20 +79,20 @@ class Changes(BaseModel):
 
 
 class UndoStatus(BaseModel):
-    """Take back the last change of a visit's status."""
+    """Undo the last change of an appointment's status."""
 
     version: int | None = None
 
 
 class WriteNote(BaseModel):
-    """The doctor's own note on a visit. `seen` is the fingerprint of the note that the form was opened with."""
+    """The doctor's private note on an appointment. `seen` is the fingerprint of the note when the form was opened."""
 
     private_note: PrivateNote = ""
     seen: str = ""
 
 
 class AppointmentView(NamedTuple):
-    """One visit as its page shows it. Instants are UTC; `busy_from` and `busy_until` include the buffers."""
+    """One appointment as its page shows it. Instants are UTC; `busy_from` and `busy_until` include the buffers."""
 
     id: int
     reference: str
@@ -132,29 +132,29 @@ class AppointmentView(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long it lasts."""
+        """Its length in minutes."""
         return to_minute(self.ends_at) - to_minute(self.starts_at)
 
     def whose(self, actor: Actor) -> str | None:
-        """The patient's name, where the actor is somebody else."""
+        """The patient's name if the actor is another person, otherwise None."""
         is_own = self.patient_id == actor.patient_id if actor.by_link else self.patient_user_id == actor.user_id
         return None if is_own else self.patient_name
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it still lies ahead and stands."""
+        """Whether it is upcoming and not cancelled."""
         return self.status in ACTIVE and self.starts_at > now
 
     def may_change(self, actor: Actor, clinic: Clinic, now: datetime) -> bool:
-        """Whether this actor may move or cancel it now; the page's buttons and the routes both ask here.
+        """Whether this actor may move or cancel it now. The pages' buttons and the routes both ask here.
 
-        Staff may also tidy up a visit whose time has come.
+        Staff may also correct an appointment whose time has come.
         """
         if actor.is_staff:
             return self.status in ACTIVE
         return self.is_active(now) and not self.is_too_late(clinic, now)
 
     def is_too_late(self, clinic: Clinic, now: datetime) -> bool:
-        """Whether the patient's window for changes has closed."""
+        """Whether it is too late for the patient to make changes."""
         return too_late_to_change(
             starts=to_minute(self.starts_at),
             now=minute_reached(now),
@@ -163,7 +163,7 @@ class AppointmentView(NamedTuple):
 
 
 class AppointmentLine(NamedTuple):
-    """One visit as a list shows it. Instants are UTC."""
+    """One appointment as a list shows it. Instants are UTC."""
 
     reference: str
     status: str
@@ -177,5 +177,5 @@ class AppointmentLine(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long it lasts."""
+        """Its length in minutes."""
         return to_minute(self.ends_at) - to_minute(self.starts_at)

@@ -1,7 +1,7 @@
-"""How often somebody may book and move online.
+"""How often a patient may book and move online.
 
-Each time the patient hears of it, and an address is only what somebody typed when they registered. Without an end to
-it, strangers could have us fill the mailbox or the telephone of anybody.
+Each booking or move sends a message, and the address is only what a person typed when they registered. Without a limit,
+strangers could use Docket to flood any mailbox or telephone.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from webapp.audit import queries as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 
-# Four times as many as a patient may have visits ahead: far more than a family needs.
+# Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
 TIMES, WINDOW = 4, timedelta(hours=24)
 
 
 def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
-    """A patient has not booked and moved too often lately; staff may as often as they need to.
+    """Check that a patient has not booked and moved too often lately. Staff have no limit.
 
-    Whoever holds the link to a visit is counted by the visit.
+    For the holder of a link, changes are counted per appointment.
 
     Raises:
-        TooManyChanges: as often as anybody may, within a day.
+        TooManyChanges: the limit within a day is reached.
     """
     if actor.is_staff:
         return

@@ -1,7 +1,7 @@
-"""All visits of the clinic, filtered and in pages that stay fast however many there are.
+"""All appointments of the clinic, filtered and in pages that stay fast for any number of appointments.
 
-A page goes on from the last row of the one before, so nothing is skipped over and nothing is counted. The rows of a
-page are chosen among the visits alone, along an index in the order that is shown; only then do names join them.
+A page continues after the last row of the previous one, so no rows are skipped or counted. The rows of a page are
+selected from the appointments alone, along an index in the order shown; names are joined only afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE_SIZE = 50
 CHUNK = 500
 MOST_EXPORTED = 10_000
 PLACE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-# In UTC, the last visits of the year 2100 and the first ones of 2000 may lie in the years beside them.
+# In UTC, the first appointments of the first year and the last ones of the last may fall into the years next to these.
 PLACE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
 
 Order = Literal["time", "-time", "booked"]
@@ -38,9 +38,9 @@ _DOCTOR, _KIND, _PATIENT = table_of(Doctor).c, table_of(VisitType).c, table_of(P
 
 
 class AppointmentFilter(NamedTuple):
-    """Which visits are shown; None and False leave a filter out. Instants are UTC, `until` itself is outside.
+    """The appointments to show. None and False turn a filter off. Instants are UTC; `until` is exclusive.
 
-    `patient_ids` are the patients whom a search found. A `reference` names one visit, whatever the other filters say.
+    `patient_ids` are the patients that a search found. A `reference` selects one appointment and ignores other filters.
     """
 
     since: datetime | None = None
@@ -55,7 +55,7 @@ class AppointmentFilter(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a row stands in the list: the instant that the list is ordered by, and the row's id."""
+    """The position of a row in the list: the instant that the list is ordered by, and the row's id."""
 
     at: datetime
     id: int
@@ -82,19 +82,19 @@ class AppointmentRow(NamedTuple):
     visit_type_name: str
 
     def place(self, order: Order) -> Place:
-        """Where the row stands in a list of this order."""
+        """The row's position in a list with this order."""
         return Place(self.created_at if order == "booked" else self.starts_at, self.id)
 
 
 class AppointmentPage(NamedTuple):
-    """One page of the list, and the places beside which the pages before and after it begin."""
+    """One page of the list, and the places next to which the previous and next pages begin."""
 
     rows: list[AppointmentRow]
     beside: Part[Place] = Part()
 
 
 def parse_place(text: str) -> Place | None:
-    """The place that an address names; None for anything else."""
+    """The place that an address names, or None if it names none."""
     at, _dot, written_id = text.rpartition(".")
     number = whole_number(written_id)
     if number is None:
@@ -103,7 +103,7 @@ def parse_place(text: str) -> Place | None:
         place = Place(datetime.strptime(at, PLACE_FORMAT).replace(tzinfo=UTC), number)
     except ValueError:
         return None
-    # No appointment lies further away, and beside the end of all calendars there is no next minute.
+    # No appointment is further away. Near the end of the calendar, adding a minute would fail.
     return place if place.at.year in PLACE_YEARS else None
 
 
@@ -111,20 +111,20 @@ def list_appointments(
     session: Session, wanted: AppointmentFilter, *, cursor: Cursor[Place] = FIRST_PAGE, limit: int = PAGE_SIZE
 ) -> AppointmentPage:
     """The page that begins at the cursor. One query."""
-    # One more row than is shown tells whether the list goes on.
+    # One row more than is shown tells whether the list continues.
     found = _read(session, wanted, cursor, limit=limit + 1)
     return AppointmentPage(*cut(found, cursor, limit, lambda row: row.place(wanted.order)))
 
 
 class CountedPart(NamedTuple):
-    """Some of the appointments that fit, in full, and how many there are in all."""
+    """A part of the matching appointments, in full, and the total number."""
 
     views: list[AppointmentView]
     total: int
 
 
 def list_part(session: Session, actor: Actor, wanted: AppointmentFilter, *, skip: int, limit: int) -> CountedPart:
-    """Of the visits that the actor may see and that fit, a part in order of their start: for programs, which count."""
+    """A part of the matching appointments that the actor may see, by start: for API clients, which page by number."""
     appointments, conditions = _all_visible(actor, wanted)
     total = session.scalar(sa.select(sa.func.count()).select_from(appointments).where(*conditions)) or 0
     chosen = sa.select(appointments.c.id).where(*conditions).order_by(appointments.c.starts_at, appointments.c.id)
@@ -133,12 +133,13 @@ def list_part(session: Session, actor: Actor, wanted: AppointmentFilter, *, skip
 
 
 def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
-    """Where the visits that the actor may see are read from, and the filters as conditions on that."""
+    """The source of the appointments that the actor may see, and the filters as conditions on it."""
     visible = queries.visible_to(actor)
     its_own = wanted.patient_ids is not None or actor.role == "patient"
     if not its_own and not (actor.role == "doctor" and wanted.status is not None):
         return table_of(Appointment), [visible, *_conditions(wanted)]
-    # Somebody's own are few. They are fetched first, for an index on what else is wanted leads through everybody's.
+    # One person's appointments are few. They are fetched first, because an index on the other filters would lead
+    # through the appointments of all people.
     table = table_of(Appointment)
     whose = _VISIT.patient_id.in_(list(wanted.patient_ids)) if wanted.patient_ids is not None else sa.true()
     names = ("id", "starts_at", "doctor_id", "status", "visit_type_id")
@@ -156,7 +157,7 @@ def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause
 def all_appointments(
     database: Database, wanted: AppointmentFilter, *, most: int = MOST_EXPORTED
 ) -> Iterator[list[AppointmentRow]]:
-    """The rows of the filtered list, at most `most`, in pieces; no piece holds a connection while it is sent."""
+    """The rows of the filtered list, at most `most`, in batches. No connection is held while a batch is sent."""
     cursor: Cursor[Place] = FIRST_PAGE
     left = most
     while left > 0:
@@ -171,7 +172,7 @@ def all_appointments(
 
 
 def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *, limit: int) -> list[AppointmentRow]:
-    """Up to `limit` rows from a cursor on, in the order of the list or, backwards, against it."""
+    """Up to `limit` rows from a cursor on, in the order of the list or, if it reads backwards, in reverse."""
     if wanted.patient_ids is not None and not wanted.patient_ids:
         return []
     falling = (wanted.order != "time") != cursor.backwards
@@ -208,8 +209,8 @@ def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, lim
     number: Any = _VISIT.id
     conditions = _conditions(_narrowed(wanted, here, falling=falling))
     if wanted.flagged or wanted.patient_ids is not None:
-        # These are few: all are fetched and sorted. Left alone, a database may walk along the order that is wanted
-        # through all the visits there are, hoping to meet them soon.
+        # These are few, so all are fetched and sorted. Otherwise a database may scan all appointments in the wanted
+        # order until it finds them.
         few = sa.select(number, column.label("at")).where(*conditions).cte("few").prefix_with("MATERIALIZED")
         number, column, conditions = few.c.id, few.c.at, []
     query = sa.select(number.label("id")).where(*conditions)
@@ -217,7 +218,7 @@ def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, lim
 
 
 def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -> AppointmentFilter:
-    """The same list from a place on. Of two bounds on one side SQLite takes either to find its place in an index."""
+    """The same list, from a place on. Of two bounds on one side, SQLite may search the index with either."""
     if here is None or wanted.order == "booked":
         return wanted
     if falling:
@@ -231,7 +232,7 @@ def _column(wanted: AppointmentFilter) -> Any:
 
 
 def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
-    """The filters as conditions on the visits alone."""
+    """The filters as conditions on the appointments alone."""
     if wanted.reference is not None:
         return [_VISIT.reference == wanted.reference]
     conditions: list[Any] = []
@@ -253,18 +254,18 @@ def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
 
 
 class Choices(NamedTuple):
-    """What the filters offer: doctors as (id, slug, name, active), visit types as (id, name)."""
+    """The options of the filters: doctors as (id, slug, name, active), visit types as (id, name)."""
 
     doctors: list[tuple[int, str, str, bool]]
     visit_types: list[tuple[int, str]]
 
     def doctor_id(self, slug: str) -> int | None:
-        """The doctor with this name in the address."""
+        """The id of the doctor with this slug."""
         return next((number for number, own, _name, _active in self.doctors if own == slug), None)
 
 
 def find_choices(session: Session) -> Choices:
-    """All doctors and visit types, also those that take no bookings any more: their visits are still listed."""
+    """All doctors and visit types, including inactive ones, whose appointments are still listed."""
     doctors = sa.select(_DOCTOR.id, _DOCTOR.slug, _DOCTOR.name, _DOCTOR.active)
     kinds = sa.select(_KIND.id, _KIND.name)
     return Choices(

@@ -1,4 +1,4 @@
-"""Reading a doctor's diary: the visits of some days with all that the doctor needs to know, leave, earlier visits."""
+"""Reading a doctor's diary: the appointments of some days with all details, leave, and earlier appointments."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.models import OCCUPYING, Appointment
 
-# As many as somebody reads before the patient comes in.
+# As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12
 
 
 class ScheduleAppointment(NamedTuple):
-    """One visit as its doctor's diary shows it. Instants are UTC; `first` says that the patient was never here with
-    this doctor before."""
+    """One appointment in its doctor's diary. Instants are UTC.
+
+    `first` is true for the patient's first appointment with this doctor.
+    """
 
     id: int
     reference: str
@@ -46,17 +48,17 @@ class ScheduleAppointment(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long the visit lasts."""
+        """The length of the appointment."""
         return int((self.ends_at - self.starts_at).total_seconds()) // 60
 
     @property
     def occupies(self) -> bool:
-        """Whether the doctor's time is taken by it."""
+        """Whether the appointment takes the doctor's time."""
         return self.status in OCCUPYING
 
 
 class EarlierAppointment(NamedTuple):
-    """One visit of a patient that lies before another one, with the same doctor. Instants are UTC."""
+    """An earlier appointment of a patient with the same doctor. Instants are UTC."""
 
     reference: str
     starts_at: datetime
@@ -66,7 +68,7 @@ class EarlierAppointment(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """A stretch of time in which the doctor sees nobody, and why. Instants are UTC."""
+    """A span of time when the doctor is away, and why. Instants are UTC."""
 
     starts_at: datetime
     ends_at: datetime
@@ -78,7 +80,7 @@ _OFF = table_of(TimeOff).c
 _EARLIER = _VISIT.alias("earlier")
 _DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
-# From the visit's own columns to where it is joined with the patient and the type.
+# The appointment's own columns; those after them come from joins with the patient and the visit type.
 _OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
 
 _WAS_HERE = sa.exists().where(
@@ -113,24 +115,24 @@ _LEAVE = (
 
 
 def list_appointments(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleAppointment]:
-    """A doctor's visits that start in [low, high), in order, cancelled ones included."""
+    """A doctor's appointments that start in [low, high), in order, including cancelled ones."""
     found = rows(session, _VISITS, doctor_id=doctor_id, low=low, high=high)
     return [ScheduleAppointment._make(row) for row in found]
 
 
 def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:
-    """The patient's latest visits with this doctor that start before an instant, the latest first."""
+    """The patient's appointments with this doctor that start before an instant, latest first."""
     found = rows(session, _EARLIER_VISITS, doctor_id=doctor_id, patient_id=patient_id, before=before)
     return [EarlierAppointment._make(row) for row in found]
 
 
 def list_leave(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[Leave]:
-    """A doctor's time off that touches [low, high), in order."""
+    """A doctor's time off that overlaps [low, high), in order."""
     return [Leave._make(row) for row in rows(session, _LEAVE, doctor_id=doctor_id, low=low, high=high)]
 
 
 def age_on(day: date, birth_date: date | None) -> int | None:
-    """How old somebody is on a day, in years; None when nobody knows."""
+    """A person's age on a day, in years; None if the birth date is unknown."""
     if birth_date is None:
         return None
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))

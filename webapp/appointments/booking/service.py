@@ -1,7 +1,7 @@
-"""Booking, moving and cancelling. Every path to an occupied time runs through this file.
+"""Booking, moving and cancelling. Every path to a taken time goes through this file.
 
-Each use case takes the locks first (doctors by id, then the patient), reads the facts afterwards, asks the house
-rules, and writes. Should all of that ever be wrong, the guard in the database still refuses the row.
+Each use case first takes the locks (doctors by id, then the patient), then reads the facts, checks the rules, and
+writes. If all of that is ever wrong, the guard in the database still refuses the row.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from webapp.scheduling.checks import find_booking_request, guarded, require_book
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.viewer import Viewer
 
-# No letters or digits that are mistaken for each other when a reference is read out on the telephone.
+# Without letters and digits that are easily confused when a reference is read out on the telephone.
 REFERENCE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -44,14 +44,14 @@ _INSERT = sa.insert(table_of(Appointment)).returning(table_of(Appointment).c.id)
 
 
 def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> str:
-    """Book a visit for the actor, or for whom the actor may book, and return its reference.
+    """Book an appointment for the actor, or for a patient for whom the actor may book, and return its reference.
 
     Raises:
-        SlotTaken, PatientBusy: the time clashes with another visit (409).
-        RuleBroken: another house rule refuses it (422).
-        TooManyChanges: the patient booked and moved very often lately (429).
-        NotAPatient: the actor has no patient's record and named none (403).
-        OtherDoctorsAppointment: a doctor books with somebody else (403).
+        SlotTaken, PatientBusy: the time clashes with another appointment (409).
+        RuleBroken: another rule refuses it (422).
+        TooManyChanges: the patient booked and moved too often lately (429).
+        NotAPatient: the actor has no patient's record and named no patient (403).
+        OtherDoctorsAppointment: a doctor books with another doctor (403).
         NotFound: there is no such doctor, visit type or patient.
     """
     doctor_id = doctors.lock_doctor(session, slug=command.doctor)
@@ -100,9 +100,9 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
 
 
 def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
-    """Give a visit another start. The old time stays taken until the new one is certain: it is one UPDATE.
+    """Give an appointment another start. It is one UPDATE, so the old time stays taken until the new one is certain.
 
-    `why` is the code of one of the clinic's own reasons, for whoever is told of it.
+    `why` is the code of one of the clinic's reasons, for the people who are notified.
 
     Raises:
         SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
@@ -155,7 +155,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
 def cancel(
     session: Session, actor: Actor, reference: str, command: Cancellation, *, now: datetime, why: str = ""
 ) -> None:
-    """Cancel a visit and free its time. `why` is the code of one of the clinic's own reasons.
+    """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
@@ -182,9 +182,9 @@ def cancel(
 
 
 def change_words(session: Session, actor: Actor, reference: str, command: ChangeWords, *, now: datetime) -> None:
-    """Say anew why the patient comes, as long as the visit is ahead. The audit row says which words, not what they say.
+    """Change the reason or the note of an upcoming appointment. The audit row says which changed, but not the text.
 
-    Nobody has to hurry with it: words take nobody's time away, so the patient's window for moving does not count.
+    The minimum notice for patients does not apply, because the change does not affect anyone's time.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. NoSuchAppointment: 404.
@@ -201,10 +201,10 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
 
 
 def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
-    """The actor must be allowed to move and cancel this visit now.
+    """Check that the actor may move and cancel this appointment now.
 
     Raises:
-        NotActive: it is over or cancelled (409). TooLateToChange: the patient's window has closed (422).
+        NotActive: it is over or cancelled (409). TooLateToChange: it is too late for the patient (422).
     """
     if view.may_change(actor, clinic, now):
         return
@@ -222,13 +222,13 @@ def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
 
 
 def new_reference() -> str:
-    """A random public reference such as K7QM-2F9X; there are a million million of them."""
+    """A random public reference such as K7QM-2F9X, out of about a million million."""
     letters = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(8))
     return f"{letters[:4]}-{letters[4:]}"
 
 
 def lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
-    """Lock a visit's doctor and patient, then read it again and see that it is still what the actor saw."""
+    """Lock an appointment's doctor and patient, then read it again and check that it is still what the actor saw."""
     seen = queries.get_appointment(session, actor, reference)
     doctors.lock_doctor(session, doctor_id=seen.doctor_id)
     patients.lock_patient(session, seen.patient_id)
@@ -239,7 +239,7 @@ def lock_for_change(session: Session, actor: Actor, reference: str, version: int
 
 
 def update_row(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
-    """Change the row if it still has the version that was read."""
+    """Update the row if its version has not changed since it was read."""
     updated = session.execute(
         sa.update(Appointment)
         .where(Appointment.id == view.id, Appointment.version == view.version)
@@ -259,7 +259,7 @@ def publish_freed_time(
     still_busy: tuple[datetime, datetime] | None = None,
     now: datetime,
 ) -> None:
-    """Say that the appointment's time, as it was read, is free again, but for what it is `still_busy` with."""
+    """Announce that the appointment's time, as it was read, is free again, except for the time in `still_busy`."""
     kept_from, kept_until = still_busy or (view.busy_until, view.busy_until)
     for busy_from, busy_until in (
         (view.busy_from, min(view.busy_until, kept_from)),
@@ -283,7 +283,10 @@ def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[s
 def _record_override(
     session: Session, actor: Actor, appointment_id: int, overridden: list[str], *, now: datetime
 ) -> None:
-    """Leave a row of which rules staff set aside. Their reason stands with the visit, for it may speak of health."""
+    """Write an audit row of the rules that staff overrode.
+
+    The row leaves out their reason, which may concern the patient's health; it is stored with the appointment.
+    """
     if overridden:
         audit.record_by(
             session,
@@ -305,9 +308,9 @@ def record(
     *,
     visible: bool = True,
 ) -> None:
-    """Leave a row about the appointment in the same transaction; its patient reads those that are visible.
+    """Write an audit row about the appointment in the same transaction; the patient can read those that are `visible`.
 
-    Of whoever holds a link the row says that, and not to whom it was sent.
+    For the holder of a link the row says only that, and not to whom the link was sent.
     """
     audit.record_by(
         session,

@@ -1,4 +1,4 @@
-"""What becomes of a visit: its status, taking the last change back, and the doctor's own note on it."""
+"""What happens to an appointment: its status, undoing the last change, and the doctor's private note."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ from webapp.scheduling.models import OCCUPYING, Appointment
 
 
 class SavedNote(BaseModel):
-    """The note as it is saved now: what two editors of it are compared by."""
+    """The note as it is saved now. Two editors' versions are compared by its fingerprint."""
 
     private_note: str
 
 
 def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
-    """Say that a visit is confirmed, that the patient arrived or did not come, or that it is completed; staff.
+    """Mark an appointment as confirmed, arrived, no-show or completed; staff.
 
-    That it is confirmed, whoever holds the link to it may say too.
+    The holder of the appointment's link may also confirm it.
 
     Raises:
-        StatusNotPossible: not from its status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
-        Forbidden: patients change no status.
+        StatusNotPossible: not from its present status, or not yet (422). ChangedMeanwhile: 409. NoSuchAppointment: 404.
+        Forbidden: patients cannot change the status.
     """
     if not actor.by_link:
         _require_staff(actor)
     view = service.lock_for_change(session, actor, reference, command.version)
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
-    # What has happened, or will not happen any more, needs nobody's decision.
+    # An appointment that is over needs no decision any more.
     over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
     service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
     service.record(session, actor, command.status, view.id, now, {})
@@ -63,7 +63,7 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
 
 
 def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
-    """Say that a visit which lies ahead is confirmed; saying it twice is saying it once.
+    """Confirm an upcoming appointment; confirming it twice has the same effect as once.
 
     Raises:
         NotActive, ChangedMeanwhile: 409. NoSuchAppointment: 404.
@@ -76,10 +76,10 @@ def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatu
 
 
 def change(session: Session, actor: Actor, appointment_id: int, command: Changes, *, now: datetime) -> None:
-    """Move a visit, change its words and its status: what the command names, in this order, all of it or nothing.
+    """Move an appointment, change its texts and its status, as the command says, in this order; all of it or nothing.
 
     Raises:
-        NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And what refuses one of the changes.
+        NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And the errors of each single change.
     """
     seen = queries.get_appointment_by_id(session, actor, appointment_id)
     view = service.lock_for_change(session, actor, seen.reference, command.version)
@@ -94,20 +94,20 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
     if command.status == "cancelled":
         service.cancel(session, actor, view.reference, Cancellation(), now=now)
     elif command.status == "scheduled":
-        # That is where booking and moving lead, and no word of anybody.
+        # Only booking and moving lead to this status; it cannot be set.
         raise StatusNotPossible(statuses.why_not(view, command.status), field="status")
     elif command.status is not None:
         change_status(session, actor, view.reference, ChangeStatus(status=command.status), now=now)
 
 
 def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
-    """Take back the last change of a visit's status; staff. A visit that occupies its time again passes the guard.
+    """Undo the last change of an appointment's status; staff. If it takes its time again, the guard checks it.
 
-    One that comes back where the hours, leave or closures of today refuse it carries a flag that says so.
+    If today's hours, leave or closures refuse the restored appointment, it is flagged.
 
     Raises:
-        SlotTaken: its time was given away meanwhile (409). NothingToUndo, ChangedMeanwhile: 409.
-        NoSuchAppointment: 404. Forbidden: patients undo nothing.
+        SlotTaken: the time was given to another appointment (409). NothingToUndo, ChangedMeanwhile: 409.
+        NoSuchAppointment: 404. Forbidden: patients cannot undo.
     """
     _require_staff(actor)
     view = service.lock_for_change(session, actor, reference, command.version)
@@ -134,10 +134,10 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
 
 
 def get_note(session: Session, actor: Actor, reference: str) -> tuple[AppointmentView, SavedNote]:
-    """A visit and the note on it, for its own doctor.
+    """An appointment and its private note, for its doctor.
 
     Raises:
-        Forbidden: the note is the doctor's alone. NoSuchAppointment: there is no such visit for this doctor.
+        Forbidden: only doctors have notes. NoSuchAppointment: this doctor has no such appointment.
     """
     _require_doctor(actor)
     view = queries.get_appointment(session, actor, reference)
@@ -145,7 +145,7 @@ def get_note(session: Session, actor: Actor, reference: str) -> tuple[Appointmen
 
 
 def write_note(session: Session, actor: Actor, reference: str, command: WriteNote, *, now: datetime) -> None:
-    """Keep the doctor's own note on a visit. It counts as no change of the visit, and the audit row has no text.
+    """Save the doctor's private note. It does not count as a change of the appointment, and the audit row has no text.
 
     Raises:
         EditedMeanwhile: another window saved another note (409). NoSuchAppointment: 404. Forbidden: not the doctor.
@@ -163,12 +163,12 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
 
 
 def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: datetime) -> None:
-    """Staff opened a visit, and with it what a patient told the doctor."""
+    """Record that staff opened an appointment and could read what the patient told the doctor."""
     record_unseen(session, actor, "appointment_read", appointment_id, now=now)
 
 
 def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
-    """Staff were given several visits at once, each with what a patient told the doctor."""
+    """Record that staff received several appointments at once, each with what the patient told the doctor."""
     audit.record_by(
         session,
         actor,
@@ -180,12 +180,12 @@ def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int
 
 
 def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:
-    """Leave a row in the audit log that the patient's history of the visit does not show."""
+    """Write an audit row that is not shown in the patient's history of the appointment."""
     audit.record_by(session, actor, action, subject=("appointment", appointment_id), now=now)
 
 
 def _publish_status(session: Session, actor: Actor, view: AppointmentView, status: str, *, now: datetime) -> None:
-    """Say that an appointment has this status now, and that its time is free where the new status takes none."""
+    """Announce an appointment's new status, and that its time is free if the new status takes none."""
     changed = AppointmentStatusChanged(
         by=actor.done_by,
         appointment_id=view.id,
@@ -200,9 +200,10 @@ def _publish_status(session: Session, actor: Actor, view: AppointmentView, statu
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:
-    """The code of why a visit that comes back needs somebody's attention, or '': its time has come, or it fits.
+    """The code of why a restored appointment needs attention; '' if it fits, or if its time has come.
 
-    A reason that staff gave once counts no longer: nobody looked at what changed while the visit was cancelled.
+    An earlier override reason does not count, because the schedule may have changed while the appointment was
+    cancelled.
     """
     if view.starts_at <= now:
         return ""

@@ -1,6 +1,6 @@
-"""Which status may follow which, and when. The pages' buttons and the service both ask here, so they cannot disagree.
+"""Which status may follow which, and when. The pages' buttons and the service both ask here, so they always agree.
 
-`scheduled` comes from booking and moving, and `cancelled` from cancelling, which have rules of their own.
+Booking and moving set `scheduled`, and cancelling sets `cancelled`; these follow rules of their own.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ WORDS = {
 
 
 class AppointmentState(Protocol):
-    """What of a visit decides which status it may take."""
+    """The parts of an appointment that decide which status it may take."""
 
     @property
     def status(self) -> str:
-        """Its status now."""
+        """The present status."""
 
     @property
     def previous_status(self) -> str | None:
-        """What undoing the last change of status leads back to."""
+        """The status that an undo restores."""
 
     @property
     def starts_at(self) -> datetime:
-        """When it begins, in UTC."""
+        """When the appointment begins, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row of the table: a status, what it comes from, when it may come, and what is said when it may not yet.
+    """One row of the table: a status, those it may follow, when it is possible, and the message if it is too early.
 
-    `by_link`: whoever holds the link to the visit may give it this status too, as long as it lies ahead.
+    `by_link`: the holder of the appointment's link may also set this status, as long as the appointment is upcoming.
     """
 
     status: str
@@ -82,9 +82,9 @@ _STEPS = {
 
 
 def possible_statuses(appointment: AppointmentState, actor: Actor, clinic: Clinic, now: datetime) -> list[str]:
-    """What this actor may make of the visit's status now, the most likely first; patients may change none.
+    """The statuses that this actor may set now, most likely first; empty for patients.
 
-    That somebody comes, they say with the link in a message.
+    Patients confirm through the link in a message.
     """
     ahead = appointment.starts_at > now
     return [
@@ -97,7 +97,7 @@ def possible_statuses(appointment: AppointmentState, actor: Actor, clinic: Clini
 
 
 def why_not(appointment: AppointmentState, status: str) -> str:
-    """The sentence for a status that the visit may not take now."""
+    """The message for a status that the appointment cannot take now."""
     step = _STEPS.get(status)
     if step is not None and step.too_early is not None and appointment.status in step.comes_from:
         return str(step.too_early)
@@ -106,10 +106,10 @@ def why_not(appointment: AppointmentState, status: str) -> str:
 
 
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:
-    """Whether this actor may take back the last change of the visit's status."""
+    """Whether this actor may undo the last change of status."""
     return actor.role != "patient" and appointment.previous_status is not None
 
 
 def word_of(status: str) -> str:
-    """The status as people say it."""
+    """The status as shown to people."""
     return str(WORDS.get(status, status))

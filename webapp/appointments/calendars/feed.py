@@ -1,4 +1,4 @@
-"""The visits of a calendar feed: those of the last weeks and all that lie ahead."""
+"""The appointments of a calendar feed: those of the last weeks and all upcoming ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 
 BEHIND = timedelta(days=60)
-# For so long a feed says that a visit is cancelled; after that no program should still have it.
+# A feed lists a cancelled appointment for this long; by then every calendar should have removed it.
 CANCELLED_SHOWN = timedelta(days=14)
 
 
 class FeedAppointment(NamedTuple):
-    """What a calendar tells of a visit. Instants are UTC."""
+    """The details of an appointment that a calendar shows. Instants are UTC."""
 
     reference: str
     status: str
@@ -42,7 +42,7 @@ class FeedAppointment(NamedTuple):
 
 
 def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str, now: datetime) -> list[Event]:
-    """The visits of a patient and of whom they book for, or a doctor's own, as events; the earliest first."""
+    """The appointments of a patient and of the people they book for, or a doctor's own, as events; earliest first."""
     query: Any = (
         sa.select(
             Appointment.reference,
@@ -79,5 +79,5 @@ def list_events(session: Session, actor: Actor, clinic: Clinic, *, base_url: str
 
 
 def whose(appointment: FeedAppointment, actor: Actor) -> str:
-    """The name of the patient, where that is not the actor."""
+    """The patient's name if the actor is another person, otherwise ''."""
     return "" if appointment.patient_user_id == actor.user_id else appointment.patient_name

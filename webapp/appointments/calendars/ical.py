@@ -1,4 +1,4 @@
-"""A visit as an event in somebody's calendar, which others may see: it says where to be and when, and not why."""
+"""An appointment as a calendar event. Others may see the calendar, so the event says where and when, but not why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALARM_MINUTES = 120
 
 
 class CalendarAppointment(Protocol):
-    """What an event tells of a visit; every view of visits that is read here has it."""
+    """The details of an appointment that an event shows; every model of an appointment that is used here has them."""
 
     @property
     def reference(self) -> str: ...
@@ -45,10 +45,11 @@ class CalendarAppointment(Protocol):
 def event_of(
     appointment: CalendarAppointment, clinic: Clinic, *, base_url: str, whose: str = "", href: str = ""
 ) -> Event:
-    """The visit for whoever comes: with whom, where, how to reach the clinic, and an alarm two hours before.
+    """The event for the patient: with whom, where, how to reach the clinic, and an alarm two hours before.
 
-    `base_url` is where Docket is reached, without a slash at its end. `whose` names the patient where the calendar is
-    not their own. `href` is the whole address of a page that shows the visit, if not of the one behind the log-in.
+    `base_url` is Docket's address, without a slash at its end. `whose` names the patient if the calendar belongs to
+    another person. `href` is the full address of a page that shows the appointment; by default that is the page that
+    needs a sign-in.
     """
     kind = appointment.visit_type_name if appointment.named_in_messages else _("Visit")
     words = {"kind": kind, "doctor": appointment.doctor_name, "patient": whose}
@@ -57,7 +58,7 @@ def event_of(
 
 
 def diary_event_of(appointment: CalendarAppointment, clinic: Clinic, *, base_url: str) -> Event:
-    """The visit in the calendar of its doctor: the patient by their initials, and no alarm for every one of a day."""
+    """The event for the doctor's calendar: the patient's initials only, and no alarms."""
     summary = _("Visit: %(initials)s") % {"initials": initials(appointment.patient_name)}
     return _event(appointment, clinic, summary, base_url=base_url)
 
@@ -68,7 +69,7 @@ def initials(name: str) -> str:
 
 
 def uid_of(appointment: CalendarAppointment) -> str:
-    """What a calendar knows the visit by: the same for its whole life, wherever Docket is reached."""
+    """The event's UID: it stays the same for the appointment's whole life and does not depend on Docket's address."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"docket:{appointment.reference}:{appointment.created_at.isoformat()}"))
 
 
@@ -88,7 +89,7 @@ def _event(
     lines.append(_("The visit: %(href)s") % {"href": href})
     return Event(
         uid=uid_of(appointment),
-        # Calendars count from nought, and our versions from one.
+        # Calendars count versions from 0, and we count from 1.
         sequence=appointment.version - 1,
         starts_at=appointment.starts_at,
         ends_at=appointment.ends_at,

@@ -1,4 +1,4 @@
-"""Free times to which visits that can no longer take place could move, one for each and none for two."""
+"""Proposes free times for appointments that can no longer take place, a different one for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webapp.scheduling.rule_violations import UpcomingAppointment
 from webapp.scheduling.rules import Facts
 from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
 
-# Free times to move to are looked for this far beyond the last of the visits.
+# The search for free times ends this many days after the last of the appointments.
 PROPOSAL_DAYS = 42
 
 
@@ -32,7 +32,7 @@ def propose(
     *,
     now: datetime,
 ) -> dict[int, datetime]:
-    """For each visit the nearest free time of its doctor that no other one is proposed and its patient has free."""
+    """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed."""
     today = clinic.today(now)
     last = max(appointment.starts_at for appointment in stranded).astimezone(clinic.zone).date() + timedelta(
         days=PROPOSAL_DAYS
@@ -64,7 +64,7 @@ def propose(
 
 
 def wanting(facts: Facts, kind: VisitTypeRow) -> Facts:
-    """The same facts for another kind of visit; staff propose, so it need not be bookable online."""
+    """The same facts for another visit type. Staff make the proposals, so it may be one that is not online."""
     return replace(
         facts,
         minutes=kind.minutes,
@@ -76,7 +76,7 @@ def wanting(facts: Facts, kind: VisitTypeRow) -> Facts:
 
 
 def _engagements(session: Session, patient_ids: list[int], *, now: datetime) -> dict[int, list[tuple[int, Span]]]:
-    """When these patients have visits already, with whomever: (the visit's id, its span)."""
+    """When these patients already have appointments, with any doctor, as (the appointment's id, its span)."""
     query = sa.select(Appointment.patient_id, Appointment.id, Appointment.starts_at, Appointment.ends_at).where(
         Appointment.patient_id.in_(set(patient_ids)), Appointment.starts_at > now, OCCUPIES
     )
@@ -91,9 +91,9 @@ def _meets(span: Span, others: list[Span]) -> bool:
 
 
 def nearest_first(starts: list[Minute], wanted: Minute) -> Iterator[Minute]:
-    """Starts, which are in order, from the nearest to the furthest; of two as near the earlier one first.
+    """The starts, which are sorted, from the nearest to the furthest; of two equally near ones the earlier comes first.
 
-    Of thousands only a few are looked at, while everybody else's bookings wait.
+    Of thousands of starts only a few are looked at, because other bookings wait meanwhile.
     """
     after = bisect_left(starts, wanted)
     before = after - 1

@@ -1,10 +1,10 @@
-"""Changes of hours, leave, closures, rules, visit types and doctors, and the booked visits that they would strand.
+"""Changes of hours, leave, closures, rules, visit types and doctors, and the appointments that they affect.
 
-Every such change goes through `carry_out`. It takes the locks that a booking takes, does the change, and looks which
-visits break a rule now that they did not break before, or that refuses more of their day than before. Each of them
-needs a decision: kept with a flag that says why, moved to a free time, or cancelled. Where one is missing nothing is
-changed, and the caller is handed the list. No booking can slip in between: it waits for the doctor's lock, and then
-reads the new hours.
+Every such change goes through `carry_out`. It takes the locks that a booking takes, makes the change, and finds the
+appointments that now break a rule that they did not break before, or whose rule now refuses more of their day. Each of
+them needs a decision: keep it with a flag that says why, move it to a free time, or cancel it. If a decision is
+missing, nothing is changed and the caller gets the list. No booking can come in between: it waits for the doctor's lock
+and then reads the new hours.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from webapp.scheduling.slots import Minute, day_number, number_to_day, to_dateti
 T = TypeVar("T")
 Work = Callable[[Session], T]
 
-# Effects are counted over as many days as a plan is made for.
+# Effects are counted for as many days as people usually plan ahead.
 EFFECT_DAYS = 28
 
 
@@ -71,7 +71,7 @@ NOTHING_DECIDED = Decisions()
 
 
 class Affected(NamedTuple):
-    """One visit that a change would strand. `proposal` is a free time to move to; `problem` is why moving failed."""
+    """One appointment that a change affects. `proposal` is a free time to move to; `problem` is why a move failed."""
 
     id: int
     reference: str
@@ -89,7 +89,7 @@ class Affected(NamedTuple):
 
 
 class AppointmentsAffected(Conflict):
-    """The change would strand visits, and not for each of them it was said what to do. Nothing was changed."""
+    """The change would affect appointments, and not each of them has a decision. Nothing was changed."""
 
     code = "visits_affected"
 
@@ -106,7 +106,7 @@ class AppointmentsAffected(Conflict):
 
 
 class DayEffect(NamedTuple):
-    """On one day of one doctor: how many bookable starts a change adds and takes away."""
+    """How many bookable starts a change adds and removes on one day of one doctor."""
 
     doctor_name: str
     day: date
@@ -115,7 +115,7 @@ class DayEffect(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a change would do over the next `EFFECT_DAYS` days, and which booked visits it would strand."""
+    """The effect of a change over the next `EFFECT_DAYS` days, and the appointments that it affects."""
 
     gained: int
     lost: int
@@ -132,12 +132,13 @@ def carry_out(
     now: datetime,
     decisions: Decisions = NOTHING_DECIDED,
 ) -> T:
-    """Do a change that may strand visits of these doctors (None: of all), and what was decided about those visits.
+    """Make a change that may affect appointments of these doctors (None: of all), and carry out the decisions on them.
 
-    `work` writes the change on the session that it is handed. Visits that were flagged and fit again lose their flag.
+    `work` writes the change on the session that it is given. Flags are removed from appointments that fit again.
 
     Raises:
-        AppointmentsAffected: a stranded visit was not decided upon, has changed since, or could not be moved there.
+        AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved to the chosen
+            time.
     """
     locked = doctors.lock_doctors(session, doctor_ids)
     before = broken_rules(session, get_clinic(session), list_upcoming(session, locked, now=now), now=now)
@@ -158,10 +159,10 @@ def carry_out(
 
 
 def _newly(appointment: UpcomingAppointment, before: Broken, after: Broken) -> list[str]:
-    """The codes of the rules that the change turned against a visit.
+    """The codes of the rules that the change made the appointment break.
 
-    Staff may have let a visit stand against a rule, such as an hour after the doctor's last one. When the rule refuses
-    more of that day than they knew, as on a day on which the doctor comes no more, it is a new matter.
+    Staff may have let an appointment break a rule, such as an hour after the doctor's last one. If the rule now refuses
+    more of that day than it did, for example because the doctor no longer works on it, a new decision is needed.
     """
     return [
         code
@@ -173,9 +174,9 @@ def _newly(appointment: UpcomingAppointment, before: Broken, after: Broken) -> l
 def preview(
     database: Database, actor: Actor, work: Work[T], *, doctor_ids: Sequence[int] | None, now: datetime
 ) -> Effect:
-    """What `carry_out` would do, found by doing it in a transaction that is then undone.
+    """The effect that `carry_out` would have, found by running it in a transaction that is rolled back.
 
-    Everybody else's bookings wait for that transaction, so what can be booked now is counted before it.
+    Other bookings wait for that transaction, so the times that can be booked now are counted before it.
     """
     found: list[Effect] = []
     with database.reading() as session:
@@ -196,7 +197,7 @@ def preview(
 
 
 class _Undo(Exception):
-    """Ends a trial transaction, so that nothing of it is kept."""
+    """Ends a trial transaction so that it is rolled back."""
 
 
 # ------------------------------------------------------------------------------------------------ decisions
@@ -212,7 +213,7 @@ def _settle(
     *,
     now: datetime,
 ) -> None:
-    """Do to each stranded visit what was decided, or raise the list when that is not possible for all."""
+    """Carry out the decision about each affected appointment, or raise the list if one of them fails."""
     if not stranded:
         return
     problems: dict[int, str] = {}
@@ -221,7 +222,7 @@ def _settle(
     if not undecided:
         for patient_id in sorted({appointment.patient_id for appointment in stranded}):
             patients.lock_patient(session, patient_id)
-        # Where one decision fails, what was possible is undone, or a visit would stand in the way of its own proposal.
+        # If one decision fails, the others are rolled back. Otherwise an appointment could block its own proposal.
         with suppress(_Undo), session.begin_nested():
             for appointment in stranded:
                 decision = decided[appointment.id]
@@ -239,7 +240,7 @@ def _settle(
 
 
 def _is_open(appointment: UpcomingAppointment, decision: Decision | None) -> bool:
-    """Whether nothing valid was decided: nothing at all, about an older state of it, or a move to nowhere."""
+    """Whether there is no valid decision: it is missing, about an older version, or a move without a time."""
     if decision is None or decision.version != appointment.version:
         return True
     return decision.kind == "move" and decision.starts_at is None
@@ -266,7 +267,7 @@ def _do(
 
 
 def _flag(session: Session, actor: Actor, appointment: UpcomingAppointment, why: str, *, now: datetime) -> None:
-    """Let a visit stand, marked for somebody's attention."""
+    """Keep an appointment and flag it for attention."""
     session.execute(
         sa.update(Appointment)
         .where(Appointment.id == appointment.id)
@@ -279,13 +280,13 @@ def _flag(session: Session, actor: Actor, appointment: UpcomingAppointment, why:
 def settle_flag(
     session: Session, actor: Actor, reference: str, reason: str, version: int | None, *, now: datetime
 ) -> None:
-    """Take a flag off a visit that stays as it is; `reason` says why that is right, and stays with the visit.
+    """Remove the flag from an appointment that stays as it is; `reason` says why, and is stored with the appointment.
 
     Raises:
-        ChangedMeanwhile: the visit is not what was seen. NoSuchAppointment: it is not the actor's to see.
+        ChangedMeanwhile: the appointment is not what the user saw. NoSuchAppointment: the actor may not see it.
     """
     view = service.lock_for_change(session, actor, reference, version)
-    # What was said when a rule was set aside still holds; the end of a long story is what counts now.
+    # Earlier override reasons still hold. If the text gets too long, the end is kept, because it is the most recent.
     said = " ".join(part for part in (view.override_reason, reason) if part)
     service.update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
     service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
@@ -300,7 +301,7 @@ def _take_flags_off(
     *,
     now: datetime,
 ) -> None:
-    """Visits that were flagged and that no rule refuses any more need nobody's attention."""
+    """Remove the flags from appointments that no rule refuses any more."""
     healed = [appointment for appointment in upcoming if appointment.flagged_why and appointment.id not in broken]
     close = find_too_close(session, clinic, healed, now=now)
     ids = [appointment.id for appointment in healed if appointment.id not in close]
@@ -324,7 +325,7 @@ def _described(
     *,
     now: datetime,
 ) -> list[Affected]:
-    """The stranded visits as people read them, each with the nearest time that nobody else is proposed."""
+    """The affected appointments for display, each with the nearest free time that is not proposed for another."""
     doctor_ids = sorted({appointment.doctor_id for appointment in stranded})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
     people = {
@@ -363,7 +364,7 @@ Bookable = dict[tuple[int, int], set[tuple[int, Minute]]]
 
 
 def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> Bookable:
-    """Every start that patients can book now, of each kind of visit, by doctor and local day."""
+    """Every start that patients can book now, of each visit type, by doctor and local day."""
     clinic = get_clinic(session)
     today = clinic.today(now)
     asked = doctors.list_doctors(session) if doctor_ids is None else doctors.list_by_ids(session, doctor_ids)
@@ -384,7 +385,7 @@ def _bookable(session: Session, doctor_ids: Sequence[int] | None, *, now: dateti
 def _effect(session: Session, before: Bookable, after: Bookable, appointments: list[Affected]) -> Effect:
     days = []
     changed = {key for key in {*before, *after} if before.get(key, set()) != after.get(key, set())}
-    # The change may be one of a name, so doctors are told apart by their ids.
+    # The change may rename a doctor, so doctors are identified by their ids.
     names = {doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({key[0] for key in changed}))}
     for number, day in sorted(changed, key=lambda key: (key[1], names[key[0]], key[0])):
         was, will = before.get((number, day), set()), after.get((number, day), set())

@@ -1,8 +1,8 @@
-"""The links in messages: which visit one shows, and who holds it. Whoever has such a link needs no log-in.
+"""The links in messages: which appointment a link shows, and who holds it. The holder does not have to sign in.
 
-A link names a visit and the address that it was sent to. It holds as long as the clinic would still write about that
-visit to that address: when an address is corrected, what was sent to the wrong one ends. Where the account that the
-address belongs to is disabled it ends, too.
+A link names an appointment and the address that it was sent to. It is valid as long as the clinic would still write to
+that address about the appointment: when an address is corrected, links sent to the wrong one stop working. They also
+stop working when the account of that address is disabled.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ _FACTS_OF_REFERENCE = FACTS.where(table_of(Appointment).c.reference == sa.bindpa
 
 
 def find_link_access(session: Session, token: str, keys: Sequence[str], *, address: str = "") -> tuple[Actor, str]:
-    """Who holds the link with this token, and the reference of its visit. `address` is where the request came from.
+    """The holder of the link with this token, and the reference of its appointment.
+
+    `address` is the client's IP address.
 
     Raises:
-        AppointmentLinkOver: we did not sign it, there is no such visit, its address has nothing to do with the visit
-            any more, or belongs to a disabled account; which of these is not said.
+        AppointmentLinkOver: we did not sign it, there is no such appointment, its address is not connected to the
+            appointment any more, or belongs to a disabled account; the error does not say which.
     """
     match unsign(keys, LINK_PURPOSE, token):
         case [str(reference), str(sent_to)]:

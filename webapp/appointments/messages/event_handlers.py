@@ -1,4 +1,4 @@
-"""What patients are told of: each handler hears of one kind of event and writes its messages into the outbox."""
+"""The event handlers that notify patients: each handles one kind of event and writes messages into the outbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def announce_booking(session: Session, event: AppointmentBooked, /, *, now: date
 
 
 def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
-    """Write the messages about an appointment that has another start."""
+    """Write the messages about an appointment that was moved to another start."""
     enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=event.why), now=now)
 
 
@@ -26,6 +26,6 @@ def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, n
 
 
 def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:
-    """Write the messages about an appointment whose cancellation was taken back; other statuses are not announced."""
+    """Write the messages about an appointment whose cancellation was undone; other statuses are not announced."""
     if event.before == "cancelled":
         enqueue(session, event.appointment_id, Notice(RESTORED, event.by), now=now)

@@ -1,7 +1,7 @@
-"""Reminders: some days before their visits people are reminded, each of all visits of a day in one message.
+"""Reminders: people are reminded some days before their appointments, with one message for all appointments of a day.
 
-A reminder belongs to one recipient, one local day of visits, and one number of days before it. Its key says so, and
-that is why it is written once, however often and by however many workers this is run.
+A reminder belongs to one recipient, one local day of appointments, and one number of days before it. Its key says so,
+which ensures that it is written once, no matter how often and by how many workers this runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from webapp.notifications.outbox import Message, enqueue, written_already
 from webapp.patients import service as patients
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
-# On SQLite nobody can book while these are written, so they come in portions.
+# On SQLite nobody can book while these are written, so they are written in batches.
 PORTION = 100
 
 _VISIT, _EVENT = table_of(Appointment).c, table_of(AuditEvent).c
@@ -34,7 +34,7 @@ _NEWS = sa.exists().where(
     _EVENT.action.in_(("moved", "undone")),
     _EVENT.at >= sa.bindparam("today"),
 )
-# Whoever booked or moved a visit on the day of its reminder has just read about it.
+# People who booked or moved an appointment on the day of its reminder have just read about it.
 _OF_DAY = FACTS.where(
     OPEN,
     _VISIT.status.in_(ACTIVE),
@@ -47,26 +47,26 @@ _OF_DAY_AND_PATIENTS = _OF_DAY.where(_VISIT.patient_id.in_(sa.bindparam("patient
 
 
 class Reminder(NamedTuple):
-    """The visits of one day that one recipient is reminded of."""
+    """The appointments of one day of which one recipient is reminded."""
 
     recipient: Recipient
     visits: list[tuple[AppointmentFacts, Recipient]]
 
 
 class Day(NamedTuple):
-    """A local day whose visits are so many days ahead; `asked` are the parameters of its queries."""
+    """A local day whose appointments are this many days ahead; `asked` are the parameters of its queries."""
 
     lead: int
     date: date
     asked: dict[str, datetime]
 
     def key(self, address: str) -> str:
-        """The key of the reminder of this day's visits for one recipient."""
+        """The key of one recipient's reminder for this day."""
         return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{visit_messages.short(address)}"
 
 
 def is_any_due(session: Session, *, now: datetime) -> bool:
-    """Whether `enqueue_due` would write something. It only reads, so nobody's booking waits for the answer."""
+    """Whether `enqueue_due` would write anything. It only reads, so no booking waits for it."""
     clinic = get_clinic(session)
     return any(_unwritten(session, day) for day in _days(clinic, now))
 
@@ -74,8 +74,8 @@ def is_any_due(session: Session, *, now: datetime) -> bool:
 def enqueue_due(session: Session, *, now: datetime) -> int:
     """Write the reminders that are due today and not written yet; returns how many.
 
-    At most `PORTION` are written: after that many the caller commits, and calls again. In the night nothing is
-    written. What could not be written on its day is not written on the next.
+    At most `PORTION` are written; then the caller commits and calls again. Nothing is written at night. Reminders that
+    could not be written on their day are not written later.
     """
     clinic = get_clinic(session)
     written = 0
@@ -86,7 +86,7 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
 
 
 def _days(clinic: Clinic, now: datetime) -> list[Day]:
-    """The days whose visits are reminded of today; in the night none."""
+    """The days for which reminders are due today; none at night."""
     if not visit_messages.is_daytime(clinic, now):
         return []
     today = clinic.today(now)
@@ -100,7 +100,7 @@ def _day(clinic: Clinic, lead: int, today: date) -> Day:
 
 
 def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
-    """Who is still to be reminded of that day's visits, by address, and the patients whose visits they are."""
+    """The missing reminders for that day: the patients whose appointments they are about, by address."""
     found = _grouped(AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
     known = written_already(session, [day.key(address) for address in found])
     return {
@@ -111,9 +111,9 @@ def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
 
 
 def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, list[int]], *, now: datetime) -> int:
-    """Write these reminders of that day, where their visits still stand.
+    """Write these reminders for that day, if their appointments are still active.
 
-    Whoever cancels or moves a visit holds its patient's lock: what is read after taking it is still so at the end.
+    Cancelling and moving take the patient's lock, so what is read after taking it stays true until the end.
     """
     if not unwritten:
         return 0
@@ -130,7 +130,7 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
 
 
 def _grouped(appointments: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
-    """The visits by the address that is reminded of them."""
+    """The appointments by the address that is reminded of them."""
     found: dict[str, Reminder] = {}
     for appointment in appointments:
         for recipient in visit_messages.recipients_of(appointment):

@@ -1,8 +1,8 @@
-"""Telling people what happened to a visit: by e-mail, and by text message where they would like that.
+"""Notifies people of changes of an appointment: by e-mail, and by text message if they want it.
 
-The patient is told, and whoever books for them. A message names the day, the time and the doctor. Why somebody comes,
-what they told the doctor and what the doctor noted stand in no message. The kind of visit does where the clinic
-allows it; the doctor's specialty does not, for it may say what somebody is treated for.
+Messages go to the patient and to the person who books for them. A message names the day, the time and the doctor. It
+never says why the patient comes, what they told the doctor or what the doctor noted. It names the visit type if the
+clinic allows it; it leaves out the doctor's specialty, which may reveal what the patient is treated for.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from webapp.scheduling.models import Appointment
 
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER = "visit_reminder"
-# Who may follow the links of a message: whoever it was sent to.
+# Only the recipient of a message may follow its links.
 LINK_PURPOSE = "visit"
 
 
 class AppointmentFacts(NamedTuple):
-    """What messages about a visit are made of. Instants are UTC; `manager_…` is whoever books for the patient.
+    """What messages about an appointment are made of. Instants are UTC.
 
-    `manager_known`: the manager's e-mail address is confirmed, or the clinic wrote it down.
+    `manager_…` is the person who books for the patient. `manager_known`: the manager's e-mail address is confirmed, or
+    the clinic entered it.
     """
 
     id: int
@@ -70,7 +71,10 @@ class AppointmentFacts(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """An address and whose it is; `whose` is what the patient is called there where that is somebody else, '' else."""
+    """An address and its owner.
+
+    `whose` is the patient's name as shown at that address, or '' if the address is the patient's.
+    """
 
     channel: Channel
     address: str
@@ -80,7 +84,7 @@ class Recipient(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What is announced: `before` is the start before a move; `why` is the code of one of the clinic's own reasons."""
+    """What a message announces: `before` is the start before a move; `why` is the code of a reason of the clinic."""
 
     template: str
     by: DoneBy
@@ -88,7 +92,7 @@ class Notice(NamedTuple):
     why: str = ""
 
 
-# Tables, not mapped classes, and built once: every booking reads this.
+# Tables instead of mapped classes, and built once, because every booking runs this query.
 _VISIT, _DOCTOR, _KIND = table_of(Appointment), table_of(Doctor), table_of(VisitType)
 _PATIENT, _MANAGER = table_of(Patient), table_of(Patient).alias("manager")
 _ACCOUNT, _MANAGERS_ACCOUNT = table_of(User).alias("account"), table_of(User).alias("managers_account")
@@ -132,10 +136,10 @@ _FACTS_OF_VISIT = FACTS.where(_VISIT.c.id == sa.bindparam("visit_id"))
 
 
 def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datetime) -> None:
-    """Write what was just done to an appointment into the outbox, once for each recipient.
+    """Write messages about a change of an appointment into the outbox, one for each recipient.
 
-    Reminders of the appointment that still wait are taken back where they are not true any more. What is over needs no
-    notice: nothing is written about an appointment whose time has come, such as one that staff enter afterwards.
+    Waiting reminders that are no longer true are withdrawn. If the appointment's time has come, for example because
+    staff enter it afterwards, no message is written.
     """
     clinic = get_clinic(session)
     facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
@@ -148,7 +152,7 @@ def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datet
         values = notice_values(facts, recipient, clinic, notice, now=now)
         due_at = _due(clinic, recipient.channel, min(times), urgent=values["by"] != "you", now=now)
         expires_at = now + LIFETIME if notice.template == CANCELLED else min(now + LIFETIME, facts.starts_at)
-        # What could only be sent when it is over would be no notice, but a failure to be looked into.
+        # A message that could only be sent after the appointment would be reported as a failure.
         if due_at >= expires_at:
             continue
         message = Message(
@@ -167,7 +171,7 @@ def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datet
 def notice_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about what was done to an appointment, as values of its template."""
+    """What a message says about a change of an appointment, as values of its template."""
     return {
         "clinic": clinic.letterhead,
         "visit": appointment_values(facts, recipient, clinic, now=now),
@@ -181,9 +185,10 @@ def notice_values(
 def reminder_values(
     visits: Sequence[tuple[AppointmentFacts, Recipient]], clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
-    """What a reminder says about the visits of one day, each with whoever is told of it.
+    """What a reminder says about the appointments of one day, each with its recipient.
 
-    Their events come along as a file and invite to nothing: whoever has them in the calendar has them there once.
+    Their events are attached as a file without an invitation: people who already have them in their calendar do not get
+    them twice.
     """
     told = [appointment_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
     events = [_event(facts, recipient, clinic) for facts, recipient in visits if recipient.channel == "email"]
@@ -192,9 +197,9 @@ def reminder_values(
 
 
 def recipients_of(facts: AppointmentFacts) -> Iterator[Recipient]:
-    """Everybody who is told about a visit, each address once.
+    """Everyone who is notified about an appointment, each address once.
 
-    Where a child's address is that of the parent, it is the parent who reads it.
+    If a child's address is the parent's, the parent is the recipient.
     """
     seen = set()
     for recipient, wanted in _addresses_of(facts):
@@ -204,15 +209,15 @@ def recipients_of(facts: AppointmentFacts) -> Iterator[Recipient]:
 
 
 def addressee_of(facts: AppointmentFacts, address: str) -> Recipient | None:
-    """Whose this address is, wanted messages or not; None where it is nobody's to whom the visit matters."""
+    """The owner of this address, even if they want no messages; None if it is not connected to the appointment."""
     return next((recipient for recipient, _wanted in _addresses_of(facts) if recipient.address == address), None)
 
 
 def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
-    """Every address of the patient and of whoever books for them, and whether messages are wanted there.
+    """Every address of the patient and of the person who books for them, and whether messages are wanted there.
 
-    A name is what somebody typed, and can be a whole sentence with a link in it. It goes nowhere but to an address
-    that is its owner's for certain, which a telephone number never is; elsewhere the initials have to do.
+    A name is what a person typed, and may be a whole sentence with a link in it. It is sent only to addresses that are
+    known to be the owner's, which a telephone number never is; other addresses get the initials.
     """
     brief = initials(facts.patient_name)
     manager = facts.manager_id, facts.manager_user_id
@@ -232,7 +237,7 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
 def appointment_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
-    """What a message says about a visit, as values of its template: a dict, because the outbox keeps it as JSON."""
+    """What a message says about an appointment, as values of its template: a dict that the outbox keeps as JSON."""
     until = facts.starts_at - timedelta(minutes=clinic.change_until_minutes)
     return {
         "reference": facts.reference,
@@ -250,7 +255,7 @@ def appointment_values(
 
 
 def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
-    """Who did it, as the recipient knows them: the recipient, the clinic, or another person."""
+    """Who made the change, from the recipient's point of view: the recipient, the clinic, or another person."""
     if by.is_staff:
         return {"by": "clinic", "by_name": ""}
     with_link = by.account_id is None
@@ -261,7 +266,7 @@ def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
 
 
 def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice) -> dict[str, Any] | None:
-    """The visit for the recipient's calendar, where the message can carry it."""
+    """The appointment for the recipient's calendar, if the message can carry it."""
     if recipient.channel != "email":
         return None
     method = "CANCEL" if notice.template == CANCELLED else "REQUEST"
@@ -269,28 +274,28 @@ def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, not
 
 
 def _event(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
-    """The visit as an event; its words are found, and the link in it is signed, when the message is written out."""
+    """The appointment as an event; its texts are added, and its link is signed, when the message is rendered."""
     event = event_of(facts, clinic, base_url="", whose=recipient.whose, href=LINK)
     link = ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]]
     return {"event": event.model_dump(mode="json", exclude={"summary", "description"}), "link": link}
 
 
 def short(address: str) -> str:
-    """A short stand-in for an address, in keys that may not grow with it."""
+    """A short stand-in for an address, for keys of limited length."""
     return hashlib.blake2b(address.encode(), digest_size=10).hexdigest()
 
 
-# ----------------------------------------------------------------------------------------------- when it is told
+# ----------------------------------------------------------------------------------------------- times of sending
 
 
 def is_daytime(clinic: Clinic, now: datetime) -> bool:
-    """Whether it is daytime at the clinic: the hours in which it sends what can wait."""
+    """Whether it is daytime at the clinic, when messages that can wait are sent."""
     local = now.astimezone(clinic.zone)
     return clinic.daytime_from <= local.hour * 60 + local.minute < clinic.daytime_until
 
 
 def next_daytime(clinic: Clinic, now: datetime) -> datetime:
-    """Now where it is daytime, else when daytime begins next."""
+    """Now if it is daytime, otherwise when daytime begins next."""
     if is_daytime(clinic, now):
         return now
     local = now.astimezone(clinic.zone)
@@ -300,7 +305,10 @@ def next_daytime(clinic: Clinic, now: datetime) -> datetime:
 
 
 def _due(clinic: Clinic, channel: Channel, soonest: datetime, *, urgent: bool, now: datetime) -> datetime:
-    """E-mails come at once; text messages wake nobody, unless the visit is, or was, before the morning's message."""
+    """When a message is due: e-mails at once, text messages in daytime.
+
+    A text message does not wait for the morning if the appointment is, or was, before that.
+    """
     if channel == "email":
         return now
     morning = next_daytime(clinic, now)
@@ -308,9 +316,9 @@ def _due(clinic: Clinic, channel: Channel, soonest: datetime, *, urgent: bool, n
 
 
 def earliest_text(clinic: Clinic, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:
-    """When a text message goes out that is meant for `wanted`: in daytime, unless it was planned for the night.
+    """When a text message wanted for `wanted` is sent: in daytime, unless it was planned for the night.
 
-    Whoever would hear it too late in the morning hears it in the night.
+    If the morning would be too late, it is sent in the night.
     """
     if is_daytime(clinic, wanted) or not is_daytime(clinic, planned_for):
         return wanted
@@ -322,15 +330,15 @@ def earliest_text(clinic: Clinic, wanted: datetime, planned_for: datetime, expir
 
 
 def reminder_keys(clinic: Clinic, starts_at: datetime) -> str:
-    """How the keys begin of all reminders of the local day of a visit."""
+    """The prefix of the keys of all reminders for the local day of an appointment."""
     return f"{REMINDER}:{starts_at.astimezone(clinic.zone).date().isoformat()}:"
 
 
 def _withdraw_reminders(session: Session, clinic: Clinic, facts: AppointmentFacts, starts_at: datetime) -> None:
-    """Take back the reminders of that day; the next run writes them anew for the visits that are left of it.
+    """Withdraw the reminders of that day; the next run writes them again for the remaining appointments.
 
-    Whoever shares an address is reminded there together: such a reminder may be about another patient, too. And one
-    may lie at an address that they had before.
+    People who share an address get one reminder together, so it may also be about another patient. A reminder may also
+    be waiting for an address that they had before.
     """
     outbox.withdraw(
         session,

@@ -1,4 +1,4 @@
-"""Who asks for the pages of a visit: somebody who is signed in, or whoever holds the link that a message carries."""
+"""Access to the pages of an appointment: by signing in, or with the link in a message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webapp.core.web import Page
 
 
 class AppointmentAccess(NamedTuple):
-    """Who asks, about which visit, and the address that all of its pages begin with."""
+    """The actor, the appointment, and the beginning of the addresses of all its pages."""
 
     actor: Actor
     reference: str
@@ -19,10 +19,12 @@ class AppointmentAccess(NamedTuple):
 
 
 def appointment_access(page: Page) -> AppointmentAccess:
-    """Who asks about which visit; the address says it. Whoever comes by a link acts with it alone, signed in or not.
+    """The actor and the appointment, according to the address.
+
+    The holder of a link acts only through it, even if they are signed in.
 
     Raises:
-        NotSignedIn: the page is behind the log-in. AppointmentLinkOver: the link is not valid (any more).
+        NotSignedIn: the page needs a sign-in. AppointmentLinkOver: the link is not valid or no longer valid.
     """
     token = page.request.path_params.get("token")
     if token is None:

@@ -1,7 +1,7 @@
-"""The pages behind the links in messages: one visit, and the question whether its patient is coming.
+"""The pages behind the links in messages: one appointment, and the question whether the patient is coming.
 
-Programs that look at mails follow links, too. So what a link opens only asks, and nothing is written before a button
-is pressed. Moving and cancelling are the same pages as behind the log-in: see `reschedule_router`.
+Programs that scan mails also follow links. So opening a link only asks, and nothing is written before a button is
+pressed. Moving and cancelling use the same pages as for users who are signed in: see `reschedule_router`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.get("/visit/{token}")
 def show_appointment_by_link(page: CurrentPage) -> Response:
-    """One visit, without what its patient told the clinic; whoever holds the link."""
+    """One appointment, without what the patient told the clinic; the holder of the link."""
     access = appointment_access(page)
     clinic = current_clinic(page)
     view = queries.get_appointment(page.session, access.actor, access.reference)
@@ -49,7 +49,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
 
 @router.get("/visit/{token}/confirmation")
 def ask_confirmation(page: CurrentPage) -> Response:
-    """Ask whether the patient is coming; whoever holds the link."""
+    """Ask whether the patient is coming; the holder of the link."""
     access = appointment_access(page)
     view = queries.get_appointment(page.session, access.actor, access.reference)
     if view.status == "scheduled" and view.is_active(page.now):
@@ -64,7 +64,7 @@ def ask_confirmation(page: CurrentPage) -> Response:
 
 @router.post("/visit/{token}/confirmation")
 def confirm(page: CurrentPage, sent: SentForm) -> Response:
-    """Say that the patient is coming; whoever holds the link."""
+    """Confirm that the patient is coming; the holder of the link."""
     access = appointment_access(page)
     command = ConfirmForm(sent).command()
     page.close()
@@ -81,7 +81,7 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
 def _confirmation_page(
     page: Page, access: AppointmentAccess, view: AppointmentView, error: AppError | None = None
 ) -> Response:
-    """The question; with an error it is asked about the visit as it is now."""
+    """The question; with an error it is asked about the present state of the appointment."""
     form = ConfirmForm(data={"version": str(view.version)})
     if error is not None:
         form.add_error(error)

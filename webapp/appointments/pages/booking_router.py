@@ -1,4 +1,4 @@
-"""Booking a visit: patients for themselves and the people they book for, staff for anybody."""
+"""Booking an appointment: patients for themselves and the people they book for, staff for any patient."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from webapp.scheduling.viewer import Viewer
 
 router = APIRouter()
 
-# These refuse one patient and not another, so whoever books for several people may choose somebody else.
+# These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
 
 
 @router.get("/book")
 def show_booking(page: CurrentPage) -> Response:
-    """What would be booked, and the form; everybody. A visitor signs in on the way and comes back here."""
+    """What would be booked, and the form; everyone. A visitor is asked to sign in and then returns here."""
     actor = signed_in(page)
     if actor.is_staff:
         return staff_booking.show(page, actor)
@@ -60,7 +60,7 @@ def show_booking(page: CurrentPage) -> Response:
     request, start = _wanted(page, form)
     booked = queries.find_booked_reference(page.session, actor, patient.id, request.doctor.id, start)
     if booked is not None:
-        # A patient who comes back to this page after booking finds the appointment, not a complaint about it.
+        # A patient who returns to this page after booking sees the appointment instead of an error about it.
         return page.redirect(f"/appointments/{booked}")
     error = presenters.first_refusal(page, request, start, Viewer(patient.id))
     return _booking_page(page, form, choices, request, start, error)
@@ -68,7 +68,7 @@ def show_booking(page: CurrentPage) -> Response:
 
 @router.post("/appointments")
 def book(page: CurrentPage, sent: SentForm) -> Response:
-    """Book a visit; patients for themselves and whom they book for, doctors with themselves, admins for anybody."""
+    """Book an appointment; patients for themselves and those they book for, doctors with themselves, admins for all."""
     lead_back_to(page.request, _way_back(sent))
     actor = signed_in(page)
     if actor.is_staff:
@@ -96,17 +96,17 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _way_back(sent: FormData) -> str:
-    """The page that the form stood on."""
+    """The address of the page that showed the form."""
     names = ("doctor", "visit_type", "starts_at", "patient")
     return with_query("/book", **{name: sent.get(name) for name in names})
 
 
 def _chosen(choices: list[PatientChoice], wanted: str | None) -> PatientChoice:
-    """Whom the visit is for; whoever names nobody means themselves.
+    """The patient whom the appointment is for; without a choice, the user.
 
     Raises:
         NotAPatient: the account has no patient's record. NoSuchPatient: the actor does not book for that patient.
-        RuleBroken: that is no patient at all.
+        RuleBroken: the value is not a patient's id.
     """
     if not choices:
         raise NotAPatient
@@ -122,7 +122,7 @@ def _chosen(choices: list[PatientChoice], wanted: str | None) -> PatientChoice:
 
 
 def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
-    """The form named no visit that there could be: an error, with what was typed and the way to choose again."""
+    """The form names no appointment that is possible: show the error, the typed text and the way to choose again."""
     actions = [(_("Find a time"), "/")]
     with suppress(NotFound):
         doctor = doctors.get_doctor(page.session, form.doctor.data or "")
@@ -131,10 +131,10 @@ def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
 
 
 def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
-    """The visit that a booking form or address names.
+    """The appointment that a booking form or address names.
 
     Raises:
-        NotFound: no such doctor or visit type. Invalid: the start is no instant.
+        NotFound: no such doctor or visit type. Invalid: the start is not an instant.
     """
     doctor = doctors.get_doctor(page.session, form.doctor.data or "")
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
@@ -156,7 +156,7 @@ def _booking_page(
     *,
     status: int = 200,
 ) -> Response:
-    """The booking form; with an error it keeps everything typed and says what is possible instead."""
+    """The booking form; with an error it keeps the typed text and says what is possible instead."""
     clinic = current_clinic(page)
     patient = _chosen(choices, form.patient.data)
     back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)

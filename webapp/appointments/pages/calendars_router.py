@@ -1,4 +1,4 @@
-"""Visits in people's own calendars: one as a file, and all of them as a private feed that can be renewed."""
+"""Appointments in people's own calendars: one as a file, and all of them as a private feed that can be renewed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ router = APIRouter()
 @router.get("/appointments/{reference}.ics")
 @router.get("/visit/{token}.ics")
 def show_calendar_file(page: CurrentPage) -> Response:
-    """One visit as a calendar file; its patient and who books for them, its doctor, an admin, whoever has its link."""
+    """One appointment as a calendar file; its patient, who books for them, its doctor, admins, the link's holder."""
     access = appointment_access(page)
     actor = access.actor
     clinic = current_clinic(page)
@@ -45,7 +45,7 @@ def show_calendar_file(page: CurrentPage) -> Response:
 
 @router.get("/calendar/{token}.ics")
 def show_feed(page: CurrentPage, token: str) -> Response:
-    """A patient's visits and those of whom they book for, or a doctor's own; whoever knows the secret address."""
+    """A patient's appointments and those of people they book for, or a doctor's own; anyone with the secret address."""
     owner = feeds.feed_owner(page.session, token, page.settings.secret_keys)
     clinic = current_clinic(page)
     events = feed.list_events(page.session, owner, clinic, base_url=page.base_url, now=page.now)
@@ -59,7 +59,7 @@ def show_feed(page: CurrentPage, token: str) -> Response:
 
 @router.post("/account/calendar")
 def make_feed(page: CurrentPage) -> Response:
-    """Give one's own calendar a private address; patients and doctors."""
+    """Create a private address for the user's calendar; patients and doctors."""
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.make_feed, actor, now=page.now)
@@ -68,13 +68,13 @@ def make_feed(page: CurrentPage) -> Response:
 
 @router.get("/account/calendar/renewal")
 def ask_renewal(page: CurrentPage) -> Response:
-    """Ask whether another address shall take the place of this one; patients and doctors, for themselves."""
+    """Ask whether a new address should replace this one; patients and doctors, for themselves."""
     return _ask(page, "renewal")
 
 
 @router.post("/account/calendar/renewal")
 def renew_feed(page: CurrentPage) -> Response:
-    """Give one's own calendar another address, so that the old one stops working; patients and doctors."""
+    """Replace the address of the user's calendar, so that the old one stops working; patients and doctors."""
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.renew_feed, actor, now=page.now)
@@ -83,13 +83,13 @@ def renew_feed(page: CurrentPage) -> Response:
 
 @router.get("/account/calendar/removal")
 def ask_removal(page: CurrentPage) -> Response:
-    """Ask whether the address shall stop working; patients and doctors, for themselves."""
+    """Ask whether the address should stop working; patients and doctors, for themselves."""
     return _ask(page, "removal")
 
 
 @router.post("/account/calendar/removal")
 def remove_feed(page: CurrentPage) -> Response:
-    """Take the address of one's own calendar away; patients and doctors."""
+    """Remove the address of the user's calendar; patients and doctors."""
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.remove_feed, actor, now=page.now)

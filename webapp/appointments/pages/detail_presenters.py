@@ -1,4 +1,4 @@
-"""What the page of one appointment shows beside the appointment: what can still be done, its history, staff's part."""
+"""What the page of one appointment shows in addition to it: possible changes, its history, and details for staff."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from webapp.core.parsing import instant
 
 
 class ChangeOptions(NamedTuple):
-    """What the reader can still do about an appointment.
+    """The changes of an appointment that are open to the reader.
 
-    `ahead`: it stands and has not begun. `may_change`: the reader may move and cancel it, patients until
-    `cancel_until`. `why_not` is the sentence for the reader who no longer may.
+    `ahead`: it is active and has not begun. `may_change`: the reader may move and cancel it, patients until
+    `cancel_until`. `why_not` explains why the reader no longer may.
     """
 
     ahead: bool
@@ -35,10 +35,10 @@ class ChangeOptions(NamedTuple):
 
 
 class StaffDetails(NamedTuple):
-    """What staff read about an appointment, and do, beside what its patient reads.
+    """What staff see of an appointment in addition to what the patient sees.
 
     `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
-    and reads private notes. `earlier` are the patient's earlier appointments with this doctor.
+    and sees private notes. `earlier` are the patient's earlier appointments with this doctor.
     """
 
     visit: AppointmentView
@@ -59,7 +59,7 @@ class HistoryEntry(NamedTuple):
 
 
 def change_options(view: AppointmentView, actor: Actor, clinic: Clinic, now: datetime) -> ChangeOptions:
-    """What the actor can still do about an appointment, and until when or why not."""
+    """The changes of an appointment that the actor can still make, and until when or why not."""
     ahead, may_change = view.is_active(now), view.may_change(actor, clinic, now)
     return ChangeOptions(
         ahead=ahead,
@@ -90,13 +90,13 @@ def staff_details(
 
 
 def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: Clinic) -> list[HistoryEntry]:
-    """What was done to the appointment, the earliest first, told to this reader."""
+    """The changes of the appointment, earliest first, worded for this reader."""
     entries = audit.history(session, ("appointment", view.id))
     return [HistoryEntry(entry.action, _sentence(entry, actor, view, clinic), entry.at) for entry in entries]
 
 
 def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic) -> str:
-    """What was done, and by whom as seen by the reader."""
+    """What was done, and by whom, from the reader's point of view."""
     values = {"who": _author(entry, actor, view)}
     for name, value in entry.details.items():
         start = instant(str(value))
@@ -127,7 +127,7 @@ def _by_link(entry: Entry) -> bool:
 
 
 def _author(entry: Entry, actor: Actor, view: AppointmentView) -> str:
-    """Who did it, in the words of a reader who may have done it."""
+    """Who did it, from the point of view of a reader who may have done it."""
     if _by_link(entry):
         return _("the link in a message")
     if entry.actor_user_id == actor.user_id:

@@ -1,4 +1,4 @@
-"""The forms of finding, booking, moving and cancelling: shape only."""
+"""The forms of booking, moving and cancelling: shape only."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ WHOM = _l("Choose whom the visit is for.")
 
 
 class AppointmentForm(DocketForm):
-    """A visit being booked, whoever books it."""
+    """An appointment that a patient or staff book."""
 
-    sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - nobody changes it.
+    sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - it is never changed.
     visit_type: Field
     patient: Field
     doctor = HiddenField()
@@ -44,7 +44,7 @@ class AppointmentForm(DocketForm):
     notes = TextAreaField(_l("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
 
     def command(self) -> Booking | None:
-        """The booking, as the service takes it; None too for a visit type or a patient that is no number."""
+        """The booking, as the service takes it; None also if a visit type or a patient is not a number."""
         if self.visit_type.data and whole_number(self.visit_type.data) is None:
             return None
         if self.patient.data and whole_number(self.patient.data) is None:
@@ -65,18 +65,18 @@ class AppointmentForm(DocketForm):
 
 
 class BookForm(AppointmentForm):
-    """A patient's booking. `alternative` is a button that names another time than the one first chosen."""
+    """A patient's booking. `alternative` is a button that names another time than the chosen one."""
 
     visit_type = HiddenField()
     patient = RadioField(_l("Whom is the visit for?"), choices=[], validate_choice=False)
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
-        """Let the person choose among these."""
+        """Set the patients to choose from."""
         self.patient.choices = [SelectChoice(str(choice.id), choice.name) for choice in choices]
 
 
 class OverrideMixin:
-    """Staff say why a rule is set aside."""
+    """The reason why staff override a rule."""
 
     override_reason = StringField(_l("Why is the rule set aside?"), [Length(max=200, message=TOO_LONG)])
 
@@ -88,22 +88,22 @@ class WhenForm(DocketForm):
     time = ClockField(_l("Time"), [Optional()])
 
     def show(self, start: datetime, zone: ZoneInfo) -> None:
-        """Put an instant into the fields."""
+        """Fill the fields with an instant."""
         local = start.astimezone(zone)
         self.date.data, self.time.data = local.date(), local.time().replace(second=0, microsecond=0)
 
     @property
     def written(self) -> str | None:
-        """'2026-03-27T09:30', once both are there and can be read."""
+        """'2026-03-27T09:30', if both fields are filled in and valid."""
         if self.date.data is None or self.time.data is None or self.date.errors or self.time.errors:
             return None
         return f"{self.date.data.isoformat()}T{self.time.data:%H:%M}"
 
 
 class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
-    """A visit that staff book for a patient. Date, time and kind of visit can be changed on the page.
+    """An appointment that staff book for a patient. Date, time and visit type can be changed on the page.
 
-    `starts_at` and `shown_type` are what the page showed: another one is shown first, and booked then.
+    `starts_at` and `shown_type` are what the page showed; a different choice is shown first and booked afterwards.
     """
 
     visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
@@ -111,20 +111,20 @@ class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
     shown_type = HiddenField()
 
     def offer_types(self, kinds: Sequence[VisitTypeRow]) -> None:
-        """Let staff choose among the doctor's kinds of visit."""
+        """Set the doctor's visit types to choose from."""
         self.visit_type.choices = [
             SelectChoice(str(kind.id), f"{kind.name}, {formats.minutes(kind.minutes)}") for kind in kinds
         ]
 
     def values(self) -> dict[str, object]:
-        """What was chosen and typed, with the reason why a rule is set aside."""
+        """What was chosen and typed, with the reason why a rule is overridden."""
         return {**super().values(), "override_reason": self.override_reason.data or ""}
 
 
 class MoveForm(DocketForm):
-    """A visit being moved."""
+    """An appointment that is moved."""
 
-    sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - nobody changes it.
+    sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - it is never changed.
     starts_at = HiddenField()
     version = HiddenField()
 
@@ -138,15 +138,15 @@ class MoveForm(DocketForm):
 
 
 class StaffMoveForm(OverrideMixin, MoveForm):
-    """A visit that staff move, perhaps against a rule."""
+    """An appointment that staff move, possibly against a rule."""
 
     def values(self) -> dict[str, object]:
-        """What was chosen, with the reason why a rule is set aside."""
+        """What was chosen, with the reason why a rule is overridden."""
         return {**super().values(), "override_reason": self.override_reason.data or ""}
 
 
 class CancelForm(DocketForm):
-    """A visit being cancelled."""
+    """An appointment that is cancelled."""
 
     reason = TextAreaField(_l("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     version = HiddenField()
@@ -157,7 +157,7 @@ class CancelForm(DocketForm):
 
 
 class ConfirmForm(DocketForm):
-    """A visit being confirmed."""
+    """An appointment that is confirmed."""
 
     version = HiddenField()
 

@@ -1,7 +1,6 @@
-"""What the pages of booking and moving show: the nearest free times, what refuses a time, and to whom it is said.
+"""What the pages of booking and moving show: the nearest free times, and what refuses a time, worded for the reader.
 
-A booked appointment needs no model of its own: templates read `AppointmentView`, and `AppointmentPreview` bears the
-same names.
+Templates show booked appointments from `AppointmentView`; `AppointmentPreview` uses the same names.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from webapp.scheduling.viewer import Viewer
 
 
 class Alternative(NamedTuple):
-    """A free time near to one that is gone; without `href` it is a button of the form that it stands in."""
+    """A free time near one that is taken; without `href` it is a button of the surrounding form."""
 
     starts_at: datetime
     difference: str
@@ -41,8 +40,8 @@ class Alternative(NamedTuple):
 class TakenTime(NamedTuple):
     """A time that is taken, and the free times nearest to it.
 
-    `explained`: the page says elsewhere what refuses the time. `own_patient` is the name of the patient who has the
-    time, where that is the reader or a patient for whom they book. `calendar_href` leads to all free times.
+    `explained`: the page already says what refuses the time. `own_patient` is the name of the patient who has the time,
+    if that is the reader or a patient for whom they book. `calendar_href` leads to all free times.
     """
 
     starts_at: datetime
@@ -56,7 +55,7 @@ class TakenTime(NamedTuple):
 def nearest_times(
     page: Page, request: BookingRequest, wanted: datetime, path: str | None, viewer: Viewer
 ) -> list[Alternative]:
-    """The three nearest free times: links to `path`, which is completed by the start, or buttons without one."""
+    """The three nearest free times: links to `path` with the start added, or buttons if there is no path."""
     near = week_calendar.nearest(page.session, current_clinic(page), request, wanted, now=page.now, viewer=viewer)
     return [
         Alternative(start, difference, f"{path}{formats.iso(start).replace(':', '%3A')}" if path else None)
@@ -67,9 +66,9 @@ def nearest_times(
 def taken_time(
     page: Page, request: BookingRequest, taken: datetime, back: str, viewer: Viewer, *, explained: bool = False
 ) -> TakenTime:
-    """The three nearest free times: buttons that book on the booking page, links where an appointment is moved.
+    """The three nearest free times: buttons that book on the booking page, links when an appointment is moved.
 
-    `back` leads to all free times; where an appointment is moved, it is the page that also takes one of them.
+    `back` leads to all free times; when an appointment is moved, it is the page that also accepts one of them.
     """
     path = f"{back}?starts_at=" if viewer.moving is not None else None
     actor = current_actor(page)
@@ -87,7 +86,7 @@ def taken_time(
 
 
 def first_refusal(page: Page, request: BookingRequest, start: datetime, viewer: Viewer) -> AppError | None:
-    """What booking this would answer a patient now, or None when it would succeed."""
+    """The error that a patient would get from booking this now, or None if it would succeed."""
     try:
         checks.require_bookable(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
     except AppError as error:
@@ -95,7 +94,7 @@ def first_refusal(page: Page, request: BookingRequest, start: datetime, viewer: 
     return None
 
 
-# Where the rules speak to the patient, the reader who books for a child reads about the child.
+# The rules' sentences address the patient; these are for a reader who books for a child.
 ABOUT_ANOTHER = {
     "patient_overlap": _l("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
     "patient_gap": _l("%(name)s has another visit close to that time. Choose one that lies further away from it."),
@@ -105,14 +104,14 @@ ABOUT_ANOTHER = {
 
 
 def about_patient(error: AppError, patient: PatientChoice) -> AppError:
-    """The same error in words about this patient, who may not be the reader."""
+    """The same error, worded about this patient, who may not be the reader."""
     if not patient.is_self and error.code in ABOUT_ANOTHER:
         error.message = ABOUT_ANOTHER[error.code] % {"name": patient.name}
     return error
 
 
 class StaffRefusals(NamedTuple):
-    """Every rule that refuses a start to staff. `overridable`: all of them may be set aside with a reason."""
+    """Every rule that refuses a start to staff. `overridable`: all of them may be overridden with a reason."""
 
     errors: list[Refused]
 
@@ -123,18 +122,18 @@ class StaffRefusals(NamedTuple):
 
     @property
     def clash(self) -> Refused | None:
-        """The clash with another appointment, of the doctor or of the patient, which cannot be set aside."""
+        """The clash with another appointment, of the doctor or of the patient, which cannot be overridden."""
         return next((error for error in self.errors if error.status == 409 and not error.overridable), None)
 
     @property
     def status(self) -> int:
-        """The status of a page that shows them; a question that can be answered is no error."""
+        """The HTTP status of a page that shows them; a refusal that can be overridden is not an error."""
         binding = [error.status for error in self.errors if not error.overridable]
         return self.clash.status if self.clash else binding[0] if binding else 200
 
 
 def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer: Viewer) -> StaffRefusals:
-    """What refuses an appointment that staff book or move."""
+    """The rules that refuse an appointment that staff book or move."""
     if start.second or start.microsecond:
         return StaffRefusals([RuleBroken(_("Visits start at whole minutes."), code="off_grid")])
     viewer = viewer._replace(by_staff=True)
@@ -145,7 +144,7 @@ def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer:
 class RequestedStart(NamedTuple):
     """The instant that a form or an address asks for.
 
-    Where the clocks go back and the wall clock shows it twice, `both` are the two instants that it can be.
+    If the clocks go back and the wall-clock time occurs twice, `both` are the two possible instants.
     """
 
     start: datetime
@@ -153,10 +152,10 @@ class RequestedStart(NamedTuple):
 
 
 def requested_start(form: WhenForm, shown: str | None, clinic: Clinic) -> RequestedStart:
-    """The start in an address or a form: the fields of date and time, unless they still say what was shown.
+    """The start in an address or a form: the fields of date and time, unless they are unchanged from what was shown.
 
     Raises:
-        Invalid: there is none, it cannot be read, or the clocks skip it.
+        Invalid: it is missing, cannot be read, or the clocks skip it.
     """
     start = instant(shown)
     form.validate()
@@ -172,7 +171,7 @@ def requested_start(form: WhenForm, shown: str | None, clinic: Clinic) -> Reques
 
 
 class RepeatedTime(NamedTuple):
-    """One of the two instants of a wall-clock time that comes twice: '02:30 CEST', as a link."""
+    """One of the two instants of a wall-clock time that occurs twice: '02:30 CEST', as a link."""
 
     label: str
     href: str
@@ -182,7 +181,7 @@ class RepeatedTime(NamedTuple):
 def repeated_times(
     both: Sequence[datetime], chosen: datetime | None, clinic: Clinic, path: str, **query: object
 ) -> list[RepeatedTime]:
-    """The links that tell the two apart, each to the path and query with its start."""
+    """Links to the two instants, each with the path, the query and its start."""
     return [
         RepeatedTime(
             label=f"{start.astimezone(clinic.zone):%H:%M %Z}",
@@ -194,7 +193,7 @@ def repeated_times(
 
 
 class PatientSummary(NamedTuple):
-    """What staff need to tell one patient from another; all but the name may be ''. `href` chooses the patient."""
+    """What staff need to tell patients apart; everything but the name may be ''. `href` chooses the patient."""
 
     id: int
     name: str
@@ -211,7 +210,7 @@ def patient_summary(row: PatientRow, clinic: Clinic, *, href: str | None = None)
 
 
 def week_of(start: datetime, clinic: Clinic) -> str:
-    """The name of the week in which an instant lies, as calendars are asked for it."""
+    """The week of an instant, as addresses of calendars write it."""
     day = formats.local_date(start, clinic.zone)
     return week_calendar.week_name(day - timedelta(days=day.weekday()))
 
@@ -227,6 +226,6 @@ def calendar_href(request: BookingRequest, start: datetime, clinic: Clinic, pati
 
 
 def change_until(start: datetime, clinic: Clinic, now: datetime) -> datetime | None:
-    """Until when the patient may move or cancel, or None when that has passed already."""
+    """Until when the patient may move or cancel; None if that has passed."""
     until = start - timedelta(minutes=clinic.change_until_minutes)
     return until if until >= now else None

@@ -44,12 +44,12 @@ router = APIRouter()
 @router.get("/appointments/{reference}/cancellation")
 @router.get("/visit/{token}/cancellation")
 def ask_cancellation(page: CurrentPage) -> Response:
-    """Ask whether the visit should really be cancelled; whoever may cancel it."""
+    """Ask whether the appointment should really be cancelled; those who may cancel it."""
     access = appointment_access(page)
     try:
         view = _changeable(page, access)
     except NotActive:
-        # The page of a visit that is over or cancelled says so; there is nothing left to ask.
+        # The page of an appointment that is over or cancelled says so; there is nothing to ask.
         return page.redirect(access.here)
     except TooLateToChange as refusal:
         return _refused_page(page, access, refusal)
@@ -60,7 +60,7 @@ def ask_cancellation(page: CurrentPage) -> Response:
 @router.post("/appointments/{reference}/cancellation")
 @router.post("/visit/{token}/cancellation")
 def cancel(page: CurrentPage, sent: SentForm) -> Response:
-    """Cancel a visit; whoever may cancel it."""
+    """Cancel an appointment; those who may cancel it."""
     access = appointment_access(page)
     form = CancelForm(sent)
     command = form.command() if form.validate() else None
@@ -78,7 +78,7 @@ def cancel(page: CurrentPage, sent: SentForm) -> Response:
     except (NotActive, TooLateToChange) as refusal:
         return _refused_page(page, access, refusal, typed=[form.reason])
     if error is not None:
-        # The page is shown again with what the visit is now, and the next answer is about that.
+        # The page is shown again with the present state of the appointment, and the next answer is about that.
         form.version.data = str(view.version)
         form.add_error(error)
     return _cancellation_page(page, access, view, form, error, status=422)
@@ -87,7 +87,7 @@ def cancel(page: CurrentPage, sent: SentForm) -> Response:
 @router.get("/appointments/{reference}/reschedule")
 @router.get("/visit/{token}/reschedule")
 def ask_reschedule(page: CurrentPage) -> Response:
-    """The free times that the visit could move to, and old and new side by side; whoever may move it."""
+    """The free times for the appointment, and old and new time side by side; those who may move it."""
     access = appointment_access(page)
     actor = access.actor
     try:
@@ -119,7 +119,7 @@ def ask_reschedule(page: CurrentPage) -> Response:
 @router.post("/appointments/{reference}/reschedule")
 @router.post("/visit/{token}/reschedule")
 def reschedule(page: CurrentPage, sent: SentForm) -> Response:
-    """Move a visit to another time; whoever may move it."""
+    """Move an appointment to another time; those who may move it."""
     access = appointment_access(page)
     form = _move_form(access.actor, sent)
     command = form.command() if form.validate() else None
@@ -143,10 +143,10 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
-    """The visit, which the reader must be allowed to move and cancel now.
+    """The appointment, after checking that the reader may move and cancel it now.
 
     Raises:
-        NotActive: it is over or cancelled. TooLateToChange: the window has closed.
+        NotActive: it is over or cancelled. TooLateToChange: it is too late for the patient.
     """
     view = queries.get_appointment(page.session, access.actor, access.reference)
     service.require_changeable(view, access.actor, current_clinic(page), now=page.now)
@@ -154,7 +154,7 @@ def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
 
 
 def _refused_page(page: Page, access: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
-    """The visit can neither be moved nor cancelled: why not, and the way back to it."""
+    """Why the appointment can be neither moved nor cancelled, and the way back to it."""
     return error_page(page, refusal, actions=[(_("Back to the visit"), access.here)], typed=typed)
 
 
@@ -201,7 +201,7 @@ def _reschedule_page(
     both: Sequence[datetime] = (),
     status: int = 200,
 ) -> Response:
-    """The calendar to move in, with old and new side by side once a time is chosen and possible."""
+    """The calendar to move in, with old and new time side by side once a possible time is chosen."""
     actor = access.actor
     clinic = current_clinic(page)
     path = f"{access.here}/reschedule"
@@ -241,7 +241,7 @@ def _reschedule_page(
 def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRefusals) -> bool:
     """Whether the page offers to move the appointment to the chosen time.
 
-    A rule may be set aside by staff, and what failed for want of a free database may be tried again at once.
+    Staff may override a rule, and a change that failed because the database was busy may be tried again at once.
     """
     if actor.is_staff:
         return refused.overridable and not isinstance(error, NotActive)
@@ -251,9 +251,9 @@ def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRef
 def _show_error(
     form: MoveForm, error: AppError, refused: presenters.StaffRefusals, view: AppointmentView, actor: Actor
 ) -> None:
-    """Put an error where it belongs: next to the reason that staff owe, or at the top of the page."""
+    """Put an error where it belongs: next to the missing reason of staff, or at the top of the page."""
     if isinstance(form, StaffMoveForm) and refused.errors and isinstance(error, Refused):
-        # The rules stand on the page already.
+        # The rules are already shown on the page.
         if refused.overridable:
             form.override_reason.errors = [WHY]
         return
@@ -262,7 +262,7 @@ def _show_error(
 
 
 def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: Clinic) -> WhenForm | None:
-    """The fields in which staff write any time; patients choose one that is free."""
+    """The fields in which staff enter any time; None for patients, who choose a free time."""
     if not actor.is_staff:
         return None
     form = form or WhenForm()
@@ -274,7 +274,7 @@ def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: 
 def _calendar(
     page: Page, view: AppointmentView, request: BookingRequest, path: str, start: datetime | None
 ) -> week_calendar.Calendar:
-    """The free times that the visit can move to: in the week that was asked for, else in that of the chosen time."""
+    """The free times for the appointment: in the week that was asked for, otherwise in the week of the chosen time."""
     clinic = current_clinic(page)
     week = week_calendar.parse_week(page.request.query_params.get("week", ""))
     if week is None and start is not None:

@@ -1,4 +1,4 @@
-"""A patient's visits: the list, and one of them in full, which its doctor and admins may look at too."""
+"""A patient's appointments: the list, and one of them in full, which its doctor and admins may also see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE_SIZE = 10
 
 @router.get("/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """The visits of a patient and of whom they book for, those ahead or those behind; staff have lists of their own."""
+    """The upcoming or past appointments of a patient and of those they book for; staff have lists of their own."""
     actor = signed_in(page)
     if actor.is_staff:
         return page.redirect("/admin/appointments" if actor.role == "admin" else "/schedule")
@@ -48,11 +48,11 @@ def list_appointments(page: CurrentPage) -> Response:
 
 @router.get("/appointments/{reference}")
 def show_appointment(page: CurrentPage, reference: str) -> Response:
-    """One visit in full; its patient, its doctor, an admin. That staff read it is written down."""
+    """One appointment in full; its patient, its doctor, an admin. Reading by staff is recorded."""
     actor = signed_in(page)
     clinic = current_clinic(page)
     view = queries.get_appointment(page.session, actor, reference)
-    # Patients see their own visits and those of whom they book for, and no others.
+    # Patients see only their own appointments and those of the people they book for.
     mine = not actor.is_staff
     day = formats.local_date(view.starts_at, clinic.zone)
     response = page.render(
@@ -75,20 +75,20 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
 
 
 def _mailed_to(page: Page, actor: Actor) -> str | None:
-    """Where a patient hears by mail of what they book."""
+    """The e-mail address at which a patient is notified of bookings, or None."""
     preferences = message_preferences.get_message_preferences(page.session, actor)
     return actor.email if preferences is not None and preferences.wants_email else None
 
 
 def _day_address(actor: Actor, day: date) -> str | None:
-    """Where staff see that day's visits: the doctor's own, or the clinic's."""
+    """The address where staff see that day's appointments: the doctor's own, or the clinic's."""
     if not actor.is_staff:
         return None
     return f"/schedule/{day}" if actor.role == "doctor" else f"/admin/appointments?from={day}&until={day}"
 
 
 def _appointments_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
-    """One page of the actor's visits."""
+    """One page of the actor's appointments."""
     return queries.list_appointments(
         page.session,
         actor,

@@ -1,7 +1,7 @@
-"""Staff book for a patient: first the patient, then the visit with every rule that stands against it.
+"""Staff book for a patient: they choose the patient, then see the appointment with every rule that refuses it.
 
-Rules that may be set aside need a written reason; a clash with another visit cannot be set aside by anybody. Date,
-time and kind of visit stand in the same form as the words, so that looking at another time loses nothing typed.
+Rules that may be overridden need a written reason; a clash with another appointment cannot be overridden. Date, time
+and visit type are in the same form as the reason and the note, so looking at another time keeps the typed text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from webapp.scheduling.presenters import appointment_preview
 
 
 def show(page: Page, actor: Actor) -> Response:
-    """The visit that an address names, once its patient is chosen."""
+    """The appointment that an address names, once its patient is chosen."""
     query = page.request.query_params
     if not query.get("doctor") and actor.role == "admin":
         return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
@@ -46,7 +46,7 @@ def show(page: Page, actor: Actor) -> Response:
     request = _request_of(page, actor, form)
     clinic = current_clinic(page)
     if not (form.starts_at.data or form.date.data):
-        # No time was chosen yet, as when a patient's page leads here.
+        # No time was chosen yet, for example on the way from a patient's page.
         chosen = {"visit_type": request.visit_type.id, "patient": whole_number(form.patient.data)}
         return page.redirect(with_query(f"/doctors/{request.doctor.slug}", **chosen))
     requested = presenters.requested_start(form, form.starts_at.data, clinic)
@@ -54,17 +54,17 @@ def show(page: Page, actor: Actor) -> Response:
         return _patient_page(page, actor, request, requested.start)
     patient_id = whole_number(form.patient.data)
     if patient_id is not None and search.patients_by_id(page.session, [patient_id]):
-        # The page shows who they are and how to reach them.
+        # The page shows the patient's name and contact details.
         page.close()
         page.database.write(records.note_reading, actor, patient_id, now=page.now)
     return _summary(page, form, request, requested)
 
 
 def book(page: Page, actor: Actor, sent: FormData) -> Response:
-    """Book the visit, or look at it again where the form says so or names another one than it showed."""
+    """Book the appointment, or show it again if the form asks for that or names another one than the page showed."""
     form = StaffBookForm(sent)
     if sent.get("alternative"):
-        # A button that names another time has the last word.
+        # A button that names another time takes precedence.
         form.starts_at.data, form.date.data, form.time.data = str(sent["alternative"]), None, None
     request = _request_of(page, actor, form)
     clinic = current_clinic(page)
@@ -90,10 +90,10 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
 
 
 def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
-    """The doctor and the kind of visit; for a doctor, their own.
+    """The doctor and the visit type; doctors book with themselves.
 
     Raises:
-        NotFound: no such doctor or kind of visit. OtherDoctorsAppointment: a doctor books with somebody else.
+        NotFound: no such doctor or visit type. OtherDoctorsAppointment: a doctor books with another doctor.
     """
     own = doctors.get_doctor_of_user(page.session, actor.user_id) if actor.role == "doctor" else None
     doctor = own if own and not form.doctor.data else doctors.get_doctor(page.session, form.doctor.data or "")
@@ -108,13 +108,13 @@ def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest
 
 
 def _is_another(form: StaffBookForm, start: datetime) -> bool:
-    """Whether the form names another visit than its page showed."""
+    """Whether the form names another appointment than the page showed."""
     shown = instant(form.starts_at.data)
     return (shown is not None and shown != start) or (form.shown_type.data or "") not in {"", form.visit_type.data}
 
 
 def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: datetime, *, status: int = 200) -> Response:
-    """Whom the visit is for: a search, and the way to a patient who is new."""
+    """The choice of the patient: a search, and the way to add a new patient."""
     query = page.request.query_params
     text = searched(query.get("q"))
     chosen = {"doctor": request.doctor.slug, "visit_type": request.visit_type.id, "starts_at": formats.iso(start)}
@@ -145,7 +145,7 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
 
 
 def _unreadable_time(page: Page, form: StaffBookForm, request: BookingRequest, error: Invalid) -> Response:
-    """The page as it was before somebody typed a date or a time that cannot be; without one, an error."""
+    """The page as it was before an impossible date or time was typed; if there was no page before, an error."""
     shown = instant(form.starts_at.data)
     if shown is None or not form.patient.data:
         raise error
@@ -163,7 +163,7 @@ def _summary(
     *,
     status: int = 200,
 ) -> Response:
-    """The appointment, what refuses it, and the form; with an error it keeps everything typed."""
+    """The appointment, what refuses it, and the form; with an error the typed text is kept."""
     clinic = current_clinic(page)
     start = requested.start
     patient = _patient(page, form)
