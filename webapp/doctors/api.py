@@ -1,4 +1,4 @@
-"""Doctors, as programs read them."""
+"""Doctors in the API."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def read_doctor(page: CurrentPage, actor: MaybeCaller, doctor_id: PathId) -> Res
 
 
 def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow:
-    """The doctor with this id, whom the actor may see.
+    """The doctor with this id, if the actor may see them.
 
     Raises:
-        NotFound: there is none, or they take no bookings and the actor is no member of staff.
+        NotFound: there is none, or they take no bookings and the actor is not staff.
     """
     doctor = service.get_doctor_by_id(page.session, doctor_id)
     if not (doctor.active or _sees_inactive(actor)):
@@ -105,7 +105,7 @@ def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow
 
 
 def doctor_out(doctor: DoctorRow) -> DoctorOut:
-    """A doctor, as the API shows them."""
+    """A doctor as the API shows them."""
     return DoctorOut.model_validate(doctor)
 
 

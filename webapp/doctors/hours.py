@@ -1,8 +1,8 @@
-"""When a doctor works: hours of the week in periods, and extra hours on single days.
+"""When a doctor works: weekly hours in periods, and extra hours on single days.
 
-A period is all weekly hours with the same first and last day. Hours of several periods add up on the days that they
-have in common. The functions that write expect their caller to hold the doctor's lock, and to look after the visits
-that they strand: `appointments.affected.carry_out` does both.
+A period is all weekly hours with the same first and last day. Hours of overlapping periods add up. The functions that
+write expect their caller to hold the doctor's lock and to handle the affected appointments:
+`appointments.impact.schedule_impact.carry_out` does both.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid, NotFound
 
-# Beyond these no calendar of ours reaches.
+# No calendar in Docket goes beyond these dates.
 Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
 class Period(NamedTuple):
-    """From which to which day hours count, both included; None leaves that side open."""
+    """The first and last day on which hours apply, both included; None leaves that side open."""
 
     valid_from: date | None
     valid_until: date | None
@@ -47,7 +47,7 @@ class Period(NamedTuple):
         return f"{self.valid_from or ''}..{self.valid_until or ''}"
 
     def counts_on(self, day: date) -> bool:
-        """Whether its hours count on that day."""
+        """Whether its hours apply on that day."""
         return (self.valid_from or date.min) <= day <= (self.valid_until or date.max)
 
 
@@ -55,21 +55,21 @@ def parse_period(key: str) -> Period:
     """The period that an address names.
 
     Raises:
-        NotFound: it names none.
+        NotFound: it does not name one.
     """
     first, _separator, last = key.partition("..")
     try:
         period = Period(date.fromisoformat(first) if first else None, date.fromisoformat(last) if last else None)
     except ValueError:
         period = Period(None, None)
-    # Each period has one address, so whatever is written differently is none.
+    # Each period has exactly one address, so other spellings are not found.
     if period.key != key:
         raise NotFound(_("There are no such hours."))
     return period
 
 
 class PeriodHours(BaseModel):
-    """The hours of one period, as they are saved."""
+    """The hours of one period, as saved."""
 
     period: Period
     week: Week
@@ -83,9 +83,9 @@ class ExtraDay(BaseModel):
 
 
 class SaveHours(BaseModel):
-    """The hours of a period. `period` is the one that is changed, None for new ones; `seen` is its fingerprint.
+    """The hours of a period. `period` is the one that is changed, None for a new one; `seen` is its fingerprint.
 
-    With `end_present` the hours that count already on the first day end the day before, and go on after the last.
+    With `end_present`, hours that already apply on the first day end the day before, and resume after the last day.
     """
 
     period: Period | None
@@ -97,7 +97,7 @@ class SaveHours(BaseModel):
 
 
 class HoursGone(Conflict):
-    """Somebody else removed the hours meanwhile, or gave them other dates."""
+    """Another user removed the hours meanwhile, or changed their dates."""
 
     code = "hours_gone"
 
@@ -111,7 +111,7 @@ class HoursGone(Conflict):
 
 
 def find_doctor(session: Session, slug: str) -> DoctorRow:
-    """A doctor by the name in the address, whether or not they take bookings.
+    """A doctor by slug, whether or not they take bookings.
 
     Raises:
         NotFound: there is none.
@@ -123,7 +123,7 @@ def find_doctor(session: Session, slug: str) -> DoctorRow:
 
 
 def list_periods(session: Session, doctor_id: int) -> list[PeriodHours]:
-    """All periods of a doctor, over or to come, the earliest first."""
+    """All periods of a doctor, past and future ones included, earliest first."""
     query = sa.select(
         WorkingHours.valid_from,
         WorkingHours.valid_until,
@@ -142,7 +142,7 @@ def get_period(session: Session, doctor_id: int, period: Period) -> PeriodHours:
     """The hours of one period.
 
     Raises:
-        NotFound: the doctor has none with these dates.
+        NotFound: the doctor has no hours with these dates.
     """
     for hours in list_periods(session, doctor_id):
         if hours.period == period:
@@ -151,13 +151,13 @@ def get_period(session: Session, doctor_id: int, period: Period) -> PeriodHours:
 
 
 def week_on(periods: Iterable[PeriodHours], day: date) -> Week:
-    """What all periods that count on a day say together, for every weekday."""
+    """The combined hours of all periods that apply on a day, for every weekday."""
     counting = [hours.week for hours in periods if hours.period.counts_on(day)]
     return _week_of((weekday, span) for week in counting for weekday, spans in enumerate(week) for span in spans)
 
 
 def list_extra_hours(session: Session, doctor_id: int, first: date) -> list[ExtraDay]:
-    """The extra hours from a day on, in order."""
+    """The extra hours on or after a day, in order."""
     query = sa.select(ExtraHours.day, ExtraHours.start_minute, ExtraHours.end_minute).where(
         ExtraHours.doctor_id == doctor_id, ExtraHours.day >= first
     )
@@ -187,7 +187,7 @@ def _week_of(spans: Iterable[tuple[int, Span]]) -> Week:
 
 
 def united(spans: Iterable[Span]) -> Spans:
-    """The same minutes as spans in order of which none overlap; spans that only touch stay apart, as written."""
+    """The same minutes as sorted spans that do not overlap; spans that only touch stay separate, as entered."""
     result: list[Span] = []
     for start, end in sorted(spans):
         if result and start < result[-1][1]:
@@ -201,11 +201,11 @@ def united(spans: Iterable[Span]) -> Spans:
 
 
 def save_hours(session: Session, actor: Actor, doctor_id: int, command: SaveHours, *, now: datetime) -> None:
-    """Write the hours of a period, new or changed.
+    """Save the hours of a period, new or changed.
 
     Raises:
-        EditedMeanwhile: they are not what was seen. HoursGone: they are not there any more.
-        Invalid: the dates or the week make no sense.
+        EditedMeanwhile: they are not what the user saw. HoursGone: they do not exist any more.
+        Invalid: the dates or the week are not valid.
     """
     others = {hours.period: hours for hours in list_periods(session, doctor_id)}
     if command.period is not None:
@@ -240,7 +240,7 @@ def remove_hours(
     """Remove a period with its hours.
 
     Raises:
-        EditedMeanwhile: they are not what was seen. HoursGone: they are not there any more.
+        EditedMeanwhile: they are not what the user saw. HoursGone: they do not exist any more.
     """
     try:
         saved = get_period(session, doctor_id, period)
@@ -253,7 +253,7 @@ def remove_hours(
 
 
 def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: ExtraDay, *, now: datetime) -> None:
-    """Let the doctor see patients at other times, too, on one day; hours that are there already count once.
+    """Add hours on one day outside the doctor's usual ones; hours that exist already count once.
 
     Raises:
         Invalid: the day is over, or no hours are given.
@@ -277,7 +277,7 @@ def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: Ext
 
 
 def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date, *, now: datetime) -> None:
-    """Take the extra hours of a day away.
+    """Remove the extra hours of a day.
 
     Raises:
         NotFound: there are none.
@@ -303,7 +303,7 @@ def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> 
 
 
 def _make_room(session: Session, doctor_id: int, period: Period, others: Iterable[PeriodHours]) -> list[str]:
-    """End the hours that count already when the period begins, and let them go on after it; returns which."""
+    """End the hours that already apply when the period begins, and let them resume after it; returns which."""
     first, last = period
     shortened = []
     for hours in others:
@@ -357,5 +357,5 @@ def _publish(session: Session, actor: Actor, what: ScheduleChange, doctor_id: in
 def _record(
     session: Session, actor: Actor, action: str, doctor_id: int, now: datetime, details: dict[str, object]
 ) -> None:
-    """One row in the audit log about the doctor, with dates and nothing else."""
+    """Write an audit row about the doctor, with dates only."""
     audit.record_by(session, actor, action, subject=("doctor", doctor_id), now=now, details=details)

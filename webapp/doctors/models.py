@@ -1,4 +1,4 @@
-"""Doctors: who they are, which visits they offer, and when they work. Minutes are wall-clock, as in the clinic."""
+"""Doctors: their details, the visit types they offer, and when they work. Minutes are wall-clock minutes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ doctor_visit_types = sa.Table(
 
 
 class Doctor(Base):
-    """Somebody patients can see. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
+    """A doctor whom patients can see. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
 
     __tablename__ = "doctors"
     __table_args__ = (
@@ -57,7 +57,7 @@ class WorkingHours(Base):
 
 
 class ExtraHours(Base):
-    """One day's span on top of everything: it overrides opening hours and working hours, not closures or leave."""
+    """A span on one day in addition to the rest: it overrides opening and working hours, not closures or leave."""
 
     __tablename__ = "extra_hours"
     __table_args__ = (minutes_of_day_check(), sa.Index("ix_extra_hours_doctor_day", "doctor_id", "day"))
@@ -70,7 +70,7 @@ class ExtraHours(Base):
 
 
 class TimeOff(Base):
-    """A stretch of time, in UTC, in which the doctor sees nobody. Leave that repeats has one `series` in common."""
+    """A span of time, in UTC, when the doctor is away. Repeated leave shares one `series`."""
 
     __tablename__ = "time_off"
     __table_args__ = (

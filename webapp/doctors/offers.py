@@ -1,8 +1,8 @@
-"""Who offers which kind of visit, as the pages of visit types change it.
+"""Which doctors offer which visit type, as edited on the pages of visit types.
 
-Locks are taken in one order everywhere: doctors by id, then visit types. Whoever calls has the locks of the doctors
-named as `locked`; a doctor who began to offer the visit type after they were read is not among them, and then
-nothing is changed, for that doctor's visits were not looked at.
+Locks are always taken in the same order: doctors by id, then visit types. The caller holds the locks of the doctors in
+`locked`. If another doctor began to offer the visit type after they were read, nothing is changed, because that
+doctor's appointments were not checked.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 
-# A change of these changes which times are free; `doctors` stands for who offers it.
+# A change of these affects which times are free; `doctors` stands for who offers it.
 _TIMING = {"minutes", "buffer_before", "buffer_after", "online", "doctors"}
 
 
 class VisitTypeOffer(BaseModel):
-    """A kind of visit, and the doctors who offer it, by id and in order."""
+    """A visit type, and the ids of the doctors who offer it, in order."""
 
     details: VisitTypeDetails
     doctor_ids: list[int]
@@ -62,14 +62,14 @@ def doctors_to_choose(session: Session) -> list[DoctorName]:
 
 
 def offering(session: Session, visit_type_id: int) -> list[int]:
-    """The ids of the doctors who offer a kind of visit, in order."""
+    """The ids of the doctors who offer a visit type, in order."""
     table = doctor_visit_types.c
     query = sa.select(table.doctor_id).where(table.visit_type_id == visit_type_id).order_by(table.doctor_id)
     return list(session.scalars(query))
 
 
 def count_offering(session: Session) -> dict[int, int]:
-    """How many doctors who take bookings offer each kind of visit; those that nobody offers are left out."""
+    """How many doctors who take bookings offer each visit type; types without any are left out."""
     table = doctor_visit_types.c
     query = (
         sa.select(table.visit_type_id, sa.func.count())
@@ -81,7 +81,7 @@ def count_offering(session: Session) -> dict[int, int]:
 
 
 def list_offers(session: Session) -> list[tuple[SavedVisitType, VisitTypeOffer]]:
-    """Every kind of visit and who offers it, those that can be booked first, then by name."""
+    """Every visit type and who offers it: those that can be booked first, then by name."""
     table = doctor_visit_types.c
     by_type: dict[int, list[int]] = {}
     for number, doctor_id in session.execute(sa.select(table.visit_type_id, table.doctor_id).order_by(table.doctor_id)):
@@ -93,7 +93,7 @@ def list_offers(session: Session) -> list[tuple[SavedVisitType, VisitTypeOffer]]
 
 
 def get_offer(session: Session, visit_type_id: int) -> tuple[SavedVisitType, VisitTypeOffer]:
-    """A kind of visit and who offers it.
+    """A visit type and who offers it.
 
     Raises:
         NotFound: there is none with this id.
@@ -103,7 +103,7 @@ def get_offer(session: Session, visit_type_id: int) -> tuple[SavedVisitType, Vis
 
 
 def create(session: Session, actor: Actor, command: VisitTypeOffer, *, now: datetime) -> int:
-    """Add a kind of visit, offered by these doctors, and return its id.
+    """Add a visit type that these doctors offer, and return its id.
 
     Raises:
         NameTaken. Invalid: there is no such doctor.
@@ -124,7 +124,7 @@ def change(
     seen: str,
     now: datetime,
 ) -> None:
-    """Save a kind of visit and who offers it.
+    """Save a visit type and who offers it.
 
     Raises:
         NotFound, EditedMeanwhile, OfferedMeanwhile, NameTaken. Invalid: there is no such doctor.
@@ -150,7 +150,7 @@ def change(
 def set_active(
     session: Session, actor: Actor, visit_type_id: int, active: bool, *, locked: Sequence[int], now: datetime
 ) -> None:
-    """Let a kind of visit be booked again, or no longer; who offers it is kept.
+    """Make a visit type bookable or not; who offers it is kept.
 
     Raises:
         NotFound, OfferedMeanwhile.
@@ -164,7 +164,7 @@ def set_active(
 
 
 def _publish(session: Session, actor: Actor, doctor_ids: Sequence[int], *, now: datetime) -> None:
-    """Say that the times of these doctors have changed; a kind of visit that no doctor offers changes none."""
+    """Announce that the times of these doctors changed; a visit type that no doctor offers changes no times."""
     if doctor_ids:
         ids = tuple(sorted(set(doctor_ids)))
         publish(session, ScheduleChanged(by=actor.done_by, what="visit_type", doctor_ids=ids), now=now)

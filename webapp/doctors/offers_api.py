@@ -1,4 +1,4 @@
-"""Kinds of visit and who offers them, as programs read them."""
+"""Visit types and who offers them, in the API."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_visit_type(page: CurrentPage, actor: MaybeCaller, visit_type_id: PathId
 
 
 def visit_type_out(saved: SavedVisitType, offer: VisitTypeOffer) -> VisitTypeOut:
-    """A kind of visit, as the API shows it."""
+    """A visit type as the API shows it."""
     return VisitTypeOut(id=saved.id, active=saved.active, doctor_ids=offer.doctor_ids, **saved.details.model_dump())
 
 

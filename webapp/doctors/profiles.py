@@ -1,7 +1,7 @@
-"""Looking after doctors: making them, changing what patients read about them, and whether they take bookings.
+"""Managing doctors: adding them, editing their public details, and whether they take bookings.
 
-A doctor's name in addresses, the slug, is made from the name once and stays when the name changes: links that
-people keep must go on working.
+A doctor's slug, which is their name in addresses, is made from the name once and stays when the name changes, so that
+saved links keep working.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
 
 TINTS = range(1, 7)
-# These are words of our own addresses, such as /admin/doctors/new.
+# Docket's own addresses use these words, for example /admin/doctors/new.
 RESERVED_SLUGS = {"new", "list"}
-# A slug is at most 80 letters long, and two of one name are told apart by a number.
+# A slug has at most 80 characters; this leaves room for the number that tells equal names apart.
 SLUG_LETTERS = 70
 TITLES = {"dr", "dr.", "prof", "prof."}
-# A change of these changes which times are free.
+# A change of these affects which times are free.
 _TIMING = {"slot_step", "visit_types"}
 
 AccountState = Literal["none", "invited", "active", "disabled"]
@@ -45,7 +45,7 @@ Language = Annotated[
 
 
 class DoctorProfile(BaseModel):
-    """What an admin says about a doctor. `slot_step` is in minutes; `position` orders the list of doctors."""
+    """A doctor's details as an admin enters them. `slot_step` is in minutes; `position` orders the list of doctors."""
 
     name: PersonName
     specialty: Annotated[
@@ -61,7 +61,7 @@ class DoctorProfile(BaseModel):
 
 
 class SavedDoctor(NamedTuple):
-    """A doctor as admins see one; `account` says whether they can sign in, `email` with which address."""
+    """A doctor as admins see them; `account` says whether they can sign in, `email` with which address."""
 
     id: int
     slug: str
@@ -73,19 +73,19 @@ class SavedDoctor(NamedTuple):
 
     @property
     def seen(self) -> str:
-        """What stands for the state that a page shows, taking bookings or not included."""
+        """The fingerprint of the state that a page shows, including whether they take bookings."""
         return fingerprint(DoctorState(active=self.active, profile=self.profile))
 
 
 class DoctorState(BaseModel):
-    """What two admins could change at the same time."""
+    """The details that two admins could edit at the same time."""
 
     active: bool
     profile: DoctorProfile
 
 
 class DoctorLine(NamedTuple):
-    """A doctor in the list of all."""
+    """A doctor in the list of all doctors."""
 
     id: int
     slug: str
@@ -104,9 +104,9 @@ _HAS_HOURS = sa.exists().where(WorkingHours.doctor_id == Doctor.id)
 
 
 def list_profiles(session: Session, *, text: str = "", active: bool | None = None, now: datetime) -> list[DoctorLine]:
-    """Doctors in the clinic's order; every word of `text` begins a word of their name, specialty or room.
+    """Doctors in the clinic's order; every word of `text` must begin a word of their name, specialty or room.
 
-    There are some hundred at most, so they are all read, and words are compared as people search: without accents.
+    There are a few hundred at most, so all are read and compared in Python, ignoring accents.
     """
     query = (
         sa.select(Doctor, User.email, User.active.label("may_sign_in"), _LINK_UNTIL.label("link"), _HAS_HOURS)
@@ -148,7 +148,7 @@ def _account_state(may_sign_in: bool | None, link_until: datetime | None, now: d
 
 
 def get_profile(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
-    """One doctor, active or not, by the name in the address.
+    """One doctor, active or not, by slug.
 
     Raises:
         NotFound: there is none.
@@ -157,7 +157,7 @@ def get_profile(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
         sa.select(Doctor, User.email, User.active, _LINK_UNTIL)
         .outerjoin(User, User.id == Doctor.user_id)
         .where(Doctor.slug == slug)
-        # Whoever waited for the lock must not be shown what was read before.
+        # A transaction that waited for the lock must not use the row that it read before.
         .execution_options(populate_existing=True)
     )
     found = session.execute(query).one_or_none()
@@ -173,7 +173,7 @@ def get_profile(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
 
 
 def _offered(session: Session, doctor_id: int) -> list[int]:
-    """The active visit types that a doctor offers. Inactive ones stay tied to them, for when they come back."""
+    """The active visit types that a doctor offers. Inactive ones stay linked, for when they are activated again."""
     query = (
         sa.select(doctor_visit_types.c.visit_type_id)
         .join(VisitType, VisitType.id == doctor_visit_types.c.visit_type_id)
@@ -184,20 +184,20 @@ def _offered(session: Session, doctor_id: int) -> list[int]:
 
 
 def known_specialties(session: Session) -> list[str]:
-    """The specialties that doctors have, to choose from while typing."""
+    """The specialties of all doctors, as suggestions while typing."""
     return list(session.scalars(sa.select(Doctor.specialty).distinct().order_by(Doctor.specialty)))
 
 
 def next_position(session: Session) -> int:
-    """Where a new doctor stands in the list: after all others."""
+    """The position of a new doctor in the list: after all others."""
     return min(9999, (session.scalar(sa.select(sa.func.max(Doctor.position))) or 0) + 1)
 
 
 def create(session: Session, actor: Actor, command: DoctorProfile, *, now: datetime) -> tuple[int, str]:
-    """Add a doctor, who has no working hours yet; return their id and slug.
+    """Add a doctor without working hours; return their id and slug.
 
     Raises:
-        Invalid: a visit type that they should offer cannot be booked any more.
+        Invalid: one of the visit types cannot be booked any more.
     """
     values = command.model_dump(exclude={"visit_type_ids"})
     for slug in _slugs_for(command.name):
@@ -206,7 +206,7 @@ def create(session: Session, actor: Actor, command: DoctorProfile, *, now: datet
             with session.begin_nested():
                 session.add(doctor)
         except IntegrityError as error:
-            # Another name in the address helps against nothing else.
+            # Only a duplicate slug can be solved by trying another one.
             if "slug" not in str(error.orig):
                 raise
             continue
@@ -227,10 +227,10 @@ def _slugs_for(name: str) -> Iterable[str]:
 
 
 def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *, seen: str, now: datetime) -> None:
-    """Save what is said about a doctor. Slug, hours and account stay.
+    """Save a doctor's details. Slug, hours and account stay.
 
     Raises:
-        NotFound, EditedMeanwhile. Invalid: a visit type that they should offer cannot be booked any more.
+        NotFound, EditedMeanwhile. Invalid: one of the visit types cannot be booked any more.
     """
     saved = _lock(session, slug, now=now)
     require_unchanged(DoctorState(active=saved.active, profile=saved.profile), seen)
@@ -256,7 +256,7 @@ def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *,
 
 
 def set_active(session: Session, actor: Actor, slug: str, active: bool, *, now: datetime) -> None:
-    """Let a doctor take bookings again, or no longer. Their hours, visits and account stay.
+    """Let a doctor take bookings or not. Their hours, appointments and account stay.
 
     Raises:
         NotFound: there is no such doctor.
@@ -275,13 +275,13 @@ def _publish(session: Session, actor: Actor, doctor_id: int, *, now: datetime) -
 
 
 def _lock(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
-    """Take the doctor's lock, active or not, then read them."""
+    """Take the doctor's lock, active or not, then read their details."""
     session.execute(sa.select(Doctor.id).where(Doctor.slug == slug).with_for_update(key_share=True))
     return get_profile(session, slug, now=now)
 
 
 def _offer(session: Session, doctor_id: int, visit_type_ids: Sequence[int]) -> None:
-    """Let a doctor offer these kinds of visit, too. Their locks keep anybody from deactivating one meanwhile."""
+    """Let a doctor also offer these visit types. Their locks keep other users from deactivating one meanwhile."""
     wanted = sorted(set(visit_type_ids))
     if not wanted:
         return

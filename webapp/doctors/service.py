@@ -1,4 +1,4 @@
-"""Reading doctors and the visits they offer."""
+"""Reading doctors and the visit types they offer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp.exceptions import NotFound
 
 
 class VisitTypeRow(NamedTuple):
-    """A kind of visit; durations in minutes."""
+    """A visit type; durations in minutes."""
 
     id: int
     name: str
@@ -31,7 +31,7 @@ class VisitTypeRow(NamedTuple):
 
 
 class DoctorRow(NamedTuple):
-    """A doctor with the visit types on offer, the default one first."""
+    """A doctor with the visit types they offer, the default one first."""
 
     id: int
     slug: str
@@ -46,13 +46,13 @@ class DoctorRow(NamedTuple):
     visit_types: list[VisitTypeRow]
 
     def visit_type(self, visit_type_id: int | None) -> VisitTypeRow | None:
-        """The offered visit type with this id; without an id, the default one that can be booked online."""
+        """The offered visit type with this id; without an id, the first that can be booked online."""
         if visit_type_id is None:
             return next((kind for kind in self.visit_types if kind.online), None)
         return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
 
     def fits(self, words: Sequence[str], *, specialty: str | None = None, language: str | None = None) -> bool:
-        """Whether a search finds them: every one of the plain `words` stands in their name or specialty."""
+        """Whether a search matches them: each of the plain `words` occurs in their name or specialty."""
         searched = plain(f"{self.name} {self.specialty}")
         return (
             all(word in searched for word in words)
@@ -61,7 +61,7 @@ class DoctorRow(NamedTuple):
         )
 
 
-# Queries of tables, not of mapped classes, and each built once: building one takes longer than running it.
+# Queries use tables instead of mapped classes, and each is built once: building it takes longer than running it.
 _DOCTOR, _KIND = table_of(Doctor).c, table_of(VisitType).c
 _DOCTOR_COLUMNS = [_DOCTOR[name] for name in DoctorRow._fields[:-1]]
 _KIND_COLUMNS = [_KIND[name] for name in VisitTypeRow._fields]
@@ -94,7 +94,7 @@ def _all_doctors(session: Session) -> list[DoctorRow]:
 
 
 def _one(session: Session, query: sa.Select[Any], value: object, fits: Callable[[DoctorRow], bool]) -> DoctorRow:
-    """The doctor that the query finds; where all doctors are kept, the one of them that fits."""
+    """The doctor that the query finds; if all doctors are cached, the one of them that fits."""
     is_kept = versions_seen(session) is not None
     found = filter(fits, _all_doctors(session)) if is_kept else iter(_doctors(session, query, value=value))
     doctor = next(found, None)
@@ -109,7 +109,7 @@ def list_doctors(session: Session, *, inactive: bool = False) -> list[DoctorRow]
 
 
 def get_doctor(session: Session, slug: str) -> DoctorRow:
-    """One doctor who takes bookings, by the name in the address.
+    """One doctor who takes bookings, by slug.
 
     Raises:
         NotFound: there is none, or they take no bookings at the moment.
@@ -126,7 +126,7 @@ def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
     """The doctor whose account this is.
 
     Raises:
-        NotFound: the account is tied to no doctor yet.
+        NotFound: the account is not bound to a doctor yet.
     """
     doctors = kept_for_clinic(session, ("doctor of", user_id), lambda: _doctors(session, _BY_USER, value=user_id))
     if not doctors:
@@ -147,8 +147,8 @@ _LOCK_BY_ID = sa.select(_DOCTOR.id).where(_DOCTOR.id == sa.bindparam("value")).w
 def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | None = None) -> int:
     """Take one doctor's lock, which every booking with them takes first, and return the doctor's id.
 
-    PostgreSQL locks the row until the transaction ends. On SQLite the writing transaction already holds the
-    only write lock there is, and the clause compiles to nothing.
+    PostgreSQL locks the row until the transaction ends. On SQLite a writing transaction already holds the only write
+    lock, and the clause compiles to nothing.
 
     Raises:
         NotFound: there is no such doctor, or (by slug) they take no bookings at the moment.
@@ -161,7 +161,7 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
 
 
 def lock_doctors(session: Session, doctor_ids: Sequence[int] | None) -> list[int]:
-    """Take the locks of these doctors, or of all, in the order of their ids; returns the ids."""
+    """Take the locks of these doctors (None: of all), in the order of their ids; returns the ids."""
     query = sa.select(_DOCTOR.id).order_by(_DOCTOR.id).with_for_update(key_share=True)
     if doctor_ids is not None:
         query = query.where(_DOCTOR.id.in_(list(doctor_ids)))
@@ -174,13 +174,13 @@ def list_by_ids(session: Session, doctor_ids: Sequence[int]) -> list[DoctorRow]:
 
 
 def visit_types_by_id(session: Session) -> dict[int, VisitTypeRow]:
-    """Every visit type there is, offered or not."""
+    """All visit types, offered or not."""
     found = (VisitTypeRow._make(row) for row in rows(session, sa.select(*_KIND_COLUMNS)))
     return {kind.id: kind for kind in found}
 
 
 def any_visit_type(session: Session) -> VisitTypeRow:
-    """Some visit type, for questions in which only the doctor matters."""
+    """Any visit type, for questions in which only the doctor matters."""
     row = session.execute(sa.select(*_KIND_COLUMNS).order_by(_KIND.id).limit(1)).one()
     return VisitTypeRow(*row)
 

@@ -1,4 +1,4 @@
-"""When a doctor is away: stretches of time, once or weekly. Like hours, they are written under the doctor's lock."""
+"""When a doctor is away: spans of time, once or weekly. As with hours, writing needs the doctor's lock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Scope = Literal["one", "series"]
 
 
 class TimeOffRow(NamedTuple):
-    """One stretch of time off, in UTC; those that were entered as a weekly series have its id in common."""
+    """One span of time off, in UTC; those entered as one weekly series share its id."""
 
     id: int
     starts_at: datetime
@@ -42,9 +42,9 @@ class TimeOffRow(NamedTuple):
 
 
 class AddTimeOff(BaseModel):
-    """Time off on the clinic's wall clock. Without times the days are off as a whole, the last one included.
+    """Time off on the clinic's wall clock. Without times it covers whole days, including the last one.
 
-    With `repeat_until` the same comes again each week, as long as it begins on or before that day.
+    With `repeat_until` it repeats every week, as long as it begins on or before that day.
     """
 
     from_date: Day
@@ -69,7 +69,7 @@ def list_ahead(session: Session, doctor_id: int, *, now: datetime) -> list[TimeO
 
 
 def list_past(session: Session, doctor_id: int, *, now: datetime, limit: int | None = PAST_SHOWN) -> list[TimeOffRow]:
-    """The stretches that are over, the latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
+    """Past time off, latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
     query = (
         sa.select(*_COLUMNS)
         .where(TimeOff.doctor_id == doctor_id, TimeOff.ends_at <= now)
@@ -80,10 +80,10 @@ def list_past(session: Session, doctor_id: int, *, now: datetime, limit: int | N
 
 
 def get_time_off(session: Session, doctor_id: int, time_off_id: int, *, now: datetime) -> TimeOffRow:
-    """One stretch that is not over yet.
+    """One span of time off that is not over yet.
 
     Raises:
-        NotFound: this doctor has none with that id ahead.
+        NotFound: this doctor has no upcoming time off with that id.
     """
     query = sa.select(*_COLUMNS).where(TimeOff.id == time_off_id, TimeOff.doctor_id == doctor_id, TimeOff.ends_at > now)
     row = session.execute(query).one_or_none()
@@ -101,13 +101,13 @@ def add_time_off(
     now: datetime,
     exactly: tuple[datetime, datetime] | None = None,
 ) -> list[TimeOffRow]:
-    """Let the doctor be away, once or weekly; returns each stretch, in order.
+    """Add time off, once or weekly; returns each span, in order.
 
-    `exactly` says from which to which instant the first one goes, where the wall clock shows one of its times twice.
+    `exactly` gives the instants of the first span, for when the wall clock shows one of its times twice.
 
     Raises:
         Invalid: it lies in the past, ends before it starts, is too long or too often, or names a time that the
-        clocks skip.
+            clocks skip.
     """
     clinic = get_clinic(session)
     _require_sensible(command, clinic, now=now)
@@ -134,10 +134,10 @@ def add_time_off(
 def remove_time_off(
     session: Session, actor: Actor, doctor_id: int, time_off_id: int, scope: Scope, *, now: datetime
 ) -> int:
-    """Let the doctor be there after all: one stretch, or all of its series that is not over; returns how many.
+    """Remove one span of time off, or all of its series that is not over; returns how many.
 
     Raises:
-        NotFound: this doctor has no such time off ahead.
+        NotFound: this doctor has no such upcoming time off.
     """
     clinic = get_clinic(session)
     chosen = get_time_off(session, doctor_id, time_off_id, now=now)
@@ -148,14 +148,14 @@ def remove_time_off(
     ]
     session.execute(sa.delete(TimeOff).where(TimeOff.id.in_([row.id for row in removed])))
     first = formats.local_date(min(row.starts_at for row in removed), clinic.zone)
-    # The end of a whole day is the midnight after it.
+    # A whole day ends at the midnight after it.
     last = formats.local_date(max(row.ends_at for row in removed) - timedelta(minutes=1), clinic.zone)
     _record_and_publish(session, actor, "time_off_removed", doctor_id, (first, last, len(removed)), now=now)
     return len(removed)
 
 
 def _require_sensible(command: AddTimeOff, clinic: Clinic, *, now: datetime) -> None:
-    """What can be said without turning anything into instants."""
+    """Check what does not need a conversion to instants."""
     if command.from_date < clinic.today(now):
         raise Invalid(_("That day is over. Choose today or a later day."), field="from_date")
     if command.until_date < command.from_date:
@@ -175,14 +175,14 @@ def _require_sensible(command: AddTimeOff, clinic: Clinic, *, now: datetime) -> 
 
 
 def _weeks(command: AddTimeOff) -> int:
-    """How many times it comes."""
+    """How many times it occurs."""
     return 1 if command.repeat_until is None else (command.repeat_until - command.from_date).days // 7 + 1
 
 
 def _span(command: AddTimeOff, later: timedelta, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """From when until when, in UTC, so much later on the calendar; the wall clock shows the same times then.
+    """The span in UTC, this much later on the calendar; the wall clock shows the same times.
 
-    Where it shows the start or the end twice, the longer time is meant.
+    If the wall clock shows the start or the end twice, the longer span is meant.
     """
     first, last = command.from_date + later, command.until_date + later
     if command.from_time is None:
@@ -199,7 +199,7 @@ def _span(command: AddTimeOff, later: timedelta, zone: ZoneInfo) -> tuple[dateti
 
 
 def _shown(wall: datetime, zone: ZoneInfo, field: str) -> list[datetime]:
-    """The instants at which the clinic's clocks show this."""
+    """The instants at which the clinic's clocks show this time."""
     wall = wall.replace(second=0, microsecond=0)
     found = instants_of(wall, zone)
     if not found:
@@ -219,7 +219,7 @@ def _record_and_publish(
     *,
     now: datetime,
 ) -> None:
-    """One row in the audit log about the doctor, first day, last day and how many times but not why; and the event."""
+    """Write an audit row with first day, last day and count, but without the reason, and publish the event."""
     first, last, times = when
     audit.record_by(
         session,

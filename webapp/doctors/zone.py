@@ -1,7 +1,7 @@
-"""The clinic moves to another time zone: its wall clocks go on as they were, and so does the doctors' leave.
+"""Moving the clinic to another time zone: all wall-clock times stay the same, including those of doctors' leave.
 
-Opening hours, working hours, extra hours and closures are wall-clock already. Leave is kept as instants, so it is
-shifted until the wall clock says the same as before. Booked visits are promises about instants and stay.
+Opening hours, working hours, extra hours and closures are wall-clock times already. Leave is stored as instants, so it
+is shifted until the wall clock shows the same times as before. Appointments are promises about instants and stay.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from webapp.doctors.models import TimeOff
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> int:
-    """Save the clinic's time zone and shift all leave that is not over; return how many stretches of it.
+    """Save the clinic's time zone and shift all leave that is not over; return how many spans were shifted.
 
     Raises:
-        Invalid: there is no such zone. EditedMeanwhile: somebody else saved another one after `seen` was read.
+        Invalid: there is no such zone. EditedMeanwhile: another user saved a different one after `seen` was read.
     """
     zones = settings.change_zone(session, actor, command, seen=seen, now=now)
     if zones.old == zones.new:
@@ -47,9 +47,9 @@ def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: st
 
 
 def _shifted(starts_at: datetime, ends_at: datetime, old: ZoneInfo, new: ZoneInfo) -> tuple[datetime, datetime]:
-    """The stretch that the wall clock of the new zone calls what the old one's did."""
+    """The span with the same wall-clock times in the new zone as in the old one."""
     start, end = _on_same_clock(starts_at, old, new), _on_same_clock(ends_at, old, new)
-    # In the hour that a change of the clocks skips or repeats, its end may come out before its start.
+    # In an hour that a clock change skips or repeats, the end could otherwise lie before the start.
     return start, end if end > start else start + (ends_at - starts_at)
 
 
