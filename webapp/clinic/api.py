@@ -1,4 +1,4 @@
-"""The clinic, as programs read it."""
+"""The clinic in the API."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def read_closure(page: CurrentPage, closure_id: PathId) -> Response:
 
 
 def clinic_out(session: Session) -> ClinicOut:
-    """The clinic, as the API shows it."""
+    """The clinic as the API shows it."""
     clinic = get_clinic(session)
     return ClinicOut(
         name=clinic.name,
@@ -114,10 +114,10 @@ def clinic_out(session: Session) -> ClinicOut:
 
 
 def opening_hours_out(session: Session) -> OpeningHoursOut:
-    """The opening hours, as the API shows them."""
+    """The opening hours as the API shows them."""
     return OpeningHoursOut(opening_hours=weekly_hours(settings.get_opening_hours(session).days))
 
 
 def closure_out(saved: SavedClosure) -> ClosureOut:
-    """A closure, as the API shows it."""
+    """A closure as the API shows it."""
     return ClosureOut(id=saved.id, **saved.details.model_dump())

@@ -1,4 +1,4 @@
-"""Closures: whole local days on which nobody can come. Who adds one knows nothing of the visits that it strands."""
+"""Closures: whole local days on which the clinic is closed. This module does not know the affected appointments."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
 
-# Longer is no closure any more, but most likely a year that was typed wrongly.
+# A longer closure is most likely a mistyped year.
 LONGEST = timedelta(days=366)
 PAST_SHOWN = 50
 
 
-# Beyond these no calendar of ours reaches.
+# No calendar in Docket goes beyond these dates.
 Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
@@ -54,13 +54,13 @@ def _saved(row: sa.Row[int, str, date, date]) -> SavedClosure:
 
 
 def list_ahead(session: Session, today: date) -> list[SavedClosure]:
-    """The closures that are not over on the local day `today`, the next one first."""
+    """The closures that are not over on the local day `today`, next one first."""
     query = _COLUMNS.where(Closure.ends_on >= today).order_by(Closure.starts_on, Closure.id)
     return [_saved(row) for row in session.execute(query)]
 
 
 def list_past(session: Session, today: date, *, limit: int | None = PAST_SHOWN) -> list[SavedClosure]:
-    """The closures that are over, the latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
+    """Past closures, latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
     query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id).limit(limit)
     return [_saved(row) for row in session.execute(query)]
 
@@ -69,7 +69,7 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
     """One closure.
 
     Raises:
-        NotFound: there is none with this id, or no longer.
+        NotFound: there is none with this id, or it was removed.
     """
     row = session.execute(_COLUMNS.where(Closure.id == closure_id)).one_or_none()
     if row is None:
@@ -78,7 +78,7 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
 
 
 def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: datetime) -> list[int]:
-    """Add closures, and return their ids.
+    """Add closures and return their ids.
 
     Raises:
         Invalid: one of them ends before it starts, or is longer than a year.
@@ -112,7 +112,7 @@ def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, 
 
 
 def remove(session: Session, actor: Actor, closure_id: int, *, seen: str, now: datetime) -> None:
-    """Remove a closure: its days can be booked again.
+    """Remove a closure, so that its days can be booked again.
 
     Raises:
         NotFound, EditedMeanwhile.
@@ -125,7 +125,7 @@ def remove(session: Session, actor: Actor, closure_id: int, *, seen: str, now: d
 
 
 def closed_days(session: Session, first: date, last: date) -> set[date]:
-    """Every local day from `first` to `last` on which the clinic is closed already."""
+    """Every local day from `first` to `last` on which the clinic is already closed."""
     query = _COLUMNS.where(Closure.ends_on >= first, Closure.starts_on <= last)
     days: set[date] = set()
     for row in session.execute(query):

@@ -1,4 +1,4 @@
-"""The clinic, read once a request."""
+"""The clinic, read once per request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from webapp.core.web import Page
 
 
 def current_clinic(page: Page) -> Clinic:
-    """The clinic whose pages these are."""
+    """The clinic of this request."""
     if "clinic" not in page.known:
         page.known["clinic"] = get_clinic(page.session)
     clinic: Clinic = page.known["clinic"]

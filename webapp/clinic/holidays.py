@@ -1,4 +1,4 @@
-"""Public holidays of a country or one of its regions, in the reader's language or English where it has such names."""
+"""Public holidays of a country or one of its regions, named in the reader's language if known, otherwise in English."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from babel import Locale
 
 from webapp.core.i18n import language
 
-# Holidays further off may still be moved or added, and nobody plans for them.
+# Holidays further ahead may still be moved or added, and nobody plans for them yet.
 YEARS_AHEAD = 2
 
 
 class PublicHoliday(NamedTuple):
-    """One day and what it is called; a day with two names has both."""
+    """One day and its name; a day with two names has both."""
 
     day: date
     name: str
@@ -24,7 +24,7 @@ class PublicHoliday(NamedTuple):
 
 @cache
 def _library() -> Any:
-    # It reads the calendars of the whole world, for which no other page should wait.
+    # The library loads calendars of the whole world, which would slow down all other pages.
     return import_module("holidays")
 
 
@@ -35,7 +35,7 @@ def _regions_by_country() -> dict[str, list[str]]:
 
 
 def countries() -> dict[str, str]:
-    """The countries whose holidays are known, by their names in the reader's language: 'NL' is 'Netherlands'."""
+    """The countries whose holidays are known, sorted by their names in the reader's language: 'NL' is 'Netherlands'."""
     return _countries(language().locale)
 
 
@@ -48,7 +48,7 @@ def _countries(locale: str) -> dict[str, str]:
 
 @cache
 def regions(country: str) -> dict[str, str]:
-    """The regions of a country that have holidays of their own, in the order of their names: 'SCT' is 'Scotland'."""
+    """The regions of a country that have holidays of their own, by name: 'SCT' is 'Scotland'."""
     codes = _regions_by_country().get(country, [])
     if not codes:
         return {}
@@ -58,9 +58,9 @@ def regions(country: str) -> dict[str, str]:
 
 
 def public_holidays(country: str, region: str, year: int) -> list[PublicHoliday]:
-    """The public holidays of a year, in order; none for a country that is not known.
+    """The public holidays of a year, in order; empty for an unknown country.
 
-    An unknown region counts as none: the holidays of the whole country.
+    For an unknown region, these are the holidays of the whole country.
     """
     if country not in _regions_by_country():
         return []

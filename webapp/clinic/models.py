@@ -1,4 +1,4 @@
-"""The clinic: its name and rules, when it is open, when it is closed, and what kinds of visit there are.
+"""The clinic: its name and rules, when it is open, when it is closed, and its visit types.
 
 Minutes of a day are wall-clock minutes from local midnight: 540 is 09:00, 1440 the end of the day.
 """
@@ -14,20 +14,20 @@ from webapp.database import Base
 
 
 def minutes_of_day_check() -> sa.CheckConstraint:
-    """Hours begin before they end, and both lie within one day."""
+    """The CHECK that hours begin before they end, and that both lie within one day."""
     return sa.CheckConstraint("0 <= start_minute AND start_minute < end_minute AND end_minute <= 1440", name="span")
 
 
 def weekday_check() -> sa.CheckConstraint:
-    """Weekdays count as Python's do: Monday is 0."""
+    """The CHECK of weekdays, which count as in Python: Monday is 0."""
     return sa.CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday")
 
 
 def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Instants are whole minutes, said in each database's own words.
+    """The CHECKs that instants are whole minutes, in each database's SQL.
 
-    On SQLite the text must be exactly what datetime() writes, else comparing it would not be comparing instants.
-    It says IS and not =, because strftime() of garbage is NULL, and a CHECK lets NULL pass.
+    On SQLite the text must be exactly what datetime() writes, otherwise comparing texts would not compare instants. The
+    check uses IS instead of =, because strftime() of an invalid text is NULL, and a CHECK lets NULL pass.
     """
     words = {
         "sqlite": " AND ".join(f"{column} IS strftime('%Y-%m-%d %H:%M:00', {column})" for column in columns),
@@ -37,10 +37,10 @@ def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
 
 
 class ClinicSettings(Base):
-    """The one row that describes the clinic and sets its booking rules. `demo` marks demo data.
+    """The single row that describes the clinic and sets its booking rules. `demo` marks demo data.
 
-    `reminder_days` says how many days before a visit its reminders are sent, as a comma list, '' for none. Reminders
-    and text messages are sent in daytime only: minutes of the local day.
+    `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
+    and text messages are only sent in daytime, which is given in minutes of the local day.
     """
 
     __tablename__ = "clinic_settings"
@@ -63,7 +63,7 @@ class ClinicSettings(Base):
 
 
 class OpeningHours(Base):
-    """A span of a weekday in which the clinic is open; several a day make a lunch break."""
+    """A span of a weekday in which the clinic is open; several on one day leave room for a lunch break."""
 
     __tablename__ = "opening_hours"
     __table_args__ = (minutes_of_day_check(), weekday_check())
@@ -75,7 +75,7 @@ class OpeningHours(Base):
 
 
 class Closure(Base):
-    """Whole local days, first and last included, on which nobody can come."""
+    """Whole local days, first and last included, on which the clinic is closed."""
 
     __tablename__ = "closures"
     __table_args__ = (sa.CheckConstraint("starts_on <= ends_on", name="order"),)
@@ -87,7 +87,7 @@ class Closure(Base):
 
 
 class VisitType(Base):
-    """A kind of visit. Buffers, in minutes, keep the doctor free before and after the patient's time."""
+    """A visit type. Buffers, in minutes, keep the doctor free before and after the patient's time."""
 
     __tablename__ = "visit_types"
     __table_args__ = (

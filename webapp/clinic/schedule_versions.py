@@ -1,13 +1,13 @@
-"""Which state of the schedules a transaction sees: a version of the clinic's, and one of each doctor's.
+"""The state of the schedules that a transaction sees: one version for the clinic, and one for each doctor.
 
-The database's own triggers give a doctor's schedule another version with every change of what their free times rest
-on, and the clinic another one with every change of what concerns all doctors. So no program and no person at a console
-can change free times unseen, and what a process worked out for a version holds for as long as that version is the
-present one.
+Database triggers give a doctor's schedule a new version whenever data changes that their free times depend on, and the
+clinic a new one whenever data changes that concerns all doctors. Neither a program nor a person at a database console
+can change free times without a new version, so what a process has computed for a version is valid as long as that
+version is current.
 
-A version is a random number and not a count: a transaction that is undone, or a database that is restored, must not
-lead to the same number with other contents. A doctor, or the clinic, that has no row has never changed since there
-are versions, and that is a version, too.
+A version is a random number instead of a count, because after a rollback or a restored backup the same number must not
+stand for other data. If a doctor or the clinic has no row, nothing has changed since versions were introduced; that
+also counts as a version.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from webapp.database import Base, VersionCache, ddl, rows, table_of
 
 T = TypeVar("T")
 
-# What a doctor's free times rest on, by table: each row concerns the doctor in its column `doctor_id`.
+# The tables that a doctor's free times depend on; `doctor_id` names the doctor whom a row concerns.
 OF_DOCTOR = ("busy_times", "working_hours", "extra_hours", "time_off")
-# What concerns all doctors, or says who and what they are.
+# The tables that concern all doctors, or describe the doctors themselves.
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
 
 CLINIC = 0
@@ -32,9 +32,9 @@ _NEVER_CHANGED = 0
 
 
 class ScheduleVersion(Base):
-    """The version of a doctor's schedule, or under the number 0 of the clinic's.
+    """The version of a doctor's schedule or, with the number 0, of the clinic's.
 
-    There is no foreign key: a version stays when its doctor goes, for another one may get the same id.
+    There is no foreign key: a version stays when its doctor is deleted, because another doctor may get the same id.
     """
 
     __tablename__ = "schedule_versions"
@@ -49,7 +49,7 @@ _RAISED_ON_SQLITE = """
 
 
 def sqlite_triggers() -> Iterator[str]:
-    """The triggers on SQLite. They delete and insert, for neither can fall prey to an outer OR IGNORE."""
+    """The triggers on SQLite. They delete and insert, because an outer OR IGNORE cannot suppress either."""
     for table in (*OF_DOCTOR, *OF_CLINIC):
         for event, rows_changed in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
             changed = [f"{row}.doctor_id" for row in rows_changed] if table in OF_DOCTOR else [str(CLINIC)]
@@ -64,9 +64,9 @@ def sqlite_triggers() -> Iterator[str]:
 def postgresql_triggers() -> Iterator[str]:
     """The functions and the triggers on PostgreSQL.
 
-    The upper bits of a version are the transaction's number, and within one transaction a version changes once: a
-    row that one transaction updates a thousand times has a thousand dead rows before it. ENABLE ALWAYS lets triggers
-    fire in sessions that apply a replica's changes, too.
+    The upper bits of a version are the transaction's number, and within one transaction a version changes only once,
+    because updating one row a thousand times leaves a thousand dead rows to read. With ENABLE ALWAYS the triggers also
+    fire in sessions that apply a replica's changes.
     """
     yield """
     CREATE FUNCTION raise_schedule_version(number integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -101,7 +101,7 @@ def postgresql_triggers() -> Iterator[str]:
     """
     for table in OF_DOCTOR:
         yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE", "ROW", "doctor")
-        # Whose rows they were is then no longer known.
+        # It is no longer known whose rows they were.
         yield from _postgresql_trigger(table, "truncate", "TRUNCATE", "STATEMENT", "clinic")
     for table in OF_CLINIC:
         yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE OR TRUNCATE", "STATEMENT", "clinic")
@@ -118,7 +118,7 @@ def _postgresql_trigger(table: str, name: str, events: str, each: str, whose: st
 
 for _dialect, _statements in (("sqlite", sqlite_triggers()), ("postgresql", postgresql_triggers())):
     for _statement in _statements:
-        # All tables are there by then. In such a statement SQLAlchemy reads a single % as the start of a name.
+        # All tables exist by then. In such a statement SQLAlchemy reads a single % as the start of a name.
         _made = ddl(_statement.replace("%", "%%")).execute_if(dialect=_dialect)
         sa.event.listen(Base.metadata, "after_create", _made)
 
@@ -132,7 +132,7 @@ _ALL = sa.select(
 
 
 class Versions:
-    """The versions that one snapshot sees, and what this process keeps for them."""
+    """The versions that one snapshot sees, and what this process has cached for them."""
 
     def __init__(self, versions: Mapping[int, int], cache: VersionCache) -> None:
         self._versions = versions
@@ -140,15 +140,15 @@ class Versions:
         self.of_clinic = versions.get(CLINIC, _NEVER_CHANGED)
 
     def of_doctor(self, doctor_id: int) -> tuple[int, int]:
-        """The version of all that a doctor's free times rest on, the clinic's part included."""
+        """The version of everything that a doctor's free times depend on, including the clinic's part."""
         return self.of_clinic, self._versions.get(doctor_id, _NEVER_CHANGED)
 
 
 def versions_seen(session: Session) -> Versions | None:
-    """The versions that this session's snapshot sees: one query, the first time.
+    """The versions that this session's snapshot sees; the first call runs one query.
 
-    None in a transaction that writes. It sees what may never be committed, so it neither reads nor fills what is
-    kept, and what it checks it reads from the database.
+    None in a writing transaction. It sees data that may never be committed, so it neither reads nor fills the cache,
+    and reads what it checks from the database.
     """
     cache: VersionCache | None = session.info.get("cache")
     if cache is None:
@@ -169,9 +169,9 @@ def _parsed(text: str) -> dict[int, int]:
 
 
 def kept_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T:
-    """What `read` finds in tables that concern all doctors, kept for as long as none of them changes.
+    """The result of `read`, cached until a table that concerns all doctors changes.
 
-    Nobody may change the value: other requests get the same one.
+    Callers must not modify the value, because other requests share it.
     """
     versions = versions_seen(session)
     return read() if versions is None else versions.cache.get(key, versions.of_clinic, read)

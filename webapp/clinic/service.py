@@ -1,4 +1,4 @@
-"""Reading the clinic: its name, its zone and its rules."""
+"""Reading the clinic: its name, its time zone and its rules."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from webapp.database import rows, table_of
 
 @dataclass(frozen=True)
 class Clinic:
-    """The clinic as read for one request. Durations are in minutes, but `horizon_days`.
+    """The clinic as read for one request. Durations are in minutes, except `horizon_days`.
 
-    `reminder_days` is a comma list of days before a visit; `daytime_from` and `daytime_until` are minutes of the day.
+    `reminder_days` is a comma list of days before an appointment; `daytime_from` and `daytime_until` are minutes of the
+    day.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Clinic:
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The IANA time zone that the clinic lives in."""
+        """The clinic's IANA time zone."""
         return ZoneInfo(self.time_zone)
 
     @property
@@ -50,7 +51,7 @@ class Clinic:
 
     @property
     def letterhead(self) -> dict[str, str]:
-        """What messages say about the clinic, as values of a message."""
+        """The clinic's details in messages, as values of a message."""
         return {"name": self.name, "address": self.address, "phone": self.phone, "time_zone": self.time_zone}
 
     def today(self, now: datetime) -> date:
@@ -58,13 +59,13 @@ class Clinic:
         return now.astimezone(self.zone).date()
 
 
-# The table, not the mapped class: every request runs this query.
+# The table instead of the mapped class, because every request runs this query.
 _SETTINGS = table_of(ClinicSettings).c
 _QUERY = sa.select(*(_SETTINGS[name] for name in Clinic.__dataclass_fields__)).where(_SETTINGS.id == 1)
 
 
 def get_clinic(session: Session) -> Clinic:
-    """The clinic's row; an empty database answers with the defaults, so that a page can always be shown."""
+    """The clinic's row. An empty database gives the defaults, so that pages can always be shown."""
     return kept_for_clinic(session, "clinic", lambda: _read_clinic(session))
 
 
@@ -74,7 +75,7 @@ def _read_clinic(session: Session) -> Clinic:
 
 
 def default_clinic() -> Clinic:
-    """A clinic with the model's defaults, for a database without one and for the page that says it is away."""
+    """A clinic with the model's defaults, for an empty database and for error pages without a database."""
     columns = table_of(ClinicSettings).columns
     defaults: dict[str, Any] = {
         name: getattr(columns[name].default, "arg", None) for name in Clinic.__dataclass_fields__
@@ -102,7 +103,7 @@ _CLOSURES = (
 
 
 def find_closures(session: Session, first: date, last: date) -> list[ClosureRow]:
-    """The closures that touch the local days `first` to `last`, in order."""
+    """The closures that overlap the local days `first` to `last`, in order."""
     return kept_for_clinic(
         session,
         ("closures", first, last),

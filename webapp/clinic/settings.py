@@ -1,7 +1,7 @@
 """Changing the clinic: its name and address, its time zone, its opening hours, its booking rules and reminders.
 
-An empty database has no row of settings: the first change makes it, from the defaults that every page has shown
-until then. Whoever changes something takes the lock of that row first, after the locks of doctors.
+An empty database has no row of settings: the first change creates it from the defaults that all pages have shown until
+then. Every change first takes the lock of that row, after the locks of doctors.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
 
 DAY_MINUTES = 24 * 60
-# Where a clinic may be, but no place has this name.
+# A clinic may use UTC, although no place has this zone.
 UTC_ZONE = "UTC"
 MOST_REMINDERS, FURTHEST_REMINDER = 5, 60
 
 
 class ClinicDetails(BaseModel):
-    """What patients call the clinic, and how they find and reach it."""
+    """The clinic's name for patients, and how they find and reach it."""
 
     name: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
@@ -50,7 +50,7 @@ class ClinicDetails(BaseModel):
 
 
 class BookingRules(BaseModel):
-    """The clinic's own figures in the rules of booking. Durations are in minutes, but `horizon_days`."""
+    """The clinic's values in the rules of booking. Durations are in minutes, except `horizon_days`."""
 
     notice_minutes: Annotated[Whole, Field(ge=0, le=14 * DAY_MINUTES)]
     horizon_days: Annotated[Whole, Field(ge=1, le=730)]
@@ -60,10 +60,10 @@ class BookingRules(BaseModel):
 
 
 def _in_words_of_the_column(value: str) -> str:
-    """'1 and 7' is '7,1'.
+    """Turn '1 and 7' into '7,1'.
 
     Raises:
-        ValueError: it does not say days, one of them is too far or too near, or there are too many.
+        ValueError: it does not list days, one of them is too far or too near, or there are too many.
     """
     days = sorted({int(number) for number in re.findall(r"\d{1,9}", value)}, reverse=True)
     said_more = re.sub(r"\d{1,9}|[\s,;&]|\band\b", "", value)
@@ -73,7 +73,7 @@ def _in_words_of_the_column(value: str) -> str:
 
 
 class ReminderRules(BaseModel):
-    """When patients are reminded of their visits: so many days before, such as '7,1', or '' for never.
+    """How many days before their appointments patients are reminded, such as '7,1', or '' for never.
 
     Reminders and text messages are sent between two minutes of the local day.
     """
@@ -84,55 +84,55 @@ class ReminderRules(BaseModel):
 
 
 def days_of(reminder_days: str) -> list[int]:
-    """The numbers of days before a visit on which its reminders are sent, the greatest first."""
+    """The numbers of days before an appointment on which its reminders are sent, greatest first."""
     return [int(day) for day in reminder_days.split(",") if day]
 
 
 class ClinicZone(BaseModel):
-    """The IANA name of the time zone in which the clinic's wall clocks run."""
+    """The IANA name of the clinic's time zone."""
 
     time_zone: str
 
 
 class OpeningWeek(BaseModel):
-    """The spans in which the clinic is open, of Monday to Sunday, in wall-clock minutes."""
+    """When the clinic is open, Monday to Sunday, in wall-clock minutes."""
 
     days: Week
 
 
 class ZoneChange(NamedTuple):
-    """From which time zone to which."""
+    """The old and the new time zone."""
 
     old: ZoneInfo
     new: ZoneInfo
 
 
 def get_details(session: Session) -> ClinicDetails:
-    """The clinic's name, address and telephone number as they are saved."""
+    """The clinic's name, address and telephone number as saved."""
     clinic = get_clinic(session)
-    # What was saved by other means than our forms is shown as it is, for somebody to mend it.
+    # Values that were not saved through our forms are shown without validation, so that they can be corrected.
     return ClinicDetails.model_construct(name=clinic.name, address=clinic.address, phone=clinic.phone)
 
 
 def get_rules(session: Session) -> BookingRules:
-    """The rules as they are saved."""
+    """The rules as saved."""
     clinic = get_clinic(session)
     return BookingRules.model_construct(**{name: getattr(clinic, name) for name in BookingRules.model_fields})
 
 
 def get_reminders(session: Session) -> ReminderRules:
-    """When reminders are sent, as it is saved."""
+    """When reminders are sent, as saved."""
     clinic = get_clinic(session)
     return ReminderRules.model_construct(**{name: getattr(clinic, name) for name in ReminderRules.model_fields})
 
 
 def get_zone(session: Session) -> ClinicZone:
-    """The time zone as it is saved."""
+    """The time zone as saved."""
     return ClinicZone(time_zone=get_clinic(session).time_zone)
 
 
 def get_opening_hours(session: Session) -> OpeningWeek:
-    """The week as it is saved; without opening hours the clinic is closed, but for doctors' extra hours."""
+    """The week as saved; without opening hours the clinic is closed, except for doctors' extra hours."""
     query = sa.select(OpeningHours.weekday, OpeningHours.start_minute, OpeningHours.end_minute).order_by(
         OpeningHours.weekday, OpeningHours.start_minute, OpeningHours.id
     )
@@ -146,17 +146,17 @@ def change_details(session: Session, actor: Actor, command: ClinicDetails, *, se
     """Save name, address and telephone number.
 
     Raises:
-        EditedMeanwhile: somebody else saved others after `seen` was read.
+        EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
     _save(session, actor, get_details(session), command, seen, now=now)
 
 
 def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen: str, now: datetime) -> None:
-    """Save the booking rules; they hold from the next booking on.
+    """Save the booking rules; they apply from the next booking.
 
     Raises:
-        EditedMeanwhile: somebody else saved others after `seen` was read.
+        EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
     if _save(session, actor, get_rules(session), command, seen, now=now):
@@ -164,10 +164,10 @@ def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen:
 
 
 def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, seen: str, now: datetime) -> None:
-    """Save when reminders are sent; what is in the outbox already stays as it is.
+    """Save when reminders are sent; messages that are already in the outbox stay as they are.
 
     Raises:
-        Invalid: daytime ends before it begins. EditedMeanwhile: somebody else saved others after `seen` was read.
+        Invalid: daytime ends before it begins. EditedMeanwhile: another user saved others after `seen` was read.
     """
     if command.daytime_from >= command.daytime_until:
         raise Invalid(_("Daytime must begin before it ends."), field="daytime")
@@ -176,10 +176,10 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:
-    """Save the time zone. Weekly hours are wall-clock and stay; instants are none of this room's business.
+    """Save the time zone. Weekly hours are wall-clock times and stay; instants are not handled in this module.
 
     Raises:
-        Invalid: there is no such zone. EditedMeanwhile: somebody else saved another one after `seen` was read.
+        Invalid: there is no such zone. EditedMeanwhile: another user saved a different one after `seen` was read.
     """
     if command.time_zone not in available_timezones():
         raise Invalid(_("Choose a time zone from the list."), field="time_zone")
@@ -194,7 +194,7 @@ def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *
     """Save the week's opening hours.
 
     Raises:
-        EditedMeanwhile: somebody else saved others after `seen` was read.
+        EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
     require_unchanged(get_opening_hours(session), seen)
@@ -208,13 +208,13 @@ def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *
 
 
 def lock_settings(session: Session) -> None:
-    """Take the lock of the clinic's row, which is made where there is none yet."""
+    """Take the lock of the clinic's row, and create the row if there is none yet."""
     mine = sa.select(ClinicSettings.id).where(ClinicSettings.id == 1).with_for_update(key_share=True)
     if session.scalar(mine) is not None:
         return
     defaults = default_clinic()
     values = {name: getattr(defaults, name) for name in defaults.__dataclass_fields__}
-    # Two people may set up one new clinic at the same moment.
+    # Two people may set up a new clinic at the same moment.
     session.execute(_insert_or_nothing(session, {"id": 1, **values}))
     session.scalar(mine)
 
@@ -227,7 +227,7 @@ def _insert_or_nothing(session: Session, values: dict[str, Any]) -> sa.Insert:
 
 
 def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> bool:
-    """Save what is different, and return whether there is something."""
+    """Save what changed; return whether anything did."""
     require_unchanged(saved, seen)
     changed = {name: value for name, value in command.model_dump().items() if getattr(saved, name) != value}
     if changed:
@@ -241,13 +241,13 @@ def _publish(session: Session, actor: Actor, what: ScheduleChange, *, now: datet
 
 
 def record_change(session: Session, actor: Actor, changed: list[str], *, now: datetime) -> None:
-    """Leave a row of what was changed in the clinic, by the names of the columns."""
+    """Write an audit row of what changed in the clinic, by the names of the columns."""
     audit.record_by(session, actor, "clinic_changed", subject=("clinic", 1), now=now, details={"changed": changed})
 
 
 @cache
 def _zone_table() -> dict[str, str]:
-    """The tz database's own names of the places of each country, with the country's code."""
+    """The tz database's zone names of each country, with the country's code."""
     table = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in table.splitlines() if line and not line.startswith("#"))
     known = available_timezones()
@@ -256,7 +256,7 @@ def _zone_table() -> dict[str, str]:
 
 @cache
 def zone_names() -> dict[str, list[str]]:
-    """The time zones that a clinic can be in, by region and in alphabetical order; UTC is a region of its own."""
+    """The time zones that a clinic can choose, by region and in alphabetical order; UTC is a region of its own."""
     regions: dict[str, list[str]] = {}
     for name in sorted(_zone_table()):
         regions.setdefault(name.partition("/")[0], []).append(name)
@@ -264,5 +264,5 @@ def zone_names() -> dict[str, list[str]]:
 
 
 def country_of_zone(time_zone: str) -> str:
-    """The code of the country that a time zone is in: 'NL' for Europe/Amsterdam; '' where it is in none."""
+    """The code of the country of a time zone: 'NL' for Europe/Amsterdam; '' if it has none."""
     return _zone_table().get(time_zone, "")

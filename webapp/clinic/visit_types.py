@@ -1,7 +1,7 @@
-"""Kinds of visit: what they are called, how long they take, and what goes with them.
+"""Visit types: their names, how long they take, and what belongs to them.
 
-Which doctors offer one is said in the room of the doctors (`webapp/doctors/offers.py`), which knows both. Booked
-visits keep the length that they were booked with.
+Which doctors offer one is handled in `webapp/doctors/offers.py`, which knows both. Booked appointments keep the length
+that they were booked with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Buffer = Annotated[Whole, Field(ge=0, le=120)]
 
 
 class VisitTypeDetails(BaseModel):
-    """A kind of visit; durations in minutes. Buffers keep the doctor free before and after the patient's time."""
+    """A visit type; durations in minutes. Buffers keep the doctor free before and after the patient's time."""
 
     name: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80), AfterValidator(readable_name)
@@ -39,7 +39,7 @@ class VisitTypeDetails(BaseModel):
 
 
 class SavedVisitType(NamedTuple):
-    """A kind of visit, its id, and whether it can be booked at all."""
+    """A visit type, its id, and whether it can be booked at all."""
 
     id: int
     active: bool
@@ -47,7 +47,7 @@ class SavedVisitType(NamedTuple):
 
 
 class NameTaken(Conflict):
-    """Two kinds of visit with one name could not be told apart."""
+    """Another visit type has this name, and the two could not be told apart."""
 
     code = "visit_type_name_taken"
 
@@ -66,13 +66,13 @@ def _saved(row: sa.Row[Any]) -> SavedVisitType:
 
 
 def list_visit_types(session: Session) -> list[SavedVisitType]:
-    """Every kind of visit, those that can be booked first, then by name."""
+    """Every visit type: those that can be booked first, then by name."""
     query = _COLUMNS.order_by(VisitType.active.desc(), VisitType.name, VisitType.id)
     return [_saved(row) for row in session.execute(query)]
 
 
 def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
-    """One kind of visit, active or not.
+    """One visit type, active or not.
 
     Raises:
         NotFound: there is none with this id.
@@ -95,10 +95,10 @@ def lock_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
 
 
 def create(session: Session, actor: Actor, command: VisitTypeDetails, *, now: datetime) -> int:
-    """Add a kind of visit, and return its id.
+    """Add a visit type and return its id.
 
     Raises:
-        NameTaken: there is another one with this name.
+        NameTaken: another one has this name.
     """
     row = VisitType(**command.model_dump())
     try:
@@ -111,10 +111,10 @@ def create(session: Session, actor: Actor, command: VisitTypeDetails, *, now: da
 
 
 def change(session: Session, saved: SavedVisitType, command: VisitTypeDetails) -> list[str]:
-    """Change a locked kind of visit, and return the names of what is different now; the caller records them.
+    """Change a locked visit type and return the names of the changed values; the caller records them.
 
     Raises:
-        NameTaken: there is another one with this name.
+        NameTaken: another one has this name.
     """
     changed = {name: value for name, value in command if getattr(saved.details, name) != value}
     if changed:
@@ -128,7 +128,7 @@ def change(session: Session, saved: SavedVisitType, command: VisitTypeDetails) -
 
 
 def set_active(session: Session, actor: Actor, saved: SavedVisitType, active: bool, *, now: datetime) -> None:
-    """Let a locked kind of visit be booked again, or no longer."""
+    """Make a locked visit type bookable or not."""
     if saved.active == active:
         return
     query = sa.update(VisitType).where(VisitType.id == saved.id).values(active=active)
@@ -145,5 +145,5 @@ def record(
     now: datetime,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Leave a row of what became of a kind of visit; its name may be a diagnosis and stays out of it."""
+    """Write an audit row about a visit type; its name may be a diagnosis and is left out."""
     audit.record_by(session, actor, action, subject=("visit_type", visit_type_id), now=now, details=details)
