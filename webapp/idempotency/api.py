@@ -1,4 +1,4 @@
-"""`Idempotency-Key`, as the IETF's draft of that name describes it: creations that may safely be sent again."""
+"""`Idempotency-Key`, as in the IETF draft of that name: requests that create something and can safely be repeated."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Key = Annotated[
 ]
 
 Work = Callable[[Session], tuple[Any, Mapping[str, str]]]
-"""Creates something on the session, and returns what is answered and the headers that go with it."""
+"""Creates something on the session, and returns the body of the answer and its headers."""
 
 
 def create(page: Page, actor: Actor, key: str | None, command: BaseModel, kind: Any, work: Work) -> Response:
-    """201 with what `work` creates, in the shape `kind`; for a key that is known, the answer of the first time.
+    """Answer 201 with what `work` creates, in the shape `kind`; for a known key, repeat the first answer.
 
     Raises:
-        AppError: whatever `work` raises, where there is no key; with one, a refusal is an answer that is kept.
+        AppError: any error of `work` if there is no key; with a key, a refusal is an answer that is stored.
     """
     page.close()
 

@@ -1,4 +1,4 @@
-"""The answers that the API keeps for repeated requests."""
+"""The answers that the API stores for repeated requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from webapp.database import Base
 
 
 class IdempotencyKey(Base):
-    """What the API answered to a request with this key, so that the same request gets the same answer again.
+    """The API's answer to a request with this key, so that the same request gets the same answer again.
 
-    `request_hash` is of method, path and body. Rows are kept for 24 hours.
+    `request_hash` is a hash of method, path and body. Rows are kept for 24 hours.
     """
 
     __tablename__ = "idempotency_keys"

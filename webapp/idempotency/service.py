@@ -1,7 +1,7 @@
-"""Requests that may be sent twice and count once: each key's first answer is kept for 24 hours and given again.
+"""Requests that may be sent twice but have one effect: the first answer for a key is kept for 24 hours and repeated.
 
-The key is written in the transaction of the work itself. Of many requests with one key at the same moment, one does
-the work and the others wait for it, then read its answer. A refusal is an answer, too.
+The key is written in the same transaction as the work. If several requests with one key arrive at once, one does the
+work and the others wait and read its answer. Refusals are kept as well.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from webapp.exceptions import AppError, Invalid
 from webapp.idempotency.models import IdempotencyKey
 
 KEPT = timedelta(hours=24)
-# These say what the request asked for cannot be; any other error may be gone in a moment.
+# These statuses are final answers to the request; any other error may be temporary.
 FINAL = {403, 404, 409, 422}
 
 
 class Answer(NamedTuple):
-    """An answer as it goes out. `headers` are those that belong to this very answer."""
+    """An answer as it is sent. `headers` are those of this answer alone."""
 
     status: int
     headers: dict[str, str]
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class IdempotencyKeyReused(Invalid):
-    """The key came with another request before."""
+    """The key was used with another request before."""
 
     code = "idempotency_key_reused"
 
@@ -47,7 +47,7 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 
 
 def hash_of_request(method: str, path: str, body: bytes) -> str:
-    """What tells two requests apart."""
+    """A hash that tells requests apart."""
     return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
 
 
@@ -61,15 +61,15 @@ def answer_once(
     *,
     now: datetime,
 ) -> tuple[Answer, bool]:
-    """Do the work and keep its answer, or give the answer that is kept; and whether it is a kept one.
+    """Do the work and store its answer, or return the stored answer; and whether it was a stored one.
 
     Raises:
-        IdempotencyKeyReused: the key belongs to another request. AppError: what may be gone in a moment.
+        IdempotencyKeyReused: the key belongs to another request. AppError: an error that may be temporary.
     """
     mine = (_TABLE.c.user_id == user_id, _TABLE.c.key == key)
     session.execute(sa.delete(_TABLE).where(*mine, _TABLE.c.created_at < now - KEPT))
     row = {"user_id": user_id, "key": key, "request_hash": request_hash, "created_at": now}
-    # Whoever comes second waits here until the first has committed.
+    # A second request with the same key waits here until the first has committed.
     insert = _INSERTS[session.connection().dialect.name](_TABLE)
     written = insert.values(**row, status=0, headers={}, body="").on_conflict_do_nothing().returning(_TABLE.c.id)
     number = session.execute(written).scalar()
@@ -92,10 +92,10 @@ def answer_once(
 
 
 def is_any_old(session: Session, *, now: datetime) -> bool:
-    """Whether `forget_old_answers` would delete one. It only reads."""
+    """Whether `forget_old_answers` would delete anything. It only reads."""
     return session.scalar(sa.select(_TABLE.c.id).where(_TABLE.c.created_at < now - KEPT).limit(1)) is not None
 
 
 def forget_old_answers(session: Session, *, now: datetime) -> None:
-    """Delete the answers that are kept no longer."""
+    """Delete the answers that are older than 24 hours."""
     session.execute(sa.delete(_TABLE).where(_TABLE.c.created_at < now - KEPT))
