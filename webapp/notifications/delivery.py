@@ -1,8 +1,8 @@
-"""Delivering what lies in the outbox: claim a message for a while, send it, mark what became of it.
+"""Delivers the messages in the outbox: claim a message for a while, send it, record the result.
 
-Each step is a transaction of its own, so nothing is lost wherever a worker dies: a claim that was not marked in time
-is anybody's again. Between sending and marking nobody can tell whether the server took the message, and only then it
-is sent twice, with the same Message-ID.
+Each step is a transaction of its own, so no message is lost when a worker dies: a claim that was not marked in time can
+be taken by any worker. If a worker dies between sending and marking, it is unknown whether the server took the message;
+only then is it sent twice, with the same Message-ID.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from webapp.notifications.rendering import Rendered
 
 logger = logging.getLogger(__name__)
 
-# Longer than any sender may take for one message; see the time limits in mail.py and sms.py.
+# Longer than any sender may take for one message; see the timeouts in mail.py and sms.py.
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
-# Columns are no longer than this.
+# The length of the column.
 MOST_OF_A_REASON = 300
 
 
 class Claimed(NamedTuple):
-    """A message that is this worker's to send. `planned_for` is when it was to be sent; `tries` counts this one."""
+    """A message that this worker may send. `planned_for` is when it was to be sent; `tries` includes this one."""
 
     id: int
     message_id: str
@@ -46,27 +46,27 @@ class Claimed(NamedTuple):
 
 
 class Sender(Protocol):
-    """Hands messages of one channel to whoever carries them."""
+    """Hands messages of one channel over for delivery."""
 
-    # What a message is that was taken: 'sent', or 'kept' in a file.
+    # The status of a message after it was taken: 'sent', or 'kept' in a file.
     outcome: str
 
     def send(self, recipient: str, message_id: str, message: Rendered) -> None:
         """Hand one message over; returns when it was taken.
 
         Raises:
-            Undelivered: it was not.
+            Undelivered: it was not taken.
         """
 
     def close(self) -> None:
-        """Let go of connections, until the next message."""
+        """Close connections until the next message."""
 
 
 # ------------------------------------------------------------------------------------------ claiming and marking
 
 _OUTBOX = table_of(OutboxMessage)
 _EARLIER = _OUTBOX.alias("earlier")
-# Whoever is told of a visit hears it in the order in which it happened: "cancelled" never before "booked".
+# Messages about one appointment are sent in the order of events: "cancelled" never before "booked".
 HAS_EARLIER = sa.exists().where(
     _EARLIER.c.subject_type == _OUTBOX.c.subject_type,
     _EARLIER.c.subject_id == _OUTBOX.c.subject_id,
@@ -89,17 +89,17 @@ _NEXT = (
     .order_by(_OUTBOX.c.due_at, _OUTBOX.c.id)
     .limit(1)
 )
-# Several workers look at once. SQLite has one writer at a time; on PostgreSQL each skips what another one holds.
+# Several workers claim at once. SQLite has one writer at a time; on PostgreSQL each skips what another one has locked.
 _NEXT_TO_CLAIM = _NEXT.with_for_update(skip_locked=True, of=_OUTBOX)
 
 
 def is_any_due(session: Session, channel: Channel, *, now: datetime) -> bool:
-    """Whether there is a message to claim. It only reads: whoever has nothing to do keeps nobody from booking."""
+    """Whether there is a message to claim. It only reads, so an idle worker does not block bookings."""
     return rows(session, _NEXT, channel=channel, now=now).first() is not None
 
 
 def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> Claimed | None:
-    """Make the next message that is due this worker's, until the lease is over; None where there is none."""
+    """Claim the next due message for this worker until the lease ends; None if there is none."""
     found = rows(session, _NEXT_TO_CLAIM, channel=channel, now=now).first()
     if found is None:
         return None
@@ -122,7 +122,7 @@ def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, 
 
 
 def mark(session: Session, claimed: Claimed, /, *, worker: str, status: str, now: datetime, **values: object) -> bool:
-    """Say what became of a message; False where the lease is over and somebody else has it, whose word counts."""
+    """Record the result for a message; False if the lease is over and another worker has claimed it."""
     finished = {} if status == "waiting" else {"finished_at": now}
     marked = session.execute(
         sa.update(_OUTBOX)
@@ -135,7 +135,7 @@ def mark(session: Session, claimed: Claimed, /, *, worker: str, status: str, now
 
 
 def give_up_expired(session: Session, *, now: datetime) -> int:
-    """Give up what is no news any more; returns how many. One that is being sent is left alone until its lease ends."""
+    """Give up expired messages; returns how many. One that is being sent is left alone until its lease ends."""
     given_up = session.execute(
         sa.update(_OUTBOX)
         .where(UNDELIVERED, _OUTBOX.c.expires_at <= now)
@@ -153,13 +153,13 @@ def give_up_expired(session: Session, *, now: datetime) -> int:
 
 
 def is_any_expired(session: Session, *, now: datetime) -> bool:
-    """Whether `give_up_expired` would give something up. It only reads."""
+    """Whether `give_up_expired` would give up anything. It only reads."""
     query = sa.select(_OUTBOX.c.id).where(UNDELIVERED, _OUTBOX.c.expires_at <= now).limit(1)
     return session.execute(query).first() is not None
 
 
 def pause_after(tries: int) -> timedelta:
-    """How long a message rests after so many tries: 15 seconds at first, twice as long each time, up to an hour."""
+    """How long to wait after this many tries: 15 seconds at first, doubled each time, up to an hour."""
     return min(FIRST_PAUSE * (1 << min(tries - 1, 20)), LONGEST_PAUSE)
 
 
@@ -169,8 +169,8 @@ def pause_after(tries: int) -> timedelta:
 class Courier:
     """Delivers the messages of one channel, one after the other.
 
-    `write_out` turns template and values into words. `earliest` says when a message may be sent at the earliest:
-    it is given the session, the instant that is meant, when the message was planned for and when it expires.
+    `write_out` renders a template with its values. `earliest` returns the earliest time to send a message: it gets the
+    session, the time that is wanted, when the message was planned for and when it expires.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Courier:
         self.lease = lease
 
     def deliver_next(self) -> bool:
-        """Deliver the next message that is due; False where there is none.
+        """Deliver the next due message; False if there is none.
 
         Raises:
             ServerAway: no message is taken now; this one waits for its next try.
@@ -223,26 +223,26 @@ class Courier:
         return True
 
     def send(self, claimed: Claimed) -> None:
-        """Write a message out and hand it over."""
+        """Render a message and hand it over."""
         try:
             message = self.write_out(claimed.template, claimed.recipient, claimed.values)
             self.sender.send(claimed.recipient, claimed.message_id, message)
         except Undelivered:
             raise
         except Exception as error:
-            # Whatever is wrong with one message must not keep the others; a new release may mend it.
-            logger.exception("Message %d (%s) cannot be written out", claimed.id, claimed.template)
+            # An error in one message must not stop the others; a new release may fix it.
+            logger.exception("Message %d (%s) cannot be rendered", claimed.id, claimed.template)
             raise NotTakenNow("not_written_out", type(error).__name__) from error
 
     def mark_taken(self, claimed: Claimed) -> None:
-        """Keep that a message was handed over."""
+        """Record that a message was handed over."""
         self._mark(claimed, status=self.sender.outcome, last_error="")
 
     def _claim(self, session: Session) -> Claimed | None:
         return claim(session, self.channel, worker=self.name, lease=self.lease, now=self.clock())
 
     def _wait_until(self, claimed: Claimed) -> datetime | None:
-        """When a message that is due may be sent, where that is not now."""
+        """When a due message may be sent, if not now."""
         now = self.clock()
         earliest = self._earliest(claimed, now)
         return earliest if earliest > now else None
@@ -258,15 +258,18 @@ class Courier:
         if due_at >= claimed.expires_at:
             self._give_up(claimed, why)
             return
-        logger.info("Message %d (%s) waits after try %d", claimed.id, claimed.template, claimed.tries)
+        logger.info("Message %d (%s) will be retried after try %d", claimed.id, claimed.template, claimed.tries)
         self._mark(claimed, status="waiting", due_at=due_at, last_error=why[:MOST_OF_A_REASON])
 
     def _give_up(self, claimed: Claimed, why: str) -> None:
-        logger.warning("Message %d (%s) is given up after try %d", claimed.id, claimed.template, claimed.tries)
+        logger.warning("Message %d (%s) was given up after try %d", claimed.id, claimed.template, claimed.tries)
         self._mark(claimed, status="dead", last_error=why[:MOST_OF_A_REASON])
 
     def _mark(self, claimed: Claimed, **values: Any) -> None:
-        """Mark a message, as long as it is ours: while the database is away, what was sent would be sent again."""
+        """Mark a message; while the database is away, retry until the lease ends.
+
+        Without the mark, a sent message would be sent again.
+        """
         until = time.monotonic() + self.lease.total_seconds()
         pause = 0.1
         while True:
@@ -279,5 +282,5 @@ class Courier:
                 pause = min(pause * 2, 10)
             else:
                 if not ours:
-                    logger.warning("Message %d was somebody else's by the time it was marked", claimed.id)
+                    logger.warning("Message %d was claimed by another worker before it was marked", claimed.id)
                 return

@@ -1,11 +1,11 @@
-"""What can become of a message that was not taken. Each says why, as a code that is kept with the message."""
+"""Why a message was not taken. Each error has a code, which is stored with the message."""
 
 from __future__ import annotations
 
 from webapp.core.codes import CodedSentences, stored
 from webapp.core.i18n import lazy_gettext as _l
 
-# What the clinic's admins read about a message that was not taken.
+# The sentences that the clinic's admins read about a message that was not taken.
 TROUBLES = CodedSentences(
     {
         "mail_address": _l("The mail server cannot write to such an address."),
@@ -28,7 +28,7 @@ TROUBLES = CodedSentences(
 
 
 class Undelivered(Exception):
-    """A message was not taken. `why` is the code of a trouble with its value, as it is stored."""
+    """A message was not taken. `why` is the code of the trouble with its value, as it is stored."""
 
     def __init__(self, code: str, value: str = "") -> None:
         self.why = stored(code, value)
@@ -39,7 +39,7 @@ class Undelivered(Exception):
 
 
 class NeverTaken(Undelivered):
-    """This message is never taken at this address, so trying again is of no use."""
+    """This message will never be taken at this address, so trying again is useless."""
 
 
 class NotTakenNow(Undelivered):
@@ -47,4 +47,4 @@ class NotTakenNow(Undelivered):
 
 
 class ServerAway(Undelivered):
-    """No message is taken now: the server cannot be reached, or does not let us in."""
+    """No message is taken now: the server cannot be reached, or rejects our login."""

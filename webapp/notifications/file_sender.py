@@ -1,4 +1,4 @@
-"""Keeping messages as files where there is no server to send them: one file a message, for its owner alone."""
+"""Stores messages as files if no server is configured: one file per message, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path("var/messages")
 
 
 class FileSender:
-    """Keeps e-mails as .eml files, which mail programs open, and text messages as .txt files."""
+    """Stores e-mails as .eml files, which mail programs open, and text messages as .txt files."""
 
     outcome = "kept"
 
@@ -23,10 +23,10 @@ class FileSender:
         self.mail_from = mail_from
 
     def send(self, recipient: str, message_id: str, message: Rendered) -> None:
-        """Keep one message. A file is there whole or not at all, and the same message has the same file.
+        """Store one message. A file is written completely or not at all, and the same message has the same file.
 
         Raises:
-            ServerAway: files cannot be written here.
+            ServerAway: the files cannot be written.
         """
         if message.html:
             mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
@@ -43,4 +43,4 @@ class FileSender:
             raise ServerAway("no_file", error.strerror or str(error)) from error
 
     def close(self) -> None:
-        """Nothing is open between two messages."""
+        """Nothing stays open between messages."""

@@ -1,4 +1,4 @@
-"""Handing e-mails to a mail server, over one connection for as long as there are messages to send."""
+"""Hands e-mails to a mail server, over one connection as long as there are messages to send."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from webapp.core.clock import utc_now
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.rendering import Rendered
 
-# For one answer of the server. A message needs ten at most, and all of them must fit into the lease of delivery.py.
+# For one answer of the server. A message needs at most ten, and all of them must fit into the lease of delivery.py.
 TIMEOUT = 20
 PORTS = {"smtp": 587, "smtps": 465}
 
 
 class MailServer(NamedTuple):
-    """Where mail is handed over, as `DOCKET_SMTP_URL` says. `smtps` is encrypted from the first byte on."""
+    """A mail server, as in `DOCKET_SMTP_URL`. `smtps` is encrypted from the first byte."""
 
     scheme: str
     host: str
@@ -32,7 +32,7 @@ class MailServer(NamedTuple):
 
     @classmethod
     def from_url(cls, url: str) -> MailServer:
-        """Read an address such as smtp://user:password@mail.example.org:587, which the settings have looked at."""
+        """Read an address such as smtp://user:password@mail.example.org:587, which the settings have validated."""
         parts = urlsplit(url)
         port = parts.port or PORTS[parts.scheme]
         return cls(
@@ -41,7 +41,7 @@ class MailServer(NamedTuple):
 
 
 class MailSender:
-    """Hands e-mails to one server. Passwords travel encrypted, or not at all."""
+    """Hands e-mails to one server. Passwords are only sent encrypted."""
 
     outcome = "sent"
 
@@ -55,12 +55,12 @@ class MailSender:
         """Hand one e-mail over.
 
         Raises:
-            NeverTaken: the server refuses this message or its address for good. NotTakenNow: it refuses it now.
+            NeverTaken: the server refuses this message or its address permanently. NotTakenNow: it refuses it now.
             ServerAway: it takes none of our messages now.
         """
         mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
         try:
-            # A server may take so many messages over one connection, or close one that was idle.
+            # A server may limit the messages of one connection, or close an idle one.
             if self._smtp is not None and not _answers(self._smtp):
                 self._hang_up()
             if self._smtp is None:
@@ -71,21 +71,21 @@ class MailSender:
             raise _what_it_means(error) from error
 
     def close(self) -> None:
-        """Say goodbye to the server, if we are connected."""
+        """Say goodbye to the server if we are connected."""
         if self._smtp is not None:
             with suppress(OSError, smtplib.SMTPException):
                 self._smtp.quit()
             self._hang_up()
 
     def _hang_up(self) -> None:
-        """End the connection without a word: whoever did not answer is not waited for again."""
+        """Close the connection without a goodbye, because a server that did not answer would make us wait again."""
         if self._smtp is not None:
             self._smtp.close()
             self._smtp = None
 
     def _connect(self) -> smtplib.SMTP:
         server = self.server
-        # Without a name to greet with, smtplib asks the DNS for one, which may take as long as it likes.
+        # Without a name for the greeting, smtplib asks the DNS for one, which may take very long.
         greeting = self.mail_from.rpartition("@")[2]
         if server.scheme == "smtps":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -117,9 +117,9 @@ def _answers(smtp: smtplib.SMTP) -> bool:
 
 
 def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: str, now: datetime) -> EmailMessage:
-    """The e-mail as it travels: text, HTML, and where there are events, these as a file.
+    """The e-mail as it is sent: text, HTML, and events as an attached file.
 
-    An event that invites, or takes back, also stands beside text and HTML, where calendars look for it.
+    An event that invites or cancels is also an alternative to text and HTML, where calendar programs look for it.
     """
     mail = EmailMessage()
     local, _at, domain = mail_from.rpartition("@")
@@ -128,7 +128,7 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
     mail["Subject"] = _as_written(message.subject)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message_id}@{domain}>"
-    # Nobody's holiday answer is wanted.
+    # This suppresses automatic replies.
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
@@ -140,10 +140,10 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
 
 
 def _as_written(text: str) -> str:
-    """Text for a header that means itself.
+    """Text for a header, taken literally.
 
-    The library reads `=?…?=` as an encoded word, and what is encoded may be the end of a line: whoever calls
-    themselves so would write headers, and a body, of their own.
+    The library decodes `=?…?=` as an encoded word, which can contain a line break: a name in that form could add
+    headers and a body of its own.
     """
     return text.replace("=?", "= ?")
 
@@ -158,7 +158,7 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
         case smtplib.SMTPNotSupportedError():
             return NeverTaken("mail_address")
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=answer):
-            # It refuses us and not a message: our sender's address, our password, our connection.
+            # The server refuses us and not this message: our sender's address, our password, our connection.
             return ServerAway("mail_login", _said(code, answer))
         case ssl.SSLError():
             return ServerAway("mail_unsafe")
@@ -172,12 +172,12 @@ def _what_it_means(error: OSError | smtplib.SMTPException) -> Undelivered:
 
 
 def _by_code(code: int, answer: bytes | str) -> Undelivered:
-    """RFC 5321, section 4.2.1: what begins with 4 may succeed later, what begins with 5 will not; 421 says goodbye."""
+    """RFC 5321, section 4.2.1: 4xx may succeed later, 5xx will not; 421 closes the connection."""
     kind = ServerAway if code == 421 else NeverTaken if code >= 500 else NotTakenNow
     return kind("mail_answered", _said(code, answer))
 
 
 def _said(code: int, answer: bytes | str) -> str:
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-    # PostgreSQL could not keep a NUL, and so not even that the message was refused.
+    # PostgreSQL cannot store a NUL, so the refusal itself could not be recorded.
     return " ".join("".join(letter if letter.isprintable() else " " for letter in f"{code} {text}").split())

@@ -1,4 +1,4 @@
-"""The outbox: messages that wait to be sent, written in the same transaction as what they tell of."""
+"""The outbox: messages that wait to be sent, written in the same transaction as the change that they report."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from webapp.database import Base
 
 _UNDELIVERED = "status IN ('waiting', 'sending')"
 _DEAD = "status = 'dead'"
-# Most messages are e-mails, and sent. What may be rare among them has an index of its own.
+# Most messages are sent e-mails. Other kinds may be rare, and have indexes of their own.
 _KEPT = "status = 'kept'"
 _SMS = "channel = 'sms'"
-# Queries use these very words: with bound parameters neither database could tell that the partial index fits.
+# Queries must use exactly these words: with bound parameters neither database can tell that the partial index applies.
 UNDELIVERED = sa.text(f"outbox_messages.{_UNDELIVERED}")
 DEAD = sa.text(f"outbox_messages.{_DEAD}")
 KEPT = sa.text(f"outbox_messages.{_KEPT}")
@@ -23,18 +23,18 @@ SMS = sa.text(f"outbox_messages.{_SMS}")
 
 
 def _newest(name: str, words: str) -> sa.Index:
-    """The ids of the messages that these words are true of."""
+    """An index on the ids of the messages that meet this condition."""
     return sa.Index(name, "id", sqlite_where=sa.text(words), postgresql_where=sa.text(words))
 
 
 class OutboxMessage(Base):
-    """One message to one address. `dedupe_key` lets the same news be told once, however often it is written down.
+    """One message to one address. `dedupe_key` ensures that the same news is sent once, however often it is written.
 
-    `waiting` messages are due at `due_at`; a `sending` one belongs to a worker until `lease_until`, and to nobody
-    after that. `sent` was taken by the server, `kept` was put into a file for want of one, `dead` was given up.
-    `message_id` is the mail's Message-ID, the same in every try. `values` is what the template needs, without
-    secrets: links are signed when the message is written out. `last_error` is the code of a trouble with its value.
-    `subject_type` and `subject_id` say what it is about, as in the audit log.
+    `waiting` messages are due at `due_at`. A `sending` one is claimed by a worker until `lease_until`. `sent` was taken
+    by the server, `kept` was stored in a file because there is no server, `dead` was given up. `message_id` is the
+    mail's Message-ID, the same in every try. `values` is what the template needs, without secrets: links are signed
+    when the message is rendered. `last_error` is the code of a trouble with its value. `subject_type` and `subject_id`
+    say what it is about, as in the audit log.
     """
 
     __tablename__ = "outbox_messages"
@@ -59,7 +59,7 @@ class OutboxMessage(Base):
     dedupe_key: Mapped[str] = mapped_column(sa.String(200), unique=True)
     message_id: Mapped[str] = mapped_column(sa.String(120), unique=True)
     channel: Mapped[str] = mapped_column(sa.String(10))
-    # What begins alike stands together in the index, letter by letter, on both databases.
+    # With this collation, addresses with the same prefix are adjacent in the index on both databases.
     recipient: Mapped[str] = mapped_column(sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql"))
     template: Mapped[str] = mapped_column(sa.String(60))
     values: Mapped[dict[str, Any]] = mapped_column(sa.JSON)

@@ -1,7 +1,7 @@
-"""Writing messages into the outbox, and taking back those that nobody needs any more.
+"""Writing messages into the outbox, and withdrawing those that are no longer needed.
 
-A message is a row of the same transaction as what it tells of: either both are kept or neither. Who receives it,
-which template it is written from, and what stands in it is decided by the caller; this room knows no domain.
+A message is a row in the same transaction as the change that it reports: either both are kept or neither. The caller
+decides on recipient, template and values; this module knows no domain.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from webapp.database import rows, table_of
 from webapp.notifications.models import OutboxMessage
 
 Channel = Literal["email", "sms"]
-# A message that could not be delivered for so long tells no news any more.
+# After this time a message that could not be delivered is no longer news.
 LIFETIME = timedelta(days=3)
-# Stands in a calendar's event for the address of its page, which is signed when the message is written out.
+# Stands for the address of a calendar event's page, which is signed when the message is rendered.
 LINK = "{link}"
-# Statements with more parameters take longer to read than to run.
+# Statements with more parameters take longer to parse than to run.
 KEYS_AT_ONCE = 500
 
 
@@ -52,7 +52,7 @@ _INSERTS = {
 
 
 def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
-    """Put a message into the outbox; False where one with its key is or was there already."""
+    """Put a message into the outbox; False if there is or was one with the same key."""
     due_at = message.due_at or now
     values = {
         "dedupe_key": message.dedupe_key,
@@ -75,7 +75,7 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
 
 
 def written_already(session: Session, dedupe_keys: Collection[str]) -> set[str]:
-    """Which of these keys belong to messages that are in the outbox, sent or not."""
+    """Which of these keys belong to messages in the outbox, sent or not."""
     keys = sorted(dedupe_keys)
     found: set[str] = set()
     for first in range(0, len(keys), KEYS_AT_ONCE):
@@ -85,7 +85,7 @@ def written_already(session: Session, dedupe_keys: Collection[str]) -> set[str]:
 
 
 def sent_since(session: Session, recipient: str, template: str, since: datetime) -> list[datetime]:
-    """When messages of this template were written for a recipient after `since`, the oldest first."""
+    """When messages with this template were written for a recipient after `since`, oldest first."""
     query = sa.select(OutboxMessage.created_at).where(
         OutboxMessage.recipient == recipient, OutboxMessage.template == template, OutboxMessage.created_at > since
     )
@@ -101,9 +101,9 @@ def withdraw(
     recipients: Collection[str],
     keys_beginning: str,
 ) -> None:
-    """Take back messages that still wait and are about one of these subjects or go to one of these recipients.
+    """Withdraw waiting messages about one of these subjects or to one of these recipients.
 
-    What they tell is not so any more. Their keys are free again.
+    What they say is no longer true. Their keys can be used again.
     """
     session.execute(
         sa.delete(OutboxMessage).where(
@@ -119,9 +119,9 @@ def withdraw(
 
 
 def send_again(session: Session, number: int, *, expires_at: datetime, now: datetime) -> bool:
-    """Let a message that was given up be tried anew until `expires_at`; False where it is not given up any more.
+    """Let a message that was given up be tried again until `expires_at`; False if it is not given up any more.
 
-    It is the same message, with the same Message-ID: whoever got it after all gets it once.
+    It keeps its Message-ID, so a recipient who already got it does not see it twice.
     """
     revived = session.execute(
         sa.update(OutboxMessage)

@@ -1,8 +1,8 @@
-"""Reading the outbox, the newest message first. Whom its messages are about is for the rooms above to say.
+"""Reading the outbox, newest message first. Modules above this one know whom the messages are about.
 
-A page costs the same however many messages there are: the newest are found by their ids, and whatever is rare among
-them by an index of its own. What a condition other than those finds is looked up as ids first, for next to an order by
-ids a planner that guesses wrong would walk the whole outbox.
+A page costs the same however many messages there are: the newest are found by their ids, and rare ones by an index of
+their own. Results of other conditions are first looked up as ids; combined with the order by id, a planner that guesses
+wrong would scan the whole outbox.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from webapp.database import UtcDateTime, rows, seek, table_of
 from webapp.exceptions import NotFound
 from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
 
-# A message that waits for longer has no worker, or its mail server is away.
+# If a message waits longer than this, no worker runs, or its mail server cannot be reached.
 LATE = timedelta(minutes=15)
-# The last of all letters: what begins with a text comes before the text with this after it.
+# The highest code point: all texts that begin with a prefix sort before the prefix followed by this.
 LAST = "\U0010ffff"
 TROUBLE = "trouble"
 
@@ -32,7 +32,7 @@ _UNDELIVERED_IDS = sa.select(_MESSAGE.id).where(UNDELIVERED)
 
 
 class About(NamedTuple):
-    """Messages about one subject; with `naming`, those that say this word."""
+    """Messages about one subject; with `naming`, those whose values contain this word."""
 
     subject_type: str
     subject_id: int
@@ -40,9 +40,9 @@ class About(NamedTuple):
 
 
 class MessageFilter(NamedTuple):
-    """Which messages. None lets everything through, and an empty sequence nothing.
+    """A selection of messages. None disables a filter, and an empty sequence matches nothing.
 
-    `state` is one of theirs, or 'trouble': not delivered yet, and failed once or late.
+    `state` is a message's status, or 'trouble': not delivered yet, and failed once or late.
     """
 
     state: str = ""
@@ -52,7 +52,7 @@ class MessageFilter(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """One message as lists show it."""
+    """One message in a list."""
 
     id: int
     channel: str
@@ -69,7 +69,7 @@ class MessageRow(NamedTuple):
 
 
 class StoredMessage(NamedTuple):
-    """All of one message that people may want to know, and the values that it is written from."""
+    """One message in full, with the values that it is rendered from."""
 
     id: int
     message_id: str
@@ -90,7 +90,7 @@ class StoredMessage(NamedTuple):
 
 
 class Standstill(NamedTuple):
-    """Since when messages wait that should have arrived, and what went wrong last; '' where nobody tried."""
+    """Since when overdue messages have been waiting, and the last error; '' if none was tried."""
 
     since: datetime
     last_error: str
@@ -99,7 +99,7 @@ class Standstill(NamedTuple):
 def list_messages(
     session: Session, wanted: MessageFilter, *, cursor: Cursor[int] = FIRST_PAGE, now: datetime, limit: int
 ) -> list[MessageRow]:
-    """Messages from a cursor on, in the order in which they are read: the newest first, unless backwards."""
+    """Messages from a cursor on, newest first, or oldest first for a cursor that reads backwards."""
     query = sa.select(*(_MESSAGE[name] for name in MessageRow._fields)).where(*_conditions(wanted, now))
     here = None if cursor.place is None else (cursor.place,)
     query = seek(query, (_MESSAGE.id,), here, falling=not cursor.backwards)
@@ -107,7 +107,7 @@ def list_messages(
 
 
 def find_recipients(session: Session, beginning: str, *, limit: int) -> list[str]:
-    """Up to `limit` addresses that begin so, and that a message was written for."""
+    """Up to `limit` recipients whose address has this prefix."""
     address = _MESSAGE.recipient
     query = sa.select(address).distinct().where(address >= beginning, address < beginning + LAST).order_by(address)
     return list(session.scalars(query.limit(limit)))
@@ -126,18 +126,18 @@ def get_message(session: Session, number: int) -> StoredMessage:
 
 
 def list_dead(session: Session, *, since: datetime, limit: int) -> list[StoredMessage]:
-    """Of the newest `limit` messages that were given up, those that were so after `since`, the newest first."""
+    """Of the newest `limit` messages that were given up, those given up after `since`, newest first."""
     newest = sa.select(_MESSAGE.id).where(DEAD).order_by(_MESSAGE.id.desc()).limit(limit)
     query = _STORED.where(_MESSAGE.id.in_(newest), DEAD, _MESSAGE.finished_at > since).order_by(_MESSAGE.id.desc())
     return [StoredMessage(*row) for row in session.execute(query)]
 
 
 def count_dead(session: Session, *, since: datetime, limit: int) -> int:
-    """How many of the newest `limit` messages that were given up were so after `since`."""
+    """How many of the newest `limit` messages that were given up were given up after `since`."""
     return rows(session, _count_dead(), since=since, limit=limit).scalar() or 0
 
 
-# Built once, when they are first asked.
+# Built once, at their first use.
 @cache
 def _count_dead() -> sa.Select[*tuple[Any, ...]]:
     most = sa.bindparam("limit", type_=sa.Integer)
@@ -160,7 +160,7 @@ def _oldest_late() -> sa.Select[*tuple[Any, ...]]:
 
 
 def find_standstill(session: Session, *, now: datetime) -> Standstill | None:
-    """Whether messages are late, or fail and are tried again since a while; None where all goes well."""
+    """Whether messages are late, or have been failing for a while; None if everything is well."""
     since = rows(session, _oldest_late(), now=now, late=now - LATE).scalar()
     if since is None:
         return None
@@ -194,7 +194,7 @@ def _conditions(wanted: MessageFilter, now: datetime) -> list[sa.ColumnElement[b
 
 
 def _is_about(about: About) -> list[sa.ColumnElement[bool]]:
-    """The index finds the subject's messages, which are few; only these are read for the word."""
+    """The index finds the few messages about the subject; only these are searched for the word."""
     found = [_MESSAGE.subject_type == about.subject_type, _MESSAGE.subject_id == about.subject_id]
     if about.naming:
         found.append(sa.cast(_MESSAGE["values"], sa.Text).contains(about.naming, autoescape=True))

@@ -1,8 +1,8 @@
-"""Writing messages out: the subject, text and HTML of an e-mail, or the words of a text message.
+"""Renders messages: the subject, text and HTML of an e-mail, or the words of a text message.
 
-Templates lie in `templates/notifications`. An e-mail has two: `booked.html`, in which everything is escaped, and
-`booked.txt`, which is no HTML and escapes nothing; its first line is the subject. A text message is `booked.sms.txt`.
-Links are signed here, when a message is sent, so that none of them lies in the database.
+Templates are in `templates/notifications`. An e-mail has two: `booked.html`, in which everything is escaped, and
+`booked.txt`, in which nothing is; its first line is the subject. A text message is `booked.sms.txt`. Links are signed
+here, when a message is sent, so that none of them is stored in the database.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from webapp.core.templates import template_environment
 from webapp.notifications.outbox import LINK
 
 FOLDER = "notifications"
-# Of these values the lines are kept; all others are one line, or a name could begin a new header or paragraph.
+# These values keep their line breaks. All others become one line, because a name could begin a new header or paragraph.
 LINES_KEPT = {"preparation"}
-# What rendering raises where a template is gone, or a message has values of an older release.
+# Errors of rendering when a template is missing, or a message has values of an older release.
 NOT_RENDERABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError)
 _ZONE = re.compile(r"\([^,)]+")
-# Parts that are left out leave their blank lines behind.
+# Parts of a template that are left out leave blank lines behind.
 _BLANK = re.compile(r"\n\s*\n")
 
 
 class Rendered(NamedTuple):
-    """A message as it is sent, in a language; '' for what it has not. `calendar` is an .ics file of that `method`."""
+    """A message as it is sent, in one language; unused parts are ''. `calendar` is an .ics file with this `method`."""
 
     sender_name: str
     subject: str
@@ -61,18 +61,17 @@ def render(
     sender: str = "",
     language: Language = ENGLISH,
 ) -> Rendered:
-    """Write a message out for its recipient, in their `language`, who may not be the one who reads it now.
+    """Render a message in its recipient's `language`, which may differ from the current reader's.
 
-    `values` are those of the outbox; instants in them are ISO text.
+    `values` are those of the outbox; instants in them are ISO text. `sender` is the address that an e-mail comes from;
+    it is also the organizer of the event in it.
 
-    `sender` is the address that an e-mail comes from, and with that whoever invites to the event in it.
-
-    Templates have `url(path)` and `signed(purpose, value)`, for addresses that say who holds them, and filters that
+    Templates have `url(path)` and `signed(purpose, value)`, for addresses that identify their holder, and filters that
     show instants in the zone of `clinic.time_zone`.
 
     Raises:
-        jinja2.TemplateNotFound: there is no such message, or it cannot go over this channel.
-        jinja2.UndefinedError: a value that the template needs is not there.
+        jinja2.TemplateNotFound: there is no such message, or not for this channel.
+        jinja2.UndefinedError: a value that the template needs is missing.
     """
     with speaking(language):
         return _render(template, channel, recipient, values, base_url=base_url, keys=keys, sender=sender)
@@ -109,12 +108,12 @@ def _render(
 def _calendar(
     values: dict[str, Any], recipient: str, sender: str, *, base_url: str, keys: Sequence[str]
 ) -> tuple[str, str]:
-    """The events that come with an e-mail, and what is wanted with them; ('', '') where there are none."""
+    """The events of an e-mail as an .ics file, and its method; ('', '') if there are none."""
     calendar = values.get("calendar")
     if not calendar:
         return "", ""
     method, clinic = calendar["method"], values["clinic"]
-    # What is only published has nobody who is invited, nor anybody who invites.
+    # A published event has neither an attendee nor an organizer.
     people = {"attendee_email": recipient, "organizer_email": sender, "organizer_name": clinic["name"]}
     events = []
     visits = _readable(values.get("visits") or [values["visit"]])
@@ -132,7 +131,7 @@ def _calendar(
 
 
 def _readable(value: Any, *, lines_kept: bool = False) -> Any:
-    """The same values, without characters that nobody sees; and each in one line."""
+    """The same values without invisible characters, each on one line."""
     if isinstance(value, dict):
         return {name: _readable(each, lines_kept=name in LINES_KEPT) for name, each in value.items()}
     if isinstance(value, list):
@@ -144,14 +143,14 @@ def _readable(value: Any, *, lines_kept: bool = False) -> Any:
 
 
 def _seen(letter: str) -> str:
-    """The character, or a space in the place of one that moves the cursor and shows nothing."""
+    """The character, or a space instead of one that moves the cursor and is invisible."""
     return " " if unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} else letter
 
 
 def _styled(html: str) -> str:
-    """The document with its styles at each element, for mail programs that read no style sheet.
+    """The document with inline styles, for mail programs that do not read style sheets.
 
-    Colours for the dark cannot stand at an element, so they go into the head.
+    Colours for dark mode cannot be inline, so they go into the head.
     """
     return _inliner().inline(html).replace("</head>", f"<style>{_stylesheet('mail-dark.css')}</style></head>", 1)
 
@@ -175,7 +174,7 @@ def _stylesheet(name: str) -> str:
 
 @lru_cache
 def _pages() -> jinja2.Environment:
-    """The environment of HTML, as of every page: all is escaped. No line ends within the name of a zone."""
+    """The environment for HTML, as for all pages: everything is escaped. Names of zones do not break across lines."""
     environment = _with_filters(template_environment())
     environment.filters["named_instant"] = _in_clinic_zone(
         lambda instant, zone: _ZONE.sub(
@@ -187,7 +186,7 @@ def _pages() -> jinja2.Environment:
 
 @lru_cache
 def text_environment() -> jinja2.Environment:
-    """The environment of plain text: nothing is escaped, so it reads nothing but the .txt files of messages."""
+    """The environment for plain text. It escapes nothing, so it only loads the .txt files of messages."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read_text),
         autoescape=False,  # noqa: S701 - no browser reads it as HTML.
