@@ -1,4 +1,4 @@
-"""The demo clinic's doctors: twelve with a story, and as many more as are asked for."""
+"""The demo clinic's doctors: twelve with a story, and as many others as needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TINTS = 6
 
 
 class DemoDoctor(NamedTuple):
-    """A doctor before the database knows of them. `specialty` also says what they offer."""
+    """A doctor before they are in the database. `specialty` also determines what they offer."""
 
     name: str
     slug: str
@@ -31,7 +31,7 @@ class _Member(NamedTuple):
     bio: str
 
 
-# In the order of SPECIALTIES, so that the first six already cover every field.
+# In the order of SPECIALTIES, so that the first six already cover every specialty.
 _CAST = (
     _Member(
         "Dr. Amara Okafor",
@@ -148,7 +148,7 @@ _MANNERS = (
 
 
 def make_doctors(count: int, rng: random.Random) -> list[DemoDoctor]:
-    """So many doctors, the twelve of the cast first; every slug once."""
+    """This many doctors, beginning with the twelve of the cast; every slug is unique."""
     members = [*_CAST[:count], *_more_members(count - len(_CAST), rng)]
     doctors = []
     for index, member in enumerate(members):
@@ -167,13 +167,13 @@ def make_doctors(count: int, rng: random.Random) -> list[DemoDoctor]:
 
 
 def slug_of(name: str) -> str:
-    """'Dr. Emre Yıldız' as it stands in an address: 'emre-yildiz'."""
+    """The slug for a name: 'emre-yildiz' for 'Dr. Emre Yıldız'."""
     decomposed = unicodedata.normalize("NFKD", name.removeprefix("Dr. ").lower().translate(PLAIN_LETTERS))
     return "-".join(decomposed.encode("ascii", "ignore").decode().split())
 
 
 def _more_members(count: int, rng: random.Random) -> list[_Member]:
-    """Doctors beyond the cast, each with a name that nobody else has."""
+    """Doctors beyond the cast, each with a unique name."""
     if count <= 0:
         return []
     pairs = [f"{first} {last}" for first in _FIRST_NAMES for last in _LAST_NAMES]

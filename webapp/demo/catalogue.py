@@ -1,4 +1,4 @@
-"""What the demo clinic offers: its kinds of visit, how to prepare for them, and why people come."""
+"""What the demo clinic offers: its visit types, how to prepare for them, and why people come."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of visit. `share` says how often it is booked, beside the other kinds of the same doctor."""
+    """A visit type. `share` says how often it is booked, relative to the doctor's other types."""
 
     name: str
     minutes: int
@@ -19,7 +19,7 @@ class Kind(NamedTuple):
 
 
 class Specialty(NamedTuple):
-    """A field of medicine: the kinds of visit, the doctors' steps, and who comes.
+    """A field of medicine: its visit types, the doctors' steps, and who comes.
 
     `people` is one of the groups of `webapp.demo.people`: anyone, adults, children or women.
     """
@@ -261,7 +261,7 @@ _SKIN = ("Skin check", "Skin consultation", "Small skin procedure", "Minor surge
 _HEART = ("Heart follow-up", "Heart consultation", "Exercise ECG")
 _CHILDREN = ("Vaccination", "Child check-up")
 
-# The clinic's doctors take these in turn. Four in twelve work on a grid of 15 minutes.
+# The clinic's doctors get these in turn. Four in twelve work on a grid of 15 minutes.
 SPECIALTIES = (
     Specialty("General practice", 30, ("GP consultation", "Health check", "Minor surgery"), "anyone"),
     Specialty("Dermatology", 15, _SKIN),
@@ -277,7 +277,7 @@ SPECIALTIES = (
     Specialty("Physiotherapy", 30, ("Physiotherapy session", "First physiotherapy visit")),
 )
 
-# Health is spoken of in reasons alone.
+# Only reasons mention health.
 NOTES = (
     "Please speak slowly, Dutch is new to me.",
     "My daughter comes with me.",

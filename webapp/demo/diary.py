@@ -1,4 +1,4 @@
-"""Filling the demo doctors' days with visits. What may stand where is asked of the house rules, not known here."""
+"""Fills the demo doctors' days with appointments. The rules of booking decide which times are possible."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from webapp.scheduling.slots import DAY, Minute, Span
 PAST_OCCUPANCY = 0.75
 NEXT_DAYS_OCCUPANCY = 0.80
 LAST_DAYS_OCCUPANCY = 0.25
-# Lunch, odd ends of a day and patients who are taken keep a day from filling: aim this much higher.
+# Lunch, short gaps and patients without time keep a day from filling up, so the aim is this much higher.
 AIM = 1.15
 CANCELLED = 0.08
 NO_SHOW = 0.05
 CONFIRMED_SOON, CONFIRMED_LATER, SOON_DAYS = 0.65, 0.2, 7
 WITH_REASON, WITH_NOTES = 0.88, 0.05
-# Patients may have ten upcoming visits; somebody who tries the demo must be able to book more.
+# Patients may have ten upcoming appointments; people who try the demo must be able to book more.
 MOST_AHEAD = 7
 TRIES = 12
 LONGEST_LEAD = 45
 
-# The visits of the account patient@docket.example, who is the first in the list of patients.
+# The appointments of the account patient@docket.example, who is the first in the list of patients.
 HANNAH = 0
 
 
@@ -55,7 +55,7 @@ _OF_KIND = {kind.name: kind for kind in KINDS}
 
 
 class Visit(NamedTuple):
-    """One visit. Instants are minutes since the epoch; `person` is a place in the list of patients."""
+    """One appointment. Instants are minutes since the epoch; `person` is an index into the list of patients."""
 
     created: Minute
     changed: Minute
@@ -70,7 +70,7 @@ class Visit(NamedTuple):
 
 
 class Attendance:
-    """On which days each patient comes: never twice on one day, and to few visits that still lie ahead."""
+    """On which days each patient comes: never twice on one day, and only to a few upcoming appointments."""
 
     def __init__(self, groups: dict[str, list[int]], people: int, rng: random.Random) -> None:
         self._groups = groups
@@ -79,7 +79,7 @@ class Attendance:
         self._ahead = [0] * people
 
     def find(self, group: str, day: int, *, ahead: bool) -> int | None:
-        """Somebody of the group who can come on that day, or None when a dozen had no time."""
+        """A person of the group who can come on that day, or None if a dozen had no time."""
         members = self._groups[group]
         for _ in range(TRIES if members else 0):
             person = members[int(self._rng.random() * len(members))]
@@ -88,18 +88,18 @@ class Attendance:
         return None
 
     def is_free(self, person: int, day: int) -> bool:
-        """Whether they have no visit on that day."""
+        """Whether they have no appointment on that day."""
         return day not in self._days[person]
 
     def note(self, person: int, day: int, *, ahead: bool) -> None:
-        """They come on that day."""
+        """Record that they come on that day."""
         self._days[person].add(day)
         self._ahead[person] += ahead
 
 
 @dataclass(slots=True)
 class _Day:
-    """One day of one doctor: for each kind of visit the starts that the house rules allow."""
+    """One day of one doctor: for each visit type the starts that the rules allow."""
 
     number: int
     doctor: DoctorRow
@@ -110,10 +110,10 @@ class _Day:
 
 
 class Planner:
-    """Plans the visits of the whole clinic; the same chance gives the same plan.
+    """Plans the appointments of the whole clinic; the same random numbers give the same plan.
 
-    `today` is a day number and `midnight` the instant at which that day begins. Nothing in the plan was
-    written down later than that, so the data is never ahead of the clock.
+    `today` is a day number and `midnight` the instant at which that day begins. Nothing in the plan is dated later than
+    that, so the data is never ahead of the clock.
     """
 
     def __init__(self, rng: random.Random, attendance: Attendance, *, today: int, midnight: Minute) -> None:
@@ -126,10 +126,10 @@ class Planner:
         self._coming: list[_Day] = []
 
     def plan_by_hand(self, doctors: list[DoctorRow], facts: dict[int, Facts]) -> None:
-        """The visits of patient@docket.example, spread out over the past and the coming weeks."""
+        """The appointments of patient@docket.example, spread over past and coming weeks."""
         for wanted in _BY_HAND:
             doctor = next((doctor for doctor in doctors if doctor.specialty == wanted.specialty), None)
-            # A small clinic lacks the specialty, and without so long a history there is nothing to look back on.
+            # A small clinic may lack the specialty, and a short history may not go back that far.
             if doctor is None or facts[doctor.id].window[0] > self._midnight + wanted.days_from_today * DAY:
                 continue
             kind = _online(doctor)[0]
@@ -141,7 +141,7 @@ class Planner:
                 self._by_hand[doctor.id].append(_busy(kind, time.start))
 
     def _time_by_hand(self, wanted: _ByHand, facts: Facts) -> FreeTime | None:
-        """Some free time of the first possible day, from the wished one on."""
+        """A free time on the first possible day, on or after the wanted one."""
         allowed = [
             time
             for time in free_times(_without_clock(facts))
@@ -152,7 +152,7 @@ class Planner:
         return self._rng.choice([time for time in allowed if time.day == allowed[0].day]) if allowed else None
 
     def plan_past(self, doctor: DoctorRow, group: str, facts: Facts) -> None:
-        """Fill one doctor's past days, about as full as such days were, and remember the coming ones."""
+        """Fill one doctor's past days about as full as usual, and remember the coming ones."""
         for day in self._days(doctor, group, _without_clock(facts)):
             if day.number < self._today:
                 self._fill(day)
@@ -160,12 +160,12 @@ class Planner:
                 self._coming.append(day)
 
     def plan_coming(self) -> None:
-        """Fill everybody's coming days, the soonest first: it is later that patients have visits enough."""
+        """Fill all coming days, soonest first, because patients reach their limit towards the end."""
         for day in sorted(self._coming, key=attrgetter("number")):
             self._fill(day)
 
     def _days(self, doctor: DoctorRow, group: str, facts: Facts) -> Iterator[_Day]:
-        """The doctor's days in order, with every start that the rules would offer were nothing booked by chance."""
+        """The doctor's days in order, with every start that the rules would offer without random bookings."""
         kinds = _online(doctor)
         taken = self._by_hand[doctor.id]
         longest = max(kinds, key=lambda kind: (kind.buffer_before + kind.minutes + kind.buffer_after, kind.id))
@@ -179,7 +179,7 @@ class Planner:
             yield _Day(number, doctor, group, kinds, shares, starts[number])
 
     def _kept_free(self, kind: VisitTypeRow, times: list[FreeTime]) -> list[Span]:
-        """A time in every coming week that nobody takes, long enough for any visit; this week rather not today."""
+        """A time in every coming week that is kept free, long enough for any appointment; preferably not today."""
         weeks: dict[int, list[FreeTime]] = defaultdict(list)
         for time in times:
             if time.day >= self._today:
@@ -191,7 +191,7 @@ class Planner:
         return [_busy(kind, time.start) for time in chosen]
 
     def _fill(self, day: _Day) -> None:
-        """Walk through the day, from each start to the next that fits, and book it or leave it free."""
+        """Go through the day, from each start to the next that fits, and book it or leave it free."""
         chance = AIM * self._occupancy(day.number)
         here = 0
         while found := self._next_start(day, here):
@@ -202,7 +202,7 @@ class Planner:
             here = start + kind.minutes + (kind.buffer_after if booked else 0)
 
     def _next_start(self, day: _Day, here: Minute) -> tuple[VisitTypeRow, Minute] | None:
-        """The next start at or after `here` of a kind by chance, or of another that still fits into the day."""
+        """The next start at or after `here` of a random visit type, or of another that still fits into the day."""
         first = self._rng.choices(range(len(day.kinds)), day.shares)[0]
         for place in (first, *(place for place in range(len(day.kinds)) if place != first)):
             kind, starts = day.kinds[place], day.starts[place]
@@ -212,7 +212,7 @@ class Planner:
         return None
 
     def _book(self, day: _Day, kind: VisitTypeRow, start: Minute, *, cancelled: bool = False) -> bool:
-        """Somebody books that time; False when nobody can come then."""
+        """Book that time for a patient; False if no patient can come then."""
         ahead = day.number >= self._today and not cancelled
         person = self._attendance.find(day.group, day.number, ahead=ahead)
         if person is None:
@@ -248,14 +248,14 @@ class Planner:
     def _created(self, day: int, start: Minute, *, cancelled: bool) -> Minute:
         """When it was booked: at least the day before, in the daytime, and before today began.
 
-        What was cancelled again was booked a day earlier still, for patients cancel until 24 hours before.
+        A cancelled one was booked another day earlier, because patients cancel until 24 hours before.
         """
         lead = 1 + cancelled + int(LONGEST_LEAD * self._rng.random() ** 2)
         days = max(day - self._today, 0) + lead
         return start // DAY * DAY - days * DAY + self._rng.randint(6 * 60, 21 * 60)
 
     def _changed(self, kind: VisitTypeRow, start: Minute, status: str, created: Minute) -> Minute:
-        """When it came to its present status."""
+        """When it got its present status."""
         if status == "completed":
             return start + kind.minutes
         if status == "no_show":
@@ -273,7 +273,7 @@ class Planner:
         return "confirmed" if confirmed else "scheduled"
 
     def _occupancy(self, day: int) -> float:
-        """How full a day is: as usual in the past, nearly full tomorrow, and less the further it is away."""
+        """How full a day is: the usual share in the past, nearly full tomorrow, and less further ahead."""
         if day < self._today:
             return PAST_OCCUPANCY
         share = (day - self._today) / DAYS_AHEAD
@@ -285,7 +285,7 @@ def _online(doctor: DoctorRow) -> list[VisitTypeRow]:
 
 
 def _without_clock(facts: Facts) -> Facts:
-    """The facts as if every day of the window could be booked: its past, and however far ahead."""
+    """The facts as if every day of the window could be booked, in the past and however far ahead."""
     return replace(facts, now=facts.window[0] - facts.notice, horizon=facts.window[1])
 
 

@@ -22,7 +22,7 @@ from webapp.exceptions import Conflict, Invalid
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 
-# With a fixed salt the rows are the same every time. Nothing is lost: everybody knows the password.
+# A fixed salt gives the same rows every time. It is not a risk, because the password is public.
 _SALT = b"docket-demo-data"
 
 MOST_DOCTORS, MOST_PATIENTS, MOST_MONTHS = 200, 100_000, 240
@@ -30,7 +30,7 @@ YEARS = range(2010, 2100)
 
 
 class DemoSummary(NamedTuple):
-    """What the database holds now, and whether this run put it there."""
+    """What the database holds now, and whether this run created it."""
 
     created: bool
     doctors: int
@@ -40,7 +40,7 @@ class DemoSummary(NamedTuple):
 
 
 class HoldsOtherData(Conflict):
-    """The database is somebody's own, or holds demo data of another size; demo data never mixes with it."""
+    """The database holds real data, or demo data of another size; demo data is never mixed with it."""
 
     code = "holds_other_data"
 
@@ -56,14 +56,13 @@ def make_demo(
     now: datetime,  # noqa: ARG001 - writes are told the time, but these rows must be the same at any hour.
     progress: Progress,
 ) -> DemoSummary:
-    """Fill an empty database with a clinic, its people and their visits, in one transaction.
+    """Fill an empty database with a clinic, its people and their appointments, in one transaction.
 
-    The same seed, day and sizes give the same rows. Where the database holds that demo data already, nothing
-    changes and the summary says so, on later days too. `progress` is called with the per cent that is done,
-    and 100.
+    The same seed, day and sizes give the same rows. If the database already holds that demo data, nothing changes and
+    the summary says so, on later days too. `progress` is called with the per cent that is done, and 100.
 
     Raises:
-        HoldsOtherData: there are accounts, doctors, patients or visits that are not this demo's.
+        HoldsOtherData: there are accounts, doctors, patients or appointments that are not this demo's.
         Invalid: a size or the day is out of bounds.
     """
     order = Order(today, doctors, patients, months, seed)
@@ -75,7 +74,7 @@ def make_demo(
 
 
 def is_empty(database: Database) -> bool:
-    """Whether nobody uses this database yet: no accounts, doctors, patients or visits."""
+    """Whether the database is unused: it has no accounts, doctors, patients or appointments."""
     with database.reading() as session:
         return not _holds_anything(session)
 
@@ -101,7 +100,7 @@ def _holds_anything(session: Session) -> bool:
 
 def _make(session: Session, order: Order, password_hash: str, progress: Progress) -> DemoSummary:
     if session.get_bind().dialect.name == "postgresql":
-        # Two runs at once: the second waits, and then finds what the first has made.
+        # Of two runs at once, the second waits and then finds what the first has made.
         session.execute(sa.text("LOCK TABLE clinic_settings IN SHARE ROW EXCLUSIVE MODE"))
     if _holds_anything(session):
         _require_same(session, order)
@@ -111,7 +110,7 @@ def _make(session: Session, order: Order, password_hash: str, progress: Progress
 
 
 def _require_same(session: Session, order: Order) -> None:
-    """Refuse unless what is there was made by the same order, on this day or an earlier one."""
+    """Refuse unless the present data was made by the same order, on this day or an earlier one."""
     if not get_clinic(session).demo:
         raise HoldsOtherData(_("This database is in use. Demo data is only made in an empty one."))
     about_clinic = sa.and_(AuditEvent.subject_type == MADE.subject_type, AuditEvent.subject_id == MADE.subject_id)

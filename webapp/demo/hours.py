@@ -1,4 +1,4 @@
-"""When the demo clinic is open and its doctors work: rows of the tables about hours, as plain values."""
+"""When the demo clinic is open and its doctors work: rows of the tables of hours, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 DAYS_AHEAD = 42
-# Holidays are known further ahead than visits are booked: patients may look 90 days ahead.
+# Further ahead than patients may book, which is 90 days.
 HOLIDAYS_AHEAD = 120
 OPENING = [(weekday, 9 * 60, 17 * 60) for weekday in range(5)]
 
@@ -26,7 +26,7 @@ class Pattern(NamedTuple):
 MORNINGS = Pattern((MONDAY, TUESDAY, WEDNESDAY, THURSDAY), ((540, 750),))
 AFTERNOONS = Pattern((MONDAY, TUESDAY, THURSDAY, FRIDAY), ((780, 1020),))
 
-# Nobody works on fewer than three days, so that a holiday leaves a day in every week.
+# Every doctor works on at least three days, so that a holiday leaves a day in every week.
 PATTERNS = (
     Pattern((MONDAY, TUESDAY, THURSDAY, FRIDAY), ((540, 750), (810, 960))),
     Pattern((MONDAY, WEDNESDAY, FRIDAY), ((540, 720), (780, 930))),
@@ -43,7 +43,7 @@ HALF_DAY_OFF = {0: "Course", 7: "Dentist"}
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day of an earlier month, or that month's last day where it is shorter."""
+    """The same day of an earlier month, or that month's last day if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)
     return min(date(year, month + 1, 1) + timedelta(days=day.day - 1), following - timedelta(days=1))
@@ -55,7 +55,7 @@ def monday_of(day: date) -> date:
 
 
 def closures(first: date, today: date) -> list[dict[str, Any]]:
-    """The public holidays of the Netherlands from `first` on, and a day on which the team learns."""
+    """The public holidays of the Netherlands since `first`, and a training day of the team."""
     last = today + timedelta(days=HOLIDAYS_AHEAD)
     holidays = sorted(
         (starts_on, ends_on, name)
@@ -86,7 +86,7 @@ def _holidays(year: int) -> Iterator[tuple[date, date, str]]:
 
 
 def _easter(year: int) -> date:
-    """Easter Sunday, by the rule of Gauss, Meeus and Jones for the Gregorian calendar."""
+    """Easter Sunday, by the algorithm of Gauss, Meeus and Jones for the Gregorian calendar."""
     golden = year % 19
     century, rest = divmod(year, 100)
     correction = (8 * century + 13) // 25
@@ -98,7 +98,7 @@ def _easter(year: int) -> date:
 
 
 def working_hours(index: int, today: date) -> Iterator[dict[str, Any]]:
-    """The weekly hours of the doctor in this place; some will change from mornings to afternoons in three weeks."""
+    """The weekly hours of the doctor at this index; some change from mornings to afternoons in three weeks."""
     pattern = PATTERNS[index % len(PATTERNS)]
     if index % 12 not in CHANGES_HOURS:
         yield from _weekly(pattern)
@@ -123,7 +123,7 @@ def _weekly(
 
 
 def extra_hours(index: int, first: date, today: date) -> Iterator[dict[str, Any]]:
-    """Some doctors come on a Saturday morning now and then: the one after next, and one a month ago."""
+    """Some doctors occasionally come on a Saturday morning: the one after next, and one a month ago."""
     if index % 12 not in SATURDAYS:
         return
     for weeks in (-4, 1):
@@ -137,7 +137,7 @@ def time_off(
 ) -> Iterator[dict[str, Any]]:
     """A few doctors are away in the coming weeks: for two days, or from noon on one day.
 
-    Leave lies in weeks without a closure, so that even then some times stay free in every week.
+    Leave is in weeks without a closure, so that every week keeps some free times.
     """
     weeks = [monday_of(today) + timedelta(weeks=week) for week in range(1, 6)]
     shut = {monday_of(row["starts_on"]) for row in closed}

@@ -1,4 +1,4 @@
-"""Writing the demo clinic: its rows, top down, and the visits and what was done in the order they happened."""
+"""Writes the demo clinic: its rows in order of dependency, then appointments and audit rows in chronological order."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class _Deed(NamedTuple):
     subject_id: int
 
 
-# How the audit log tells that demo data was made, and from which order.
+# How the audit log records that demo data was made, and from which order.
 MADE = _Deed("demo_made", "clinic", 1)
 
 
 class Order(NamedTuple):
-    """What somebody asked for."""
+    """The parameters of the demo data."""
 
     today: date
     doctors: int
@@ -74,21 +74,21 @@ class Order(NamedTuple):
 
     @property
     def last(self) -> date:
-        """The last day that has visits."""
+        """The last day that has appointments."""
         return self.today + timedelta(days=hours.DAYS_AHEAD)
 
     @property
     def midnight(self) -> datetime:
-        """When `today` begins. All rows were written by then, so none comes from the future."""
+        """When `today` begins. No row is dated later, so none comes from the future."""
         return datetime.combine(self.today, time(), ZoneInfo(ZONE)).astimezone(UTC)
 
     def details(self) -> dict[str, Any]:
-        """The order as the audit log keeps it."""
+        """The order as the audit log stores it."""
         return {**self._asdict(), "today": self.today.isoformat()}
 
 
 class Maker:
-    """One run: everything is written top down, and the visits and what was done in the order they happened."""
+    """One run: rows in order of dependency, then appointments and audit rows in chronological order."""
 
     def __init__(self, session: Session, order: Order, password_hash: str, progress: Progress) -> None:
         self._session = session
@@ -99,7 +99,7 @@ class Maker:
         self._rng = random.Random(order.seed)  # noqa: S311 - it must be predictable.
 
     def make(self) -> None:
-        """The clinic, its doctors, the patients, their visits."""
+        """Write the clinic, its doctors, the patients and their appointments."""
         self._progress(0, 100)
         closed = hours.closures(self._order.first, self._order.today)
         self._make_clinic(closed)
@@ -122,7 +122,7 @@ class Maker:
         self._writer.add(Closure, closed)
 
     def _make_accounts(self, cast: list[DemoDoctor], people: list[Person]) -> tuple[range, range]:
-        """The accounts of the doctors and of the patients, and the admin's; all have one password."""
+        """The accounts of the doctors, the patients and the admin; all have the same password."""
         earliest = min(person.registered_on for person in people) - timedelta(days=30)
         admin = self._account(f"admin@{DOMAIN}", ADMIN_NAME, "admin", earliest)
         doctors = (
@@ -146,7 +146,7 @@ class Maker:
         }
 
     def _make_doctors(self, cast: list[DemoDoctor], staff: range, closed: list[Row]) -> None:
-        """The doctors, the kinds of visit that one of them offers, and who offers what."""
+        """The doctors, the visit types that at least one of them offers, and who offers what."""
         offered = {name for doctor in cast for name in doctor.specialty.kinds}
         kinds = [kind for kind in KINDS if kind.name in offered]
         columns = ("name", "minutes", "buffer_before", "buffer_after", "preparation", "online")
@@ -196,7 +196,7 @@ class Maker:
         return numbers
 
     def _plan(self, cast: list[DemoDoctor], people: list[Person]) -> list[Visit]:
-        """All visits, in the order in which they were booked. The facts come from the rows written so far."""
+        """All appointments, in the order in which they were booked. The facts come from the rows written so far."""
         order = self._order
         doctors = list_doctors(self._session)
         requests = [BookingRequest(doctor, doctor.visit_types[0]) for doctor in doctors]
@@ -213,7 +213,7 @@ class Maker:
         return sorted(planner.visits, key=attrgetter("created", "start", "doctor_id", "person"))
 
     def _make_visits(self, visits: list[Visit], patients: range, accounts: range) -> None:
-        """The visits, then the audit log of who booked and who cancelled, in the order of time."""
+        """The appointments, then the audit log of bookings and cancellations, in chronological order."""
         cancelled = [at for at, visit in enumerate(visits) if visit.status == "cancelled"]
         events = sorted(
             [(visit.created, at, "booked") for at, visit in enumerate(visits)]
@@ -293,7 +293,7 @@ def _event_row(visit: Visit, appointment_id: int, user_id: int, action: str, at:
 
 
 def _made_row(order: Order) -> Row:
-    """What a second run compares itself with."""
+    """The row that a second run compares itself with."""
     return {
         "at": order.midnight,
         "actor_role": "system",
@@ -303,7 +303,7 @@ def _made_row(order: Order) -> Row:
 
 
 def _references(rng: random.Random) -> Iterator[str]:
-    """Public references by chance, none of them twice."""
+    """Random public references without duplicates."""
     seen: set[int] = set()
     while True:
         number = rng.getrandbits(40)

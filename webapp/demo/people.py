@@ -1,4 +1,4 @@
-"""The demo clinic's patients: names from many places, every age, and telephone numbers that reach nobody."""
+"""The demo clinic's patients: names from many places, all ages, and telephone numbers that are not in use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAST_NAMES = (
 
 
 class Person(NamedTuple):
-    """A patient before the database knows of them; `woman` decides the name and who sees them, and is not kept."""
+    """A patient before they are in the database. `woman` decides the name and who sees them; it is not stored."""
 
     name: str
     email: str
@@ -47,9 +47,9 @@ class Person(NamedTuple):
 
 
 def make_people(count: int, rng: random.Random, *, first_day: date) -> list[Person]:
-    """So many patients, the one with the account patient@docket.example first.
+    """This many patients, beginning with the one with the account patient@docket.example.
 
-    Everybody was born and registered well before `first_day`, the first day that has visits.
+    All were born and registered well before `first_day`, the first day that has appointments.
     """
     hannah = Person(
         name="Hannah Weiss",
@@ -63,9 +63,10 @@ def make_people(count: int, rng: random.Random, *, first_day: date) -> list[Pers
 
 
 def groups_of(people: list[Person], *, today: date) -> dict[str, list[int]]:
-    """Who goes where, as places in the list: anyone, adults, children and women.
+    """Who goes where, as indexes into the list: anyone, adults, children and women.
 
-    The first person is in no group, for her visits are chosen by hand. A group that would be empty is everyone.
+    The first person is in no group, because her appointments are chosen by hand. A group that would be empty is
+    everyone.
     """
     others = range(1, len(people))
     adults = [at for at in others if (today - people[at].birth_date).days >= ADULT_DAYS]
@@ -93,5 +94,5 @@ def _person(number: int, rng: random.Random, first_day: date) -> Person:
 
 
 def _phone(rng: random.Random) -> str:
-    """A number that looks like a Dutch mobile one; none of those begins with 06 0."""
+    """A number that looks like a Dutch mobile one; no real one begins with 06 0."""
     return f"+31 6 0{rng.randrange(1000):03d} {rng.randrange(10_000):04d}"
