@@ -1,7 +1,7 @@
-"""What happens at the clinic, as small frozen facts that other rooms hear of.
+"""Events: small frozen facts about what happens at the clinic, for handlers in other modules.
 
-An event carries ids, and what its handlers cannot read back from the database: what was true before, why the clinic
-did it, and who did it. It knows no room above, and holds nothing that a person wrote.
+An event carries ids, and what its handlers cannot read from the database any more: the previous state, the clinic's
+reason, and who did it. It holds no text that a person wrote.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ScheduleChange = Literal[
 
 
 class DoneBy(NamedTuple):
-    """Who did it, and in which role.
+    """The person who did it, and in which role.
 
     Without an account (`account_id` is None) it is the holder of a link that was sent to the patient `patient_id`.
     """
@@ -36,20 +36,20 @@ class DoneBy(NamedTuple):
 
     @property
     def is_staff(self) -> bool:
-        """Whether a person who works at the clinic did it."""
+        """Whether a member of the clinic's staff did it."""
         return self.role != "patient"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events say."""
+    """The fields of all events."""
 
     by: DoneBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentEvent(Event):
-    """What all events about one appointment say."""
+    """The fields of all events about one appointment."""
 
     appointment_id: int
     doctor_id: int
@@ -58,14 +58,14 @@ class AppointmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentBooked(AppointmentEvent):
-    """An appointment was made."""
+    """An appointment was booked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentMoved(AppointmentEvent):
-    """An appointment has another start: `before` is the old one, in UTC. `why` is the clinic's reason, or ''.
+    """An appointment was moved. `before` is the old start, in UTC. `why` is the clinic's reason, or ''.
 
-    Its status is `scheduled` again, which no event of its own says.
+    The status becomes `scheduled` again; there is no separate event for that.
     """
 
     before: datetime
@@ -81,9 +81,9 @@ class AppointmentCancelled(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentStatusChanged(AppointmentEvent):
-    """An appointment has the status `after`, and had `before`: by a step forward, or because the last step was undone.
+    """The status of an appointment changed from `before` to `after`, by a step forward or by undoing the last step.
 
-    Booking, moving and cancelling have events of their own; taking a cancellation back has this one.
+    Booking, moving and cancelling have events of their own; undoing a cancellation has this one.
     """
 
     before: str
@@ -92,7 +92,7 @@ class AppointmentStatusChanged(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeFreed(Event):
-    """A stretch of a doctor's time, buffers included, is no longer taken. Instants are UTC; it may be over already."""
+    """A span of a doctor's time, buffers included, is no longer taken. Instants are UTC; the span may be past."""
 
     doctor_id: int
     busy_from: datetime
@@ -101,7 +101,7 @@ class TimeFreed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientJoined(Event):
-    """A person has a patient's record now; `managed_by` is the patient who books for them, if there is one."""
+    """A patient's record was created; `managed_by` is the patient who books for them, or None."""
 
     patient_id: int
     managed_by: int | None = None
@@ -109,7 +109,7 @@ class PatientJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleChanged(Event):
-    """When patients can come has changed, by a change of `what`, for these doctors in order of id; None: for all."""
+    """A change of `what` affects the free times of these doctors, in order of id; None means all doctors."""
 
     what: ScheduleChange
     doctor_ids: tuple[int, ...] | None = None
@@ -124,4 +124,4 @@ EVENTS: tuple[type[Event], ...] = (
     PatientJoined,
     ScheduleChanged,
 )
-"""Every kind that is published."""
+"""All kinds of event."""

@@ -1,7 +1,7 @@
-"""Publishing an event to its handlers, inside the transaction that it tells of.
+"""Publishing an event to its handlers, inside the transaction that the event is about.
 
-The database carries the handlers, and each session that writes has them: there is no global list. Publishing where
-no handlers are wired is an error, so no message can be lost because a process forgot to wire them.
+The database holds the handlers and passes them to every writing session; there is no global list. Publishing without
+handlers is an error, so a process that forgets to wire them cannot lose messages.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from webapp.events.kinds import Event
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
-# Where a session keeps its handlers, and the kind of event that they are handling.
+# The keys in a session's `info` for its handlers, and for the kind of event that is being handled.
 _HANDLERS, _HANDLING = "docket_event_handlers", "docket_event"
 
 
 class Handler(Protocol[E_contra]):
-    """Writes what follows from an event, on the session that it is handed.
+    """Writes the consequences of an event, on the session that it is given.
 
-    The transaction may still be undone, and trials of a change always are: a handler does nothing that the database
-    cannot take back. What has to leave the house goes through the outbox. What the handler raises undoes the deed.
+    The transaction may still be rolled back, and trials of a change always are, so a handler may only write to the
+    database. What is sent to people goes through the outbox. An exception in a handler rolls back the whole change.
     """
 
     def __call__(self, session: Session, event: E_contra, /, *, now: datetime) -> None: ...
@@ -34,19 +34,19 @@ class Handler(Protocol[E_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One handler of one kind of event, as `on` makes it."""
+    """One handler of one kind of event; made by `on`."""
 
     kind: type[Event]
     handler: Handler[Any]
 
 
 def on(kind: type[E], handler: Handler[E]) -> Subscription:
-    """Let a handler hear of this kind of event."""
+    """Subscribe a handler to this kind of event."""
     return Subscription(kind, handler)
 
 
 class EventHandlers:
-    """Who hears of which event. Handlers of one event are called in the order in which they are given here."""
+    """The handlers of all events. Handlers of the same event are called in the order given here."""
 
     def __init__(self, *subscriptions: Subscription) -> None:
         self._subscriptions = subscriptions
@@ -55,7 +55,7 @@ class EventHandlers:
             self._handlers[each.kind].append(each.handler)
 
     def followed_by(self, *subscriptions: Subscription) -> EventHandlers:
-        """These handlers, and more after them."""
+        """A copy with more handlers after these."""
         return EventHandlers(*self._subscriptions, *subscriptions)
 
     def handle(self, session: Session, event: Event, *, now: datetime) -> None:
@@ -73,15 +73,15 @@ class PublishedByHandler(RuntimeError):
 
 
 def session_info(handlers: EventHandlers | None) -> dict[str, EventHandlers]:
-    """What a session that writes is to be given as its `info`; without handlers nothing can be published on it."""
+    """The `info` for a writing session; without handlers nothing can be published on it."""
     return {} if handlers is None else {_HANDLERS: handlers}
 
 
 def publish(session: Session, event: Event, *, now: datetime) -> None:
-    """Call the handlers of this event, one after another, before this returns.
+    """Call the handlers of this event, one after another, and return afterwards.
 
-    Handlers publish nothing: the ones after them would hear of the second event before the first. Nor may they carry
-    out a use case, for locks are taken in one order, and the ones held here are the last of it.
+    Handlers may not publish events: later handlers would get the second event before the first. Nor may they call a use
+    case, because locks are taken in a fixed order and the ones already held come last in it.
 
     Raises:
         NotWired: the session is for reading, or its database was opened without handlers.
