@@ -1,4 +1,4 @@
-"""Creating an account of any role, for the command line: it knows patients and doctors as well as users."""
+"""Creating accounts of any role for the command line. This module knows patients and doctors as well as users."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def create_account(
     now: datetime,
     doctor: str | None = None,
 ) -> int:
-    """Create a user, for a patient with the patient's record, for a doctor bound to theirs; return the user's id.
+    """Create a user, and a patient's record for a patient; bind a doctor's account to the doctor. Return the user's id.
 
-    `doctor` is the doctor's name in addresses. Without it the account stands alone, and its day says what is missing.
+    `doctor` is the doctor's slug. Without it the account is bound to no doctor, and its day view says what is missing.
 
     Raises:
-        Invalid: the address, the name or the password will not do, or the role and `doctor` do not fit.
+        Invalid: the address, the name or the password is not acceptable, or the role and `doctor` do not match.
         EmailTaken: the account exists. NotFound, Conflict: there is no such doctor, or they have an account.
     """
     try:
@@ -60,7 +60,7 @@ def create_account(
 
 
 def _lock_doctor_without_account(session: Session, slug: str) -> int:
-    """Take the lock of a doctor who can be given an account, and return the id."""
+    """Take the lock of a doctor who has no account yet, and return the id."""
     query = sa.select(Doctor.id, Doctor.user_id).where(Doctor.slug == slug).with_for_update(key_share=True)
     row = session.execute(query).one_or_none()
     if row is None:

@@ -1,7 +1,7 @@
-"""The API's description: the document for programs, and two viewers of it for people. They load nothing from elsewhere.
+"""The API's description: the document for programs, and two viewers for people that load nothing from other hosts.
 
-The viewers write styles as they go, so their pages have a policy of their own: it says what each of them needs, and
-differs from that of all other pages in nothing else.
+The viewers create styles at run time, so their pages have a security policy of their own. It allows what each viewer
+needs and is otherwise the same as that of all other pages.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from webapp.core.web import CurrentPage, Page
 
 router = APIRouter()
 
-# Both viewers draw their icons from data: addresses.
+# Both viewers draw their icons from data: URLs.
 _WITH_ICONS = CONTENT_SECURITY_POLICY.replace("img-src 'self'", "img-src 'self' data:")
-# What stands in the style elements that ReDoc makes: nothing, for rules are added to it later; and its scroll bars.
+# The contents of ReDoc's style elements: the empty string, because rules are added later, and its scroll bars.
 _REDOC_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
     "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
 )
 POLICIES = {
     "swagger": _WITH_ICONS,
-    # Its search runs in a worker that it writes itself.
+    # ReDoc's search runs in a worker that it creates itself.
     "redoc": _WITH_ICONS.replace("style-src 'self'", " ".join(("style-src 'self'", *_REDOC_STYLES)))
     + "; worker-src blob:",
 }
 
 
 def document_text(app: FastAPI) -> str:
-    """The OpenAPI document as it is printed and recorded: the same text as long as the API is the same."""
+    """The OpenAPI document as it is printed and stored. The text is the same as long as the API is the same."""
     return json.dumps(app.openapi(), ensure_ascii=False, indent=2) + "\n"
 
 
 @router.get("/openapi.json")
 def openapi_document(request: Request) -> Response:
-    """The OpenAPI document; everybody."""
+    """The OpenAPI document; everyone."""
     state = request.app.state
     kept: tuple[bytes, str] | None = getattr(state, "openapi_document", None)
     if kept is None:
@@ -54,13 +54,13 @@ def openapi_document(request: Request) -> Response:
 
 @router.get("/docs")
 def try_the_api(page: CurrentPage) -> Response:
-    """The description in Swagger UI, where requests can be tried out; everybody."""
+    """The description in Swagger UI, where requests can be tried out; everyone."""
     return _viewer(page, "swagger")
 
 
 @router.get("/redoc")
 def read_about_the_api(page: CurrentPage) -> Response:
-    """The description in ReDoc; everybody."""
+    """The description in ReDoc; everyone."""
     return _viewer(page, "redoc")
 
 

@@ -1,6 +1,6 @@
-"""The `docket` command: serving, migrating, demo data, accounts, and the proof that all is well.
+"""The `docket` command: serving, migrating, demo data, accounts, and checks.
 
-Exit codes: 0 all is well, 1 the answer is no (a check found something, a rule refuses), 2 wrong use.
+Exit codes: 0 success, 1 the answer is no (a check found something, a rule refuses), 2 wrong use.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from webapp.exceptions import AppError, Invalid, NotFound
 
 
 class WrongUse(click.ClickException):
-    """What was typed makes no sense; it is said without the usage that click's own error prints."""
+    """The arguments make no sense. The message is printed without the usage that click's own error prints."""
 
     exit_code = 2
 
 
 def main() -> None:
-    """The command, as the installed script calls it."""
+    """The entry point of the installed script."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; what goes wrong is a sentence, not a traceback."""
+    """Run one command and return its exit code. Errors are printed as sentences, not as tracebacks."""
     try:
-        # Without its standalone mode, click hands back the code of an Exit instead of leaving with it.
+        # In this mode click returns the code of an Exit instead of exiting with it.
         return docket(arguments, prog_name="docket", standalone_mode=False) or 0
     except click.Abort:
         click.echo("Stopped.", err=True)
@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> int:
             click.echo(f"Error: DOCKET_{name} {sentence}" if name else f"Error: {sentence}", err=True)
         return 2
     except OSError as error:
-        # For example a folder for the database that we may not write in.
+        # For example a database folder that is not writable.
         click.echo(f"Error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         return 1
     except DBAPIError as error:
@@ -82,7 +82,7 @@ def serve(host: str, port: int, workers: int, delivers: bool) -> None:
     settings = Settings()
     _warn_of_schema()
     _require_free_port(host, port)
-    # uvicorn ends itself once more with the signal that ended it, and what stands beside it is to be ended, too.
+    # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
     click.echo(f"Docket answers on http://{host}:{port} (stop with Ctrl-C).")
     with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
@@ -116,12 +116,12 @@ def worker() -> None:
 
 
 def _own_address(host: str, port: int) -> str:
-    """Where links in messages lead when no setting says so: to this very machine."""
+    """The address for links in messages if it is not configured: this machine."""
     return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - nothing is bound here.
 
 
 def _require_free_port(host: str, port: int) -> None:
-    """Say in a sentence that another program has the port, before anything is started."""
+    """Report that another program uses the port, before anything is started."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -131,7 +131,7 @@ def _require_free_port(host: str, port: int) -> None:
 
 
 def _warn_of_schema() -> None:
-    """Say before the first error why there will be errors. A database that is away may still come."""
+    """Explain a wrong schema before the first error. The database may also become reachable later."""
     from webapp import migrations
 
     with suppress(DBAPIError), open_database() as database:
@@ -256,7 +256,7 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
         try:
             answers = explain(session, doctor, time, visit_type, now=utc_now())
         except (Invalid, NotFound) as error:
-            # No rule was asked: the question itself cannot be understood.
+            # No rule was checked: the question itself is invalid.
             raise WrongUse(error.message) from error
     refused = False
     for answer in answers:
@@ -281,7 +281,7 @@ def openapi() -> None:
 
 @contextmanager
 def open_database() -> Iterator[Any]:
-    """The database that the settings name, closed at the end."""
+    """The database from the settings; it is closed at the end."""
     from webapp.event_handlers import wired_database
 
     database = wired_database(Settings().database_url)

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment (prefix DOCKET_) and from a `.env` file beside the project."""
+"""Settings, read once from the environment (prefix DOCKET_) and from a `.env` file in the project's folder."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from sqlalchemy.exc import ArgumentError
 
 MINIMUM_SECRET_LENGTH = 32
 PORTS = {"http": 80, "https": 443}
-# Bodies into which a text can be put so that it cannot end its field; JSON unless the headers say otherwise.
+# Bodies in which a text can be escaped so that it cannot end its field; JSON unless the headers say otherwise.
 SMS_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "application/xml", "text/xml")
-# Whoever tries production out on their own machine sends nothing over a network.
+# On these hosts nothing is sent over a network, so production can be tried out without https.
 OWN_MACHINE = {"localhost", "127.0.0.1"}
 
 
 def resource_folder(name: str) -> Path:
-    """Where `templates`, `static` or `alembic` lie: inside the installed package, or beside it in a checkout."""
+    """The path of `templates`, `static` or `alembic`: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / name
     return inside if inside.exists() else package.parent / name
 
 
 class Rate(NamedTuple):
-    """So many requests in so many seconds."""
+    """A number of requests in a number of seconds."""
 
     amount: int
     seconds: int
@@ -43,10 +43,10 @@ _RATE = re.compile(r"(\d{1,9})\s*(?:/|per)\s*(\d{1,5})?\s*(second|minute|hour|da
 
 
 def parse_rate(text: str) -> Rate:
-    """'600/minute' or '100 per 5 minutes'.
+    """Read '600/minute' or '100 per 5 minutes'.
 
     Raises:
-        ValueError: it says something else, or allows nothing.
+        ValueError: the text has another form, or allows nothing.
     """
     found = _RATE.fullmatch(text.strip())
     rate = Rate(int(found[1]), int(found[2] or 1) * _SECONDS[found[3].lower()]) if found else Rate(0, 0)
@@ -56,13 +56,13 @@ def parse_rate(text: str) -> Rate:
 
 
 class Settings(BaseSettings):
-    """Everything that differs between two installations. `.env.example` documents each."""
+    """Everything that differs between two installations. `.env.example` documents each setting."""
 
     model_config = SettingsConfigDict(
         env_prefix="DOCKET_",
         env_file=".env",
         extra="ignore",
-        hide_input_in_errors=True,  # The error would show all settings, keys and passwords among them.
+        hide_input_in_errors=True,  # Otherwise the error would show all settings, including keys and passwords.
     )
 
     database_url: str = "sqlite:///var/docket.db"
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _only_an_origin(cls, value: str) -> str:
-        """The address as browsers write it in Origin: in small letters, without a port that its scheme implies."""
+        """The address as browsers write it in Origin: in lower case, without the default port of its scheme."""
         value = value.strip()
         if not value:
             return ""
@@ -198,29 +198,29 @@ class Settings(BaseSettings):
 
     @property
     def sms_media_type(self) -> str:
-        """The kind of body that the gateway for text messages takes: JSON, where the headers name none."""
+        """The media type that the text message gateway accepts: JSON if the headers name none."""
         named = next((value for name, value in self.sms_headers.items() if name.lower() == "content-type"), "")
         return named.partition(";")[0].strip().lower() or SMS_MEDIA_TYPES[0]
 
     @property
     def sender(self) -> str:
-        """The address that our e-mails come from."""
+        """The sender's address of our e-mails."""
         return self.mail_from or f"docket@{urlsplit(self.base_url).hostname or 'localhost'}"
 
     @property
     def secure_cookies(self) -> bool:
-        """Cookies are `Secure` and `__Host-` exactly where patients reach us over https."""
+        """Cookies are `Secure` and have the `__Host-` prefix if and only if patients reach us over https."""
         return self.base_url.startswith("https://")
 
     @cached_property
     def secret_keys(self) -> list[str]:
-        """All keys, the signing one last, which is the order that itsdangerous wants."""
+        """All keys with the signing key last, in the order that itsdangerous expects."""
         keys = [part.strip() for part in self.secret_key.split(",") if part.strip()]
         return list(reversed(keys)) if keys else [_development_key(Path("var/secret_key"))]
 
 
 def _is_place(parts: SplitResult) -> bool:
-    """Whether an address names a host, and no port that there cannot be; asking for such a port raises."""
+    """Whether an address has a host and a possible port. Reading an impossible port raises ValueError."""
     try:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
@@ -228,10 +228,10 @@ def _is_place(parts: SplitResult) -> bool:
 
 
 def _development_key(path: Path) -> str:
-    """The key of a developer's machine: made once, readable by its owner alone.
+    """The key of a developer's machine: created once, readable by its owner only.
 
-    Several worker processes may start at once, so the file is created whole under another name
-    and linked into place: whoever links first decides, and nobody reads half a key.
+    Several worker processes may start at once, so the file is written completely under another name and then linked
+    into place. The first link wins, and no process reads half a key.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

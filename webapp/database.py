@@ -1,7 +1,7 @@
-"""The database: engine, types, transactions. The only `commit(` of Docket stands in this file.
+"""The database: engine, types, transactions. The only `commit(` of Docket is in this file.
 
-Two kinds of transaction exist. `reading()` sees one consistent snapshot and never blocks. `write()` runs a
-piece of work in one transaction and commits it before it returns, so that what is acknowledged is kept.
+There are two kinds of transaction. `reading()` sees one consistent snapshot and never blocks. `write()` runs a piece of
+work in one transaction and commits before it returns, so acknowledged changes are kept.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# PostgreSQL may end one of two transactions that wait for each other; doing the work again is then right.
+# PostgreSQL may abort one of two transactions that wait for each other; the work can then be retried.
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
 BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
 _BUSY_NOW = _l("Docket is very busy right now. Please try again in a moment.")
 
-# Forty threads answer, and each may hold the connection it reads with while it writes with another. With fewer than
-# two for each, forty requests could hold all there are and wait for one more, every one of them for the others.
-# Whoever waits all the same is told within seconds that we are busy. Past twenty, connections close after use.
+# Forty threads answer requests, and each may hold one connection for reading and one for writing. With fewer than two
+# connections per thread, forty requests could hold all connections and wait for each other. Requests that have to wait
+# longer than the timeout are told that we are busy. Connections beyond twenty are closed after use.
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware instant in UTC, to the second.
+    """An aware instant in UTC, with a precision of one second.
 
-    PostgreSQL keeps it as timestamptz. SQLite keeps the text that its own datetime() writes
-    ('2026-12-01 09:30:00'), so that triggers and checks can compare and compute with it.
+    PostgreSQL stores it as timestamptz. SQLite stores the text that its datetime() writes ('2026-12-01 09:30:00'), so
+    that triggers and checks can compare it and compute with it.
     """
 
     impl = sa.DateTime(timezone=True)
@@ -83,8 +83,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class minute_of(FunctionElement[int]):  # noqa: N801 - it stands in queries like a function.
-    """The minutes since 1970-01-01T00:00Z of an instant's column, counted by the database.
+class minute_of(FunctionElement[int]):  # noqa: N801 - it is used like a function in queries.
+    """The minutes from 1970-01-01T00:00Z to an instant in a column, computed by the database.
 
     Reading many instants as datetimes costs more than the query that finds them.
     """
@@ -93,10 +93,10 @@ class minute_of(FunctionElement[int]):  # noqa: N801 - it stands in queries like
     inherit_cache = True
 
 
-class spans_joined(FunctionElement[str]):  # noqa: N801 - it stands in queries like a function.
-    """Of each group, its spans of minutes as one text: 'from until from until …', in any order.
+class spans_joined(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """The spans of minutes of each group as one text: 'from until from until …', in any order.
 
-    Many rows of a query cost more to fetch than to find; `split_spans` reads the text.
+    Fetching many rows costs more than finding them; `split_spans` reads the text.
     """
 
     type = sa.String()
@@ -104,7 +104,7 @@ class spans_joined(FunctionElement[str]):  # noqa: N801 - it stands in queries l
 
 
 def split_spans(text: str) -> list[tuple[int, int]]:
-    """The spans of a text that `spans_joined` made."""
+    """The spans in a text made by `spans_joined`."""
     numbers = map(int, text.split())
     return list(zip(numbers, numbers, strict=True))
 
@@ -129,13 +129,13 @@ def _minute_in_postgresql(element: minute_of, compiler: SQLCompiler, **options: 
 @compiles(minute_of, "sqlite")
 def _minute_in_sqlite(element: minute_of, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.clauses, **options)
-    # Older libraries have the slower way alone.
+    # Older SQLite versions only have the slower way.
     seconds = f"unixepoch({column})" if sqlite_module().sqlite_version_info >= (3, 38) else f"strftime('%s', {column})"
     return f"(CAST({seconds} AS INTEGER) / 60)"
 
 
 class Base(DeclarativeBase):
-    """The parent of every table. Every constraint gets a name: SQLite's batch migrations drop unnamed ones."""
+    """The base class of every table. Every constraint gets a name: SQLite's batch migrations drop unnamed ones."""
 
     metadata = sa.MetaData(
         naming_convention={
@@ -150,10 +150,10 @@ class Base(DeclarativeBase):
 
 
 class VersionCache:
-    """What a process keeps between requests: values by key, each with the version of the data that it comes from.
+    """A process's cache between requests: values by key, each with the version of the data that it was computed from.
 
-    A version names one state of the data, now and for ever. So a value is never too old: under another version it is
-    not found. Of more than `most` values the one that was not asked for the longest goes first. Threads may share it.
+    A version always names the same state of the data, so a value is never stale: it is not found under another version.
+    If there are more than `most` values, the least recently used one is removed. It is thread-safe.
     """
 
     def __init__(self, most: int = 2_000) -> None:
@@ -162,7 +162,7 @@ class VersionCache:
         self._lock = Lock()
 
     def find(self, key: Hashable, version: Hashable) -> Any | None:
-        """The value that was kept for this version, or None."""
+        """The cached value for this version, or None."""
         with self._lock:
             found = self._kept.get(key)
             if found is None or found[0] != version:
@@ -171,7 +171,7 @@ class VersionCache:
             return found[1]
 
     def keep(self, key: Hashable, version: Hashable, value: Any) -> None:
-        """Keep a value that was worked out from this version; it takes the place of an older one."""
+        """Cache a value that was computed from this version; it replaces an older one."""
         with self._lock:
             self._kept[key] = (version, value)
             self._kept.move_to_end(key)
@@ -179,7 +179,7 @@ class VersionCache:
                 self._kept.popitem(last=False)
 
     def get(self, key: Hashable, version: Hashable, work: Callable[[], T]) -> T:
-        """The value of this version, worked out now unless it is kept."""
+        """The value for this version, computed now unless it is cached."""
         found: T | None = self.find(key, version)
         if found is None:
             found = work()
@@ -188,9 +188,9 @@ class VersionCache:
 
 
 class Database:
-    """One database, SQLite or PostgreSQL, and the two ways to talk to it.
+    """One database, SQLite or PostgreSQL, and the two ways to use it.
 
-    `handlers` hear the events that are published in its transactions; without them, publishing is an error.
+    `handlers` handle the events that are published in its transactions; without handlers, publishing is an error.
     """
 
     def __init__(self, url: str, handlers: EventHandlers | None = None) -> None:
@@ -210,29 +210,29 @@ class Database:
                 },
             )
         self._cache = VersionCache()
-        # SQLite's readers see one snapshot by themselves; PostgreSQL's have to ask for it.
+        # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
         self.session_info = session_info(handlers)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for looking. Nothing that happens in it is kept.
+        """A session for reading. Nothing that is written in it is kept.
 
-        It alone knows what this process keeps between requests: see `webapp.clinic.schedule_versions`.
+        Only reading sessions use the cache between requests: see `webapp.clinic.schedule_versions`.
         """
         known = {"cache": self._cache}
         with Session(self._reading, autoflush=False, expire_on_commit=False, info=known) as session:
             yield session
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do `work(session, …)` in one transaction and commit it; return what it returns.
+        """Run `work(session, …)` in one transaction, commit it, and return its result.
 
-        On SQLite the transaction takes the write lock at its start, so a check in it cannot become
-        stale. On PostgreSQL work that lost to a deadlock is done again, at most three times.
+        On SQLite the transaction takes the write lock at its start, so a check inside it cannot become stale. On
+        PostgreSQL work that lost to a deadlock is retried, at most three times.
 
         Raises:
-            Unavailable: a lock could not be had in time, or the database is away.
+            Unavailable: a lock could not be taken in time, or the database cannot be reached.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -243,7 +243,7 @@ class Database:
                     return result
             except DBAPIError as error:
                 if sqlstate(error) in RETRYABLE and attempt < ATTEMPTS:
-                    logger.info("Doing a transaction again after SQLSTATE %s", sqlstate(error))
+                    logger.info("Retrying a transaction after SQLSTATE %s", sqlstate(error))
                     continue
                 if is_busy(error):
                     raise Unavailable(str(_BUSY_NOW)) from error
@@ -253,7 +253,7 @@ class Database:
         raise AssertionError("The loop above returns or raises.")
 
     def dispose(self) -> None:
-        """Close every connection, for example before the process ends."""
+        """Close all connections, for example before the process ends."""
         self.engine.dispose()
 
 
@@ -263,28 +263,28 @@ def sqlstate(error: DBAPIError) -> str | None:
 
 
 def is_busy(error: DBAPIError) -> bool:
-    """Whether the same request may succeed in a moment: a lock that did not come, a connection that broke."""
+    """Whether the same request may succeed in a moment: a lock timed out, or a connection broke."""
     if sqlstate(error) in RETRYABLE | BUSY or error.connection_invalidated:
         return True
     return isinstance(error, OperationalError) and ("locked" in str(error.orig) or "connection" in str(error.orig))
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    """SQLite as it must be set up for several processes that all write: see the comments."""
+    """SQLite set up for several processes that all write; the comments explain each setting."""
     if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         _make_private(Path(url.database))
-    # Errors name their statement; with its parameters they would put reasons and names into the log.
+    # Errors include their statement; with its parameters they would write patients' names and reasons to the log.
     engine = sa.create_engine(url, module=sqlite_module(), **POOL, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
-        # The driver must not open transactions by itself: it would do so late, and deferred.
+        # The driver must not start transactions by itself: it would start them late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout=5000")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        # NORMAL may lose acknowledged commits when the power fails.
+        # NORMAL may lose acknowledged commits in a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
@@ -297,14 +297,14 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 
 def _make_private(path: Path) -> None:
-    """Make the database's file, for its owner alone, and its folder. SQLite gives -wal and -shm the file's own mode."""
+    """Create the database file, for its owner only, and its folder. SQLite gives -wal and -shm the file's mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def sqlite_module() -> Any:
-    """The newest SQLite at hand: the pysqlite3 wheel where there is one, else Python's own."""
+    """The newest available SQLite: the pysqlite3 wheel if it is installed, otherwise Python's own."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:
@@ -312,12 +312,12 @@ def sqlite_module() -> Any:
 
 
 def ddl(statement: str) -> sa.DDL:
-    """One statement of data definition, for the events of a table."""
+    """One data definition statement, for the events of a table."""
     return sa.DDL(statement)  # type: ignore[no-untyped-call]
 
 
 def table_of(model: type[Base]) -> sa.Table:
-    """The table of a mapped class, for hot queries: they read plain tuples, and the ORM's part costs as much again."""
+    """The table of a mapped class, for hot queries: these read plain tuples, because the ORM doubles their cost."""
     table = model.__table__
     if not isinstance(table, sa.Table):
         raise TypeError(f"{model.__name__} is not mapped to a table of its own.")
@@ -325,9 +325,9 @@ def table_of(model: type[Base]) -> sa.Table:
 
 
 def rows(session: Session, query: sa.Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
-    """Run a query of tables on the session's connection, past the ORM: for hot queries that were built once.
+    """Run a query on tables over the session's connection, without the ORM: for hot queries that are built once.
 
-    Nothing is flushed first: whoever added mapped objects flushes them before.
+    The session is not flushed first; callers that have added mapped objects must flush it before.
     """
     return session.connection().execute(query, values)
 
@@ -335,9 +335,9 @@ def rows(session: Session, query: sa.Executable, **values: object) -> CursorResu
 def seek(
     query: sa.Select[Any], columns: Sequence[Any], here: Sequence[object] | None, *, falling: bool
 ) -> sa.Select[Any]:
-    """The rows beyond the place `here`, in the order of `columns` or, `falling`, against it.
+    """The rows beyond the position `here`, in the order of `columns`, or in reverse if `falling`.
 
-    `here` holds a value for each of the columns; None reads from the beginning.
+    `here` has a value for each of the columns; None reads from the beginning.
     """
     if here is not None:
         place = sa.tuple_(*columns) if len(columns) > 1 else columns[0]

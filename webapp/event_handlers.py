@@ -1,4 +1,4 @@
-"""Who hears which event: the one place where it is wired. Every process opens its database here."""
+"""The only place that connects handlers to events. Every process opens its database here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.events.kinds import (
 )
 from webapp.events.publishing import EventHandlers, on
 
-# Handlers of one event are called in this order.
+# Handlers of the same event are called in this order.
 HANDLERS = EventHandlers(
     on(AppointmentBooked, messages.announce_booking),
     on(AppointmentMoved, messages.announce_move),
@@ -22,5 +22,5 @@ HANDLERS = EventHandlers(
 
 
 def wired_database(url: str) -> Database:
-    """The database at this address, whose transactions call the application's handlers."""
+    """The database at this address, whose transactions call the application's event handlers."""
     return Database(url, HANDLERS)

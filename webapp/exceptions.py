@@ -1,7 +1,7 @@
-"""The family of errors that the service layer raises and the faces (pages, API, commands) show.
+"""The errors that the service layer raises and that the pages, the API and the commands show.
 
-An error is named as a fact and carries the HTTP status it means, a stable code for programs and a
-sentence for people. `field` names the form field that the sentence belongs to.
+An error is named after a fact. It carries the HTTP status, a stable code for programs and a sentence for people.
+`field` names the form field that the sentence belongs to.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from webapp.core.i18n import Sentence
 
 
 class AppError(Exception):
-    """Something the caller can be told: `status` is HTTP's, `code` is for programs, `message` for people."""
+    """An error that is shown to the caller: `status` is HTTP's, `code` is for programs, `message` for people."""
 
     status = 500
     code = "error"
-    # What its page says above the sentence, and where the page leads, where others with this status say too little.
+    # The title of the error page and the target of its link, if the defaults for the status are not specific enough.
     title: Sentence | None = None
     onward: tuple[tuple[Sentence, str], ...] = ()
 
@@ -25,40 +25,40 @@ class AppError(Exception):
         self.message = message
         self.code = code or self.code
         self.field = field
-        # What programs read beside the sentence, such as other times that are free.
+        # Additional members for programs, such as other times that are free.
         self.members: dict[str, Any] = {}
 
 
 class BadRequest(AppError):
-    """The request itself is malformed; typing something else into a form would not help."""
+    """The request itself is malformed; different form input would not help."""
 
     status = 400
     code = "bad_request"
 
 
 class NotSignedIn(AppError):
-    """Nobody is signed in, and the page is for somebody."""
+    """The client is not signed in, and the page needs a sign-in."""
 
     status = 401
     code = "not_signed_in"
 
 
 class Forbidden(AppError):
-    """The actor is known and may not do this, and knowing that it exists gives nothing away."""
+    """The actor is known and may not do this. The answer may reveal that the thing exists."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFound(AppError):
-    """It does not exist, or it is a stranger's: the two look the same on purpose."""
+    """It does not exist, or the actor may not see it: the two look the same on purpose."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(AppError):
-    """The request clashes with the present state: somebody was faster, or edited it meanwhile."""
+    """The request clashes with the present state: another user was faster, or changed it meanwhile."""
 
     status = 409
     code = "conflict"
@@ -72,14 +72,14 @@ class TooLarge(AppError):
 
 
 class Invalid(AppError):
-    """The input breaks a rule; the message says which and what would be possible."""
+    """The input breaks a rule; the message says which one and what would be possible."""
 
     status = 422
     code = "invalid"
 
 
 class TooManyAttempts(AppError):
-    """Throttled. `retry_after` is in seconds."""
+    """Rate limited. `retry_after` is in seconds."""
 
     status = 429
     code = "too_many_attempts"
@@ -90,7 +90,7 @@ class TooManyAttempts(AppError):
 
 
 class Unavailable(AppError):
-    """The database is busy or away; the same request may succeed in a moment."""
+    """The database is busy or cannot be reached; the same request may succeed in a moment."""
 
     status = 503
     code = "unavailable"

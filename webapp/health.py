@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it do its work? Everybody may ask; the answers tell nothing else."""
+"""Health checks: is the process alive, and can it do its work? They are public and reveal nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ready(request: Request) -> JSONResponse:
     """The database is reached, has this version's schema, and refuses an overlap; else 503."""
     state = request.app.state
     now = time.monotonic()
-    # The trial of the guard takes the write lock, so a good answer is kept a while; a bad one never is.
+    # Testing the guard takes the write lock, so a good result is cached for a while; a bad one never is.
     if now < getattr(state, "ready_until", now):
         return JSONResponse(READY)
     answer = _look(state.database)

@@ -1,4 +1,4 @@
-"""Proof that the promise holds: `docket check` reads it out, and the readiness check asks for the guard."""
+"""Checks that no time is given twice: `docket check` prints them, and the readiness check tests the guard."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.scheduling.slots import to_datetime
 
-# The bug that could corrupt a database in WAL mode was fixed in this release of SQLite.
+# The first SQLite release with the fix for the bug that could corrupt a database in WAL mode.
 SAFE_SQLITE = (3, 51, 3)
-# Whatever waits for longer than this is not being looked after.
+# Messages that have waited for longer than this are lost: no worker is delivering them.
 LOST_AFTER = timedelta(hours=1)
 
 
 class _Undo(Exception):
-    """Ends a trial transaction, so that nothing of it is kept."""
+    """Ends a trial transaction so that it is rolled back."""
 
 
 def guard_is_in_place(database: Database) -> bool:
     """Try to give one time twice, to a doctor and to a patient: the database itself must refuse both.
 
-    It must also keep `busy_times` by itself, which bears the doctor's half: refuse a change of a row there, and free
-    the time of an appointment that is deleted. The trial runs in a transaction that is rolled back, with ids below
-    zero that no real row ever has.
+    The triggers must also maintain `busy_times`, which guards the doctor's time: refuse a change of a row there, and
+    free the time of a deleted appointment. The trial runs in a transaction that is rolled back, with negative ids that
+    no real row has.
     """
     found: list[bool] = []
 
@@ -86,7 +86,7 @@ def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) ->
 
 
 def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
-    """Whether neither a new row nor the change of a cancelled one can take the time."""
+    """Whether neither a new row nor an update of a cancelled one can take the time."""
     visit = _trial_visit(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
     new = [sa.insert(Appointment).values(visit)]
     changed = [
@@ -97,7 +97,7 @@ def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
 
 
 def _busy_times_that_come_to_overlap() -> list[Any]:
-    """Two appointments side by side, and then a change of the first one's row in `busy_times` alone."""
+    """Two appointments next to each other, then a change of the first one's row in `busy_times` alone."""
     later = _trial_visit(-2, doctor_id=-1, patient_id=-2, later=30)
     return [
         sa.insert(Appointment).values(later),
@@ -109,7 +109,7 @@ def _busy_times_that_come_to_overlap() -> list[Any]:
 
 
 def _time_that_a_deletion_frees() -> list[Any]:
-    """An appointment at the time of one that was there."""
+    """A new appointment at the time of a deleted one."""
     return [
         sa.delete(Appointment).where(Appointment.id == -1).execution_options(synchronize_session=False),
         sa.insert(Appointment).values(_trial_visit(-2, doctor_id=-1, patient_id=-2, later=0)),
@@ -128,7 +128,7 @@ def _fails(session: Session, statements: list[Any]) -> bool:
 
 
 def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
-    """Everything that should not be, as sentences; none at all is the proof."""
+    """Every problem as a sentence; empty if everything is in order."""
     if not guard_is_in_place(database):
         yield "The guard is missing: the database accepted two visits at one time."
     with database.reading() as session:
@@ -140,7 +140,7 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
 
 
 def warnings(database: Database) -> Iterator[str]:
-    """What is not wrong but should be known."""
+    """Conditions that are not errors, but that the clinic should know about."""
     with database.reading() as session:
         dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
         version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
@@ -156,7 +156,7 @@ def warnings(database: Database) -> Iterator[str]:
 
 
 def _doctors_overlaps(session: Session) -> Iterator[str]:
-    """Stretches of one doctor's time that overlap an earlier one of the same lane, found in one pass over the table."""
+    """Overlaps of one doctor's time in the same lane, found in one pass over the table."""
     latest_end = sa.func.max(BusyTime.until_minute).over(
         partition_by=(BusyTime.doctor_id, BusyTime.lane), order_by=(BusyTime.from_minute, BusyTime.id), rows=(None, -1)
     )
@@ -175,7 +175,7 @@ def _doctors_overlaps(session: Session) -> Iterator[str]:
 
 
 def _patients_overlaps(session: Session) -> Iterator[str]:
-    """Occupying appointments of one patient that overlap an earlier one, found in one pass over the table."""
+    """Overlaps of occupying appointments of one patient, found in one pass over the table."""
     latest_end = sa.func.max(Appointment.ends_at).over(
         partition_by=Appointment.patient_id, order_by=(Appointment.starts_at, Appointment.id), rows=(None, -1)
     )
@@ -190,7 +190,7 @@ def _patients_overlaps(session: Session) -> Iterator[str]:
 
 
 def _strays(session: Session) -> Iterator[str]:
-    """Differences between `busy_times` and what takes time: what is not guarded, and what is blocked by nothing."""
+    """Differences between `busy_times` and what takes time: times without a guard, and guards without a cause."""
     for row in session.execute(sa.except_(expected(), CONTENTS)):
         yield f"{_busy_time_in_words(*row)} is not guarded: busy_times has no row of it."
     for row in session.execute(sa.except_(CONTENTS, expected())):
@@ -204,7 +204,7 @@ def _busy_time_in_words(doctor_id: int, lane: int, low: int, high: int, appointm
 
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
-    """Visits ahead that closures, opening hours, working hours or time off would refuse, and nobody said so."""
+    """Upcoming appointments without a flag that closures, opening hours, working hours or time off would refuse."""
     standing = list_upcoming(session, None, now=now)
     broken = broken_rules(session, get_clinic(session), standing, now=now)
     names = {
@@ -220,9 +220,9 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
 
 
 def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
-    """Messages that nobody sends: due for long and neither delivered nor given up, nor in the hands of a worker.
+    """Messages that are due for long and neither delivered nor given up, nor claimed by a worker.
 
-    One that waits until its recipient has an earlier one is not lost, as long as that is being tried.
+    A message that waits for an earlier one to the same recipient is not lost while that one is being tried.
     """
     late = now - LOST_AFTER
     query = (

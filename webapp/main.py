@@ -1,4 +1,4 @@
-"""Putting the application together. Nothing happens at import: `uvicorn --factory webapp.main:create_app`."""
+"""Assembles the application. Nothing happens at import: `uvicorn --factory webapp.main:create_app`."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
 from webapp.staff.menu import staff_places
 
-# The clinic's zone and local date for the page that this thread is rendering.
+# The clinic's zone and local date for the page that the current thread renders.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
-    """The application, for settings from the environment unless they are given."""
+    """Create the application with these settings, by default from the environment."""
     settings = settings or Settings()
     database = database or wired_database(settings.database_url)
     configure_logging(settings.log_format)
@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        # Such a redirect would name the host that the request names, which may be anybody's.
+        # Such a redirect would use the request's Host header, which the client chooses.
         redirect_slashes=False,
         lifespan=lifespan,
         routes=[*_api_routes(), *_page_routes()],
@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         base_url=settings.base_url,
         error_response=_error_response,
     )
-    # Around what answers unexpected errors, for other sites' pages read these, too.
+    # Outermost, so that pages of other sites can also read answers to unexpected errors.
     _open_api(app, settings)
     app.add_middleware(LanguageMiddleware, language_of=lambda scope: app.state.language_of(scope))
     if settings.trusted_proxies:
@@ -108,10 +108,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def _spare_collector() -> None:
-    """Let the garbage collector pass over what lives as long as the process, and look less often at what is young.
+    """Make the garbage collector ignore objects that live as long as the process, and run less often.
 
-    A request makes thousands of objects, hardly any of them in a circle; by default every 700 of them are a reason to
-    look, and now and then at everything that was imported, which takes a tenth of a second.
+    A request creates thousands of objects, and hardly any of them are in a cycle. By default every 700 objects trigger
+    a collection, and some collections visit everything that was imported, which takes a tenth of a second.
     """
     gc.collect()
     gc.freeze()
@@ -119,21 +119,21 @@ def _spare_collector() -> None:
 
 
 def api_to_describe() -> FastAPI:
-    """The API's routes alone. Nothing can be asked of them, for there are neither settings nor a database."""
+    """An application with the API's routes alone, to describe them. It has neither settings nor a database."""
     app = FastAPI(routes=_api_routes())
     app.openapi = partial(_describe_api, app)  # type: ignore[method-assign]
     return app
 
 
 def _describe_api(app: FastAPI) -> dict[str, Any]:
-    """The description of the API, whose words and examples are loaded by the first request for it."""
+    """The description of the API. Its texts and examples are loaded when it is first requested."""
     from webapp.openapi import describe_api
 
     return describe_api(app)
 
 
-# FastAPI works out what an included router's routes need when the first request comes, which takes it a tenth of a
-# second. Routes hold nothing of the application that they serve, so all applications of a process share them.
+# FastAPI resolves the routes of an included router at the first request, which takes a tenth of a second. Routes hold
+# no state of the application, so all applications of a process share them.
 @cache
 def _api_routes() -> list[BaseRoute]:
     gates = [
@@ -145,7 +145,7 @@ def _api_routes() -> list[BaseRoute]:
         )
         for router in API_ROUTERS
     ]
-    # One look sends a page past the whole API.
+    # For a page's address, the whole API is skipped with one comparison.
     api = APIRouter()
     api.include_router(Gate(gates))
     return api.routes
@@ -160,12 +160,12 @@ def _page_routes() -> list[BaseRoute]:
 
 
 def _language_of(_scope: Scope) -> Language:
-    """The language to answer a request in. There is only one yet."""
+    """The language of the answer to a request. There is only one so far."""
     return ENGLISH
 
 
 def _count_requests(app: FastAPI, settings: Settings) -> None:
-    """Count the API's requests, for each account and each network."""
+    """Count the API's requests for each account and each network."""
 
     def client_of(request: Request) -> tuple[str, str]:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
@@ -187,7 +187,7 @@ def _count_requests(app: FastAPI, settings: Settings) -> None:
 
 
 def _open_api(app: FastAPI, settings: Settings) -> None:
-    """Let pages of other sites that the settings name use the API, without cookies."""
+    """Allow pages of the other sites in the settings to use the API, without cookies."""
     if settings.cors_origins:
         app.add_middleware(
             ApiCorsMiddleware,
@@ -200,7 +200,7 @@ def _open_api(app: FastAPI, settings: Settings) -> None:
 
 
 class ApiCorsMiddleware(CORSMiddleware):
-    """CORS for the API alone: our pages are nobody else's to read."""
+    """CORS for the API only: other sites may not read our pages."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and is_api(Request(scope)):
@@ -210,7 +210,7 @@ class ApiCorsMiddleware(CORSMiddleware):
 
 
 def _page_context(page: Page) -> dict[str, Any]:
-    """What every page needs; when the database is away, an error page still has a frame to stand in."""
+    """The values that every page needs; if the database cannot be reached, error pages use the defaults."""
     try:
         clinic, actor = current_clinic(page), current_actor(page)
     except SQLAlchemyError:
@@ -225,12 +225,12 @@ def _page_context(page: Page) -> dict[str, Any]:
 
 
 def _letterhead(page: Page) -> dict[str, str]:
-    """Who writes, for messages of rooms below the clinic."""
+    """The clinic's details in messages, for modules that may not import the clinic."""
     return current_clinic(page).letterhead
 
 
 def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
-    """The accounts to show on the log-in page, which is done only over demo data."""
+    """The accounts to show on the log-in page; None unless the data is demo data."""
     if not current_clinic(page).demo:
         return None
     return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]
@@ -238,9 +238,10 @@ def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
 
 @lru_cache
 def _templates() -> jinja2.Environment:
-    """Jinja with the filters that show instants in the clinic's zone, made once: compiling templates takes long.
+    """The Jinja environment with filters that show instants in the clinic's zone.
 
-    Macros are imported without a page's context, so the zone of the page being rendered is kept beside it.
+    It is made once, because compiling templates is slow. Macros are imported without the page's context, so the zone of
+    the page being rendered is kept in a context variable.
     """
     environment = template_environment()
 
@@ -269,11 +270,11 @@ def _templates() -> jinja2.Environment:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error becomes a page or a fragment in the look of the house, or problem details, with its true status."""
+    """Turn every error into a page, a fragment or problem details, with the right status."""
 
     def on_app_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 405:
-            # The libraries below us name the methods of the first route that fits the address, and no others.
+            # FastAPI names only the methods of the first route that matches the address.
             error = HTTPException(405, headers={"allow": ", ".join(methods_of(request.url.path))})
         return problem_response(error) if is_api(request) else error_page(Page(request), error)
 

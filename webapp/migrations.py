@@ -1,4 +1,4 @@
-"""Bringing a database to the newest schema, from the command line, the tests and the readiness check."""
+"""Migrating a database to the newest schema, for the command line, the tests and the readiness check."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from webapp.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# A process that serves pages never migrates, so Alembic is imported only where it is used: it takes 75 ms of CPU.
+# Alembic takes 75 ms of CPU to import, so it is imported only where it is used: serving pages never migrates.
 
 
 def alembic_config(database: Database) -> Config:
-    """Alembic's settings for this database; no ini file is needed, so an installed wheel can migrate too."""
+    """Alembic's settings for this database. No ini file is needed, so an installed wheel can also migrate."""
     from alembic.config import Config
 
     config = Config()
@@ -26,21 +26,21 @@ def alembic_config(database: Database) -> Config:
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`. Two processes may call this at once: one waits for the other."""
+    """Run the migrations up to `revision`. If two processes call this at once, one waits for the other."""
     from alembic import command
 
     command.upgrade(alembic_config(database), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Take migrations back; for tests and for people who know what they do."""
+    """Revert migrations, for tests and for experts."""
     from alembic import command
 
     command.downgrade(alembic_config(database), revision)
 
 
 def newest_revision() -> str:
-    """The revision that this version of Docket was written for: revisions are numbers, and their files begin with them.
+    """The revision that this version of Docket needs. Revisions are numbers, and their files begin with them.
 
     A test compares this with Alembic's own answer.
     """
@@ -48,7 +48,7 @@ def newest_revision() -> str:
 
 
 def is_current(database: Database) -> bool:
-    """Whether the schema is the one that this version of Docket was written for."""
+    """Whether the schema is the one that this version of Docket needs."""
     with database.engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return False

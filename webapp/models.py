@@ -1,4 +1,4 @@
-"""All tables in one place, for migrations: importing this module fills `Base.metadata`."""
+"""Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
 from webapp.auth.models import FailedLogin, PasswordLink, RefreshToken, User, UserSession

@@ -1,7 +1,7 @@
-"""The description of the API, in OpenAPI 3.1: FastAPI's own, and what holds for every address of ours.
+"""The description of the API, in OpenAPI 3.1: FastAPI's own, plus what applies to all addresses.
 
-Routes say what is theirs alone. What every request can be answered with, which headers come with what, and who need
-not be signed in is added here, once, so that no route can forget it.
+Routes describe only what is specific to them. The answers that any request may get, the headers that come with them,
+and whether a sign-in is needed are added here once, so that no route can forget them.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ TAGS = {
     "Doctors' times": "Weekly hours, extra hours and time off; the doctor's own and admins'.",
 }
 
-# Literals that several models share, under a name of their own.
+# Literals that several models share, each under its own name.
 ENUMS: dict[str, tuple[Any, str]] = {
     "VisitStatus": (VisitStatus, "What is or was to become of a visit; no-shows and cancelled ones take no time."),
     "Role": (Role, "The kind of account."),
     "Weekday": (Weekday, "A day of the week."),
 }
 
-# The problems that mean the same everywhere: a name, a sentence, and whether it can answer any request.
+# The problems that mean the same everywhere: a name, a sentence, and whether any request can get it.
 PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Unreadable", "The request cannot be read."),
     401: ("NotSignedIn", "Nobody is signed in, or the token is not valid any more."),
@@ -84,7 +84,7 @@ PROBLEMS: dict[int, tuple[str, str]] = {
 }
 ALWAYS = (400, 429, 500, 503)
 WITH_BODY = (413, 415, 422)
-# FastAPI's words for what it was not told.
+# FastAPI's texts for answers without a description.
 SUCCESS = {"200": "As asked.", "201": "It was created."}
 UNTOLD = {"Successful Response", *(status.phrase for status in HTTPStatus)}
 
@@ -181,7 +181,7 @@ def _routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
 
 
 def _asks_maybe(route: APIRoute) -> bool:
-    """Whether whoever asks may be nobody, and somebody sees more."""
+    """Whether signing in is optional and shows more."""
     asked = get_args(MaybeCaller)[1].dependency
     return any(each.call is asked for each in route.dependant.dependencies)
 
@@ -235,12 +235,12 @@ def _complete(operation: dict[str, Any], for_everybody: set[str]) -> None:
 
 
 def _describe(parameter: dict[str, Any]) -> None:
-    """Parts of addresses say what they name. No parameter can be null: it is there or not."""
+    """Describe the parts of addresses, and remove null from the types of parameters: they are given or not."""
     schema = parameter["schema"]
     kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
     if kinds:
         schema.update({"anyOf": kinds} if len(kinds) > 1 else kinds[0])
-    # It stands beside the schema already.
+    # The parameter itself already has the description.
     schema.pop("description", None)
     if parameter["in"] == "path":
         parameter["description"], parameter["example"] = PLACES[parameter["name"]]
@@ -283,7 +283,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _exemplify(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Every body and every answer has an example."""
+    """Add an example to every body and every answer."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         content.setdefault("example", example_of(content["schema"], schemas))
     for status, answer in operation["responses"].items():
@@ -302,7 +302,7 @@ def _exemplify(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _tidy(part: Any) -> None:
-    """Take out what says nothing: titles made of a member's name, and fractions of whole numbers."""
+    """Remove what carries no information: titles made from a member's name, and fractions of whole numbers."""
     if isinstance(part, list):
         for each in part:
             _tidy(each)
@@ -318,7 +318,7 @@ def _tidy(part: Any) -> None:
 
 
 def _name_enums(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
-    """Replace the same list of words in many places by a schema of its own."""
+    """Replace enums that occur in many places by one named schema."""
     names = {get_args(kind): name for name, (kind, _told) in ENUMS.items()}
 
     def replace(part: Any) -> None:
@@ -336,7 +336,7 @@ def _name_enums(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
 
 
 def _keep_used(document: dict[str, Any], kind: str) -> None:
-    """Take components out that nothing points at, and those that only these point at."""
+    """Remove components that nothing refers to, and those that only these refer to."""
     components = document["components"][kind]
     while unused := [name for name in components if f'"#/components/{kind}/{name}"' not in json.dumps(document)]:
         for name in unused:

@@ -1,7 +1,7 @@
-"""What stands in the API's description as examples: one clinic, the same people and the same day throughout.
+"""The examples in the API's description: one clinic, with the same people and the same day throughout.
 
-Examples that belong to a model or to one of its members stand there. Here is what has the same meaning in many
-places, and what only makes sense as a whole. A test holds every example against its schema.
+Examples that belong to one model or member are defined there. This module has those that are the same in many places,
+and those that only make sense as a whole. A test validates every example against its schema.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ MEMBERS: dict[str, Any] = {
     "wants_sms": False,
     "why": "The clinic is closed then.",
 }
-# Where a member means something else than elsewhere, by model.
+# Members that mean something else in a certain model, by model.
 SPECIAL: dict[tuple[str, str], Any] = {
     ("ClosureOut", "name"): "Summer break",
     ("PeriodOut", "id"): "2026-06-01..",
     ("TimeOffOut", "reason"): "Leave",
     ("Said", "message"): "The visit is cancelled.",
 }
-# Bodies of requests, by model, where the members of the model do not say it.
+# Request bodies by model, if the members of the model do not provide the example.
 BODIES: dict[str, Any] = {
     "AddPatient": {"name": "Robin Adams", "birth_date": "2019-05-14", "phone": "+31 20 123 4567"},
     "BookAppointment": {
@@ -124,7 +124,7 @@ BODIES: dict[str, Any] = {
         "notes": "It itches at night.",
     },
 }
-# What a part of an address names, and an example of it.
+# What a part of an address means, with an example.
 PLACES: dict[str, tuple[str, Any]] = {
     "appointment_id": ("The visit's id.", 1),
     "closure_id": ("The closure's id.", 1),
@@ -170,7 +170,7 @@ _WITH_MEMBERS: dict[str, Callable[[], AppError]] = {
 
 
 def problem_example(status: int, members: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a problem with this status looks like, from the very code that writes them."""
+    """An example of a problem with this status, made by the same code that writes real ones."""
     error = _PROBLEMS[status]()
     for name, value in (members or {}).items():
         error = _WITH_MEMBERS[name]() if name in _WITH_MEMBERS else error
@@ -182,10 +182,10 @@ def problem_example(status: int, members: Mapping[str, Any] | None = None) -> di
 
 
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], *, model: str = "", member: str = "") -> Any:
-    """An example of what a schema describes, put together from those of its parts.
+    """An example for a schema, assembled from those of its parts.
 
     Raises:
-        LookupError: there is none for one of its parts, and an invented one would tell nobody anything.
+        LookupError: one of the parts has no example, and an invented one would not be useful.
     """
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
@@ -193,7 +193,7 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], *, model: 
     if (model, member) in SPECIAL:
         return SPECIAL[model, member]
     if schema.get("examples"):
-        # Every instant of ours has the same example; a visit needs an end that lies after its start.
+        # All instants share one example, but the end of an appointment must lie after its start.
         return MEMBERS[member] if schema.get("format") == "date-time" and member in MEMBERS else schema["examples"][0]
     if "properties" in schema:
         return {

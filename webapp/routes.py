@@ -1,4 +1,4 @@
-"""Every router of Docket, in the order in which addresses are tried: the pages', and the API's under `/api/v1`."""
+"""All routers of Docket, in the order in which addresses are matched: the pages, and the API under `/api/v1`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search_router,
     profile_router,
     booking_router,
-    # Before the visits' pages, for .ics would be taken for a part of the reference.
+    # Before the appointments' pages, which would match .ics as a part of the reference.
     calendars_router,
     appointments_router,
     reschedule_router,
@@ -82,14 +82,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     visit_types_router,
     clinic_router,
     closures_router,
-    # Before the messages, for every other word after /admin/messages/ is taken for one of them.
+    # Before the messages, which match any other word after /admin/messages/.
     previews_router,
     messages_router,
     audit_router,
     status_router,
     hours_router,
     time_off_router,
-    # Last, for every other word after /schedule/ is taken for a day.
+    # Last, because it matches any word after /schedule/ as a day.
     schedule_router,
     flags_router,
     dashboard_router,
@@ -113,7 +113,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
 
 
 def methods_of(path: str) -> list[str]:
-    """What an address takes: the methods of all routes that fit it, in order."""
+    """The methods that an address accepts: those of all matching routes, in order."""
     taken = {method for pattern, methods in _addresses() if pattern.match(path) for method in methods}
     return sorted(taken | ({"HEAD"} if "GET" in taken else set()))
 

@@ -1,6 +1,6 @@
-"""The worker: it delivers messages, writes the reminders that are due, and tidies up. Several may run at once.
+"""The worker delivers messages, writes due reminders, and cleans up. Several may run at once.
 
-`docket worker` is one, and `docket serve` starts another beside it, so that nobody has to think of it.
+`docket worker` is one. `docket serve` also starts one next to the server, so that a small clinic needs no setup.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from webapp.notifications.sms import SmsSender
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks into the outbox, between two rounds of everything else, and at most after a failure.
+# Seconds between two checks of the outbox, between two rounds of everything else, and the longest pause after failures.
 LOOK_EVERY, ROUND_EVERY, LONGEST_REST = 1.0, 60.0, 60.0
-# A message that is being handed over when a server stops has so long to arrive.
+# When a server stops, a message that is being sent has this long to arrive.
 SECONDS_TO_END = 15
-# How far it stands back where processors are scarce, on the scale of nice(1).
+# Added to the niceness of the process, see nice(1), so that answering requests comes first.
 POLITENESS = 10
-# One that dies at its very start must not keep the machine busy with its successors.
+# A worker that dies right at its start must not keep the machine busy with restarts.
 SECONDS_BETWEEN = 3
 
 
 class Worker:
-    """Everything that happens without anybody asking: a thread for each channel, and one for the rest.
+    """All background work: one thread for each channel, and one for the rest.
 
-    `base_url` is where links in messages lead. Settings decide whether messages are sent or kept as files.
+    `base_url` is the start of links in messages. The settings decide whether messages are sent or kept as files.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Work until `stopping` is set; what was begun is brought to its end."""
+        """Work until `stopping` is set; work in progress is finished."""
         threads = [threading.Thread(target=self._deliver, args=(courier,)) for courier in self.couriers]
         threads.append(threading.Thread(target=self._tidy))
         for thread in threads:
@@ -93,7 +93,7 @@ class Worker:
             thread.join()
 
     def _deliver(self, courier: Courier) -> None:
-        """Deliver the messages of one channel. While a server is away, it is left in peace, longer each time."""
+        """Deliver the messages of one channel. If its server cannot be reached, pause, for longer each time."""
         failures = 0
         while not self.stopping.is_set():
             try:
@@ -106,7 +106,7 @@ class Worker:
                 failures += 1
                 logger.warning("The outbox cannot be read or written: %s", type(error).__name__)
             except Exception:
-                # Nobody would notice a thread that has ended.
+                # The thread must survive any error, because nothing else delivers this channel.
                 failures += 1
                 logger.exception("Delivering %s failed", courier.channel)
             if failures:
@@ -118,36 +118,36 @@ class Worker:
         courier.sender.close()
 
     def _tidy(self) -> None:
-        """Do once a minute what has no hurry."""
+        """Run the round of everything else once a minute."""
         while not self.stopping.is_set():
             try:
                 self.do_a_round()
             except (SQLAlchemyError, AppError) as error:
-                logger.warning("Reminders and tidying up wait for the database: %s", type(error).__name__)
+                logger.warning("Reminders and clean-up wait for the database: %s", type(error).__name__)
             except Exception:
-                logger.exception("Reminders and tidying up failed")
+                logger.exception("Reminders and clean-up failed")
             self.stopping.wait(ROUND_EVERY)
 
     def do_a_round(self) -> None:
-        """Write the reminders that are due, give up what is no news any more, and forget old keys of requests."""
+        """Write the reminders that are due, give up expired messages, and delete old idempotency keys."""
         now = self.clock()
         while self._asks(reminders.is_any_due, now) and self.database.write(reminders.enqueue_due, now=now):
             if self.stopping.is_set():
                 return
         if self._asks(delivery.is_any_expired, now):
             given_up = self.database.write(delivery.give_up_expired, now=now)
-            logger.warning("%d message(s) could not be delivered while they were news", given_up)
+            logger.warning("%d message(s) expired before they could be delivered", given_up)
         if self._asks(service.is_any_old, now):
             self.database.write(service.forget_old_answers, now=now)
 
     def _asks(self, question: Callable[..., bool], now: datetime) -> bool:
-        """Ask before writing: on SQLite nobody can book while something is written."""
+        """Ask before writing: on SQLite nobody can book during a write transaction."""
         with self.database.reading() as session:
             return question(session, now=now)
 
 
 def writer(settings: Settings, channel: Channel, *, base_url: str) -> Callable[[str, str, dict[str, Any]], Rendered]:
-    """Whoever writes messages of one channel out, from template, recipient and values."""
+    """The function that renders messages of one channel from template, recipient and values."""
 
     def write_out(template: str, recipient: str, values: dict[str, Any]) -> Rendered:
         keys, sender = settings.secret_keys, settings.sender
@@ -157,30 +157,30 @@ def writer(settings: Settings, channel: Channel, *, base_url: str) -> Callable[[
 
 
 def mail_sender(settings: Settings) -> Sender:
-    """Whoever carries e-mails: the mail server of the settings, or files where there is none."""
+    """The sender of e-mails: the configured mail server, or files if there is none."""
     if settings.smtp_url:
         return MailSender(MailServer.from_url(settings.smtp_url), settings.sender)
     return FileSender(FOLDER, settings.sender)
 
 
 def sms_sender(settings: Settings) -> Sender:
-    """Whoever carries text messages: the gateway of the settings, or files where there is none."""
+    """The sender of text messages: the configured gateway, or files if there is none."""
     if settings.sms_url:
         return SmsSender(settings.sms_url, settings.sms_headers, settings.sms_body, settings.sms_media_type)
     return FileSender(FOLDER, settings.sender)
 
 
 def where_messages_go(settings: Settings) -> list[str]:
-    """What becomes of messages here, for whoever reads the log: servers are named without what stands in their URLs."""
+    """Where messages are sent, for the log: servers are named without the credentials in their URLs."""
     mail, text = settings.smtp_url, settings.sms_url
     server = MailServer.from_url(mail) if mail else None
     return [
         f"E-mails go to the mail server {server.host}:{server.port}"
         if server
-        else f"E-mails are kept as files in {FOLDER}, for DOCKET_SMTP_URL names no mail server",
+        else f"E-mails are kept as files in {FOLDER}, because DOCKET_SMTP_URL names no mail server",
         f"Text messages go to the gateway {urlsplit(text).hostname}"
         if text
-        else f"Text messages are kept as files in {FOLDER}, for DOCKET_SMS_URL names no gateway",
+        else f"Text messages are kept as files in {FOLDER}, because DOCKET_SMS_URL names no gateway",
     ]
 
 
@@ -192,7 +192,7 @@ def _in_daytime(session: Session, wanted: datetime, planned_for: datetime, expir
 
 
 def run_worker(base_url: str, *, beside: bool = False) -> None:
-    """Be a worker until the process is told to stop; `beside` a server, until that is gone, too."""
+    """Run a worker until the process is told to stop; if `beside` a server, also until that is gone."""
     settings = Settings()
     configure_logging(settings.log_format)
     database = wired_database(settings.database_url)
@@ -205,10 +205,10 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
         worker.stopping.set()
 
     signal.signal(signal.SIGTERM, stop)
-    # Ctrl-C reaches both, and the server says when it is time.
+    # Ctrl-C reaches both processes, and the server tells the worker when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN if beside else stop)
     if beside:
-        # Whoever waits for a page goes first; a message can wait for a few milliseconds.
+        # Requests come first; a message can wait for a few milliseconds.
         os.nice(POLITENESS)
         threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     try:
@@ -226,7 +226,7 @@ def _wait_for_parent(stop: Callable[[], None]) -> None:
 
 @contextmanager
 def worker_beside(base_url: str) -> Iterator[None]:
-    """A worker in a process of its own, so that writing messages out takes no time from answering."""
+    """Run a worker in a process of its own, so that rendering messages takes no time from answering requests."""
     over = threading.Event()
     keeper = threading.Thread(target=_keep_worker, args=(base_url, over))
     keeper.start()
@@ -238,7 +238,7 @@ def worker_beside(base_url: str) -> Iterator[None]:
 
 
 def _keep_worker(base_url: str, over: threading.Event) -> None:
-    """Have a worker until it is over. One that dies is followed by another, for nobody else would deliver."""
+    """Run a worker until `over` is set, and restart it if it dies, because nothing else delivers messages."""
     while not over.is_set():
         process = multiprocessing.get_context("spawn").Process(
             target=run_worker, args=(base_url,), kwargs={"beside": True}, name="docket worker"
@@ -247,10 +247,10 @@ def _keep_worker(base_url: str, over: threading.Event) -> None:
         while process.is_alive() and not over.wait(LOOK_EVERY):
             pass
         if not over.is_set():
-            logger.error("The worker ended with %s; another one takes its place", process.exitcode)
+            logger.error("The worker ended with exit code %s; starting another one", process.exitcode)
             over.wait(SECONDS_BETWEEN)
             continue
         process.terminate()
         process.join(SECONDS_TO_END)
-        # What it was sending is sent again by whoever comes next, with the same Message-ID.
+        # The message that it was sending is sent again by the next worker, with the same Message-ID.
         process.kill()
