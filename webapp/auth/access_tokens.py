@@ -1,8 +1,8 @@
-"""Access tokens of the API: JWTs that live for minutes and speak for a session, which is looked up at each request.
+"""Access tokens of the API: JWTs that live for minutes. Each belongs to a session, which every request looks up.
 
 They are signed with keys that are derived from `DOCKET_SECRET_KEY`, and name their key in `kid`, so that the key can
-be changed while tokens are about. A token says whose session it is by that session's hash: nobody can make a cookie
-of it, and it means nothing once the session has ended.
+be changed while tokens are in use. A token names its session by the session's hash. Nobody can make a cookie from
+that hash, and the token is worthless once the session has ended.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ AUDIENCE = "docket-api"
 
 
 class Claims(NamedTuple):
-    """What a token says: whose it is, and the hash of the session that it speaks for."""
+    """What a token says: its user, and the hash of its session."""
 
     user_id: int
     session_hash: str
 
 
 def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, now: datetime) -> str:
-    """A token for a session. `keys` are `Settings.secret_keys`: the last one signs."""
+    """Make a token for a session. `keys` are `Settings.secret_keys`: the last one signs."""
     key = _derived(keys[-1])
     claims = {
         "sub": str(user_id),
@@ -41,7 +41,7 @@ def make_access_token(keys: Sequence[str], user_id: int, session_hash: str, *, n
 
 
 def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Claims | None:
-    """What a token says that one of our keys signed and that has not expired; None for any other."""
+    """The claims of a token that one of our keys signed and that has not expired; None for any other token."""
     by_name = {_name_of(key): key for key in map(_derived, keys)}
     try:
         key = by_name.get(str(jwt.get_unverified_header(token).get("kid")))
@@ -52,7 +52,7 @@ def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Clai
             key,
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
-            # The time is ours to say, not the library's.
+            # We compare the time with `now` ourselves; the library would read the clock.
             options={"require": ["sub", "sid", "exp", "iat"], "verify_exp": False, "verify_iat": False},
         )
         if int(claims["exp"]) <= now.timestamp():
@@ -63,7 +63,7 @@ def read_access_token(keys: Sequence[str], token: str, *, now: datetime) -> Clai
 
 
 def _derived(secret: str) -> bytes:
-    """A key for tokens alone: what else the secret signs can never be taken for one."""
+    """A key for tokens only, so that nothing else that the secret signs can pass for a token."""
     return hmac.digest(secret.encode(), b"docket.access-token", "sha256")
 
 

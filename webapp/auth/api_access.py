@@ -1,6 +1,6 @@
-"""Who asks the API: the bearer of an access token, or for reading alone whoever is signed in on our pages.
+"""Who calls the API: the owner of an access token or, for reading only, the user who is signed in on our pages.
 
-A browser sends cookies with requests that other sites made, so a cookie allows no change here.
+A browser also sends cookies with requests from other sites, so a cookie allows no change here.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Bearer = Annotated[str | None, Security(bearer)]
 
 
 def caller_of(page: Page, token: str | None) -> Actor | None:
-    """Whoever asks, read from the database afresh; None for nobody.
+    """The caller, read from the database afresh; None for a client that is not signed in.
 
     Raises:
-        NotSignedIn: an access token was sent that is not valid, or no longer. Who sends one wants to be somebody.
+        NotSignedIn: the client sent an access token that is not valid (any more): it expects to be signed in.
     """
     if token is None:
         return current_actor(page) if page.request.method in SAFE_METHODS else None
@@ -70,20 +70,20 @@ def _token_bearer(page: CurrentPage, token: Bearer) -> Actor:
 
 
 Caller = Annotated[Actor, Security(_somebody)]
-"""Whoever asks to read; 401 for nobody."""
+"""The caller of a route that reads; 401 for a client that is not signed in."""
 
 MaybeCaller = Annotated[Actor | None, Security(_anybody)]
-"""Whoever asks to read what is for everybody, or None; what is theirs may change the answer."""
+"""The caller of a public route, or None. Being signed in may change the answer."""
 
 WritingCaller = Annotated[Actor, Security(_token_bearer)]
-"""Whoever asks to change something; 401 for nobody, and for whoever has a cookie only."""
+"""The caller of a route that changes something; 401 without an access token, even with a cookie."""
 
 
 def require_role(actor: Actor, *roles: Role) -> None:
-    """The actor has one of these roles.
+    """Require the actor to have one of these roles.
 
     Raises:
-        Forbidden: another one.
+        Forbidden: the actor has another role.
     """
     if actor.role not in roles:
         raise Forbidden(_("This is not for your kind of account."), code="wrong_role")

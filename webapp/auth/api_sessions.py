@@ -1,7 +1,7 @@
-"""Sessions of the API: what a program gets for a password, and for each refresh token it hands back.
+"""Sessions of the API: a program gets tokens for a password, and new ones for each refresh token.
 
-A refresh token is used once and replaced. One that is used again was copied, so its session ends for whoever holds
-the newer ones, too.
+A refresh token is used once and replaced. If one is used again, it was copied. Then the session ends, and newer tokens
+end with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.auth.tokens import hashed, new_secret
 
 
 class Granted(NamedTuple):
-    """What a new pair of tokens is made of. The refresh token is kept nowhere."""
+    """The parts of a new pair of tokens. The refresh token itself is not stored."""
 
     user_id: int
     session_hash: str
@@ -31,7 +31,7 @@ class Granted(NamedTuple):
 def finish_login(
     session: Session, attempt_id: int, verified: VerifiedLogin, command: LogIn, *, now: datetime
 ) -> Granted:
-    """Sign in after a verified attempt, as `service.finish_login` does, and grant the first pair.
+    """Sign in after a verified attempt, as `service.finish_login` does, and grant the first pair of tokens.
 
     Raises:
         WrongCredentials: the password was changed meanwhile, or the account disabled.
@@ -41,19 +41,19 @@ def finish_login(
 
 
 def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> Granted:
-    """The first pair for the session with this secret id, which has just begun."""
+    """Grant the first pair of tokens for a session that has just begun; `secret` is its secret id."""
     session_hash = hashed(secret)
     session_id = session.scalars(sa.select(UserSession.id).where(UserSession.id_hash == session_hash)).one()
     return Granted(user_id, session_hash, _next_token(session, session_id, now=now))
 
 
 def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
-    """The next pair for a refresh token, which is used up with it; the session lives on for another month.
+    """Exchange a refresh token for the next pair, and extend the session by another month.
 
-    None: the token was used before. Its session has ended, which the caller must commit.
+    Returns None where the token was used before. That has ended the session, and the caller must commit it.
 
     Raises:
-        RefreshTokenNotValid: it is unknown, or its session has ended, or its account is disabled.
+        RefreshTokenNotValid: the token is unknown, its session has ended, or its account is disabled.
     """
     mine = (
         sa.select(RefreshToken.id, RefreshToken.used_at, UserSession.id, UserSession.id_hash, User.id)
@@ -70,7 +70,7 @@ def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
         session.execute(sa.delete(UserSession).where(UserSession.id == session_id))
         return None
     session.execute(sa.update(RefreshToken).where(RefreshToken.id == token_id).values(used_at=now))
-    # A session may live for years, and nobody could tell any more who used what is older.
+    # A session may live for years, so used tokens are deleted once they are older than any unused one can be.
     old = (RefreshToken.session_id == session_id, RefreshToken.used_at < now - SESSION_LIFETIME)
     session.execute(sa.delete(RefreshToken).where(*old).execution_options(synchronize_session=False))
     session.execute(

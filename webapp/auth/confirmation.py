@@ -1,7 +1,7 @@
-"""Whether an account's e-mail address is its owner's: they follow a link that was sent there, and say so.
+"""Confirming an e-mail address: the owner follows a link that was sent to it, and confirms on the page.
 
-The link is the account and the address, signed. It is good for as long as the account has that address, and nothing
-but this can be done with it.
+The link is the account and the address, signed. It is valid for as long as the account has that address, and allows
+nothing but this confirmation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_MAILS, WINDOW = 3, timedelta(hours=1)
 
 
 class Address(NamedTuple):
-    """The address that a link would confirm, and when it was; None: not yet."""
+    """The address that a link confirms, and when it was confirmed; None: not yet."""
 
     user_id: int
     email: str
@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 def send(session: Session, user_id: int, email: str, name: str, letterhead: dict[str, str], *, now: datetime) -> None:
-    """Write the mail that asks whether the address is theirs."""
+    """Write the mail that asks the owner to confirm the address."""
     message = Message(
         dedupe_key=f"{TEMPLATE}:{user_id}:{int(now.timestamp())}",
         channel="email",
@@ -47,12 +47,12 @@ def send(session: Session, user_id: int, email: str, name: str, letterhead: dict
 
 
 def send_again(session: Session, actor: Actor, letterhead: dict[str, str], *, now: datetime) -> None:
-    """Send the actor that mail once more, unless the address is confirmed.
+    """Send the actor the confirmation mail again, unless the address is confirmed already.
 
     Raises:
         TooManyConfirmations: it was sent three times within the hour.
     """
-    # Of two requests at once the second one counts the mail of the first.
+    # Of two concurrent requests, the second counts the mail of the first.
     mine = sa.select(User.email_confirmed_at).where(User.id == actor.user_id).with_for_update(key_share=True)
     if session.scalar(mine) is not None:
         return
@@ -69,7 +69,7 @@ def confirmed_at(session: Session, actor: Actor) -> datetime | None:
 
 
 def find_address(session: Session, said: Any) -> Address:
-    """The address that a link confirms; `said` is what the link's token says.
+    """The address that a link confirms; `said` is the content of the link's token.
 
     Raises:
         AddressNotConfirmable: none of our keys signed it, or the account has another address now, or is disabled.
@@ -86,10 +86,10 @@ def find_address(session: Session, said: Any) -> Address:
 
 
 def confirm(session: Session, said: Any, *, address: str, now: datetime) -> None:
-    """Keep that the owner of the address has followed the link; doing so again changes nothing.
+    """Store that the owner of the address has followed the link. Repeating it changes nothing.
 
     Raises:
-        AddressNotConfirmable: as `find_address`.
+        AddressNotConfirmable: as for `find_address`.
     """
     found = find_address(session, said)
     changed = session.execute(

@@ -1,4 +1,4 @@
-"""Who asks: the session cookie and the actor behind it, and where signing in leads."""
+"""Who makes a request: the session cookie and its actor, and where users go after signing in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin
 
 
 def current_actor(page: Page) -> Actor | None:
-    """Whoever is signed in, read from the database once a request; None for a visitor."""
+    """The signed-in user, read from the database once per request; None for a visitor."""
     if "actor" not in page.known:
         page.known["actor"] = _read_actor(page)
     actor: Actor | None = page.known["actor"]
@@ -32,10 +32,10 @@ def current_actor(page: Page) -> Actor | None:
 
 
 def signed_in(page: Page, *roles: Role) -> Actor:
-    """The actor, who must be signed in and, where roles are named, have one of them.
+    """The actor, who must be signed in and have one of the roles, if any are named.
 
     Raises:
-        NotSignedIn: a visitor asks. Forbidden: the role is another one.
+        NotSignedIn: the client is not signed in. Forbidden: the actor has another role.
     """
     actor = current_actor(page)
     if actor is None:
@@ -46,12 +46,12 @@ def signed_in(page: Page, *roles: Role) -> Actor:
 
 
 def home_of(role: Role, wanted: str = "") -> str:
-    """Where somebody goes after signing in: back to what they wanted, else to their role's first page."""
+    """Where a user goes after signing in: the page that they wanted, else the first page of their role."""
     return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
 
 
 def leave_aside(page: Page) -> None:
-    """Whoever is signed in has no part in this request: it came by a link, and is answered to whoever holds that."""
+    """Ignore the session in this request: it came by a link, and the answer is for the holder of the link."""
     page.known["actor"] = None
 
 
@@ -68,25 +68,25 @@ def _read_actor(page: Page) -> Actor | None:
     if found is None:
         return None
     if found.touch:
-        # Whoever waits for a second connection while holding one can wait for ever.
+        # A thread that waits for a second connection while it holds one can wait for ever.
         page.close()
         try:
             page.database.write(service.touch_session, found.actor.session_id, now=page.now)
         except Unavailable:
-            # When somebody was last seen is not worth an error; the next request writes it.
+            # A missed last-seen time is not worth an error; the next request writes it.
             logger.info("The last-seen time of session %d was not written", found.actor.session_id)
     return found.actor
 
 
 def set_session_cookie(page: Page, response: Response, secret: str) -> None:
-    """Hand the signed session id to the browser."""
+    """Send the signed session id to the browser."""
     signed = _signer(page.settings, "session").sign(secret).decode()
     lifetime = int(service.SESSION_LIFETIME.total_seconds())
     page.set_cookie(response, page.cookie_name(SESSION_COOKIE), signed, lifetime)
 
 
 def clear_session_cookie(page: Page, response: Response) -> None:
-    """Make the browser forget the session."""
+    """Delete the session cookie in the browser."""
     response.delete_cookie(
         page.cookie_name(SESSION_COOKIE),
         path="/",
@@ -97,14 +97,14 @@ def clear_session_cookie(page: Page, response: Response) -> None:
 
 
 def known_device(page: Page, email: str) -> str:
-    """The hash of this browser's device id, if it has logged in to this very account before; else ''."""
+    """The hash of this browser's device id, if it has logged in to this account before; else ''."""
     device = _unsign(page.request.cookies.get(page.cookie_name(DEVICE_COOKIE), ""), page.settings, "device")
     account, _separator, identity = device.partition(":")
     return tokens.hashed(identity) if identity and account == service.account_key(email) else ""
 
 
 def set_device_cookie(page: Page, response: Response, email: str) -> None:
-    """Let this browser be recognised when somebody else is guessing the account's password."""
+    """Let us recognise this browser later, when someone else is guessing the account's password."""
     value = f"{service.account_key(email)}:{tokens.new_secret()}"
     signed = _signer(page.settings, "device").sign(value).decode()
     page.set_cookie(response, page.cookie_name(DEVICE_COOKIE), signed, int(DEVICE_LIFETIME.total_seconds()))

@@ -1,4 +1,4 @@
-"""What can go wrong with accounts, named as facts."""
+"""Errors of accounts, named after what is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from webapp.exceptions import Conflict, Invalid, NotFound, NotSignedIn, TooManyA
 
 
 class WrongCredentials(Invalid):
-    """E-mail address and password do not belong together; never says which of the two is wrong."""
+    """E-mail address and password do not match; the message never says which of the two is wrong."""
 
     status = 401
     code = "wrong_credentials"
@@ -26,7 +26,7 @@ class TooManyLogins(TooManyAttempts):
 
 
 class AttemptsUnderWay(TooManyAttempts):
-    """As many attempts are being judged as there may still be failures; in a moment they are."""
+    """As many attempts are pending as failures are still allowed; they will be judged in a moment."""
 
     def __init__(self) -> None:
         message = _("Many people are signing in at this moment. Try again in a few seconds.")
@@ -34,7 +34,7 @@ class AttemptsUnderWay(TooManyAttempts):
 
 
 class TooManyRegistrations(TooManyAttempts):
-    """Too many accounts were made from this network, or tried to be."""
+    """Too many registrations, or attempts at one, from this network."""
 
     def __init__(self, *, retry_after: int) -> None:
         message = _("Too many accounts were made from your network. Wait %(time)s, then try again.")
@@ -42,7 +42,7 @@ class TooManyRegistrations(TooManyAttempts):
 
 
 class TooManyResets(TooManyAttempts):
-    """Too many links for forgotten passwords were asked for from this network."""
+    """Too many password reset links were requested from this network."""
 
     def __init__(self, *, retry_after: int) -> None:
         message = _("Too many links were asked for from your network. Wait %(time)s, then try again.")
@@ -50,7 +50,7 @@ class TooManyResets(TooManyAttempts):
 
 
 class TooManyConfirmations(TooManyAttempts):
-    """The mail that confirms an address was sent often enough for now."""
+    """The confirmation mail was sent too often lately."""
 
     def __init__(self, *, retry_after: int) -> None:
         message = _("We have sent you that mail several times. Look into your spam folder, or wait %(time)s.")
@@ -67,7 +67,7 @@ class EmailTaken(Conflict):
 
 
 class WrongCurrentPassword(Invalid):
-    """Changing a password needs the present one."""
+    """The current password, which a change of password needs, is wrong."""
 
     code = "wrong_current_password"
 
@@ -76,7 +76,7 @@ class WrongCurrentPassword(Invalid):
 
 
 class LinkNotValid(NotFound):
-    """A link that sets a password is unknown, used or expired, or its account is disabled: all look the same."""
+    """The password link is unknown, used or expired, or its account is disabled: all get the same answer."""
 
     code = "link_not_valid"
 
@@ -86,7 +86,7 @@ class LinkNotValid(NotFound):
 
 
 class AddressNotConfirmable(NotFound):
-    """A link that confirms an address is incomplete, or its account has another address now, or is disabled."""
+    """The confirmation link is incomplete, or its account has another address now, or is disabled."""
 
     code = "address_not_confirmable"
 
@@ -95,7 +95,7 @@ class AddressNotConfirmable(NotFound):
 
 
 class NoSuchFeed(NotFound):
-    """The address of a calendar feed was never given out, another took its place, or its account is disabled."""
+    """The address of a calendar feed never existed, was replaced, or its account is disabled."""
 
     code = "no_such_feed"
 
@@ -104,7 +104,7 @@ class NoSuchFeed(NotFound):
 
 
 class LastAdmin(Conflict):
-    """Nobody could run the clinic if this account were no active admin any more."""
+    """Without this account the clinic would have no active admin."""
 
     code = "last_admin"
 
@@ -115,7 +115,7 @@ class LastAdmin(Conflict):
 
 
 class AccountDisabled(Conflict):
-    """What was asked for makes sense only for an account that people can sign in to."""
+    """The request makes sense only for an account that can be signed in to."""
 
     code = "account_disabled"
 
@@ -124,7 +124,7 @@ class AccountDisabled(Conflict):
 
 
 class RefreshTokenNotValid(NotSignedIn):
-    """The refresh token is unknown, was used already, or its session has ended."""
+    """The refresh token is unknown or was used already, or its session has ended."""
 
     code = "invalid_refresh_token"
 

@@ -1,6 +1,6 @@
-"""The private address of somebody's calendar feed: whoever knows it reads their calendar, and needs no log-in.
+"""The private address of a calendar feed: anyone who knows it can read the calendar without signing in.
 
-The address holds the account and its secret, signed. Another secret makes the old address useless.
+The address holds the account and its secret, signed. A new secret invalidates the old address.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from webapp.auth.tokens import new_secret
 from webapp.core.signing import sign, unsign
 
 PURPOSE = "calendar"
-# Admins have no visits of their own.
+# Admins have no appointments of their own.
 ROLES: tuple[Role, ...] = ("patient", "doctor")
 
 
 def feed_path(session: Session, actor: Actor, keys: Sequence[str]) -> str | None:
-    """The path of the actor's feed, signed with our `keys`; None where they have none."""
+    """The path of the actor's feed, signed with our `keys`; None where they have no feed."""
     secret = session.scalar(sa.select(User.calendar_secret).where(User.id == actor.user_id))
     return f"/calendar/{sign(keys, PURPOSE, [actor.user_id, secret])}.ics" if secret else None
 
 
 def feed_owner(session: Session, token: str, keys: Sequence[str]) -> Actor:
-    """Whose feed has this token in its address.
+    """The owner of the feed whose address has this token.
 
     Raises:
-        NoSuchFeed: we did not sign it, another address took its place, or the account is disabled.
+        NoSuchFeed: we did not sign it, another address has replaced it, or the account is disabled.
     """
     value = unsign(keys, PURPOSE, token)
     if value is None:
@@ -57,13 +57,13 @@ def make_feed(session: Session, actor: Actor, *, now: datetime) -> None:
 
 
 def renew_feed(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Give the actor's calendar another address; the one before stops working at once."""
+    """Replace the address of the actor's calendar; the old one stops working at once."""
     session.execute(sa.update(User).where(User.id == actor.user_id).values(calendar_secret=new_secret()))
     _record(session, actor, "calendar_feed_renewed", now=now)
 
 
 def remove_feed(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Take the address of the actor's calendar away; it stops working at once."""
+    """Remove the address of the actor's calendar; it stops working at once."""
     query = sa.update(User).where(User.id == actor.user_id, User.calendar_secret != "")
     removed = session.execute(query.values(calendar_secret="").returning(User.id)).scalar()
     if removed is not None:

@@ -1,4 +1,4 @@
-"""The forms of accounts: shape only."""
+"""The forms of accounts; they check the shape only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from webapp.core.i18n import lazy_form_text as _l
 
 
 class LoginForm(DocketForm):
-    """E-mail address and password; `next` is where the person was going."""
+    """E-mail address and password; `next` is the page that the user wanted."""
 
     email = StringField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
     password = PasswordField(_l("Password"), [InputRequired(_l("Enter your password."))])
     next = HiddenField()
 
     def command(self, *, address: str, user_agent: str, known_device: str) -> LogIn | None:
-        """The attempt, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             LogIn,
             email=self.email.data or "",
@@ -30,28 +30,28 @@ class LoginForm(DocketForm):
 
 
 class ForgottenForm(DocketForm):
-    """The address whose password was forgotten."""
+    """The e-mail address of an account whose password was forgotten."""
 
     sentences = {"email": _l("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
     email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
 
     def command(self) -> ForgottenPassword | None:
-        """The request, as the service takes it."""
+        """The command for the service."""
         return self.parse(ForgottenPassword, email=self.email.data or "")
 
 
 class PasswordForm(DocketForm):
-    """Changing a password needs the present one."""
+    """Change the password; this needs the current one."""
 
     current = PasswordField(_l("Current password"), [InputRequired(_l("Enter your current password."))])
     new = PasswordField(_l("New password"), [InputRequired(_l("Enter a new password."))])
 
     def command(self) -> ChangePassword | None:
-        """The change, as the service takes it."""
+        """The command for the service."""
         return self.parse(ChangePassword, current=self.current.data or "", new=self.new.data or "")
 
 
 class NewPasswordForm(DocketForm):
-    """A new password, for whoever holds a link that sets one."""
+    """A new password, from the holder of a password link."""
 
     new = PasswordField(_l("New password"), [InputRequired(_l("Choose a password."))])

@@ -1,4 +1,4 @@
-"""Links in messages: choosing a password, and confirming an address. Whoever holds one is whom it was made for."""
+"""Links in messages: choosing a password, and confirming an address. The link itself authorises its holder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from webapp.exceptions import AppError
 router = APIRouter()
 
 Token = Annotated[str, Path(max_length=200)]
-# It holds an address, which may be long.
+# This token holds an e-mail address, which may be long.
 LongToken = Annotated[str, Path(max_length=600)]
 
 
 @router.get("/password/reset/{token}")
 def show_new_password(page: CurrentPage, token: Token) -> Response:
-    """The form for a new password; whoever holds the link."""
+    """The form for a new password; the holder of the link."""
     try:
         owner = password_links.find_password_link(page.session, token, now=page.now)
     except LinkNotValid as error:
@@ -37,13 +37,13 @@ def show_new_password(page: CurrentPage, token: Token) -> Response:
 
 @router.post("/password/reset/{token}")
 def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Response:
-    """Set the password once, which signs its owner out everywhere; whoever holds the link."""
+    """Set the password once, which signs its owner out everywhere; the holder of the link."""
     form = NewPasswordForm(sent)
     try:
         owner = password_links.find_password_link(page.session, token, now=page.now)
         if not form.validate():
             return _new_password_page(page, token, owner, form, status=422)
-        # The slow hash is computed while no connection is held.
+        # Hash the password, which is slow, while no connection is held.
         page.close()
         calendar_ended = _set_password(page, token, owner, form.new.data or "")
     except LinkNotValid as error:
@@ -89,7 +89,7 @@ def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
 
 @router.get("/email/confirm/{token}")
 def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
-    """Ask whether the address is theirs, for programs that look at mails follow links too; whoever holds the link."""
+    """Ask for confirmation first, because mail scanners follow links too; the holder of the link."""
     try:
         found = confirmation.find_address(page.session, _said(page, token))
     except AddressNotConfirmable as error:
@@ -104,7 +104,7 @@ def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
 
 @router.post("/email/confirm/{token}")
 def confirm_address(page: CurrentPage, token: LongToken) -> Response:
-    """Keep that the address is theirs; whoever holds the link, signed in or not."""
+    """Store that the address is confirmed; the holder of the link, signed in or not."""
     actor = current_actor(page)
     try:
         page.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)

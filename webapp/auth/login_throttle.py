@@ -1,10 +1,10 @@
-"""Attempts to guess, and what throttles them: log-ins, present passwords, registrations, forgotten passwords.
+"""Throttles guessing: log-ins, current passwords, registrations, password resets.
 
-An attempt is admitted before its password is looked at, and is pending until it is judged: a right one is
-forgotten, a wrong one stays as a failure. Admission is one at a time, and only while failures and pending
-attempts are together fewer than the limit. So a bucket (a network, an account, a browser) never has more than
-ten failures in fifteen minutes, however many guess at once; only an attempt that takes longer than a minute to
-judge could be one more. People with right passwords are turned away for seconds at most, not for minutes.
+An attempt is admitted before its password is checked, and is pending until it is judged: a successful one is deleted,
+a failed one stays as a failure. Attempts are admitted one at a time, and only while failures and pending attempts
+together are fewer than the limit. So a bucket (a network, an account, a browser) never has more than ten failures in
+fifteen minutes, however many clients guess at once; only an attempt that takes longer than a minute to judge can add
+one more. Users with correct passwords are turned away for seconds at most, not for minutes.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ THROTTLE_LIMIT = 10
 REGISTER_WINDOW = timedelta(hours=1)
 REGISTER_LIMIT = 20
 RESET_LIMIT = 20
-# A process that died leaves its attempts pending.
+# A process that crashed leaves its attempts pending; after this time they no longer count.
 PENDING_FOR = timedelta(seconds=60)
 
-# These stand where a known browser's hash would, so that the counts of log-ins leave such rows out.
+# Stored in the place of a known browser's hash, so that the counts of log-ins leave these rows out.
 REGISTERING, CHANGING, RESETTING = "register", "password", "reset"
-# Any number will do that no other part of Docket locks in PostgreSQL.
+# Any number that no other part of Docket locks in PostgreSQL.
 ADMISSION_LOCK = 7_304_915_522
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def admit_login(session: Session, *, account: str, address: str, device: str, now: datetime) -> int:
-    """Let an attempt to log in be judged and return its row's id, unless one of three counts is full.
+    """Admit an attempt to log in and return its row's id, unless one of three counts is full.
 
-    A browser that has logged in to this account before is counted by itself, so that nobody can lock a patient
-    out by guessing. The account's count turns away only networks that have themselves failed on that account:
-    a victim who logs in from home gets in while somebody else is guessing.
+    A browser that has logged in to this account before is counted separately, so that nobody can lock a patient out by
+    guessing. The account's count turns away only networks that have failed on that account themselves: the owner can
+    log in from home while someone else is guessing.
 
     Raises:
-        TooManyLogins: ten failures in fifteen minutes. AttemptsUnderWay: there may be, once all are judged.
+        TooManyLogins: ten failures in fifteen minutes. AttemptsUnderWay: with the pending ones there may be.
     """
     _one_at_a_time(session)
     network = network_of(address)
@@ -63,10 +63,10 @@ def admit_login(session: Session, *, account: str, address: str, device: str, no
 
 
 def admit_password_change(session: Session, user_id: int, *, address: str, now: datetime) -> int:
-    """Let somebody signed in prove their present password, like a log-in, and return the attempt's id.
+    """Admit a signed-in user's attempt to enter the current password, like a log-in, and return the attempt's id.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: as for a log-in, next to the field of the present password.
+        TooManyLogins, AttemptsUnderWay: as for a log-in; shown next to the field of the current password.
     """
     _one_at_a_time(session)
     account = f"{CHANGING}:{user_id}"
@@ -80,10 +80,10 @@ def admit_password_change(session: Session, user_id: int, *, address: str, now: 
 
 
 def admit_registration(session: Session, *, address: str, now: datetime) -> int:
-    """Let a registration go on, before anything slow is done for it, and return the attempt's id.
+    """Admit a registration before its slow work starts, and return the attempt's id.
 
     Raises:
-        TooManyRegistrations: twenty in an hour from this network. AttemptsUnderWay: as many at this moment.
+        TooManyRegistrations: twenty in an hour from this network. AttemptsUnderWay: with the pending ones there may be.
     """
     _one_at_a_time(session)
     network = network_of(address)
@@ -96,10 +96,10 @@ def admit_registration(session: Session, *, address: str, now: datetime) -> int:
 
 
 def note_reset(session: Session, *, address: str, now: datetime) -> None:
-    """Count that somebody asks for a link to set a forgotten password; other such requests wait until this is kept.
+    """Count a request for a password reset link. Other such requests wait until this one is committed.
 
     Raises:
-        TooManyResets: twenty in an hour from this network, whichever accounts they were for.
+        TooManyResets: twenty in an hour from this network, for any accounts.
     """
     _one_at_a_time(session)
     network = network_of(address)
@@ -108,25 +108,25 @@ def note_reset(session: Session, *, address: str, now: datetime) -> None:
         _require_room(session, *of_network, now=now, window=REGISTER_WINDOW, limit=RESET_LIMIT)
     except TooManyLogins as error:
         raise TooManyResets(retry_after=error.retry_after) from error
-    # No account is named: whoever forgot a password has not failed to log in with one.
+    # The row names no account: a user who forgot the password has not failed to log in.
     attempt = FailedLogin(account=RESETTING, address=network, device=RESETTING, judged=True, at=now)
     _note(session, attempt, now=now)
 
 
 def judge(session: Session, attempt_id: int) -> None:
-    """The attempt failed, and counts as a failure from when it began."""
+    """Mark the attempt as failed; it counts from when it began."""
     session.execute(sa.update(FailedLogin).where(FailedLogin.id == attempt_id).values(judged=True))
 
 
 def forget(session: Session, attempt_id: int) -> None:
-    """The attempt was no failure."""
+    """Delete the attempt: it did not fail."""
     session.execute(sa.delete(FailedLogin).where(FailedLogin.id == attempt_id))
 
 
 def network_of(address: str) -> str:
-    """The address to count by: an IPv4 address as it is, of IPv6 the /64 that one household or host owns.
+    """The network to count by: an IPv4 address itself, or the /64 of an IPv6 address, which one household or host owns.
 
-    An IPv4 address in IPv6's clothes (mapped, or through NAT64) is that IPv4 address.
+    An IPv4 address that is written as IPv6 (mapped, or through NAT64) counts as that IPv4 address.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -142,7 +142,7 @@ def network_of(address: str) -> str:
 
 
 def _one_at_a_time(session: Session) -> None:
-    """Wait for other admissions to end. SQLite's writers wait for each other already."""
+    """Wait until other admissions have ended. On SQLite, writers wait for each other anyway."""
     if session.connection().dialect.name == "postgresql":
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(ADMISSION_LOCK)))
 
@@ -167,7 +167,7 @@ def _require_room(
 
 
 def _note(session: Session, attempt: FailedLogin, *, now: datetime) -> int:
-    """Write an attempt down, forget those that no longer count, and return its id."""
+    """Insert the attempt, delete those that no longer count, and return its id."""
     session.execute(
         sa.delete(FailedLogin).where(
             sa.or_(

@@ -1,4 +1,4 @@
-"""Accounts, their sessions, and the failed log-ins that throttle guessing."""
+"""Accounts, their sessions, and the failed log-ins that limit guessing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from webapp.database import Base
 
 
 class User(Base):
-    """Somebody who can log in. `email` is kept in lower case; `name` is what the pages greet them by.
+    """An account. `email` is stored in lower case; pages greet the user by `name`.
 
-    `email_confirmed_at` is when somebody followed the link that was sent there. `calendar_secret` is a part of the
-    address of their private calendar feed: another one makes the old address useless; '' means that there is none.
+    `email_confirmed_at` is when the user followed the link that was sent to the address. `calendar_secret` is part of
+    the address of the private calendar feed: a new secret invalidates the old address; '' means that there is no feed.
     """
 
     __tablename__ = "users"
@@ -32,7 +32,7 @@ class User(Base):
 
 
 class UserSession(Base):
-    """One signed-in browser. The cookie holds a random id, signed; we keep only its SHA-256."""
+    """One signed-in browser. The cookie holds a random id, signed; we store only its SHA-256."""
 
     __tablename__ = "sessions"
 
@@ -49,8 +49,8 @@ class UserSession(Base):
 class FailedLogin(Base):
     """An attempt, kept for as long as it counts: pending until it is judged, then a failure.
 
-    The account is a hash: it may not even exist. `device` is a known browser's hash, or says which other kind of
-    attempt it is.
+    `account` is a hash: the account may not even exist. `device` is the hash of a known browser, or the kind of attempt
+    where it is not a log-in.
     """
 
     __tablename__ = "failed_logins"
@@ -69,7 +69,7 @@ class FailedLogin(Base):
 
 
 class PasswordLink(Base):
-    """A link that sets a password once, before `expires_at`. We keep only its SHA-256."""
+    """A link that sets a password once, before `expires_at`. We store only its SHA-256."""
 
     __tablename__ = "password_links"
 
@@ -81,9 +81,9 @@ class PasswordLink(Base):
 
 
 class RefreshToken(Base):
-    """One link in the chain of an API session's refresh tokens: used once, it is replaced by the next.
+    """One of the refresh tokens of an API session: each is used once and replaced by the next.
 
-    Used ones are kept until they expire, so that a stolen one that is used again ends the session.
+    Used tokens are kept until they expire, so that the reuse of a stolen one ends the session.
     """
 
     __tablename__ = "refresh_tokens"

@@ -1,8 +1,8 @@
-"""Links that set a password once: the first one of an account that staff made, or a new one for a forgotten one.
+"""Links that set a password once: the first password of an account that staff made, or a new one after a reset.
 
-The token in the address is as good as a password, so we keep only its SHA-256, and a user has one link at most. Like
-a log-in, using one has steps: `find_password_link` says whose it is, the new password is judged and hashed while no
-connection is held, and `use_password_link` stores it if the link still holds by then.
+The token in the address is as good as a password, so we store only its SHA-256, and a user has at most one link. Using
+a link has steps, as a log-in has: `find_password_link` finds the owner, the new password is checked and hashed while no
+connection is held, and `use_password_link` stores it if the link is still valid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST_PASSWORD_LIFETIME = timedelta(days=7)
 
 
 class LinkOwner(NamedTuple):
-    """Whose password a link sets; their own words must not be the password."""
+    """The user whose password a link sets, with the words that the password must not consist of."""
 
     user_id: int
     name: str
@@ -31,11 +31,11 @@ class LinkOwner(NamedTuple):
 
 
 def create_password_link(session: Session, user_id: int, *, now: datetime, lifetime: timedelta) -> str:
-    """Make a link that sets this user's password, end the older ones, and return its token, which is kept nowhere.
+    """Make a link that sets this user's password, delete the older ones, and return its token, which is not stored.
 
-    The caller has seen that the user exists and may have a link, and writes the audit row.
+    The caller has checked that the user exists and may have a link, and writes the audit row.
     """
-    # Of two links that are made at once, one must end the other.
+    # Of two concurrent links, one must end the other.
     session.execute(sa.select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     delete_password_links(session, user_id)
     token = new_secret()
@@ -45,15 +45,15 @@ def create_password_link(session: Session, user_id: int, *, now: datetime, lifet
 
 
 def delete_password_links(session: Session, user_id: int) -> None:
-    """No link of this user sets a password any more."""
+    """Delete every password link of this user."""
     session.execute(sa.delete(PasswordLink).where(PasswordLink.user_id == user_id))
 
 
 def find_password_link(session: Session, token: str, *, now: datetime) -> LinkOwner:
-    """Whose password the link with this token sets.
+    """The user whose password the link with this token sets.
 
     Raises:
-        LinkNotValid: it is unknown, used or expired, or the account is disabled; which of these is not said.
+        LinkNotValid: the link is unknown, used or expired, or the account is disabled; the error does not say which.
     """
     query = sa.select(User.id, User.name, User.email).where(
         User.id == PasswordLink.user_id,
@@ -70,19 +70,19 @@ def find_password_link(session: Session, token: str, *, now: datetime) -> LinkOw
 def use_password_link(
     session: Session, token_hash: str, new_hash: str, *, now: datetime, address: str = "", previous: str = ""
 ) -> bool:
-    """Store the new hash, end the link and every session of the account, and the browser's `previous` session.
+    """Store the new hash, and end the link, every session of the account, and the browser's `previous` session.
 
-    The address of the account's calendar ends, too: whoever had the account before, perhaps by registering with
-    somebody else's e-mail address, reads nothing of it any more. Returns whether there was one.
+    The address of the account's calendar feed ends, too: a former holder of the account, who may have registered with
+    another person's e-mail address, can read nothing of it afterwards. Returns whether there was a feed.
 
     Raises:
-        LinkNotValid: as `find_password_link`, and also where somebody else used the link at the same moment.
+        LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.
     """
     owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
     columns = (User.id, User.role, User.active, User.calendar_secret)
     mine = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
     user = session.execute(mine).one_or_none()
-    # Whoever waited for the lock looks again: the link may have been used meanwhile.
+    # Check again under the lock: another request may have used the link meanwhile.
     held = sa.select(PasswordLink.id).where(PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
     if user is None or not user.active or session.scalar(held) is None:
         raise LinkNotValid

@@ -1,8 +1,8 @@
-"""Forgotten passwords: a link that sets a new one goes to the account's own address.
+"""Password reset: a link that sets a new password goes to the account's own address.
 
-Whoever asks learns nothing: an unknown address, a disabled account and one that was sent enough mails already get the
-same answer after the same work. What would be kept for an account is written for nobody too, and taken back before
-the transaction ends.
+The answer reveals nothing: an unknown address, a disabled account and an account that has been sent enough mails get
+the same answer after the same work. For an unknown address the same rows are written, and rolled back before the
+transaction ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from webapp.notifications import outbox as notifications
 from webapp.notifications.outbox import Message
 
 RESET_LIFETIME = timedelta(hours=1)
-# Nobody's mailbox is flooded by somebody who knows the address.
+# Protects a mailbox from being flooded by someone who knows its address.
 MOST_MAILS, WINDOW = 3, timedelta(hours=1)
 TEMPLATE = "password_reset"
 PURPOSE = "password"
@@ -40,14 +40,14 @@ def request_link(
 ) -> None:
     """Send a link that sets a new password within the hour, if there is an active account with this address.
 
-    Links that were made before stay good: whoever asks twice may use the first mail, and nobody can undo the link
-    that an admin handed out by asking for one. Using any of them ends all.
+    Older links stay valid: a user who asks twice may use the first mail, and a request cannot undo a link that an admin
+    has handed out. Using any of them ends all.
 
     Raises:
-        TooManyResets: too many were asked for from this network.
+        TooManyResets: too many links were requested from this network.
     """
     login_throttle.note_reset(session, address=address, now=now)
-    # For an unknown address the first account stands in, for the same statements must run.
+    # For an unknown address the first account stands in, so that the same statements run.
     either = sa.or_(User.email == command.email, User.id == sa.select(sa.func.min(User.id)).scalar_subquery())
     found = session.execute(sa.select(User.id, User.email, User.name, User.active).where(either)).all()
     account = next((row for row in found if row.email == command.email), None)
@@ -60,7 +60,7 @@ def request_link(
                 session,
                 "password_link_requested",
                 subject=("user", row.id),
-                # Anybody may ask.
+                # The client is unknown: anyone may ask.
                 actor_user_id=None,
                 actor_role="system",
                 now=now,
@@ -80,7 +80,7 @@ def _send_link(
     *,
     now: datetime,
 ) -> None:
-    """Write the link, and the message that carries it. The message holds no more than what the token is signed from."""
+    """Write the link and the message that carries it. The message holds only the nonce from which the token is made."""
     nonce = new_secret()
     token_hash = hashed(signing.sign(keys, PURPOSE, nonce))
     session.execute(sa.delete(PasswordLink).where(PasswordLink.user_id == user_id, PasswordLink.expires_at <= now))

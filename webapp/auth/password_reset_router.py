@@ -1,4 +1,4 @@
-"""Asking for a link that sets a new password, for whoever forgot theirs."""
+"""Requesting a link that sets a new password, for users who forgot theirs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ router = APIRouter()
 
 @router.get("/password/forgot")
 def show_forgotten(page: CurrentPage) -> Response:
-    """The form for the address of an account, or what to do now that it was sent; everybody."""
+    """The form for the e-mail address of an account, or what to do after it was sent; everyone."""
     return _forgotten_page(page, ForgottenForm(), sent="sent" in page.request.query_params)
 
 
 @router.post("/password/forgot")
 def request_link(page: CurrentPage, sent: SentForm) -> Response:
-    """Send a link to the account with that address, if there is one, and never say whether; everybody."""
+    """Send a link to the account with that address, if there is one, and never reveal whether; everyone."""
     form = ForgottenForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)

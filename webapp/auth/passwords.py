@@ -1,7 +1,7 @@
 """Passwords: hashing with Argon2id through passlib's API, and which passwords are good enough.
 
-The parameters (19 MiB, two passes, one lane) are OWASP's for Argon2id; one verification takes about 25 ms, so
-only a few run at once, whatever the number of requests.
+The parameters (19 MiB, two passes, one lane) are OWASP's for Argon2id. One verification takes about 25 ms, so only a
+few run at once, however many requests there are.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from webapp.exceptions import Invalid
 
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 128
-# zxcvbn's scale is 0 to 4; below 2 a password falls to a list of common ones or to a little guessing.
+# zxcvbn's scale is 0 to 4; a password below 2 falls to a list of common ones or to a few guesses.
 WEAKEST_SCORE = 2
-# zxcvbn tries every reading of letters written as signs, which explodes with their number: 72 of the worst signs take
-# 12 seconds, 18 at most a quarter of one. What follows could only make a password stronger.
+# zxcvbn tries every reading of letters written as signs, and the number of readings explodes: 72 of the worst signs
+# take 12 seconds, 18 at most a quarter of a second. The letters after these could only make a password stronger.
 ZXCVBN_READS = 18
-# What a password must hold besides its owner's own words.
+# How many letters a password must have besides its owner's own words.
 OWN_LEAST = 4
 
 MEMORY_KIB, ROUNDS = 19 * 1024, 2
@@ -36,21 +36,21 @@ context = CryptContext(
     argon2__parallelism=1,
 )
 _at_once = BoundedSemaphore(4)
-# zxcvbn keeps the person's own words in a global: two at once would read each other's.
+# zxcvbn keeps the user's own words in a global: two concurrent estimates would read each other's.
 _one_estimate = Lock()
 
 
 def hash_password(password: str) -> str:
-    """The hash to store, with its own random salt in it."""
+    """The hash to store, which includes its own random salt."""
     with _at_once:
         return str(context.hash(password))
 
 
 def unusable_hash() -> str:
-    """A hash that belongs to no password, for accounts that have none yet.
+    """A hash that matches no password, for accounts that have none yet.
 
-    It is random instead of computed, so it costs nothing to make, and as much to verify as any other: nobody can
-    tell by trying that an account waits for its first password.
+    It is random instead of computed, so it costs nothing to make. Verifying it costs as much as any other, so trying
+    passwords does not reveal that an account waits for its first one.
     """
     salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
     return f"$argon2id$v=19$m={MEMORY_KIB},t={ROUNDS},p=1${salt}${digest}"
@@ -59,8 +59,8 @@ def unusable_hash() -> str:
 def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash where the stored one has old parameters.
 
-    Without a stored hash (nobody has that e-mail address) the same time is spent, so that time tells nothing. A
-    password longer than any we take is wrong in the same way, whoever it is for.
+    Without a stored hash (no account has that e-mail address) the call takes as long, so that time reveals nothing.
+    A password longer than the maximum is wrong in the same way, for any account.
     """
     with _at_once:
         if stored is None or len(password) > MAXIMUM_LENGTH:
@@ -71,7 +71,7 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
 
 
 def require_good_password(password: str, *, about: list[str], field: str) -> None:
-    """Refuse short and common passwords; `about` are the person's own words, such as name and e-mail address.
+    """Refuse short and common passwords; `about` are the user's own words, such as name and e-mail address.
 
     Raises:
         Invalid: with a sentence for `field` that says what to do.
@@ -91,7 +91,7 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
 def _score(password: str, words: list[str]) -> int:
     """How hard the beginning of a password is to guess, on zxcvbn's scale.
 
-    Its lists of common passwords take time and memory that only a new password needs.
+    zxcvbn is imported here because its lists of common passwords take time and memory that only a new password needs.
     """
     from zxcvbn import zxcvbn
 
@@ -100,7 +100,7 @@ def _score(password: str, words: list[str]) -> int:
 
 
 def _is_merely(password: str, words: list[str]) -> bool:
-    """Whether next to nothing is left of a password without the person's own words."""
+    """Whether a password has almost no letters besides the user's own words."""
     left = _letters(password)
     for word in sorted({_letters(each) for each in words}, key=len, reverse=True):
         if len(word) > 2:

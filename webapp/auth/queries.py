@@ -1,4 +1,4 @@
-"""Reading accounts, for the people who look after them."""
+"""Queries about accounts, for admins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_WORDS = 5
 
 
 class UserFilter(NamedTuple):
-    """Which accounts: `text` is looked for in names and e-mail addresses; None and '' let everything through."""
+    """Which accounts: `text` is searched in names and e-mail addresses; None and '' match every account."""
 
     text: str = ""
     role: Role | None = None
@@ -41,7 +41,7 @@ class UserRow(NamedTuple):
 
 
 class UserFacts(NamedTuple):
-    """An account in full. `sessions` are its signed-in browsers; `link_until` is when an unused link expires."""
+    """An account in full. `sessions` counts its signed-in browsers; `link_until` is when an unused link expires."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class UserFacts(NamedTuple):
 
 
 class UserName(NamedTuple):
-    """Who an account is."""
+    """The name, e-mail address and role of an account."""
 
     name: str
     email: str
@@ -68,7 +68,7 @@ def _last_seen() -> sa.ScalarSelect[Any]:
 
 
 def list_users(session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[UserRow]:
-    """Accounts from a cursor on, in the order in which they are read: the newest first, unless backwards."""
+    """Accounts from a cursor, in reading order: the newest first, unless backwards."""
     query = sa.select(User.id, User.name, User.email, User.role, User.active, User.created_at, _last_seen())
     here = None if cursor.place is None else (cursor.place,)
     query = seek(query.where(*_conditions(wanted)), (User.id,), here, falling=not cursor.backwards)
@@ -76,13 +76,13 @@ def list_users(session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FI
 
 
 def find_user_ids(session: Session, text: str, *, limit: int) -> list[int]:
-    """The ids of accounts that a text finds, at most `limit` of them."""
+    """The ids of accounts that match a text, at most `limit`."""
     query = sa.select(User.id).where(*_conditions(UserFilter(text))).order_by(User.id.desc()).limit(limit)
     return list(session.scalars(query))
 
 
 def names_of(session: Session, user_ids: Sequence[int]) -> dict[int, UserName]:
-    """Who these accounts are; one that is gone is left out."""
+    """The names of these accounts; deleted ones are left out."""
     query = sa.select(User.id, User.name, User.email, User.role).where(User.id.in_(set(user_ids)))
     return {row.id: UserName(row.name, row.email, cast(Role, row.role)) for row in session.execute(query)}
 
@@ -91,7 +91,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
     """One account in full.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no account has this id.
     """
     sessions = sa.select(sa.func.count(UserSession.id)).where(
         UserSession.user_id == user_id, UserSession.expires_at > now
@@ -115,7 +115,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
 
 
 def _conditions(wanted: UserFilter) -> list[sa.ColumnElement[bool]]:
-    """Every word of the text stands somewhere in the name or the e-mail address."""
+    """Every word of the text must occur in the name or the e-mail address."""
     found: list[sa.ColumnElement[bool]] = []
     if wanted.role is not None:
         found.append(User.role == wanted.role)

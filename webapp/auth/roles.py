@@ -1,7 +1,7 @@
-"""What an admin does to the accounts of others: roles, access, sessions and links; and that an admin is always left.
+"""What an admin changes in other accounts: roles, access, sessions and links. At least one admin always remains.
 
-Everybody who changes an account here first takes the locks of all active admins, in the order of their ids. So two
-admins who demote each other at once do it one after the other, and the second finds that nobody else is left.
+Every change here first locks all active admins, in the order of their ids. So two admins who demote each other at the
+same time do it one after the other, and the second finds that no other admin is left.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webapp.exceptions import Forbidden, NotFound
 
 
 class LockedAccount(NamedTuple):
-    """An account under its lock. `admins` are the ids of the active admins, who are locked as well."""
+    """An account under its lock. `admins` are the ids of the active admins, which are locked too."""
 
     user_id: int
     name: str
@@ -33,15 +33,15 @@ class LockedAccount(NamedTuple):
 
     @property
     def is_last_admin(self) -> bool:
-        """Whether nobody could run the clinic without this account."""
+        """Whether this is the only active admin."""
         return self.admins == (self.user_id,)
 
 
 def lock_account(session: Session, actor: Actor, user_id: int) -> LockedAccount:
-    """Take the locks of an account and of all active admins. Doctors are locked before, patients after.
+    """Lock an account and all active admins. Doctors are locked before this, patients after it.
 
     Raises:
-        NotFound: there is no such account. LastAdmin, Forbidden: the actor was demoted or disabled at this moment.
+        NotFound: the account does not exist. LastAdmin, Forbidden: the actor was demoted or disabled meanwhile.
     """
     is_admin = sa.and_(User.role == "admin", User.active.is_(True))
     query = (
@@ -57,16 +57,16 @@ def lock_account(session: Session, actor: Actor, user_id: int) -> LockedAccount:
         raise NotFound(_("There is no such account."))
     account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
     if actor.user_id not in admins:
-        # Of two who demote each other, the second hears what stands in their way.
+        # Of two admins who demote each other, the second is told that nobody would be left.
         raise LastAdmin if account.is_last_admin else Forbidden(_("You are no longer an admin."))
     return account
 
 
 def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role, *, now: datetime) -> None:
-    """Give a locked account another role, from its next request on.
+    """Give a locked account another role; it counts from the account's next request.
 
     Raises:
-        LastAdmin: nobody else could run the clinic.
+        LastAdmin: no other account is an active admin.
     """
     if account.is_last_admin and role != "admin":
         raise LastAdmin
@@ -75,7 +75,7 @@ def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role,
 
 
 def disable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
-    """Nobody signs in to this account any more, and who is signed in is out at once. Nothing else of it changes.
+    """Disable an account: it cannot sign in, and its sessions end at once. Nothing else changes.
 
     Raises:
         NotFound, LastAdmin.
@@ -91,10 +91,10 @@ def disable_account(session: Session, actor: Actor, user_id: int, *, now: dateti
 
 
 def enable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
-    """People can sign in to this account again, with the password it had.
+    """Enable an account again, with the password that it had.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: the account does not exist.
     """
     if not lock_account(session, actor, user_id).active:
         session.execute(sa.update(User).where(User.id == user_id).values(active=True))
@@ -102,10 +102,10 @@ def enable_account(session: Session, actor: Actor, user_id: int, *, now: datetim
 
 
 def end_sessions(session: Session, actor: Actor, user_id: int, *, now: datetime) -> int:
-    """Sign an account out everywhere, and return on how many devices that was.
+    """Sign an account out everywhere, and return on how many devices it was signed in.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: the account does not exist.
     """
     lock_account(session, actor, user_id)
     ended = _end_sessions(session, user_id)
@@ -115,10 +115,10 @@ def end_sessions(session: Session, actor: Actor, user_id: int, *, now: datetime)
 
 
 def renew_password_link(session: Session, actor: Actor, user_id: int, *, now: datetime) -> str:
-    """A new link to choose a password with, and its token; older links end, the present password stays until then.
+    """Make a new password link and return its token. Older links end; the current password works until it is used.
 
     Raises:
-        NotFound: there is no such account. AccountDisabled: nobody could sign in with that password.
+        NotFound: the account does not exist. AccountDisabled: it could not sign in with the new password.
     """
     if not lock_account(session, actor, user_id).active:
         raise AccountDisabled

@@ -32,7 +32,7 @@ router = APIRouter()
 
 @router.get("/login")
 def show_login(page: CurrentPage) -> Response:
-    """The log-in page; everybody. Who is signed in already goes on."""
+    """The log-in page; everyone. A user who is signed in already is redirected."""
     wanted = page.request.query_params.get("next", "")
     actor = current_actor(page)
     if actor is not None:
@@ -42,7 +42,7 @@ def show_login(page: CurrentPage) -> Response:
 
 @router.post("/login")
 def log_in(page: CurrentPage, sent: SentForm) -> Response:
-    """Sign in, and go on to where the person was going; everybody."""
+    """Sign in and go to the page that the user wanted; everyone."""
     form = LoginForm(sent)
     with Submission(form) as submission:
         command = submission.read(
@@ -65,7 +65,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.post("/logout")
 def log_out(page: CurrentPage) -> Response:
-    """End this session; everybody, for there is nothing to log out of twice."""
+    """End this session; everyone, because signing out twice is harmless."""
     actor = current_actor(page)
     page.close()
     if actor is not None:

@@ -1,4 +1,4 @@
-"""What the accounts domain is told and what it tells."""
+"""Input and output types of accounts."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Role = Literal["patient", "doctor", "admin"]
 
 
 def normal_email(value: str) -> str:
-    """E-mail addresses are compared and kept in lower case, without spaces around them."""
+    """E-mail addresses are compared and stored in lower case, without surrounding spaces."""
     return value.strip().lower()
 
 
-# Control and format characters (bidi overrides, zero widths), halves of pairs, line and paragraph separators.
+# Control and format characters (bidi overrides, zero widths), surrogates, line and paragraph separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
 
 
 def readable_name(value: str) -> str:
-    """Names are shown to others: they have a letter and nothing unseen, but for the joiners that some scripts need.
+    """A name is shown to others: it needs a letter and no invisible characters, except joiners that some scripts need.
 
     Raises:
-        ValueError: it cannot be shown as what it is.
+        ValueError: the name would not look like what it is.
     """
     if not any(letter.isalpha() for letter in value):
         raise ValueError("A name has a letter.")
@@ -39,10 +39,10 @@ def readable_name(value: str) -> str:
 
 
 def seen_address(value: str) -> str:
-    """E-mail addresses have no unseen characters either, and none that mail programs read as others.
+    """An e-mail address has no invisible characters, and no sequence that mail programs decode into another address.
 
     Raises:
-        ValueError: this one has.
+        ValueError: this address has one.
     """
     if "=?" in value or any(unicodedata.category(letter) in UNSEEN for letter in value):
         raise ValueError("An e-mail address has no unseen characters.")
@@ -60,16 +60,16 @@ PersonName = Annotated[
 ]
 
 
-# No account has this id. None would be equal to the account of everybody who has none.
+# No account has this id. None would match every record without an account.
 NO_ACCOUNT = 0
 
 
 class Actor(NamedTuple):
-    """Whoever is signed in, as read for this request. `address` is where the request came from.
+    """The user who makes a request, as read for this request. `address` is the network address of the client.
 
-    With `visit_id` it is nobody with an account, but whoever holds the link to that one visit that was sent to `email`
-    (which may be a telephone number): a patient for whom no other visit, and no patient's record, exists. The address
-    is that of the patient `patient_id`, and `user_id` is `NO_ACCOUNT`.
+    With `visit_id` it is the holder of the link to one appointment, instead of an account. The link was sent to `email`
+    (which may be a telephone number) of the patient `patient_id`. For this actor only that appointment exists, and no
+    patient's record; `user_id` is `NO_ACCOUNT`.
     """
 
     user_id: int
@@ -83,27 +83,27 @@ class Actor(NamedTuple):
 
     @property
     def by_link(self) -> bool:
-        """Whether this is whoever holds a link that was sent to somebody."""
+        """Whether the actor holds a link that was sent in a message, and has no account."""
         return self.visit_id is not None
 
     @property
     def account_id(self) -> int | None:
-        """The account as it is written down with a deed; whoever holds a link acts without one."""
+        """The account id to store with an action; None for the holder of a link."""
         return None if self.by_link else self.user_id
 
     @property
     def done_by(self) -> DoneBy:
-        """The actor, as events name who did it."""
+        """The actor, as events name who did something."""
         return DoneBy(self.account_id, self.role, self.name, self.patient_id if self.by_link else None)
 
     @property
     def is_staff(self) -> bool:
-        """Whether this is somebody who works at the clinic."""
+        """Whether the actor works at the clinic."""
         return self.role != "patient"
 
 
 class LogIn(BaseModel):
-    """An attempt to log in, from a network address and perhaps a browser that has logged in before."""
+    """An attempt to log in, from a network address and perhaps from a browser that has logged in before."""
 
     email: str
     password: str
@@ -113,13 +113,13 @@ class LogIn(BaseModel):
 
 
 class ForgottenPassword(BaseModel):
-    """Somebody cannot log in any more, and says with which address they did."""
+    """A request for a password reset, with the e-mail address of the account."""
 
     email: Email
 
 
 class ChangePassword(BaseModel):
-    """The current password proves who asks; every other session of the account ends."""
+    """A change of password. The current password proves who the user is; every other session of the account ends."""
 
     current: str
     new: str

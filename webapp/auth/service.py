@@ -1,8 +1,8 @@
-"""Accounts: creating them, logging in and out, and what ends a session.
+"""Accounts: creating them, logging in and out, and ending sessions.
 
-A log-in has four steps, because verifying a password takes long and must hold neither a lock nor a connection:
-`admit_login` counts and writes down that somebody tries, `find_account` reads the hash, `verify_login` verifies, and
-`finish_login` forgets the attempt and signs in, or `attempts.judge` makes it a failure. See `attempts`.
+A log-in has four steps, because verifying a password is slow and must hold neither a lock nor a connection:
+`admit_login` counts and stores the attempt, `find_account` reads the hash, `verify_login` verifies the password, and
+`finish_login` deletes the attempt and signs in, or `login_throttle.judge` marks it as failed. See `login_throttle`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LAST_SEEN_EVERY = timedelta(minutes=5)
 
 
 class KnownAccount(NamedTuple):
-    """An account as it is read for verifying a password."""
+    """An account, as verifying a password needs it."""
 
     user_id: int
     role: Role
@@ -38,7 +38,7 @@ class KnownAccount(NamedTuple):
 
 
 class VerifiedLogin(NamedTuple):
-    """Who proved to be who by which stored hash, and a fresh one where that was made with older parameters."""
+    """A verified user and the stored hash; `renewed_hash` replaces one that was made with older parameters."""
 
     user_id: int
     role: Role
@@ -47,7 +47,7 @@ class VerifiedLogin(NamedTuple):
 
 
 def account_key(email: str) -> str:
-    """What stands for an account where its address must not be readable."""
+    """A hash that stands for an account where its address must not be readable."""
     return hashed(normal_email(email))
 
 
@@ -61,9 +61,9 @@ def create_user(
     now: datetime,
     created_by: Actor | None = None,
 ) -> int:
-    """Add an account and return its id. The hash is made beforehand, outside the transaction.
+    """Add an account and return its id. The caller computes the hash before the transaction.
 
-    Without `created_by` people made the account themselves, or whoever may run commands did.
+    Without `created_by` the user registered, or the account was made on the command line.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -90,9 +90,9 @@ def create_user(
 def create_invited_user(
     session: Session, actor: Actor, email: str, name: str, role: Role, *, now: datetime
 ) -> tuple[int, str]:
-    """Add an account for somebody else; return its id and the token of the link that sets its first password.
+    """Add an account for another person; return its id and the token of the link that sets its first password.
 
-    Nobody can sign in before that: the password that is stored belongs to no words. The link lives seven days.
+    Nobody can sign in before that: the stored hash matches no password. The link lives seven days.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -112,10 +112,10 @@ def create_invited_user(
 
 
 def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
-    """Let an attempt to log in be judged, and return its id.
+    """Admit an attempt to log in and return its id.
 
     Raises:
-        TooManyLogins, AttemptsUnderWay: see `attempts.admit_login`.
+        TooManyLogins, AttemptsUnderWay: see `login_throttle.admit_login`.
     """
     return login_throttle.admit_login(
         session, account=account_key(command.email), address=command.address, device=command.known_device, now=now
@@ -130,12 +130,12 @@ def find_account(session: Session, email: str) -> KnownAccount | None:
 
 
 def verify_login(account: KnownAccount | None, password: str) -> VerifiedLogin:
-    """Verify the password; this takes long and needs no database.
+    """Verify the password; this is slow and needs no database.
 
-    An unknown address, a disabled account and a wrong password are one and the same answer, in words and in time.
+    An unknown address, a disabled account and a wrong password get the same answer, in the same words and time.
 
     Raises:
-        WrongCredentials: anything is wrong.
+        WrongCredentials: any of these is the case.
     """
     right, renewed = passwords.verify(password, account.password_hash if account else None)
     if account is None or not right or not account.active:
@@ -148,7 +148,7 @@ def finish_login(
 ) -> str:
     """Sign in after a verified attempt, end the browser's `previous` session, and return the id for the cookie.
 
-    Verifying takes its time: the account's lock is taken, and what was verified must still be so.
+    Verifying is slow, so the account may have changed: it is locked and compared with what was verified.
 
     Raises:
         WrongCredentials: the password was changed meanwhile, or the account disabled.
@@ -163,14 +163,14 @@ def finish_login(
 
 
 def _still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
-    """Take the account's lock, and tell whether it is active and has this very hash."""
+    """Lock the account, and return whether it is active and still has this hash."""
     mine = sa.select(User.active, User.password_hash).where(User.id == user_id).with_for_update(key_share=True)
     row = session.execute(mine).one_or_none()
     return row is not None and row.active and row.password_hash == stored_hash
 
 
 def forget_session(session: Session, secret: str) -> None:
-    """End the session with this secret id, if there is one: the browser that held it begins another."""
+    """End the session with this secret id, if there is one: the browser that held it starts another."""
     if secret:
         session.execute(sa.delete(UserSession).where(UserSession.id_hash == hashed(secret)))
 
@@ -201,7 +201,7 @@ class SignedIn(NamedTuple):
     touch: bool
 
 
-# Built once and of tables, not of mapped classes: every request of somebody signed in runs it.
+# Built once, and from tables instead of mapped classes: every request of a signed-in user runs it.
 _SESSION, _USER = table_of(UserSession).c, table_of(User).c
 _SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name, _USER.email, _USER.role).where(
     _USER.id == _SESSION.user_id,
@@ -212,12 +212,12 @@ _SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name,
 
 
 def find_actor(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
-    """Who holds this session id, read afresh at every request; None when it ended or its user was disabled."""
+    """The owner of this session id, read afresh at every request; None if it has ended or its user is disabled."""
     return find_actor_of_session(session, hashed(secret), address=address, now=now)
 
 
 def find_actor_of_session(session: Session, session_hash: str, *, address: str, now: datetime) -> SignedIn | None:
-    """The same for somebody who holds an access token, which knows the session by its hash alone."""
+    """The same for an access token, which knows the session only by its hash."""
     row = rows(session, _SIGNED_IN, id_hash=session_hash, now=now).one_or_none()
     if row is None:
         return None
@@ -227,12 +227,12 @@ def find_actor_of_session(session: Session, session_hash: str, *, address: str, 
 
 
 def touch_session(session: Session, session_id: int, *, now: datetime) -> None:
-    """Write that a session was just used."""
+    """Store that a session was just used."""
     session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now))
 
 
 def end_session(session: Session, actor: Actor, session_id: int) -> None:
-    """End one of the actor's own sessions: this one, or another browser's.
+    """End one of the actor's own sessions: this one, or that of another browser.
 
     Raises:
         NotFound: it is not the actor's, or it has ended already.
@@ -247,7 +247,7 @@ def end_session(session: Session, actor: Actor, session_id: int) -> None:
 
 
 def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[SessionRow]:
-    """The actor's signed-in browsers, the latest used first."""
+    """The actor's signed-in browsers, the most recently used first."""
     query = (
         sa.select(
             UserSession.id,
@@ -263,12 +263,12 @@ def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[Sess
 
 
 def stored_hash(session: Session, actor: Actor) -> str:
-    """The hash of the actor's present password, to be verified when the connection is given back."""
+    """The hash of the actor's current password, to be verified after the connection is released."""
     return session.scalars(sa.select(User.password_hash).where(User.id == actor.user_id)).one()
 
 
 def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) -> str:
-    """Check both passwords and return the new hash; this takes long and needs no database.
+    """Check both passwords and return the new hash; this is slow and needs no database.
 
     Raises:
         WrongCurrentPassword, Invalid: with a sentence for the field.
@@ -282,12 +282,12 @@ def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) 
 def change_password(
     session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
 ) -> None:
-    """Store the new hash, end every other session of the account, and links that would set another password.
+    """Store the new hash, and end every other session of the account and its password links.
 
     `verified` is the hash that was verified.
 
     Raises:
-        WrongCurrentPassword: somebody else was faster, and it is no longer that hash.
+        WrongCurrentPassword: the password was changed meanwhile, so it is no longer that hash.
     """
     if not _still_verified(session, actor.user_id, verified):
         raise WrongCurrentPassword

@@ -1,4 +1,4 @@
-"""The steps of a log-in, for the log-in page and the API alike."""
+"""The steps of a log-in, shared by the log-in page and the API."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 def sign_in(
     database: Database, command: LogIn, finish: Callable[..., T], *, now: datetime, **more: Any
 ) -> tuple[VerifiedLogin, T]:
-    """Be admitted and judged, then `finish(session, attempt, verified, command, now=…)` in one transaction.
+    """Admit and verify the attempt, then run `finish(session, attempt, verified, command, now=…)` in one transaction.
 
-    The slow hash is computed while no lock and no connection is held: a page closes its session before.
+    The password is hashed, which is slow, while no lock and no connection is held: a page closes its session before.
 
     Raises:
         WrongCredentials, TooManyLogins, AttemptsUnderWay.

@@ -1,4 +1,4 @@
-"""Random values that only their holder knows, and what we keep of them."""
+"""Random values that only their holder knows, and the hashes that we store of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import secrets
 
 
 def new_secret() -> str:
-    """A random value of 256 bits that cannot be guessed, safe in cookies and addresses."""
+    """A random value of 256 bits, safe in cookies and addresses."""
     return secrets.token_urlsafe(32)
 
 
 def hashed(value: str) -> str:
-    """SHA-256 in hex: enough for values that are random, or that only have to be unreadable."""
+    """SHA-256 in hex: enough for random values, and for values that only have to be unreadable."""
     return hashlib.sha256(value.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Naming a browser so that its owner knows it again."""
+"""A name for a browser by which its owner recognises it."""
 
 from __future__ import annotations
 
