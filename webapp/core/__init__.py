@@ -1,1 +1,1 @@
-"""What every domain stands on and no domain is imported by."""
+"""Shared parts that every domain may import, and that import no domain."""

@@ -1,7 +1,7 @@
-"""What every part of the JSON API stands on: answers, problems, pages of a list.
+"""Shared parts of the JSON API: answers, problems, pages of a list.
 
 A problem is RFC 9457's `application/problem+json`. Its `code` is stable and for programs, its `detail` is a sentence
-for people, and `errors` says which members of the request are meant.
+for people, and `errors` names the members of the request that are wrong.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ API_PREFIX = "/api/v1"
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
-# What scripts of other sites may read of an answer besides its body.
+# Response headers that scripts of other sites may read.
 EXPOSED_HEADERS = (
     "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
 )  # fmt: skip
 MAX_SKIP = 100_000
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
-# Errors that come from the libraries below us have neither a code nor a sentence of their own.
+# Errors of the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
     400: ("bad_request", _l("The request cannot be read.")),
     404: ("not_found", _l("There is nothing at this address.")),
@@ -48,7 +48,7 @@ UNNAMED = {
     413: ("too_large", _l("The body is larger than any that we take.")),
     500: ("error", _l("Something went wrong on our side. Nothing you sent caused this.")),
 }
-# Pythons before 3.13 have older words for these than RFC 9110.
+# Before version 3.13, Python has older phrases for these than RFC 9110.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 Id = Annotated[Whole, Field(ge=1, le=MAX_ID)]
@@ -62,8 +62,8 @@ Moment = Annotated[
 
 
 def is_api(request: Request) -> bool:
-    """Whether a program asks, whom an error page would not help."""
-    # The path as it came: making an URL of it costs as much as many a query.
+    """Whether the request is for the API, whose clients cannot use an error page."""
+    # Read the raw path: building a URL object costs as much as many a query.
     path: str = request.scope["path"]
     return path.startswith("/api/") or path == "/api"
 
@@ -97,14 +97,14 @@ class Problem(BaseModel):
 
 
 class UnsupportedMediaType(AppError):
-    """The body is of a kind that this address does not read."""
+    """The body has a media type that this address does not read."""
 
     status = 415
     code = "unsupported_media_type"
 
 
 def problem_response(error: Exception, *, reference: str | None = None) -> Response:
-    """Any error as problem details, with the headers that belong to it."""
+    """Any error as problem details, with its headers."""
     if isinstance(error, RequestValidationError):
         status, code, detail, errors = _validation(error)
     elif isinstance(error, AppError):
@@ -138,7 +138,7 @@ def _unnamed(status: int) -> tuple[str, str]:
 
 
 def _validation(error: RequestValidationError) -> tuple[int, str, str, list[FieldProblem]]:
-    """A request that has not the shape that the address asks for."""
+    """Status, code, sentence and field problems of a request whose shape does not match the route."""
     problems = error.errors()
     if any(problem["type"] == "json_invalid" for problem in problems):
         return 400, "json_invalid", _("The body is not JSON."), []
@@ -157,9 +157,9 @@ def _field(problem: Mapping[str, Any]) -> FieldProblem:
 
 
 def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's `responses` say of the problems that it can answer with.
+    """The problems that a route can answer with, for its `responses`.
 
-    `why` has a sentence for a status where its phrase says too little: `problems(404, s409="The time is taken.")`.
+    `why` has a sentence for a status whose phrase says too little: `problems(404, s409="The time is taken.")`.
     """
     sentences = {int(name.removeprefix("s")): sentence for name, sentence in why.items()}
     return {
@@ -172,7 +172,7 @@ def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_listing(status: int, why: str, **items: dict[str, str]) -> dict[int | str, dict[str, Any]]:
-    """The same for a problem that lists something of its own: the schema of the items of each such member."""
+    """The same for a problem that has lists of its own: `items` holds the schema of the items of each such member."""
     members = {name: {"type": "array", "items": schema} for name, schema in items.items()}
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": members}
     return {status: {"description": why, "content": {PROBLEM_TYPE: {"schema": schema}}}}
@@ -182,16 +182,16 @@ def problem_listing(status: int, why: str, **items: dict[str, str]) -> dict[int 
 
 
 async def require_readable_body(request: Request) -> None:
-    """The body is JSON, or a form where OAuth wants one, and its text can be stored.
+    """Require a body of JSON, or of a form where OAuth wants one, whose text can be stored.
 
     Raises:
-        UnsupportedMediaType: it is something else. BadRequest: it holds a NUL or half a character.
+        UnsupportedMediaType: the body is something else. BadRequest: it holds a NUL or a lone surrogate.
     """
     if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if request.url.path == f"{API_PREFIX}/auth/token":
-        # The form has been read by now, and its body with it.
+        # FastAPI has read the form by now, so its body is gone.
         if kind != FORM_TYPE:
             raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": FORM_TYPE})
         return
@@ -200,16 +200,16 @@ async def require_readable_body(request: Request) -> None:
         return
     if kind != JSON_TYPE:
         raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": JSON_TYPE})
-    # JSON is UTF-8. The library takes UTF-16 and UTF-32, too, in which there is a NUL in every sign of JSON.
+    # JSON is UTF-8. The library also takes UTF-16 and UTF-32, in which every sign of JSON contains a NUL.
     if b"\x00" in body or (b"\\u" in body and not _is_storable(json.loads(body))):
         raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
 
 
 def storable(value: str) -> str:
-    """Text that both databases can keep.
+    """Return the text if both databases can store it.
 
     Raises:
-        ValueError: it holds a NUL or half a character.
+        ValueError: it holds a NUL or a lone surrogate.
     """
     if not _is_storable(value):
         raise ValueError("Text has no NUL and no half characters.")
@@ -217,7 +217,7 @@ def storable(value: str) -> str:
 
 
 def _is_storable(value: Any) -> bool:
-    # Part by part, for a body may be nested deeper than functions may call each other.
+    # A loop instead of recursion, because a body may be nested deeper than Python's recursion limit.
     parts = [value]
     while parts:
         part = parts.pop()
@@ -247,13 +247,13 @@ def dump(kind: Any, value: Any) -> str:
 def answer(
     page: Page, kind: Any, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer to a request of the API, after which nothing is read any more."""
+    """The answer to a request of the API; it closes the reading session."""
     page.close()
     return Response(dump(kind, value), status, headers, JSON_TYPE)
 
 
 class Paging(NamedTuple):
-    """Which part of a list: so many are skipped, and at most so many come."""
+    """Which part of a list: how many items are skipped, and at most how many follow."""
 
     skip: int
     limit: int
@@ -280,7 +280,7 @@ LOCATION_HEADER: dict[str, Any] = {"Location": {"description": "Where it stands.
 
 
 def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: Paging) -> Response:
-    """A part of a list as a plain array; how many there are in all, and where the other parts are, is in headers."""
+    """A part of a list as a plain array; headers hold the total and the addresses of the other parts."""
     headers = {"x-total-count": str(total)}
     if links := _links(page.request, total, paging):
         headers["link"] = links
@@ -288,7 +288,7 @@ def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, pagi
 
 
 def part_of(items: Sequence[Any], paging: Paging) -> Sequence[Any]:
-    """The asked part of a list that is short enough to be read whole."""
+    """The requested part of a list that is short enough to be read whole."""
     return items[paging.skip : paging.skip + paging.limit]
 
 

@@ -46,7 +46,7 @@ def weekly_hours(week: Week) -> list[WeekdayHours]:
 
 
 def spans_of(hours: Sequence[DayHours]) -> Spans:
-    """What the API was told about a day, in order.
+    """The spans of a day in a request, in order.
 
     Raises:
         UnreadableHours: a span ends before it starts, two overlap, or there are too many.
@@ -55,7 +55,7 @@ def spans_of(hours: Sequence[DayHours]) -> Spans:
 
 
 def week_of(hours: Sequence[WeekdayHours]) -> Week:
-    """What the API was told about a week.
+    """The week in a request.
 
     Raises:
         UnreadableHours: a span ends before it starts, two overlap, or there are too many on one day.
@@ -79,7 +79,7 @@ def _readable_week(hours: list[WeekdayHours]) -> list[WeekdayHours]:
 
 
 HoursOfDay = Annotated[list[DayHours], Field(min_length=1, max_length=MAX_SPANS), AfterValidator(_readable_day)]
-"""The hours of one day in a request: at least one span, of which none overlap."""
+"""The hours of one day in a request: at least one span, without overlaps."""
 
 HoursOfWeek = Annotated[list[WeekdayHours], Field(max_length=7 * MAX_SPANS), AfterValidator(_readable_week)]
 """The hours of a week in a request; a weekday that is not named has none."""

@@ -1,4 +1,4 @@
-"""Now, as an argument: the edges ask here once, everything below is handed the answer."""
+"""The current time. Only the edges of the program read it here; everything below takes `now` as an argument."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The present instant in UTC, in whole seconds: that is the finest the database keeps."""
+    """The current instant in UTC, in whole seconds, which is the precision of the database."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def seconds_now() -> float:
-    """The present as seconds since 1970, with their fractions, for libraries that count so."""
+    """The current time as seconds since 1970, with fractions, for libraries that want it so."""
     return time.time()

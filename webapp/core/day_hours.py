@@ -12,7 +12,7 @@ from webapp.core.i18n import gettext as _
 from webapp.core.i18n import lazy_gettext as _l
 
 Span: TypeAlias = tuple[int, int]
-"""From and until, in minutes since local midnight: (540, 720) is 09:00 to 12:00."""
+"""Start and end, in minutes since local midnight: (540, 720) is 09:00 to 12:00."""
 Spans: TypeAlias = tuple[Span, ...]
 Week: TypeAlias = tuple[Spans, ...]
 """The spans of Monday to Sunday."""
@@ -23,21 +23,21 @@ WEEKDAYS = (_l("Monday"), _l("Tuesday"), _l("Wednesday"), _l("Thursday"), _l("Fr
 
 _NOTHING = {"", "-", "closed", "none", "off", "free", "no"}
 _DASHES = "‐‑‒–—―−"
-# 9, 09, 9:30, 9.30, 9h30, 0930, each with am or pm or without; the groups are hour, minute, hour, minute, half.
+# 9, 09, 9:30, 9.30, 9h30, 0930, each with or without am or pm; the groups are hour, minute, hour, minute, half.
 _CLOCK = r"(?:(\d{1,2})(?:[:.h](\d{2})?)?|(\d{2})(\d{2}))(?!\d)\s*(am|pm)?"
 _SPAN = re.compile(rf"{_CLOCK}\s*(?:-|to|until|till)\s*{_CLOCK}")
 _BETWEEN = re.compile(r"(?:[\s,;&+/]|and\b)*")
 
 
 class UnreadableHours(ValueError):
-    """The text does not say hours of a day; the message says what is wrong with it."""
+    """The text is not the hours of a day; the message says what is wrong with it."""
 
 
 def parse_hours(text: str) -> Spans:
-    """The spans that a text says, in order of time; nothing, '-' or 'closed' is none.
+    """The spans in a text, in order of time; an empty text, '-' and 'closed' mean no hours.
 
     Raises:
-        UnreadableHours: it says something else, a span ends before it starts, or two overlap.
+        UnreadableHours: the text is something else, a span ends before it starts, or two overlap.
     """
     text = unicodedata.normalize("NFKC", text).casefold().strip()
     text = text.translate(dict.fromkeys(map(ord, _DASHES), "-"))
@@ -59,7 +59,7 @@ def parse_hours(text: str) -> Spans:
 
 
 def _minute(groups: Sequence[str | None]) -> int:
-    """The minute of the day that a time says."""
+    """The minute of the day for the groups of a matched time."""
     hour_text, minute_text, hour_of_four, minute_of_four, half = groups
     hour, minute = int(hour_text or hour_of_four or 0), int(minute_text or minute_of_four or 0)
     if half is not None and 1 <= hour <= 12:
@@ -72,7 +72,7 @@ def _minute(groups: Sequence[str | None]) -> int:
 
 
 def in_order(spans: list[Span]) -> Spans:
-    """The spans of a day in order of time.
+    """The spans of a day, sorted by time.
 
     Raises:
         UnreadableHours: one ends before it starts, two overlap, or there are too many.
@@ -91,12 +91,12 @@ def in_order(spans: list[Span]) -> Spans:
 
 
 def format_hours(spans: Sequence[Span]) -> str:
-    """As a field holds them: '09:00-12:00, 13:00-17:00', or nothing."""
+    """For a form field: '09:00-12:00, 13:00-17:00', or ''."""
     return ", ".join(f"{format_minute(start)}-{format_minute(end)}" for start, end in spans)
 
 
 def describe_hours(spans: Sequence[Span]) -> str:
-    """As people read them: '09:00 to 12:00, 13:00 to 17:00', or nothing. No line ends within a span."""
+    """For people: '09:00 to 12:00, 13:00 to 17:00', or ''. Non-breaking spaces keep each span on one line."""
     return ", ".join(
         (_("%(start)s to %(end)s") % {"start": format_minute(start), "end": format_minute(end)}).replace(" ", "\u00a0")
         for start, end in spans

@@ -1,6 +1,6 @@
-"""Entity tags (RFC 9110, section 8.8.3): whether a client has what there is, and whether it has changed since.
+"""Entity tags (RFC 9110, section 8.8.3): whether a client has the current version, and whether it has changed since.
 
-Visits count their changes. What does not has a fingerprint: that of all that is shown of it.
+Appointments have a version number, which is their tag. Other things use the fingerprint of everything that is shown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IfMatch = Annotated[
 
 
 class PreconditionFailed(AppError):
-    """`If-Match` names another version than the present one: somebody was faster."""
+    """`If-Match` names another version than the current one: someone else has changed the thing meanwhile."""
 
     status = 412
     code = "precondition_failed"
@@ -42,20 +42,20 @@ class PreconditionFailed(AppError):
 
 
 def entity_tag(version: int | str) -> str:
-    """The entity tag of something that counts its changes, or that has a fingerprint."""
+    """The entity tag for a version number or a fingerprint."""
     return f'"{version}"'
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Whether `If-None-Match` says that the client has this very version: 304 is then the answer."""
+    """Whether `If-None-Match` names this version: the answer is then 304."""
     return _names(request.headers.getlist("if-none-match"), tag, weakly=True)
 
 
 def version_asked(request: Request, present: Version) -> Version | None:
-    """The version or fingerprint that `If-Match` asks for, to be compared again under the lock; None where any will do.
+    """The version or fingerprint in `If-Match`, to be compared again under the lock; None where any version will do.
 
     Raises:
-        PreconditionFailed: it is not the present one.
+        PreconditionFailed: it is not the current one.
     """
     headers = request.headers.getlist("if-match")
     if not headers:
@@ -72,10 +72,10 @@ def _names(headers: Iterable[str], tag: str, *, weakly: bool) -> bool:
 
 @contextmanager
 def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
-    """Whoever sent `If-Match` hears in HTTP's own words that, meanwhile, it holds no longer: 412 in place of `stale`.
+    """Turn errors of the kinds `stale` into HTTP's own 412 for a client that sent `If-Match`.
 
     Raises:
-        PreconditionFailed. Conflict: somebody else saved at the same moment, in words that fit no form.
+        PreconditionFailed. Conflict: someone else saved at the same moment; in words that do not speak of a form.
     """
     kinds: tuple[type[AppError], ...] = (EditedMeanwhile, *stale)
     try:
@@ -89,7 +89,7 @@ def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
 
 
 def tag_of(shown: BaseModel) -> str:
-    """The entity tag of something that counts no changes: the fingerprint of all that is shown of it."""
+    """The entity tag of something without a version number: the fingerprint of everything that is shown."""
     return entity_tag(fingerprint(shown))
 
 

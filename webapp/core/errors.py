@@ -1,4 +1,4 @@
-"""Errors as pages: what happened, what to do now, and the status that programs read."""
+"""Errors as pages: what happened and what to do now, with the status for programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Action = tuple[str, str]
 
 
 def words_for(status: int) -> Words:
-    """The title and the sentence for a status, where the error has no better ones."""
+    """The title and the sentence for a status, for errors that have none of their own."""
     known: dict[int, Words] = {
         400: (_("We could not read that"), _("The address or the form is damaged. Go back and try again.")),
         401: (_("Please sign in"), _("You need to sign in to do this.")),
@@ -55,9 +55,9 @@ def error_page(
     actions: Sequence[Action] = (),
     typed: Sequence[Field] = (),
 ) -> Response:
-    """The answer to an error: a page, or a fragment for HTMX; a visitor is led through the log-in and back.
+    """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the log-in page and back.
 
-    `actions` replace the usual way on. `typed` are the fields whose text would otherwise be lost; it is repeated.
+    `actions` replace the usual links. `typed` holds field texts that would otherwise be lost; the page repeats them.
     """
     request = page.request
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
@@ -87,7 +87,7 @@ def error_page(
 
 
 def headers_of(error: Exception | None) -> dict[str, str]:
-    """What an error says to programs beside its status, such as when to try again; nothing where there is no error."""
+    """The headers of an error, such as when to try again; empty where there is no error."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
@@ -96,12 +96,12 @@ def headers_of(error: Exception | None) -> dict[str, str]:
 
 
 def lead_back_to(request: Request, address: str) -> None:
-    """Whoever has to sign in first for this request comes back to `address`: the page that the form stood on."""
+    """Let a user who must sign in first return to `address`: the page with the form."""
     request.state.way_back = address
 
 
 def way_back(request: Request) -> str:
-    """The page of ours that a form was sent from, or '': where its route names none, the Referer does."""
+    """The page of ours that a form was sent from, or ''. Where the route does not name it, the Referer does."""
     named: str | None = getattr(request.state, "way_back", None)
     if named is not None:
         return named
@@ -120,7 +120,7 @@ def _status_and_text(error: Exception) -> tuple[int, str | None]:
     if isinstance(error, HTTPException):
         return error.status_code, None
     if isinstance(error, RequestValidationError):
-        # Only typed parts of a path can fail here, and a path that fits no type is no page of ours.
+        # Only typed parts of a path can fail here, and such a path is no page of ours.
         in_path = all(problem["loc"][0] == "path" for problem in error.errors())
         return (404 if in_path else 422), None
     return 500, None

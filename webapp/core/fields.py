@@ -1,4 +1,4 @@
-"""Form fields that several rooms share, with our own sentences where something cannot be read."""
+"""Form fields that several rooms share, with our own error sentences."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ MAX_NAME_SEARCH = 120
 
 
 def unix_lines(value: str | None) -> str:
-    """Browsers send line breaks as two characters and count them as one; so do we."""
+    """Count a line break as one character, as browsers do, although they send two."""
     return (value or "").replace("\r\n", "\n")
 
 
 def searched(value: str | None) -> str:
-    """No name is longer than this, and what is not read needs no time."""
+    """Cut a search text to the longest name, so that very long texts cost no time."""
     return (value or "")[:MAX_SEARCH]
 
 
 def searched_name(value: str | None) -> str:
-    """The same for a search by name or address, where spaces around the text mean nothing."""
+    """The same for a search by name or address, where surrounding spaces mean nothing."""
     return (value or "").strip()[:MAX_NAME_SEARCH]
 
 
 class DayField(DateField):
-    """A date, which stays in the field as it was typed where it cannot be read.
+    """A date. Text that cannot be read stays in the field as it was typed.
 
-    `unreadable` is what is said then; `within` are the years that may be named, None for all.
+    `unreadable` is the error sentence; `within` are the allowed years, None for all.
     """
 
     def __init__(self, *about: Any, unreadable: str = NO_DATE, within: range | None = None, **options: Any) -> None:
@@ -67,7 +67,7 @@ class ClockField(TimeField):
 
 
 class WholeNumberField(IntegerField):
-    """A whole number, which stays in the field as it was typed where it cannot be read."""
+    """A whole number. Text that cannot be read stays in the field as it was typed."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed number."""
@@ -78,14 +78,14 @@ class WholeNumberField(IntegerField):
 
 
 class YesNoField(HiddenField):
-    """'yes' or 'no', as a page that asks before it does something carries the answer along."""
+    """'yes' or 'no': a page that asks a question first carries the answer along."""
 
     @property
     def is_yes(self) -> bool:
         """Whether the answer is yes.
 
         Raises:
-            Invalid: it is neither, and a form without an answer must not mean no.
+            Invalid: the answer is missing or neither of the two. A missing answer must not count as no.
         """
         if self.data not in {"yes", "no"}:
             raise Invalid(_("This form does not say what should be done. Open its page again."))

@@ -1,7 +1,7 @@
-"""Dates, times and durations as people read them, always in the clinic's zone.
+"""Dates, times and durations for people, always in the clinic's zone.
 
-Babel knows the words of each language. Its formatting is slow (tens of microseconds), so lists of free times
-build their short labels by arithmetic and come here only for what is shown once.
+Babel knows the words of each language. Its formatting is slow (tens of microseconds), so lists of free times build
+their short labels by arithmetic, and use this module only for what is shown once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _date(day: date, pattern: str) -> str:
 
 
 def local_date(instant: datetime | date, zone: ZoneInfo) -> date:
-    """The local date of an instant; a date stays what it is."""
+    """The local date of an instant; a date is returned unchanged."""
     return instant.astimezone(zone).date() if isinstance(instant, datetime) else instant
 
 
@@ -87,14 +87,14 @@ def day_and_time(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def zone_label(zone: ZoneInfo) -> str:
-    """The zone as people say it: 'Amsterdam time'."""
+    """The zone in plain words: 'Amsterdam time'."""
     return _("%(place)s time") % {"place": zone.key.rsplit("/", 1)[-1].replace("_", " ")}
 
 
 def named_instant(instant: datetime, zone: ZoneInfo) -> str:
-    """'Wednesday 11 March 2026, 09:20 (Amsterdam time)', for those who may read it elsewhere.
+    """'Wednesday 11 March 2026, 09:20 (Amsterdam time)', for people who may read it in another zone.
 
-    In the hour that comes twice when the clocks go back, the distance from UTC tells which one is meant.
+    In the hour that is repeated when the clocks go back, the offset from UTC is added.
     """
     local = instant.astimezone(zone)
     label = zone_label(zone)
@@ -120,7 +120,7 @@ def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
 
 
 def iso(instant: datetime) -> str:
-    """'2026-03-11T08:20:00Z': the form of addresses and machine-readable times."""
+    """'2026-03-11T08:20:00Z', for addresses and machine-readable times."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,6 +1,6 @@
-"""What every HTML form shares: shape is checked here, rules are the service's, and both speak next to the field.
+"""The base of all HTML forms. Forms check the shape, services check the rules; both put errors next to the field.
 
-A route that takes a form reads from top to bottom: a `Submission` collects what is wrong, and the page is shown again.
+A route that takes a form reads from top to bottom: a `Submission` collects the errors, and the page is shown again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from webapp.exceptions import AppError, NotFound
 Command = TypeVar("Command", bound=BaseModel)
 T = TypeVar("T")
 
-# The attribute under which templates find what somebody else saved in a field meanwhile.
+# The attribute in which templates find what another user has saved in a field meanwhile.
 THEIRS = "theirs"
-# Pydantic's own sentences speak to programmers.
+# Pydantic's own sentences are for programmers.
 SENTENCES = {
     "string_too_long": _l("This is too long: at most %(max_length)d characters."),
     "string_too_short": _l("Write at least %(min_length)d characters."),
@@ -52,7 +52,7 @@ class _ReadersTranslations:
 class DocketForm(Form):
     """A WTForms form that takes errors from schemas and services. `sentences` are this form's own words by field."""
 
-    sentences: dict[str, str] = {}  # noqa: RUF012 - subclasses replace it, nobody changes it.
+    sentences: dict[str, str] = {}  # noqa: RUF012 - subclasses replace it and never change it.
 
     class Meta(DefaultMeta):
         """How WTForms treats our forms."""
@@ -62,7 +62,7 @@ class DocketForm(Form):
             return _ReadersTranslations()
 
     def add_error(self, error: AppError) -> None:
-        """Put an error next to its field, or at the top of the form where it has none that can be seen."""
+        """Put an error next to its field, or at the top of the form where it has no visible field."""
         field = self._fields.get(error.field or "")
         if field is None or getattr(field.widget, "input_type", "") == "hidden":
             self.form_errors.append(error.message)
@@ -70,7 +70,7 @@ class DocketForm(Form):
             field.errors = [*field.errors, error.message]
 
     def compare_with(self, saved: DocketForm) -> None:
-        """Show next to each field what somebody else saved in it meanwhile, and take their `seen` as ours.
+        """Show next to each field what another user has saved in it meanwhile, and take over the `seen` of `saved`.
 
         `saved` is the same form, filled with what is saved now.
         """
@@ -82,7 +82,7 @@ class DocketForm(Form):
                 setattr(field, THEIRS, shown_value(theirs))
 
     def parse(self, schema: type[Command], **values: Any) -> Command | None:
-        """The command that the form means, or None after every error was put next to its field."""
+        """The validated command, or None after every error was put next to its field."""
         try:
             command = schema(**values)
         except ValidationError as failure:
@@ -96,11 +96,11 @@ class DocketForm(Form):
 
 
 class NotFilledIn(Exception):
-    """The form cannot be read; what is wrong stands next to its fields."""
+    """The form has errors, which stand next to its fields."""
 
 
 class Submission:
-    """One sent form. What is refused in its block is put next to the form's fields, and the code after the block runs:
+    """One sent form. An error in its block is put next to the form's field, and the code after the block runs:
 
         with Submission(form, saved_form=details_form) as submission:
             command = submission.read(form.command)
@@ -108,8 +108,8 @@ class Submission:
             return page.redirect("/admin/clinic", flash=_("The clinic's details are saved."))
         return _details_page(page, form, status=submission.status)
 
-    `saved_form` makes the form of what somebody else saved meanwhile, to be compared with this one. A NotFound passes,
-    for there is nothing left that the form could be about, unless `keeps_not_found` says that it shall be shown.
+    `saved_form` makes the form of what another user has saved meanwhile, to be compared with this one. A NotFound is
+    not caught, because the subject of the form is gone, unless `keeps_not_found` says that the form shows it.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Submission:
         self._keeps_not_found = keeps_not_found
 
     def read(self, command: Callable[[], T | None]) -> T:
-        """Validate the form, and return the command that it means.
+        """Validate the form, and return its command.
 
         Raises:
-            NotFilledIn: the form is shown again with 422. The block ends here.
+            NotFilledIn: the form has errors and is shown again with 422. The block ends here.
         """
         found = command() if self.form.validate() else None
         if found is None:
@@ -154,18 +154,18 @@ class Submission:
 
 
 class CheckboxesField(SelectMultipleField):
-    """Several of some choices, each with a check box of its own."""
+    """Several choices, each with its own check box."""
 
     widget = ListWidget(prefix_label=False)
     option_widget = CheckboxInput()
 
 
 def shown_value(field: Field) -> str:
-    """What a field holds, in words."""
+    """The value of a field in words."""
     if isinstance(field, SelectFieldBase):
         chosen = [str(choice.label.text) for choice in field if choice.checked]
         return ", ".join(chosen) or _("nothing")
     if isinstance(field, BooleanField):
         return _("yes") if field.data else _("no")
-    read: Callable[[], str] = getattr(field, "_value")  # noqa: B009 - the types of WTForms leave it out.
+    read: Callable[[], str] = getattr(field, "_value")  # noqa: B009 - WTForms' types leave it out.
     return read() or _("nothing")

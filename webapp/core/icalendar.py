@@ -1,8 +1,8 @@
-"""Events as calendar programs read them: iCalendar (RFC 5545), written by the icalendar library.
+"""Events for calendar programs: iCalendar (RFC 5545), written by the icalendar library.
 
-The same events always give the same bytes, so that a feed can be asked whether it has changed. Times are written on
-the wall clock of a zone, together with the zone's own changes of the clocks: no reader has to know the zone, and
-nobody sees another instant than the one that was meant.
+The same events always give the same bytes, so that a client can ask whether a feed has changed. Times are written on
+the wall clock of a zone, together with the zone's own changes of the clocks: no reader has to know the zone, and every
+reader shows the instant that was meant.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Method = Literal["", "PUBLISH", "REQUEST", "CANCEL"]
 
 MEDIA_TYPE = "text/calendar; charset=utf-8"
 PRODUCT = "-//Docket//Appointments//EN"
-# How often a program may ask for a feed again, for those that heed it.
+# How often a calendar program may fetch the feed again; some programs follow it.
 REFRESH = timedelta(hours=1)
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
 def _without_controls(value: str) -> str:
-    """RFC 5545 has no place for control characters in a text, but for the ends of its lines."""
+    """Remove control characters except line ends: RFC 5545 does not allow them in a text."""
     return "".join(letter for letter in value if letter == "\n" or unicodedata.category(letter) != "Cc")
 
 
@@ -50,8 +50,8 @@ Text = Annotated[str, AfterValidator(_without_controls)]
 class Event(BaseModel):
     """One event. `uid` stays the same for its whole life, and `sequence` rises with each change.
 
-    `alarm_minutes` is how long before the start the calendar reminds of it. Whoever is invited by mail is the
-    attendee, and who invites the organizer; elsewhere both are left out.
+    `alarm_minutes` is how long before the start the calendar reminds of it. In an invitation by mail, the attendee is
+    the person invited and the organizer is the clinic; elsewhere both are left out.
     """
 
     uid: str
@@ -74,8 +74,8 @@ class Event(BaseModel):
 def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
     """A calendar with these events, in lines that end with CR LF.
 
-    `zone` is the one on whose wall clock the times are written. `method` says what a mail or a file wants: to
-    publish, to invite (REQUEST) or to take back (CANCEL). `name` makes it a feed that programs ask for again.
+    Times are written on the wall clock of `zone`. `method` is the purpose of a mail or a file: to publish, to invite
+    (REQUEST) or to cancel (CANCEL). `name` makes it a feed that programs fetch again.
     """
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
@@ -102,7 +102,7 @@ def calendar_fingerprint(events: Sequence[Event], *, zone: ZoneInfo, name: str =
     found = hashlib.blake2b(_form(), digest_size=12)
     found.update(f"{zone.key} {name}".encode())
     for event in events:
-        # The zone's own rules may change: then the same instant stands under another time.
+        # The zone's own rules may change: then the same instant has another local time.
         found.update(f"{event.starts_at.astimezone(zone)} {event.ends_at.astimezone(zone)}".encode())
         found.update(event.model_dump_json().encode())
     return found.hexdigest()
@@ -110,7 +110,7 @@ def calendar_fingerprint(events: Sequence[Event], *, zone: ZoneInfo, name: str =
 
 @lru_cache
 def _form() -> bytes:
-    """How this module writes: when it is changed, all fingerprints are."""
+    """The source of this module: when it changes, all fingerprints change."""
     return Path(__file__).read_bytes()
 
 
@@ -122,7 +122,7 @@ def _event_component(event: Event, zone: ZoneInfo | None) -> Component:
     component.add("sequence", event.sequence)
     component.add("dtstamp", event.updated_at.astimezone(UTC))
     component.add("last-modified", event.updated_at.astimezone(UTC))
-    # RFC 5545 takes a local time that comes twice for the first of the two, and not every program follows it there.
+    # RFC 5545 takes a repeated local time for the first of the two. Not every program does, so we write it in UTC.
     told = zone if zone and not _comes_twice(event.starts_at, zone) and not _comes_twice(event.ends_at, zone) else UTC
     component.add("dtstart", event.starts_at.astimezone(told))
     component.add("dtend", event.ends_at.astimezone(told))
@@ -158,7 +158,7 @@ def _address(email: str, name: str) -> vCalAddress:
 
 
 def _attendee(event: Event) -> vCalAddress:
-    """Whoever is invited has said yes already, by booking: no program asks, or answers us."""
+    """The person invited has accepted already, by booking: no program asks them, or answers us."""
     address = _address(event.attendee_email, event.attendee_name)
     address.params["ROLE"] = vText("REQ-PARTICIPANT")
     address.params["PARTSTAT"] = vText("ACCEPTED")
@@ -179,7 +179,7 @@ class _Onset(NamedTuple):
 
 
 def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
-    """The VTIMEZONE for the years of these events; None where they are written in UTC, as nothing differs from it."""
+    """The VTIMEZONE for the years of these events; None where the zone equals UTC, so that times are written in UTC."""
     if not events:
         return None
     earliest = min(event.starts_at for event in events).astimezone(zone)
@@ -192,7 +192,7 @@ def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
     component = Timezone()
     component.add("tzid", zone.key)
     if not onsets or onsets[0].at > earliest.replace(tzinfo=None):
-        # No change of the clocks lies before the events, yet they showed something then.
+        # The clocks do not change before the first event, but it still needs an offset.
         shown = _Onset(first.replace(tzinfo=None), offset, offset, first.astimezone(zone).tzname() or zone.key)
         component.add_component(_observance([shown], TimezoneStandard()))
     alike: dict[tuple[timedelta, timedelta, str], list[_Onset]] = {}
@@ -206,7 +206,7 @@ def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
 def _observance(
     onsets: list[_Onset], component: TimezoneStandard | TimezoneDaylight
 ) -> TimezoneStandard | TimezoneDaylight:
-    """What holds from each of these onsets: as a yearly rule, which more programs read, or else day by day."""
+    """The rule for these onsets: a yearly rule, which more programs understand, or else a list of dates."""
     component.add("dtstart", onsets[0].at)
     component.add("tzoffsetfrom", onsets[0].before)
     component.add("tzoffsetto", onsets[0].after)
@@ -242,7 +242,7 @@ def _week_of_month(day: date) -> int:
 
 
 def _onsets(zone: ZoneInfo, first: datetime, last: datetime) -> list[_Onset]:
-    """Every change of the clocks between two instants: found day by day, then to the second."""
+    """Every change of the clocks between two instants: searched by the day, then to the second."""
     found = []
     day = timedelta(days=1)
     moment = first

@@ -1,4 +1,4 @@
-"""What the wall clock of a zone says, as instants. On two days a year it skips an hour, or shows one twice."""
+"""Local times as instants. On two days a year the wall clock skips an hour, or shows one twice."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 
 
 def instants_of(wall: datetime, zone: ZoneInfo) -> list[datetime]:
-    """The instants, in UTC, at which the wall clock shows a naive time: one, two, or none where it is skipped."""
+    """The instants, in UTC, at which the wall clock shows a naive time: one or two, or none where it is skipped."""
     meant = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(instant for instant in meant if instant.astimezone(zone).replace(tzinfo=None, fold=0) == wall)
 
 
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
-    """When a local day begins, in UTC; where clocks skip midnight that is later than midnight."""
+    """When a local day begins, in UTC; where clocks skip midnight, that is later than midnight."""
     midnight = datetime.combine(day, time.min)
     shown = instants_of(midnight, zone)
     if shown:
         return shown[0]
-    # Read with the offset that holds after the jump, a skipped time lies before the jump.
+    # With the offset that holds after the jump, a skipped time becomes an instant before the jump.
     instant = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
     while instant.astimezone(zone).replace(tzinfo=None) < midnight:
         instant += timedelta(minutes=1)

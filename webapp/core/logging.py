@@ -1,4 +1,4 @@
-"""Logging: one line an event, as text or as JSON, without secrets, health text or people's addresses."""
+"""Logging: one line per event, as text or as JSON, without secrets, health text or personal addresses."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 # An e-mail address, or a name and a password before a host.
 ADDRESS = re.compile(r"[^\s<>()\"']{1,254}@[^\s<>()\"']{1,254}")
-# With these begins what may follow PostgreSQL's DETAIL in an error.
+# What may follow PostgreSQL's DETAIL in an error starts with one of these.
 AFTER_DETAIL = ("HINT:", "CONTEXT:", "QUERY:", "[SQL:", "(Background", "Traceback", "The above", "During handling")
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people. What PostgreSQL tells as DETAIL is left out of errors: it holds the contents of rows.
+    """Lines for people. The DETAIL of PostgreSQL's errors is left out: it holds the contents of rows.
 
-    Addresses are left out of everything: a mail server that refuses a message says to whom it was.
+    E-mail addresses are left out everywhere: a mail server that refuses a message names its recipient.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -25,17 +25,17 @@ class TextFormatter(logging.Formatter):
         record.exc_text = None
         return without_addresses(super().format(record))
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is Python's.
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - Python's name.
         return without_details(super().formatException(ei))
 
 
 def without_addresses(text: str) -> str:
-    """A text with a sign in the place of each e-mail address."""
+    """The text with a placeholder for each e-mail address."""
     return ADDRESS.sub("…@…", text)
 
 
 def without_details(text: str) -> str:
-    """A traceback without its DETAIL lines; a detail has several where the row's text has."""
+    """A traceback without its DETAIL lines; a detail has several lines where the row's text has."""
     kept: list[str] = []
     in_detail = False
     for line in text.splitlines():
@@ -47,7 +47,7 @@ def without_details(text: str) -> str:
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object a line, for machines that collect logs."""
+    """One JSON object per line, for programs that collect logs."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -62,7 +62,7 @@ class JsonFormatter(TextFormatter):
 
 
 def configure_logging(form: Literal["text", "json"]) -> None:
-    """Send everything from INFO upwards to standard error; SQL is never logged, for it carries health text."""
+    """Send everything from INFO upwards to standard error. SQL is never logged, because it holds health text."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -75,9 +75,9 @@ def configure_logging(form: Literal["text", "json"]) -> None:
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {
                 "alembic": {"level": "WARNING"},
-                # Its lines hold the gateway's whole address, and that may hold a secret.
+                # Its lines hold the gateway's whole address, which may contain a secret.
                 "httpx2": {"level": "WARNING"},
-                # uvicorn's access lines hold whole addresses, and those may hold secrets; errors it keeps.
+                # uvicorn's access lines hold whole addresses, which may contain secrets; its errors are kept.
                 "uvicorn.access": {"level": "WARNING", "propagate": True},
             },
         }

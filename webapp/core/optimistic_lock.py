@@ -1,8 +1,8 @@
-"""Two people edit the same thing: the second is told, and shown both.
+"""Two people edit the same thing: the second is told, and sees both versions.
 
-A form carries the fingerprint of what was saved when it was opened. Whoever saves it hands that back, and the service
-compares it, under the lock, with what is saved now. Nothing has to be counted for that, so it serves a row, a set of
-rows, and whatever else can be read as one model.
+A form carries the fingerprint of what was saved when it was opened. The client sends it back, and the service compares
+it, under the lock, with what is saved now. This needs no version number, so it works for a row, a set of rows, and
+anything else that can be read as one model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class EditedMeanwhile(Conflict):
-    """Somebody else saved this after the form was opened. `saved` is what stands there now."""
+    """Another user saved this after the form was opened. `saved` is the current state."""
 
     code = "edited_meanwhile"
 
@@ -31,12 +31,12 @@ class EditedMeanwhile(Conflict):
 
 
 def fingerprint(saved: BaseModel) -> str:
-    """A short stand-in for everything that is saved."""
+    """A short hash of everything that is saved."""
     return hashlib.blake2b(saved.model_dump_json().encode(), digest_size=12).hexdigest()
 
 
 def require_unchanged(saved: BaseModel, seen: str) -> None:
-    """Nobody may overwrite what they have not seen. An empty `seen` means that the caller does not want to know.
+    """Require that the caller saw what is saved now. An empty `seen` skips the check.
 
     Raises:
         EditedMeanwhile: `saved` is not what the caller saw.
@@ -46,6 +46,6 @@ def require_unchanged(saved: BaseModel, seen: str) -> None:
 
 
 def merged(saved: M, changes: BaseModel) -> M:
-    """What is saved, with those of its members that the changes name; what is missing or None stays as it is."""
+    """What is saved, with the members that the changes name; missing members and None change nothing."""
     named = {name: value for name, value in changes if value is not None and name in type(saved).model_fields}
     return saved.model_copy(update=named)

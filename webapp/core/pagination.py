@@ -1,7 +1,7 @@
-"""Pages of lists: numbered ones, and ones that go on from the last row of the page before.
+"""Pages of lists: numbered pages, and pages that continue from the last row of the page before.
 
 A list that is too long to count is read from a cursor: a place in the order of the list, and the direction in which
-rows are read from there. Nothing is skipped over, so each page costs the same however far down it lies.
+rows are read from there. No rows are skipped, so each page costs the same, at any depth.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from webapp.core.parsing import whole_number
 from webapp.core.urls import with_query
 
-# What tells one row of a list from all others and says where it stands: an id, or a value to sort by with an id.
+# What identifies a row of a list and its position: an id, or a sort value with an id.
 Place = TypeVar("Place")
 
 
 class Pages(NamedTuple):
-    """Where in a list we are; `previous` and `next` are addresses, or None at the ends."""
+    """The position in a list; `previous` and `next` are addresses, or None at the ends."""
 
     number: int
     total: int
@@ -26,12 +26,12 @@ class Pages(NamedTuple):
 
 
 def clamp(number: int, count: int, size: int) -> int:
-    """The page that is shown when page `number` is asked for: the last one where there are fewer."""
+    """The page that is shown when page `number` is requested: the last one where there are fewer."""
     return min(max(1, number), _pages(count, size))
 
 
 def paginate(path: str, number: int, count: int, size: int, **keep: object) -> Pages:
-    """The pages of `count` rows, `size` a page; `keep` are query values that stay."""
+    """The pages of `count` rows, `size` per page; `keep` are query values to keep in the addresses."""
     total = _pages(count, size)
     previous = with_query(path, **keep, page=number - 1 if number > 2 else None) if number > 1 else None
     following = with_query(path, **keep, page=number + 1) if number < total else None
@@ -46,7 +46,7 @@ def _pages(count: int, size: int) -> int:
 
 
 class Cursor(NamedTuple, Generic[Place]):
-    """Where a page begins: it follows the row at `place` or, backwards, precedes it. None is the first page."""
+    """Where a page begins: after the row at `place`, or before it when `backwards`. None is the first page."""
 
     place: Place | None = None
     backwards: bool = False
@@ -56,7 +56,7 @@ FIRST_PAGE: Cursor[Any] = Cursor()
 
 
 class Part(NamedTuple, Generic[Place]):
-    """The places that the page before precedes and the page after follows; None at the ends of the list."""
+    """The first and the last place of a page, from which the pages beside it continue; None at the ends of the list."""
 
     before: Place | None = None
     after: Place | None = None
@@ -84,7 +84,7 @@ def cut(
 ) -> tuple[list[Row], Part[Place]]:
     """The rows of one page in the order of the list, and where the pages beside it begin.
 
-    `found` are up to `size` + 1 rows in the order in which they were read: the one more tells that the list goes on.
+    `found` are up to `size` + 1 rows in reading order: the extra row shows that the list goes on.
     """
     goes_on, shown = len(found) > size, list(found[:size])
     if cursor.backwards:
@@ -99,7 +99,7 @@ def cut(
 
 
 def neighbours(part: Part[Any], path: str, **keep: object) -> Neighbours:
-    """The addresses of the pages beside a part; `keep` are query values that stay."""
+    """The addresses of the pages beside a part; `keep` are query values to keep in them."""
     return Neighbours(
         with_query(path, **keep, before=part.before) if part.before is not None else None,
         with_query(path, **keep, after=part.after) if part.after is not None else None,
@@ -114,14 +114,14 @@ class Numbered(Protocol):
 
     @property
     def id(self) -> int:
-        """The id by which addresses name the row's place."""
+        """The id that names the row's place in addresses."""
 
 
 NumberedRow = TypeVar("NumberedRow", bound=Numbered)
 
 
 def newest_first(query: Mapping[str, str]) -> Cursor[int]:
-    """The cursor that an address names: rows older than `before`, or newer than `after`; anything else is neither."""
+    """The cursor in an address: rows older than `before`, or newer than `after`; other values are ignored."""
     return cursor_of(before=whole_number(query.get("after")), after=whole_number(query.get("before")))
 
 
@@ -130,7 +130,7 @@ def cut_newest_first(
 ) -> tuple[list[NumberedRow], Neighbours]:
     """The rows of one page, the newest at the top, and the addresses of the newer and the older page.
 
-    A page that is empty by now leads back to the first one.
+    If the page has become empty, the newer page is the first one.
     """
     shown, part = cut(found, cursor, size, lambda row: row.id)
     if not shown:

@@ -1,4 +1,4 @@
-"""Reading numbers and instants as addresses, forms and programs write them."""
+"""Reading numbers and instants from addresses, forms and programs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from webapp.core.local_time import instants_of
 from webapp.core.strict_types import AS_WRITTEN
 from webapp.exceptions import Invalid
 
-# No calendar of ours reaches beyond these years, and near the ends of Python's own range arithmetic fails.
+# No date of ours lies outside these years, and date arithmetic fails near the ends of Python's own range.
 YEARS = range(2000, 2101)
 # The largest id that an integer column of PostgreSQL holds.
 MAX_ID = 2**31 - 1
 
 
 def _near_instant(value: datetime) -> datetime:
-    # Both years count: Python's arithmetic fails near the ends of its range, and what is read again is in UTC by then.
+    # Check the year in both zones: the value is read again in UTC later.
     if value.year in YEARS and (instant := value.astimezone(UTC)).year in YEARS:
         return instant
     raise ValueError("A visit lies between the years 2000 and 2100.")
@@ -30,15 +30,15 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def whole_number(value: str | None) -> int | None:
-    """A number as addresses and hidden fields carry it; None for anything that no id of ours can be."""
+    """A number in an address or a hidden field; None for anything that cannot be an id of ours."""
     text = value or ""
-    # The length is asked first: a very long text of digits takes long to be read as a number.
+    # Check the length first: converting a very long text of digits is slow.
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))
     return int(text) if is_number and int(text) <= MAX_ID else None
 
 
 def parse_day(text: str) -> date | None:
-    """A day of the calendar, such as 2026-03-03; None for anything else."""
+    """A calendar date such as 2026-03-03; None for anything else."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -55,7 +55,7 @@ def instant(value: str | None) -> datetime | None:
 
 
 def written_instants(time: str, zone: ZoneInfo) -> list[datetime]:
-    """What a written time means: one instant, or two where the wall clock shows it twice.
+    """The instants that a typed time means: one, or two where the wall clock shows the time twice.
 
     Raises:
         Invalid: it cannot be read, or the wall clock never shows it.

@@ -1,7 +1,7 @@
-"""How often the API may be asked: so many requests in a moving window, for each account and each network.
+"""How often a client may call the API: a number of requests in a moving window, for each account and each network.
 
-Every process counts for itself, in memory: the limit keeps one client from taking all the room, which needs no exact
-sum over processes. What protects passwords is counted in the database (`auth/login_throttle.py`).
+Every process counts for itself, in memory: the limit only keeps one client from using all capacity, which needs no
+exact sum over processes. Limits that protect passwords are counted in the database (`auth/login_throttle.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from webapp.exceptions import AppError
 
 
 class TooManyRequests(AppError):
-    """The client asks more often than its limit allows. `retry_after` is in seconds."""
+    """The client calls more often than its limit allows. `retry_after` is in seconds."""
 
     status = 429
     code = "too_many_requests"
@@ -34,7 +34,7 @@ class TooManyRequests(AppError):
 
 
 class Left(NamedTuple):
-    """What is left of a limit after a request: whether the request was within it, and in how many seconds more is."""
+    """The state of a limit after a request: whether it was allowed, how many remain, and seconds until one more is."""
 
     allowed: bool
     remaining: int
@@ -42,10 +42,10 @@ class Left(NamedTuple):
 
 
 class SlidingWindow:
-    """Counts requests by client in a window that moves along, approximately, with two numbers for each client.
+    """Counts requests by client in a moving window, approximately, with two numbers for each client.
 
-    What was counted in the previous window counts by the share of it that the moving window still covers. Only one
-    thread may count: the one of the event loop.
+    A count in the previous window is weighted by the share of it that the moving window still covers. Only one
+    thread may count: that of the event loop.
     """
 
     def __init__(self, limit: Rate) -> None:
@@ -55,7 +55,7 @@ class SlidingWindow:
         self._counts: dict[str, int] = {}
 
     def count(self, client: str, now: float) -> Left:
-        """Count a request, unless it is too many."""
+        """Count a request, unless it is over the limit."""
         window, into = divmod(now, self._seconds)
         if window != self._window:
             self._before = self._counts if window == self._window + 1 else {}
@@ -66,16 +66,16 @@ class SlidingWindow:
         if allowed:
             count = self._counts[client] = count + 1
         remaining = max(0, self._most - int(before * share / self._seconds) - count)
-        # One more is left when the previous window's part shrinks by one, and at the latest when this window ends.
+        # One more is allowed when the previous window's share has shrunk by one, at the latest when this window ends.
         wait = share % (self._seconds / before) if before else share
         return Left(allowed, remaining, wait)
 
 
 class RateLimitMiddleware:
-    """Counts requests to the API, says in headers what is left, and turns away what is too much.
+    """Counts requests to the API, reports what is left in headers, and refuses requests over the limit.
 
-    `client_of` says who asks: the name of the limit that holds for them, and what they are counted by. The headers
-    are those of the IETF's draft "RateLimit header fields for HTTP".
+    `client_of` returns the name of the client's limit, and the key to count by. The headers are those of the IETF's
+    draft "RateLimit header fields for HTTP".
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Finding the route of a request without asking every route there is."""
+"""Finding the route of a request without trying every route."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 
 
 class Gate(APIRouter):
-    """A router whose routes are asked only for addresses that one of them has: one look takes the place of many.
+    """A router that tries its routes only for addresses that one of them has: one match replaces many.
 
-    FastAPI asks router after router, and each of its routes, which for the last of forty costs more than many a page.
+    FastAPI tries router after router and all their routes; for the last of forty, that costs more than many a page.
     """
 
     def __init__(self, routers: Sequence[APIRouter], *, prefix: str = "", **included: Any) -> None:
@@ -29,7 +29,7 @@ class Gate(APIRouter):
         self._fits = re.compile("|".join(self.patterns)).match
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether one of the routes takes the request."""
+        """Whether one of the routes matches the request."""
         if self._fits(scope["path"].removeprefix(scope.get("root_path", ""))) is None:
             return Match.NONE, {}
         return super().matches(scope)

@@ -1,4 +1,4 @@
-"""What holds for every request and response, before any route is asked: headers, origin, clean text, size."""
+"""Checks for every request and response, before any route: headers, origin, clean text, size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
 
 logger = logging.getLogger(__name__)
 
-# The longest form names every visit that a change would strand, forty letters each.
+# The longest form names every appointment that a change affects, with forty letters each.
 MAX_BODY_BYTES = 1024 * 1024
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -45,15 +45,15 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-# The address of such a page is a secret: not even our own static files may be asked for with it as the Referer.
-# Unlike no-referrer, this leaves forms their true Origin.
+# The address of such a page is a secret, so even requests for our own static files must not carry it as the Referer.
+# Unlike no-referrer, this policy leaves the Origin of forms intact.
 SECRET_ADDRESS = {"referrer-policy": "strict-origin", "x-robots-tag": "noindex"}
-# Styles stand at each element of an e-mail, so its document alone may have them. It can do nothing else.
+# An e-mail has a style at each element, so only its document may have inline styles. It can do nothing else.
 DOCUMENT_HEADERS = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
     "x-frame-options": "SAMEORIGIN",
 }
-# The page that shows such a document in a frame.
+# For the page that shows such a document in a frame.
 FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"}
 HSTS = "max-age=31536000; includeSubDomains"
 
@@ -61,7 +61,7 @@ ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]
 
 
 class SecurityMiddleware:
-    """The outermost layer of ours: it refuses what no route should see, and answers what no route expected."""
+    """Our outermost layer: it refuses what no route should see, and answers unexpected errors."""
 
     def __init__(self, app: ASGIApp, *, base_url: str, error_response: ErrorResponse) -> None:
         self.app = app
@@ -74,7 +74,7 @@ class SecurityMiddleware:
             await self.app(scope, receive, send)
             return
         started = False
-        # Whoever asks for the head of a page gets that of the page; only the body stays here.
+        # A HEAD request is answered as GET; only the body is left out.
         head_only = scope["method"] == "HEAD"
         if head_only:
             scope = {**scope, "method": "GET"}
@@ -114,16 +114,16 @@ class SecurityMiddleware:
 
 
 def loggable_path(scope: Scope) -> str:
-    """The path as it may stand in a log: a part that its route calls `token` is a secret."""
+    """The path for the log: a part that its route calls `token` is a secret."""
     path, token = str(scope["path"]), scope.get("path_params", {}).get("token")
     return path.replace(str(token), "…") if token else path
 
 
 def refuse_dirty_address(scope: Scope) -> None:
-    """Addresses must be UTF-8 without NUL bytes: neither database could store the one, nor compare the other.
+    """Refuse addresses that are not UTF-8 or hold NUL bytes: the databases can neither compare nor store such text.
 
     Raises:
-        BadRequest: the path or the query is neither.
+        BadRequest: the path or the query is not clean.
     """
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
@@ -131,7 +131,7 @@ def refuse_dirty_address(scope: Scope) -> None:
 
 
 def refuse_large_body(request: Request) -> None:
-    """A body that announces more than we take is not read. What says nothing of its length is counted as it comes.
+    """Refuse a body whose announced length is too large. A body without a length is counted while it is read.
 
     Raises:
         TooLarge: the body is longer than `MAX_BODY_BYTES`.
@@ -154,9 +154,9 @@ def is_clean_text(encoded: bytes) -> bool:
 
 
 def refuse_other_origin(request: Request, *, base_url: str) -> None:
-    """A write that a browser might have been tricked into must come from our own pages.
+    """Require that a write comes from our own pages, since another site can make a browser send one.
 
-    That is every form, logged in or not (log-in included). The API is exempt: it takes no write for a cookie.
+    This covers every form, log-in included. The API is exempt: it accepts no write with a cookie.
 
     Raises:
         Forbidden: neither Origin nor Sec-Fetch-Site says that the request is our own.
@@ -167,7 +167,7 @@ def refuse_other_origin(request: Request, *, base_url: str) -> None:
     if request.url.path.startswith("/api/"):
         return
     origins = headers.getlist("origin")
-    # No browser sends two; whoever does wants one of us to read the first and another the second.
+    # No browser sends two. A client that does hopes that two programs read different ones.
     if len(origins) <= 1:
         if headers.get("sec-fetch-site") == "same-origin":
             return
@@ -177,7 +177,7 @@ def refuse_other_origin(request: Request, *, base_url: str) -> None:
 
 
 def _is_our_own(origin: str, *, host: str, base_url: str) -> bool:
-    """Whether an origin is the address that was asked, or that of the settings, which also say with which scheme."""
+    """Whether an origin is the requested address, or that of the settings, which also fix the scheme."""
     try:
         sent, own = urlsplit(origin), urlsplit(base_url)
     except ValueError:

@@ -1,6 +1,6 @@
 """Values that travel in links and come back unchanged: signed with the first of our keys, verified with any.
 
-What is signed can be read by whoever holds it, so it is an id or an address that they know, never a secret.
+The holder of a token can read its value, so it is an id or an address that they know, never a secret.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 
 def sign(keys: Sequence[str], purpose: str, value: Any) -> str:
-    """A token, safe in addresses, that says `value` for this `purpose` alone. `keys` are `Settings.secret_keys`."""
+    """A token, safe in addresses, that carries `value` for this `purpose` only. `keys` are `Settings.secret_keys`."""
     token: str = _serializer(keys, purpose).dumps(value)
     return token
 
 
 def unsign(keys: Sequence[str], purpose: str, token: str) -> Any:
-    """What the token says, or None when none of our keys signed it for this purpose."""
+    """The value of the token, or None when none of our keys signed it for this purpose."""
     try:
         return _serializer(keys, purpose).loads(token)
     except BadSignature:

@@ -1,6 +1,6 @@
-"""What programs write, taken as it is written, and as nothing else.
+"""Types that accept values in JSON only as they should be written.
 
-Left alone, pydantic takes a number for a day or an instant (as seconds since 1970), 0 for false and "30" for 30.
+By default, pydantic takes a number for a day or an instant (as seconds since 1970), 0 for false and "30" for 30.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _refuse_numbers(value: Any) -> Any:
 
 
 AS_WRITTEN = BeforeValidator(_refuse_numbers)
-"""For a day or an instant: a number, or text that is one, is none."""
+"""For a day or an instant: refuses a number, and text that is one."""
 
 Whole = Annotated[int, Strict()]
 """A whole number, neither text nor true."""

@@ -1,4 +1,4 @@
-"""Jinja as pages and messages use it, and the addresses of static files. Nothing here knows of requests."""
+"""Jinja for pages and messages, and the addresses of static files. Nothing here knows of requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
 
 
 def template_environment() -> jinja2.Environment:
-    """Jinja with everything escaped, nothing undefined, and strings marked for translation."""
+    """Jinja with autoescaping, strict undefined values, and gettext for translation."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_folder("templates")),
         autoescape=True,
@@ -46,7 +46,7 @@ def template_environment() -> jinja2.Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    # An icon is parsed and written as XML each time, and there are few: the pages ask for the same ones.
+    # Rendering an icon parses and writes XML each time, and pages use the same few icons.
     for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
         environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
     environment.globals.update(asset=asset, with_query=with_query, kept=kept, language_tag=language_tag)

@@ -1,6 +1,6 @@
 """The one place where a request becomes a page, a fragment or a redirect.
 
-`Page` is a request being answered: it opens the reading session when it is first needed, remembers who asks, and
+`Page` is a request being answered: it opens the reading session when it is first needed, remembers the actor, and
 renders. A fragment is a partial file that the page includes, so the two cannot drift apart.
 """
 
@@ -31,7 +31,7 @@ from webapp.core.templates import asset
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 
-# The list of visits that a change would strand has a field for each of the 300 that it shows.
+# The list of appointments that a change affects has a field for each of the 300 that it shows.
 MAX_FIELDS = 500
 FLASH_SECONDS = 120
 
@@ -52,19 +52,19 @@ class Page:
 
     @cached_property
     def session(self) -> Session:
-        """The reading session of this request: one snapshot, opened when first asked for."""
+        """The reading session of this request: one snapshot, opened on first use."""
         self._reading = self.database.reading()
         return self._reading.__enter__()
 
     def close(self) -> None:
-        """Give the connection back. Asking for the session again opens a new one, with a new snapshot."""
+        """Release the connection. Using the session again opens a new one, with a new snapshot."""
         if self._reading is not None:
             self._reading.__exit__(None, None, None)
             self._reading = None
             self.__dict__.pop("session", None)
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do `work(session, …)` in one transaction, after the reading session was closed.
+        """Run `work(session, …)` in one transaction, after closing the reading session.
 
         Raises:
             Unavailable: a lock could not be had in time, or the database is away.
@@ -79,7 +79,7 @@ class Page:
 
     @property
     def wants_fragment(self) -> bool:
-        """Whether HTMX asks for a part of the page, not for the page."""
+        """Whether HTMX wants a part of the page instead of the whole page."""
         headers = self.request.headers
         return "hx-request" in headers and "hx-boosted" not in headers and "hx-history-restore-request" not in headers
 
@@ -113,7 +113,7 @@ class Page:
         return response
 
     def redirect(self, address: str, *, flash: str | None = None, tone: str = "ok") -> Response:
-        """See another page after a write: 303, or for HTMX an order to go there."""
+        """Send the browser to another page after a write: 303, or for HTMX a header with the address."""
         address = quote(address, safe="/?&=%#:;,+@!$'()*[]~")
         if "hx-request" in self.request.headers:
             response = Response(status_code=204, headers={"hx-redirect": address})
@@ -124,7 +124,7 @@ class Page:
         return response
 
     def set_cookie(self, response: Response, name: str, value: str, max_age: int) -> None:
-        """A cookie that only we can read, sent by our own pages alone."""
+        """Set a cookie that scripts cannot read and that is sent with requests from our own pages only."""
         response.set_cookie(
             name,
             value,
@@ -136,17 +136,17 @@ class Page:
         )
 
     def cookie_name(self, name: str) -> str:
-        """Cookies carry the `__Host-` prefix where we are reached over https."""
+        """The cookie's name, with the `__Host-` prefix where Docket is served over https."""
         return cookie_name(name, self.settings)
 
     @property
     def flash_cookie(self) -> str:
-        """The cookie that carries a message to the next page."""
+        """The name of the cookie that carries a message to the next page."""
         return self.cookie_name("docket_flash")
 
     @cached_property
     def flash(self) -> dict[str, str] | None:
-        """The message that the page before left for this one."""
+        """The message that the previous page left for this one."""
         try:
             tone, text = self._flash_signer.loads(
                 self.request.cookies.get(self.flash_cookie, ""), max_age=FLASH_SECONDS
@@ -160,18 +160,18 @@ class Page:
         return URLSafeTimedSerializer(self.settings.secret_keys, salt="flash")
 
     def describe(self, address: str) -> str | None:
-        """In words, where an address leads: the visit that somebody was choosing when they had to sign in."""
+        """What an address leads to, in words: the appointment that the user was choosing when they had to sign in."""
         words: str | None = self.request.app.state.describe(self, address)
         return words
 
     @property
     def base_url(self) -> str:
-        """Where Docket is reached, without a slash at its end: as the settings say, else as it was asked."""
+        """The address of Docket, without a trailing slash: from the settings, else from the request."""
         return self.settings.base_url or str(self.request.base_url).rstrip("/")
 
     @property
     def address(self) -> str:
-        """Where the request came from."""
+        """The network address of the client."""
         return self.request.client.host if self.request.client else ""
 
 
@@ -189,7 +189,7 @@ CurrentPage = Annotated[Page, Depends(_open_page, scope="function")]
 
 
 async def _read_form(request: Request) -> FormData:
-    """The form's fields: UTF-8 without NUL bytes, none a file. A field that is too long comes back to be shortened.
+    """The form's fields: UTF-8 without NUL bytes, and no files. The form itself refuses a field that is too long.
 
     Raises:
         BadRequest: the body is not a form, or not text.
@@ -212,17 +212,17 @@ async def _read_form(request: Request) -> FormData:
 
 SentForm = Annotated[FormData, Depends(_read_form)]
 
-# An id in the path of an address. Both databases keep ids in four bytes.
+# An id in the path of an address. Both databases store ids in four bytes.
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def cookie_name(name: str, settings: Settings) -> str:
-    """The name under which a cookie travels; `__Host-` makes browsers refuse it from anywhere but this host."""
+    """The full name of a cookie; with `__Host-`, browsers accept it only from this host."""
     return f"__Host-{name}" if settings.secure_cookies else name
 
 
 def local_path(address: str, *, default: str = "/") -> str:
-    """`address` when it is a path on this site, else `default`: nobody is sent elsewhere after logging in."""
+    """`address` if it is a path on this site, else `default`: no log-in redirects to another site."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -233,9 +233,9 @@ def local_path(address: str, *, default: str = "/") -> str:
 
 
 class VersionedStatic(StaticFiles):
-    """Static files; an address with its file's own version never changes its content, so it may be kept for a year.
+    """Static files. An address with its file's own version never changes its content, so it may be cached for a year.
 
-    Any other version may belong to a file that is still to come, as when two releases answer side by side.
+    Any other version may belong to a newer file, as when two releases run side by side.
     """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
