@@ -12,10 +12,10 @@ from webapp.database import Base, ddl
 
 
 class AuditEvent(Base):
-    """One deed, written in the transaction that does it. `details` never holds health text.
+    """One action, written in the transaction that performs it. `details` never holds health text.
 
-    `subject_type` and `subject_id` name the row that it happened to, such as ("appointment", 17). An
-    appointment's history, as its patient reads it, is its rows with `visible` set.
+    `subject_type` and `subject_id` name the row that it concerns, such as ("appointment", 17). An appointment's
+    history, as its patient reads it, is its rows with `visible` set.
     """
 
     __tablename__ = "audit_events"
@@ -47,7 +47,7 @@ SQLITE_APPEND_ONLY = [
     CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
     BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
     """,
-    # INSERT OR REPLACE deletes without asking the trigger for deletions.
+    # INSERT OR REPLACE deletes without firing the trigger for deletions.
     """
     CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
     WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id)

@@ -1,8 +1,8 @@
-"""Reading the audit log, the newest first. It knows ids alone: whose they are is for the rooms above to say.
+"""Reading the audit log, the newest first. This module knows only ids; the rooms above know their names.
 
-The order is that of time, and of ids within a second, which an index holds; so a page costs the same however long
-the log is, and dates only say where in the index to begin and to end. What happened to one patient, and what one
-person did, is found by indexes of its own and is little enough to be sorted.
+Rows are ordered by time, and by id within a second. An index holds this order, so a page costs the same however long
+the log is, and dates only limit the range of the index. The rows about one patient, or by one user, are found by
+other indexes, and are few enough to be sorted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVENT = table_of(AuditEvent).c
 
 
 class EventFilter(NamedTuple):
-    """Which rows. None lets everything through, and an empty sequence nothing.
+    """Which rows. None matches every row, and an empty sequence no row.
 
     `actors` are ids of users. `subjects` are kinds of rows, each with its ids or a query that finds them. `since` is
     included, `until` is not.
@@ -51,7 +51,7 @@ class Event(NamedTuple):
 
 
 def list_events(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Event]:
-    """Rows of the log from a cursor on, in the order in which they are read: the newest first, unless backwards."""
+    """Rows of the log from a cursor, in reading order: the newest first, unless backwards."""
     query = sa.select(*(_EVENT[name] for name in Event._fields)).where(*_conditions(wanted))
     here = None
     if cursor.place is not None:
@@ -68,8 +68,8 @@ def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.actors is not None:
         found.append(_EVENT.actor_user_id.in_(wanted.actors))
     if wanted.subjects is not None:
-        # As ids of rows, found by the index of subjects first: next to an order by time, a planner that guesses
-        # wrong about such a condition would walk the whole log.
+        # The condition selects ids of rows, which the index of subjects finds first. Next to an order by time, a
+        # planner that misjudges such a condition would read the whole log.
         parts = [
             sa.select(_EVENT.id).where(_EVENT.subject_type == kind, _EVENT.subject_id.in_(ids))
             for kind, ids in wanted.subjects
@@ -95,9 +95,9 @@ def find_deed(
     since: datetime,
     ago: int,
 ) -> datetime | None:
-    """When somebody did the last but so many of these deeds (1 is the last); None where they did fewer.
+    """When the `ago`-th last of these actions happened (1 is the last); None where there were fewer.
 
-    They are those of an account, or else those of anybody without one to `subject`.
+    They are the actions of an account or, without `actor_user_id`, of clients without an account on `subject`.
     """
     conditions = [_EVENT.actor_user_id.is_(None) if actor_user_id is None else _EVENT.actor_user_id == actor_user_id]
     if subject is not None:

@@ -1,4 +1,4 @@
-"""Writing and reading the audit log; a row lands in the same transaction as what it tells of."""
+"""Writing and reading the audit log; a row is written in the transaction of the action that it describes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def record(
 
 
 class Author(Protocol):
-    """Whoever did something, as rows about it name them; `account_id` is None for nobody with an account."""
+    """Who did something, as audit rows store it; `account_id` is None for a client without an account."""
 
     @property
     def account_id(self) -> int | None: ...
@@ -74,7 +74,7 @@ def record_by(
     visible: bool = False,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """The same of what the author did: account, role and address are theirs."""
+    """The same for an action of `author`: account, role and address are theirs."""
     record(
         session,
         action,

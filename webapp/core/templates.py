@@ -23,9 +23,9 @@ def asset(name: str) -> str:
 
 
 def kept(macro: Callable[..., str], *values: Hashable) -> str:
-    """What a macro makes of these values in the reader's language, made once.
+    """The output of a macro for these values in the reader's language, rendered once.
 
-    It must use nothing else, and no value may be a person's own.
+    The macro must use nothing else, and no personal data.
     """
     return _kept(language_tag(), macro, *values)
 

@@ -1,4 +1,4 @@
-"""What the overview shows: what needs attention, the most urgent first, and the last weeks as bars."""
+"""Texts and figures of the overview: what needs attention, the most urgent first, and the last weeks as bars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webapp.notifications.exceptions import TROUBLES
 
 
 class Matter(NamedTuple):
-    """Something that needs attention: what it is, and the words of the link that leads to where it is mended."""
+    """Something that needs attention: what it is, and the words of the link to the page that fixes it."""
 
     tone: Literal["bad", "warn", "info"]
     title: str
@@ -30,7 +30,7 @@ class Matter(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One week as a bar: its numbers, and where it stands.
+    """One week as a bar: its numbers and its position.
 
     `x`, `middle` and `width` are per cent of the drawing's width; `height` and `top` are pixels.
     """
@@ -54,7 +54,7 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
 
 
 def list_matters(page: Page, setup: Setup) -> list[Matter]:
-    """What needs attention, the most urgent first; nothing that is in order is mentioned."""
+    """What needs attention, the most urgent first; things in order are left out."""
     return [
         *_missing(setup),
         *_flagged(page),
@@ -66,7 +66,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
 
 
 def _missing(setup: Setup) -> list[Matter]:
-    """What a new clinic still has to enter before a patient can book, in the order in which it is entered."""
+    """What a new clinic still has to enter before a patient can book, in the order of entering it."""
     steps = (
         (setup.opening_hours, _("Say when the clinic is open"), "/admin/clinic/opening-hours", _("Opening hours")),
         (setup.visit_types, _("Add the kinds of visit that you offer"), "/admin/visit-types/new", _("Visit types")),
@@ -81,7 +81,7 @@ def _missing(setup: Setup) -> list[Matter]:
 
 
 def _flagged(page: Page) -> list[Matter]:
-    """Appointments that hours, leave or a closure have stranded."""
+    """Appointments that no longer fit working hours, leave or closures."""
     count, flagged = queries.find_flagged(page.session, now=page.now)
     if not count:
         return []
@@ -119,7 +119,7 @@ def _unconfirmed(page: Page) -> list[Matter]:
 
 
 def _messages(page: Page) -> list[Matter]:
-    """What is wrong with the delivery of messages."""
+    """Problems with the delivery of messages."""
     matters = []
     if not page.settings.smtp_url and page.settings.environment == "production":
         text = _("No mail server is set up, so each is kept as a file. The setting is DOCKET_SMTP_URL.")
@@ -142,7 +142,7 @@ def _messages(page: Page) -> list[Matter]:
 
 
 def _unreachable(page: Page) -> list[Matter]:
-    """Patients who come soon and have no address to write to or call."""
+    """Patients with an appointment soon and neither e-mail address nor telephone number."""
     count, found = queries.find_unreachable(page.session, now=page.now)
     zone = current_clinic(page).zone
     matters = [
@@ -162,7 +162,7 @@ def _unreachable(page: Page) -> list[Matter]:
 
 
 def _undelivered(page: Page) -> list[Matter]:
-    """Patients who come soon and do not get what is written to them."""
+    """Patients with an appointment soon whose messages are not delivered."""
     count, found = queries.find_undelivered(page.session, now=page.now)
     zone = current_clinic(page).zone
     matters = [
@@ -172,7 +172,7 @@ def _undelivered(page: Page) -> list[Matter]:
             _("The last one to %(address)s could not be delivered. %(why)s The next visit is %(when)s.")
             % {
                 "address": patient.address,
-                # What a mail server answers seldom ends as a sentence does.
+                # A mail server's answer seldom ends like a sentence.
                 "why": f"{TROUBLES.words(patient.why).rstrip('.')}.",
                 "when": formats.day_and_time(patient.starts_at, zone),
             },
@@ -187,7 +187,7 @@ def _undelivered(page: Page) -> list[Matter]:
 
 
 def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
-    """The matters; where there are `rest` others, the last one says so."""
+    """The matters; where there are `rest` more, the last one says so."""
     if rest <= 0:
         return matters
     last = matters[-1]

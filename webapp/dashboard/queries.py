@@ -1,4 +1,4 @@
-"""What the admin sees first, read in a constant number of queries, each over a bounded stretch of an index."""
+"""Queries of the overview: a constant number, each over a limited range of an index."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
 from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetime
 
-# Of a long list the overview shows the first few; the number tells how many there are.
+# The overview shows the first few of a long list, and how many there are.
 SHOWN = 5
 WEEKS = 8
 REACH_DAYS = 14
-# What was not delivered is told for so long; of more than this many, the newest.
+# For how many days an undelivered message is shown. Only the newest `MOST_DEAD` are read.
 DEAD_DAYS = 14
 MOST_DEAD = 1000
 
@@ -39,8 +39,8 @@ def local_day(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
     return to_datetime(low), to_datetime(high)
 
 
-# Each query is built once, when it is first asked: building one takes longer than running it. They count all that they
-# find beside the few that are shown, so that the database looks once.
+# Each query is built once, on first use: building one takes longer than running it. Besides the few rows that are
+# shown, a query counts all rows that it finds, so that the database searches only once.
 _NOW = sa.bindparam("now", type_=UtcDateTime)
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
 _REACH = sa.bindparam("reach", type_=UtcDateTime)
@@ -50,7 +50,7 @@ _IN_ALL = sa.func.count().over()
 def _first_few(
     session: Session, query: sa.Select[*tuple[Any, ...]], **values: object
 ) -> tuple[int, list[sa.Row[*tuple[Any, ...]]]]:
-    """How many rows there are in all, as the last column of each says, and the first of them."""
+    """How many rows there are in all, from the last column of each row, and the first few rows."""
     found = rows(session, query, **values).all()
     return (found[0][-1], list(found)) if found else (0, [])
 
@@ -75,7 +75,7 @@ def _flagged() -> sa.Select[*tuple[Any, ...]]:
 
 
 def find_flagged(session: Session, *, now: datetime) -> tuple[int, list[Flagged]]:
-    """How many visits ahead are flagged, and the next ones."""
+    """How many future appointments are flagged, and the next ones."""
     count, found = _first_few(session, _flagged(), now=now)
     return count, [Flagged._make(row[:-1]) for row in found]
 
@@ -88,13 +88,13 @@ def _unconfirmed() -> sa.Select[*tuple[Any, ...]]:
 
 
 def count_unconfirmed(session: Session, low: datetime, high: datetime) -> int:
-    """How many visits that start in [low, high) nobody has confirmed."""
+    """How many appointments that start in [low, high) are not confirmed."""
     return rows(session, _unconfirmed(), low=low, high=high).scalar() or 0
 
 
 @cache
 def _unreachable() -> sa.Select[*tuple[Any, ...]]:
-    # The function's type is that of its column, so an instant comes back as one.
+    # min() keeps the type of its column, so an instant comes back as one.
     first = sa.func.min(Appointment.starts_at).label("first")
     return (
         sa.select(Patient.id, Patient.name, first, _IN_ALL)
@@ -114,9 +114,9 @@ def _unreachable() -> sa.Select[*tuple[Any, ...]]:
 
 
 def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unreachable]]:
-    """How many patients who come within `REACH_DAYS` have neither telephone nor e-mail, and the next ones.
+    """How many patients with an appointment within `REACH_DAYS` have neither telephone nor e-mail, and the next ones.
 
-    A patient for whom somebody else books is reached through that person.
+    A patient for whom someone else books is reached through that person.
     """
     count, found = _first_few(session, _unreachable(), now=now, reach=now + timedelta(days=REACH_DAYS))
     return count, [Unreachable._make(row[:-1]) for row in found]
@@ -159,10 +159,10 @@ def _undelivered() -> sa.Select[*tuple[Any, ...]]:
 
 
 def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Undelivered]]:
-    """How many patients come within `REACH_DAYS` whom no message reaches that they want, and the next ones.
+    """How many patients with an appointment within `REACH_DAYS` no wanted message reaches, and the next ones.
 
-    The last message to an address that the patient has now was given up, and nothing has reached this or another of
-    their addresses since. It may have been about somebody for whom they book.
+    The last message to one of the patient's current addresses failed for good, and nothing has reached any of their
+    addresses since. It may have been about a person for whom they book.
     """
     count, found = _first_few(
         session,
@@ -175,7 +175,7 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
 
 
 def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
-    """The id of the patient: a message is about them, about a visit of theirs, or about their account."""
+    """The id of the patient: a message is about them, about an appointment of theirs, or about their account."""
     visit, owner = aliased(Appointment), aliased(Patient)
     return sa.case(
         (message.c.subject_type == "patient", message.c.subject_id),
@@ -195,7 +195,7 @@ def _visits_between() -> sa.Select[*tuple[Any, ...]]:
 
 
 def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
-    """The day in numbers: of the clinic and of each doctor who works or is visited."""
+    """Today in numbers: of the clinic, and of each doctor who works or has appointments."""
     today = clinic.today(now)
     low, high = local_day(clinic, today)
     of_doctor: dict[int, Counter[str]] = defaultdict(Counter)
@@ -239,17 +239,17 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
 
 
 def _count_occupying(statuses: Counter[str]) -> int:
-    """How many appointments occupy their time: neither cancelled nor missed."""
+    """How many appointments occupy their time: neither cancelled nor no-shows."""
     return sum(statuses[status] for status in OCCUPYING)
 
 
 @cache
 def _weeks() -> sa.Select[*tuple[Any, ...]]:
     bounds = [sa.bindparam(f"bound{at}", type_=UtcDateTime) for at in range(WEEKS + 1)]
-    # A week in which the clocks change is an hour longer or shorter, so weeks are told apart by where they begin.
+    # A week in which the clocks change is an hour longer or shorter, so weeks are identified by their first instant.
     week = sa.case(*((Appointment.starts_at < end, at) for at, end in enumerate(bounds[1:])), else_=WEEKS)
     missed = Appointment.status == "no_show"
-    # By name: repeated in GROUP BY, the parameters of the first column would make it another one to PostgreSQL.
+    # Group by the labels: PostgreSQL would take the same parameters, repeated in GROUP BY, for another expression.
     return (
         sa.select(week.label("week"), missed.label("missed"), sa.func.count())
         .where(Appointment.starts_at >= bounds[0], Appointment.starts_at < bounds[-1])
@@ -259,7 +259,7 @@ def _weeks() -> sa.Select[*tuple[Any, ...]]:
 
 
 def read_weeks(session: Session, clinic: Clinic, *, now: datetime) -> list[Week]:
-    """The last weeks and the present one, cancelled visits left out, counted by the database in one pass."""
+    """The last weeks and the current one without cancelled appointments, counted by the database in one pass."""
     today = clinic.today(now)
     monday = today - timedelta(days=today.weekday())
     mondays = [monday - timedelta(weeks=WEEKS - 1 - at) for at in range(WEEKS + 1)]
@@ -283,5 +283,5 @@ def _setup() -> sa.Select[*tuple[Any, ...]]:
 
 
 def read_setup(session: Session) -> Setup:
-    """Whether everything is there that a first booking needs."""
+    """Which parts of the setup exist that a first booking needs."""
     return Setup(*(bool(found) for found in rows(session, _setup()).one()))

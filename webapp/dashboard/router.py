@@ -1,4 +1,4 @@
-"""What the admin sees first: what needs attention, today, and how the last weeks went."""
+"""The admin's first page: what needs attention, today, and the last weeks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the overview reads."""
+"""The data of the overview."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Flagged(NamedTuple):
-    """One visit that needs a decision, and why. `starts_at` is UTC."""
+    """One appointment that needs a decision, and why. `starts_at` is UTC."""
 
     reference: str
     starts_at: datetime
@@ -17,7 +17,7 @@ class Flagged(NamedTuple):
 
 
 class Unreachable(NamedTuple):
-    """A patient with a visit ahead whom nobody can call or write to."""
+    """A patient with a future appointment who cannot be called or written to."""
 
     patient_id: int
     name: str
@@ -25,7 +25,7 @@ class Unreachable(NamedTuple):
 
 
 class Undelivered(NamedTuple):
-    """A patient with a visit ahead whose last message to an address that they still have was given up."""
+    """A patient with a future appointment whose last message to one of their current addresses failed for good."""
 
     patient_id: int
     name: str
@@ -61,7 +61,7 @@ class Today(NamedTuple):
 
 
 class Week(NamedTuple):
-    """One week's visits: how many there were or are, and how many patients did not come."""
+    """One week's appointments: how many there were or are, and how many patients did not come."""
 
     monday: date
     visits: int
@@ -69,7 +69,7 @@ class Week(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a clinic has of all that patients need to book; false is still to be done."""
+    """Which of the things that a booking needs a clinic has; False is still to be done."""
 
     opening_hours: bool
     visit_types: bool

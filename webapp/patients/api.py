@@ -289,10 +289,10 @@ def _change_me(page: Page, actor: Actor, body: ChangeMe) -> Response:
 
 
 def _make(page: Page, actor: Actor, view: PatientView, work: Callable[[Session], None]) -> Response:
-    """Make a change of a patient and answer with what is there then.
+    """Change a patient and answer with the new state.
 
     Raises:
-        PreconditionFailed: `If-Match` names something else. And whatever the work raises.
+        PreconditionFailed: `If-Match` names another state. Also whatever `work` raises.
     """
     version_asked(page.request, fingerprint(patient_out(view)))
     page.close()

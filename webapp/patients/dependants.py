@@ -1,4 +1,4 @@
-"""The people a patient books for, such as a child or a parent, as that patient looks after them."""
+"""The people a patient books for, such as a child or a parent, as that patient manages them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def list_people(session: Session, actor: Actor) -> list[Person]:
 
 
 def get_person(session: Session, actor: Actor, patient_id: int) -> Person:
-    """Somebody whom the actor books for and whose data the actor looks after.
+    """A person whom the actor books for and whose data the actor manages.
 
     Raises:
-        NoSuchPatient: a stranger, or somebody with an account, who does so themselves.
+        NoSuchPatient: the actor does not book for them, or they have an account and manage their own data.
     """
     found = next((person for person in list_people(session, actor) if person.id == patient_id), None)
     if found is None or found.has_account:
@@ -45,13 +45,13 @@ def get_person(session: Session, actor: Actor, patient_id: int) -> Person:
 
 
 def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> int:
-    """Add somebody whom the actor will book for, without an account, and return the id.
+    """Add a person, without an account, for whom the actor will book; return the id.
 
     Raises:
-        Invalid: the birth date cannot be. TooManyPeople. NoSuchPatient: the actor is no patient.
+        Invalid: the birth date is impossible. TooManyPeople. NoSuchPatient: the actor is no patient.
     """
     require_birth_date(command.birth_date, now)
-    # Two forms that are sent at once count one after the other.
+    # Of two forms that are sent at once, the second counts the first.
     own = lock_own_patient(session, actor)
     if own is None:
         raise NoSuchPatient
@@ -68,10 +68,10 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
 def change_person(
     session: Session, actor: Actor, patient_id: int, command: UpdateProfile, *, seen: str, now: datetime
 ) -> None:
-    """Change what is kept about somebody whom the actor books for.
+    """Change the data of a person whom the actor books for.
 
     Raises:
-        NoSuchPatient, Invalid. EditedMeanwhile: the clinic, or another browser, was faster.
+        NoSuchPatient, Invalid. EditedMeanwhile: the clinic, or another browser, saved first.
     """
     saved = lock_details(session, patient_id)
     get_person(session, actor, patient_id)
@@ -83,15 +83,15 @@ def change_person(
 
 
 def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
-    """Remove somebody whom the actor books for, which is possible while nothing of theirs is in the books.
+    """Remove a person whom the actor books for, which is possible while they have no record.
 
     Raises:
-        NoSuchPatient: a stranger, or somebody with an account. HasRecord: they have visits.
+        NoSuchPatient: the actor does not book for them, or they have an account. HasRecord: they have appointments.
     """
     lock_details(session, patient_id)
     get_person(session, actor, patient_id)
     try:
-        # Visits belong to a room above; the database knows of them.
+        # Appointments belong to a room above, so the database's foreign keys check for them.
         session.execute(sa.delete(Patient).where(Patient.id == patient_id))
     except IntegrityError as error:
         raise HasRecord from error
@@ -99,7 +99,7 @@ def remove_person(session: Session, actor: Actor, patient_id: int, *, now: datet
 
 
 def profile_of(saved: PatientDetails | Person) -> UpdateProfile:
-    """The part of somebody's data that those who book for them may change."""
+    """The part of a person's data that the patient who books for them may change."""
     return UpdateProfile.model_construct(name=saved.name, phone=saved.phone, birth_date=saved.birth_date)
 
 

@@ -21,14 +21,14 @@ router = APIRouter()
 
 @router.get("/account/people/new")
 def show_new_person(page: CurrentPage) -> Response:
-    """The form for somebody whom the actor will book for; patients."""
+    """The form for a person whom the actor will book for; patients."""
     signed_in(page, "patient")
     return _person_page(page, PersonForm(), None)
 
 
 @router.post("/account/people")
 def add_person(page: CurrentPage, sent: SentForm) -> Response:
-    """Add somebody whom the actor will book for; patients."""
+    """Add a person whom the actor will book for; patients."""
     lead_back_to(page.request, "/account/people/new")
     actor = signed_in(page, "patient")
     form = PersonForm(sent)
@@ -41,7 +41,7 @@ def add_person(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/account/people/{patient_id}")
 def show_person(page: CurrentPage, patient_id: PathId) -> Response:
-    """The data of somebody whom the actor books for; patients. A stranger's are a 404."""
+    """The data of a person whom the actor books for; patients. For other patients it is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
     return _person_page(page, _filled(dependants.profile_of(person)), person)
@@ -49,7 +49,7 @@ def show_person(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/account/people/{patient_id}")
 def change_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Change the data of somebody whom the actor books for; patients. A stranger's are a 404."""
+    """Change the data of a person whom the actor books for; patients. For other patients it is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
     form = PersonForm(sent)
@@ -62,7 +62,7 @@ def change_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Resp
 
 @router.get("/account/people/{patient_id}/removal")
 def ask_removal(page: CurrentPage, patient_id: PathId) -> Response:
-    """Ask whether somebody should really be removed; patients. A stranger is a 404."""
+    """Ask whether a person should really be removed; patients. For other patients it is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
     return page.render("patients/dependants/removal.html", person=person, problem="")
@@ -70,7 +70,7 @@ def ask_removal(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/account/people/{patient_id}/removal")
 def remove_person(page: CurrentPage, patient_id: PathId) -> Response:
-    """Remove somebody who has no visits; patients. A stranger is a 404."""
+    """Remove a person who has no appointments; patients. For other patients it is a 404."""
     actor = signed_in(page, "patient")
     person = dependants.get_person(page.session, actor, patient_id)
     try:

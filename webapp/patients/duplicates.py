@@ -1,4 +1,4 @@
-"""Whether a new patient is in the books already, under another spelling or with the same ways to reach them."""
+"""Whether a new patient has a record already, under another spelling or with the same contact details."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.patients.schemas import PatientDetails
 from webapp.patients.search import fits
 from webapp.patients.search_parser import Term, phone_term
 
-# Of 100: 'Jansen, Anna' and 'Ana Janssen' have more, and 'Anna Jansen' and 'Anna Visser' less.
+# Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
 SIMILAR = 80
 MOST = 5
 

@@ -1,4 +1,4 @@
-"""What can go wrong with patients' records."""
+"""Errors of patients' records."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from webapp.exceptions import Conflict, NotFound
 
 
 class NoSuchPatient(NotFound):
-    """There is no such patient, or the record is not this actor's to see: the two look the same on purpose."""
+    """The patient does not exist, or the actor may not see the record: both get the same answer on purpose."""
 
     def __init__(self) -> None:
         super().__init__(_("There is no such patient. Perhaps the record is somebody else’s."))
 
 
 class TooManyPeople(Conflict):
-    """A patient looks after as many people as one can without asking the clinic."""
+    """The patient already manages as many people as is possible without asking the clinic."""
 
     code = "too_many_people"
 
@@ -26,7 +26,7 @@ class TooManyPeople(Conflict):
 
 
 class HasRecord(Conflict):
-    """Somebody who has had visits, or anything else in the clinic's books, is not removed with a click."""
+    """A patient with appointments, or any other record at the clinic, cannot be removed with a click."""
 
     code = "has_record"
 
@@ -36,7 +36,7 @@ class HasRecord(Conflict):
 
 
 class ManagedAlready(Conflict):
-    """Of each patient one other looks after the visits, at most."""
+    """A patient can be managed by only one other patient."""
 
     code = "managed_already"
 
@@ -46,7 +46,7 @@ class ManagedAlready(Conflict):
 
 
 class LikelyDuplicate(Conflict):
-    """The patient may be in the books already; `ids` are those who come near. Staff may know better."""
+    """The patient may have a record already; `ids` are the similar patients. Staff can overrule this."""
 
     code = "likely_duplicate"
 

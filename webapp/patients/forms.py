@@ -1,4 +1,4 @@
-"""The forms of patients: shape only."""
+"""The forms of patients; they check the shape only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_A_DATE = _l("Enter a real date, such as 1984-03-27, or leave this empty.")
 
 
 class RegisterForm(DocketForm):
-    """A new account; `next` is where the person was going."""
+    """A new account; `next` is the page that the user wanted."""
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
@@ -31,7 +31,7 @@ class RegisterForm(DocketForm):
     next = HiddenField()
 
     def command(self) -> Register | None:
-        """The registration, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             Register,
             name=self.name.data or "",
@@ -43,7 +43,7 @@ class RegisterForm(DocketForm):
 
 
 class ProfileForm(DocketForm):
-    """How the clinic should know a patient."""
+    """A patient's own data, as the clinic keeps it."""
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
@@ -51,7 +51,7 @@ class ProfileForm(DocketForm):
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
 
     def command(self) -> UpdateProfile | None:
-        """The change, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             UpdateProfile,
             name=self.name.data or "",
@@ -61,31 +61,31 @@ class ProfileForm(DocketForm):
 
 
 class StaffProfileForm(DocketForm):
-    """Staff have a name and nothing else that is a patient's."""
+    """A staff member's own data: a name only."""
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
 
     def command(self) -> UpdateProfile | None:
-        """The change, as the service takes it."""
+        """The command for the service."""
         return self.parse(UpdateProfile, name=self.name.data or "")
 
 
 class MessagesForm(DocketForm):
-    """Which messages about visits a patient would like."""
+    """Which messages about appointments a patient wants."""
 
     wants_email = BooleanField(_l("E-mails"))
     wants_sms = BooleanField(_l("Text messages"))
 
     def command(self) -> MessagePreferences | None:
-        """The wishes, as the service takes them."""
+        """The command for the service."""
         return self.parse(
             MessagePreferences, wants_email=bool(self.wants_email.data), wants_sms=bool(self.wants_sms.data)
         )
 
 
 class PersonForm(DocketForm):
-    """Somebody whom a patient books for. `seen` is the fingerprint of what the form was opened with."""
+    """A person whom a patient books for. `seen` is the fingerprint of what the form was opened with."""
 
     sentences = SENTENCES
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
@@ -94,7 +94,7 @@ class PersonForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> UpdateProfile | None:
-        """The data, as the service takes them."""
+        """The command for the service."""
         return self.parse(
             UpdateProfile,
             name=self.name.data or "",

@@ -1,4 +1,4 @@
-"""Which messages about visits a patient would like. Mails about the account itself always come."""
+"""Which messages about appointments a patient wants. Mails about the account itself are always sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webapp.patients.schemas import MessagePreferences
 
 
 def get_message_preferences(session: Session, actor: Actor) -> MessagePreferences | None:
-    """What the actor would like; None for staff, who are no patients here."""
+    """The actor's preferences; None for staff, who are not patients here."""
     if actor.is_staff:
         return None
     query = sa.select(Patient.wants_email, Patient.wants_sms).where(Patient.user_id == actor.user_id)
@@ -26,7 +26,7 @@ def get_message_preferences(session: Session, actor: Actor) -> MessagePreference
 
 
 def change_message_preferences(session: Session, actor: Actor, command: MessagePreferences, *, now: datetime) -> None:
-    """Keep what the actor would like, for themselves and for whom they book for and who has no account.
+    """Store the actor's preferences, for themselves and for people without an account for whom they book.
 
     Raises:
         Invalid: text messages need a telephone number. NoSuchPatient: the actor is no patient.
@@ -56,7 +56,7 @@ def change_message_preferences(session: Session, actor: Actor, command: MessageP
 
 
 def take_over_message_preferences(session: Session, manager_id: int, patient_id: int) -> None:
-    """Somebody without an account gets the messages that whoever books for them would like."""
+    """Give a person without an account the preferences of the patient who books for them."""
     wishes = sa.select(Patient.wants_email, Patient.wants_sms).where(Patient.id == manager_id)
     email, sms = session.execute(wishes).one()
     session.execute(sa.update(Patient).where(Patient.id == patient_id).values(wants_email=email, wants_sms=sms))

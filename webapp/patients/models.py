@@ -1,4 +1,4 @@
-"""Patients: people who come, whether or not they have an account of their own."""
+"""Patients, with or without an account of their own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from webapp.database import Base
 
 
 class Patient(Base):
-    """A person with visits. `user_id` is their own account; `managed_by_id` is the patient who books for them.
+    """A person with appointments. `user_id` is their own account; `managed_by_id` is the patient who books for them.
 
-    `wants_email` and `wants_sms` say which messages about visits the patient would like.
+    `wants_email` and `wants_sms` say which messages about appointments the patient wants.
     """
 
     __tablename__ = "patients"
@@ -35,11 +35,11 @@ class Patient(Base):
 
 
 class PatientWord(Base):
-    """One word that a patient is found by: see `words.py`. An index of words does not grow slow with the patients."""
+    """One word that a patient is found by: see `search_index.py`. The index stays fast with many patients."""
 
     __tablename__ = "patient_words"
 
-    # Ranges of words are alphabetical in the order of their letters' numbers, on both databases.
+    # With this collation, ranges of words follow the order of code points on both databases.
     word: Mapped[str] = mapped_column(
         sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql"), primary_key=True
     )

@@ -1,4 +1,4 @@
-"""What the account's pages show of the people a patient books for, and of the devices that are signed in."""
+"""Texts of the account page: the people a patient books for, and the signed-in devices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PersonLine(NamedTuple):
 
 
 class DeviceLine(NamedTuple):
-    """A browser that is signed in; `current` is the one that asks."""
+    """A signed-in browser; `current` is the one that makes the request."""
 
     id: int
     device: str
@@ -34,14 +34,14 @@ class DeviceLine(NamedTuple):
 
 
 def person_line(page: Page, person: Person) -> PersonLine:
-    """Somebody whom a patient books for, as the account shows them."""
+    """A person whom a patient books for, as the account page shows them."""
     zone = current_clinic(page).zone
     born = formats.day_month_year(person.birth_date, zone) if person.birth_date else ""
     return PersonLine(person.id, person.name, born, person.phone, person.has_account)
 
 
 def device_lines(page: Page, actor: Actor) -> list[DeviceLine]:
-    """The browsers in which the actor is signed in, the one that asks first."""
+    """The actor's signed-in browsers, the current one first."""
     lines = [
         DeviceLine(row.id, device_name(row.user_agent), row.last_seen_at, row.id == actor.session_id)
         for row in auth.list_sessions(page.session, actor, now=page.now)

@@ -1,4 +1,4 @@
-"""Patients as programs read them. Every query for somebody starts from `visible_to`."""
+"""Patients for the API. Every query for an actor starts from `visible_to`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PatientView(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some of the patients, and how many there are in all."""
+    """Some of the patients, and the total."""
 
     views: list[PatientView]
     total: int
@@ -53,7 +53,7 @@ _VIEW: Any = sa.select(
 
 
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
-    """Which patients exist for this actor: for staff all, for a patient themselves and those whom they book for."""
+    """Which patients exist for this actor: all for staff; for a patient themselves and the people they book for."""
     if actor.is_staff:
         return sa.true()
     own = aliased(Patient)
@@ -65,7 +65,7 @@ def get_patient(session: Session, actor: Actor, patient_id: int) -> PatientView:
     """One patient.
 
     Raises:
-        NoSuchPatient: there is none, or the record is not this actor's to see.
+        NoSuchPatient: the patient does not exist, or the actor may not see the record.
     """
     found = _views(session, actor, Patient.id == patient_id)
     if not found:
@@ -86,8 +86,8 @@ def get_own(session: Session, actor: Actor) -> PatientView:
 
 
 def list_patients(session: Session, actor: Actor, text: str, *, skip: int, limit: int) -> Part:
-    """A part of the patients whom the actor may see and whom `text` finds, all where it is empty; by name."""
-    # Staff may find everybody, which needs no list of who that is.
+    """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all."""
+    # Staff may find every patient, so their search needs no list of ids.
     among = None if actor.is_staff else sa.select(Patient.id).where(visible_to(actor))
     found = search_part(session, text, among=among, skip=skip, limit=limit)
     views = {view.id: view for view in _views(session, actor, Patient.id.in_(found.ids))}
@@ -100,6 +100,6 @@ def _views(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Seq
 
 
 def _seen_by(actor: Actor, view: PatientView, user_id: int | None) -> PatientView:
-    # Who has an account looks after their own data; who books for them needs no address of theirs.
+    # A patient with an account manages their own data, so the patient who books for them needs no contact details.
     theirs = user_id is not None and user_id != actor.user_id
     return view._replace(email="") if theirs and not actor.is_staff else view

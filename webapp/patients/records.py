@@ -31,7 +31,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     """One patient as staff see them.
 
     Raises:
-        NoSuchPatient: there is none.
+        NoSuchPatient: the patient does not exist.
     """
     manager = aliased(Patient)
     query: Any = (
@@ -59,12 +59,12 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
 
 
 def note_reading(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
-    """Write down that a member of staff opened a patient's record."""
+    """Log that a member of staff opened a patient's record."""
     _record(session, actor, "patient_read", patient_id, now=now)
 
 
 def note_search(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Write down that a member of staff searched for patients; what they typed may be anybody's name, so it is not."""
+    """Log that a member of staff searched for patients, without the text, which may be any person's name."""
     audit.record_by(session, actor, "patients_searched", subject=("user", actor.user_id), now=now)
 
 
@@ -80,8 +80,8 @@ def create_patient(
     """Add a patient without an account and return the id; `managed_by` is the patient who books for them.
 
     Raises:
-        Invalid: the birth date cannot be. NoSuchPatient: nobody has the id `managed_by`.
-        LikelyDuplicate: the patient may be in the books already, and staff did not say `anyway`.
+        Invalid: the birth date is impossible. NoSuchPatient: no patient has the id `managed_by`.
+        LikelyDuplicate: the patient may have a record already, and staff did not say `anyway`.
     """
     require_birth_date(details.birth_date, now)
     if managed_by is not None:
@@ -97,10 +97,10 @@ def create_patient(
 def change_patient(
     session: Session, actor: Actor, patient_id: int, details: PatientDetails, *, seen: str, now: datetime
 ) -> None:
-    """Change what is kept about a patient. `seen` is the fingerprint of what the form was opened with.
+    """Change a patient's data. `seen` is the fingerprint of what the form was opened with.
 
     Raises:
-        NoSuchPatient. Invalid: the birth date cannot be. EditedMeanwhile: somebody else was faster.
+        NoSuchPatient. Invalid: the birth date is impossible. EditedMeanwhile: another user saved first.
     """
     saved = lock_details(session, patient_id)
     require_birth_date(details.birth_date, now)
@@ -111,11 +111,11 @@ def change_patient(
 
 
 def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:
-    """Let one patient book for another, who is in the books already, and see their visits.
+    """Let one patient book for another existing patient, and see their appointments.
 
     Raises:
         NoSuchPatient: one of them does not exist. Invalid: both are the same.
-        ManagedAlready: somebody else books for that person. Conflict: the two would book for each other.
+        ManagedAlready: another patient books for that person. Conflict: the two would book for each other.
     """
     if manager_id == patient_id:
         raise Invalid(_("Everybody books for themselves anyway. Choose somebody else."))
@@ -134,7 +134,7 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
 
 
 def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:
-    """End that one patient books for another. Both stay, and so do the visits.
+    """End that one patient books for another. Both patients and their appointments stay.
 
     Raises:
         NoSuchPatient: the one does not book for the other.
@@ -151,10 +151,10 @@ def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: i
 
 
 def set_account_active(session: Session, actor: Actor, patient_id: int, *, active: bool, now: datetime) -> None:
-    """Disable the account of a patient, which ends all its sessions at once, or enable it again.
+    """Disable a patient's account, which ends all its sessions at once, or enable it again.
 
     Raises:
-        NoSuchPatient: there is none. Conflict: the patient has no account. LastAdmin: it runs the clinic alone.
+        NoSuchPatient: the patient does not exist. Conflict: they have no account. LastAdmin: it is the only admin's.
     """
     account = get_record(session, patient_id).account
     if account is None:
@@ -163,11 +163,11 @@ def set_account_active(session: Session, actor: Actor, patient_id: int, *, activ
     change(session, actor, account.user_id, now=now)
 
 
-# ------------------------------------------------------------------------- what the people's side shares
+# ----------------------------------------------------------------------- shared with the patients' own pages
 
 
 def add_patient(session: Session, details: PatientDetails, *, managed_by: int | None, now: datetime) -> int:
-    """Write a patient without an account, and the words to find them by; returns the id."""
+    """Insert a patient without an account, and the words to find them by; returns the id."""
     email = details.email or ""
     patient = Patient(
         managed_by_id=managed_by,
@@ -184,10 +184,10 @@ def add_patient(session: Session, details: PatientDetails, *, managed_by: int | 
 
 
 def lock_details(session: Session, patient_id: int) -> PatientDetails:
-    """Take a patient's lock and read what is kept about them.
+    """Lock a patient and read their data.
 
     Raises:
-        NoSuchPatient: there is none.
+        NoSuchPatient: the patient does not exist.
     """
     query = sa.select(Patient.name, Patient.birth_date, Patient.phone, Patient.email).where(Patient.id == patient_id)
     row = session.execute(query.with_for_update(key_share=True)).one_or_none()
@@ -197,12 +197,12 @@ def lock_details(session: Session, patient_id: int) -> PatientDetails:
 
 
 def saved_details(name: str, birth_date: date | None, phone: str, email: str) -> PatientDetails:
-    """What is kept about a patient. It was checked when it was written, perhaps by rules of that time."""
+    """A patient's data from the database. It is not validated again, since older rules may have accepted it."""
     return PatientDetails.model_construct(name=name, birth_date=birth_date, phone=phone, email=email or None)
 
 
 def write_details(session: Session, patient_id: int, details: PatientDetails) -> None:
-    """Write what is kept about a patient, in the account as well, and the words to find them by."""
+    """Write a patient's data, in their account as well, and the words to find them by."""
     email = details.email or ""
     user_id = session.scalar(
         sa.update(Patient)
@@ -224,7 +224,7 @@ def _record(
     now: datetime,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """A row in the audit log about a patient's record."""
+    """Write a row about a patient's record to the audit log."""
     audit.record_by(
         session,
         actor,

@@ -1,4 +1,4 @@
-"""The steps of a registration, for the page and the API alike."""
+"""The steps of a registration, shared by the page and the API."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 def register(
     database: Database, command: Register, finish: Callable[..., T], *more: object, address: str, now: datetime
 ) -> T:
-    """Be admitted, then `finish(session, command, password_hash, *more, attempt_id=…, now=…)` in one transaction.
+    """Admit it, then run `finish(session, command, password_hash, *more, attempt_id=…, now=…)` in one transaction.
 
-    The slow hash is computed while no lock and no connection is held: a page closes its session before. Weak
-    passwords and wrong dates do not count as attempts.
+    The password is hashed, which is slow, while no lock and no connection is held: a page closes its session before.
+    Weak passwords and wrong dates do not count as attempts.
 
     Raises:
         TooManyRegistrations, AttemptsUnderWay, EmailTaken. Invalid: the password or the date of birth.

@@ -1,4 +1,4 @@
-"""Making an account, and looking after it."""
+"""Creating an account and managing it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ router = APIRouter()
 
 @router.get("/register")
 def show_register(page: CurrentPage) -> Response:
-    """The form for a new account; everybody. Who is signed in already goes on."""
+    """The form for a new account; everyone. A user who is signed in already is redirected."""
     wanted = page.request.query_params.get("next", "")
     actor = current_actor(page)
     if actor is not None:
@@ -46,7 +46,7 @@ def show_register(page: CurrentPage) -> Response:
 
 @router.post("/register")
 def register(page: CurrentPage, sent: SentForm) -> Response:
-    """Make an account, sign in at once, and go back to exactly what was chosen; everybody."""
+    """Create an account, sign in at once, and go back to what the visitor had chosen; everyone."""
     form = RegisterForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
@@ -65,13 +65,13 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/account")
 def show_account(page: CurrentPage) -> Response:
-    """The actor's own account; everybody who is signed in."""
+    """The actor's own account; everyone who is signed in."""
     return _account_page(page, signed_in(page))
 
 
 @router.post("/account")
 def update_account(page: CurrentPage, sent: SentForm) -> Response:
-    """Change name, telephone and date of birth; everybody who is signed in, for themselves."""
+    """Change name, telephone and date of birth; everyone who is signed in, for themselves."""
     actor = signed_in(page)
     form = ProfileForm(sent) if actor.role == "patient" else StaffProfileForm(sent)
     command = form.command() if form.validate() else None
@@ -87,7 +87,7 @@ def update_account(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.post("/account/messages")
 def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
-    """Say which messages about visits should come; patients, for themselves and whom they book for."""
+    """Choose which messages about appointments to get; patients, for themselves and the people they book for."""
     actor = signed_in(page, "patient")
     form = MessagesForm(sent)
     command = form.command() if form.validate() else None
@@ -106,7 +106,7 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.post("/account/email/confirmation")
 def send_confirmation(page: CurrentPage) -> Response:
-    """Send the mail that confirms one's own address once more; everybody who is signed in, for themselves."""
+    """Send the actor's confirmation mail again; everyone who is signed in, for themselves."""
     lead_back_to(page.request, "/account")
     actor = signed_in(page)
     letterhead = current_clinic(page).letterhead
@@ -120,7 +120,7 @@ def send_confirmation(page: CurrentPage) -> Response:
 
 @router.post("/account/password")
 def change_password(page: CurrentPage, sent: SentForm) -> Response:
-    """Change the password, which ends every other session; everybody who is signed in, for themselves."""
+    """Change the password, which ends every other session; everyone who is signed in, for themselves."""
     actor = signed_in(page)
     form = PasswordForm(sent)
     with Submission(form) as submission:
@@ -130,7 +130,7 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
-    """Be admitted, judged and heard; a wrong present password counts as one at the log-in does."""
+    """Admit and judge the attempt; a wrong current password counts like one at the log-in."""
     stored = auth.stored_hash(page.session, actor)
     attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
     try:
@@ -146,12 +146,12 @@ def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
 
 @router.post("/account/sessions/{session_id}/end")
 def end_session(page: CurrentPage, session_id: PathId) -> Response:
-    """End one of the actor's own sessions; everybody who is signed in. A stranger's is a 404."""
+    """End one of the actor's own sessions; everyone who is signed in. Another user's is a 404."""
     actor = signed_in(page)
     try:
         page.write(auth.end_session, actor, session_id)
     except NotFound:
-        # This device's own may have ended in another tab at the same moment; it is to be signed out, and is.
+        # This browser's own session may have ended in another tab at the same moment: it is signed out, as requested.
         if session_id != actor.session_id:
             raise
     if session_id != actor.session_id:

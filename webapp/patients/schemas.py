@@ -1,4 +1,4 @@
-"""What patients tell about themselves."""
+"""Input and output types of patients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Register(BaseModel):
 
 
 class Origin(NamedTuple):
-    """The browser that registers, and the secret of the session that it had before, if any."""
+    """The browser that registers, and the secret of its previous session, if any."""
 
     address: str
     user_agent: str = ""
@@ -31,7 +31,7 @@ class Origin(NamedTuple):
 
 
 class UpdateProfile(BaseModel):
-    """How the clinic should know the actor."""
+    """A patient's own data, as the clinic should keep it."""
 
     name: PersonName
     phone: Phone = ""
@@ -39,14 +39,14 @@ class UpdateProfile(BaseModel):
 
 
 class MessagePreferences(BaseModel):
-    """Which messages about visits somebody would like."""
+    """Which messages about appointments a patient wants."""
 
     wants_email: bool
     wants_sms: bool
 
 
 class PatientDetails(BaseModel):
-    """What staff keep about a patient. The e-mail address is for messages; an account's own is another matter."""
+    """A patient's data as staff keep it. The e-mail address is for messages; the account's own is separate."""
 
     name: PersonName
     birth_date: date | None = None
@@ -63,7 +63,7 @@ class Profile(NamedTuple):
 
 
 class PatientChoice(NamedTuple):
-    """Somebody whom the actor may book for; `is_self` marks the actor's own record."""
+    """A patient whom the actor may book for; `is_self` marks the actor's own record."""
 
     id: int
     name: str
@@ -71,7 +71,7 @@ class PatientChoice(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Somebody whom the actor books for. Who has an account looks after their own data."""
+    """A person whom the actor books for. A person with an account manages their own data."""
 
     id: int
     name: str

@@ -1,8 +1,8 @@
-"""Finding patients by what people say or type: a name, a birth date, a telephone number, an e-mail address.
+"""Finding patients by what staff hear or type: a name, a birth date, a telephone number, an e-mail address.
 
-Everything that was typed has to fit. Words of names and addresses are looked up from their beginning in the index of
-words, telephone numbers from their end (see `words.py`). Only where nothing fits are words tried that differ by a
-typing mistake or two; the closest come first.
+Everything that was typed must match. Words of names and addresses are looked up by their beginning in the word index,
+telephone numbers by their end (see `search_index.py`). Only where nothing matches, words with a typing mistake or two
+are tried; the closest come first.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from webapp.patients.models import Patient, PatientWord
 from webapp.patients.search_parser import Term, Typed, understand
 
 PAGE_SIZE = 20
-# Of all words that are close to a typed one, so many are looked up.
+# How many of the words that are close to a typed one are looked up.
 CLOSE_WORDS = 60
-# In no index of words does anything stand behind it.
+# Sorts after every word of the index.
 LAST = "\U0010ffff"
 
 _WORDS = table_of(PatientWord).c
 _OWNERS: Any = sa.select(_WORDS.patient_id)
 
 
-class bytewise(FunctionElement[str]):  # noqa: N801 - it stands in queries like a function.
-    """A text that is compared letter by letter, whatever the language of the database sorts by."""
+class bytewise(FunctionElement[str]):  # noqa: N801 - queries use it like a function.
+    """A text that is compared by code points, whatever the collation of the database."""
 
     type = sa.String()
     inherit_cache = True
@@ -52,7 +52,7 @@ def _bytewise_in_sqlite(element: bytewise, compiler: SQLCompiler, **options: Any
 
 
 class PatientRow(NamedTuple):
-    """A patient as lists show them. `managed_by` is the name of who books for them, None where nobody does."""
+    """A patient as lists show them. `managed_by` is the name of the patient who books for them, if any."""
 
     id: int
     name: str
@@ -70,9 +70,9 @@ class PatientRow(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One page of patients. `similar` means that nothing fitted and these come close.
+    """One page of patients. `similar` means that nothing matched exactly and these are close.
 
-    `beside` holds the ids of the patients that the pages before and after go on from.
+    `beside` holds the ids of the patients from which the pages before and after continue.
     """
 
     patients: list[PatientRow]
@@ -105,9 +105,9 @@ def search_patients(
     among: sa.Select[int] | None = None,
     limit: int = PAGE_SIZE,
 ) -> Found:
-    """One page of the patients that fit everything in `text`, by name; all of them where it is empty.
+    """One page of the patients that match everything in `text`, by name; an empty text matches all.
 
-    The cursor's place is the id of a patient. `among` selects the ids of the patients who may be found at all.
+    The cursor's place is the id of a patient. `among` selects the ids of the patients that may be found.
     """
     typed = understand(text)
     if typed.is_nothing:
@@ -121,14 +121,14 @@ def search_patients(
 
 
 class FoundPart(NamedTuple):
-    """The ids of some of the patients who were found, in order, and how many were found in all."""
+    """The ids of some of the patients found, in order, and how many were found in all."""
 
     ids: list[int]
     total: int
 
 
 def search_part(session: Session, text: str, *, among: sa.Select[int] | None, skip: int, limit: int) -> FoundPart:
-    """The same for programs, which count and skip: by name, or the closest first where nothing fits."""
+    """The same for programs, which count and skip: by name, or the closest first where nothing matches exactly."""
     typed = understand(text)
     if typed.is_nothing:
         return FoundPart([], 0)
@@ -149,7 +149,7 @@ def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
 
 
 def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
-    """What must hold even where names are forgiven: birth dates, telephone numbers, addresses, and who may be found."""
+    """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found."""
     conditions = [fits(term) for term in typed.numbers]
     if typed.birth_dates:
         conditions.append(Patient.birth_date.in_(typed.birth_dates))
@@ -159,7 +159,7 @@ def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElemen
 
 
 def fits(term: Term) -> sa.ColumnElement[bool]:
-    """Whose words fit one term, in one of its readings; of a reading, all parts have to fit."""
+    """Patients whose words match one of the term's readings; all parts of a reading must match."""
     readings = [
         sa.and_(*(Patient.id.in_(_OWNERS.where(_begins(part))) for part in reading)) for reading in term.readings
     ]
@@ -169,14 +169,14 @@ def fits(term: Term) -> sa.ColumnElement[bool]:
 
 
 def _begins(part: str) -> sa.ColumnElement[bool]:
-    """The words that begin so, as a stretch of the index."""
+    """The words that begin with this text, as a range of the index."""
     word = bytewise(_WORDS.word)
     return sa.and_(word >= part, word < part + LAST)
 
 
 def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cursor[int], *, limit: int) -> Found:
-    """One page by name and id; one more row than it shows is read, to know whether the list goes on."""
-    # Whose rows are shown is settled first: joining everybody's would cost more than all the rest.
+    """One page by name and id; one row more than it shows is read, to know whether the list goes on."""
+    # Select the ids first: joining the data of all matching patients would cost more than everything else.
     here = None
     if cursor.place is not None:
         here = (session.scalar(sa.select(Patient.name).where(Patient.id == cursor.place)) or "", cursor.place)
@@ -191,7 +191,7 @@ def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cu
 
 
 def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[bool]], *, limit: int) -> Found:
-    """The patients whose names come closest to the typed one, when none fits; the rest of what was typed must fit."""
+    """The patients whose names are closest to the typed one, when none matches; the other terms must match."""
     names = [part for term in typed.words for part in term.name_parts]
     mistakable = [name for name in names if _allowed_mistakes(name)]
     if not mistakable or any(not term.name_parts for term in typed.words):
@@ -200,13 +200,13 @@ def _similar(session: Session, typed: Typed, conditions: list[sa.ColumnElement[b
     close = {name: _close_words(name, vocabulary) for name in mistakable}
     if not all(close.values()):
         return Found([])
-    # Words too short to have a mistake in them have to fit as they are.
+    # Words too short to contain a mistake must match as they are.
     certain = [Patient.id.in_(_OWNERS.where(_begins(name))) for name in names if name not in close]
     looked_up = {word for words in close.values() for word in words}
     query = sa.select(_WORDS.patient_id, _WORDS.word).where(_WORDS.word.in_(looked_up))
     if conditions or certain:
         query = query.where(_WORDS.patient_id.in_(sa.select(Patient.id).where(*conditions, *certain)))
-    # What is not close in every word has no distance.
+    # Patients for whom one of the words is not close have no distance.
     best: dict[int, dict[str, int]] = {}
     for patient_id, word in rows(session, query):
         mistakes = best.setdefault(patient_id, {})
@@ -236,7 +236,7 @@ def _vocabulary(session: Session) -> list[str]:
 
 
 def _close_words(name: str, vocabulary: list[str]) -> dict[str, int]:
-    """The words nearest to a name, each with its number of mistakes; words that it begins count as it."""
+    """The words nearest to a name, each with its number of mistakes; words that begin with it count as equal to it."""
     close: dict[str, int] = {}
     most = _allowed_mistakes(name)
     for word, mistakes, _place in process.extract(

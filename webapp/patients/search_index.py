@@ -1,8 +1,8 @@
 """The words that patients are found by, kept in an index of their own.
 
-A name is found by any of its words in any order, an e-mail address from its beginning, and a telephone number from
-its end, for people leave out country codes and zeros. Spelling mistakes are looked for among the words there are,
-which are far fewer than the patients.
+A patient is found by any words of the name in any order, by the beginning of an e-mail address, and by the end of a
+telephone number, because people leave out country codes and zeros. Spelling mistakes are searched among the distinct
+words, which are far fewer than the patients.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from webapp.database import table_of
 from webapp.patients.models import PatientWord
 
 _WORDS = table_of(PatientWord)
-# No word of a name begins so; it tells a telephone number, written from its end, from a word.
+# No word of a name begins with this sign; it marks a telephone number, written from its end.
 PHONE = "#"
 
 
 def name_words(name: str) -> set[str]:
-    """The words of a name: lower case, without accents, and apart at hyphens."""
+    """The words of a name: lower case, without accents, split at hyphens."""
     return {word for part in re.split(r"[\s\-]+", name) if (word := plain(part))}
 
 
 def phone_word(phone: str) -> str:
-    """A telephone number's digits from the last to the first, marked as such; '' where there is none."""
+    """A telephone number's digits from the last to the first, marked as such; '' where there is no number."""
     digits = "".join(letter for letter in phone if letter.isascii() and letter.isdigit())
     return f"{PHONE}{digits[::-1]}" if digits else ""
 
@@ -38,7 +38,7 @@ def words_of(name: str, email: str, phone: str) -> set[str]:
 
 
 def keep_words(session: Session, patient_id: int, *, name: str, email: str, phone: str) -> None:
-    """Write a patient's words anew; whoever adds or changes a patient does this in the same transaction."""
+    """Write a patient's words anew. Every change of a patient does this in the same transaction."""
     session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
     found = [{"word": word, "patient_id": patient_id} for word in sorted(words_of(name, email, phone))]
     if found:

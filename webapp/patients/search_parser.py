@@ -1,4 +1,4 @@
-"""What somebody typed into a search for patients, understood: birth dates, telephone numbers, and words."""
+"""Parses the text of a search for patients into birth dates, telephone numbers, and words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from webapp.core.text import plain
 from webapp.patients.search_index import PHONE, name_words, phone_word
 
-# More words, or longer ones, are no search but an accident.
+# More or longer words are not a search but an accident.
 MAX_LETTERS = 120
 MAX_WORDS = 8
 FEWEST_DIGITS = 3
-# From so many digits on, a telephone number may begin with a country code, of one to three digits.
+# A telephone number with at least so many digits may begin with a country code, of one to three digits.
 WITH_COUNTRY_CODE = 9
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -32,8 +32,8 @@ _NUMBER = re.compile(r"(?<!\S)[+(]?\d[\d ()/.\-]*\d(?!\S)", re.ASCII)
 class Term(NamedTuple):
     """One thing that was typed, in every way that it can be read.
 
-    A reading fits where each of its parts begins a word of the patient; `exact` are whole words that fit as well.
-    `name_parts` are the words of the term where it can be a name, which is then forgiven mistakes.
+    A reading matches where each of its parts begins a word of the patient; `exact` are whole words that match as well.
+    `name_parts` are the words of the term where it can be a name; these may contain mistakes.
     """
 
     readings: tuple[tuple[str, ...], ...]
@@ -51,12 +51,12 @@ class Typed(NamedTuple):
 
     @property
     def is_nothing(self) -> bool:
-        """Whether something was typed of which nothing can be looked for, such as '???'."""
+        """Whether the text contains nothing that can be searched for, such as '???'."""
         return bool(self.text) and not (self.birth_dates or self.numbers or self.words)
 
 
 def understand(text: str) -> Typed:
-    """Read what was typed: a date first, then a telephone number, and the rest as words."""
+    """Parse a search text: a date first, then a telephone number, and the rest as words."""
     readable = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_LETTERS])
     birth_dates, rest = _take_date(" ".join(readable.split()))
     numbers = []
@@ -83,7 +83,7 @@ def word_term(word: str) -> Term:
 def phone_term(number: str) -> Term:
     """The end of a telephone number, with or without country code and zeros on either side.
 
-    '+31 20 123 4567' fits what is kept as '020 123 4567', and the other way round.
+    '+31 20 123 4567' matches the stored '020 123 4567', and the other way round.
     """
     national = number.replace("(0)", "")
     digits = "".join(letter for letter in national if letter.isascii() and letter.isdigit()).lstrip("0")
@@ -92,7 +92,7 @@ def phone_term(number: str) -> Term:
         for code in (1, 2, 3):
             own = phone_word(digits[code:].lstrip("0"))
             exact += [own, f"{own}0"]
-            # As in '+31 (0)20 123 4567', where the zero is neither dialled nor left out.
+            # For a number that is stored as '+31 (0)20 123 4567', whose digits include the zero.
             readings.append((f"{own}0{digits[:code][::-1]}",))
     return Term(tuple(readings), exact=tuple(exact))
 
@@ -104,7 +104,7 @@ def _take_date(text: str) -> tuple[tuple[date, ...], str]:
         found = _dates((year, month, day))
     elif match := _DAY_FIRST.search(text):
         first, second, year = int(match[1]), int(match[3]), int(match[4])
-        # The day comes first, but for people who write the month first and leave no doubt about it.
+        # The day comes first, unless only the month-first reading is a date.
         found = _dates((year, second, first)) or _dates((year, first, second))
     elif match := _DAY_MONTH.search(text):
         found = _dates((int(match[3]), _month(match[2]), int(match[1])))

@@ -28,7 +28,7 @@ EARLIEST_BIRTH_YEAR = 1900
 
 
 def require_birth_date(birth_date: date | None, now: datetime) -> None:
-    """Nobody is born tomorrow. The date is compared with UTC's today, which is near enough for a birth date.
+    """Require a birth date that is possible. It is compared with today in UTC, which is precise enough.
 
     Raises:
         Invalid: it lies in the future, or too far in the past.
@@ -40,7 +40,7 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
 
 
 def register(session: Session, command: Register, password_hash: str, *, now: datetime) -> int:
-    """Create an account with a patient's record, ask for its address to be confirmed, and return the user's id.
+    """Create an account with a patient's record, send its confirmation mail, and return the user's id.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -70,7 +70,7 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
 def register_and_count(
     session: Session, command: Register, password_hash: str, *, attempt_id: int, now: datetime
 ) -> int:
-    """Register, count the registration and return the user's id: all of it or nothing.
+    """Register, count the registration towards its limit, and return the user's id: all of it or nothing.
 
     Raises:
         EmailTaken: the address already has an account.
@@ -109,17 +109,17 @@ _LOCK_BY_ID = sa.select(_PATIENT.id).where(_PATIENT.id == sa.bindparam("value"))
 
 
 def lock_own_patient(session: Session, actor: Actor) -> int | None:
-    """Take the lock of the actor's own patient's record and return its id, or None for staff.
+    """Lock the actor's own patient's record and return its id, or None for staff.
 
-    Rules that count a patient's visits run after this lock. Doctors are locked before patients, always.
+    Rules that count a patient's appointments run after this lock. Doctors are always locked before patients.
     """
-    # Somebody who was a patient first has a record still, but as staff books for nobody by leaving out for whom.
+    # A staff member who was a patient first still has a record, but must always name the patient of a booking.
     found: int | None = None if actor.is_staff else rows(session, _LOCK_OWN, value=actor.user_id).scalar()
     return found
 
 
 def lock_patient(session: Session, patient_id: int) -> None:
-    """Take the lock of any patient's record; the same order holds."""
+    """Lock any patient's record; the same order of locks holds."""
     rows(session, _LOCK_BY_ID, value=patient_id).all()
 
 
@@ -140,7 +140,7 @@ _BOOKABLE = (
 
 
 def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
-    """Whom a patient may book for: themselves first, then the people they manage by name. Staff get nobody."""
+    """Whom a patient may book for: themselves first, then the people they manage, by name. Empty for staff."""
     if actor.is_staff:
         return []
     found = rows(session, _BOOKABLE, user_id=actor.user_id)
@@ -149,23 +149,23 @@ def bookable_patients(session: Session, actor: Actor) -> list[PatientChoice]:
 
 
 def require_bookable_patient(session: Session, actor: Actor, patient_id: int) -> None:
-    """The actor may book for this patient.
+    """Require that the actor may book for this patient.
 
     Raises:
-        NoSuchPatient: there is none, or the actor may not book for them.
+        NoSuchPatient: the patient does not exist, or the actor may not book for them.
     """
     if session.scalar(_bookable(actor, patient_id)) is None:
         raise NoSuchPatient
 
 
 def lock_bookable_patient(session: Session, actor: Actor, patient_id: int | None) -> int | None:
-    """Take the lock of the patient whom the actor books for and return the id, as `lock_own_patient` does.
+    """Lock the patient whom the actor books for and return the id, as `lock_own_patient` does.
 
-    None means the actor's own record. Staff may name any patient; a patient may name themselves and whom they manage,
-    which is looked at again once the lock is had.
+    None means the actor's own record. Staff may name any patient; a patient may name themselves and the people they
+    manage, which is checked again under the lock.
 
     Raises:
-        NoSuchPatient: there is none, or the actor may not book for them.
+        NoSuchPatient: the patient does not exist, or the actor may not book for them.
     """
     if patient_id is None:
         return lock_own_patient(session, actor)
@@ -184,7 +184,7 @@ def _bookable(actor: Actor, patient_id: int) -> Any:
 
 
 def _own_id(actor: Actor) -> sa.ScalarSelect[int]:
-    """The id of the actor's own record, as a part of a query. It needs a name of its own in it."""
+    """The id of the actor's own record, as a subquery. The alias keeps it apart from the outer query's table."""
     own = aliased(Patient)
     return sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
 
@@ -200,11 +200,11 @@ def get_profile(session: Session, actor: Actor) -> Profile:
 def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> None:
     """Change the actor's own data, in the account and in the patient's record alike.
 
-    Without a telephone number nobody is promised text messages any longer.
+    Without a telephone number, text messages are switched off.
     """
     require_birth_date(command.birth_date, now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
-    # What staff fill in is not about the patient that they may have been before.
+    # What staff fill in does not concern the patient's record that they may still have.
     mine = sa.and_(Patient.user_id == actor.user_id, sa.literal(not actor.is_staff))
     changed = session.execute(
         sa.update(Patient)
