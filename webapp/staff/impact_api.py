@@ -1,8 +1,8 @@
-"""Changes that may strand visits, as programs make them: tried with `?preview=true`, refused with the list of the
-visits that nobody decided about, or made.
+"""Changes that may affect appointments, for programs: tried with `?preview=true`, refused with the list of
+appointments that still need a decision, or made.
 
-`staff/impact_pages.py` is the same for pages. What is shown of a thing has a fingerprint, which is its entity tag; the
-services compare theirs under the lock.
+`staff/impact_pages.py` does the same for pages. The entity tag of a thing is the fingerprint of what is shown of it;
+services compare the fingerprint of what is saved, under the lock.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def members_optional(kind: type[M]) -> type[M]:
 
 
 def part(kind: type[M], body: BaseModel) -> M:
-    """The members of a request's body that make up a command of a service; they have been validated already."""
+    """The command of a service, from those members of a request's body; they have been validated already."""
     return kind.model_construct(**{name: getattr(body, name) for name in kind.model_fields})
 
 
@@ -115,9 +115,9 @@ def part(kind: type[M], body: BaseModel) -> M:
 
 @dataclass(frozen=True)
 class Plan:
-    """A change: `work` does it on a session and returns what is shown of it after that.
+    """A change: `work` makes it in a session, and returns what is then shown of the thing.
 
-    `doctor_ids` says whose times it touches; None is everybody's.
+    `doctor_ids` are the doctors whose times it touches; None stands for all doctors.
     """
 
     actor: Actor
@@ -130,14 +130,14 @@ def seen_by(page: Page, shown: BaseModel, saved: BaseModel) -> str:
     """The fingerprint of what is saved, for a service to compare under the lock.
 
     Raises:
-        PreconditionFailed: `If-Match` is not the entity tag of what is shown of it.
+        PreconditionFailed: `If-Match` is not the entity tag of what is shown.
     """
     version_asked(page.request, fingerprint(shown))
     return fingerprint(saved)
 
 
 def make(page: Page, plan: Plan, *, preview: bool) -> Response:
-    """Make a change and answer with what is there now, or say what it would do.
+    """Make a change and answer with the new state, or answer with its effects.
 
     Raises:
         AppointmentsAffected, PreconditionFailed, and whatever the work raises.
@@ -150,7 +150,7 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
 
 
 def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
-    """Take something away and say so, or say what that would do.
+    """Remove something and answer with the sentence `said`, or answer with the effects.
 
     Raises:
         AppointmentsAffected, PreconditionFailed, and whatever the work raises.
@@ -165,7 +165,7 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
 def add(
     page: Page, plan: Plan, key: str | None, body: BaseModel, place: Callable[[Any], str], *, preview: bool, kind: Any
 ) -> Response:
-    """Create something, once for each key, and answer with it and with its `place`; or say what that would do.
+    """Create something, once for each key, and answer with it and its `place`; or answer with the effects.
 
     Raises:
         AppointmentsAffected, and whatever the work raises.
@@ -196,7 +196,7 @@ def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
 
 @contextmanager
 def _explained(page: Page) -> Iterator[None]:
-    """Refusals, with what programs read beside the sentence."""
+    """Add to refusals what programs read beside the sentence."""
     with precondition_of(page.request):
         try:
             yield
@@ -206,11 +206,11 @@ def _explained(page: Page) -> Iterator[None]:
 
 
 def described(visits: Sequence[Affected]) -> list[dict[str, Any]]:
-    """Stranded visits, as a problem holds them."""
+    """Affected appointments, as a problem lists them."""
     return [AffectedVisit.model_validate(visit).model_dump(mode="json") for visit in visits]
 
 
-# ---------------------------------------------------------------------------------- what the description says
+# ------------------------------------------------------------------------------------------ OpenAPI responses
 
 _REFUSED = {
     **problems(401, 403, 404),
@@ -227,12 +227,12 @@ MAY_ADD = {200: _EFFECT, **_REFUSED}
 
 
 def created(kind: Any) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route that creates such a thing."""
+    """The `responses` of a route that creates a thing of this kind."""
     return {201: {"model": kind, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **MAY_ADD}
 
 
 def changed(kind: Any) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route that changes such a thing."""
+    """The `responses` of a route that changes a thing of this kind."""
     return {200: {"model": kind | EffectOut, "headers": ETAG_HEADER}, **_REFUSED, **_STALE}
 
 

@@ -1,8 +1,8 @@
-"""Pages of changes that may strand visits: one way to preview, to ask what becomes of each visit, and to save.
+"""Pages of changes that may affect appointments: one way to preview, to ask what to do with each, and to save.
 
-A form's page includes `admin/_change.html`. Its buttons send `step=preview` or `step=save`. What was decided about
-the listed visits comes along as one radio button for each, and a hidden field says which visits were listed in which
-state: a visit that was booked in the meantime is not covered by "the same for all", and is asked about again.
+A form's page includes `staff/_change.html`. Its buttons send `step=preview` or `step=save`. The decisions about the
+listed appointments come as one radio button for each, and a hidden field says which appointments were listed in which
+state: "the same for all" does not cover an appointment that was booked in the meantime; the page asks about it again.
 
 A route makes its change through a `ChangeSubmission`, which shows the form again where there is something to ask.
 """
@@ -30,12 +30,12 @@ from webapp.core.web import Page
 T = TypeVar("T")
 
 KINDS = ("keep", "move", "cancel")
-# So many visits have a choice of their own; of more, what is chosen for all decides. No person reads on.
+# So many appointments have a choice of their own; the choice for all decides about the rest.
 SHOWN = 300
 
 
 class Choice(NamedTuple):
-    """An appointment that the change strands, and what was chosen for it so far: one of `KINDS`, or ''."""
+    """An appointment that the change affects, and what was chosen for it so far: one of `KINDS`, or ''."""
 
     visit: Affected
     chosen: str
@@ -43,10 +43,10 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What `staff/_change.html` shows: the effect, the stranded appointments, and what was typed and chosen so far.
+    """The data of `staff/_change.html`: the effect, the affected appointments, and what was typed and chosen so far.
 
     `choices` holds the first `SHOWN` of `count` appointments. `listed` says which appointments in which state the page
-    lists. `message` says why nothing was saved, `why` is the typed reason, and `for_all` what was chosen for all.
+    lists. `message` says why nothing was saved, `why` is the typed reason, and `for_all` the choice for all.
     """
 
     effect: Effect | None = None
@@ -60,7 +60,7 @@ class Change:
 
 
 NOTHING_ASKED = Change()
-"""What a form shows that is opened for the first time."""
+"""What a form shows when it is opened for the first time."""
 
 
 class Asked(Exception):
@@ -90,7 +90,7 @@ class ChangeSubmission(Submission):
         self._page, self._actor, self._sent = page, actor, sent
 
     def make(self, work: Callable[[Session], T], *, doctor_ids: Sequence[int] | None) -> T:
-        """Preview the change or make it, as the form asks; the result is what `work` returns.
+        """Preview the change or make it, as the form asks; returns the result of `work`.
 
         `doctor_ids` are the doctors whose times the change touches; None stands for all doctors.
 
@@ -102,7 +102,7 @@ class ChangeSubmission(Submission):
 
     @property
     def is_asked(self) -> bool:
-        """Whether the form was in order, and the page has something to ask or to preview."""
+        """Whether the form was valid, and the page has something to ask or to preview."""
         return self.change is not NOTHING_ASKED
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
@@ -129,7 +129,7 @@ def make(
 
 
 def decisions_of(sent: FormData) -> Decisions:
-    """What the form says about the visits that it listed; anything unreadable is no decision."""
+    """The decisions in the form about the appointments that it listed; anything unreadable is no decision."""
     for_all = str(sent.get("decide-all", ""))
     each: dict[str, Decision] = {}
     for entry in str(sent.get("listed", "")).split():
@@ -144,7 +144,7 @@ def decisions_of(sent: FormData) -> Decisions:
     try:
         return Decisions(each=each, why=str(sent.get("why", "")))
     except ValidationError:
-        # The field is as long as a reason may be; whoever sends more gets as much of it as there is room for.
+        # The field allows no more than the longest reason; a longer text from another client is cut.
         return Decisions(each=each, why=str(sent.get("why", "")).strip()[:200])
 
 

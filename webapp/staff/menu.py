@@ -1,4 +1,4 @@
-"""Where staff can go: the menu of doctors and of admins, in the order of their day."""
+"""The menus of doctors and of admins, in the order of their day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webapp.core.i18n import lazy_gettext as _l
 
 
 class Place(NamedTuple):
-    """One line of the menu; `current` marks where we are."""
+    """One line of the menu; `current` marks the page that is shown."""
 
     href: str
     text: str
@@ -18,7 +18,7 @@ class Place(NamedTuple):
 
 
 def staff_places(role: Role, path: str) -> list[Place]:
-    """The menu of somebody with this role who looks at `path`: the longest address that leads there is current."""
+    """The menu of a role for the page at `path`: the place with the longest matching address is current."""
     places = _DOCTORS_PLACES if role == "doctor" else _ADMINS_PLACES
     fitting = [href for href, _text, _icon in places if path == href or path.startswith(f"{href.rstrip('/')}/")]
     here = max(fitting, key=len, default="")

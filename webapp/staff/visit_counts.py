@@ -1,4 +1,4 @@
-"""Numbers and examples about booked visits, for the pages on which admins set up the clinic."""
+"""Numbers and examples of booked appointments, for the pages on which admins set up the clinic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _APPOINTMENT = table_of(Appointment).c
 
 
 def count_by_doctor(session: Session, doctor_ids: Sequence[int], start: datetime, end: datetime) -> dict[int, int]:
-    """How many visits that stand begin from `start` until before `end`, by doctor; those without are left out."""
+    """How many appointments begin in [start, end) and occupy time, by doctor; doctors without any are left out."""
     query = (
         sa.select(_APPOINTMENT.doctor_id, sa.func.count())
         .where(
@@ -30,7 +30,7 @@ def count_by_doctor(session: Session, doctor_ids: Sequence[int], start: datetime
 
 
 def next_starts(session: Session, *, now: datetime, limit: int) -> list[datetime]:
-    """The instants at which the next booked visits begin, each once."""
+    """The instants at which the next booked appointments begin, each once."""
     query = (
         sa.select(_APPOINTMENT.starts_at)
         .where(_APPOINTMENT.starts_at > now, OCCUPIES)

@@ -1,4 +1,4 @@
-"""A flagged visit that stays as it is: somebody says why that is right, and it needs attention no longer."""
+"""A flagged appointment that stays as it is: staff give the reason, and it needs attention no longer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = APIRouter()
 
 @router.get("/appointments/{reference}/flag")
 def ask_about_flag(page: CurrentPage, reference: str) -> Response:
-    """What to do about a flagged visit; its doctor and admins."""
+    """What to do about a flagged appointment; its doctor and admins."""
     actor = signed_in(page, "doctor", "admin")
     view = queries.get_appointment(page.session, actor, reference)
     if not view.flagged_why:
@@ -31,7 +31,7 @@ def ask_about_flag(page: CurrentPage, reference: str) -> Response:
 
 @router.post("/appointments/{reference}/flag")
 def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Take the flag off a visit that stays; its doctor and admins."""
+    """Take the flag off an appointment that stays; its doctor and admins."""
     actor = signed_in(page, "doctor", "admin")
     form = FlagForm(sent)
     error: AppError | None = None
@@ -60,7 +60,7 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
 def _page(
     page: Page, view: AppointmentView, form: FlagForm, error: AppError | None = None, *, status: int = 200
 ) -> Response:
-    """The question what becomes of the visit; with an error it keeps what was typed."""
+    """The question what to do with the appointment; with an error it keeps what was typed."""
     return page.render(
         "staff/appointments/flag.html",
         status=error.status if error else status,

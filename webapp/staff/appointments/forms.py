@@ -23,7 +23,7 @@ REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)
 
 
 def doctor_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
-    """Every doctor, by the name in the address; the first choice is none."""
+    """Every doctor, by the name in the address; the first choice, `nothing`, is empty."""
     inactive = _("%(name)s (takes no bookings)")
     return [
         SelectChoice("", nothing),
@@ -35,12 +35,12 @@ def doctor_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
 
 
 def visit_type_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
-    """Every visit type by id; the first choice is none."""
+    """Every visit type by id; the first choice, `nothing`, is empty."""
     return [SelectChoice("", nothing), *(SelectChoice(str(number), name) for number, name in choices.visit_types)]
 
 
 class AppointmentSearch(NamedTuple):
-    """What the filters say, before doctors and patients are looked up. Days are the clinic's; '' leaves one out."""
+    """The filters, before doctors and patients are looked up. Days are the clinic's; '' leaves a filter out."""
 
     first: date | None
     last: date | None
@@ -54,7 +54,7 @@ class AppointmentSearch(NamedTuple):
 
 
 class AppointmentFilterForm(DocketForm):
-    """Which visits are shown; each may be left open."""
+    """Which appointments are shown; each filter may be left empty."""
 
     first = DayField(_l("From"), [Optional()], within=YEARS, name="from")
     last = DayField(_l("Until"), [Optional()], within=YEARS, name="until")
@@ -77,11 +77,11 @@ class AppointmentFilterForm(DocketForm):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing but the order was asked for."""
+        """Whether only the order was set."""
         return not any(field.data for name, field in self._fields.items() if name != "sort")
 
     def search(self) -> AppointmentSearch:
-        """What is looked for. What cannot be read is left out, and said next to its field."""
+        """The search. Values that cannot be read are left out, and their fields get an error."""
         self.validate()
         text = (self.patient.data or "").strip()
         status = self.status.data if self.status.data in statuses.WORDS else None
@@ -100,7 +100,7 @@ class AppointmentFilterForm(DocketForm):
 
 
 class NewBookingForm(DocketForm):
-    """With whom, and what for: where a new booking begins. `patient` is known already where a record led here."""
+    """The doctor and visit type of a new booking. `patient` is known already where a record led here."""
 
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
     visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
@@ -114,7 +114,7 @@ class NewBookingForm(DocketForm):
 
 
 class WhyForm(WhenForm):
-    """A doctor, a kind of visit, and a minute."""
+    """A doctor, a visit type, and a minute."""
 
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
     visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)

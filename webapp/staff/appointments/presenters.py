@@ -1,4 +1,4 @@
-"""What the clinic's list of appointments shows and exports, and why a time is not offered."""
+"""The clinic's list of appointments as shown and as exported, and why a time is not offered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AppointmentLine(NamedTuple):
 
 
 class DayLink(NamedTuple):
-    """A link to days that are asked for most; `is_shown` where the list shows them now."""
+    """A link to days that are often wanted; `is_shown` where the list shows them now."""
 
     words: str
     href: str
@@ -47,14 +47,14 @@ class DayLink(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a rule is set: what the page is called, and its address."""
+    """Where a rule is set: the name of the page, and its address."""
 
     words: str
     href: str
 
 
 class ShownRule(NamedTuple):
-    """A rule that refuses a time, where it is set, and the appointments that are in the way: reference and address."""
+    """A rule that refuses a time, where it is set, and the appointments in the way: reference and address."""
 
     sentence: str
     place: Place | None
@@ -62,7 +62,7 @@ class ShownRule(NamedTuple):
 
 
 class ShownAnswer(NamedTuple):
-    """Why one instant is not offered: the rules that refuse it, none where it can be booked."""
+    """Why one instant is not offered: the rules that refuse it; empty where it can be booked."""
 
     title: str
     rules: list[ShownRule]
@@ -94,7 +94,7 @@ def appointment_line(row: AppointmentRow, clinic: Clinic) -> AppointmentLine:
 
 
 def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
-    """Links to the days that are asked for most, with the other filters kept."""
+    """Links to days that are often wanted, with the other filters kept."""
     monday = today - timedelta(days=today.weekday())
     spans = [
         (_("Today"), today, today),
@@ -111,7 +111,7 @@ def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
 
 
 def csv_table(pieces: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
-    """The rows for spreadsheets, piece by piece, after a mark by which they know that it is UTF-8."""
+    """The rows for spreadsheets, in pieces. A byte order mark tells spreadsheets that the text is UTF-8."""
     columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
     columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
     yield "\ufeff" + _csv([columns])
@@ -134,7 +134,7 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
 
 
 def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None) -> ShownAnswer:
-    """An answer with the way to where each rule is set, and to the booking."""
+    """An answer with links to where each rule is set, and to the booking."""
     rules = [
         ShownRule(
             sentence,

@@ -1,6 +1,6 @@
-"""The clinic's appointments, for admins: the list and its export, where a new booking begins, and why not then.
+"""The clinic's appointments, for admins: the list and its export, the start of a new booking, and why not a time.
 
-And for doctors, who book with themselves: a patient who is new to the clinic.
+Doctors book with themselves: for them there is a page to add a patient who is new to the clinic.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from webapp.staff.patients.presenters import likely_lines
 
 router = APIRouter()
 
-# Of the patients whom a search finds so many are looked at.
+# How many of the patients that a search finds are considered.
 MOST_PATIENTS = 100
 FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagged", "unconfirmed")
 
 
 @router.get("/admin/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """All visits of the clinic that fit the filters, from today on unless the filters say otherwise; admins."""
+    """The clinic's appointments that match the filters, from today unless the filters say otherwise; admins."""
     signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
@@ -84,7 +84,7 @@ def list_appointments(page: CurrentPage) -> Response:
 
 @router.get("/admin/appointments.csv")
 def export_appointments(page: CurrentPage) -> Response:
-    """The first 10,000 rows of the filtered list, as a table; admins, who leave a trace."""
+    """The first 10,000 rows of the filtered list, as a table; admins, and the export is logged."""
     actor = signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
@@ -108,7 +108,7 @@ def export_appointments(page: CurrentPage) -> Response:
 
 @router.get("/admin/appointments/new")
 def new_booking(page: CurrentPage) -> Response:
-    """With whom, and what for; the doctor's free times come next. Admins."""
+    """Doctor and visit type of a new booking; the doctor's free times come next. Admins."""
     signed_in(page, "admin")
     choices = listing.find_choices(page.session)
     form = NewBookingForm(page.request.query_params)
@@ -195,7 +195,7 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
     wanted = AppointmentFilter(
         since=first_instant(first, clinic.zone) if first else None,
         until=first_instant(asked.last + timedelta(days=1), clinic.zone) if asked.last else None,
-        # A doctor who is not there has no visits.
+        # A doctor who does not exist has no appointments.
         doctor_id=(choices.doctor_id(asked.doctor) or 0) if asked.doctor else None,
         status=asked.status,
         visit_type_id=asked.visit_type,
@@ -208,19 +208,19 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
 
 
 def _kept(page: Page) -> dict[str, str]:
-    """The filters and the order, as they stand in the address."""
+    """The filters and the order, as the address has them."""
     return {name: page.request.query_params.get(name, "")[:100] for name in (*FILTERS, "sort")}
 
 
 def _named(page: Page, patient: str | None) -> PatientSummary | None:
-    """The patient whom an address names, if there is one."""
+    """The patient named in an address, if there is one."""
     number = whole_number(patient)
     found = search.patients_by_id(page.session, [number]) if number is not None else []
     return patient_summary(found[0], current_clinic(page)) if found else None
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:
-    """Back to the booking, which is told who it is for."""
+    """The address of the booking, with the patient it is for."""
     parts = urlsplit(local_path(form.next.data or "", default="/schedule"))
     if parts.path != "/book":
         return "/schedule"

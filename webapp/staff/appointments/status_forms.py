@@ -1,4 +1,4 @@
-"""The forms of what becomes of a visit: shape only."""
+"""The forms for the status of an appointment; they check the shape only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.core.parsing import whole_number
 
 
 class StatusForm(DocketForm):
-    """A button that changes a visit's status; `back` is the page it stands on."""
+    """A button that changes an appointment's status; `back` is the page with the button."""
 
     sentences = {"status": _l("There is no such status.")}  # noqa: RUF012 - nobody changes it.
     status = HiddenField()
@@ -22,35 +22,35 @@ class StatusForm(DocketForm):
     back = HiddenField()
 
     def command(self) -> ChangeStatus | None:
-        """The change, as the service takes it; None for a status that there is not."""
+        """The command for the service; None for an unknown status."""
         return self.parse(ChangeStatus, status=self.status.data or "", version=whole_number(self.version.data))
 
 
 class UndoForm(DocketForm):
-    """A button that takes the last change of status back."""
+    """A button that undoes the last change of status."""
 
     version = HiddenField()
     back = HiddenField()
 
     def command(self) -> UndoStatus | None:
-        """The undoing, as the service takes it."""
+        """The command for the service."""
         return self.parse(UndoStatus, version=whole_number(self.version.data))
 
 
 class NoteForm(DocketForm):
-    """The doctor's own note on a visit."""
+    """The doctor's own note on an appointment."""
 
     private_note = TextAreaField(_l("Private note"), [Length(max=2000, message=TOO_LONG)], filters=[unix_lines])
     seen = HiddenField()
     back = HiddenField()
 
     def command(self) -> WriteNote | None:
-        """The note, as the service takes it."""
+        """The command for the service."""
         return self.parse(WriteNote, private_note=self.private_note.data or "", seen=self.seen.data or "")
 
 
 class FlagForm(DocketForm):
-    """Why a flagged visit may stay as it is."""
+    """Why a flagged appointment may stay as it is."""
 
     reason = StringField(
         _l("Why does it stay as it is?"),

@@ -1,4 +1,4 @@
-"""What becomes of a visit: one tap changes its status, another takes that back; and the doctor's own note."""
+"""The status of an appointment, which one tap changes and another undoes; and the doctor's own note."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ router = APIRouter()
 
 @router.post("/appointments/{reference}/status")
 def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Confirm a visit, or say that the patient arrived or did not come, or that it is completed; its staff."""
+    """Set an appointment to confirmed, arrived, no-show or completed; its staff."""
     actor = signed_in(page, "doctor", "admin")
     form = StatusForm(sent)
     return _change(page, actor, reference, form, status_service.change_status)
@@ -42,7 +42,7 @@ def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response
 
 @router.post("/appointments/{reference}/status/undo")
 def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Take back the last change of a visit's status; its staff."""
+    """Undo the last change of an appointment's status; its staff."""
     actor = signed_in(page, "doctor", "admin")
     form = UndoForm(sent)
     return _change(page, actor, reference, form, status_service.undo)
@@ -50,7 +50,7 @@ def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
 
 @router.get("/appointments/{reference}/note")
 def show_note(page: CurrentPage, reference: str) -> Response:
-    """The private note on a visit; its doctor alone."""
+    """The private note on an appointment; its doctor only."""
     actor = signed_in(page, "doctor")
     view, saved = status_service.get_note(page.session, actor, reference)
     form = _note_form(saved)
@@ -62,7 +62,7 @@ def show_note(page: CurrentPage, reference: str) -> Response:
 
 @router.post("/appointments/{reference}/note")
 def write_note(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Keep the private note on a visit; its doctor alone."""
+    """Save the private note on an appointment; its doctor only."""
     actor = signed_in(page, "doctor")
     form = NoteForm(sent)
     back = form.back.data = _way_back(form.back.data, reference)
@@ -89,7 +89,7 @@ def _change(
     form: StatusForm | UndoForm,
     work: Callable[..., None],
 ) -> Response:
-    """Do the change and go back to where its button stood; for HTMX the doctor's day answers at once."""
+    """Make the change and return to the page with the button; HTMX gets the doctor's day at once."""
     back = _way_back(form.back.data, reference)
     command: BaseModel | None = form.command()
     error: AppError | None = None
@@ -115,7 +115,7 @@ def _change(
 
 
 def _way_back(address: str | None, reference: str) -> str:
-    """The page that a form stands on, if it is one of ours, else the visit's."""
+    """The page with the form, if it is one of ours, else the appointment's."""
     return local_path(address or "", default=f"/appointments/{reference.upper()}")
 
 
@@ -133,5 +133,5 @@ def _note_form(saved: SavedNote) -> NoteForm:
 
 
 def _note_page(page: Page, view: AppointmentView, form: NoteForm, *, status: int = 200) -> Response:
-    """The note and whose visit it is about; with an error it keeps what was typed."""
+    """The note and its appointment; with an error it keeps what was typed."""
     return page.render("staff/appointments/note.html", status=status, visit=view, form=form)

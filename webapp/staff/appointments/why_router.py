@@ -1,4 +1,4 @@
-"""Why is this time not offered? For any doctor and minute, with the way to where each rule is set; admins."""
+"""Why is this time not offered? For any doctor and minute, with links to where each rule is set; admins."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def why(page: CurrentPage) -> Response:
 
 
 def _patient(page: Page, form: WhyForm) -> PatientRow | None:
-    """The patient whose other visits count, if one is named."""
+    """The patient whose other appointments count, if one is named."""
     number = whole_number(form.patient.data)
     found = search.patients_by_id(page.session, [number]) if number is not None else []
     form.patient.data = str(found[0].id) if found else ""
@@ -64,7 +64,7 @@ def _patient(page: Page, form: WhyForm) -> PatientRow | None:
 
 
 def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientRow | None) -> list[ShownAnswer]:
-    """An answer for each instant that is meant, or none after every error was put next to its field."""
+    """An answer for each instant that the time means; empty after every error was put next to its field."""
     form.validate()
     if doctor_id is None:
         form.doctor.errors = [_("Choose a doctor.")]

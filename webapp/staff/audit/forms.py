@@ -1,4 +1,4 @@
-"""The form of the audit log's filters: shape only."""
+"""The form of the audit log's filters; it checks the shape only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NO_DATE_OR_EMPTY = _l("Enter a real date, such as 2026-03-27, or leave this empt
 
 
 def _action_choices() -> list[SelectChoice]:
-    """What can have been done, in the order of its words, as people look for it."""
+    """The actions to choose from, sorted by the words that people look for."""
     found = sorted((str(words), action) for action, words in ACTIONS.items())
     return [SelectChoice("", _("Everything")), *(SelectChoice(action, words) for words, action in found)]
 
 
 class AuditFilterForm(DocketForm):
-    """Who did what to which patient, when and from where; each may be left open."""
+    """Who did what to which patient, when and from where; each filter may be left empty."""
 
     who = SearchField(_l("Who did it"), filters=[searched_name])
     patient = SearchField(_l("About which patient"), filters=[searched_name])
@@ -38,7 +38,7 @@ class AuditFilterForm(DocketForm):
     address = StringField(_l("Network address"), filters=[searched_name])
 
     def search(self) -> AuditSearch | None:
-        """What is looked for, or None after every error was put next to its field."""
+        """The search, or None after every error was put next to its field."""
         if not self.validate():
             return None
         return AuditSearch(

@@ -1,6 +1,6 @@
 """The audit log with the names of people and things, for the admin who asks who did what to whom.
 
-Nothing that a patient or a doctor wrote is shown: the log tells that a visit was moved, not why anybody came.
+Nothing that a patient or a doctor wrote is shown: the log says that an appointment was moved, not why the patient came.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from webapp.staff.audit.words import action_words, role_words
 MOST_PEOPLE = 100
 MOST_PATIENTS = 20
 MOST_EXPORTED = 10_000
-# A spreadsheet would take what begins so for a formula.
+# A spreadsheet would take a text that begins with one of these for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AuditSearch(NamedTuple):
-    """What an admin looks for; '' and None leave a part open. Days are the clinic's, both included."""
+    """What an admin looks for; '' and None leave a filter out. Days are the clinic's, both included."""
 
     who: str = ""
     patient: str = ""
@@ -61,14 +61,14 @@ class FoundPatient(NamedTuple):
 
 
 class ResolvedSearch(NamedTuple):
-    """The search as the log takes it, and the patients whom it is about."""
+    """The search as a filter of the log, and the patients that it is about."""
 
     filter: EventFilter
     patients: list[FoundPatient]
 
 
 class Entry(NamedTuple):
-    """One row of the log in words. `href` leads to what it happened to, where there is a page about it."""
+    """One row of the log in words. `href` leads to the page of what it concerns, if there is one."""
 
     id: int
     at: datetime
@@ -81,17 +81,17 @@ class Entry(NamedTuple):
 
 
 class Named(NamedTuple):
-    """What something is called, and the address of its page."""
+    """The name of a thing, and the address of its page."""
 
     text: str
     href: str | None
 
 
 def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSearch:
-    """Find out whom the search means. A patient's rows are those of the record, the visits and the account.
+    """Look up the people in the search. A patient's rows are those of the record, the appointments and the account.
 
     Raises:
-        Invalid: too many people fit.
+        Invalid: too many people match.
     """
     actors = None
     if search.who:
@@ -111,7 +111,7 @@ def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSe
 
 
 def _find_patients(session: Session, text: str) -> list[FoundPatient]:
-    """The patients whom a name finds, or the one with this id."""
+    """The patients that match a name, or the one with this id."""
     number = whole_number(text)
     if number is not None:
         query = sa.select(Patient.id, Patient.name, Patient.birth_date).where(Patient.id == number)
@@ -130,7 +130,7 @@ def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | 
 
 
 def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:
-    """Rows of the log in words, as `list_events` reads them, however many of them in the same few queries."""
+    """Rows of the log in words, as `list_events` reads them, always with the same few queries."""
     events = log.list_events(session, wanted, cursor=cursor, limit=limit)
     people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
     things = _names_of_subjects(session, events)
@@ -145,7 +145,7 @@ def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] =
 
 
 def _nameless(event: Event) -> str:
-    """Who did what no account that is there did."""
+    """The name of an actor without an account, or whose account is gone."""
     if event.actor_user_id:
         return _("Somebody whose account is gone")
     return _("The link in a message") if event.details.get("by") == "link" else _("Docket")
@@ -154,7 +154,7 @@ def _nameless(event: Event) -> str:
 def record_reading(
     session: Session, actor: Actor, patients: Sequence[FoundPatient], *, exported: bool, now: datetime
 ) -> None:
-    """Reading the log is itself written down: about the one patient whom it was read for, or about the log."""
+    """Log the reading itself: about the one patient whom it concerns, or about the log."""
     audit.record_by(
         session,
         actor,
@@ -165,7 +165,7 @@ def record_reading(
 
 
 def as_csv(entries: Iterable[Entry], clinic: Clinic) -> str:
-    """The rows as a table for spreadsheets, with a mark by which they know that it is UTF-8."""
+    """The rows as a table for spreadsheets, with a byte order mark that tells them that the text is UTF-8."""
     output = io.StringIO()
     output.write("\ufeff")
     writer = csv.writer(output)
@@ -179,12 +179,12 @@ def as_csv(entries: Iterable[Entry], clinic: Clinic) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """The text in a form that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _more(event: Event) -> str:
-    """What the details say that is safe to show: the role that somebody was given."""
+    """The part of the details that is safe to show: the role that a user was given."""
     if event.action == "role_changed":
         old, new = (role_words(str(event.details.get(key, ""))) for key in ("from", "to"))
         return _(": %(old)s to %(new)s") % {"old": old, "new": new}
@@ -192,14 +192,14 @@ def _more(event: Event) -> str:
 
 
 def _unnamed(event: Event) -> Named:
-    """What is gone by now, or has no name."""
+    """The name of a thing that is gone by now, or that has no name."""
     if event.subject_type in PLACES:
         words, address = PLACES[event.subject_type]
         return Named(str(words), address)
     return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
 
 
-# What there is only one of, or what has no page of its own.
+# Things that exist only once, or that have no page of their own.
 PLACES = {
     "clinic": (_l("The clinic"), "/admin/clinic"),
     "closure": (_l("A closure"), "/admin/closures"),
@@ -208,7 +208,7 @@ PLACES = {
 
 
 def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[str, int], Named]:
-    """What the rows happened to, read with one query for each kind."""
+    """The names of what the rows concern, with one query for each kind."""
     found: dict[tuple[str, int], Named] = {}
     for kind, read in READERS.items():
         ids = {event.subject_id for event in events if event.subject_type == kind}

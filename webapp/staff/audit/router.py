@@ -23,7 +23,7 @@ PAGE_SIZE = 50
 
 @router.get("/admin/audit")
 def show_log(page: CurrentPage) -> Response:
-    """The log, the newest first; admins. Reading it leaves a row in it."""
+    """The log, the newest first; admins. Reading it adds a row to it."""
     actor = signed_in(page, "admin")
     query = page.request.query_params
     form = AuditFilterForm(query)
@@ -39,7 +39,7 @@ def show_log(page: CurrentPage) -> Response:
 
 @router.get("/admin/audit.csv")
 def export_log(page: CurrentPage) -> Response:
-    """The newest 10,000 rows that fit the filters, as a table; admins. This leaves a row, too."""
+    """The newest 10,000 rows that match the filters, as a table; admins. This adds a row, too."""
     actor = signed_in(page, "admin")
     form = AuditFilterForm(page.request.query_params)
     resolved = _resolve(page, form)
@@ -70,7 +70,7 @@ def _record_reading(page: Page, actor: Actor, resolved: ResolvedSearch, *, expor
 
 
 def _kept(page: Page) -> dict[str, str]:
-    """The filters, as they stand in the address."""
+    """The filters, as the address has them."""
     names = ("who", "patient", "action", "first", "last", "address")
     return {name: page.request.query_params.get(name, "") for name in names}
 

@@ -1,4 +1,4 @@
-"""The audit log in words: one sentence for each action that Docket writes down."""
+"""The audit log in words: one sentence for each action that Docket logs."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ ROLES: dict[str, Sentence | str] = {
     "patient": _l("patient"),
     "doctor": _l("doctor"),
     "admin": _l("admin"),
-    # The name beside it says it all.
+    # The name beside it is enough.
     "system": "",
 }
 
 
 def action_words(action: str) -> str:
-    """What happened, in words; an action that has none yet is shown as it is called."""
+    """What happened, in words; an action without words is shown by its own name."""
     return str(ACTIONS.get(action) or action.replace("_", " ").capitalize())
 
 
 def role_words(role: str) -> str:
-    """As what somebody acted."""
+    """The role in which a user acted, in words."""
     return str(ROLES.get(role, role))

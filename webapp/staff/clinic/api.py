@@ -1,4 +1,4 @@
-"""The clinic's own settings, as programs change them; everybody reads them in `clinic/api.py`."""
+"""The clinic's own settings, as programs change them; `clinic/api.py` lets everyone read them."""
 
 from __future__ import annotations
 
@@ -78,6 +78,6 @@ def change_clinic(
         zone.change_zone(session, actor, new_place, seen=fingerprint(place), now=page.now)
         return clinic_out(session)
 
-    # Nobody's visits hang on what the clinic is called.
+    # A change of the clinic's name or address alone affects no appointments.
     doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
     return impact_api.make(page, Plan(actor, work, doctor_ids, body.decisions), preview=preview)

@@ -1,4 +1,4 @@
-"""Closing the clinic on some days, as programs do it; everybody reads closures in `clinic/api.py`."""
+"""Closing the clinic on some days, for programs; `clinic/api.py` lets everyone read closures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms of closures: shape only."""
+"""The forms of closures; they check the shape only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_DAY = _l("Enter a day between the years 2000 and 2100.")
 class ClosureForm(DocketForm):
     """A closure; its days are those of the clinic's own calendar."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
         "starts_on": NO_DAY,
         "ends_on": NO_DAY,
@@ -33,7 +33,7 @@ class ClosureForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> CloseDays | None:
-        """The closure, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             CloseDays, name=self.name.data or "", starts_on=self.starts_on.data, ends_on=self.ends_on.data
         )
@@ -45,20 +45,20 @@ def closure_form(saved: CloseDays) -> ClosureForm:
 
 
 class RemovalForm(DocketForm):
-    """A closure is removed as it was seen."""
+    """The removal of a closure; `seen` is the fingerprint of the closure that was shown."""
 
     seen = HiddenField()
 
 
 class WhichHolidaysForm(DocketForm):
-    """Whose public holidays to look at, and of which year."""
+    """Whose public holidays to show, and of which year."""
 
     country = SelectField(_l("Country"), validate_choice=False)
     region = SelectField(_l("Region"), validate_choice=False)
     year = SelectField(_l("Year"), validate_choice=False)
 
     def offer(self, countries: dict[str, str], regions: dict[str, str], years: Sequence[int]) -> None:
-        """What there is to choose from; who chose nothing of it gets the first."""
+        """Set the choices; a missing or unknown choice becomes the first one."""
         self.country.choices = [SelectChoice(code, name) for code, name in countries.items()]
         everywhere = SelectChoice("", _("The whole country"))
         self.region.choices = [everywhere, *(SelectChoice(code, name) for code, name in regions.items())]
@@ -74,11 +74,11 @@ class HolidaysForm(DocketForm):
     days = CheckboxesField(_l("Close the clinic on"), validate_choice=False)
 
     def offer(self, holidays: Sequence[PublicHoliday], words: dict[date, str]) -> None:
-        """The days to choose from; `words` say what they are."""
+        """Set the days to choose from; `words` are their labels."""
         self.days.choices = [SelectChoice(each.day.isoformat(), words[each.day]) for each in holidays]
 
     def chosen(self, holidays: Sequence[PublicHoliday]) -> list[CloseDays]:
-        """A closure for each holiday that is ticked; none is an error."""
+        """A closure for each holiday that is ticked; ticking none is an error."""
         ticked = set(self.days.data or ())
         closures = [
             CloseDays.model_construct(name=each.name, starts_on=each.day, ends_on=each.day)

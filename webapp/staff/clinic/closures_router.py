@@ -1,4 +1,4 @@
-"""Days on which the clinic is closed, for admins; each change asks what becomes of the visits that it strands."""
+"""Days on which the clinic is closed, for admins; each change asks what to do with the appointments it affects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ router = APIRouter()
 
 @router.get("/admin/closures")
 def list_closures(page: CurrentPage) -> Response:
-    """The closures ahead, and the last ones that are over; admins."""
+    """Future closures, and the last ones that are over; admins."""
     signed_in(page, "admin")
     today = current_clinic(page).today(page.now)
     return page.render(
@@ -142,11 +142,11 @@ def remove_closure(page: CurrentPage, sent: SentForm, closure_id: PathId) -> Res
     return _removal_page(page, saved, form, change=submission.change, status=submission.status)
 
 
-# ---------------------------------------------------------------------------------------------- what is shown
+# ------------------------------------------------------------------------------------------------------ pages
 
 
 class _Found:
-    """Public holidays of a place and a year that are not over: `free` ones to choose, and those `closed` already.
+    """Public holidays of a place and a year that are not over: `free` ones to choose, and those already `closed`.
 
     `shut` are the free ones on weekdays on which the clinic is never open.
     """
@@ -158,7 +158,7 @@ class _Found:
 
 
 def _offer_holidays(page: Page, which: WhichHolidaysForm) -> _Found:
-    """Put what was asked for right, where it is no choice, and find its holidays."""
+    """Correct choices that do not exist, and find the holidays of what was chosen."""
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     years = [today.year + number for number in range(holidays.YEARS_AHEAD + 1)]

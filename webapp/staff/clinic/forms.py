@@ -1,4 +1,4 @@
-"""The forms of the clinic's settings: shape only."""
+"""The forms of the clinic's settings; they check the shape only."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SPAN_NEEDED = _l("Enter a whole number; 0 is possible, too.")
 
 
 class DetailsForm(DocketForm):
-    """What patients call the clinic, and how they find and reach it."""
+    """The clinic's name, address and telephone number, as patients see them."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
         "phone": _l("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
     }
@@ -33,7 +33,7 @@ class DetailsForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> ClinicDetails | None:
-        """The details, as the service takes them."""
+        """The command for the service."""
         return self.parse(
             ClinicDetails,
             name=self.name.data or "",
@@ -54,7 +54,7 @@ class ZoneForm(DocketForm):
     seen = HiddenField()
 
     def offer(self, saved: str) -> None:
-        """The zones by region; the saved one is there even where it has an old name."""
+        """Set the zones to choose from, by region; the saved one is among them even if its name is obsolete."""
         names = settings.zone_names()
         regions = {region: [SelectChoice(name, _place(name)) for name in places] for region, places in names.items()}
         if not any(saved in places for places in names.values()):
@@ -62,7 +62,7 @@ class ZoneForm(DocketForm):
         self.time_zone.choices = regions
 
     def command(self) -> ClinicZone | None:
-        """The zone, as the service takes it."""
+        """The command for the service."""
         return self.parse(ClinicZone, time_zone=self.time_zone.data or "")
 
 
@@ -84,7 +84,7 @@ class OpeningHoursForm(WeekHoursForm):
     seen = HiddenField()
 
     def command(self) -> OpeningWeek | None:
-        """The week, as the service takes it."""
+        """The command for the service."""
         return self.parse(OpeningWeek, days=self.week)
 
 
@@ -94,14 +94,14 @@ def opening_hours_form(saved: OpeningWeek) -> OpeningHoursForm:
 
 
 def _unit(label: str) -> SelectField:
-    """The unit that belongs to the number before it."""
+    """The unit of the number before it."""
     return SelectField(label, choices=[SelectChoice(*each) for each in UNIT_NAMES.items()], default="minutes")
 
 
 class RulesForm(DocketForm):
-    """The clinic's own figures in the rules. Spans of time have a number and a unit."""
+    """The clinic's own values for the rules. A duration has a number and a unit."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "notice_minutes": _l("Enter a notice of at most 14 days."),
         "horizon_days": _l("Enter a number of days from 1 to 730."),
         "change_until_minutes": _l("Enter a time of at most 14 days."),
@@ -119,7 +119,7 @@ class RulesForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> BookingRules | None:
-        """The rules, as the service takes them."""
+        """The command for the service."""
         return self.parse(
             BookingRules,
             notice_minutes=_span(self.notice_minutes, self.notice_unit),
@@ -135,7 +135,7 @@ def _span(number: WholeNumberField, unit: SelectField) -> int:
 
 
 def rules_form(saved: BookingRules) -> RulesForm:
-    """The form, filled with what is saved, each span in the greatest unit that has no remainder."""
+    """The form, filled with what is saved; each duration in the largest unit that leaves no remainder."""
     values: dict[str, int | str] = {**saved.model_dump(), "seen": fingerprint(saved)}
     for name in ("notice", "change_until", "patient_gap"):
         minutes = int(values[f"{name}_minutes"])
@@ -148,9 +148,9 @@ def rules_form(saved: BookingRules) -> RulesForm:
 
 
 class RemindersForm(DocketForm):
-    """When patients are reminded of their visits, and in which hours of the day."""
+    """When patients are reminded of their appointments, and in which hours of the day."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "reminder_days": _l("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
     }
     reminder_days = StringField(_l("Days before a visit"))
@@ -158,7 +158,7 @@ class RemindersForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> ReminderRules | None:
-        """The rules of reminding, as the service takes them."""
+        """The command for the service."""
         spans = self.daytime.spans
         if len(spans) != 1:
             self.daytime.errors = [*self.daytime.errors, _("Enter one stretch of hours, such as 09:00-20:00.")]

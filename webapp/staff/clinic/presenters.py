@@ -1,4 +1,4 @@
-"""What the pages of the clinic's settings and closures show, in words."""
+"""Texts of the pages of the clinic's settings and closures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webapp.doctors import profiles
 
 
 class Missing(NamedTuple):
-    """What a clinic still needs: what it is, the words of the link that leads there, and its address."""
+    """Something a new clinic still needs: what it is, the words of the link to its page, and the address."""
 
     what: str
     deed: str
@@ -36,7 +36,7 @@ class ClosureLine(NamedTuple):
 
 
 def list_missing(page: Page, opening: OpeningWeek) -> list[Missing]:
-    """What stands between the clinic and its first booking."""
+    """What a clinic still needs before its first booking."""
     doctors = profiles.list_profiles(page.session, active=True, now=page.now)
     kinds = [each for each in visit_types.list_visit_types(page.session) if each.active]
     found = []
@@ -87,7 +87,7 @@ def closure_line(saved: SavedClosure, clinic: Clinic) -> ClosureLine:
 
 
 def holidays_in_words(free: Iterable[PublicHoliday], shut: Collection[date], zone: ZoneInfo) -> dict[date, str]:
-    """What each public holiday is called in its list of choices; `shut` are days on which the clinic never opens."""
+    """The label of each public holiday in the list of choices; on days in `shut` the clinic is never open."""
     words = {}
     for holiday in free:
         said = _("%(day)s: %(name)s") % {"day": formats.day_long(holiday.day, zone), "name": holiday.name}

@@ -1,6 +1,6 @@
 """The clinic itself, for admins: name and address, time zone, opening hours, booking rules, and what is missing.
 
-An empty database has none of it; every page here shows the defaults then, and saving makes what is missing.
+An empty database has none of these: every page here then shows the defaults, and saving creates what is missing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 
 router = APIRouter()
 
-# How many booked visits show what a new time zone does to their clock times.
+# How many appointments show the effect of a new time zone on their clock times.
 ZONE_EXAMPLES = 3
 
 
@@ -87,7 +87,7 @@ def show_time_zone(page: CurrentPage) -> Response:
 
 @router.post("/admin/clinic/time-zone")
 def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
-    """Change the time zone: wall clocks go on, booked visits keep their instant; admins."""
+    """Change the time zone: hours stay as the clock shows them, appointments keep their instant; admins."""
     actor = signed_in(page, "admin")
     form = ZoneForm(sent)
     form.offer(settings.get_zone(page.session).time_zone)
@@ -164,7 +164,7 @@ def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
     return _reminders_page(page, form, status=submission.status)
 
 
-# ---------------------------------------------------------------------------------------------- what is shown
+# ------------------------------------------------------------------------------------------------------ pages
 
 
 def _details_page(page: Page, form: DetailsForm, *, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""Looking after kinds of visit, as programs do it; everybody reads them in `doctors/offers_api.py`."""
+"""Managing visit types, for programs; `doctors/offers_api.py` lets everyone read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms of visit types: shape only."""
+"""The forms of visit types; they check the shape only."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NO_BUFFER = _l("Enter a number of minutes from 0 to 120; 0 is none.")
 
 
 class VisitTypeForm(DocketForm):
-    """A kind of visit and who offers it."""
+    """A visit type and the doctors who offer it."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 80 characters."),
         "minutes": _l("Enter a number of minutes from 5 to 240."),
         "buffer_before": NO_BUFFER,
@@ -38,14 +38,14 @@ class VisitTypeForm(DocketForm):
     seen = HiddenField()
 
     def offer(self, doctors: Sequence[DoctorName]) -> None:
-        """The doctors to choose from."""
+        """Set the doctors to choose from."""
         not_now = _("%(name)s (takes no bookings)")
         self.doctor_ids.choices = [
             SelectChoice(each.id, each.name if each.active else not_now % {"name": each.name}) for each in doctors
         ]
 
     def command(self) -> VisitTypeOffer | None:
-        """The kind of visit, as the service takes it."""
+        """The command for the service."""
         details = self.parse(
             VisitTypeDetails,
             name=self.name.data or "",
@@ -68,6 +68,6 @@ def visit_type_form(saved: VisitTypeOffer) -> VisitTypeForm:
 
 
 class ActivityForm(DocketForm):
-    """Whether something can be booked. The wish is named, so that sending it twice does not undo it."""
+    """Whether something can be booked. The new state is named, so that sending the form twice does not undo it."""
 
     active = YesNoField()

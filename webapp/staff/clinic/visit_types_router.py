@@ -1,4 +1,4 @@
-"""Kinds of visit, for admins: what they are, who offers them, and whether they can be booked."""
+"""Visit types, for admins: what they are, who offers them, and whether they can be booked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter()
 
 @router.get("/admin/visit-types")
 def list_visit_types(page: CurrentPage) -> Response:
-    """Every kind of visit; admins."""
+    """Every visit type; admins."""
     signed_in(page, "admin")
     return page.render(
         "staff/clinic/visit_types/list.html",
@@ -33,14 +33,14 @@ def list_visit_types(page: CurrentPage) -> Response:
 
 @router.get("/admin/visit-types/new")
 def show_new_visit_type(page: CurrentPage) -> Response:
-    """The form for a kind of visit; admins."""
+    """The form for a visit type; admins."""
     signed_in(page, "admin")
     return _form_page(page, VisitTypeForm(), None)
 
 
 @router.post("/admin/visit-types")
 def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
-    """Add a kind of visit; admins."""
+    """Add a visit type; admins."""
     actor = signed_in(page, "admin")
     form = VisitTypeForm(sent)
     form.offer(offers.doctors_to_choose(page.session))
@@ -54,7 +54,7 @@ def create_visit_type(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/visit-types/{visit_type_id}")
 def show_visit_type(page: CurrentPage, visit_type_id: PathId) -> Response:
-    """One kind of visit, to be changed; admins."""
+    """One visit type, to be changed; admins."""
     signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     return _form_page(page, visit_type_form(offer), saved)
@@ -62,7 +62,7 @@ def show_visit_type(page: CurrentPage, visit_type_id: PathId) -> Response:
 
 @router.post("/admin/visit-types/{visit_type_id}")
 def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) -> Response:
-    """Change a kind of visit and who offers it; admins."""
+    """Change a visit type and who offers it; admins."""
     actor = signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = VisitTypeForm(sent)
@@ -86,7 +86,7 @@ def change_visit_type(page: CurrentPage, sent: SentForm, visit_type_id: PathId) 
 
 @router.get("/admin/visit-types/{visit_type_id}/activity")
 def ask_activity(page: CurrentPage, visit_type_id: PathId) -> Response:
-    """What it would mean that a kind of visit can be booked, or no longer; admins."""
+    """What it would mean to make a visit type bookable, or no longer bookable; admins."""
     signed_in(page, "admin")
     saved = visit_types.get_visit_type(page.session, visit_type_id)
     return _activity_page(page, saved, ActivityForm(data={"active": "no" if saved.active else "yes"}))
@@ -94,7 +94,7 @@ def ask_activity(page: CurrentPage, visit_type_id: PathId) -> Response:
 
 @router.post("/admin/visit-types/{visit_type_id}/activity")
 def change_activity(page: CurrentPage, sent: SentForm, visit_type_id: PathId) -> Response:
-    """Let a kind of visit be booked again, or no longer; admins."""
+    """Make a visit type bookable, or no longer bookable; admins."""
     actor = signed_in(page, "admin")
     saved, offer = offers.get_offer(page.session, visit_type_id)
     form = ActivityForm(sent)

@@ -1,4 +1,4 @@
-"""Looking after doctors, as programs do it; everybody reads them in `doctors/api.py`."""
+"""Managing doctors, for programs; `doctors/api.py` lets everyone read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from webapp.staff.impact_api import Change, Plan, Preview, changed, members_opti
 
 router = APIRouter(prefix="/doctors", tags=["Doctors"])
 
-# Where these are not given, a new doctor stands last in the lists, and a saved one keeps both.
+# Without these, a new doctor is last in the lists, and a saved one keeps both.
 OWN_CHOICE = ("position", "tint")
 
 

@@ -1,4 +1,4 @@
-"""The forms of doctors: shape only."""
+"""The forms of doctors; they check the shape only."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class DoctorFilterForm(DocketForm):
 
     @property
     def text(self) -> str:
-        """What is searched for; no name is longer."""
+        """The search text, cut to the length of the longest name."""
         return (self.q.data or "").strip()[:120]
 
     @property
     def shown(self) -> Shown:
-        """Which doctors, by whether they take bookings."""
+        """Which doctors to show, by whether they take bookings."""
         return cast(Shown, self.show.data) if self.show.data in ("inactive", "all") else "active"
 
     @property
     def active(self) -> bool | None:
-        """The same, as the list takes it."""
+        """The same as a condition; None for both."""
         return {"active": True, "inactive": False}.get(self.shown)
 
 
@@ -68,9 +68,9 @@ class AccountAddress(BaseModel):
 
 
 class DoctorForm(DocketForm):
-    """What an admin says about a doctor."""
+    """A doctor's profile, as admins edit it."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
         "specialty": _l("Enter a specialty of 2 to 80 characters."),
         "languages": _l("Enter at most 12 languages, such as English, Dutch."),
@@ -95,7 +95,7 @@ class DoctorForm(DocketForm):
     seen = HiddenField()
 
     def offer(self, visit_types: Sequence[tuple[int, str]]) -> None:
-        """What there is to choose from; a step that is saved already is among them."""
+        """Set the choices; a step that is saved already is among them."""
         self.visit_type_ids.choices = [SelectChoice(number, name) for number, name in visit_types]
         chosen = str(self.slot_step.data or "")
         own = {int(chosen)} if chosen.isascii() and chosen.isdigit() and 5 <= int(chosen[:4]) <= 240 else set()
@@ -104,7 +104,7 @@ class DoctorForm(DocketForm):
         ]
 
     def command(self) -> DoctorProfile | None:
-        """The profile, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             DoctorProfile,
             name=self.name.data or "",
@@ -120,7 +120,7 @@ class DoctorForm(DocketForm):
 
     @property
     def spoken(self) -> list[str]:
-        """The languages, each once, as they are divided by commas."""
+        """The languages, each once; commas separate them."""
         found = [" ".join(language.split()) for language in (self.languages.data or "").split(",")]
         return list(dict.fromkeys(language for language in found if language))
 
@@ -128,14 +128,14 @@ class DoctorForm(DocketForm):
 class NewDoctorForm(DoctorForm):
     """A new doctor, with an account where an e-mail address is given."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         **DoctorForm.sentences,
         "email": _l("Enter an e-mail address like name@example.org, or leave this empty."),
     }
     email = EmailField(_l("E-mail address of their account"))
 
     def address(self) -> str | None:
-        """The account's e-mail address; None without one, and where it is none (an error stands next to it)."""
+        """The account's e-mail address; None if the field is empty or invalid, which puts an error next to it."""
         if not (self.email.data or "").strip():
             return None
         parsed = self.parse(AccountAddress, email=self.email.data)
@@ -154,13 +154,13 @@ class AccountForm(DocketForm):
 
 
 class DoctorActivityForm(DocketForm):
-    """Whether a doctor takes bookings. The request is named, so that sending it twice does not undo it."""
+    """Whether a doctor takes bookings. The new state is named, so that sending the form twice does not undo it."""
 
     active = YesNoField()
 
 
 def doctor_data(profile: DoctorProfile, seen: str) -> dict[str, Any]:
-    """What `DoctorForm(data=…)` takes to show what is saved."""
+    """The `data` argument of `DoctorForm` for what is saved."""
     return {
         **profile.model_dump(),
         "languages": ", ".join(profile.languages),

@@ -1,7 +1,7 @@
 """Whose hours and time off a page is about: a doctor's own, or those of any doctor where an admin asks.
 
-Every page of hours stands at two addresses, and is one function: under `/schedule` for the doctor, and under
-`/admin/doctors/{slug}` for admins. In the API they stand under `/doctors/{doctor_id}` for both.
+Every page of hours has two addresses for one function: under `/schedule` for the doctor, and under
+`/admin/doctors/{slug}` for admins. In the API both use `/doctors/{doctor_id}`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from webapp.exceptions import Forbidden
 
 
 class HoursAccess(NamedTuple):
-    """The doctor whose times these are, who asks, and the address that all of these pages begin with."""
+    """The doctor whose times these are, the actor, and the address that all of these pages begin with."""
 
     actor: Actor
     doctor: DoctorRow
@@ -28,15 +28,15 @@ class HoursAccess(NamedTuple):
 
     @property
     def own(self) -> bool:
-        """Whether somebody looks at their own times."""
+        """Whether the actor looks at their own times."""
         return self.base == "/schedule"
 
 
 def hours_access(page: Page) -> HoursAccess:
-    """Who asks about whose times; the address says it.
+    """The actor and the doctor of this request, from its address.
 
     Raises:
-        NotSignedIn, Forbidden: the page is not for whoever asks. NotFound: there is no such doctor.
+        NotSignedIn, Forbidden: the page is not for the actor. NotFound: the doctor does not exist.
     """
     slug = page.request.path_params.get("slug")
     if slug is None:
@@ -48,10 +48,10 @@ def hours_access(page: Page) -> HoursAccess:
 
 
 def doctor_of(page: Page, actor: Actor, doctor_id: int) -> DoctorRow:
-    """The doctor about whose times a program asks: the doctor asks about their own, admins about anybody's.
+    """The doctor whose times a program requests: doctors may ask about themselves, admins about any doctor.
 
     Raises:
-        Forbidden: they are another doctor's, or a patient asks. NotFound: there is no such doctor.
+        Forbidden: the times are another doctor's, or a patient asks. NotFound: the doctor does not exist.
     """
     require_role(actor, "doctor", "admin")
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)

@@ -1,4 +1,4 @@
-"""Working hours and extra hours, as programs read and change them: a doctor's own, and anybody's for admins."""
+"""Working hours and extra hours, as programs read and change them: a doctor's own, and any doctor's for admins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms of working hours and extra hours: shape only."""
+"""The forms of working hours and extra hours; they check the shape only."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ NO_DAY = _l("Enter a real day between the years 2000 and 2100, such as 2026-06-0
 
 
 class HoursForm(WeekHoursForm):
-    """The hours of a period. Only new ones can end those that count at present."""
+    """The hours of a period. Only new hours can end the current ones."""
 
-    sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - nobody changes it.
+    sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - never changed.
     valid_from = DayField(_l("First day"), [Optional()])
     valid_until = DayField(_l("Last day"), [Optional()])
     end_present = BooleanField(_l("End the present hours the day before"))
     seen = HiddenField()
 
     def command(self, period: Period | None) -> SaveHours | None:
-        """The change of `period`, or new hours, as the service takes it."""
+        """The command for the service: a change of `period`, or new hours."""
         return self.parse(
             SaveHours,
             period=period,
@@ -37,7 +37,7 @@ class HoursForm(WeekHoursForm):
 
 
 def hours_data(hours: PeriodHours, seen: str) -> dict[str, object]:
-    """What `HoursForm(data=…)` takes to show hours that are saved."""
+    """The `data` argument of `HoursForm` for saved hours."""
     first, last = hours.period
     return {**data_of(hours.week), "valid_from": first, "valid_until": last, "seen": seen}
 
@@ -45,16 +45,16 @@ def hours_data(hours: PeriodHours, seen: str) -> dict[str, object]:
 class ExtraHoursForm(DocketForm):
     """Extra hours on one day."""
 
-    sentences = {"day": NO_DAY}  # noqa: RUF012 - nobody changes it.
+    sentences = {"day": NO_DAY}  # noqa: RUF012 - never changed.
     day = DayField(_l("Day"), [InputRequired(_l("Choose a day."))])
     spans = DayHoursField(_l("Hours"), [InputRequired(_l("Write the hours of that day, such as 9-12."))])
 
     def command(self) -> ExtraDay | None:
-        """The hours, as the service takes them."""
+        """The command for the service."""
         return self.parse(ExtraDay, day=self.day.data, spans=self.spans.spans)
 
 
 class RemoveHoursForm(DocketForm):
-    """Whether hours should really go."""
+    """Whether hours should really be removed."""
 
     seen = HiddenField()

@@ -29,7 +29,7 @@ router = APIRouter()
 @router.get("/schedule/hours")
 @router.get("/admin/doctors/{slug}/hours")
 def show_hours(page: CurrentPage) -> Response:
-    """The hours as they are, and those to come; the doctor, and admins."""
+    """Current and future hours; the doctor, and admins."""
     owner = hours_access(page)
     clinic = current_clinic(page)
     today = clinic.today(page.now)
@@ -56,7 +56,7 @@ def show_hours(page: CurrentPage) -> Response:
 @router.get("/schedule/hours/new")
 @router.get("/admin/doctors/{slug}/hours/new")
 def new_hours(page: CurrentPage) -> Response:
-    """The form for hours from some day on, which begins with those of today; the doctor, and admins."""
+    """The form for new hours, filled with those of today; the doctor, and admins."""
     owner = hours_access(page)
     periods = hours.list_periods(page.session, owner.doctor.id)
     week = hours.week_on(periods, current_clinic(page).today(page.now))
@@ -98,7 +98,7 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
 @router.get("/schedule/hours/extra/{day}/removal")
 @router.get("/admin/doctors/{slug}/hours/extra/{day}/removal")
 def ask_extra_removal(page: CurrentPage, day: str) -> Response:
-    """Ask whether the extra hours of a day should go; the doctor, and admins."""
+    """Ask whether the extra hours of a day should be removed; the doctor, and admins."""
     owner = hours_access(page)
     return _extra_removal_page(page, owner, _extra_on(page, owner, day), RemoveHoursForm())
 
@@ -136,7 +136,7 @@ def save_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
 @router.get("/schedule/hours/{period}/removal")
 @router.get("/admin/doctors/{slug}/hours/{period}/removal")
 def ask_removal(page: CurrentPage, period: str) -> Response:
-    """Ask whether a period with its hours should go; the doctor, and admins."""
+    """Ask whether a period with its hours should be removed; the doctor, and admins."""
     owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
     return _removal_page(page, owner, saved, RemoveHoursForm(data={"seen": fingerprint(saved)}))
@@ -170,14 +170,14 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
 
 
 def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: SentForm) -> Response:
-    """Copy a day, preview, ask or save, as the form's button says."""
+    """Copy a day, preview, ask or save, depending on the form's button."""
     form = HoursForm(sent)
     if period is not None:
         del form.end_present
     if sent.get("step") == "copy":
         form.copy_day()
         return _hours_page(page, owner, period, form)
-    # Of a period that is gone by now the form still holds what was typed.
+    # If the period is gone by now, the form still holds what was typed.
     with ChangeSubmission(page, owner.actor, sent, form, saved_form=_form_of, keeps_not_found=True) as submission:
         command = submission.read(partial(form.command, period))
         work = partial(hours.save_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now)
@@ -187,7 +187,7 @@ def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: Sen
 
 
 def _form_of(saved: PeriodHours) -> HoursForm:
-    """The form of hours that are saved."""
+    """The form, filled with saved hours."""
     form = HoursForm(data=hours_data(saved, fingerprint(saved)))
     del form.end_present
     return form
@@ -283,7 +283,7 @@ def _extra_removal_page(
 
 
 def _extra_on(page: Page, owner: HoursAccess, day: str) -> ExtraDay:
-    """The extra hours that an address names."""
+    """The extra hours of the day in an address."""
     try:
         wanted = date.fromisoformat(day)
     except ValueError:

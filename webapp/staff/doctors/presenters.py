@@ -1,4 +1,4 @@
-"""What the pages of a doctor's hours and time off show, in words."""
+"""Texts of the pages of a doctor's hours and time off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.staff.doctors.hours_access import HoursAccess
 
 
 class PeriodLine(NamedTuple):
-    """Working hours of one period: when they count, the days with their hours, and where they are changed."""
+    """Working hours of one period: its dates, the days with their hours, and the address to change them."""
 
     dates: str
     state: Literal["over", "now", "ahead"]
@@ -25,7 +25,7 @@ class PeriodLine(NamedTuple):
 
 
 class ExtraLine(NamedTuple):
-    """Extra hours of one day, and where they are removed."""
+    """Extra hours of one day, and the address to remove them."""
 
     day: date
     hours: str
@@ -33,7 +33,7 @@ class ExtraLine(NamedTuple):
 
 
 class TimeOffLine(NamedTuple):
-    """One stretch of time off: when in words, why, whether it belongs to a series, and where it is removed."""
+    """One stretch of time off: when in words, why, whether it belongs to a series, and the address to remove it."""
 
     when: str
     reason: str
@@ -87,7 +87,7 @@ def list_days(week: Week) -> list[tuple[str, str]]:
 
 
 def group_days(week: Week) -> list[tuple[str, str]]:
-    """The days that have hours, those that follow each other with the same ones together: 'Monday to Friday'."""
+    """The days that have hours; consecutive days with the same hours are joined: 'Monday to Friday'."""
     groups: list[tuple[int, int, str]] = []
     for number, spans in enumerate(week):
         text = describe_hours(spans)

@@ -45,7 +45,7 @@ Slug = Annotated[str, Path(max_length=80)]
 
 @router.get("/admin/doctors")
 def list_doctors(page: CurrentPage) -> Response:
-    """The doctors with this week's visits and their accounts; admins."""
+    """The doctors with this week's appointments and their accounts; admins."""
     signed_in(page, "admin")
     query = page.request.query_params
     form = DoctorFilterForm(query)
@@ -74,7 +74,7 @@ def show_new_doctor(page: CurrentPage) -> Response:
 
 @router.post("/admin/doctors")
 def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
-    """Make a doctor, and with an e-mail address also their account; admins."""
+    """Add a doctor and, with an e-mail address, their account; admins."""
     actor = signed_in(page, "admin")
     form = NewDoctorForm(sent)
     form.offer(_types_to_choose(page))
@@ -96,7 +96,7 @@ def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
 def _create(
     session: Session, page: Page, actor: Actor, command: DoctorProfile, email: str | None
 ) -> tuple[str, str | None]:
-    """The doctor and their account, or neither: the slug, and the token of the first-password link."""
+    """Create the doctor and their account, or neither: the slug, and the token of the first-password link."""
     doctor_id, slug = profiles.create(session, actor, command, now=page.now)
     if email is None:
         return slug, None
@@ -114,7 +114,7 @@ def show_doctor(page: CurrentPage, slug: Slug) -> Response:
 
 @router.post("/admin/doctors/{slug}")
 def change_doctor(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
-    """Change what is said about a doctor and what they offer; admins."""
+    """Change a doctor's profile and what they offer; admins."""
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = DoctorForm(sent)
@@ -155,14 +155,14 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
 
 @router.get("/admin/doctors/{slug}/account")
 def show_account(page: CurrentPage, slug: Slug) -> Response:
-    """A doctor's account, or the form to make it; admins."""
+    """A doctor's account, or the form to create it; admins."""
     signed_in(page, "admin")
     return _account_page(page, profiles.get_profile(page.session, slug, now=page.now), AccountForm())
 
 
 @router.post("/admin/doctors/{slug}/account")
 def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
-    """Make a doctor's account, and show the link to its first password this once; admins."""
+    """Create a doctor's account, and show the link to its first password this once; admins."""
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = AccountForm(sent)
@@ -174,11 +174,11 @@ def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     return _account_page(page, profiles.get_profile(page.session, slug, now=page.now), form, status=submission.status)
 
 
-# ---------------------------------------------------------------------------------------------- what is shown
+# ------------------------------------------------------------------------------------------------------ pages
 
 
 def _this_week(page: Page) -> tuple[datetime, datetime]:
-    """The instants at which the clinic's present week begins and ends."""
+    """The instants at which the clinic's current week begins and ends."""
     clinic = current_clinic(page)
     today = clinic.today(page.now)
     monday = today - timedelta(days=today.weekday())
@@ -233,7 +233,7 @@ def _account_page(page: Page, saved: SavedDoctor, form: AccountForm, *, status: 
 
 
 def _link_page(page: Page, saved: SavedDoctor, token: str, *, created: bool) -> Response:
-    """The only time that the link is shown; the page is kept nowhere, as no page for staff is."""
+    """The only page that shows the link; like all staff pages, it is not cached."""
     return page.render(
         "staff/doctors/link.html",
         headers={"referrer-policy": "strict-origin"},

@@ -150,10 +150,10 @@ def remove_time_off(
 
 
 def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datetime, datetime] | None, dict[str, str]]:
-    """The time off as the service takes it, its exact instants where they are given, and the body's names of members.
+    """The command for the service, the exact instants where the body has them, and the body's names of its members.
 
     Raises:
-        Invalid: instants and days are mixed, or neither are there.
+        Invalid: the body mixes instants and days, or has neither.
     """
     more: dict[str, Any] = {"reason": body.reason, "repeat_until": body.repeat_until}
     days = body.starts_on is not None or body.ends_on is not None
@@ -167,7 +167,7 @@ def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datet
         )
     start, end = (each.replace(second=0, microsecond=0) for each in (body.starts_at, body.ends_at))
     first, last = start.astimezone(zone), end.astimezone(zone)
-    # At the very ends of our calendars the local day may be one that nobody could have typed.
+    # At the ends of our range of years, the local day may be one that the form would refuse.
     written = AddTimeOff.model_construct(
         from_date=first.date(), from_time=first.time(), until_date=last.date(), until_time=last.time(), **more
     )

@@ -1,4 +1,4 @@
-"""The forms of time off: shape only."""
+"""The forms of time off; they check the shape only."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
 
 
 class ClockField(TimeField):
-    """A time of the day; its error is a sentence of ours."""
+    """A time of the day, with an error sentence of ours."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """Read the typed time, which stays in the field when it is none."""
+        """Read the typed time. Text that cannot be read stays in the field."""
         try:
             super().process_formdata(valuelist)
         except ValueError:
@@ -33,7 +33,7 @@ class ClockField(TimeField):
 class TimeOffForm(DocketForm):
     """Time off that is being entered: whole days, or times."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "from_date": NO_DAY,
         "until_date": NO_DAY,
         "repeat_until": NO_DAY,
@@ -54,12 +54,12 @@ class TimeOffForm(DocketForm):
         return wall.date() if wall is not None else None
 
     def command(self) -> AddTimeOff | None:
-        """The time off, as the service takes it; without a last day it is the first."""
+        """The command for the service; without a last day, the first day is also the last."""
         whole = bool(self.whole_days.data)
         for field in (self.from_time, self.until_time):
             if not whole and field.data is None:
                 self.add_error(Invalid(NO_TIME, field=field.name))
-        # Half an hour must not become a day off because a tick was overlooked.
+        # If a tick was overlooked, half an hour must not become a day off.
         if whole and (self.from_time.data is not None or self.until_time.data is not None):
             self.add_error(Invalid(WHOLE_DAYS_WITH_TIMES, field="whole_days"))
         return self.parse(
@@ -74,7 +74,7 @@ class TimeOffForm(DocketForm):
 
 
 def proposed(first: str, last: str) -> dict[str, object]:
-    """What the form begins with for the times that an address proposes, such as 2026-03-03T09:30."""
+    """The form's first values, for the times that an address proposes, such as 2026-03-03T09:30."""
     start, end = _wall(first), _wall(last)
     if start is None:
         return {"whole_days": True}
@@ -98,7 +98,7 @@ def _wall(text: str) -> datetime | None:
 
 
 class RemoveTimeOffForm(DocketForm):
-    """Whether time off should really go, and how much of a series."""
+    """Whether time off should really be removed, and how much of a series."""
 
     scope = RadioField(
         _l("What should be removed?"),
@@ -111,5 +111,5 @@ class RemoveTimeOffForm(DocketForm):
 
     @property
     def chosen(self) -> Scope:
-        """How much is to go."""
+        """How much to remove."""
         return "series" if self.scope.data == "series" else "one"

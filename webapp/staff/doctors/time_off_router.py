@@ -24,7 +24,7 @@ router = APIRouter()
 @router.get("/schedule/time-off")
 @router.get("/admin/doctors/{slug}/time-off")
 def show_time_off(page: CurrentPage) -> Response:
-    """What time off lies ahead, and what is over; the doctor, and admins."""
+    """Future time off, and what is over; the doctor, and admins."""
     owner = hours_access(page)
     clinic = current_clinic(page)
     ahead = time_off.list_ahead(page.session, owner.doctor.id, now=page.now)
@@ -60,7 +60,7 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
         )
         times = len(submission.make(work, doctor_ids=[owner.doctor.id]))
         words = ngettext("The time off is saved.", "The time off is saved, %(n)d times.", times)
-        # Whoever blocks a time on their day goes on with that day.
+        # A doctor who blocks a time on their day goes back to that day.
         back = f"/schedule/{form.came_from}" if owner.own and form.came_from is not None else f"{owner.base}/time-off"
         return page.redirect(back, flash=words % {"n": times})
     return _new_page(page, owner, form, status=submission.status, change=submission.change)
@@ -69,7 +69,7 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
 @router.get("/schedule/time-off/{time_off_id}/removal")
 @router.get("/admin/doctors/{slug}/time-off/{time_off_id}/removal")
 def ask_removal(page: CurrentPage, time_off_id: PathId) -> Response:
-    """Ask whether time off should go, alone or with its series; the doctor, and admins."""
+    """Ask whether time off should be removed, alone or with its series; the doctor, and admins."""
     owner = hours_access(page)
     row = time_off.get_time_off(page.session, owner.doctor.id, time_off_id, now=page.now)
     return _removal_page(page, owner, row, RemoveTimeOffForm())

@@ -1,7 +1,7 @@
-"""The hours of a week in a form: one text for each day, and a way to copy a day to others that needs no script.
+"""The hours of a week in a form: one text for each day, and a way to copy a day to others without a script.
 
-`templates/admin/_week_fields.html` shows it. Its button sends `step=copy`, upon which the router calls `copy_day` and
-shows the form again: nothing is saved by that.
+`templates/staff/_week_fields.html` shows it. Its button sends `step=copy`; the router then calls `copy_day` and shows
+the form again, without saving anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COPY_TO = {"weekdays": range(5), "all": range(7)}
 
 
 class DayHoursField(StringField):
-    """The hours of a day as text. What can be read stands there tidied, the rest as it was typed."""
+    """The hours of a day as text. Readable hours are shown tidied, anything else as it was typed."""
 
     spans: Spans = ()
 
@@ -34,7 +34,7 @@ class DayHoursField(StringField):
         """Read what was typed.
 
         Raises:
-            ValueError: it does not say hours; it stays in the field.
+            ValueError: the text is not hours; it stays in the field.
         """
         if not valuelist:
             return
@@ -69,17 +69,17 @@ class WeekHoursForm(DocketForm):
 
     @property
     def week(self) -> Week:
-        """What the fields say; days that cannot be read count as empty, so ask `validate` first."""
+        """The week in the fields. Days that cannot be read count as empty, so call `validate` first."""
         return tuple(self._day(name).spans for name in DAYS)
 
     def compare_with(self, saved: DocketForm) -> None:
-        """Show what somebody else saved; how a day was to be copied is saved by nobody."""
+        """Show what another user has saved, except the fields for copying a day, which are not saved."""
         for name in ("copy_from", "copy_to"):
             saved[name].data = self[name].data
         super().compare_with(saved)
 
     def copy_day(self) -> None:
-        """Write the chosen day into the chosen others; one that cannot be read says so and is not copied."""
+        """Copy the chosen day to the chosen others; a day that cannot be read gets an error and is not copied."""
         for name in DAYS:
             self._day(name).errors = list(self._day(name).process_errors)
         source = self._fields.get(str(self.copy_from.data))
@@ -94,5 +94,5 @@ class WeekHoursForm(DocketForm):
 
 
 def data_of(week: Week) -> dict[str, str]:
-    """What `WeekHoursForm(data=…)` takes to show a week that is saved."""
+    """The `data` argument of `WeekHoursForm` for a saved week."""
     return {name: format_hours(spans) for name, spans in zip(DAYS, week, strict=True)}

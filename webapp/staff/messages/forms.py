@@ -1,4 +1,4 @@
-"""The form of the filters of messages: shape only."""
+"""The form of the filters of messages; it checks the shape only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNELS = {"email": _l("E-mail"), "sms": _l("Text message")}
 
 
 class MessageFilterForm(DocketForm):
-    """Which messages to list; each part may be left open."""
+    """Which messages to list; each filter may be left empty."""
 
     state = SelectField(
         _l("State"),
@@ -34,7 +34,7 @@ class MessageFilterForm(DocketForm):
     reference = SearchField(_l("About the visit"), filters=[searched_name])
 
     def search(self) -> MessageSearch:
-        """What is looked for; a value that is no choice lets everything through."""
+        """The search; an unknown value of a choice matches every message."""
         return MessageSearch(
             state=self.state.data if self.state.data in {*STATES, TROUBLE} else "",
             channel=self.channel.data if self.channel.data in CHANNELS else "",
@@ -43,6 +43,6 @@ class MessageFilterForm(DocketForm):
         )
 
     def filters_in_address(self) -> dict[str, str]:
-        """The filters, as they stand in an address."""
+        """The filters, as an address has them."""
         asked = self.search()
         return {"state": asked.state, "channel": asked.channel, "to": asked.recipient, "reference": asked.reference}

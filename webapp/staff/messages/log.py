@@ -1,4 +1,4 @@
-"""Messages as admins see them: what was written to whom, what became of it, and what it says."""
+"""Messages as admins see them: their recipients, their state, and their text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from webapp.staff.messages.previews import DEAD_KEYS, KINDS
 MOST_RECIPIENTS = 100
 AT_ONCE = timedelta(minutes=1)
 REFERENCE = re.compile(r"([0-9A-Z]{4})[- ]?([0-9A-Z]{4})", re.ASCII | re.IGNORECASE)
-# What each template is called; of several examples of one, the first has the general name.
+# The title of each template; of several examples of one template, the first has the general title.
 TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
 
 
@@ -51,7 +51,7 @@ _FAILING = Badge(_l("Trying again"), "warn", "arrow-path")
 
 
 class MessageSearch(NamedTuple):
-    """What an admin looks for; '' leaves a part open."""
+    """What an admin looks for; '' leaves a filter out."""
 
     state: str = ""
     channel: str = ""
@@ -62,7 +62,7 @@ class MessageSearch(NamedTuple):
 class MessageLine(NamedTuple):
     """One message in words. `about` has an address where there is a page about it.
 
-    `later` says what happens or happened to it `at` an instant after it was written; '' where that was at once.
+    `later` says what happens or happened to it at the instant `at`, after it was written; '' where that was at once.
     """
 
     message: MessageRow
@@ -74,7 +74,7 @@ class MessageLine(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happened to a message, or comes next, `at` an instant; with the name of an icon."""
+    """Something that happened to a message, or comes next, at the instant `at`; with the name of an icon."""
 
     icon: str
     text: str
@@ -82,21 +82,21 @@ class Step(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A message written out; `rendered` is None where that is not possible. `live` says that its links work."""
+    """A rendered message; `rendered` is None where that is not possible. `live` says that its links work."""
 
     rendered: Rendered | None
     live: bool
 
 
 def resolve(session: Session, search: MessageSearch) -> MessageFilter:
-    """Find out which messages the search means. About an appointment are also the reminders that name it.
+    """Look up which messages the search means. Reminders that name an appointment count as messages about it.
 
     Raises:
-        Invalid: what was typed is no reference, or very many addresses begin as it says.
+        Invalid: the text is not a reference, or too many addresses begin with the typed text.
     """
     recipients = None
     if search.recipient:
-        # E-mail addresses are kept in small letters; telephone numbers have none.
+        # E-mail addresses are stored in lower case; telephone numbers have no letters.
         recipients = outbox.find_recipients(session, search.recipient.lower(), limit=MOST_RECIPIENTS + 1)
         if len(recipients) > MOST_RECIPIENTS:
             raise Invalid(_("Very many addresses begin so. Write more of it."), field="to")
@@ -138,12 +138,12 @@ def _later(message: MessageRow) -> tuple[str, datetime]:
 
 
 def title_of(template: str) -> str:
-    """What a message is called; one that has no name is called as its template is."""
+    """The title of a message's template; a template without a title is shown by its own name."""
     return str(TITLES.get(template) or template.replace("_", " ").capitalize())
 
 
 def badge_of(message: MessageRow | StoredMessage) -> Badge:
-    """The state of a message in words. One that failed and waits for its next try is told from one that just waits."""
+    """The state of a message in words. A failed message that will be tried again differs from one that just waits."""
     return _FAILING if message.status == "waiting" and message.last_error else STATES[message.status]
 
 
@@ -170,7 +170,7 @@ def steps_of(message: StoredMessage) -> list[Step]:
 
 
 def subject_of(session: Session, message: StoredMessage) -> Named:
-    """Whom or what a message is about."""
+    """Who or what a message is about."""
     subject = message.subject_type, message.subject_id
     return _names_of(session, {subject})[subject]
 
@@ -188,10 +188,10 @@ def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[st
 
 
 def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> Letter:
-    """The message as its recipient reads it, but for the links.
+    """The message as its recipient reads it, except for the links.
 
-    Whoever follows a link of a message acts as its recipient, so the links that an admin sees lead nowhere. On a
-    developer's machine a kept message has no reader but this one, and there they work.
+    Anyone who follows a link of a message acts as its recipient, so the links that an admin sees lead nowhere. On a
+    developer's machine a kept message has no other reader, and there they work.
     """
     live = message.status == "kept" and settings.environment == "development"
     keys = settings.secret_keys if live else DEAD_KEYS
@@ -200,13 +200,13 @@ def write_out(message: StoredMessage, settings: Settings, *, base_url: str) -> L
             message.template, message.channel, message.recipient, message.values, base_url=base_url, keys=keys
         )
     except NOT_RENDERABLE:
-        # A template that is gone, or values of an older release: the rest of the page is the more wanted.
+        # The template is gone, or the values are of an older release: the rest of the page is still wanted.
         return Letter(None, live)
     return Letter(rendered, live)
 
 
 def record(session: Session, actor: Actor, action: str, message: StoredMessage, *, now: datetime) -> None:
-    """Leave a row in the audit log about whom the message is about; patients do not see it in a visit's history."""
+    """Add a row to the audit log about the message's subject; it does not show in an appointment's visible history."""
     audit.record_by(
         session,
         actor,
@@ -218,5 +218,5 @@ def record(session: Session, actor: Actor, action: str, message: StoredMessage, 
 
 
 def record_reading(session: Session, actor: Actor, message: StoredMessage, *, now: datetime) -> None:
-    """Somebody reads what was written to a patient."""
+    """Log that the actor reads a message."""
     record(session, actor, "message_read", message, now=now)

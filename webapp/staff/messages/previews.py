@@ -1,6 +1,6 @@
-"""Examples of every message that Docket sends, made of people and visits that do not exist.
+"""Examples of every message that Docket sends, about fictitious people and appointments.
 
-They are written out by the same code and templates as real ones, for the clinic as it is: its name, zone and rules.
+They are rendered by the same code and templates as real ones, with the clinic's own name, zone and rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
 
 EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
-# Links of examples are signed with what is no key of ours, so that they open nothing.
+# Links in examples are signed with a key that we do not use, so that they open nothing.
 DEAD_KEYS = ["a key that signs the dead links of examples"]
 _PATIENT_USER, _PARENT_USER, _STAFF_USER = 1, 2, 3
 
@@ -30,7 +30,7 @@ Values = Callable[[Clinic, datetime, Channel], dict[str, Any]]
 
 
 class Kind(NamedTuple):
-    """One kind of message: its name in addresses, what it is called, when it is sent, and an example's values."""
+    """One kind of message: its name in addresses, its title, when it is sent, and an example's values."""
 
     name: str
     title: Sentence
@@ -44,7 +44,7 @@ def find_kind(name: str) -> Kind:
     """The kind with this name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such kind.
     """
     kind = next((kind for kind in KINDS if kind.name == name), None)
     if kind is None:
@@ -53,7 +53,7 @@ def find_kind(name: str) -> Kind:
 
 
 def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str, now: datetime) -> Rendered:
-    """An example of this kind, as it would be sent by the clinic."""
+    """An example of this kind, as the clinic would send it."""
     recipient = EMAIL if channel == "email" else PHONE
     values = kind.values(clinic, now, channel)
     return render(kind.template, channel, recipient, values, base_url=base_url, keys=DEAD_KEYS, language=language())
@@ -63,7 +63,7 @@ def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str
 
 
 def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> AppointmentFacts:
-    """A visit of somebody who does not exist, so many days ahead at half past an hour."""
+    """A fictitious appointment, so many days ahead at half past an hour."""
     day = clinic.today(now) + timedelta(days=days)
     starts_at = datetime.combine(day, time(hour, 30), tzinfo=clinic.zone).astimezone(UTC)
     return AppointmentFacts(
@@ -109,7 +109,7 @@ def _notice(
     why: str = "",
     **others: Any,
 ) -> dict[str, Any]:
-    """What a message says of an event that did not happen."""
+    """The values of a message about an event that did not happen."""
     facts = _visit(clinic, now, **others)
     by = DoneBy(_STAFF_USER, "admin", "") if by_staff else DoneBy(_PATIENT_USER, "patient", "")
     before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
@@ -141,7 +141,7 @@ def _one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, 
 
 
 def _reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
-    """One of a parent's own visits, which is confirmed, and one of a child, with something to prepare."""
+    """A parent's own appointment, which is confirmed, and a child's, with something to prepare."""
     own = _visit(clinic, now, days=7, status="confirmed")
     childs = _visit(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
     visits = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]

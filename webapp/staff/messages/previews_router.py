@@ -1,4 +1,4 @@
-"""Previews of messages, for admins: what patients get to read, with example values. Nothing is sent from here."""
+"""Previews of messages, for admins: what patients will read, with example values. These pages send nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Sending messages again that could not be delivered, where what they tell is still so.
+"""Sending undelivered messages again, where what they say is still true.
 
-A message that would tell something else than the clinic's books is not sent: a visit that is over, was moved or
-cancelled since, a link that is good no more. Newer messages tell what is so now.
+A message that would contradict the clinic's data is not sent: about an appointment that is over, or was moved or
+cancelled since, or with a link that is no longer valid. Newer messages say what is true now.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from webapp.notifications.queries import StoredMessage
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.staff.messages.log import record
 
-# The newest so many are sent again at once, of those that were given up lately.
+# How many messages that failed lately are sent again at once; the newest count.
 MOST_AT_ONCE = 200
 LATELY = timedelta(days=14)
 
 
 class NotGivenUp(Conflict):
-    """The message was sent, or somebody let it be sent again already."""
+    """The message was sent, or another request has sent it again already."""
 
     code = "not_given_up"
 
@@ -41,20 +41,20 @@ class NotGivenUp(Conflict):
 
 
 class NoNewsAnyMore(Invalid):
-    """What the message tells is over or not so any more."""
+    """What the message says is over or no longer true."""
 
     code = "no_news_any_more"
 
 
 class Chance(NamedTuple):
-    """Until when a message may be tried anew; None: not at all, for the reason `why`."""
+    """Until when a message may be tried again; None: not at all, for the reason `why`."""
 
     until: datetime | None
     why: str = ""
 
 
 class Outcome(NamedTuple):
-    """How many messages were sent again, and how many were left because they are no news any more."""
+    """How many messages were sent again, and how many were left out because they are no longer true."""
 
     again: int
     left: int
@@ -64,7 +64,7 @@ def send_again(session: Session, actor: Actor, number: int, *, now: datetime) ->
     """Send one message again.
 
     Raises:
-        NotFound: there is none with this id. NotGivenUp: 409. NoNewsAnyMore: 422.
+        NotFound: no message has this id. NotGivenUp: 409. NoNewsAnyMore: 422.
     """
     message = outbox.get_message(session, number)
     if message.status != "dead":
@@ -77,7 +77,7 @@ def send_again(session: Session, actor: Actor, number: int, *, now: datetime) ->
 
 
 def send_all_again(session: Session, actor: Actor, *, now: datetime) -> Outcome:
-    """Send again what was given up lately and is still news."""
+    """Send the messages again that failed lately and are still true."""
     found = list_lately_dead(session, now=now)
     chances = judge(session, found, now=now)
     untils = [(message, chances[message.id].until) for message in found]
@@ -104,18 +104,18 @@ def _revive(session: Session, actor: Actor, message: StoredMessage, until: datet
     return True
 
 
-# ------------------------------------------------------------------------------------------ what is still news
+# ------------------------------------------------------------------------------------------ what is still true
 
 
 class _Books(NamedTuple):
-    """What the messages are compared with: visits by reference, as start and status; and unconfirmed addresses."""
+    """The facts to compare with: appointments by reference, as start and status; and unconfirmed addresses."""
 
     visits: dict[str, tuple[datetime, str]]
     unconfirmed: set[tuple[int, str]]
 
 
 def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
-    """Which of the messages may be tried anew, by id; read with two queries, however many they are."""
+    """Which of the messages may be tried again, by id; two queries for any number of messages."""
     references = {said for message in messages for said, _start in _appointments_named(message)}
     visits = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
         Appointment.reference.in_(references)
@@ -149,7 +149,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
 
 
 def _appointments_named(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
-    """The visits that a message names: reference and start."""
+    """The appointments that a message names: reference and start."""
     one = message.values.get("visit")
     for visit in [one] if one else message.values.get("visits", []):
         yield visit["reference"], datetime.fromisoformat(visit["starts_at"])

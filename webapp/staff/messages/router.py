@@ -1,4 +1,4 @@
-"""Messages, for admins: what became of each, what it says, and sending again what could not be delivered."""
+"""Messages, for admins: the state and the text of each, and sending undelivered ones again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webapp.staff.messages.log import Letter, MessageLine, MessageSearch
 router = APIRouter()
 
 PAGE_SIZE = 50
-# Whoever opened the page of a message is in the audit log; the address of its document says so.
+# Opening a message's page is logged; this signature tells the address of its document that it was.
 READ_PURPOSE = "message-read"
 
 
@@ -47,7 +47,7 @@ def list_messages(page: CurrentPage) -> Response:
 
 @router.get("/admin/messages/sending")
 def ask_send_all_again(page: CurrentPage) -> Response:
-    """What it would mean to send again all that could not be delivered; admins."""
+    """What it would mean to send all undelivered messages again; admins."""
     signed_in(page, "admin")
     outcome = messages_again.count_chances(page.session, now=page.now)
     return page.render("staff/messages/again.html", outcome=outcome, most=messages_again.MOST_AT_ONCE)
@@ -55,7 +55,7 @@ def ask_send_all_again(page: CurrentPage) -> Response:
 
 @router.post("/admin/messages/sending")
 def send_all_again(page: CurrentPage) -> Response:
-    """Send again what could not be delivered lately and is still news; admins."""
+    """Send undelivered messages again that failed lately and are still true; admins."""
     actor = signed_in(page, "admin")
     outcome = page.write(messages_again.send_all_again, actor, now=page.now)
     said = ngettext("%(n)d message is sent again.", "%(n)d messages are sent again.", outcome.again)
@@ -64,14 +64,14 @@ def send_all_again(page: CurrentPage) -> Response:
 
 @router.get("/admin/messages/{message_id}")
 def show_message(page: CurrentPage, message_id: PathId) -> Response:
-    """All of one message; admins, who leave a trace."""
+    """One message in full; admins, and the reading is logged."""
     actor = signed_in(page, "admin")
     return _message_page(page, actor, outbox.get_message(page.session, message_id))
 
 
 @router.get("/admin/messages/{message_id}/document")
 def show_document(page: CurrentPage, message_id: PathId) -> Response:
-    """The e-mail's document alone, as mail programs show it; admins, who leave a trace unless its page has."""
+    """The e-mail's document alone, as mail programs show it; admins. The reading is logged, unless its page did."""
     actor = signed_in(page, "admin")
     message = outbox.get_message(page.session, message_id)
     rendered = _written(page, message).rendered
@@ -85,7 +85,7 @@ def show_document(page: CurrentPage, message_id: PathId) -> Response:
 
 @router.post("/admin/messages/{message_id}/sending")
 def send_again(page: CurrentPage, message_id: PathId) -> Response:
-    """Send a message again that could not be delivered; admins."""
+    """Send an undelivered message again; admins."""
     actor = signed_in(page, "admin")
     try:
         page.write(messages_again.send_again, actor, message_id, now=page.now)

@@ -1,4 +1,4 @@
-"""What binds a patient to others and to an account, for admins: who books for whom, and whether they may sign in."""
+"""A patient's ties to other patients and to an account, for admins: who books for whom, and who may sign in."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ router = APIRouter()
 
 @router.get("/admin/patients/{patient_id}/people")
 def show_people(page: CurrentPage, patient_id: PathId) -> Response:
-    """Whom else the patient could book for: somebody in the books, or somebody new; admins."""
+    """People for whom the patient could book: an existing patient, or a new one; admins."""
     signed_in(page, "admin")
     return _people_page(page, records.get_record(page.session, patient_id), NewPatientForm())
 
 
 @router.post("/admin/patients/{patient_id}/people")
 def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Let the patient book for somebody: who is in the books, by `patient`, or a new record; admins."""
+    """Let the patient book for a person: an existing one, by `patient`, or a new record; admins."""
     actor = signed_in(page, "admin")
     if "patient" in sent:
         return _link(page, patient_id, LinkForm(sent).patient_id())
@@ -47,7 +47,7 @@ def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Respons
 
 @router.get("/admin/patients/{patient_id}/people/{person_id}/removal")
 def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """What it would mean that the one no longer books for the other; admins."""
+    """What it would mean that the patient no longer books for the person; admins."""
     signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
     return page.render("staff/patients/unlink.html", patient=record, person=_person_of(record, person_id))
@@ -55,7 +55,7 @@ def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Res
 
 @router.post("/admin/patients/{patient_id}/people/{person_id}/removal")
 def remove_person(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """End that the one books for the other; admins."""
+    """End that the patient books for the person; admins."""
     actor = signed_in(page, "admin")
     page.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
@@ -111,7 +111,7 @@ def _people_page(
     likely: LikelyDuplicate | None = None,
     status: int = 200,
 ) -> Response:
-    """The search for somebody in the books, and the form for somebody new."""
+    """The search for an existing patient, and the form for a new one."""
     text = page.request.query_params.get("q", "").strip()
     found = search_patients(page.session, text) if text else Found([])
     return page.render(
@@ -129,10 +129,10 @@ def _people_page(
 
 
 def _person_of(record: PatientRecord, person_id: int) -> Person:
-    """Somebody whom the patient books for.
+    """A person for whom the patient books.
 
     Raises:
-        NoSuchPatient: the patient does not.
+        NoSuchPatient: the patient does not book for them.
     """
     person = next((person for person in record.people if person.id == person_id), None)
     if person is None:
@@ -144,7 +144,7 @@ def _with_account(page: Page, patient_id: int) -> PatientRecord:
     """The record of a patient who has an account.
 
     Raises:
-        NotFound: there is no such patient, or no account.
+        NotFound: the patient does not exist, or has no account.
     """
     record = records.get_record(page.session, patient_id)
     if record.account is None:

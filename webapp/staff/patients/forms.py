@@ -1,4 +1,4 @@
-"""The forms with which staff keep patients' records: shape only."""
+"""The forms with which staff keep patients' records; they check the shape only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from webapp.patients.schemas import PatientDetails
 
 
 class PatientSearchForm(DocketForm):
-    """What is looked for; `next` is kept for whoever came to add a patient and go on."""
+    """The search text; `next` is kept for staff who came to add a patient and go on."""
 
     q = SearchField(_l("Find a patient"))
 
 
 class PatientForm(DocketForm):
-    """What is kept about a patient. `seen` is the fingerprint of what the form was opened with."""
+    """A patient's data. `seen` is the fingerprint of what the form was opened with."""
 
     sentences = SENTENCES | {"email": _l("Enter an e-mail address like name@example.org, or leave this empty.")}
     name = StringField(_l("Name"), [InputRequired(_l("Enter the patient’s name."))])
@@ -30,7 +30,7 @@ class PatientForm(DocketForm):
     seen = HiddenField()
 
     def command(self) -> PatientDetails | None:
-        """The details, as the service takes them."""
+        """The command for the service."""
         return self.parse(
             PatientDetails,
             name=self.name.data or "",
@@ -41,23 +41,23 @@ class PatientForm(DocketForm):
 
 
 class NewPatientForm(PatientForm):
-    """A new patient; `next` is where staff go on with it. Of a new patient nobody has seen anything."""
+    """A new patient; `next` is where staff go on with it. There is no saved data to compare with."""
 
-    seen = None  # type: ignore[assignment] # That is how WTForms leaves out a field of the parent.
+    seen = None  # type: ignore[assignment] # This is how WTForms removes an inherited field.
     next = HiddenField()
 
 
 class LinkForm(DocketForm):
-    """Somebody who is in the books already, to be booked for."""
+    """An existing patient, for whom another patient will book."""
 
     patient = HiddenField()
 
     def patient_id(self) -> int | None:
-        """Who is meant; None where nobody is named."""
+        """The id of the patient; None where none is named."""
         return whole_number(self.patient.data)
 
 
 class AccessForm(DocketForm):
-    """Whether the patient's account shall be active: 'yes' or 'no'."""
+    """Whether the patient's account is to be active: 'yes' or 'no'."""
 
     active = HiddenField()

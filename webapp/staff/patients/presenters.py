@@ -1,4 +1,4 @@
-"""What the pages of patients show, for admins: a line of a list, and one patient's record."""
+"""Texts of the pages of patients, for admins: a line of a list, and one patient's record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.patients.search import PatientRow, patients_by_id
 
 
 def written(page: Page, day: date | None) -> str:
-    """'27 March 1984', or '' where nobody knows."""
+    """'27 March 1984', or '' where the date is not known."""
     return formats.day_month_year(day, current_clinic(page).zone) if day else ""
 
 
@@ -35,7 +35,7 @@ class PatientLine(NamedTuple):
 
 
 class PatientFacts(NamedTuple):
-    """What a patient's page says beside the record itself: its dates in words, and the age in years.
+    """What a patient's page shows beside the record itself: its dates in words, and the age in years.
 
     `born` and `age` are '' and None where the birth date is not known; `since` is when the record was made.
     """
@@ -47,7 +47,7 @@ class PatientFacts(NamedTuple):
 
 
 def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientLine:
-    """A patient as lists show them; their name leads to their record, or to `href`."""
+    """A patient as lists show them; the name links to the record, or to `href`."""
     return PatientLine(
         id=patient.id,
         name=patient.name,
@@ -62,13 +62,13 @@ def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientL
 
 
 def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[PatientLine]:
-    """Patients of whom one may be the new patient; none without a warning."""
+    """Patients who may be the same as the new one; empty without a warning."""
     found = patients_by_id(page.session, warning.ids) if warning else []
     return [patient_line(page, patient) for patient in found]
 
 
 def facts_of(page: Page, record: PatientRecord) -> PatientFacts:
-    """What a patient's page says beside the record itself."""
+    """What a patient's page shows beside the record itself."""
     clinic = current_clinic(page)
     return PatientFacts(
         born=written(page, record.birth_date),

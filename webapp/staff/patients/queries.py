@@ -1,4 +1,4 @@
-"""A patient's visits, as their record shows them to staff."""
+"""A patient's appointments, as their record shows them to staff."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PatientAppointments(NamedTuple):
 def list_appointments(
     session: Session, actor: Actor, patient_id: int, *, upcoming: bool, now: datetime, skip: int = 0, limit: int
 ) -> PatientAppointments:
-    """One patient's appointments ahead, soonest first; or those that are over or cancelled, latest first."""
+    """One patient's future appointments, soonest first; or those that are over or cancelled, latest first."""
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
     condition = sa.and_(visible_to(actor), Appointment.patient_id == patient_id, ahead if upcoming else ~ahead)
     query = (

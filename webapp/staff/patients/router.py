@@ -30,14 +30,14 @@ from webapp.staff.patients.presenters import facts_of, likely_lines, patient_lin
 router = APIRouter()
 
 PAST_SIZE = 20
-# More visits ahead than anybody has.
+# More than any patient has.
 MOST_AHEAD = 200
 REFERENCE = re.compile(r"([0-9A-Z]{4})-?([0-9A-Z]{4})", re.ASCII)
 
 
 @router.get("/admin/patients")
 def list_patients(page: CurrentPage) -> Response:
-    """All patients by name, or those who fit what is looked for; admins."""
+    """All patients by name, or those that match the search; admins."""
     actor = signed_in(page, "admin")
     query = page.request.query_params
     text = query.get("q", "").strip()
@@ -70,7 +70,7 @@ def show_new_patient(page: CurrentPage) -> Response:
 
 @router.post("/admin/patients")
 def create_patient(page: CurrentPage, sent: SentForm) -> Response:
-    """Add a patient without an account, and warn once where they may be in the books already; admins."""
+    """Add a patient without an account, and warn once if they may have a record already; admins."""
     actor = signed_in(page, "admin")
     form = NewPatientForm(sent)
     with Submission(form) as submission:
@@ -87,7 +87,7 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/patients/{patient_id}")
 def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
-    """One patient's record: how to reach them, who books for whom, and their visits; admins, who leave a trace."""
+    """A patient's record: contact details, who books for whom, appointments; admins, and the reading is logged."""
     actor = signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
     ahead = queries.list_appointments(page.session, actor, patient_id, upcoming=True, now=page.now, limit=MOST_AHEAD)
@@ -113,7 +113,7 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.get("/admin/patients/{patient_id}/edit")
 def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
-    """The form for what is kept about a patient; admins, who leave a trace."""
+    """The form for a patient's data; admins, and the reading is logged."""
     actor = signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
     saved = records.saved_details(record.name, record.birth_date, record.phone, record.email)
@@ -124,7 +124,7 @@ def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/edit")
 def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Change what is kept about a patient; admins."""
+    """Change a patient's data; admins."""
     actor = signed_in(page, "admin")
     form = PatientForm(sent)
     with Submission(form, saved_form=_edit_form) as submission:
@@ -134,11 +134,11 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
     return _edit_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
 
-# ------------------------------------------------------------------------------ what the pages are made of
+# ----------------------------------------------------------------------------------- helpers of the pages
 
 
 def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
-    """The patient of the visit with this reference; None when it is none, for it may still be a name."""
+    """The patient of the appointment with this reference; None where there is none: the text may still be a name."""
     match = REFERENCE.fullmatch(text.upper())
     if match is None:
         return None
@@ -150,7 +150,7 @@ def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:
-    """Back to where a patient was needed, which is told who it is; else to the new record."""
+    """The page that needed the patient, with their id in its address; else the new record."""
     wanted = local_path(form.next.data or "", default="")
     if not wanted:
         return f"/admin/patients/{patient_id}"
@@ -175,5 +175,5 @@ def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: 
 
 
 def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:
-    """Nothing is shown before it is written down who reads it."""
+    """Log the reading before anything is shown."""
     page.write(records.note_reading, actor, patient_id, now=page.now)

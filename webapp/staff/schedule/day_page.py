@@ -1,4 +1,4 @@
-"""A doctor's day as an answer, for its own routes and for those that change the status of one of its visits."""
+"""A doctor's day as an answer, for its own routes and for those that change the status of an appointment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webapp.staff.schedule.schedule_week import Card
 
 
 class StatusChanged(NamedTuple):
-    """What the day says after a change of status, and the card of the appointment, by which it can be undone."""
+    """The sentence of the day after a change of status, and the card of the appointment, to undo it."""
 
     text: str
     card: Card
@@ -30,9 +30,9 @@ class StatusChanged(NamedTuple):
 def show_day(
     page: Page, doctor: DoctorRow, actor: Actor, day: date, *, changed: str = "", error: AppError | None = None
 ) -> Response:
-    """The day's page, or the day alone for HTMX; that it was read is written down.
+    """The day's page, or the day alone for HTMX; the reading is logged.
 
-    `changed` is the reference of a visit whose status has just changed: the page says so, and offers to undo it.
+    `changed` is the reference of an appointment whose status has just changed: the page says so, and offers to undo it.
     """
     shown = build_day(page.session, actor, current_clinic(page), doctor, day, now=page.now)
     response = page.render(
@@ -60,7 +60,7 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
 
 
 def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, str]) -> None:
-    """Who reads a day reads reasons and notes of everybody in it; nothing is shown before that is written down."""
+    """Log the reading before anything is shown: a day holds the reasons and notes of all its patients."""
     page.write(
         audit.record,
         "schedule_read",

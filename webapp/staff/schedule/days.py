@@ -1,7 +1,7 @@
-"""A doctor's day and week, built from the diary and the hours: visits, buffers, gaps, breaks, leave and the now line.
+"""A doctor's day and week: appointments, buffers, gaps, breaks, leave and the now line.
 
-A day costs a constant number of queries: the hours, the visits of its week, leave, closures, and the earlier visits
-of the next patient.
+A day costs a constant number of queries: the hours, the appointments of its week, leave, closures, and the earlier
+appointments of the next patient.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from webapp.staff.schedule.schedule_week import (
     shown_days,
 )
 
-# Shorter holes between two visits are nothing that anybody could use.
+# Shorter holes between two appointments are of no use.
 SHORTEST_GAP = 5
-# Whoever is later than this has gone home, and the visit was never marked as completed.
+# After more than this the patient has gone home, and the appointment was never marked as completed.
 LATEST_BEHIND = 180
 
 Kind = Literal["visit", "buffer", "gap", "break", "off", "now"]
 
 
 class Row(NamedTuple):
-    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses, where they make
-    sense."""
+    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses where they make sense,
+    else None."""
 
     kind: Kind
     starts_at: datetime
@@ -67,12 +67,12 @@ class Row(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How long it lasts."""
+        """The duration in minutes."""
         return int((self.ends_at - self.starts_at).total_seconds()) // 60
 
 
 class StripDay(NamedTuple):
-    """One day of the week's strip, with the number of visits that stand."""
+    """One day of the week's strip, with the number of appointments that are not cancelled."""
 
     day: date
     href: str
@@ -82,7 +82,7 @@ class StripDay(NamedTuple):
 
 
 class Next(NamedTuple):
-    """The patient who comes next, or first on a day that lies ahead, and their earlier visits with this doctor."""
+    """The next patient, or on a future day the first one, and their earlier appointments with this doctor."""
 
     card: Card
     label: str
@@ -90,7 +90,7 @@ class Next(NamedTuple):
 
 
 class Day(NamedTuple):
-    """All that the day's page shows. `now` is None unless the day is today; `closure` is the name of one, or ''."""
+    """The data of the day's page. `now` is None unless the day is today; `closure` is the name of one, or ''."""
 
     day: date
     title: str
@@ -109,7 +109,7 @@ class Day(NamedTuple):
 
 
 class WeekDay(NamedTuple):
-    """One column of the week: its hours in words, what stands against them, and the visits."""
+    """One column of the week: its hours, closures and leave, and the appointments."""
 
     day: date
     href: str
@@ -123,7 +123,7 @@ class WeekDay(NamedTuple):
 
 
 class Week(NamedTuple):
-    """All that the week's page shows."""
+    """The data of the week's page."""
 
     title: str
     name: str
@@ -167,7 +167,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
 def build_week(
     session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
 ) -> Week:
-    """The doctor's week as columns; a weekend without hours and visits is left out."""
+    """The doctor's week as columns; a weekend without hours and appointments is left out."""
     frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
     days = [_week_day(frame, day, today) for day in shown_days(frame, monday)]
@@ -186,9 +186,9 @@ def build_week(
 
 
 def _free(frame: ScheduleWeek, day: date) -> list[Span]:
-    """The gaps of a day: hours, but for closures, leave and what visits with their buffers take; none on past days.
+    """The gaps of a day: hours minus closures, leave and appointments with their buffers; none on past days.
 
-    Of today only what is left of it counts.
+    Of today, only the rest of the day counts.
     """
     taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
     past = (0, minute_reached(frame.now))
@@ -197,7 +197,7 @@ def _free(frame: ScheduleWeek, day: date) -> list[Span]:
 
 
 def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
-    """The holes between a day's hours, but for what is taken there all the same."""
+    """The holes between a day's hours, minus what takes time there."""
     worked = frame.worked(day)
     taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
     against = [*frame.time.closures, *frame.time.time_off, *taken]
@@ -227,7 +227,7 @@ def _rows(
 
 
 def _gap(frame: ScheduleWeek, gap: Span) -> Row:
-    """Free time, with the ways to book it and to block it."""
+    """Free time, with links to book it and to block it."""
     start, end = gap
     first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
     book = None
@@ -245,7 +245,7 @@ def _wall_text(frame: ScheduleWeek, minute: Minute) -> str:
 
 
 def _with_now(rows: list[Row], visits: list[ScheduleAppointment], now: datetime) -> list[Row]:
-    """The rows with the now line between what has begun and what has not."""
+    """The rows with the now line between those that have begun and the rest."""
     place = sum(row.starts_at < now for row in rows)
     late = [int((now - visit.ends_at).total_seconds()) // 60 for visit in visits if visit.status == "arrived"]
     behind = max((minutes for minutes in late if 0 < minutes <= LATEST_BEHIND), default=0)
@@ -256,7 +256,7 @@ def _with_now(rows: list[Row], visits: list[ScheduleAppointment], now: datetime)
 
 
 def _current(visits: list[ScheduleAppointment], now: datetime) -> ScheduleAppointment | None:
-    """The visit that runs now: the first patient who is here and whose time has come, else whose time it is."""
+    """The current appointment: the first one due whose patient has arrived, else the one whose time it is."""
     begun = [visit for visit in visits if visit.starts_at <= now]
     here = (visit for visit in begun if visit.status == "arrived")
     due = (visit for visit in begun if visit.status in ACTIVE and visit.ends_at > now)
@@ -271,7 +271,7 @@ def _coming(
     day: date,
     today: date,
 ) -> Next | None:
-    """Who comes next; on a day that lies ahead, who comes first; on a past day nobody."""
+    """The next patient; on a future day the first one; on a past day None."""
     waiting = (
         visit
         for visit in visits
@@ -324,7 +324,7 @@ def _summary(doctor: DoctorRow, visits: list[ScheduleAppointment], clinic: Clini
 def _totals(
     visits: list[ScheduleAppointment], free: list[Span], day: date, today: date, now: datetime
 ) -> list[tuple[str, str]]:
-    """The day in numbers, as (label, words); what is nought and says nothing is left out."""
+    """The day in numbers, as (label, words): those that make sense on this day."""
     count = {status: sum(visit.status == status for visit in visits) for status in statuses.WORDS}
     in_all = count_not_cancelled(visits)
     active = [visit for visit in visits if visit.status in ACTIVE]

@@ -25,7 +25,7 @@ router = APIRouter()
 
 @router.get("/schedule")
 def today(page: CurrentPage) -> Response:
-    """Today's visits, or with `?day=` the way to another day's; doctors, their own."""
+    """Today's appointments, or with `?day=` a redirect to another day; doctors, their own."""
     actor = signed_in(page, "doctor")
     wanted = page.request.query_params.get("day")
     if wanted:
@@ -35,14 +35,14 @@ def today(page: CurrentPage) -> Response:
 
 @router.get("/schedule/{day}")
 def some_day(page: CurrentPage, day: str) -> Response:
-    """The visits of a day; doctors, their own."""
+    """The appointments of a day; doctors, their own."""
     actor = signed_in(page, "doctor")
     return _read_day(page, actor, _require_day(day))
 
 
 @router.get("/schedule/week/{week}")
 def some_week(page: CurrentPage, week: str) -> Response:
-    """The visits of a week; doctors, their own."""
+    """The appointments of a week; doctors, their own."""
     actor = signed_in(page, "doctor")
     monday = parse_week(week)
     if monday is None:

@@ -1,6 +1,6 @@
-"""What a doctor's day and week are both built from: the visits, hours, leave and closures of one week.
+"""The data of a doctor's day and week: the appointments, hours, leave and closures of one week.
 
-Reading it costs four queries, whatever there is in the week.
+Reading it costs four queries, for any number of appointments.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ WORKDAYS = 5
 
 
 class Card(NamedTuple):
-    """One visit in the day, with what can be done about it.
+    """One appointment in the day, with the actions that it allows.
 
-    `folded` visits are over and need one line; the `current` one runs now. `primary` is the status that one tap gives
-    it, `others` those in the menu; `changeable` says that it can be moved and cancelled.
+    `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
+    sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled.
     """
 
     visit: ScheduleAppointment
@@ -45,7 +45,7 @@ class Card(NamedTuple):
 
 @dataclass(frozen=True)
 class ScheduleWeek:
-    """What both pages are built from, for the days of one week."""
+    """The shared data of both pages, for the days of one week."""
 
     actor: Actor
     clinic: Clinic
@@ -61,7 +61,7 @@ class ScheduleWeek:
         return days_span(self.time.pieces, day_number(day), day_number(day))
 
     def visits_on(self, day: date) -> list[ScheduleAppointment]:
-        """The visits that start on a local day, in order."""
+        """The appointments that start on a local day, in order."""
         low, high = self.span_of(day)
         return [visit for visit in self.visits if low <= to_minute(visit.starts_at) < high]
 
@@ -73,7 +73,7 @@ class ScheduleWeek:
         return [both for hours in own_hours for both in _overlaps(hours, open_hours, span)]
 
     def leave_on(self, day: date) -> Iterator[tuple[datetime, datetime, str]]:
-        """The leave that touches a local day: from when, until when on that day, and its reason in words."""
+        """The leave that touches a local day: its start and end within that day, and its reason in words."""
         low, high = (to_datetime(minute) for minute in self.span_of(day))
         for leave in self.leave:
             start, end = max(leave.starts_at, low), min(leave.ends_at, high)
@@ -85,7 +85,7 @@ class ScheduleWeek:
                 yield start, end, _("%(reason)s, until %(time)s") % {"reason": reason, "time": until}
 
     def card(self, visit: ScheduleAppointment, current: ScheduleAppointment | None = None) -> Card:
-        """A visit with what can be done about it now."""
+        """An appointment with the actions that it allows now."""
         day = formats.local_date(visit.starts_at, self.clinic.zone)
         possible = statuses.possible_statuses(visit, self.actor, self.clinic, self.now)
         primary = possible[0] if possible else None
@@ -104,7 +104,7 @@ class ScheduleWeek:
 def load_schedule_week(
     session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
 ) -> ScheduleWeek:
-    """Read the week that begins on a Monday."""
+    """Read the week that begins on this Monday."""
     sunday = monday + timedelta(days=6)
     time = load_working_time(session, clinic, doctor.id, monday, sunday)
     low, high = to_datetime(time.window[0]), to_datetime(time.window[1])
@@ -126,7 +126,7 @@ def load_schedule_week(
 
 
 def shown_days(frame: ScheduleWeek, monday: date, shown: date | None = None) -> list[date]:
-    """Monday to Friday, and up to the last day of the weekend that has hours or visits or is looked at."""
+    """Monday to Friday, and the weekend up to the last day that has hours or appointments or is shown."""
     used = [day for day in days_from(monday, monday + timedelta(days=6)) if _is_used(frame, day) or day == shown]
     return list(days_from(monday, max([*used, monday + timedelta(days=WORKDAYS - 1)])))
 
@@ -136,12 +136,12 @@ def _is_used(frame: ScheduleWeek, day: date) -> bool:
 
 
 def count_not_cancelled(visits: Iterable[ScheduleAppointment]) -> int:
-    """How many were not cancelled."""
+    """How many are not cancelled."""
     return sum(visit.status != "cancelled" for visit in visits)
 
 
 def _overlaps(hours: Span, others: list[Span], span: Span) -> Iterator[Span]:
-    """What of `hours` lies in one of the others and in `span`."""
+    """The parts of `hours` that lie in one of the others and in `span`."""
     for low, high in others:
         start, end = max(hours[0], low, span[0]), min(hours[1], high, span[1])
         if start < end:

@@ -1,4 +1,4 @@
-"""The forms of the pages about accounts: shape only."""
+"""The forms of the pages about accounts; they check the shape only."""
 
 from __future__ import annotations
 
@@ -46,33 +46,33 @@ class UserFilterForm(DocketForm):
     )
 
     def wanted(self) -> UserFilter:
-        """The filter; a value that is no choice lets everything through."""
+        """The filter; an unknown value of a choice matches every account."""
         role = cast(Role, self.role.data) if self.role.data in ROLE_NAMES else None
         active = {"yes": True, "no": False}.get(self.access.data or "")
         return UserFilter((self.q.data or "").strip()[:120], role, active)
 
 
 class TiedForm(DocketForm):
-    """A role, and the doctor whom a doctor’s account is for."""
+    """A role, and the doctor to whom a doctor’s account belongs."""
 
     doctor = SelectField(_l("Which doctor"))
 
     def offer(self, doctors: list[tuple[int, str]]) -> None:
-        """The doctors to choose from."""
+        """Set the doctors to choose from."""
         nobody = SelectChoice("", _("Nobody: this is not a doctor’s account"))
         self.doctor.choices = [nobody, *(SelectChoice(str(number), name) for number, name in doctors)]
 
     @property
     def doctor_id(self) -> int | None:
-        """The doctor who was chosen."""
+        """The id of the chosen doctor."""
         chosen = self.doctor.data or ""
         return int(chosen) if chosen.isascii() and chosen.isdigit() else None
 
 
 class InviteForm(TiedForm):
-    """A new account for somebody who works at the clinic."""
+    """A new account for a person who works at the clinic."""
 
-    sentences = {  # noqa: RUF012 - nobody changes it.
+    sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
         "email": _l("Enter an e-mail address like name@example.org."),
     }
@@ -85,7 +85,7 @@ class InviteForm(TiedForm):
     )
 
     def command(self) -> InviteUser | None:
-        """The account to make, as the service takes it."""
+        """The command for the service."""
         return self.parse(
             InviteUser,
             name=self.name.data or "",
@@ -96,7 +96,7 @@ class InviteForm(TiedForm):
 
 
 class RoleForm(TiedForm):
-    """What an account may do."""
+    """The role of an account."""
 
     role = RadioField(
         _l("Role"),
@@ -110,11 +110,11 @@ class RoleForm(TiedForm):
     seen = HiddenField()
 
     def command(self) -> ChangeRole | None:
-        """The change, as the service takes it."""
+        """The command for the service."""
         return self.parse(ChangeRole, role=self.role.data, doctor_id=self.doctor_id)
 
 
 class AccessForm(DocketForm):
-    """Whether people may sign in to an account. The wish is named, so that sending it twice does not undo it."""
+    """Whether an account may be signed in to. The new state is named, so sending the form twice does not undo it."""
 
     access = YesNoField()

@@ -1,4 +1,4 @@
-"""Accounts, for admins: who there is, what they may do, and whether they may sign in."""
+"""Accounts, for admins: which there are, what they may do, and whether they may sign in."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def list_users(page: CurrentPage) -> Response:
 
 @router.get("/admin/users/new")
 def show_new_user(page: CurrentPage) -> Response:
-    """The form for an account of somebody who works here; admins."""
+    """The form for the account of a person who works here; admins."""
     signed_in(page, "admin")
     return _new_page(page, InviteForm())
 
 
 @router.post("/admin/users")
 def create_user(page: CurrentPage, sent: SentForm) -> Response:
-    """Make an account, and show the link to its first password this once; admins."""
+    """Create an account, and show the link to its first password this once; admins."""
     actor = signed_in(page, "admin")
     form = InviteForm(sent)
     form.offer(users.doctors_without_account(page.session))
@@ -74,7 +74,7 @@ def show_user(page: CurrentPage, user_id: PathId) -> Response:
 
 @router.post("/admin/users/{user_id}/role")
 def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
-    """Change what an account may do, from its next request on; admins."""
+    """Change the role of an account; it counts from the account's next request; admins."""
     actor = signed_in(page, "admin")
     view = users.get_user(page.session, user_id, now=page.now)
     form = RoleForm(sent)
@@ -142,7 +142,7 @@ def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
 
 
 def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Response:
-    """The only time that a link is shown; the page is kept nowhere, as no page for staff is."""
+    """The only page that shows the link; like all staff pages, it is not cached."""
     facts = queries.get_user(page.session, user_id, now=page.now)
     return page.render(
         "staff/users/link.html",
@@ -155,7 +155,7 @@ def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Respon
 
 
 def _doctors_for(page: Page, view: users.UserView) -> list[tuple[int, str]]:
-    """Whom an account can be tied to: doctors without one, and the doctor whom it is tied to already."""
+    """Doctors to whom an account can belong: those without one, and the doctor to whom it belongs already."""
     own = [view.doctor] if view.doctor else []
     return own + users.doctors_without_account(page.session)
 

@@ -1,13 +1,13 @@
-"""Accounts and whom they belong to: a doctor’s account is tied to a doctor, a patient's to a patient's record.
+"""Accounts and their owners: a doctor’s account belongs to a doctor, a patient's to a patient's record.
 
-What becomes of a patient who starts to work at the clinic, or of somebody who stops to:
+When a patient starts to work at the clinic, or a staff member stops:
 
-- A patient who is made a doctor or an admin keeps their record, their visits and the tie to both. They cannot book,
-  move or cancel for themselves while they are staff, for staff do so for everybody; reception does it for them. Made
-  a patient again, they find everything as it was.
-- Who is made a patient and has no record gets one, as at registration.
-- Who is made a doctor is tied to a doctor who has no account. Who stops being one is untied: the doctor, their hours
-  and their visits stay, and another account can be made for them.
+- A patient who becomes a doctor or an admin keeps the record, its appointments and its tie to the account. While they
+  are staff they cannot book, move or cancel for themselves, because staff do so for any patient; the front desk does it
+  for them. When they become a patient again, everything is as it was.
+- An account that becomes a patient's and has no record gets one, as at registration.
+- An account that becomes a doctor's is tied to a doctor without an account. When it stops being one, the tie ends: the
+  doctor, the hours and the appointments stay, and another account can be made for the doctor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from webapp.scheduling.models import ACTIVE, Appointment
 
 
 class InviteUser(BaseModel):
-    """An account for somebody who works at the clinic. `doctor_id` says which doctor they are."""
+    """An account for a person who works at the clinic. `doctor_id` says which doctor they are."""
 
     name: PersonName
     email: Email
@@ -46,7 +46,7 @@ class InviteUser(BaseModel):
 
 
 class ChangeRole(BaseModel):
-    """What an account may do from now on. `doctor_id` is for doctors, and says which one they are."""
+    """The new role of an account. For the role of doctor, `doctor_id` says which doctor it is."""
 
     role: Role
     doctor_id: int | None = None
@@ -60,7 +60,7 @@ class UserState(BaseModel):
 
 
 class UserView(NamedTuple):
-    """An account with its ties. `upcoming` counts the visits to come of the patient's record.
+    """An account with its ties. `upcoming` counts the future appointments of the patient's record.
 
     `doctor_slug` is the doctor's name in addresses, '' without one.
     """
@@ -73,12 +73,12 @@ class UserView(NamedTuple):
 
     @property
     def state(self) -> UserState:
-        """What an editor of the role has seen."""
+        """The state that an editor of the role has seen."""
         return UserState(role=self.facts.role, doctor_id=self.doctor[0] if self.doctor else None)
 
 
 class DoctorHasAccount(Conflict):
-    """A doctor has one account at most, and this one has got theirs."""
+    """A doctor has at most one account, and this doctor has one already."""
 
     code = "doctor_has_account"
 
@@ -90,7 +90,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
     """One account in full.
 
     Raises:
-        NotFound: there is none with this id.
+        NotFound: no account has this id.
     """
     facts = queries.get_user(session, user_id, now=now)
     whose = sa.select(Doctor.id, Doctor.name, Doctor.slug).where(Doctor.user_id == user_id)
@@ -112,17 +112,17 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
 
 
 def doctors_without_account(session: Session) -> list[tuple[int, str]]:
-    """The doctors whom an account can be made for, active or not, as id and name."""
+    """The doctors for whom an account can be made, active or not, as id and name."""
     query = sa.select(Doctor.id, Doctor.name).where(Doctor.user_id.is_(None)).order_by(Doctor.name, Doctor.id)
     return [(row.id, row.name) for row in session.execute(query)]
 
 
 def invite(session: Session, actor: Actor, command: InviteUser, *, now: datetime) -> tuple[int, str]:
-    """Make an account for an admin or for a doctor; return its id and the token of its first-password link.
+    """Create an account for an admin or a doctor; return its id and the token of its first-password link.
 
     Raises:
-        EmailTaken, DoctorHasAccount. Invalid: which doctor is not said, or said where there is none to say; or the
-        role is that of patients, who make their accounts themselves.
+        EmailTaken, DoctorHasAccount. Invalid: the doctor is missing, or named for an admin; or the role is that of
+        patients, who register themselves.
     """
     if command.role == "patient":
         raise Invalid(_("Choose doctor or admin: patients make their accounts themselves."), field="role")
@@ -133,11 +133,11 @@ def invite(session: Session, actor: Actor, command: InviteUser, *, now: datetime
 
 
 def change_role(session: Session, actor: Actor, user_id: int, command: ChangeRole, *, seen: str, now: datetime) -> None:
-    """Give an account another role, and the ties that belong to it; see the head of this module.
+    """Give an account another role, and the ties that belong to it; see the docstring of this module.
 
     Raises:
-        NotFound, DoctorHasAccount, EditedMeanwhile. Invalid: as for `invite`. LastAdmin: nobody else could run the
-        clinic.
+        NotFound, DoctorHasAccount, EditedMeanwhile. Invalid: as for `invite`. LastAdmin: no other account is an active
+        admin.
     """
     _lock_doctor(session, command.role, command.doctor_id, tied_to=user_id)
     account = roles.lock_account(session, actor, user_id)
@@ -151,7 +151,7 @@ def change_role(session: Session, actor: Actor, user_id: int, command: ChangeRol
 
 
 def _lock_doctor(session: Session, role: Role, doctor_id: int | None, *, tied_to: int | None) -> None:
-    """Take the lock of the doctor whom an account is to be tied to. It has no account, or `tied_to` already."""
+    """Lock the doctor for an account, and require that the doctor has no other account than `tied_to`."""
     if role != "doctor":
         if doctor_id is not None:
             raise Invalid(_("Only a doctor’s account is for a doctor. Choose nobody here."), field="doctor")
@@ -169,7 +169,7 @@ def _tie(session: Session, doctor_id: int | None, user_id: int) -> None:
 
 
 def _require_record(session: Session, actor: Actor, account: roles.LockedAccount, *, now: datetime) -> None:
-    """Every patient's account has a patient's record; without one it could not book."""
+    """Create the patient's record of an account that has none, because it could not book without one."""
     if session.scalar(sa.select(Patient.id).where(Patient.user_id == account.user_id)) is not None:
         return
     patient = Patient(user_id=account.user_id, name=account.name, email=account.email, created_at=now)
