@@ -1,1 +1,1 @@
-"""What Docket promises, shown and measured: see README.md in this folder."""
+"""Proofs and measurements of what Docket promises: see README.md in this folder."""

@@ -1,4 +1,4 @@
-"""`make bench`: CPU time a request, as ratios to what cannot be done without. README.md explains every figure."""
+"""`make bench`: CPU time per request, compared with the least work that each needs. README.md explains the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AIMS = {"calendar": 1.5, "booking": 2.0, "ten times": 1.1}
 
 
 def main() -> int:
-    """Measure, print the table; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the table; 0 when everything could be measured, whatever the figures."""
     options = _options()
     sizes = [TINY] if options.tiny else [SMALL] if options.quick else [SMALL, LARGE]
     kinds = [options.database] if options.database else ["sqlite", "postgresql"]
@@ -57,7 +57,7 @@ def _databases(kind: str, sizes: list[Size]) -> Iterator[list[str]]:
 
 
 async def _measure_all(kind: str, clinics: list[Clinic], rounds: int, requests: int) -> None:
-    """All subjects of all sizes take turns, so that a busy machine is busy for each of them."""
+    """All subjects of all sizes take turns, so that other load on the machine affects all of them alike."""
     groups: list[list[tuple[Subject, ...]]] = []
     for clinic in clinics:
         page, fragment = await clinic.calendar(fragment=False), await clinic.calendar(fragment=True)
@@ -77,7 +77,7 @@ async def _measure_all(kind: str, clinics: list[Clinic], rounds: int, requests: 
 
 
 def _rows(clinic: Clinic, group: list[tuple[Subject, ...]]) -> Iterator[list[str]]:
-    """Each request beside each of its baselines."""
+    """A row for each request and each of its baselines."""
     for subject, *baselines in group:
         for baseline in baselines:
             aim = str(AIMS[subject.name.split(",")[0]])
@@ -91,7 +91,7 @@ def _median(values: list[float]) -> str:
 
 
 def _ratio(subject: Subject, baseline: Subject) -> list[str]:
-    """The median of the rounds' ratios, and the span in which the middle half of them lies."""
+    """The median of the rounds' ratios, and the range of the middle half of them."""
     ratios = sorted(mine / theirs for mine, theirs in zip(subject.own, baseline.own, strict=True))
     quarter = len(ratios) // 4
     return [f"{statistics.median(ratios):.2f}", f"{ratios[quarter]:.2f}–{ratios[-1 - quarter]:.2f}"]

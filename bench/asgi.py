@@ -1,4 +1,4 @@
-"""One request straight into the application: no socket and no client, so that nothing of theirs is measured."""
+"""Requests sent straight into the application, so that no socket and no client is measured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ ORIGIN = f"http://{HOST}"
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """What the application answered."""
 
     status: int
     location: str
     body: bytes
 
 
-class Ask(NamedTuple):
-    """A request made ready."""
+class PreparedRequest(NamedTuple):
+    """A request, ready to be sent."""
 
     method: str
     path: str
@@ -29,21 +29,21 @@ class Ask(NamedTuple):
     body: bytes = b""
 
 
-def get(path: str, cookie: str, *, query: str = "", fragment: bool = False) -> Ask:
-    """A page or, as HTMX asks for it, a fragment."""
+def get(path: str, cookie: str, *, query: str = "", fragment: bool = False) -> PreparedRequest:
+    """A GET request for a page or, with HTMX's header, for a fragment."""
     extra = [(b"hx-request", b"true")] if fragment else []
-    return Ask("GET", path, query.encode(), _headers(cookie) + extra)
+    return PreparedRequest("GET", path, query.encode(), _headers(cookie) + extra)
 
 
-def post(path: str, cookie: str, form: dict[str, str]) -> Ask:
-    """A form, sent as a browser sends it from our own page."""
+def post(path: str, cookie: str, form: dict[str, str]) -> PreparedRequest:
+    """A POST request with a form, sent as a browser sends it from one of our pages."""
     body = urlencode(form).encode()
     extra = [
         (b"origin", ORIGIN.encode()),
         (b"content-type", b"application/x-www-form-urlencoded"),
         (b"content-length", str(len(body)).encode()),
     ]
-    return Ask("POST", path, b"", _headers(cookie) + extra, body)
+    return PreparedRequest("POST", path, b"", _headers(cookie) + extra, body)
 
 
 def _headers(cookie: str) -> list[tuple[bytes, bytes]]:
@@ -56,8 +56,8 @@ def _headers(cookie: str) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def send(app: FastAPI, ask: Ask) -> Answer:
-    """Let the application answer."""
+async def send(app: FastAPI, ask: PreparedRequest) -> Answer:
+    """Send the request and return the answer."""
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -1,9 +1,9 @@
-"""`make availability`: the free times of every doctor over the API, beside routes that only send the same bytes.
+"""`make availability`: every doctor's free times over the API, compared with routes that only send the same bytes.
 
-One request asks for 30 days of all 200 doctors, in a clinic of about 600,000 appointments: it reads hours, leave and
-busy times from the database, asks the rules, and writes the JSON. The first baseline is a bare FastAPI route that
-returns these very bytes from memory; the second one is FastAPI alone, which makes them of a list of dictionaries.
-Time is CPU time of our process in milliseconds, as in `make bench`.
+One request asks for 30 days of all 200 doctors in a clinic of about 600,000 appointments. Docket reads hours, leave
+and busy times from the database, asks the rules, and writes the JSON. The first baseline is a bare FastAPI route that
+returns the same bytes from memory; the second one leaves it to FastAPI to make them from a list of dictionaries.
+Times are CPU time of our process in milliseconds, as in `make bench`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ HEADINGS = [
 ]
 
 
-class Compared:
-    """Docket over one clinic, and the two applications that it is compared with."""
+class Comparison:
+    """Docket with one clinic, and the two applications that it is compared with."""
 
     def __init__(self, database: Database, *, days: int = DAYS) -> None:
         self.database = database
@@ -76,7 +76,7 @@ class Compared:
         self.queries += 1
 
     async def measure(self, rounds: int) -> list[str]:
-        """The three answer in turns, the first round to warm up; the row of the table, from the second column on."""
+        """Let the three answer in turns, after one round as warm-up; returns the row of the table from column two."""
         body = (await asgi.send(self.app, self.ask)).body
         apps = {"docket": self.app, "bare": _sending(body), "fastapi": _serialising(json.loads(body))}
         backends = Backends([self.database])
@@ -110,7 +110,7 @@ class Compared:
 
 
 def _sending(body: bytes) -> FastAPI:
-    """A route that has the bytes already."""
+    """An application whose route returns bytes that it holds in memory."""
     app = FastAPI()
 
     @app.get(PATH)
@@ -121,7 +121,7 @@ def _sending(body: bytes) -> FastAPI:
 
 
 def _serialising(found: list[dict[str, Any]]) -> FastAPI:
-    """A route that has the values already, and leaves the bytes to FastAPI."""
+    """An application whose route returns values that it holds in memory; FastAPI turns them into bytes."""
     app = FastAPI()
 
     @app.get(PATH, response_model=None)
@@ -132,7 +132,7 @@ def _serialising(found: list[dict[str, Any]]) -> FastAPI:
 
 
 def main() -> int:
-    """Measure and print; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the table; 0 when everything could be measured, whatever the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.availability", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--rounds", type=int, default=15, help="rounds whose median counts (15)")
@@ -141,14 +141,14 @@ def main() -> int:
     rows = []
     for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
         with _opened(kind, tiny=options.tiny) as database:
-            rows.append([kind, *asyncio.run(Compared(database).measure(options.rounds))])
+            rows.append([kind, *asyncio.run(Comparison(database).measure(options.rounds))])
     print(table(HEADINGS, rows, title=f"CPU time of GET {PATH}, {DAYS} days of all doctors"))
     return 0
 
 
 @contextmanager
 def _opened(kind: str, *, tiny: bool) -> Iterator[Database]:
-    """The clinic in a database of this kind, gone at the end."""
+    """The clinic in a database of this kind, removed at the end."""
     size = TINY if tiny else LARGE
     with tempfile.TemporaryDirectory(prefix="docket-availability-") as folder:
         if kind == "sqlite":

@@ -1,8 +1,8 @@
-"""Races for one time: eight patients at once, in processes of their own, over HTTP against two servers.
+"""Races for one time: eight patients at once, each in its own process, over HTTP against two servers.
 
-The clinic of the races is open day and night, and its rules are set so wide that none of them ever refuses: a
-visit that is refused was refused because the time was taken. Each round has a stretch of three hours to itself,
-so that no patient's visit of another round stands in the way.
+The clinic of the races is open day and night, and its rules are so wide that none of them ever refuses: when a booking
+is refused, the time was taken. Each round has three hours to itself, so that no patient's appointment of another round
+is in the way.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from webapp.migrations import upgrade
 PATIENTS = 200
 DOCTORS = ("Dr. Ada Lund", "Dr. Ben Okoro", "Dr. Chen Wei", "Dr. Dina Haddad")
 LENGTHS = (30, 45, 60, 90)
-# Minutes after the stretch begins, and the length. Each of these holds the minutes from 30 to 45, so every pair
-# overlaps, though the starts differ; whoever compares only starts would let three of them in.
+# Minutes after the start of the stretch, and the length. Each of these covers the minutes from 30 to 45, so every pair
+# overlaps although the starts differ: code that compares only starts would accept three of them.
 SHAPES = ((0, 45), (15, 30), (30, 30), (0, 60), (15, 60), (30, 90), (0, 90), (15, 45))
 STRETCH = timedelta(hours=3)
-# How long before the instant the contenders are told; by then each of them is connected.
+# How many seconds before the instant the racers get their tasks; by then each of them is connected.
 HEADSTART = 0.05
 
 
 class Arena(NamedTuple):
-    """The clinic of the races: cookies of the patients, doctors' slugs, visit types by length, the first stretch."""
+    """The clinic of the races: the patients' cookies, the doctors' slugs, visit types by length, the first stretch."""
 
     cookies: list[str]
     slugs: list[str]
@@ -53,7 +53,7 @@ class Arena(NamedTuple):
 
 
 def build_arena(url: str, *, rounds: int, patients: int = PATIENTS) -> Arena:
-    """Migrate an empty database and fill it: doctors, visit types of four lengths, patients who are signed in."""
+    """Migrate an empty database and fill it with doctors, visit types of four lengths, and signed-in patients."""
     database = wired_database(url)
     try:
         upgrade(database)
@@ -66,7 +66,7 @@ def _build(session: Session, rounds: int, patients: int) -> Arena:
     now = utc_now()
     session.execute(sa.delete(models.ClinicSettings))
     settings = models.ClinicSettings(id=1, name="The arena", time_zone="UTC")
-    # Wide rules: nobody is refused but by another visit.
+    # The rules are wide, so that only another appointment can be the reason of a refusal.
     settings.notice_minutes, settings.max_active_visits = 0, 100_000
     settings.horizon_days = rounds * int(STRETCH.total_seconds()) // 86_400 + 30
     session.add(settings)
@@ -93,7 +93,7 @@ def _build(session: Session, rounds: int, patients: int) -> Arena:
 
 
 def _new_patient(session: Session, number: int, now: datetime) -> str:
-    """An account that nobody can log in to, with a session all the same; returns the cookie."""
+    """Create an account that has a session but no usable password; returns the session cookie."""
     email = f"racer{number}@docket.example"
     user_id = auth.create_user(session, email=email, name=f"Racer {number}", password_hash="!", role="patient", now=now)
     session.add(models.Patient(user_id=user_id, name=f"Racer {number}", email=email, created_at=now))
@@ -101,7 +101,7 @@ def _new_patient(session: Session, number: int, now: datetime) -> str:
     return f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
 
 
-class Ended(NamedTuple):
+class Outcome(NamedTuple):
     """How one attempt ended; `text` only where it is neither a success nor a conflict. Times in seconds."""
 
     status: int
@@ -113,26 +113,26 @@ class Ended(NamedTuple):
 
 @dataclass
 class Tally:
-    """What a series of rounds came to."""
+    """The results of a series of rounds."""
 
     rounds: int = 0
     winners: Counter[int] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     late: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
-    strange: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
 
-    def add(self, ended: list[Ended]) -> int:
+    def add(self, outcomes: list[Outcome]) -> int:
         """Count one round; returns its number of winners."""
-        winners = sum(_has_won(each) for each in ended)
+        winners = sum(_has_won(each) for each in outcomes)
         self.rounds += 1
         self.winners[winners] += 1
-        for each in ended:
+        for each in outcomes:
             self.statuses[each.status] += 1
             self.late.append(each.late)
             self.took.append(each.took)
             if not _has_won(each) and each.status != 409:
-                self.strange.append(f"{each.status}: {each.text}")
+                self.unexpected.append(f"{each.status}: {each.text}")
         return winners
 
     @property
@@ -143,18 +143,18 @@ class Tally:
     @property
     def is_clean(self) -> bool:
         """Exactly one winner in every round, and 409 for all others."""
-        return not self.strange and set(self.winners) == {1}
+        return not self.unexpected and set(self.winners) == {1}
 
 
-def _has_won(ended: Ended) -> bool:
-    return ended.status == 303 and ended.location.startswith("/appointments/")
+def _has_won(outcome: Outcome) -> bool:
+    return outcome.status == 303 and outcome.location.startswith("/appointments/")
 
 
-class Contenders:
-    """Processes that wait for the word, one for each contender."""
+class Racers:
+    """Processes that wait for their task, one for each racer."""
 
     def __init__(self, count: int) -> None:
-        script = str(Path(__file__).with_name("contender.py"))
+        script = str(Path(__file__).with_name("racer.py"))
         self._processes = [
             subprocess.Popen(
                 [sys.executable, "-S", "-E", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -175,12 +175,12 @@ class Contenders:
     def __len__(self) -> int:
         return len(self._processes)
 
-    def race(self, tasks: list[dict[str, str | int]]) -> list[Ended]:
-        """Send all of them at the same instant; one answer for each."""
+    def race(self, tasks: list[dict[str, str | int]]) -> list[Outcome]:
+        """Send all requests at the same instant; returns one outcome for each."""
         at = time.monotonic() + HEADSTART
         for process, task in zip(self._processes, tasks, strict=True):
             print(json.dumps({**task, "at": at}), file=_open(process.stdin), flush=True)
-        return [Ended(**json.loads(_open(process.stdout).readline())) for process in self._processes]
+        return [Outcome(**json.loads(_open(process.stdout).readline())) for process in self._processes]
 
 
 def _open(pipe: IO[str] | None) -> IO[str]:
@@ -188,14 +188,14 @@ def _open(pipe: IO[str] | None) -> IO[str]:
     return pipe
 
 
-def run_rounds(arena: Arena, contenders: Contenders, ports: list[int], rounds: range) -> Iterator[list[Ended]]:
-    """Race for one stretch after the other, with other patients and another doctor each time."""
+def run_rounds(arena: Arena, racers: Racers, ports: list[int], rounds: range) -> Iterator[list[Outcome]]:
+    """Race for one stretch after another, with other patients and another doctor each time."""
     rng = random.Random(rounds.start)
     for number in rounds:
         start = arena.first + number * STRETCH
         doctor = arena.slugs[number % len(arena.slugs)]
-        cookies = rng.sample(arena.cookies, len(contenders))
-        shapes = [SHAPES[at % len(SHAPES)] for at in range(len(contenders))]
+        cookies = rng.sample(arena.cookies, len(racers))
+        shapes = [SHAPES[at % len(SHAPES)] for at in range(len(racers))]
         rng.shuffle(shapes)
         tasks: list[dict[str, str | int]] = []
         for at, (cookie, (offset, length)) in enumerate(zip(cookies, shapes, strict=True)):
@@ -207,4 +207,4 @@ def run_rounds(arena: Arena, contenders: Contenders, ports: list[int], rounds: r
                 "notes": "",
             }
             tasks.append({"port": ports[at % len(ports)], "cookie": cookie, "body": urlencode(form)})
-        yield contenders.race(tasks)
+        yield racers.race(tasks)

@@ -1,8 +1,8 @@
-"""`make core`: what a page costs beside a bare FastAPI page, with whole servers that take turns.
+"""`make core`: what a page costs compared with a bare FastAPI page, with whole servers that take turns.
 
-Each server is a process of its own with one worker: a bare page, and Docket over one clinic and over one with ten
-times the data, on SQLite and on PostgreSQL. With `--checkout` another copy of the code, for example that of
-yesterday, serves copies of the very same clinics in the same run. README.md explains every figure.
+Each server is its own process with one worker: a bare page, and Docket with one clinic and with one that has ten
+times the data, on SQLite and on PostgreSQL. With `--checkout`, another checkout of the code, for example yesterday's,
+serves copies of the same clinics in the same run. README.md explains every figure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from itsdangerous import Signer
 from sqlalchemy.orm import Session
 
-from bench.core_servers import Backend, Question, Served, serve
+from bench.core_servers import Backend, PageRequest, Served, serve
 from bench.data import NOW, TODAY, Size, kept_file, postgresql_copy, sqlite_copy
 from bench.terminal import progress, say, table
 from tests.postgres import postgres_server
@@ -44,7 +44,7 @@ SIZES = {
 }
 DAY, MONTH = TODAY + timedelta(days=8), TODAY + timedelta(days=29)
 
-# The most that a page may cost beside the bare one.
+# The most that a page may cost, as a multiple of the bare one.
 AIMS = {
     "landing": 15,
     "profile": 7,
@@ -59,11 +59,11 @@ AIMS = {
 
 @dataclass
 class Contestant:
-    """One server, what it is asked, and what each page took in each round, in milliseconds of CPU."""
+    """One server, its requests, and what each page took in each round, in milliseconds of CPU."""
 
     name: str
     server: Served
-    questions: dict[str, Question]
+    page_requests: dict[str, PageRequest]
     backend: Backend | None = None
     clinic: str = ""
     own: dict[str, list[float]] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class Contestant:
     bodies: dict[str, bytes] = field(default_factory=dict)
 
     def take_turn(self, page: str, seconds: float, *, counts: bool) -> None:
-        """Answer one page for so long."""
+        """Ask for one page repeatedly, for this many seconds."""
         before = self.backend.spent() if self.backend else 0.0
-        turn = self.server.ask_for(self.questions[page], seconds)
+        turn = self.server.ask_for(self.page_requests[page], seconds)
         if counts:
             after = self.backend.spent() if self.backend else 0.0
             self.own.setdefault(page, []).append(turn.cpu_ms)
@@ -82,7 +82,7 @@ class Contestant:
 
 
 def main() -> int:
-    """Measure and print; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the tables; 0 when everything could be measured, whatever the figures."""
     options = _options()
     checkouts = {"": ROOT} | ({"other ": options.checkout.resolve()} if options.checkout else {})
     pages = [page for page in AIMS if not options.only or any(word in page for word in options.only)]
@@ -122,14 +122,14 @@ def _options() -> argparse.Namespace:
 def _bare(pages: Sequence[str]) -> Iterator[Contestant]:
     """A FastAPI application with one `def` route that returns a small text."""
     with serve("bench.core_apps:bare_app", ROOT, {}) as server:
-        yield Contestant("bare page", server, {page: Question("/") for page in pages})
+        yield Contestant("bare page", server, {page: PageRequest("/") for page in pages})
 
 
 @contextmanager
 def _contestant(name: str, kind: str, size: Size, checkout: Path) -> Iterator[Contestant]:
-    """Docket, as it is in this checkout, over a copy of this clinic."""
+    """Docket, as it is in this checkout, serving a copy of this clinic."""
     with _clinic(kind, size) as url:
-        questions = _prepare(url)
+        page_requests = _prepare(url)
         _migrate_to(url, checkout)
         environment = {
             "DOCKET_DATABASE_URL": url,
@@ -139,7 +139,7 @@ def _contestant(name: str, kind: str, size: Size, checkout: Path) -> Iterator[Co
         with serve("bench.core_apps:docket_app", checkout, environment) as server:
             backend = Backend(url) if kind == "postgresql" else None
             try:
-                yield Contestant(name, server, questions, backend, clinic=f"{kind} {size.name}")
+                yield Contestant(name, server, page_requests, backend, clinic=f"{kind} {size.name}")
             finally:
                 if backend:
                     backend.close()
@@ -158,7 +158,7 @@ def _clinic(kind: str, size: Size) -> Iterator[str]:
 
 
 def _migrate_to(url: str, checkout: Path) -> None:
-    """Take the copy back to the newest migration that the checkout knows."""
+    """Downgrade the copy to the newest migration that the checkout knows."""
     known = {_revision(file) for file in (checkout / "alembic" / "versions").glob("*.py")}
     ours = [_revision(file) for file in sorted((ROOT / "alembic" / "versions").glob("*.py"))]
     newest = [revision for revision in ours if revision in known][-1]
@@ -176,35 +176,35 @@ def _revision(file: Path) -> str:
     return found[1]
 
 
-def _prepare(url: str) -> dict[str, Question]:
-    """Let a patient, a doctor and an admin sign in, and say what is asked of this clinic, by page."""
+def _prepare(url: str) -> dict[str, PageRequest]:
+    """Sign in a patient, a doctor and an admin; returns the request for each page of this clinic."""
     database = wired_database(url)
     try:
-        return database.write(_questions)
+        return database.write(_page_requests)
     finally:
         database.dispose()
 
 
-def _questions(session: Session) -> dict[str, Question]:
+def _page_requests(session: Session) -> dict[str, PageRequest]:
     cookies = {role: _cookie(session, role) for role in ("patient", "doctor", "admin")}
     slug, doctor_id = session.execute(
         sa.select(models.Doctor.slug, models.Doctor.id).order_by(models.Doctor.id).limit(1)
     ).one()
     week = f"{NOW + timedelta(days=7):%G-W%V}"
     return {
-        "landing": Question("/"),
-        "profile": Question(f"/doctors/{slug}?week={week}"),
-        "calendar": Question(f"/doctors/{slug}/calendar?week={week}", cookies["patient"], fragment=True),
-        "one doctor, one day": Question(f"{API_PREFIX}/doctors/{doctor_id}/availability?from={DAY}&to={DAY}"),
-        "all doctors, 30 days": Question(f"{API_PREFIX}/availability?from={TODAY}&to={MONTH}"),
-        "my appointments": Question("/appointments", cookies["patient"]),
-        "a doctor's day": Question(f"/schedule/{DAY}", cookies["doctor"]),
-        "overview": Question("/admin", cookies["admin"]),
+        "landing": PageRequest("/"),
+        "profile": PageRequest(f"/doctors/{slug}?week={week}"),
+        "calendar": PageRequest(f"/doctors/{slug}/calendar?week={week}", cookies["patient"], fragment=True),
+        "one doctor, one day": PageRequest(f"{API_PREFIX}/doctors/{doctor_id}/availability?from={DAY}&to={DAY}"),
+        "all doctors, 30 days": PageRequest(f"{API_PREFIX}/availability?from={TODAY}&to={MONTH}"),
+        "my appointments": PageRequest("/appointments", cookies["patient"]),
+        "a doctor's day": PageRequest(f"/schedule/{DAY}", cookies["doctor"]),
+        "overview": PageRequest("/admin", cookies["admin"]),
     }
 
 
 def _cookie(session: Session, role: str) -> str:
-    """A session of the first account with this role, as the browser sends it."""
+    """The cookie of a new session of the first account with this role."""
     users = sa.select(models.User.id).where(models.User.role == role).order_by(models.User.id)
     user_id = session.scalars(users).first()
     assert user_id is not None, f"The clinic has no {role}."
@@ -216,7 +216,7 @@ def _cookie(session: Session, role: str) -> str:
 
 
 def _print(bare: Contestant, contestants: Sequence[Contestant], pages: Sequence[str]) -> None:
-    """The pages' ratios, then their milliseconds, then what each process is."""
+    """Print the ratios of the pages, then their milliseconds, then the start-up time and memory of each process."""
     names = [each.name for each in contestants]
     ratios = [[page, *(_ratio(each, bare, page) for each in contestants), str(AIMS[page])] for page in pages]
     print(table(["page", *names, "aim"], ratios, title="CPU beside the bare page"))
@@ -243,7 +243,7 @@ def _print(bare: Contestant, contestants: Sequence[Contestant], pages: Sequence[
 
 
 def _ratio(mine: Contestant, bare: Contestant, page: str) -> str:
-    """The median of the rounds beside that of all of the bare page's turns, which are spread over the whole run."""
+    """The median of the page's rounds divided by that of all turns of the bare page, which are spread over the run."""
     turns = [ms for rounds in bare.own.values() for ms in rounds]
     return f"{statistics.median(mine.own[page]) / statistics.median(turns):.1f}"
 

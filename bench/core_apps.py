@@ -1,4 +1,4 @@
-"""What the servers of `make core` serve; a module of its own, so that they import nothing else of the tool."""
+"""The applications that `make core` serves, in their own module so that the servers import nothing else of the tool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 
 def bare_app() -> FastAPI:
-    """FastAPI, a `def` route and a small text."""
+    """FastAPI with one `def` route that returns a small text."""
     app = FastAPI()
 
     @app.get("/")
@@ -20,7 +20,7 @@ def bare_app() -> FastAPI:
 
 
 def docket_app() -> FastAPI:
-    """Docket, whose clock stands still on the day that the measured clinics live on."""
+    """Docket, with its clock stopped on the day of the measured clinics."""
     from webapp.main import create_app
 
     app = create_app()

@@ -1,4 +1,4 @@
-"""The servers of `make core`: whole processes, the requests that they answer, and the CPU that these take."""
+"""The servers of `make core`: whole processes, the requests that they answer, and the CPU time that these take."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tests.processes import Kept
 from tests.servers import docket_environment, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-# As `docket serve` starts it.
+# The options with which `docket serve` starts it.
 OPTIONS = ["--host", "127.0.0.1", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "error"]
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-# One turn has this many requests at least, however long they take.
+# The least number of requests in a turn, however long they take.
 FEWEST = 3
 
 
-class Question(NamedTuple):
-    """What a page is asked for."""
+class PageRequest(NamedTuple):
+    """The request for one page."""
 
     address: str
     cookie: str = ""
     fragment: bool = False
 
     def headers(self) -> dict[str, str]:
-        """As a browser sends them; nothing that lets the server answer that nothing has changed."""
+        """The headers that a browser sends, without any that would let the server answer "not modified"."""
         cookie = {"Cookie": self.cookie} if self.cookie else {}
         fragment = {"HX-Request": "true"} if self.fragment else {}
         return {"User-Agent": AGENT, "Accept": "text/html,*/*;q=0.8", "Accept-Language": "en-GB"} | cookie | fragment
 
 
 class Turn(NamedTuple):
-    """How many requests were answered, how much CPU each of them took, and the last answer."""
+    """How many requests were answered, the CPU time of each in milliseconds, and the last answer."""
 
     requests: int
     cpu_ms: float
@@ -49,70 +49,70 @@ class Turn(NamedTuple):
 
 
 class Served:
-    """A server in a process of its own, and one connection to it."""
+    """A server in its own process, and one connection to it."""
 
     def __init__(self, process: Kept, port: int) -> None:
         self.pid = process.pid
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.start_seconds = cpu_seconds(self.pid)
 
-    def ask_for(self, question: Question, seconds: float) -> Turn:
-        """Ask one request after the other for so long.
+    def ask_for(self, request: PageRequest, seconds: float) -> Turn:
+        """Send one request after another for this many seconds.
 
         Raises:
             RuntimeError: an answer was not 200.
         """
-        headers = question.headers()
+        headers = request.headers()
         # A server hangs up on a connection that was silent while the others had their turns.
         self._connection.close()
         requests, before, end = 0, cpu_seconds(self.pid), time.perf_counter() + seconds
         while requests < FEWEST or time.perf_counter() < end:
-            self._connection.request("GET", question.address, headers=headers)
+            self._connection.request("GET", request.address, headers=headers)
             answer = self._connection.getresponse()
             body = answer.read()
             if answer.status != 200:
-                raise RuntimeError(f"{question.address} was answered with {answer.status}: {body[:300]!r}")
+                raise RuntimeError(f"{request.address} was answered with {answer.status}: {body[:300]!r}")
             requests += 1
         return Turn(requests, (cpu_seconds(self.pid) - before) * 1000 / requests, body)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
     def memory_mib(self) -> float:
-        """The memory of the process that is its own or shared, in MiB."""
+        """The resident memory of the process in MiB, shared memory included."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, to the nanosecond: the kernel has a clock for each process."""
+    """User and system time of a process, to the nanosecond, from the kernel's clock of that process."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 class Backend:
-    """The CPU time of PostgreSQL's processes that serve one database of ours, where they run on this machine."""
+    """The CPU time of PostgreSQL's processes that serve one of our databases, where they run on this machine."""
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(libpq(url), autocommit=True)
 
     def spent(self) -> float:
-        """In milliseconds."""
+        """The CPU time so far, in milliseconds."""
         query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         pids = [pid for (pid,) in self._connection.execute(query).fetchall()]
         return sum(cpu_seconds(pid) for pid in pids if Path(f"/proc/{pid}").exists()) * 1000
 
     def close(self) -> None:
-        """Hang up, so that the database can be dropped."""
+        """Close the connection, so that the database can be dropped."""
         self._connection.close()
 
 
 @contextmanager
 def serve(factory: str, checkout: Path, env: Mapping[str, str]) -> Iterator[Served]:
-    """Serve the application that `factory` makes, with the code of Docket in `checkout`, by one process."""
+    """Serve the application that `factory` makes from the Docket in `checkout`, in one process."""
     with tempfile.TemporaryDirectory(prefix="docket-core-") as folder:
         port = free_port()
-        # The checkout's Docket goes before ours; `bench` is ours, for the other one may have none.
+        # The checkout's Docket comes before ours; `bench` is ours, because the other checkout may not have it.
         found = os.pathsep.join([str(checkout), str(ROOT)])
         environment = docket_environment("", dict(env)) | {"PYTHONPATH": found}
         command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), *OPTIONS]

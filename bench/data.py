@@ -1,4 +1,4 @@
-"""The clinics that are measured: made once by the demo generator, kept under var/bench, copied for each run."""
+"""The clinics that are measured: made once by the demo generator, kept under var/bench, and copied for each run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webapp.migrations import upgrade
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "var" / "bench"
 
-# The measured clinic lives on this day for ever, so that a kept file never grows old.
+# The day of the measured clinics is fixed, so that kept files never become outdated.
 TODAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 class Size(NamedTuple):
-    """How large a clinic is; ten times the appointments are ten times the history of the same clinic."""
+    """The size of a clinic; ten times the appointments are ten times the history of the same clinic."""
 
     name: str
     doctors: int
@@ -46,7 +46,7 @@ TINY = Size("tiny", 12, 20, 0)
 
 
 def kept_file(size: Size, say: Say) -> Path:
-    """The SQLite file of this clinic, made now if it is not there or was made by other code."""
+    """The SQLite file of this clinic; it is made now if it does not exist or was made by other code."""
     path = KEPT / f"{size.doctors}x{size.patients}x{size.months}-{_version()}.db"
     if path.exists():
         return path
@@ -75,7 +75,7 @@ def kept_file(size: Size, say: Say) -> Path:
 
 
 def _version() -> str:
-    """A hash of the code that makes the file: other code makes another file."""
+    """A hash of the code that makes the file, so that changed code makes a new file."""
     digest = hashlib.blake2b(digest_size=6)
     for folder in ("webapp/demo", "alembic/versions"):
         for source in sorted((ROOT / folder).glob("*.py")):
@@ -95,7 +95,7 @@ def sqlite_copy(size: Size, folder: Path, say: Say) -> Iterator[str]:
 
 @contextmanager
 def postgresql_copy(size: Size, server: str, say: Say) -> Iterator[str]:
-    """The URL of a PostgreSQL database with the very same rows; it is dropped at the end."""
+    """The URL of a PostgreSQL database with the same rows; it is dropped at the end."""
     source = kept_file(size, say)
     with new_database(server) as url:
         database = wired_database(url)
@@ -107,9 +107,9 @@ def postgresql_copy(size: Size, server: str, say: Say) -> Iterator[str]:
 
 
 def _copy_rows(source: Path, url: str) -> None:
-    """Every table by COPY, `busy_times` like the others: the triggers that keep it are silent meanwhile.
+    """Copy every table by COPY, `busy_times` too: the triggers that fill it are disabled meanwhile.
 
-    The exclusion constraints are put back afterwards, which checks all rows at once.
+    The exclusion constraints are added again afterwards, which checks all rows at once.
     """
     with (
         sqlite3.connect(source) as rows,
@@ -142,16 +142,16 @@ def _alter(target: psycopg.Connection, table: str, change: LiteralString, name: 
 
 
 def _copy_table(rows: sqlite3.Connection, target: psycopg.Connection, table: sa.Table) -> None:
-    """One table; all values travel as text, which both databases write and read alike."""
+    """Copy one table; all values travel as text, which both databases write and read alike."""
     columns = [column.name for column in table.columns]
     name = sql.Identifier(table.name)
     found = target.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)).fetchone()
     if found and found[0]:
-        # The migrations put it there; the audit log, which refuses this, is empty.
+        # The migrations put this row there. The audit log refuses deletions, but it is empty.
         target.execute(sql.SQL("DELETE FROM {}").format(name))
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(name, sql.SQL(", ").join(map(sql.Identifier, columns)))
     with target.cursor().copy(statement) as copy:
-        # Some columns are called as SQL's own words are.
+        # Some columns have names that are keywords of SQL.
         quoted = ", ".join(f'"{column}"' for column in columns)
         for row in rows.execute(f"SELECT {quoted} FROM {table.name}"):
             copy.write_row([None if value is None else str(value) for value in row])

@@ -1,8 +1,8 @@
-"""Leave that is entered while hundreds of bookings race it: afterwards no visit lies in it without a flag.
+"""Leave that is entered while hundreds of bookings race it: afterwards no appointment in it may be unflagged.
 
-Processes of their own book through the service layer, each on connections of its own, while the doctor's leave is
-entered as the pages enter it: the visits it would strand are listed, each is decided upon, and it is saved; where
-another booking came in between, the list is made again. After each round the database itself is asked.
+Several processes book through the service layer, each on its own connections, while the doctor's leave is entered as
+the pages enter it: the affected appointments are listed, each is decided on, and the leave is saved. When another
+booking was made in between, the list is made again. After each round the database itself is asked.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ BOOKERS = 4
 STEP = timedelta(minutes=30)
 SPREAD_DAYS = 12
 LEAVE_DAYS = 6
-# Between two bookings of one process, in seconds.
+# Seconds between two bookings of one process.
 PAUSE = 0.02
 
 
 class Round(NamedTuple):
-    """One round: the doctor, the first midnight of its days, and who books which start."""
+    """One round: the doctor, the first midnight of its days, and the users and starts of its bookings."""
 
     doctor: str
     doctor_id: int
@@ -52,7 +52,7 @@ class Round(NamedTuple):
 
 @dataclass
 class LeaveTally:
-    """What a series of rounds came to. `asked` counts how often the list of stranded visits was made."""
+    """The results of a series of rounds. `asked` counts how often the list of affected appointments was made."""
 
     rounds: int = 0
     booked: int = 0
@@ -65,12 +65,12 @@ class LeaveTally:
 
     @property
     def is_clean(self) -> bool:
-        """Nothing lies in any leave unflagged, and `docket check` agrees; and there was a race at all."""
+        """No appointment lies unflagged in a leave, `docket check` agrees, and there was a race at all."""
         return not self.unflagged and not self.problems and self.refused["time_off"] > 0 and self.before_leave > 0
 
 
 def build(url: str, *, rounds: int, patients: int = 200) -> None:
-    """A clinic for the races, with a doctor for each round so that no round stands in another's way."""
+    """Make a clinic for the races, with a doctor for each round so that rounds do not affect each other."""
     build_arena(url, rounds=1, patients=patients)
     database = wired_database(url)
     try:
@@ -93,9 +93,9 @@ def _add_doctors(session: Session, rounds: int) -> None:
 
 
 def run(url: str, *, rounds: int, bookings: int, tally: LeaveTally) -> LeaveTally:
-    """Race the rounds, one after the other."""
+    """Race the rounds, one after another."""
     database = wired_database(url)
-    # Processes begin as copies of one that has imported everything, which takes longer than what they do.
+    # Processes start as copies of one that has imported everything: importing takes longer than their work.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     try:
@@ -133,7 +133,7 @@ def _patients(database: Database) -> list[int]:
 
 
 def _plan(database: Database, number: int, users: list[int], bookings: int) -> Round:
-    """Whom to book when: starts all over the days, half of them in the leave, in an order of chance."""
+    """Plan the bookings of a round: starts spread over the days in random order, half of them in the leave."""
     rng = random.Random(number)
     first = (utc_now() + timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
     per_day = timedelta(days=1) // STEP
@@ -142,31 +142,31 @@ def _plan(database: Database, number: int, users: list[int], bookings: int) -> R
     slug = f"leave{number}"
     with database.reading() as session:
         doctor_id = session.scalars(sa.select(models.Doctor.id).where(models.Doctor.slug == slug)).one()
-    wishes = [(users[at % len(users)], start) for at, start in enumerate(starts[:bookings])]
-    return Round(slug, doctor_id, first, wishes)
+    planned = [(users[at % len(users)], start) for at, start in enumerate(starts[:bookings])]
+    return Round(slug, doctor_id, first, planned)
 
 
-def _book(url: str, doctor: str, wishes: list[tuple[int, datetime]], barrier: Barrier, answers: list[str]) -> None:
-    """Book one wish after the other; what became of each goes to `answers`."""
+def _book(url: str, doctor: str, planned: list[tuple[int, datetime]], barrier: Barrier, answers: list[str]) -> None:
+    """Make one planned booking after another; the outcome of each is added to `answers`."""
     database = wired_database(url)
-    ended: list[str] = []
+    outcomes: list[str] = []
     barrier.wait(timeout=120)
-    for user_id, start in wishes:
+    for user_id, start in planned:
         actor = Actor(user_id, 0, "Racer", "", "patient")
         try:
             command = Booking(doctor=doctor, starts_at=start)
             database.write(service.book, actor, command, now=utc_now())
-            ended.append("booked")
+            outcomes.append("booked")
         except AppError as refusal:
-            ended.append(refusal.code)
-        # Else whoever enters the leave is asked about yet another visit each time, until the last one is booked.
+            outcomes.append(refusal.code)
+        # Without a pause, each new list of the process that enters the leave would miss another booking.
         time.sleep(PAUSE)
-    answers.extend(ended)
+    answers.extend(outcomes)
     database.dispose()
 
 
 def _enter_leave(database: Database, race: Round, barrier: Barrier, tally: LeaveTally) -> None:
-    """Wait until a third is booked, then enter the leave as often as it takes to decide on every visit in it."""
+    """Wait until a third is booked, then enter the leave, again until every appointment in it is decided on."""
     admin = Actor(0, 0, "Admin", "", "admin")
     leave = (race.first + timedelta(days=2), race.first + timedelta(days=2 + LEAVE_DAYS))
     work = partial(_write_leave, race.doctor_id, leave)
@@ -193,15 +193,15 @@ def _write_leave(doctor_id: int, leave: tuple[datetime, datetime], session: Sess
 
 
 def _decide(stranded: AppointmentsAffected) -> dict[str, Decision]:
-    """A third is kept, a third moved where there is a free time, a third cancelled; what cannot move is kept."""
+    """A third is kept, a third moved where there is a free time, a third cancelled; those that cannot move are kept."""
     decided = {}
-    for at, visit in enumerate(stranded.visits):
+    for at, appointment in enumerate(stranded.visits):
         kind = ("keep", "move", "cancel")[at % 3]
-        if kind == "move" and (visit.proposal is None or visit.problem):
+        if kind == "move" and (appointment.proposal is None or appointment.problem):
             kind = "keep"
-        starts_at = visit.proposal if kind == "move" else None
-        decided[visit.reference] = Decision.model_validate(
-            {"kind": kind, "version": visit.version, "starts_at": starts_at}
+        starts_at = appointment.proposal if kind == "move" else None
+        decided[appointment.reference] = Decision.model_validate(
+            {"kind": kind, "version": appointment.version, "starts_at": starts_at}
         )
     return decided
 
@@ -213,18 +213,18 @@ def _booked(database: Database, doctor_id: int) -> int:
 
 
 def _unflagged(database: Database, race: Round) -> int:
-    """Visits that stand inside a leave of their doctor without a flag, asked in plain SQL."""
-    visit, away = models.Appointment, models.TimeOff
+    """How many appointments lie inside a leave of their doctor without a flag, asked in plain SQL."""
+    appointment, leave = models.Appointment, models.TimeOff
     query = (
         sa.select(sa.func.count())
-        .select_from(visit)
-        .join(away, away.doctor_id == visit.doctor_id)
+        .select_from(appointment)
+        .join(leave, leave.doctor_id == appointment.doctor_id)
         .where(
-            visit.doctor_id == race.doctor_id,
-            visit.status.in_(("scheduled", "confirmed", "arrived", "completed")),
-            visit.starts_at < away.ends_at,
-            visit.ends_at > away.starts_at,
-            visit.flagged_why == "",
+            appointment.doctor_id == race.doctor_id,
+            appointment.status.in_(("scheduled", "confirmed", "arrived", "completed")),
+            appointment.starts_at < leave.ends_at,
+            appointment.ends_at > leave.starts_at,
+            appointment.flagged_why == "",
         )
     )
     with database.reading() as session:

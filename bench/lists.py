@@ -1,8 +1,8 @@
-"""`make lists`: how long the pages of staff take in a large clinic beside a small one, and how many queries.
+"""`make lists`: how long the staff pages take in a large clinic compared with a small one, and their queries.
 
-The large clinic has 200 doctors, 50,000 patients and about 600,000 appointments; the small one the same doctors, a
-tenth of the patients and of the appointments. Time is CPU time of our process in milliseconds, as in `make bench`;
-what PostgreSQL spends is in *server ms*. A page that is as quick in both does not grow with its table.
+The large clinic has 200 doctors, 50,000 patients and about 600,000 appointments; the small one has the same doctors and
+a tenth of the patients and appointments. Times are CPU time of our process in milliseconds, as in `make bench`;
+PostgreSQL's own time is in *server ms*. A page that takes as long in both does not grow with its table.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ ADMIN_PAGES = (
 DOCTOR_PAGES = (("/schedule", ""), ("/schedule/week/{week}", ""))
 
 
-class Staff:
-    """One clinic, with an admin and a doctor who are signed in."""
+class StaffedClinic:
+    """One clinic, with a signed-in admin and a signed-in doctor."""
 
     def __init__(self, url: str) -> None:
         self.database = wired_database(url)
@@ -70,7 +70,7 @@ class Staff:
         self.app.state.clock = lambda: NOW
         self.queries = 0
         sa.event.listen(self.database.engine, "before_cursor_execute", self._count)
-        self.words = self.database.write(_words)
+        self.url_values = self.database.write(_url_values)
         self.cookies = {role: self._cookie(role) for role in ("admin", "doctor")}
         with self.database.reading() as session:
             self.appointments = session.scalar(sa.select(sa.func.count(models.Appointment.id))) or 0
@@ -83,13 +83,13 @@ class Staff:
         secret = self.database.write(_sign_in, role)
         return f"{SESSION_COOKIE}={Signer(self.settings.secret_keys, salt='docket.session').sign(secret).decode()}"
 
-    def pages(self) -> Iterator[tuple[str, asgi.Ask]]:
-        """Every measured page: its name and the request."""
+    def pages(self) -> Iterator[tuple[str, asgi.PreparedRequest]]:
+        """Every measured page: its name and its request."""
         for role, pages in (("admin", ADMIN_PAGES), ("doctor", DOCTOR_PAGES)):
             for path, query in pages:
                 name = f"{path}?{query}" if query else path
-                query = query.format(**self.words)
-                yield name, asgi.get(path.format(**self.words), self.cookies[role], query=query)
+                query = query.format(**self.url_values)
+                yield name, asgi.get(path.format(**self.url_values), self.cookies[role], query=query)
 
 
 def _sign_in(session: Session, role: str) -> str:
@@ -100,8 +100,8 @@ def _sign_in(session: Session, role: str) -> str:
     return auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=NOW)
 
 
-def _words(session: Session) -> dict[str, str]:
-    """What the addresses name: a doctor, a patient by a name that one may mistype, a week."""
+def _url_values(session: Session) -> dict[str, str]:
+    """The values in the addresses: a doctor, a patient's name, the same name with a typing mistake, and a week."""
     slug = session.scalars(sa.select(models.Doctor.slug).order_by(models.Doctor.id)).first()
     name = session.scalars(sa.select(models.Patient.name).order_by(models.Patient.id.desc())).first()
     assert slug
@@ -112,8 +112,8 @@ def _words(session: Session) -> dict[str, str]:
     return {"slug": slug, "patient": name.replace(" ", "+"), "mistyped": mistyped, "week": week}
 
 
-async def measure(clinics: list[Staff], rounds: int) -> list[list[str]]:
-    """All pages of all clinics take turns; a row for each page."""
+async def measure(clinics: list[StaffedClinic], rounds: int) -> list[list[str]]:
+    """Let all pages of all clinics take turns; returns a row for each page."""
     backends = Backends([clinic.database for clinic in clinics])
     pages = [list(clinic.pages()) for clinic in clinics]
     spent: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
@@ -147,7 +147,7 @@ async def measure(clinics: list[Staff], rounds: int) -> list[list[str]]:
 
 
 def main() -> int:
-    """Measure and print; 0 when everything could be measured, whatever the figures."""
+    """Measure and print the tables; 0 when everything could be measured, whatever the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.lists", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
     parser.add_argument("--rounds", type=int, default=7, help="rounds whose median counts (7)")
@@ -165,8 +165,8 @@ def main() -> int:
 
 
 @contextmanager
-def _opened(kind: str, sizes: list[Size]) -> Iterator[list[Staff]]:
-    """The clinics in databases of this kind, gone at the end."""
+def _opened(kind: str, sizes: list[Size]) -> Iterator[list[StaffedClinic]]:
+    """The clinics in databases of this kind, removed at the end."""
     with ExitStack() as stack:
         if kind == "sqlite":
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-lists-")))
@@ -174,7 +174,7 @@ def _opened(kind: str, sizes: list[Size]) -> Iterator[list[Staff]]:
         else:
             server = stack.enter_context(postgres_server(durable=True))
             urls = [stack.enter_context(postgresql_copy(size, server, say)) for size in sizes]
-        clinics = [Staff(url) for url in urls]
+        clinics = [StaffedClinic(url) for url in urls]
         for clinic in clinics:
             stack.callback(clinic.database.dispose)
         yield clinics

@@ -1,8 +1,8 @@
 """`python -m bench.migration`: how long the newest migration takes in a clinic of 600,000 appointments, down and up.
 
 The clinic goes down one revision, up, down and up again. Afterwards the rows must be what they were, and the guard must
-be in place and know everything that takes time. (That the schema is the same is for the tests.) Printed are the wall
-time and the CPU time: of our own process, which is SQLite itself, or of the PostgreSQL server's for our connections.
+be in place and know everything that takes time. (The tests compare the schemas.) The wall time and the CPU time are
+printed: for SQLite that of our process, for PostgreSQL that of the server's processes for our connections.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _copy(kind: str, *, tiny: bool) -> Iterator[str]:
 
 
 def measure(database: Database) -> tuple[list[list[str]], bool]:
-    """Down, up, down and up: a line for each, and whether everything is as it was."""
+    """Go down, up, down and up; returns a line for each step, and whether everything is as it was."""
     before = _state(database)
     lines = []
     for step, work in [("down", _down), ("up", upgrade)] * 2:
@@ -82,27 +82,27 @@ def _down(database: Database) -> None:
 
 def _state(database: Database) -> tuple[int, list[object]]:
     """The number of appointments, and sums over every column that the migration reads or writes."""
-    visits = "SELECT count(*), sum(id), sum(doctor_id), sum(length(reference)), sum(version) FROM appointments"
+    appointments = "SELECT count(*), sum(id), sum(doctor_id), sum(length(reference)), sum(version) FROM appointments"
     busy = "SELECT count(*), sum(appointment_id), sum(doctor_id), sum(from_minute), sum(until_minute) FROM busy_times"
     with database.reading() as session:
-        found = [value for query in (visits, busy) for value in session.execute(sa.text(query)).one()]
+        found = [value for query in (appointments, busy) for value in session.execute(sa.text(query)).one()]
     return int(found[0]), found
 
 
 def _is_kept(database: Database) -> bool:
-    """Whether `busy_times` holds what takes time and nothing else."""
+    """Whether `busy_times` holds exactly what takes time."""
     with database.reading() as session:
         differences = [sa.except_(expected(), CONTENTS), sa.except_(CONTENTS, expected())]
         return all(session.execute(query).first() is None for query in differences)
 
 
 def _cpu(database: Database) -> float:
-    """Seconds of CPU so far: SQLite works in our process, and PostgreSQL in the ones that serve our connections."""
+    """Seconds of CPU so far: of our process for SQLite, of the processes that serve our connections for PostgreSQL."""
     return time.process_time() if database.is_sqlite else Backends([database]).spent() / 1000
 
 
 def _megabytes(database: Database) -> float:
-    """The size of the whole database."""
+    """The size of the whole database in MB."""
     if database.is_sqlite:
         query = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     else:

@@ -1,4 +1,4 @@
-"""`make prove`: two people never get one time, and no leave strands a visit unseen.
+"""`make prove`: no time is given to two patients, and no leave leaves an appointment in it unflagged.
 
 A thousand races for one time on each database; then some with the guard alone, some with the locks alone, and a
 control with neither; and leave that races bookings.
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from bench.contest import Arena, Contenders, Tally, build_arena, run_rounds
-from bench.houses import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
+from bench.contest import Arena, Racers, Tally, build_arena, run_rounds
 from bench.leave import LeaveTally
 from bench.leave import build as build_leave
 from bench.leave import run as race_leave
+from bench.servers import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
 from bench.terminal import BOLD, GREEN, RED, paint, progress, say, table
 from tests.postgres import postgres_server
 
@@ -42,13 +42,13 @@ class Finding:
 
     @property
     def is_as_promised(self) -> bool:
-        """Either of the two is enough; without both the race shows. The check misses a guard that is not there."""
+        """Either protection is enough; without both, the race shows. The check reports a missing guard."""
         raced_well = self.tally.is_clean if self.locks or self.guard else self.tally.double_booked > 0
         return raced_well and self.check == (0 if self.guard else 1)
 
     @property
     def what(self) -> str:
-        """What stood in the way of a second winner."""
+        """What protected against a second winner."""
         return {
             (True, True): "locks and guard",
             (False, True): "guard alone",
@@ -57,7 +57,7 @@ class Finding:
         }[self.locks, self.guard]
 
     def row(self) -> list[str]:
-        """The finding as a line of the table."""
+        """The finding as a row of the table."""
         tally = self.tally
         others = sum(count for status, count in tally.statuses.items() if status not in {303, 409})
         return [
@@ -88,19 +88,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     kinds = [options.database] if options.database else list(NAMES)
     findings: list[Finding] = []
-    with Contenders(options.contenders) as contenders:
+    with Racers(options.racers) as racers:
         for kind in kinds:
-            findings += prove(kind, contenders, options.rounds, options.control_rounds)
+            findings += prove(kind, racers, options.rounds, options.control_rounds)
     leaves = {kind: prove_leave(kind, options.leave_rounds, options.leave_bookings) for kind in kinds}
     print(table(HEADINGS, [finding.row() for finding in findings], title="Races for one time"))
     print(table(LEAVE_HEADINGS, [_leave_row(kind, tally) for kind, tally in leaves.items()], title="Leave that races"))
     for finding in findings:
-        for strange in finding.tally.strange[:3] if finding.locks or finding.guard else []:
-            say(paint(f"{NAMES[finding.kind]}, {finding.what}: neither won nor 409: {strange}", RED))
+        for unexpected in finding.tally.unexpected[:3] if finding.locks or finding.guard else []:
+            say(paint(f"{NAMES[finding.kind]}, {finding.what}: neither won nor 409: {unexpected}", RED))
     good = all(finding.is_as_promised for finding in findings) and all(tally.is_clean for tally in leaves.values())
     words = (
         "Proved: one winner in every round with locks and guard and with either alone, the race shows without both,"
-        " and leave strands nobody."
+        " and no appointment in a leave is unflagged."
     )
     say(paint(words, BOLD, GREEN) if good else paint("Not proved: see the table.", BOLD, RED))
     return 0 if good else 1
@@ -111,7 +111,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--database", choices=list(NAMES), help="only this one")
     parser.add_argument("--rounds", type=int, default=1000, help="races with locks and guard (1000)")
     parser.add_argument("--control-rounds", type=int, help="races with one of them, and with neither (a fifth of that)")
-    parser.add_argument("--contenders", type=int, default=8, help="patients in a race (8)")
+    parser.add_argument("--racers", type=int, default=8, help="patients in a race (8)")
     parser.add_argument("--leave-rounds", type=int, default=20, help="leaves that are entered amid bookings (20)")
     parser.add_argument("--leave-bookings", type=int, default=500, help="bookings that race each leave (500)")
     options = parser.parse_args(arguments)
@@ -119,16 +119,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def prove(kind: str, contenders: Contenders, rounds: int, control_rounds: int) -> Iterator[Finding]:
-    """The races on one kind of database as it is, and then on a copy of it from which the guard was taken."""
+def prove(kind: str, racers: Racers, rounds: int, control_rounds: int) -> Iterator[Finding]:
+    """Run the races on one kind of database, and then on a copy of it without the guard."""
     stretches = iter(_stretches(rounds, control_rounds))
 
     def race(url: str, *, locks: bool, guard: bool) -> Finding:
         finding = Finding(kind, locks, guard)
         stretch = next(stretches)
-        say(f"{NAMES[kind]}, {finding.what}: {len(stretch):,} rounds of {len(contenders)} against two servers.")
+        say(f"{NAMES[kind]}, {finding.what}: {len(stretch):,} rounds of {len(racers)} against two servers.")
         with (docket_servers if locks else servers_without_locks)(url) as ports:
-            finding.seconds = _run(arena, contenders, ports, stretch, finding.tally)
+            finding.seconds = _run(arena, racers, ports, stretch, finding.tally)
         finding.check, words = docket_check(url)
         say(f"  docket check: exit {finding.check}. {words}")
         return finding
@@ -147,19 +147,19 @@ def prove(kind: str, contenders: Contenders, rounds: int, control_rounds: int) -
 
 
 def _stretches(rounds: int, control_rounds: int) -> list[range]:
-    """The numbers of the rounds of the four series: no two rounds race for the same hours."""
+    """The numbers of the rounds in each of the four series: no two rounds race for the same hours."""
     starts = [0, *(rounds + number * control_rounds for number in range(4))]
     return [range(start, end) for start, end in pairwise(starts)]
 
 
 LEAVE_HEADINGS = [
-    "database", "leaves", "booked", "of it before", "refused", "asked", "kept", "moved", "cancelled", "unflagged",
+    "database", "leaves", "booked", "before leave", "refused", "asked", "kept", "moved", "cancelled", "unflagged",
     "problems", "",
 ]  # fmt: skip
 
 
 def prove_leave(kind: str, rounds: int, bookings: int) -> LeaveTally:
-    """Leave entered while bookings race it, on one kind of database."""
+    """Enter leave while bookings race it, on one kind of database."""
     say(f"{NAMES[kind]}: {rounds:,} leaves, each amid {bookings:,} bookings.")
     with (
         _server(kind) as server,
@@ -187,7 +187,7 @@ def _leave_row(kind: str, tally: LeaveTally) -> list[str]:
 
 @contextmanager
 def _server(kind: str) -> Iterator[str | None]:
-    """A PostgreSQL server that keeps what it says it keeps, where one is needed."""
+    """A PostgreSQL server with its ordinary durability, where one is needed."""
     if kind == "sqlite":
         yield None
         return
@@ -195,11 +195,11 @@ def _server(kind: str) -> Iterator[str | None]:
         yield server
 
 
-def _run(arena: Arena, contenders: Contenders, ports: list[int], rounds: range, tally: Tally) -> float:
-    """Race all rounds into the tally, telling how far it is; the seconds it took."""
+def _run(arena: Arena, racers: Racers, ports: list[int], rounds: range, tally: Tally) -> float:
+    """Race all rounds, adding them to the tally and printing progress; returns the seconds it took."""
     began = time.monotonic()
-    for ended in run_rounds(arena, contenders, ports, rounds):
-        tally.add(ended)
+    for outcomes in run_rounds(arena, racers, ports, rounds):
+        tally.add(outcomes)
         spent = time.monotonic() - began
         left = spent / tally.rounds * (len(rounds) - tally.rounds)
         text = f"  {tally.rounds:,} of {len(rounds):,} rounds, {tally.winners[1]:,} with one winner"

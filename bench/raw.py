@@ -1,4 +1,4 @@
-"""The raw guarded transaction: what a booking cannot do without, by the bare driver and in prepared SQL.
+"""The raw guarded transaction: the least that a booking needs, by the bare driver and in prepared SQL.
 
 SQLite: BEGIN IMMEDIATE, INSERT of the appointment (the guard's triggers look for overlaps), INSERT of the audit
 row, COMMIT with synchronous=FULL. PostgreSQL: the doctor's and the patient's row locked, the same two INSERTs
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from bench.wishes import BookingWish
+from bench.free_slots import PlannedBooking
 from tests.postgres import libpq
 from webapp.appointments.booking.service import new_reference
 from webapp.database import Database, sqlite_module
@@ -28,31 +28,34 @@ AUDIT_COLUMNS = (
 
 
 class RawBooker(Protocol):
-    """Books by the driver alone."""
+    """Books with the database driver alone."""
 
-    def book(self, wish: BookingWish) -> str:
-        """Write the visit and its audit row in one durable transaction; return the reference."""
+    def book(self, booking: PlannedBooking) -> str:
+        """Write the appointment and its audit row in one durable transaction; return the reference."""
 
     def close(self) -> None:
         """Close the connections."""
 
 
 def raw_booker(database: Database) -> RawBooker:
-    """The one for this kind of database."""
+    """The booker for this kind of database."""
     return _SqliteBooker(database) if database.is_sqlite else _PostgresqlBooker(database)
 
 
-def _values(wish: BookingWish) -> list[Any]:
-    times = [f"{time:%Y-%m-%d %H:%M:%S}" for time in (wish.starts_at, wish.ends_at, wish.busy_from, wish.busy_until)]
-    now = f"{wish.now:%Y-%m-%d %H:%M:%S}"
-    ids = [new_reference(), wish.doctor_id, wish.patient_id, wish.visit_type_id]
-    return [*ids, *times, "scheduled", wish.reason, "", "", 1, wish.user_id, now, now]
+def _values(booking: PlannedBooking) -> list[Any]:
+    times = [
+        f"{time:%Y-%m-%d %H:%M:%S}"
+        for time in (booking.starts_at, booking.ends_at, booking.busy_from, booking.busy_until)
+    ]
+    now = f"{booking.now:%Y-%m-%d %H:%M:%S}"
+    ids = [new_reference(), booking.doctor_id, booking.patient_id, booking.visit_type_id]
+    return [*ids, *times, "scheduled", booking.reason, "", "", 1, booking.user_id, now, now]
 
 
-def _audit_values(wish: BookingWish, number: int) -> list[Any]:
-    details = f'{{"starts_at": "{wish.starts_at:%Y-%m-%dT%H:%M:%SZ}"}}'
-    now = f"{wish.now:%Y-%m-%d %H:%M:%S}"
-    return [now, wish.user_id, "patient", "booked", "appointment", number, True, details, "127.0.0.1"]
+def _audit_values(booking: PlannedBooking, number: int) -> list[Any]:
+    details = f'{{"starts_at": "{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}"}}'
+    now = f"{booking.now:%Y-%m-%d %H:%M:%S}"
+    return [now, booking.user_id, "patient", "booked", "appointment", number, True, details, "127.0.0.1"]
 
 
 def _insert(table: str, columns: tuple[str, ...], mark: str) -> str:
@@ -60,7 +63,7 @@ def _insert(table: str, columns: tuple[str, ...], mark: str) -> str:
 
 
 class _ByThread:
-    """One connection a thread, and all of them closed at the end."""
+    """One connection for each thread; all of them are closed at the end."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -86,25 +89,25 @@ class _ByThread:
 
 
 class _SqliteBooker(_ByThread):
-    """Connections set up as Docket sets up its own."""
+    """Books on connections that are set up as Docket's are."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
         self._file = str(database.url.database)
-        self._visit = _insert("appointments", COLUMNS, "?")
+        self._appointment = _insert("appointments", COLUMNS, "?")
         self._audit = _insert("audit_events", AUDIT_COLUMNS, "?")
 
-    def book(self, wish: BookingWish) -> str:
-        values = _values(wish)
+    def book(self, booking: PlannedBooking) -> str:
+        values = _values(booking)
         cursor = self.connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
-        cursor.execute(self._visit, values)
-        cursor.execute(self._audit, _audit_values(wish, cursor.lastrowid))
+        cursor.execute(self._appointment, values)
+        cursor.execute(self._audit, _audit_values(booking, cursor.lastrowid))
         cursor.execute("COMMIT")
         return str(values[0])
 
     def _connect(self) -> Any:
-        # Each thread uses its own; only the closing is done by another.
+        # Each thread uses its own connection; only closing them is done by another thread.
         connection = sqlite_module().connect(self._file, isolation_level=None, check_same_thread=False)
         for pragma in ("busy_timeout=5000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
@@ -112,21 +115,21 @@ class _SqliteBooker(_ByThread):
 
 
 class _PostgresqlBooker(_ByThread):
-    """Connections in UTC; psycopg prepares what is asked often."""
+    """Books on connections in UTC; psycopg prepares statements that are used often."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
         self._url = libpq(str(database.url.render_as_string(hide_password=False)))
-        self._visit = _insert("appointments", COLUMNS, "%s") + " RETURNING id"
+        self._appointment = _insert("appointments", COLUMNS, "%s") + " RETURNING id"
         self._audit = _insert("audit_events", AUDIT_COLUMNS, "%s")
 
-    def book(self, wish: BookingWish) -> str:
-        connection, values = self.connection, _values(wish)
+    def book(self, booking: PlannedBooking) -> str:
+        connection, values = self.connection, _values(booking)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM doctors WHERE id = %s FOR NO KEY UPDATE", [wish.doctor_id])
-            cursor.execute("SELECT id FROM patients WHERE id = %s FOR NO KEY UPDATE", [wish.patient_id])
-            number = cursor.execute(self._visit, values).fetchone()[0]
-            cursor.execute(self._audit, _audit_values(wish, number))
+            cursor.execute("SELECT id FROM doctors WHERE id = %s FOR NO KEY UPDATE", [booking.doctor_id])
+            cursor.execute("SELECT id FROM patients WHERE id = %s FOR NO KEY UPDATE", [booking.patient_id])
+            number = cursor.execute(self._appointment, values).fetchone()[0]
+            cursor.execute(self._audit, _audit_values(booking, number))
         connection.commit()
         return str(values[0])
 

@@ -1,9 +1,8 @@
-"""`make schema`: the API does what its description says, whoever asks, and whatever they send.
+"""`make schema`: the API does what its description says, for every kind of client and request.
 
-schemathesis makes requests from the OpenAPI document: its examples, the edges of every schema and what lies beyond
-them, random ones, and chains of requests. Each answer must have a documented status, type and shape, and none may be
-an error of ours. Whoever does not know the description is told so by it: that is what is proved here, for each kind
-of person, on each database.
+schemathesis makes requests from the OpenAPI document: its examples, the edges of every schema and values beyond them,
+random ones, and chains of requests. Each answer must have a documented status, type and shape, and none may be an
+error of ours. This is proved for each kind of user on each database.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-# Who asks: nobody, and the patient, the doctor and the admin of the cast.
-WHO = {"nobody": "", "patient": "alice", "doctor": "bob", "admin": "carol"}
+# The kinds of client: without an account, and the patient, the doctor and the admin of the cast.
+WHO = {"anonymous": "", "patient": "alice", "doctor": "bob", "admin": "carol"}
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 NO_LIMIT = "1000000/minute"
-# Rules refuse what has the right shape, so that nothing is said of valid requests being taken.
+# Rules refuse requests that have the right shape, so valid requests may be refused.
 CHECKS = {
     "positive_data_acceptance": {"enabled": False},
-    # A precondition is looked at before the body is.
+    # Preconditions are checked before the body.
     "negative_data_rejection": {
         "expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
     },
@@ -53,7 +52,7 @@ SHOWN = 3
 
 @dataclass
 class Found:
-    """What a run came upon."""
+    """The results of a run."""
 
     cases: int = 0
     phases: Counter[str] = field(default_factory=Counter)
@@ -61,7 +60,7 @@ class Found:
     failures: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, event: events.EngineEvent) -> None:
-        """Take in what the explorer tells."""
+        """Record an event of the explorer."""
         if isinstance(event, events.NonFatalError | events.FatalError):
             error = event.value if isinstance(event, events.NonFatalError) else event.exception
             self.failures.setdefault(f"{type(error).__name__}: {error}", []).append(getattr(event, "label", ""))
@@ -83,7 +82,7 @@ class Found:
                     self.failures.setdefault(told, []).append(f"{check.failure_info.code_sample}\n  → {answer}")
 
     def words(self) -> str:
-        """The failures, a few requests each."""
+        """The failures, with a few requests each."""
         lines = [
             f"{len(samples)} × {told}\n  " + "\n  ".join(samples[:SHOWN]) for told, samples in self.failures.items()
         ]
@@ -91,7 +90,7 @@ class Found:
 
 
 def furnish(cast: Cast) -> None:
-    """Put something behind every address that the examples of the description name; some of it is Alice's and Bob's."""
+    """Add a row for every address that the examples of the description name; some belong to Alice and Bob."""
     cast.change(sa.update(models.ClinicSettings).values(horizon_days=365, max_active_visits=100))
     cast.book(cast.alice, "2026-03-04 09:30")
     cast.book(cast.dave, "2026-03-04 10:30")
@@ -113,13 +112,13 @@ def explore(
     beyond: bool = True,
     if_match: str | None = None,
 ) -> Found:
-    """Ask everything of a furnished clinic, as one kind of person.
+    """Send requests of all kinds to a furnished clinic, as one kind of client.
 
     Args:
         who: a key of `WHO`.
-        examples: how many random requests are made of an operation, and how many chains in all.
-        beyond: also what lies beyond the edges of each schema, not only what lies at them.
-        if_match: what every `If-Match` says; `*` leads behind the preconditions. Without it, anything.
+            examples: the number of random requests for each operation, and of chains in all.
+            beyond: send values beyond the edges of each schema, too, not only those at the edges.
+            if_match: the value of every `If-Match`; `*` passes all preconditions. Without it, any value is sent.
     """
     client = client_for(cast.database, api_rate_limit=NO_LIMIT, api_rate_limit_anonymous=NO_LIMIT)
     asked: dict[str, Any] = {name: {"enabled": name in phases} for name in PHASES}
@@ -140,12 +139,12 @@ def explore(
         schema: BaseSchema = schemathesis.openapi.from_asgi(
             "/openapi.json", client.app, config=schemathesis.Config.from_dict(config)
         )
-        # Whoever signs out is nobody from then on, so that comes last.
+        # Signing out ends the session, so it comes last.
         chosen = schema.include if signing_out else schema.exclude
         for event in from_schema(chosen(operation_id="sign_out")).execute():
             found.add(event)
 
-    # Both tokens are got first: after so many wrong passwords, nobody signs in from here for a while.
+    # Both tokens are fetched first: after many wrong passwords, the login refuses this address for a while.
     tokens = [bearer(client, WHO[who]) if WHO[who] else {} for _ in range(2)]
     run(tokens[0], signing_out=False)
     run(tokens[1], signing_out=True)
@@ -156,14 +155,14 @@ def explore(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run it all; 0 when the API did what its description says."""
+    """Run everything; 0 when the API did what its description says."""
     parser = argparse.ArgumentParser(prog="python -m bench.schema", description=__doc__)
     parser.add_argument("--database", choices=list(NAMES), help="only this one")
     parser.add_argument("--who", choices=list(WHO), help="only this one")
     parser.add_argument("--examples", type=int, default=60, help="random requests an operation (60)")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other requests")
     options = parser.parse_args(arguments)
-    # What is refused on purpose is logged as a warning, thousands of times.
+    # Deliberate refusals are logged as warnings, thousands of times.
     logging.disable(logging.WARNING)
     rows, failures = [], []
     for kind in [options.database] if options.database else list(NAMES):
@@ -201,7 +200,7 @@ def _row(kind: str, who: str, found: Found, seconds: float) -> list[str]:
 
 @contextmanager
 def _migrated(kind: str) -> Iterator[Any]:
-    """A maker of furnished clinics on this kind of database."""
+    """A factory of furnished clinics on this kind of database."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-schema-")))
         server = stack.enter_context(postgres_server()) if kind == "postgresql" else None

@@ -1,4 +1,4 @@
-"""`make stampede`: half a minute that shows what Docket is for. Eight patients press "Book" at the same instant."""
+"""`make stampede`: a demonstration of half a minute. Eight patients press "Book" at the same instant."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.contest import SHAPES, Arena, Contenders, Tally, build_arena, run_rounds
-from bench.houses import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
+from bench.contest import SHAPES, Arena, Racers, Tally, build_arena, run_rounds
+from bench.servers import docket_check, docket_servers, empty_database, servers_without_locks, unguarded_copy
 from bench.terminal import BOLD, DIM, GREEN, RED, YELLOW, paint, say
 from tests.postgres import postgres_server
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-CONTENDERS = 8
+RACERS = 8
 ROUNDS = 6
 PATIENTS = 40
-# A race that nobody sees proves nothing, but a show must end: so many more rounds are tried.
+# Without a visible race the demonstration shows nothing, but it must end: at most this many rounds are added.
 MORE_ROUNDS = 14
 SCALE = 5
 
 
 def main() -> int:
-    """Show it on both databases; 0 when all went as promised."""
+    """Run it on both databases; 0 when all went as promised."""
     began = time.monotonic()
     _explain()
     good = True
-    with Contenders(CONTENDERS) as contenders:
-        good &= show("sqlite", None, contenders)
+    with Racers(RACERS) as racers:
+        good &= show("sqlite", None, racers)
         with _postgresql() as server:
             if server is None:
                 say(paint("There is no PostgreSQL on this machine, so this was SQLite only.", YELLOW))
             else:
-                good &= show("postgresql", server, contenders)
+                good &= show("postgresql", server, racers)
     say("")
     if good:
         words = "As promised: without the guard one time was given to several patients; with it, to exactly one."
@@ -47,10 +47,10 @@ def main() -> int:
 
 
 def _explain() -> None:
-    """What is about to be seen."""
+    """Explain what follows."""
     say(paint("The stampede", BOLD))
-    say("Eight patients want overlapping visits with one doctor, and all press “Book” at the same instant.")
-    say("They are processes of their own; two servers share one database. The visits differ in start and length,")
+    say("Eight patients want overlapping appointments with one doctor, and all press “Book” at the same instant.")
+    say("They are processes of their own; two servers share one database. The appointments differ in start and length,")
     say("but each of them holds the same quarter of an hour (│), so only one of the eight can be right:")
     say("")
     for offset, length in sorted(SHAPES):
@@ -60,19 +60,19 @@ def _explain() -> None:
         say(f"    {9 + offset // 60:02d}:{offset % 60:02d}  {''.join(bar).rstrip():<24}  {length} minutes")
 
 
-def show(kind: str, server: str | None, contenders: Contenders) -> bool:
-    """The race without the guard, in a copy, and then with it; whether both went as promised."""
+def show(kind: str, server: str | None, racers: Racers) -> bool:
+    """Run the race without the guard, in a copy, and then with it; returns whether both went as promised."""
     with tempfile.TemporaryDirectory(prefix="docket-stampede-") as name:
         folder = Path(name)
         with empty_database(kind, server, folder) as url:
             arena = build_arena(url, rounds=2 * ROUNDS + MORE_ROUNDS, patients=PATIENTS)
             with unguarded_copy(url, server, folder) as copy, _servers(url, copy) as (guarded, unguarded):
                 _title(NAMES[kind], "the guard is taken away, in a copy")
-                loose = _race(arena, contenders, unguarded, more=MORE_ROUNDS)
+                loose = _race(arena, racers, unguarded, more=MORE_ROUNDS)
                 found, words = docket_check(copy)
                 _check(found, words)
                 _title(NAMES[kind], "Docket as it is")
-                tight = _race(arena, contenders, guarded, more=0)
+                tight = _race(arena, racers, guarded, more=0)
                 clean, words = docket_check(url)
                 _check(clean, words)
     return loose.double_booked > 0 and found == 1 and tight.is_clean and clean == 0
@@ -80,7 +80,7 @@ def show(kind: str, server: str | None, contenders: Contenders) -> bool:
 
 @contextmanager
 def _servers(url: str, copy: str) -> Iterator[tuple[list[int], list[int]]]:
-    """The ports of two servers with the guard and of one without, which is enough to lose; they start side by side."""
+    """Start two servers with the guard and one without, which is enough to lose, in parallel; gives their ports."""
     with ExitStack() as stack, ThreadPoolExecutor(2) as starters:
         guarded = starters.submit(lambda: stack.enter_context(docket_servers(url)))
         unguarded = starters.submit(lambda: stack.enter_context(servers_without_locks(copy, count=1)))
@@ -92,21 +92,21 @@ def _title(database: str, what: str) -> None:
     say(paint("    ● was told “booked”   · was told “just taken”", DIM))
 
 
-def _race(arena: Arena, contenders: Contenders, ports: list[int], *, more: int) -> Tally:
-    """The rounds, one line each; a few more where the race has not shown itself yet."""
+def _race(arena: Arena, racers: Racers, ports: list[int], *, more: int) -> Tally:
+    """Run the rounds, one line each; add some where the race has not shown itself yet."""
     tally = Tally()
-    races = run_rounds(arena, contenders, ports, range(ROUNDS + more))
-    for number, ended in enumerate(races, start=1):
-        winners = tally.add(ended)
-        strange = len(tally.strange)
-        dots = "●" * winners + "·" * (len(ended) - winners)
+    races = run_rounds(arena, racers, ports, range(ROUNDS + more))
+    for number, outcomes in enumerate(races, start=1):
+        winners = tally.add(outcomes)
+        unexpected = len(tally.unexpected)
+        dots = "●" * winners + "·" * (len(outcomes) - winners)
         if winners == 1:
-            words = paint("one visit", GREEN)
+            words = paint("one appointment", GREEN)
         elif winners:
             words = paint(f"{winners} patients hold the same time", BOLD, RED)
         else:
-            words = paint("nobody", YELLOW)
-        say(f"    round {number:>2}   {dots}   {words}{f', {strange} errors so far' if strange else ''}")
+            words = paint("no patient", YELLOW)
+        say(f"    round {number:>2}   {dots}   {words}{f', {unexpected} errors so far' if unexpected else ''}")
         if number >= ROUNDS and (tally.double_booked or not more):
             break
     return tally
@@ -118,7 +118,7 @@ def _check(code: int, words: str) -> None:
 
 @contextmanager
 def _postgresql() -> Iterator[str | None]:
-    """A PostgreSQL server, or nothing where there is none."""
+    """A PostgreSQL server, or None where there is none."""
     server = postgres_server(durable=True)
     try:
         url = server.__enter__()

@@ -1,4 +1,4 @@
-"""What is measured, and what it is measured against, for one clinic in one database."""
+"""What is measured, and its baselines, for one clinic in one database."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from starlette.responses import Response
 
 from bench import asgi
 from bench.data import NOW
+from bench.free_slots import PlannedBooking, SignedInPatient, plan_bookings, sign_in
 from bench.raw import RawBooker, raw_booker
-from bench.wishes import BookingWish, Visitor, find_wishes, sign_in
 from tests.servers import SECRET_KEY
 from webapp import models
 from webapp.auth.dependencies import SESSION_COOKIE
@@ -35,7 +35,7 @@ from webapp.doctors.service import list_doctors
 from webapp.event_handlers import wired_database
 from webapp.main import create_app
 
-VISITORS = 400
+PATIENTS = 400
 TICK = 1000 / os.sysconf("SC_CLK_TCK")
 
 Work = Callable[[], Awaitable[None]]
@@ -43,7 +43,7 @@ Work = Callable[[], Awaitable[None]]
 
 @dataclass
 class Subject:
-    """Something that answers a request, and how much CPU each answer took, by round, in milliseconds."""
+    """Answers a request; holds the CPU milliseconds that an answer took, by round."""
 
     name: str
     work: Work
@@ -52,7 +52,7 @@ class Subject:
 
 
 class Clinic:
-    """Docket over one database, its visitors, and the same application with baselines in place of its routes."""
+    """Docket with one database and its patients, and the same application with baselines instead of its routes."""
 
     def __init__(self, url: str) -> None:
         self.database = wired_database(url)
@@ -60,36 +60,36 @@ class Clinic:
         self.app = self._new_app()
         self.bare = self._new_app()
         self.bare.router.routes.clear()
-        self.visitors: list[Visitor] = self.database.write(_prepare)
+        self.patients: list[SignedInPatient] = self.database.write(_prepare)
         with self.database.reading() as session:
-            self.wishes: Iterator[BookingWish] = iter(list(find_wishes(session, self.visitors, NOW)))
+            self.planned: Iterator[PlannedBooking] = iter(list(plan_bookings(session, self.patients, NOW)))
             self.appointments = session.scalar(sa.select(sa.func.count(models.Appointment.id))) or 0
             self.slug = list_doctors(session)[0].slug
         self.raw: RawBooker = raw_booker(self.database)
-        self._bare_wishes: dict[str, BookingWish] = {}
+        self._bare_bookings: dict[str, PlannedBooking] = {}
 
     def _new_app(self) -> FastAPI:
         app = create_app(self.settings, self.database)
         app.state.clock = lambda: NOW
         return app
 
-    def cookie(self, visitor: Visitor) -> str:
+    def cookie(self, patient: SignedInPatient) -> str:
         """The session cookie as the browser sends it."""
         signer = Signer(self.settings.secret_keys, salt="docket.session")
-        return f"{SESSION_COOKIE}={signer.sign(visitor.secret).decode()}"
+        return f"{SESSION_COOKIE}={signer.sign(patient.secret).decode()}"
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         self.raw.close()
         self.database.dispose()
 
     # ------------------------------------------------------------------------------------- the calendar
 
     async def calendar(self, *, fragment: bool) -> tuple[Subject, Subject]:
-        """The calendar of next week, and the same template with the same values and nothing else."""
+        """The calendar of next week, and a route that only renders the same template with the same values."""
         path = f"/doctors/{self.slug}/calendar" if fragment else f"/doctors/{self.slug}"
         week = f"week={NOW + timedelta(days=7):%G-W%V}"
-        ask = asgi.get(path, self.cookie(self.visitors[0]), query=week, fragment=fragment)
+        ask = asgi.get(path, self.cookie(self.patients[0]), query=week, fragment=fragment)
         template, context, expected = await self._captured(ask)
         self._render_always(path, template, context)
         answer = await asgi.send(self.bare, ask)
@@ -101,8 +101,8 @@ class Clinic:
             Subject(f"its template alone, {name}", lambda: _expect(self.bare, ask, 200)),
         )
 
-    async def _captured(self, ask: asgi.Ask) -> tuple[str, dict[str, Any], bytes]:
-        """The template and the values with which Docket answers."""
+    async def _captured(self, ask: asgi.PreparedRequest) -> tuple[str, dict[str, Any], bytes]:
+        """The template and values with which Docket answers, and the bytes of the answer."""
         rendered: list[tuple[str, dict[str, Any]]] = []
         original = jinja2.Template.render
 
@@ -119,7 +119,7 @@ class Clinic:
         return (*rendered[-1], answer.body)
 
     def _render_always(self, path: str, template: str, context: dict[str, Any]) -> None:
-        """A `def` route in the same application, behind the same middleware, that only renders."""
+        """Add a `def` route to the same application, behind the same middleware, that only renders."""
         environment = self.bare.state.templates
         rendering = _rendering_of(self.app, context)
 
@@ -137,17 +137,17 @@ class Clinic:
         self._book_raw_always()
 
         async def booking() -> None:
-            wish = next(self.wishes)
-            await _expect(self.app, asgi.post("/appointments", self.cookie(wish.visitor), wish.form()), 303)
+            planned = next(self.planned)
+            await _expect(self.app, asgi.post("/appointments", self.cookie(planned.patient), planned.form()), 303)
 
         async def behind_a_route() -> None:
-            wish = next(self.wishes)
-            ask = asgi.post("/appointments", self.cookie(wish.visitor), wish.form())
-            self._bare_wishes[wish.form()["starts_at"] + wish.doctor_slug] = wish
+            planned = next(self.planned)
+            ask = asgi.post("/appointments", self.cookie(planned.patient), planned.form())
+            self._bare_bookings[planned.form()["starts_at"] + planned.doctor_slug] = planned
             await _expect(self.bare, ask, 303)
 
         async def alone() -> None:
-            self.raw.book(next(self.wishes))
+            self.raw.book(next(self.planned))
 
         return (
             Subject("booking", booking),
@@ -156,20 +156,20 @@ class Clinic:
         )
 
     def _book_raw_always(self) -> None:
-        """A `def` route in the same application that reads the form, writes the raw transaction and redirects."""
+        """Add a `def` route to the same application that reads the form, runs the raw transaction and redirects."""
 
         async def read(request: Request) -> FormData:
             return await request.form()
 
         def book(sent: FormData = Depends(read)) -> Response:
-            wish = self._bare_wishes.pop(f"{sent['starts_at']}{sent['doctor']}")
-            return Response(status_code=303, headers={"location": f"/appointments/{self.raw.book(wish)}"})
+            planned = self._bare_bookings.pop(f"{sent['starts_at']}{sent['doctor']}")
+            return Response(status_code=303, headers={"location": f"/appointments/{self.raw.book(planned)}"})
 
         self.bare.post("/appointments")(book)
 
 
 def _rendering_of(app: FastAPI, context: dict[str, Any]) -> Callable[[], None]:
-    """What tells the template filters the clinic's zone, as the application does for each page."""
+    """A function that gives the template filters the clinic's zone, as the application does for each page."""
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "app": app})
     page = Page(request)
     page.known |= {"clinic": context["clinic"], "actor": context["actor"]}
@@ -181,13 +181,13 @@ def _rendering_of(app: FastAPI, context: dict[str, Any]) -> Callable[[], None]:
     return tell
 
 
-def _prepare(session: Session) -> list[Visitor]:
-    """Nobody is refused for having too many visits: it is the ordinary booking that is measured."""
+def _prepare(session: Session) -> list[SignedInPatient]:
+    """Raise the limit of appointments, so that only ordinary bookings are measured, and sign patients in."""
     session.execute(sa.update(models.ClinicSettings).values(max_active_visits=10_000))
-    return sign_in(session, VISITORS, NOW)
+    return sign_in(session, PATIENTS, NOW)
 
 
-async def _expect(app: FastAPI, ask: asgi.Ask, status: int) -> None:
+async def _expect(app: FastAPI, ask: asgi.PreparedRequest, status: int) -> None:
     answer = await asgi.send(app, ask)
     if answer.status != status:
         raise RuntimeError(f"{ask.method} {ask.path} answered {answer.status}: {answer.body[:400]!r}")
@@ -197,7 +197,7 @@ async def _expect(app: FastAPI, ask: asgi.Ask, status: int) -> None:
 
 
 async def measure(subjects: list[Subject], *, rounds: int, requests: int, backends: Backends) -> None:
-    """Let the subjects take turns: `requests` each, `rounds` times over, after one round to warm up."""
+    """Let the subjects take turns: `requests` each, `rounds` times, after one round as warm-up."""
     for number in range(rounds + 1):
         for subject in subjects:
             theirs, ours = backends.spent(), time.process_time()
@@ -240,7 +240,7 @@ class Backends:
 
 @contextmanager
 def opened(urls: list[str]) -> Iterator[list[Clinic]]:
-    """The clinics behind these addresses, closed at the end."""
+    """The clinics in these databases, closed at the end."""
     clinics = [Clinic(url) for url in urls]
     try:
         yield clinics

@@ -1,4 +1,4 @@
-"""Words and tables for a terminal; colours only where somebody looks, and never the only sign."""
+"""Text and tables for a terminal. Colours are used only on a terminal and never carry meaning alone."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 
 
 def paint(text: str, *codes: str) -> str:
-    """Text in colour, where the terminal shows colour and its owner has not asked for none."""
+    """Text in colour, unless the output is not a terminal or NO_COLOR is set."""
     if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
         return text
     return f"\033[{';'.join(codes)}m{text}\033[0m"
 
 
 def say(text: str) -> None:
-    """One line, at once."""
+    """Print one line at once."""
     print(text, flush=True)
 
 
 def progress(text: str) -> None:
-    """A line that the next one replaces; where nobody looks, nothing."""
+    """Print a line that the next one replaces; nothing where the output is not a terminal."""
     if sys.stdout.isatty():
         print(f"\r\033[2K{text}", end="", flush=True)
 

@@ -1,8 +1,8 @@
-"""Docket as it would be without its locks, and databases without their guard, to show each of the two by itself.
+"""Docket without its locks, and databases without their guard, to show each of the two protections by itself.
 
 `uvicorn --factory bench.unguarded:create_app` still asks every rule before an appointment is written. What is missing
-is what makes the answer last: the locks of the service, and on SQLite the transaction around check and insert. Over a
-database as it is, the guard alone decides. Over a copy from which `drop_guard` took the guard, nothing does.
+is what keeps the answer true: the locks of the service, and on SQLite the transaction around check and insert. With an
+ordinary database the guard alone decides; with a copy from which `drop_guard` took the guard, nothing does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DROP_CONSTRAINT = "ALTER TABLE {table} DROP CONSTRAINT {name}"
 
 
 class UnguardedDatabase(Database):
-    """A database that locks nothing. On SQLite each statement stands alone, as with most drivers' defaults."""
+    """A database that takes no locks. On SQLite each statement is its own transaction, most drivers' default."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, HANDLERS)
@@ -41,7 +41,7 @@ class UnguardedDatabase(Database):
         with Session(self.engine, expire_on_commit=False, info=self.session_info) as session:
             connection = session.connection()
             if self.is_sqlite:
-                # Ending the transaction at its start leaves the driver in autocommit.
+                # Ending the transaction at its start leaves the driver in autocommit mode.
                 connection.exec_driver_sql("COMMIT")
             result = work(session, *args, **kwargs)
             session.commit()
@@ -49,7 +49,7 @@ class UnguardedDatabase(Database):
 
 
 def create_app() -> FastAPI:
-    """The application over the database that the settings name, without locks."""
+    """The application without locks, with the database that the settings name."""
     settings = Settings()
     return main.create_app(settings, UnguardedDatabase(settings.database_url))
 
@@ -57,7 +57,7 @@ def create_app() -> FastAPI:
 def drop_guard(url: str) -> list[str]:
     """Take the guard out of a copy; returns the names of what was dropped.
 
-    What keeps `busy_times` stays, so that rules and `docket check` see what is there.
+    The triggers that fill `busy_times` stay, so that rules and `docket check` see what is there.
     """
     database = Database(url)
     find, drop = (

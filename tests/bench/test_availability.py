@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.availability import HEADINGS, Compared
+from bench.availability import HEADINGS, Comparison
 from tests.cast import assemble
 from webapp.event_handlers import wired_database
 
@@ -13,8 +13,8 @@ from webapp.event_handlers import wired_database
 def test_free_times_are_measured_beside_routes_with_the_same_bytes(sqlite_url: str) -> None:
     database = wired_database(sqlite_url)
     assemble(database)
-    compared = Compared(database, days=3)
-    # A browser's session in the same worker may have left a running loop in this thread.
+    compared = Comparison(database, days=3)
+    # A browser session in the same worker may have left a running loop in this thread.
     with ThreadPoolExecutor(max_workers=1) as thread:
         row = thread.submit(lambda: asyncio.run(compared.measure(1))).result()
     database.dispose()

@@ -1,4 +1,4 @@
-"""The measurement of whole servers runs: each page is answered by each server, and its CPU time is told."""
+"""The measurement of whole servers runs: each server answers each page, and its CPU time is printed."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""The proof that messages arrive, in small: a worker dies at each step, once on each database."""
+"""The proof that messages arrive, on a small scale: a worker crashes at each step, once on each database."""
 
 from __future__ import annotations
 
 import pytest
 
-from bench.messages import House, count, prove_kills
-from bench.mortal import STEPS
+from bench.crashing_worker import STEPS
+from bench.messages import ClinicUnderTest, count, prove_kills
 from tests.mail_server import mail_server
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_worker_that_dies_at_any_step_loses_nothing(kind: str, request: pytest.FixtureRequest) -> None:
-    house = House(request.getfixturevalue(f"{kind}_url"), bookings=8)
-    findings = list(prove_kills(kind, house, 1))
+def test_a_worker_that_crashes_at_any_step_loses_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    clinic = ClinicUnderTest(request.getfixturevalue(f"{kind}_url"), bookings=8)
+    findings = list(prove_kills(kind, clinic, 1))
     assert [(found.messages, found.arrived, found.dead, found.lost) for found in findings] == [(1, 1, 0, 0)] * 4
-    # Only between sending and marking nobody knows whether it was sent.
+    # Only a crash between sending and marking leaves open whether the message was sent.
     assert [found.repeated for found in findings] == [0, 0, 1, 1]
     assert all(found.good for found in findings), dict(zip(STEPS, findings, strict=True))
-    # A proof that cannot fail proves nothing: what is said to be sent and did not arrive is lost.
+    # The proof can fail: a message that is marked as sent and did not arrive counts as lost.
     with mail_server() as server:
-        assert count(kind, "", house, server).lost == 1
-    house.database.dispose()
+        assert count(kind, "", clinic, server).lost == 1
+    clinic.database.dispose()

@@ -1,4 +1,4 @@
-"""Times that can be booked: one after the other they are used up by the bookings that are measured."""
+"""Free times for the bookings that are measured: each booking uses up one of them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from webapp.doctors.service import list_doctors
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.slots import to_datetime
 
-# A day far enough ahead that the demo has left it empty, and a day inside the clinic's horizon.
+# The first day is far enough ahead to be empty in the demo data, and the last one lies inside the clinic's horizon.
 FIRST_DAY, LAST_DAY = 45, 88
 A_DAY = 3
 APART = timedelta(hours=2)
 
 
-class Visitor(NamedTuple):
-    """A patient who is signed in."""
+class SignedInPatient(NamedTuple):
+    """A patient with a session."""
 
     user_id: int
     patient_id: int
     secret: str
 
 
-class BookingWish(NamedTuple):
-    """One booking, with everything that the raw transaction needs to know."""
+class PlannedBooking(NamedTuple):
+    """One booking, with all values that the raw transaction needs."""
 
-    visitor: Visitor
+    patient: SignedInPatient
     doctor_id: int
     doctor_slug: str
     visit_type_id: int
@@ -47,15 +47,15 @@ class BookingWish(NamedTuple):
     @property
     def user_id(self) -> int:
         """The account that books."""
-        return self.visitor.user_id
+        return self.patient.user_id
 
     @property
     def patient_id(self) -> int:
-        """The patient who comes."""
-        return self.visitor.patient_id
+        """The patient who has the appointment."""
+        return self.patient.patient_id
 
     def form(self) -> dict[str, str]:
-        """The fields of the booking page."""
+        """The fields of the booking page's form."""
         return {
             "doctor": self.doctor_slug,
             "visit_type": str(self.visit_type_id),
@@ -65,8 +65,8 @@ class BookingWish(NamedTuple):
         }
 
 
-def sign_in(session: Session, count: int, now: datetime) -> list[Visitor]:
-    """Open a session for each of the first patients, without the cost of a password."""
+def sign_in(session: Session, count: int, now: datetime) -> list[SignedInPatient]:
+    """Start a session for each of the first patients, without the cost of checking a password."""
     query = (
         sa.select(models.Patient.user_id, models.Patient.id)
         .where(models.Patient.user_id.is_not(None))
@@ -74,7 +74,7 @@ def sign_in(session: Session, count: int, now: datetime) -> list[Visitor]:
         .limit(count)
     )
     return [
-        Visitor(
+        SignedInPatient(
             user_id, patient_id, auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
         )
         for user_id, patient_id in session.execute(query).all()
@@ -82,35 +82,35 @@ def sign_in(session: Session, count: int, now: datetime) -> list[Visitor]:
     ]
 
 
-def find_wishes(session: Session, visitors: list[Visitor], now: datetime) -> Iterator[BookingWish]:
-    """Free times of all doctors; no visitor comes twice on one day, and no two times are near each other."""
+def plan_bookings(session: Session, patients: list[SignedInPatient], now: datetime) -> Iterator[PlannedBooking]:
+    """Bookings of free times with all doctors: no patient has two on one day, and no two times are close together."""
     clinic = get_clinic(session)
-    wishes = [BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
+    requests = [BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
     first = clinic.today(now) + timedelta(days=FIRST_DAY)
     for ahead in range(LAST_DAY - FIRST_DAY):
         day = first + timedelta(days=ahead)
-        facts = load_facts(session, clinic, wishes, day, day, now=now)
-        waiting = iter(visitors)
-        for wish in wishes:
+        facts = load_facts(session, clinic, requests, day, day, now=now)
+        waiting = iter(patients)
+        for request in requests:
             latest: datetime | None = None
-            for time in free_times(facts[wish.doctor.id]):
+            for time in free_times(facts[request.doctor.id]):
                 start = to_datetime(time.start)
                 if latest is not None and start < latest + APART:
                     continue
-                visitor = next(waiting, None)
-                if visitor is None:
+                patient = next(waiting, None)
+                if patient is None:
                     break
                 latest = start
-                yield _wish(wish, visitor, start, now)
+                yield _planned(request, patient, start, now)
 
 
-def _wish(wish: BookingRequest, visitor: Visitor, start: datetime, now: datetime) -> BookingWish:
-    kind = wish.visit_type
+def _planned(request: BookingRequest, patient: SignedInPatient, start: datetime, now: datetime) -> PlannedBooking:
+    kind = request.visit_type
     end = start + timedelta(minutes=kind.minutes)
-    return BookingWish(
-        visitor,
-        wish.doctor.id,
-        wish.doctor.slug,
+    return PlannedBooking(
+        patient,
+        request.doctor.id,
+        request.doctor.slug,
         kind.id,
         start,
         end,

@@ -1,4 +1,4 @@
-"""Visitors who book one visit after the other over HTTP, and how long that takes them."""
+"""A client that books one appointment after another over HTTP, and how long that takes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from urllib.parse import urlencode
 
 from bench.contest import Arena
 
-# Twenty-five bookings a second.
+# 25 bookings a second.
 PACE = 0.04
 
 
 def place_of(arena: Arena, number: int) -> tuple[str, str]:
-    """The doctor and the start of the visit with this number, which no other number has."""
+    """The doctor and start of the appointment with this number; no two numbers share them."""
     start = arena.first + timedelta(hours=number // len(arena.slugs))
     return arena.slugs[number % len(arena.slugs)], f"{start:%Y-%m-%dT%H:%M:%SZ}"
 
 
-class Visitor:
-    """Somebody who books one visit after the other over HTTP, each of another patient at another time."""
+class BookingClient:
+    """Books one appointment after another over HTTP, each for another patient at another time."""
 
     def __init__(self, arena: Arena, port: int) -> None:
         self.arena = arena
@@ -28,10 +28,10 @@ class Visitor:
         self.connection: http.client.HTTPConnection | None = None
 
     def book(self, number: int) -> str:
-        """Book the visit with this number and return its reference.
+        """Book the appointment with this number and return its reference.
 
         Raises:
-            OSError, HTTPException: nobody answered, and the visit may be booked or not.
+                OSError, HTTPException: the server did not answer; the appointment may be booked or not.
         """
         doctor, starts_at = place_of(self.arena, number)
         form = {"doctor": doctor, "visit_type": self.arena.kinds[30], "starts_at": starts_at}
@@ -54,20 +54,20 @@ class Visitor:
         return location.removeprefix("/appointments/").partition("?")[0]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
 
 
 def time_bookings(arena: Arena, port: int, numbers: range) -> list[float]:
-    """Book so many visits, one every `PACE` seconds, which is more than any clinic has; the seconds each took."""
-    visitor = Visitor(arena, port)
+    """Book an appointment every `PACE` seconds, which is more than any clinic does; the seconds that each took."""
+    client = BookingClient(arena, port)
     times = []
     for number in numbers:
         began = time.perf_counter()
-        visitor.book(number)
+        client.book(number)
         times.append(time.perf_counter() - began)
         time.sleep(max(0.0, PACE - times[-1]))
-    visitor.close()
+    client.close()
     return times

@@ -1,7 +1,7 @@
-"""One contender of a race: a process of its own that sends a booking at the instant it is told.
+"""One racer of a race: a separate process that sends a booking at the instant it is told.
 
-It is run as a plain script, with the standard library alone, so that eight of them start at once. Each line on
-standard input is an attempt as JSON; each line on standard output is how it ended. It ends with its input.
+It runs as a plain script with the standard library alone, so that eight of them start at once. Each line on standard
+input is a task as JSON; each line on standard output is its outcome. It ends when its input ends.
 """
 
 import http.client
@@ -11,7 +11,7 @@ import time
 
 
 def attempt(task: dict[str, str | int | float]) -> dict[str, str | int | float]:
-    """Connect first, wait for the instant, send, and read the answer."""
+    """Connect, wait for the instant, send the request, and read the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", int(task["port"]), timeout=60)
     connection.connect()
     headers = {
@@ -20,7 +20,7 @@ def attempt(task: dict[str, str | int | float]) -> dict[str, str | int | float]:
         "Origin": f"http://127.0.0.1:{task['port']}",
     }
     at = float(task["at"])
-    # Sleep, and do not look at the clock in a loop: there may be fewer processors than contenders.
+    # Sleep instead of polling the clock: there may be fewer processors than racers.
     time.sleep(max(0.0, at - time.monotonic()))
     sent = time.monotonic()
     connection.request("POST", "/appointments", str(task["body"]).encode(), headers)
@@ -37,13 +37,13 @@ def attempt(task: dict[str, str | int | float]) -> dict[str, str | int | float]:
 
 
 def main() -> None:
-    """Try what each line asks for, until there are no more."""
+    """Run the task on each line of the input."""
     for line in sys.stdin:
         try:
-            ended = attempt(json.loads(line))
+            outcome = attempt(json.loads(line))
         except (OSError, http.client.HTTPException) as error:
-            ended = {"status": 0, "location": "", "late": 0.0, "took": 0.0, "text": repr(error)}
-        print(json.dumps(ended), flush=True)
+            outcome = {"status": 0, "location": "", "late": 0.0, "took": 0.0, "text": repr(error)}
+        print(json.dumps(outcome), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Workers that die: each delivers one message, and ends at one step of that as by `kill -9`."""
+"""Workers that crash: each delivers one message and kills itself with SIGKILL at one step of that."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CLAIM, BEFORE_SEND, AFTER_SEND, BEFORE_MARK = STEPS = ("claim", "before-send", "
 MAIL_FROM = "booking@clinic.example"
 
 
-def die() -> None:
-    """What nobody can catch."""
+def crash() -> None:
+    """End this process with a signal that cannot be caught."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class MortalCourier(Courier):
-    """A courier that dies at one step of its first message."""
+class CrashingCourier(Courier):
+    """A courier that crashes at one step of its first message."""
 
     step = ""
 
@@ -33,32 +33,32 @@ class MortalCourier(Courier):
         claimed = super()._claim(session)
         # The claim is written and not committed.
         if self.step == CLAIM:
-            die()
+            crash()
         return claimed
 
     def send(self, claimed: Claimed) -> None:
         if self.step == BEFORE_SEND:
-            die()
+            crash()
         super().send(claimed)
         if self.step == AFTER_SEND:
-            die()
+            crash()
 
     def _mark(self, claimed: Claimed, **values: Any) -> None:
-        def mark_and_die(session: Session) -> None:
+        def mark_and_crash(session: Session) -> None:
             mark(session, claimed, worker=self.name, now=self.clock(), **values)
             # The mark is written and not committed.
             if self.step == BEFORE_MARK:
-                die()
+                crash()
 
-        self.database.write(mark_and_die)
+        self.database.write(mark_and_crash)
 
 
-def live(step: str, database_url: str, smtp_url: str) -> None:
-    """Be a worker until this step of the first message; to be run in a process of its own."""
+def run(step: str, database_url: str, smtp_url: str) -> None:
+    """Run a worker until this step of its first message; call this in a separate process."""
     settings = Settings(database_url=database_url, smtp_url=smtp_url, mail_from=MAIL_FROM, secret_key=SECRET_KEY)
     database = wired_database(settings.database_url)
     write_out = writer(settings, "email", base_url="http://127.0.0.1")
-    courier = MortalCourier(
+    courier = CrashingCourier(
         database, "email", mail_sender(settings), name=f"{os.getpid()}", clock=utc_now, write_out=write_out
     )
     courier.step = step

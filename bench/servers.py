@@ -37,7 +37,7 @@ def empty_database(kind: str, server: str | None, folder: Path) -> Iterator[str]
 
 @contextmanager
 def unguarded_copy(url: str, server: str | None, folder: Path) -> Iterator[str]:
-    """A copy of a database that nobody is connected to, with its guard dropped."""
+    """A copy of a database, with its guard dropped. The original must have no connections."""
     made = sa.engine.make_url(url)
     with ExitStack() as stack:
         if made.get_backend_name() == "sqlite":
@@ -54,9 +54,9 @@ def unguarded_copy(url: str, server: str | None, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def docket_servers(url: str, count: int = 2) -> Iterator[list[int]]:
-    """The ports of that many `docket serve` processes over one database."""
+    """Start this many `docket serve` processes with one database; gives their ports."""
     with ExitStack() as stack:
-        # They start side by side: most of a start is one processor importing.
+        # They start in parallel, because each start mostly imports modules on one processor.
         with ThreadPoolExecutor(count) as starters:
             servers = list(starters.map(lambda _number: stack.enter_context(live_server(url)), range(count)))
         yield [int(server.url.rsplit(":", 1)[1]) for server in servers]
@@ -64,7 +64,7 @@ def docket_servers(url: str, count: int = 2) -> Iterator[list[int]]:
 
 @contextmanager
 def servers_without_locks(url: str, count: int = 2) -> Iterator[list[int]]:
-    """The same without the locks of the service: `bench.unguarded`."""
+    """Like `docket_servers`, but without the locks of the service: see `bench.unguarded`."""
     with ExitStack() as stack:
         started: list[tuple[int, Kept]] = []
         for _ in range(count):
@@ -88,7 +88,7 @@ def _is_alive(port: int) -> bool:
 
 
 def docket_check(url: str) -> tuple[int, str]:
-    """`docket check` as an operator runs it: its exit code and the end of what it said."""
+    """Run `docket check` as an operator does; returns its exit code and the last line of its output."""
     command = Path(sys.executable).with_name("docket")
     with tempfile.TemporaryDirectory(prefix="docket-check-") as folder:
         done = subprocess.run(
