@@ -13,14 +13,14 @@ if (viewer === "swagger") {
     url: address,
     deepLinking: true,
     displayRequestDuration: true,
-    // A model is opened where it is used; a list of all of them only makes the page long.
+    // Models are shown where they are used; a list of all of them would only make the page long.
     defaultModelsExpandDepth: -1,
     docExpansion: "list",
-    // Nobody else is asked whether the document is right.
+    // Do not ask an external validator.
     validatorUrl: null,
   });
 } else {
-  // ReDoc shows a sign of its makers that lies on their host. Nobody else is asked for anything here.
+  // ReDoc shows its makers' logo from their host. This page loads nothing from other hosts, so block such images.
   const images = HTMLImageElement.prototype;
   Object.defineProperty(images, "src", { set(address) { this.setAttribute("src", address); } });
   images.setAttribute = function (name, value) {

@@ -1,5 +1,5 @@
-// Sends a form as soon as a choice in it changes: <form data-auto-submit>. What is typed is sent by Enter.
-// Without this file the form's own button does the same.
+// Submits a form as soon as a choice in it changes: <form data-auto-submit>. Text fields are submitted by Enter.
+// Without this script the form's button does the same.
 
 document.addEventListener("change", (event) => {
   const { target } = event;

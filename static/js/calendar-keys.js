@@ -1,5 +1,5 @@
-// Arrow keys walk between the free times of the week: up and down within a day,
-// left and right to the nearest time of the day beside it. Tab works as ever.
+// Arrow keys move between the free times of the week: up and down within a day,
+// left and right to the nearest time of the day beside it. Tab works as usual.
 
 function visibleTimes(day) {
   return [...day.querySelectorAll(".slot")].filter((time) => time.offsetParent !== null);

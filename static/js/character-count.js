@@ -1,6 +1,6 @@
-// Says how many characters are left in a field.
+// Shows how many characters are left in a field.
 // Markup: <textarea maxlength="500" data-count="reason-count"> and <p id="reason-count" data-left="%n characters left">.
-// The words come from the page, so that they can be translated.
+// The text comes from the page, so that it can be translated.
 
 function update(field) {
   const output = document.getElementById(field.dataset.count);

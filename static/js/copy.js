@@ -1,5 +1,5 @@
-// Copies what a field holds. Markup: <button data-copy="id of the field" data-copied="words" hidden>.
-// The button shows itself only where the browser lets us copy; the field can be copied by hand everywhere.
+// Copies the value of a field. Markup: <button data-copy="id of the field" data-copied="words" hidden>.
+// The button appears only if the browser lets scripts copy; the field can always be copied by hand.
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;

@@ -1,3 +1,3 @@
-// A page that comes back with errors starts at their summary, so that nobody has to look for it.
+// On a page with errors the focus starts at their summary, so that users do not have to search for it.
 
 document.querySelector("[data-error-summary]")?.focus();

@@ -1,5 +1,5 @@
-// Left and right, or j and k, lead to the day or week before and after, and t to today; the links do the work.
-// Letters can be switched off, and nothing happens while somebody types or moves within a field.
+// Left and right, or j and k, lead to the previous and next day or week, and t to today, by clicking the links.
+// The letters can be switched off, and keys do nothing while the focus is in a field.
 
 const LETTERS = "docket-letter-keys";
 const keys = { ArrowLeft: "previous", ArrowRight: "next", j: "previous", k: "next", t: "today" };
@@ -20,7 +20,7 @@ document.addEventListener("keydown", (event) => {
   link.click();
 });
 
-// A menu closes when somebody turns to something else.
+// A menu closes when the user clicks elsewhere.
 document.addEventListener("click", (event) => {
   document.querySelectorAll(".more[open]").forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;
@@ -33,7 +33,7 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
-// The part of the page that was swapped carries the title of the whole.
+// The swapped part of the page carries the title of the whole page.
 document.addEventListener("htmx:afterSettle", (event) => {
   const part = event.detail.elt.closest("[data-title]");
   if (part) document.title = part.dataset.title;

@@ -1,4 +1,4 @@
-// A form that is on its way is not sent twice. The buttons are marked, not disabled:
+// A form that is being sent is not sent twice. The buttons are marked, not disabled:
 // a disabled button would drop its value from the form and lose the focus.
 
 const sending = new Set();
@@ -14,7 +14,7 @@ document.addEventListener("submit", (event) => {
   event.submitter?.setAttribute("aria-busy", "true");
 });
 
-// A page that comes back from the browser's cache can be sent again.
+// When a page returns from the browser's cache, its forms can be sent again.
 window.addEventListener("pageshow", () => {
   sending.clear();
   document.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));

@@ -1,12 +1,12 @@
-// After HTMX replaced a part of the page: say what changed, and keep the focus near it.
-// The new part carries its own sentence in data-announce. HTMX keeps the focus by id;
-// only when the focused element is gone does the part's heading take it.
+// After HTMX replaces a part of the page, announces the change and keeps the focus near it.
+// The new part carries the announcement in data-announce. HTMX keeps the focus by id;
+// if the focused element is gone, the heading of the part gets the focus.
 
 const status = document.getElementById("status");
 
 function announce(sentence) {
   if (!status || !sentence) return;
-  // Emptied first, so that the same sentence twice is read twice.
+  // Emptied first, so that a repeated sentence is read again.
   status.textContent = "";
   window.setTimeout(() => { status.textContent = sentence; }, 100);
 }
