@@ -1,6 +1,6 @@
-# Docket: everything a developer types. `make` alone lists the targets.
+# The commands of a developer. `make` alone lists the targets.
 #
-# Installs are remembered in stamp files inside the environment: a target whose locks have not changed does nothing.
+# Installs are recorded in stamp files inside the environment: a target whose locks have not changed does nothing.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -9,9 +9,9 @@
 
 PYTHON ?= python3
 PORT   ?= 8000
-# One folder or file of the tests, for example: make unit ROOM=clinic. More for pytest, for example:
-# make unit PYTEST_ARGS="-k reschedule -x". Two workers run files side by side, each with a PostgreSQL server of its
-# own; with JOBS=0 everything runs in one process, which a debugger needs.
+# ROOM is one folder or file of the tests, for example: make unit ROOM=clinic. PYTEST_ARGS are for pytest, for example:
+# make unit PYTEST_ARGS="-k reschedule -x". Two workers run files in parallel, each with its own PostgreSQL server;
+# with JOBS=0 everything runs in one process, which a debugger needs.
 ROOM ?=
 PYTEST_ARGS ?=
 JOBS ?= 2
@@ -22,7 +22,7 @@ STAMP := $(VENV)/.docket
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCKED := install --quiet --progress-bar off --no-deps --require-hashes
 
-# Python that is checked: what exists of it.
+# The Python code that is checked, as far as it exists.
 CODE := $(wildcard webapp alembic tests bench scripts hatch_build.py)
 TYPED := $(wildcard webapp tests bench scripts hatch_build.py)
 
@@ -74,13 +74,13 @@ $(STAMP)-test: requirements/test.txt $(STAMP)-install
 	@$(PIP) $(LOCKED) -r requirements/test.txt
 	@touch $@
 
-# A browser is looked for each time: it can be removed without our knowing.
+# Always looks for a browser, because it can be removed at any time.
 .PHONY: browser
 browser: $(STAMP)-test
 	@sh scripts/browser.sh $(BIN)/python
 
 .PHONY: lock
-lock: $(STAMP)-venv ## Write the locks anew after a change of dependencies (LOCK_ARGS=--upgrade takes the newest)
+lock: $(STAMP)-venv ## Update the locks after a change of dependencies (LOCK_ARGS=--upgrade takes the newest)
 	@if command -v uv >/dev/null && [ ! -x $(BIN)/uv ]; then :; \
 	elif [ ! -x $(BIN)/uv ]; then $(call say,Installing uv); $(PIP) install --quiet --progress-bar off uv; fi
 	@$(call say,Resolving the dependencies)
@@ -102,13 +102,13 @@ lint: $(STAMP)-test ## Check style: Python, templates and the Dockerfile
 	@$(call say,Style: ruff check)
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(call say,Style: ruff format)
-	@$(BIN)/ruff format --quiet --check $(CODE) || $(call fail,Some files want formatting: make format does it.)
+	@$(BIN)/ruff format --quiet --check $(CODE) || $(call fail,Some files are not formatted: run make format.)
 	@if [ -d templates ]; then $(call say,Style: djlint); $(BIN)/djlint templates --lint --quiet; fi
 	@$(call say,Style: hadolint)
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; fi
 
 .PHONY: format
-format: $(STAMP)-test ## Put Python files into shape
+format: $(STAMP)-test ## Format the Python files
 	@$(BIN)/ruff check --quiet --fix $(CODE) || true
 	@$(BIN)/ruff format $(CODE)
 
@@ -124,19 +124,19 @@ unit: $(STAMP)-test ## Run the tests alone; one folder of them with ROOM=clinic
 	@$(BIN)/pytest -n '$(JOBS)' --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(ROOM)) $(PYTEST_ARGS)
 
 .PHONY: prove
-prove: $(STAMP)-test ## Run the long proofs: no double booking, nothing lost
+prove: $(STAMP)-test ## Run the long proofs: no double booking, no appointment lost in leave
 	@$(BIN)/python -m bench.prove $(ARGS)
 
 .PHONY: messages
-messages: $(STAMP)-test ## Prove that messages arrive, once, whatever is killed and whatever the mail server does
+messages: $(STAMP)-test ## Prove that messages arrive once, whatever is killed and whatever the mail server does
 	@$(BIN)/python -m bench.messages $(ARGS)
 
 .PHONY: schema
-schema: $(STAMP)-test ## Ask the API thousands of things as everybody: each answer is as described
+schema: $(STAMP)-test ## Send the API thousands of requests as every kind of user: each answer is as described
 	@$(BIN)/python -m bench.schema $(ARGS)
 
 .PHONY: stampede
-stampede: $(STAMP)-test ## Let many patients race for the same times, and watch
+stampede: $(STAMP)-test ## Watch many patients race for the same times
 	@$(BIN)/python -m bench.stampede $(ARGS)
 
 .PHONY: bench
@@ -144,7 +144,7 @@ bench: $(STAMP)-test ## Measure how fast Docket is
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lists
-lists: $(STAMP)-test ## Measure the pages of staff in a large clinic
+lists: $(STAMP)-test ## Measure the staff pages in a large clinic
 	@$(BIN)/python -m bench.lists $(ARGS)
 
 .PHONY: availability
@@ -152,15 +152,15 @@ availability: $(STAMP)-test ## Measure the free times of 200 doctors over the AP
 	@$(BIN)/python -m bench.availability $(ARGS)
 
 .PHONY: core
-core: $(STAMP)-test ## Measure what pages cost beside a bare one, with whole servers that take turns
+core: $(STAMP)-test ## Measure what pages cost compared with a bare one, with whole servers that take turns
 	@$(BIN)/python -m bench.core $(ARGS)
 
 .PHONY: screenshots
-screenshots: browser ## Take pictures of the pages
+screenshots: browser ## Take screenshots of the pages
 	@$(BIN)/python -m scripts.screenshots $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what make made, but for the data in var/
-	@$(call say,Removing the environment and what the tools left)
+clean: ## Remove everything that make made, except the data in var/
+	@$(call say,Removing the environment and the files of the tools)
 	@rm -rf $(VENV) dist build static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
-"""What hatchling does beyond its configuration, for the wheel, the sdist and the editable install.
+"""Build steps beyond hatchling's configuration, for the wheel, the sdist and the editable install.
 
-htmx, and the two viewers of the API's description, come out of wheels that are build requirements and nothing more:
-no third-party file is committed, and neither Django nor its packages are installed. The files land in
-`static/vendor/`, which git ignores.
+htmx and the two viewers of the API's description are taken from wheels that are build requirements only: no third-party
+file is committed, and neither Django nor its packages are installed. The files land in `static/vendor/`, which git
+ignores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-# What is carried, by which package: the file's path in the carrier ends so, and what the file is called here.
+# The files to copy, by package: the end of the file's path in the package, and its name here.
 # django-htmx carries htmx 4 too; htmx 2 is maintained "in perpetuity".
 VENDORED = {
     "django-htmx": {"htmx-2.min.js": "htmx.min.js"},
@@ -25,7 +25,7 @@ VENDORED = {
     },
 }
 
-# These live beside the package in a checkout and inside it in a wheel; webapp looks in both places.
+# These lie beside the package in a checkout and inside it in a wheel; webapp looks in both places.
 INSIDE_THE_WHEEL = ("templates", "static", "alembic", "alembic.ini")
 
 
@@ -33,17 +33,17 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         vendor(root / "static" / "vendor")
-        # An editable install reads the checkout itself: copies would only grow stale.
+        # An editable install reads the checkout itself: copies would become outdated.
         if self.target_name == "wheel" and version == "standard":
             for name in INSIDE_THE_WHEEL:
                 build_data["force_include"][str(root / name)] = f"webapp/{name}"
 
 
 def vendor(target: Path) -> None:
-    """Copy the vendored browser files out of their installed carriers, which are never imported.
+    """Copy the vendored browser files from their installed packages, which are never imported.
 
     Raises:
-        SystemExit: a carrier is not installed, or holds a file no longer.
+            SystemExit: a package is not installed, or lacks a file.
     """
     target.mkdir(parents=True, exist_ok=True)
     for carrier, wanted in VENDORED.items():

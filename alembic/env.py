@@ -1,4 +1,4 @@
-"""How Alembic reaches Docket's database. Migrations run in one transaction: all of them, or none."""
+"""Connects Alembic to Docket's database. Migrations run in one transaction: all of them, or none."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import webapp.models  # noqa: F401 - importing it fills Base.metadata
 from webapp.config import Settings
 from webapp.database import Base, Database
 
-# Any number that nothing else in this database uses: two upgrades at once then wait for each other.
+# Any number that nothing else in this database uses: of two upgrades at once, one then waits for the other.
 UPGRADE_LOCK = 7_203_144
 
 
 def run() -> None:
-    """Migrate the database that the caller handed over, or the one that the settings name."""
+    """Migrate the database that the caller passed, or the one that the settings name."""
     database: Database | None = context.config.attributes.get("database")
     database = database or Database(Settings().database_url)
     with database.engine.connect() as connection:
@@ -28,10 +28,10 @@ def run() -> None:
         )
         with context.begin_transaction():
             if connection.dialect.name == "postgresql":
-                # Ordinary locks are waited for three seconds, which a migration may well outlast.
+                # An upgrade waits for another one as long as it takes; other locks are waited for three seconds.
                 connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-                # A table that somebody holds, though, must not bring everybody behind us to a stop.
+                # A lock on a table must not block all later requests, so the migrations wait for it only as usual.
                 connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
             context.run_migrations()
 

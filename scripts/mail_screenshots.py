@@ -1,6 +1,6 @@
-"""Pictures of every e-mail, from the examples of its preview: `python -m scripts.mail_screenshots [--only NAME]`.
+"""Screenshots of every e-mail, from the examples of its preview: `python -m scripts.mail_screenshots [--only NAME]`.
 
-They go to var/screenshots/mails/ at 320, 390 and 800 px, light and dark. No server is needed.
+They are written to var/screenshots/mails/ at 320, 390 and 800 px, light and dark. No server is needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Pictures of every page over a fresh demo clinic: `python -m scripts.screenshots [--only NAME]`.
+"""Screenshots of every page with a fresh demo clinic: `python -m scripts.screenshots [--only NAME]`.
 
-They go to var/screenshots/ at 390 and 1280 px, light and dark, and the README's two to docs/.
+They are written to var/screenshots/ at 390 and 1280 px, light and dark, and those of the README to docs/.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SLOT = "#calendar .slot >> visible=true"
 
 @contextmanager
 def demo_clinic() -> Iterator[str]:
-    """A server over fresh demo data; yields its address."""
+    """A server with fresh demo data; gives its address."""
     with tempfile.TemporaryDirectory(prefix="docket-pictures-") as folder:
         url = f"sqlite:///{folder}/docket.db"
         command = str(Path(sys.executable).with_name("docket"))
@@ -51,7 +51,7 @@ def sign_in(page: Page, who: str) -> None:
 
 
 class Camera:
-    """Takes a picture of the page as it is, in every size and theme."""
+    """Takes a screenshot of the current page, in every size and theme."""
 
     def __init__(self, page: Page, folder: Path, only: str) -> None:
         self.page, self.folder, self.only = page, folder, only
@@ -69,8 +69,8 @@ class Camera:
         print(f"  {name}")
 
 
-def everybody(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages before one signs in."""
+def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
+    """The pages before signing in."""
     for name, path in (
         ("find", "/"),
         ("find-dermatology", "/doctors?specialty=Dermatology"),
@@ -98,7 +98,7 @@ def everybody(page: Page, shoot: Callable[[str], None]) -> None:
 
 
 def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
-    """The pages of a patient, through a visit's whole life."""
+    """The pages of a patient, through the whole life of an appointment."""
     sign_in(page, "patient")
     for name, path in (("appointments", "/appointments"), ("appointments-past", "/appointments?show=past")):
         page.goto(path)
@@ -113,7 +113,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.wait_for_selector(".submit-bar")
     page.get_by_label("Reason for the visit").fill("A mole on my back has changed its colour since the summer.")
     shoot("book")
-    # Somebody else takes that very time.
+    # Another patient takes that time.
     sign_up(rival)
     rival.goto(page.url)
     rival.locator(".submit-bar button").click()
@@ -134,7 +134,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.locator(SLOT).nth(5).click()
     page.wait_for_url("**starts_at=**")
     shoot("reschedule-chosen")
-    # What the links in its messages open, which need no log-in.
+    # The pages behind the links in messages, which need no login.
     token = sign([SECRET_KEY], LINK_PURPOSE, [visit.rpartition("/")[2], "patient@docket.example"])
     for name, path in (
         ("link-visit", ""),
@@ -156,7 +156,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
 
 
 def sign_up(page: Page) -> None:
-    """Somebody who is faster."""
+    """Create another patient, who will be faster."""
     page.goto("/register")
     page.get_by_label("Your name").fill("Quick Quinn")
     page.get_by_label("E-mail address").fill("quinn@docket.example")
@@ -166,7 +166,7 @@ def sign_up(page: Page) -> None:
 
 
 def doctor(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages of a doctor, and leave that would strand visits."""
+    """The pages of a doctor, and leave that affects appointments."""
     sign_in(page, "doctor")
     page.goto("/schedule")
     shoot("schedule")
@@ -224,7 +224,7 @@ def admin(page: Page, shoot: Callable[[str], None]) -> None:
 
 
 def messages(page: Page, shoot: Callable[[str], None]) -> None:
-    """What an admin sees of the messages that the visits before have caused."""
+    """The admin's pages about the messages that the earlier appointments caused."""
     sign_in(page, "admin")
     page.goto("/admin/messages")
     shoot("messages")
@@ -234,7 +234,7 @@ def messages(page: Page, shoot: Callable[[str], None]) -> None:
 
 
 def for_the_readme(context: BrowserContext, folder: Path) -> None:
-    """A few pictures that show in a glance what this is."""
+    """A few screenshots that show Docket at a glance."""
     page = context.new_page()
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size({"width": 1280, "height": 860})
@@ -244,7 +244,7 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.get_by_role("link", name="Week after").click()
     page.wait_for_url("**week=**")
     page.screenshot(path=folder / "calendar.png", full_page=True)
-    # A working day with visits, so that the picture does not depend on the day on which it is taken.
+    # A working day with appointments, so that the screenshot does not depend on today's date.
     sign_in(page, "doctor")
     day = utc_now().date() + timedelta(days=7 - utc_now().date().weekday())
     page.goto(f"/schedule/{day}")
@@ -259,7 +259,7 @@ def take_pictures(browser: Browser, url: str, only: str) -> None:
     def visitor() -> BrowserContext:
         return browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Amsterdam")
 
-    for people in (everybody, doctor, admin):
+    for people in (signed_out, doctor, admin):
         page = visitor().new_page()
         people(page, Camera(page, pictures, only).shoot)
     page, rival = visitor().new_page(), visitor().new_page()

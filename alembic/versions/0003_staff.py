@@ -1,5 +1,5 @@
-"""What staff need: flags, overrides, notes and undo on visits; series of leave; words to find patients by; links
-that set a first password.
+"""What staff need: flags, overrides, notes and undo on appointments; series of leave; words for finding patients;
+links that set a first password.
 
 Columns are added one by one and never in batch mode, which would drop the guard's triggers on SQLite.
 """
@@ -56,7 +56,7 @@ def upgrade() -> None:
     op.create_index("ix_password_links_user_id", "password_links", ["user_id"])
     op.create_table(
         "patient_words",
-        # Ranges of words are alphabetical in the order of their letters' numbers, as on SQLite, and use the index.
+        # Ranges of words sort by the code points of their letters, as on SQLite, and use the index.
         sa.Column("word", sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql"), nullable=False),
         sa.Column("patient_id", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("word", "patient_id", name="pk_patient_words"),
@@ -71,7 +71,7 @@ def upgrade() -> None:
 
 
 def _find_words() -> None:
-    """Make the patients who are there already findable, as the program does with later ones."""
+    """Make the existing patients findable, as the application does with new ones."""
     connection = op.get_bind()
     words = sa.table("patient_words", sa.column("word"), sa.column("patient_id"))
     patients = connection.execute(sa.text("SELECT id, name, email, phone FROM patients")).all()
@@ -85,7 +85,7 @@ def _find_words() -> None:
 
 
 def _words_of(name: str, email: str, phone: str) -> set[str]:
-    """The words of a name, the e-mail address, and the telephone number from its end."""
+    """The words of a name, the e-mail address, and the telephone number in reverse."""
     words = {_plain(word) for word in re.split(r"[\s\-]+", name)} | {email.strip().lower()}
     digits = "".join(letter for letter in phone if letter.isascii() and letter.isdigit())
     return {word for word in (*words, f"#{digits[::-1]}" if digits else "") if word}

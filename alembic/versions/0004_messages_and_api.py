@@ -1,4 +1,4 @@
-"""Messages and the API: the outbox, what patients and the clinic want of messages, refresh tokens and idempotency keys.
+"""Messages and the API: the outbox, message preferences of patients and the clinic, refresh and idempotency keys.
 
 Columns are added one by one and never in batch mode, which would drop the guard's triggers on SQLite.
 """

@@ -1,4 +1,4 @@
-"""Messages are found by how their recipient begins, and the rare kinds among many by indexes of their own."""
+"""Indexes for messages: by the beginning of the recipient, and for the rare statuses."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def downgrade() -> None:
 
 
 def _sort_recipients(collation: str) -> None:
-    """SQLite compares letter by letter anyway."""
+    """Sort recipients by code point on PostgreSQL, as SQLite does anyway."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(f'ALTER TABLE outbox_messages ALTER COLUMN recipient TYPE VARCHAR(254) COLLATE "{collation}"')

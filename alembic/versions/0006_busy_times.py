@@ -1,7 +1,7 @@
-"""The guard of doctors' time moves to `busy_times`, which triggers keep from what takes time; lanes to squeeze in.
+"""The guard of doctors' time moves to `busy_times`, which triggers fill from what takes time; lanes to squeeze in.
 
-The new guard stands before the table is filled, so filling it proves that no two appointments of the past overlap,
-and the old guard goes last. Columns are added one by one and never in batch mode, which would drop the triggers.
+The new guard exists before the table is filled, so filling it proves that no two old appointments overlap; the old
+guard is dropped last. Columns are added one by one and never in batch mode, which would drop the triggers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def upgrade() -> None:
 
 
 def _run(statement: str) -> None:
-    """Run a statement as it stands here: no percent sign and no colon in it means anything to SQLAlchemy."""
+    """Run a statement unchanged: SQLAlchemy interprets no percent sign and no colon in it."""
     op.get_bind().exec_driver_sql(statement)
 
 
@@ -91,7 +91,7 @@ def _create_sqlite_guard() -> None:
 
 
 def _create_postgresql_keepers() -> None:
-    """One function and three triggers, which fire also in sessions that apply a replica's changes."""
+    """One function and three triggers, which fire even in sessions that apply a replica's changes."""
     low, high = MINUTE["postgresql"].format("NEW.busy_from"), MINUTE["postgresql"].format("NEW.busy_until")
     _run(f"""
     CREATE FUNCTION keep_busy_times_of_appointments() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -122,7 +122,7 @@ def _create_postgresql_keepers() -> None:
 
 
 def _create_sqlite_keepers() -> None:
-    """Three triggers. REPLACE deletes without asking the one for deletions, so the others delete first."""
+    """Three triggers. REPLACE deletes without firing the trigger for deletions, so the others delete first."""
     low, high = MINUTE["sqlite"].format("NEW.busy_from"), MINUTE["sqlite"].format("NEW.busy_until")
     insertion = f"""
         INSERT INTO busy_times (doctor_id, lane, from_minute, until_minute, appointment_id)
@@ -151,7 +151,7 @@ def _create_sqlite_keepers() -> None:
 
 
 def downgrade() -> None:
-    """Put the old guard back first, which refuses while two appointments share a time in different lanes."""
+    """Restore the old guard first, which refuses while two appointments share a time in different lanes."""
     op.create_index(
         "ix_appointments_doctor_busy",
         "appointments",
@@ -166,7 +166,7 @@ def downgrade() -> None:
         )
     else:
         _create_old_sqlite_guard()
-        # The triggers look at rows that change.
+        # The triggers only check rows that change.
         _run(f"UPDATE appointments SET lane = lane WHERE lane > 0 AND {OCCUPIES}")
     for event in ("insert", "update", "delete"):
         on = " ON appointments" if op.get_bind().dialect.name == "postgresql" else ""
