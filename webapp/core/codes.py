@@ -1,6 +1,6 @@
-"""Sentences of ours that are stored: as a code with its value, so that each reader gets them in their own language.
+"""Stored sentences of ours: each is stored as a code with its value, so that readers get it in their own language.
 
-'time_off' is a code alone. After a colon stands its value: 'time_off:Bob is on a course.', which somebody typed, or
+'time_off' is a code without a value. A value follows a colon: 'time_off:Bob is on a course.', which a user typed, or
 'mail_answered:550 No such user', which fills a place in the sentence.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from webapp.core.i18n import Sentence
 from webapp.core.i18n import lazy_gettext as _l
 
-# A text that was stored before there were codes, and that none of them says.
+# The code of a text that was stored before there were codes, and that no other code means.
 NOTE = "note"
 
 
 def stored(code: str, value: str = "") -> str:
-    """How a code and its value are stored."""
+    """A code and its value, as they are stored."""
     return f"{code}:{value}" if value else code
 
 
 class CodedSentences:
-    """The sentences of some codes. A value fills '%(value)s' where the sentence has that, else it follows it."""
+    """The sentences of some codes. A value fills '%(value)s' in its sentence, or else follows the sentence."""
 
     def __init__(self, sentences: Mapping[str, Sentence]) -> None:
         self.sentences = sentences
@@ -33,7 +33,7 @@ class CodedSentences:
         return code in self.sentences
 
     def words(self, text: str) -> str:
-        """What a stored text says, in the reader's language; '' says nothing, and what is no code says itself."""
+        """A stored text in the reader's language; '' stays '', and a text without a known code stays as it is."""
         code, _colon, value = text.partition(":")
         if code == NOTE:
             return value
@@ -45,7 +45,7 @@ class CodedSentences:
         return f"{sentence} {value}" if value else str(sentence)
 
 
-# Why the clinic lets a visit stand in spite of its rules, moves it or cancels it: the codes are those of the rules.
+# Why the clinic keeps an appointment in spite of its rules, moves it or cancels it: the codes are those of the rules.
 REASONS = CodedSentences(
     {
         "doctor_inactive": _l("The doctor takes no bookings any more."),

@@ -22,7 +22,7 @@ def _formatted(day: date, pattern: str, locale: str) -> str:
 
 
 def _date(day: date, pattern: str) -> str:
-    """The day in the reader's language. Patterns are messages, for languages differ in the order of the parts."""
+    """The day in the reader's language. Patterns are messages, because languages order the parts differently."""
     return _formatted(day, pattern, language().locale)
 
 

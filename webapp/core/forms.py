@@ -34,7 +34,7 @@ SENTENCES = {
 }
 
 
-# What WTForms itself may say. Its own catalogues know nothing of our reader, so ours have these, too.
+# WTForms' own sentences. Its catalogues do not know the reader's language, so ours contain these, too.
 WTFORMS_SENTENCES = (
     _l("Not a valid choice."),
     _l("Invalid Choice: could not coerce."),
@@ -43,7 +43,7 @@ WTFORMS_SENTENCES = (
 
 
 class _ReadersTranslations:
-    """What WTForms translates its sentences with."""
+    """Translates WTForms' own sentences."""
 
     gettext = staticmethod(_)
     ngettext = staticmethod(ngettext)
@@ -55,10 +55,10 @@ class DocketForm(Form):
     sentences: dict[str, str] = {}  # noqa: RUF012 - subclasses replace it and never change it.
 
     class Meta(DefaultMeta):
-        """How WTForms treats our forms."""
+        """WTForms' settings for our forms."""
 
         def get_translations(self, form: BaseForm) -> _ReadersTranslations:
-            """Everything is said in the reader's language."""
+            """Translate into the reader's language."""
             return _ReadersTranslations()
 
     def add_error(self, error: AppError) -> None:

@@ -1,11 +1,11 @@
-"""The reader's language, and the sentences that Docket says, each translated when it is read.
+"""The reader's language, and Docket's sentences, each translated when it is read.
 
-A sentence is marked where it stands. `gettext` (imported as `_`) translates at once, so it belongs inside functions.
-What stands in a module or a class is marked with `lazy_gettext` (imported as `_l`): it is a `Sentence`, which is
-translated each time that it is read. Who reads is kept in a context variable. Middleware sets it for each request,
-and it travels into the threads that answer; a message is written out in the language of its recipient.
+Every sentence is marked in the code. `gettext` (imported as `_`) translates at once, so it belongs inside functions.
+In a module or a class, `lazy_gettext` (imported as `_l`) makes a `Sentence`, which is translated each time that it is
+read. A context variable holds the reader's language. Middleware sets it for each request, and it travels into worker
+threads; a message is rendered in the language of its recipient.
 
-Python's own gettext() looks for catalogues on the disk at every call, so the catalogues are held here.
+Python's own gettext() looks for catalogues on the disk at every call, so this module holds the catalogues.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from markupsafe import Markup, escape
 class Language(NamedTuple):
     """A language that Docket speaks.
 
-    `tag` is its name in pages, such as 'en'; `locale` is Babel's name of it, whose dates and names it uses.
+    `tag` is its name in pages, such as 'en'; `locale` is Babel's name for it, which gives the formats and names of
+    dates.
     """
 
     tag: str
@@ -36,7 +37,7 @@ _reader: ContextVar[Language] = ContextVar("reader", default=ENGLISH)
 
 
 def language() -> Language:
-    """The language of whom we are speaking to."""
+    """The reader's language."""
     return _reader.get()
 
 
@@ -47,7 +48,7 @@ def language_tag() -> str:
 
 @contextmanager
 def speaking(spoken: Language) -> Iterator[None]:
-    """Speak this language to the end of the block, in this thread or task."""
+    """Use this language until the end of the block, in this thread or task."""
     token = _reader.set(spoken)
     try:
         yield
@@ -61,15 +62,15 @@ def gettext(message: str) -> str:
 
 
 def ngettext(singular: str, plural: str, n: int) -> str:
-    """The message that fits the number, in the reader's language."""
+    """The message for this number, in the reader's language."""
     return _reader.get().translations.ngettext(singular, plural, n)
 
 
 class Sentence:
     """A marked sentence, translated each time that it is read: by str(), in an f-string, by %, in a template.
 
-    It is no str on purpose. A str would come untranslated out of join(), JSON and the methods of str; with this one
-    they fail, and mypy says so.
+    It is not a str on purpose. A str would stay untranslated in join(), in JSON and in the methods of str; a Sentence
+    fails there, and mypy reports it.
     """
 
     __slots__ = ("message",)
@@ -101,10 +102,10 @@ class Sentence:
 
 
 def lazy_gettext(message: str) -> Sentence:
-    """Mark a sentence that stands in a module or a class."""
+    """Mark a sentence in a module or a class."""
     return Sentence(message)
 
 
 def lazy_form_text(message: str | Sentence) -> str:
-    """The same for fields of forms: WTForms asks for a str, and gets by with what str() and % read."""
+    """The same for form fields: WTForms declares a str, but only uses str() and %."""
     return cast(str, message if isinstance(message, Sentence) else Sentence(message))

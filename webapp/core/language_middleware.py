@@ -1,4 +1,4 @@
-"""Speaking to each request in its reader's language."""
+"""Answering each request in its reader's language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webapp.core.i18n import Language, speaking
 
 
 class LanguageMiddleware:
-    """Speak to each request in the language that `language_of` finds for it."""
+    """Sets the language that `language_of` finds for each request."""
 
     def __init__(self, app: ASGIApp, *, language_of: Callable[[Scope], Language]) -> None:
         self.app = app

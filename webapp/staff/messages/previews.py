@@ -119,7 +119,7 @@ def _notice(
 
 
 def _booked_for_child(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
-    """A visit of a kind that messages may name, with something to prepare."""
+    """An appointment whose visit type messages may name, with something to prepare."""
     return _notice(
         clinic,
         now,
