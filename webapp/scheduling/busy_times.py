@@ -179,9 +179,13 @@ CONTENTS = sa.select(_BUSY.doctor_id, _BUSY.lane, _BUSY.from_minute, _BUSY.until
 
 def expected() -> sa.Select[*tuple[Any, ...]]:
     """What `busy_times` should hold, in the columns of `CONTENTS`, computed from the tables that take time."""
-    visit = table_of(Appointment).c
+    appointment = table_of(Appointment).c
     return sa.select(
-        visit.doctor_id, visit.lane, minute_of(visit.busy_from), minute_of(visit.busy_until), visit.id
+        appointment.doctor_id,
+        appointment.lane,
+        minute_of(appointment.busy_from),
+        minute_of(appointment.busy_until),
+        appointment.id,
     ).where(OCCUPIES)
 
 

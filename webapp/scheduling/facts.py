@@ -35,7 +35,7 @@ FIRST_LOOK_DAYS = 14
 
 
 class BookingRequest(NamedTuple):
-    """A visit somebody would like: with whom, and of which type. `offered` is false for another doctor's type."""
+    """What a patient asks for: a doctor and a visit type. `offered` is false for a type that only others offer."""
 
     doctor: DoctorRow
     visit_type: VisitTypeRow
@@ -45,7 +45,7 @@ class BookingRequest(NamedTuple):
 def load_facts(
     session: Session,
     clinic: Clinic,
-    wishes: Sequence[BookingRequest],
+    requests: Sequence[BookingRequest],
     first: date,
     last: date,
     *,
@@ -57,16 +57,16 @@ def load_facts(
     In a session that only looks, schedules that this process has seen in their present version are not read again.
     """
     window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
-    # What is kept counts every visit; a visit that stands in nobody's way is left out by the query alone.
+    # A kept schedule counts every appointment. Only the query can leave out the one that is being moved.
     versions = versions_seen(session) if viewer.moving is None else None
-    kept = _kept_schedules(versions, wishes, first, last) if versions is not None else {}
-    missing = [wish for wish in wishes if wish.doctor.id not in kept]
+    kept = _kept_schedules(versions, requests, first, last) if versions is not None else {}
+    missing = [request for request in requests if request.doctor.id not in kept]
     if missing:
-        busy = load_busy(session, [wish.doctor.id for wish in missing], window, now, viewer)
+        busy = load_busy(session, [request.doctor.id for request in missing], window, now, viewer)
         loaded = _load_schedules(session, clinic, missing, first, last, busy)
         if versions is not None:
             _keep_schedules(versions, missing, first, last, loaded)
-        schedules = {wish.doctor.id: (kept | loaded)[wish.doctor.id] for wish in wishes}
+        schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
     else:
         busy, schedules = load_patient_visits(session, window, now, viewer), kept
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
@@ -92,42 +92,44 @@ def load_facts(
     return facts
 
 
-def _kept_schedules(versions: Versions, wishes: Sequence[BookingRequest], first: date, last: date) -> dict[int, Facts]:
+def _kept_schedules(
+    versions: Versions, requests: Sequence[BookingRequest], first: date, last: date
+) -> dict[int, Facts]:
     """The schedules that this process has seen in their present version."""
     found = (
-        (wish.doctor.id, versions.cache.find(_key(wish, first, last), versions.of_doctor(wish.doctor.id)))
-        for wish in wishes
+        (request.doctor.id, versions.cache.find(_key(request, first, last), versions.of_doctor(request.doctor.id)))
+        for request in requests
     )
     return {doctor_id: schedule for doctor_id, schedule in found if schedule is not None}
 
 
 def _keep_schedules(
-    versions: Versions, wishes: Sequence[BookingRequest], first: date, last: date, schedules: dict[int, Facts]
+    versions: Versions, requests: Sequence[BookingRequest], first: date, last: date, schedules: dict[int, Facts]
 ) -> None:
     """Work out what each schedule alone leaves, and keep both for this version."""
-    for wish in wishes:
-        schedule = schedules[wish.doctor.id]
+    for request in requests:
+        schedule = schedules[request.doctor.id]
         with_starts(schedule, array("q", starts_of_schedule(schedule)))
-        versions.cache.keep(_key(wish, first, last), versions.of_doctor(wish.doctor.id), schedule)
+        versions.cache.keep(_key(request, first, last), versions.of_doctor(request.doctor.id), schedule)
 
 
-def _key(wish: BookingRequest, first: date, last: date) -> tuple[object, ...]:
+def _key(request: BookingRequest, first: date, last: date) -> tuple[object, ...]:
     """What is kept is that of these days, and of all that a schedule takes from the doctor and the visit type."""
-    doctor, kind = wish.doctor, wish.visit_type
+    doctor, kind = request.doctor, request.visit_type
     of_doctor = doctor.id, doctor.slot_step, doctor.active
-    of_kind = kind.minutes, kind.buffer_before, kind.buffer_after, kind.active, kind.online, wish.offered
+    of_kind = kind.minutes, kind.buffer_before, kind.buffer_after, kind.active, kind.online, request.offered
     return "schedule", *of_doctor, *of_kind, first, last
 
 
 def _load_schedules(
-    session: Session, clinic: Clinic, wishes: Sequence[BookingRequest], first: date, last: date, busy: Busy
+    session: Session, clinic: Clinic, requests: Sequence[BookingRequest], first: date, last: date, busy: Busy
 ) -> dict[int, Facts]:
-    """The facts of each wish, but for what depends on who asks and when."""
+    """The facts of each request, but for what depends on who asks and when."""
     pieces = pieces_of(clinic.zone, first, last)
     window = days_span(pieces, day_number(first), day_number(last))
     # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
     days = range(day_number(first), day_number(last) + 2)
-    hours = load_hours(session, [wish.doctor.id for wish in wishes], first, last + timedelta(days=1), window)
+    hours = load_hours(session, [request.doctor.id for request in requests], first, last + timedelta(days=1), window)
     opening, closures = _weekly_spans(hours[None], pieces, days), _closure_spans(hours[None], pieces)
     # Many doctors work the same hours.
     working: dict[Hashable, list[Span]] = {}
@@ -140,29 +142,29 @@ def _load_schedules(
         return working[key]
 
     return {
-        wish.doctor.id: Facts(
+        request.doctor.id: Facts(
             window=window,
             pieces=pieces,
             now=window[0],
-            step=wish.doctor.slot_step,
-            minutes=wish.visit_type.minutes,
-            before=wish.visit_type.buffer_before,
-            after=wish.visit_type.buffer_after,
+            step=request.doctor.slot_step,
+            minutes=request.visit_type.minutes,
+            before=request.visit_type.buffer_before,
+            after=request.visit_type.buffer_after,
             opening=opening,
-            working=working_of(wish.doctor.id),
-            extra=_extra_spans(hours[wish.doctor.id], pieces),
+            working=working_of(request.doctor.id),
+            extra=_extra_spans(hours[request.doctor.id], pieces),
             closures=closures,
-            time_off=hours[wish.doctor.id].time_off,
-            doctor_busy=busy.of_doctor[wish.doctor.id],
+            time_off=hours[request.doctor.id].time_off,
+            doctor_busy=busy.of_doctor[request.doctor.id],
             notice=0,
             horizon=window[1],
             gap=0,
             max_active=0,
-            doctor_active=wish.doctor.active,
-            offered_by_doctor=wish.offered and wish.visit_type.active,
-            offered_online=wish.visit_type.online,
+            doctor_active=request.doctor.active,
+            offered_by_doctor=request.offered and request.visit_type.active,
+            offered_online=request.visit_type.online,
         )
-        for wish in wishes
+        for request in requests
     }
 
 
@@ -218,7 +220,7 @@ def places(facts: Facts) -> Iterator[FreeTime]:
 def next_free(
     session: Session,
     clinic: Clinic,
-    wishes: Sequence[BookingRequest],
+    requests: Sequence[BookingRequest],
     *,
     now: datetime,
     viewer: Viewer = ANYONE,
@@ -234,9 +236,9 @@ def next_free(
     today = clinic.today(now)
     last = today + timedelta(days=clinic.horizon_days)
     look_until = min(today + timedelta(days=look_days), last)
-    found: dict[int, list[FreeTime]] = {wish.doctor.id: [] for wish in wishes}
+    found: dict[int, list[FreeTime]] = {request.doctor.id: [] for request in requests}
     for start, end in ((today, look_until), (look_until + timedelta(days=1), last)):
-        missing = [wish for wish in wishes if not found[wish.doctor.id]]
+        missing = [request for request in requests if not found[request.doctor.id]]
         if not missing or start > end:
             continue
         facts = load_facts(session, clinic, missing, start, end, now=now, viewer=viewer)

@@ -29,7 +29,7 @@ _LONGEST = timedelta(hours=LONGEST_HOURS)
 
 @dataclass(slots=True)
 class Hours:
-    """The rows of one doctor, or of the clinic, that say when somebody can come."""
+    """The rows of one doctor, or of the clinic, that say when patients can come."""
 
     weekly: dict[int, list[tuple[int, int, date | None, date | None]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -181,7 +181,7 @@ _BUSY = sa.union_all(_doctors_query(), _OWN)
 
 @dataclass(slots=True)
 class Busy:
-    """Whose time is taken. `patient_visits` is None when nobody asks; `present_start` is the moved visit's."""
+    """Whose time is taken. `patient_visits` is None when no patient is known; `present_start` is that of the moved appointment."""
 
     of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     patient_visits: list[Span] | None = None

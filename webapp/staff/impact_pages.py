@@ -124,8 +124,8 @@ def make(
         return page.database.write(
             schedule_impact.carry_out, actor, work, doctor_ids=doctor_ids, now=page.now, decisions=decisions_of(sent)
         )
-    except AppointmentsAffected as stranded:
-        raise Asked(_shown(stranded.visits, sent, message=stranded.message), stranded.status) from stranded
+    except AppointmentsAffected as affected:
+        raise Asked(_shown(affected.visits, sent, message=affected.message), affected.status) from affected
 
 
 def decisions_of(sent: FormData) -> Decisions:

@@ -27,24 +27,24 @@ PROPOSAL_DAYS = 42
 def propose(
     session: Session,
     clinic: Clinic,
-    stranded: list[UpcomingAppointment],
+    affected: list[UpcomingAppointment],
     who: dict[int, DoctorRow],
     *,
     now: datetime,
 ) -> dict[int, datetime]:
     """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed."""
     today = clinic.today(now)
-    last = max(appointment.starts_at for appointment in stranded).astimezone(clinic.zone).date() + timedelta(
+    last = max(appointment.starts_at for appointment in affected).astimezone(clinic.zone).date() + timedelta(
         days=PROPOSAL_DAYS
     )
     last = min(last, today + timedelta(days=clinic.horizon_days))
     requests = [BookingRequest(doctor, doctors.any_visit_type(session)) for doctor in who.values()]
     facts = load_facts(session, clinic, requests, today, max(last, today), now=now)
-    engaged = _engagements(session, [appointment.patient_id for appointment in stranded], now=now)
+    engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
     starts: dict[tuple[int, int], list[Minute]] = {}
     given: dict[int, list[Span]] = defaultdict(list)
     proposals: dict[int, datetime] = {}
-    for appointment in stranded:
+    for appointment in affected:
         kind = who[appointment.doctor_id].visit_type(appointment.visit_type_id)
         if kind is None:
             continue

@@ -151,9 +151,9 @@ def carry_out(
         appointment.id: _newly(appointment, before.get(appointment.id, {}), after.get(appointment.id, {}))
         for appointment in upcoming
     }
-    stranded = [appointment for appointment in upcoming if newly[appointment.id]]
-    why = {appointment.id: newly[appointment.id][0] for appointment in stranded}
-    _settle(session, actor, clinic, stranded, why, decisions, now=now)
+    affected = [appointment for appointment in upcoming if newly[appointment.id]]
+    why = {appointment.id: newly[appointment.id][0] for appointment in affected}
+    _settle(session, actor, clinic, affected, why, decisions, now=now)
     _take_flags_off(session, actor, clinic, upcoming, after, now=now)
     return result
 
@@ -207,24 +207,24 @@ def _settle(
     session: Session,
     actor: Actor,
     clinic: Clinic,
-    stranded: list[UpcomingAppointment],
+    affected: list[UpcomingAppointment],
     why: dict[int, str],
     decisions: Decisions,
     *,
     now: datetime,
 ) -> None:
     """Carry out the decision about each affected appointment, or raise the list if one of them fails."""
-    if not stranded:
+    if not affected:
         return
     problems: dict[int, str] = {}
-    decided = {appointment.id: decisions.each.get(appointment.reference) for appointment in stranded}
-    undecided = [appointment for appointment in stranded if _is_open(appointment, decided[appointment.id])]
+    decided = {appointment.id: decisions.each.get(appointment.reference) for appointment in affected}
+    undecided = [appointment for appointment in affected if _is_open(appointment, decided[appointment.id])]
     if not undecided:
-        for patient_id in sorted({appointment.patient_id for appointment in stranded}):
+        for patient_id in sorted({appointment.patient_id for appointment in affected}):
             patients.lock_patient(session, patient_id)
         # If one decision fails, the others are rolled back. Otherwise an appointment could block its own proposal.
         with suppress(_Undo), session.begin_nested():
-            for appointment in stranded:
+            for appointment in affected:
                 decision = decided[appointment.id]
                 if decision is None:
                     continue
@@ -236,7 +236,7 @@ def _settle(
             if problems:
                 raise _Undo
     if undecided or problems:
-        raise AppointmentsAffected(_described(session, clinic, stranded, why, problems, now=now))
+        raise AppointmentsAffected(_described(session, clinic, affected, why, problems, now=now))
 
 
 def _is_open(appointment: UpcomingAppointment, decision: Decision | None) -> bool:
@@ -319,25 +319,25 @@ def _take_flags_off(
 def _described(
     session: Session,
     clinic: Clinic,
-    stranded: list[UpcomingAppointment],
+    affected: list[UpcomingAppointment],
     why: dict[int, str],
     problems: dict[int, str],
     *,
     now: datetime,
 ) -> list[Affected]:
     """The affected appointments for display, each with the nearest free time that is not proposed for another."""
-    doctor_ids = sorted({appointment.doctor_id for appointment in stranded})
+    doctor_ids = sorted({appointment.doctor_id for appointment in affected})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
     people = {
         row.id: row
         for row in session.execute(
             sa.select(Patient.id, Patient.name, Patient.phone).where(
-                Patient.id.in_({appointment.patient_id for appointment in stranded})
+                Patient.id.in_({appointment.patient_id for appointment in affected})
             )
         )
     }
     kinds = doctors.visit_types_by_id(session)
-    proposals = propose(session, clinic, stranded, who, now=now)
+    proposals = propose(session, clinic, affected, who, now=now)
     return [
         Affected(
             appointment.id,
@@ -354,7 +354,7 @@ def _described(
             proposals.get(appointment.id),
             problems.get(appointment.id, ""),
         )
-        for appointment in stranded
+        for appointment in affected
     ]
 
 

@@ -183,15 +183,15 @@ def notice_values(
 
 
 def reminder_values(
-    visits: Sequence[tuple[AppointmentFacts, Recipient]], clinic: Clinic, *, now: datetime
+    appointments: Sequence[tuple[AppointmentFacts, Recipient]], clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
     """What a reminder says about the appointments of one day, each with its recipient.
 
     Their events are attached as a file without an invitation: people who already have them in their calendar do not get
     them twice.
     """
-    told = [appointment_values(facts, recipient, clinic, now=now) for facts, recipient in visits]
-    events = [_event(facts, recipient, clinic) for facts, recipient in visits if recipient.channel == "email"]
+    told = [appointment_values(facts, recipient, clinic, now=now) for facts, recipient in appointments]
+    events = [_event(facts, recipient, clinic) for facts, recipient in appointments if recipient.channel == "email"]
     calendar = {"method": "PUBLISH", "events": events} if events else None
     return {"clinic": clinic.letterhead, "visits": told, "calendar": calendar}
 
