@@ -181,7 +181,10 @@ _BUSY = sa.union_all(_doctors_query(), _OWN)
 
 @dataclass(slots=True)
 class Busy:
-    """Whose time is taken. `patient_visits` is None when no patient is known; `present_start` is that of the moved appointment."""
+    """Whose time is taken.
+
+    `patient_visits` is None when no patient is known; `present_start` is that of the appointment which is being moved.
+    """
 
     of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     patient_visits: list[Span] | None = None
