@@ -1,4 +1,4 @@
-"""Each doctor's schedule and the clinic's have a version, which triggers change with all that free times rest on."""
+"""Versions of each doctor's schedule and of the clinic, which triggers change with all data of free times."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def downgrade() -> None:
 
 
 def _run(statement: str) -> None:
-    """Run a statement as it stands here: no percent sign and no colon in it means anything to SQLAlchemy."""
+    """Run a statement unchanged: SQLAlchemy interprets no percent sign and no colon in it."""
     op.get_bind().exec_driver_sql(statement)
 
 
@@ -106,7 +106,7 @@ def _create_postgresql_functions() -> None:
 
 
 def _postgresql_triggers() -> Iterator[tuple[str, str, str, str, str]]:
-    """Of each trigger: table, name, events, for each what, and whose version it raises."""
+    """For each trigger: table, name, events, whether for each row or statement, and whose version it raises."""
     for table in OF_DOCTOR:
         yield table, f"{table}_schedule_version_on_rows", "INSERT OR UPDATE OR DELETE", "ROW", "doctor"
         yield table, f"{table}_schedule_version_on_truncate", "TRUNCATE", "STATEMENT", "clinic"

@@ -1,8 +1,8 @@
-"""Sentences of ours that were stored become codes with their values, which are put into words when they are read.
+"""Stored sentences of ours become codes with their values, which are turned into text when they are read.
 
-Flags, the clinic's own reasons of cancellations and in messages, what went wrong with a message, and the words of
-events in mails. What no sentence of ours begins is what somebody wrote, and stays as the value of the code 'note'.
-Everything is done by the database itself, for the outbox may be long; only the way back writes events in Python.
+This applies to flags, the clinic's own reasons of cancellations and in messages, errors of messages, and the texts of
+events in mails. A text that does not begin with one of our sentences was typed, and becomes the value of the code
+'note'. The database does everything, because the outbox may be long; only the downgrade writes events in Python.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REASONS = {
     "too_far_ahead": "It is further ahead than visits can be booked.",
     "patient_gap": "It is too close to another visit of the patient.",
 }
-# What stands before and after the value of each trouble.
+# The text before and after the value of each error.
 TROUBLES = {
     "mail_address": ("The mail server cannot write to such an address.", None),
     "mail_answered": ("The mail server answered: ", ""),
@@ -96,7 +96,7 @@ def downgrade() -> None:
 # ---------------------------------------------------------------------------------------------- one text or code
 
 Text = sa.ColumnElement[str]
-# When a text is such a one, and what it becomes.
+# The condition for a text, and what it becomes.
 Choice = tuple[sa.ColumnElement[bool], Any]
 
 
@@ -113,7 +113,7 @@ def _after(text: Text, beginning: str) -> Any:
 
 
 def _begins(text: Text, beginning: str) -> sa.ColumnElement[bool]:
-    """By letters: LIKE would read signs in the text, and on SQLite no difference between A and a."""
+    """Compare letter by letter: LIKE would interpret characters of the text, and on SQLite ignore the case."""
     return sa.func.substr(text, 1, len(beginning)) == beginning
 
 
@@ -160,7 +160,7 @@ def _code_becomes_error(code: str, parts: tuple[str, str | None]) -> list[Choice
 
 
 def _reasons_of_messages(new_words: dict[str, str]) -> None:
-    """Write the `why` of messages anew: what it is now, and what it becomes."""
+    """Rewrite the `why` of messages: its present value, and what it becomes."""
     becomes_codes = "closure" in new_words.values()
     dialect = op.get_bind().dialect.name
     now = "json_extract(\"values\", '$.why')" if dialect == "sqlite" else "(\"values\"->>'why')"
@@ -182,7 +182,7 @@ def _reasons_of_messages(new_words: dict[str, str]) -> None:
 
 
 def _take_words_from_events() -> None:
-    """Events keep their facts: what they are called and what stands in them is written when the mail is."""
+    """Keep only the facts of events: their titles and descriptions are written when the mail is rendered."""
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
     events = "json_array_length(\"values\"->'calendar'->'events')"
