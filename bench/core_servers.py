@@ -63,7 +63,7 @@ class Served:
             RuntimeError: an answer was not 200.
         """
         headers = request.headers()
-        # A server hangs up on a connection that was silent while the others had their turns.
+        # The server closes a connection that was idle during the turns of the others.
         self._connection.close()
         requests, before, end = 0, cpu_seconds(self.pid), time.perf_counter() + seconds
         while requests < FEWEST or time.perf_counter() < end:

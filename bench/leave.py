@@ -181,8 +181,8 @@ def _enter_leave(database: Database, race: Round, barrier: Barrier, tally: Leave
             database.write(
                 schedule_impact.carry_out, admin, work, doctor_ids=[race.doctor_id], now=utc_now(), decisions=decisions
             )
-        except AppointmentsAffected as stranded:
-            decisions.each.update(_decide(stranded))
+        except AppointmentsAffected as affected:
+            decisions.each.update(_decide(affected))
         else:
             break
     tally.decided.update(decision.kind for decision in decisions.each.values())
@@ -192,10 +192,10 @@ def _write_leave(doctor_id: int, leave: tuple[datetime, datetime], session: Sess
     session.add(models.TimeOff(doctor_id=doctor_id, starts_at=leave[0], ends_at=leave[1], reason="Leave"))
 
 
-def _decide(stranded: AppointmentsAffected) -> dict[str, Decision]:
+def _decide(affected: AppointmentsAffected) -> dict[str, Decision]:
     """A third is kept, a third moved where there is a free time, a third cancelled; those that cannot move are kept."""
     decided = {}
-    for at, appointment in enumerate(stranded.visits):
+    for at, appointment in enumerate(affected.visits):
         kind = ("keep", "move", "cancel")[at % 3]
         if kind == "move" and (appointment.proposal is None or appointment.problem):
             kind = "keep"
