@@ -1,4 +1,4 @@
-"""The API as its clients use it: signed in by password, with an access token in each request."""
+"""A client of the API: signed in by password, with an access token in each request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ API = "/api/v1"
 
 
 def bearer(client: TestClient, name: str) -> dict[str, str]:
-    """The header with a fresh access token of one of the cast."""
+    """The header with a new access token of one of the cast."""
     form = {"username": f"{name}@docket.example", "password": PASSWORD}
     answer = client.post(f"{API}/auth/token", data=form)
     assert answer.status_code == 200, answer.text
@@ -20,20 +20,20 @@ def bearer(client: TestClient, name: str) -> dict[str, str]:
 
 
 class ApiClient:
-    """One of the cast, or nobody, who asks the API. Addresses are given without `/api/v1`."""
+    """A client of the API, for one of the cast or anonymous. Addresses omit `/api/v1`."""
 
     def __init__(self, client: TestClient, name: str = "") -> None:
         self.client = client
         self.headers = bearer(client, name) if name else {}
 
     def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        """The answer to a request, as the HTTP client gives it."""
+        """Send a request; returns the response of the HTTP client."""
         return self.client.request(method, f"{API}{path}", headers={**self.headers, **(headers or {})}, **more)
 
     def get(self, path: str, **more: Any) -> Any:
-        """Read something."""
+        """Send a GET request."""
         return self.request("GET", path, **more)
 
     def post(self, path: str, body: Any = None, **more: Any) -> Any:
-        """Create something."""
+        """Send a POST request."""
         return self.request("POST", path, json=body, **more)

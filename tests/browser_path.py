@@ -1,6 +1,6 @@
-"""Which browser the tests drive: one of the system's, else the one that Playwright installed.
+"""The browser that the tests drive: one of the system's, otherwise the one that Playwright installed.
 
-Run as a module, this prints its path, or fails without one.
+Run as a module, this prints its path, or fails if there is none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def browser_path() -> Path | None:
     for application in APPLICATIONS:
         if Path(application).exists():
             return Path(application)
-    from playwright.sync_api import sync_playwright  # It takes a while to import: only when it is needed.
+    from playwright.sync_api import sync_playwright  # It takes a while to import.
 
     with sync_playwright() as playwright:
         path = Path(playwright.chromium.executable_path)

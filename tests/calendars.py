@@ -1,6 +1,6 @@
-"""Reading calendar files strictly and on our own: nothing here knows the library that writes them, or time zones.
+"""A strict reader of calendar files that shares no code with the library that writes them, and knows no time zones.
 
-What a local time means is worked out from the VTIMEZONE that came with it, as RFC 5545 says, and from nothing else.
+The meaning of a local time is computed from the VTIMEZONE in the same file, as RFC 5545 says.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ class Line(NamedTuple):
 
 @dataclass
 class Component:
-    """What stands between BEGIN and END."""
+    """The content between BEGIN and END."""
 
     name: str
     lines: list[Line] = field(default_factory=list)
     parts: list[Component] = field(default_factory=list)
 
     def all(self, name: str) -> list[Line]:
-        """Every line of this name."""
+        """Every line with this name."""
         return [line for line in self.lines if line.name == name]
 
     def line(self, name: str) -> Line:
-        """The only line of this name."""
+        """The only line with this name."""
         found = self.all(name)
         assert len(found) == 1, f"{len(found)} × {name} in {self.name}"
         return found[0]
 
     def __getitem__(self, name: str) -> str:
-        """The value of the only line of this name, as it is written."""
+        """The value of the only line with this name, as it is written."""
         return self.line(name).value
 
     def text(self, name: str) -> str:
-        """A text, as it was before it was written."""
+        """A text without its escapes."""
         value = self[name]
         assert not re.search(r"(?<!\\)(?:\\\\)*[,;]", value), f"unescaped: {value!r}"
         return re.sub(r"\\.", lambda found: ESCAPES[found[0]], value)
 
     def inside(self, name: str) -> list[Component]:
-        """The components of this name directly inside."""
+        """The components with this name directly inside."""
         return [part for part in self.parts if part.name == name]
 
     @property
@@ -74,7 +74,7 @@ class Component:
         return self.instant(event.line("DTSTART"))
 
     def instant(self, line: Line) -> datetime:
-        """The one instant that a line means; were there two, or none, whoever reads it would have to guess."""
+        """The instant that a line means; an error unless there is exactly one, because readers would have to guess."""
         if line.value.endswith("Z"):
             assert not line.parameters
             return _moment(line.value[:-1]).replace(tzinfo=UTC)
@@ -88,7 +88,7 @@ class Component:
 
 
 class Onset(NamedTuple):
-    """The instant (UTC, naive) from which an offset holds, and the offset before."""
+    """The instant (naive UTC) from which an offset applies, and the offset before it."""
 
     at: datetime
     before: timedelta
@@ -153,7 +153,7 @@ def _component(lines: Iterator[Line], name: str = "") -> Component:
 
 
 def _moment(value: str) -> datetime:
-    return datetime.strptime(value, "%Y%m%dT%H%M%S")  # noqa: DTZ007 - the zone is what is worked out.
+    return datetime.strptime(value, "%Y%m%dT%H%M%S")  # noqa: DTZ007 - the zone is computed later.
 
 
 def _offset(value: str) -> timedelta:
@@ -164,7 +164,7 @@ def _offset(value: str) -> timedelta:
 
 
 def _onsets(part: Component, last_year: int) -> Iterator[Onset]:
-    """Every onset of a STANDARD or DAYLIGHT up to a year: its first, its further dates, and those of its rule."""
+    """Every onset of a STANDARD or DAYLIGHT up to a year: the first, the further dates, and those of the rule."""
     assert part.name in {"STANDARD", "DAYLIGHT"}
     before, after = _offset(part["TZOFFSETFROM"]), _offset(part["TZOFFSETTO"])
     first = _moment(part["DTSTART"])
@@ -193,6 +193,6 @@ def _day_of(year: int, month: int, day: str) -> datetime:
 
 
 def _offset_at(onsets: list[Onset], instant: datetime) -> timedelta | None:
-    """The offset that holds at an instant: that of the last onset before it; None before all of them."""
+    """The offset at an instant: that of the last onset before it; None before all of them."""
     past = [onset for onset in onsets if onset.at <= instant]
     return past[-1].after if past else None

@@ -1,4 +1,4 @@
-"""The people of the tests, in a small clinic in Amsterdam, and the words with which tests speak to Docket.
+"""The people of the tests, in a small clinic in Amsterdam, and helpers with which tests use Docket.
 
 Alice is a patient, and Dave is one who has no right to her data. Bob is a doctor with 15-minute steps, Erin is
 another with 30-minute steps. Carol is the admin. It is Monday 2 March 2026, 08:00 in Amsterdam, unless a test
@@ -41,19 +41,19 @@ SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
 
 
 def local(text: str) -> datetime:
-    """'2026-03-03 09:30' on the clinic's wall clock, as an instant in UTC."""
+    """The instant in UTC of a time on the clinic's wall clock, for example '2026-03-03 09:30'."""
     return datetime.fromisoformat(text).replace(tzinfo=AMSTERDAM).astimezone(UTC)
 
 
 @lru_cache
 def password_hash() -> str:
-    """The hash of everybody's password, made once because that takes long."""
+    """The hash of the password of all users, computed once because that takes long."""
     return passwords.hash_password(PASSWORD)
 
 
 @dataclass
 class Cast:
-    """Who is there. Actors by name, and the ids of rows that tests point at."""
+    """The users as actors, and the ids of rows that tests need."""
 
     database: Database
     alice: Actor
@@ -76,7 +76,7 @@ class Cast:
         return self.database.write(service.book, actor, command, now=self.now)
 
     def add(self, row: Any) -> int:
-        """Put one row into the database and return its id."""
+        """Insert one row and return its id."""
 
         def work(session: Session) -> int:
             session.add(row)
@@ -87,11 +87,11 @@ class Cast:
         return self.database.write(work)
 
     def change(self, statement: sa.Update | sa.Delete) -> None:
-        """Run one statement, such as a change of the clinic's settings."""
+        """Run one statement, for example a change of the clinic's settings."""
         self.database.write(lambda session: session.execute(statement))
 
 
-# The cast and its rows, for each kind of database: the ORM puts them together once in a process.
+# The cast and its rows, for each kind of database: the ORM builds them once in a process.
 _assembled: dict[str, tuple[Cast, Snapshot]] = {}
 
 
@@ -105,7 +105,7 @@ def assemble(database: Database) -> Cast:
     else:
         database.write(_assembled[kind][1].put)
     known = _assembled[kind][0]
-    # Tests may add people of their own to these.
+    # Tests may add people to these.
     patient_ids, doctor_ids = dict(known.patient_ids), dict(known.doctor_ids)
     return replace(known, database=database, patient_ids=patient_ids, doctor_ids=doctor_ids)
 
@@ -204,14 +204,14 @@ def _assemble(session: Session, database: Database) -> Cast:
 
 
 def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> TestClient:
-    """A browser without a browser, whose clock stands still at `now`. It follows no redirect by itself."""
+    """An HTTP client that acts as a browser, with the clock stopped at `now`. It does not follow redirects."""
     app = create_app(Settings(database_url=str(database.url), secret_key=SECRET_KEY, **settings), database)
     app.state.clock = lambda: now
     return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 
 def log_in(client: TestClient, name: str) -> TestClient:
-    """Sign one of the cast in: with a session as the log-in makes it, but without its slow look at the password."""
+    """Sign in one of the cast with a new session, without the slow check of the password."""
     state = cast(FastAPI, client.app).state
     session_of = partial(_start_session, name=name, now=state.clock())
     secret = state.database.write(session_of)
@@ -227,7 +227,7 @@ def _start_session(session: Session, *, name: str, now: datetime) -> str:
 
 
 def log_in_by_form(client: TestClient, name: str) -> TestClient:
-    """Sign one of the cast in through the form, for tests of the log-in itself."""
+    """Sign in one of the cast through the form, for tests of the login itself."""
     answer = client.post("/login", data={"email": f"{name}@docket.example", "password": PASSWORD})
     assert answer.status_code == 303, answer.text
     return client

@@ -1,4 +1,4 @@
-"""What every test may ask for: fresh databases of both kinds, a browser, a running server."""
+"""The fixtures of all tests: fresh databases of both kinds, a browser, a running server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
 
-# A developer's own settings have no say in what the tests find.
+# A developer's settings must not affect the tests.
 for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
     del os.environ[setting]
 
@@ -32,14 +32,14 @@ for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server where databases may be made. Each worker of a parallel run has its own."""
+    """A PostgreSQL server on which databases may be created. Each worker of a parallel run has its own."""
     with postgres_server() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
-    """The name of a migrated database on that server. Nobody may be connected to it while it is copied."""
+    """The name of a migrated database on that server. It must have no connections while it is copied."""
     with new_database(postgres_url) as url:
         _migrate(url)
         yield str(make_url(url).database)
@@ -55,7 +55,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests of this worker have their SQLite file in turn."""
+    """The folder of the SQLite file that the tests of this worker use in turn."""
     return tmp_path_factory.mktemp("sqlite")
 
 
@@ -92,7 +92,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def open_database() -> Iterator[Callable[[str], Database]]:
-    """Open a database as the tests of this worker share it: see `tests.sharing`."""
+    """A function that opens a database as the tests of this worker share it: see `tests.sharing`."""
     shared = SharedEngines()
     yield shared.open
     shared.dispose()
@@ -100,7 +100,7 @@ def open_database() -> Iterator[Callable[[str], Database]]:
 
 @pytest.fixture
 def database(database_url: str, open_database: Callable[[str], Database]) -> Iterator[Database]:
-    """Docket's way to that database."""
+    """A `Database` for that database."""
     database = open_database(database_url)
     yield database
     database.dispose()
@@ -111,7 +111,7 @@ def _migrate(url: str) -> None:
     try:
         upgrade(database)
     finally:
-        # On SQLite the last connection, when it closes, moves everything into the one file that is copied.
+        # Closing the last connection to SQLite moves everything into the one file that is copied.
         database.dispose()
 
 
@@ -120,7 +120,7 @@ def _migrate(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """pytest-playwright's way to start a browser, with the one that is on this machine."""
+    """pytest-playwright's options for starting a browser, with the one on this machine."""
     path = browser_path()
     if path is None:
         pytest.fail("There is no browser for the tests: make browser gets one.")
@@ -129,12 +129,12 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def base_url() -> None:
-    """Tests open pages by their whole address. (The plugin's own fixture warns under pytest 9.)"""
+    """No base URL, because tests open pages by full address. (The plugin's own fixture warns under pytest 9.)"""
 
 
 @pytest.fixture
 def assert_accessible() -> Callable[[Page], None]:
-    """Fail when axe finds a breach of WCAG 2.2, or of its best practices, on the page as it is now."""
+    """A check that axe finds no violation of WCAG 2.2 or its best practices on the page as it is now."""
     axe = Axe()
 
     def check(page: Page) -> None:
@@ -160,7 +160,7 @@ def cast(database: Database) -> Cast:
 
 @pytest.fixture
 def sqlite_cast(sqlite_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
-    """The cast on SQLite alone, for what no SQL is special to."""
+    """The cast on SQLite alone, for tests that do not depend on the database."""
     database = open_database(sqlite_url)
     yield assemble(database)
     database.dispose()
@@ -168,6 +168,6 @@ def sqlite_cast(sqlite_url: str, open_database: Callable[[str], Database]) -> It
 
 @pytest.fixture
 def client(cast: Cast) -> Iterator[TestClient]:
-    """Docket's pages over that clinic, with nobody signed in."""
+    """Docket's pages of that clinic, signed out."""
     with client_for(cast.database) as client:
         yield client

@@ -1,7 +1,7 @@
-"""The fences of Docket: the floors of the house, the role of each module, and what a module of a role may import.
+"""The fences of Docket: the floors, the role of each module, and what a module of each role may import.
 
-Everything here works on the text of modules, `{"webapp.auth.service": "import …"}`: of Docket's own, and of small
-made-up houses that prove that each fence holds.
+Everything here works on the text of modules, `{"webapp.auth.service": "import …"}`: those of Docket, and small made-up
+packages that prove that each fence works.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-# Imports point down. Rooms on one floor do not know each other, except on the roof, where everything is put together.
+# Imports point down. Packages on one floor do not import each other, except on the top floor, where all is connected.
 # docs/architecture.md draws these floors.
 ROOF = {
     *("main", "routes", "health", "openapi", "openapi_examples", "api_docs"),
     *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models", "event_handlers"),
 }
-# Rooms hold modules whose roles go by file name.
+# Packages whose modules have roles by file name.
 ROOM_FLOORS: list[set[str]] = [
     {"dashboard"},
     {"staff"},
@@ -30,13 +30,13 @@ ROOM_FLOORS: list[set[str]] = [
     {"auth"},
     {"audit", "notifications"},
 ]
-# Below the rooms each name is a module or a folder of its own.
+# Below these packages each name is a module or a folder with its own place.
 GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "events", "exceptions"}, {"i18n"}]
 FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
 ROOMS = set().union(*ROOM_FLOORS)
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
-# Modules that stand on another floor than their folder does.
-PLACES = {"webapp.core.i18n": "i18n"}  # The database and errors say sentences, so words stand below them.
+# Modules that are on another floor than their folder.
+PLACES = {"webapp.core.i18n": "i18n"}  # The database and errors have messages, so i18n is below them.
 
 # Roles go by file name: `forms` is the role of forms.py and of anything_forms.py.
 SUFFIXES = {
@@ -54,27 +54,27 @@ SUFFIXES = {
     "router": "router",
     "api": "api",
 }
-# In core the same names hold what those roles are made of.
+# In core the same names contain what those roles are made of.
 CORE_SUFFIXES = {"forms": "form parts", "fields": "form parts", "api": "web", "middleware": "web"}
-# The rooms' other modules are services: the uses of a noun and what they are made of. This is the narrowest role of
-# all that may read the database, so a module with a strange name is held best, not least. Names that say too little:
+# All other modules are services, the narrowest role of all that may read the database: a module with an unknown name
+# has the strictest rules. These names say too little:
 NAMED = {
-    # Arithmetic of time and the clinic's house rules: every test and proof of them rests on their needing nothing.
+    # Arithmetic of time and the clinic's booking rules: all tests and proofs depend on their importing nothing.
     "scheduling.slots": "pure",
     "scheduling.rules": "pure",
-    # The table that bears the guard, a model with its data definition.
+    # The table with the guard: a model with its data definition.
     "scheduling.busy_times": "models",
-    # They answer requests from within core, or are a part of that.
+    # They answer requests within core, or are a part of that.
     "core.web": "web",
     "core.errors": "web",
     "core.entity_tags": "web",
     "core.rate_limit": "web",
     "core.routing": "web",
     "core.security": "web",
-    # Jinja without a request: messages are written with it, too, and those that send them serve no page.
+    # Jinja without a request: it also writes messages, and the processes that send them serve no page.
     "core.templates": "templates",
     "notifications.rendering": "templates",
-    # A type that services are told with.
+    # A type that services receive.
     "scheduling.viewer": "schemas",
     "scheduling.booking_preview": "presenters",
 }
@@ -94,7 +94,7 @@ _BASE = {"ground", "pure", "core"}
 _WORK = _BASE | {"database", "models", "schemas", "exceptions", "service", "templates"}
 _KNOWN = _BASE | {"schemas", "exceptions", "service"}
 _PAGES = _KNOWN | {"templates", "web", "forms", "form parts", "dependencies", "presenters", "page"}
-# What a module of each role may import of Docket.
+# The roles that a module of each role may import.
 MAY_IMPORT: dict[str, set[str]] = {
     "pure": {"pure"},
     "ground": {"ground"},
@@ -118,7 +118,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT["application"] = set(MAY_IMPORT) | {"application"}
 MAY_IMPORT["command"] = set(MAY_IMPORT)
 
-# Which of these libraries each role may import; a role that is not here may import none of them.
+# The roles that may import each of these libraries; a role that is not listed may import none of them.
 GUARDED = {"fastapi", "starlette", "wtforms", "jinja2", "sqlalchemy"}
 LIBRARIES: dict[str, set[str]] = {
     "ground": {"sqlalchemy"},
@@ -137,13 +137,13 @@ LIBRARIES: dict[str, set[str]] = {
     "api": {"fastapi", "starlette"},
     "application": GUARDED,
 }
-# These roles import nothing but the standard library and what stands here.
+# These roles import only the standard library and what is listed here.
 LIBRARIES_ALONE: dict[str, set[str]] = {"pure": set(), "models": {"sqlalchemy"}, "exceptions": set()}
-# A type is no query and no form: these may be named where they are only handed on.
+# A type is no query and no form: these may be named where they are only passed on.
 TYPES = {"sqlalchemy.orm.Session", "wtforms.Field", "wtforms.SelectChoice"}
 HANDING_ON = {"web", "dependencies", "presenters", "page", "router", "api"}
 
-# These serve no page: through whatever they import, they never load what only pages need.
+# These serve no page, so they must not load what only pages need, not even indirectly.
 WITHOUT_WEB = {*MAY_IMPORT} - {
     *("web", "form parts", "forms", "dependencies", "presenters", "page", "router", "api", "application", "command"),
 }
@@ -151,7 +151,7 @@ WEB = {"fastapi", "starlette", "wtforms"}
 
 
 class Import(NamedTuple):
-    """One imported name: the module it comes from, and all of it. `function` is the outermost one it happens in."""
+    """One imported name: its module and the whole name. `function` is the outermost function around the import."""
 
     module: str
     full: str
@@ -163,8 +163,8 @@ class Import(NamedTuple):
         return self.module.partition(".")[0]
 
 
-class House:
-    """Modules, read from their text. Nothing is imported or run."""
+class Codebase:
+    """Modules, given by their text. Nothing is imported or run."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self.trees = {name: ast.parse(text) for name, text in sources.items()}
@@ -184,7 +184,7 @@ class House:
                         yield Import(full if full in self.trees else module, full, function)
 
     def problems(self) -> list[str]:
-        """Every break of a fence, in words; none in a house that stands."""
+        """Every violation of a fence, in words; none if all fences hold."""
         return [
             *self.without_role(),
             *self.wrong_roles(),
@@ -196,18 +196,18 @@ class House:
         ]
 
     def own_imports(self, name: str) -> Iterator[Import]:
-        """What a module imports of Docket itself."""
+        """What a module imports from Docket itself."""
         return (each for each in self.imports[name] if each.library == "webapp")
 
     def without_role(self) -> Iterator[str]:
-        """Modules that no fence would hold."""
+        """Modules without a role, to which no fence would apply."""
         for name, imports in self.imports.items():
             if role_of(name) is None:
                 yield f"{name} has no role"
             yield from (f"{name} imports {each.full} relatively" for each in imports if not each.library)
 
     def wrong_roles(self) -> Iterator[str]:
-        """Imports of Docket that a module's role may not have. Routers are for the application alone."""
+        """Imports from Docket that the module's role forbids. Only the application may import routers."""
         for name in self.trees:
             role = role_of(name)
             for each in self.own_imports(name):
@@ -220,7 +220,7 @@ class House:
                     yield f"{name} ({role}) imports {each.full}"
 
     def wrong_libraries(self) -> Iterator[str]:
-        """Imports of libraries that a module's role may not have."""
+        """Imports of libraries that the module's role forbids."""
         for name, imports in self.imports.items():
             role = role_of(name) or ""
             for each in imports:
@@ -232,7 +232,7 @@ class House:
                     yield f"{name} ({role}) imports {each.full}"
 
     def pointing_up(self) -> Iterator[str]:
-        """Imports of the same floor or of one above."""
+        """Imports from the same floor or from one above."""
         for name in self.trees:
             own = place_of(name)
             for each in self.own_imports(name):
@@ -243,7 +243,7 @@ class House:
                     yield f"{name} imports {each.module}, which is no floor below"
 
     def circles(self) -> Iterator[str]:
-        """Folders or modules beside each other that import each other in a circle, in every folder of the house."""
+        """Neighbouring folders or modules that import each other in a circle, in every folder."""
         graphs: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for name in self.trees:
             for each in self.own_imports(name):
@@ -257,7 +257,7 @@ class House:
                 yield f"in {folder}, a circle: {' imports '.join(reversed(error.args[1]))}"
 
     def reaching_the_web(self) -> Iterator[str]:
-        """Modules that serve no page, and yet load what pages are made of, through whatever they import."""
+        """Modules that serve no page, but load what pages need, directly or indirectly."""
         for name in self.trees:
             if role_of(name) in WITHOUT_WEB:
                 way = self.way_to_the_web(each.module for each in self.own_imports(name))
@@ -265,7 +265,7 @@ class House:
                     yield f"{name} reaches {way[-1]} through {', '.join(way[:-1])}"
 
     def way_to_the_web(self, modules: Iterator[str]) -> list[str]:
-        """The shortest way from one of these modules to a library of the web; [] where there is none."""
+        """The shortest import path from one of these modules to a library of the web; [] if there is none."""
         ways = deque([module] for module in sorted(set(modules)))
         seen = {way[0] for way in ways}
         while ways:
@@ -279,14 +279,14 @@ class House:
         return []
 
     def functions_reaching_the_web(self, name: str) -> set[str]:
-        """The functions of a module that load what pages are made of; '' for the module itself."""
+        """The functions of a module that load what pages need; '' for the module itself."""
         by_function: dict[str, set[str]] = defaultdict(set)
         for each in self.own_imports(name):
             by_function[each.function].add(each.module)
         return {function for function, modules in by_function.items() if self.way_to_the_web(iter(modules))}
 
     def committing(self) -> Iterator[str]:
-        """Commits anywhere but in the one place that has one."""
+        """Commits anywhere but in the one module that may commit."""
         for name, tree in self.trees.items():
             calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "commit"]
             if len(calls) != (1 if name == "webapp.database" else 0):
@@ -294,12 +294,12 @@ class House:
 
 
 def place_of(name: str) -> str:
-    """The room or single module that webapp.something belongs to."""
+    """The folder or single module that webapp.something belongs to."""
     return PLACES.get(name) or name.split(".")[1] if "." in name else ""
 
 
 def role_of(name: str) -> str | None:
-    """The role of a module; None for one that has none."""
+    """The role of a module; None if it has none."""
     if name in PLACES:
         return SINGLE[PLACES[name]]
     _webapp, *folders, last = name.split(".") if "." in name else ("webapp", "")
@@ -318,7 +318,7 @@ def role_of(name: str) -> str | None:
 
 
 def _part(name: str, other: str) -> tuple[str, str, str]:
-    """The folder where the ways to two modules part, and the two children of it that hold them."""
+    """The folder where the paths of two modules part, and its two children that contain them."""
     if name in PLACES or other in PLACES:
         return "webapp", place_of(name), "" if place_of(name) == place_of(other) else place_of(other)
     own, its = name.split("."), other.split(".")

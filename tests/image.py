@@ -1,7 +1,7 @@
-"""What the Dockerfile says, read from it and done on this machine, where no container engine may be.
+"""Does what the Dockerfile says on this machine, without a container engine.
 
-The same files are copied, the same wheel is built and put into an environment that holds the locked packages and
-nothing else, and commands run in it as somebody who is not root, in a folder that they may not write in.
+The same files are copied, the same wheel is built and installed into an environment that has only the locked packages,
+and commands run in it as a user who is not root, in a read-only folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Stage:
-    """What the Dockerfile says between two FROM."""
+    """The instructions of the Dockerfile between two FROM."""
 
     lines: list[tuple[str, str]]
 
@@ -46,7 +46,7 @@ class Stage:
         return command
 
     def copied(self) -> list[str]:
-        """What is copied out of the checkout."""
+        """The files that are copied from the checkout."""
         sources = (rest.split()[:-1] for rest in self.all("COPY") if not rest.startswith("--from"))
         return [source for line in sources for source in line]
 
@@ -59,7 +59,7 @@ class Stage:
 
 
 def read_stages() -> list[Stage]:
-    """The build, and what runs."""
+    """The build stage and the final stage."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     stages: list[Stage] = []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -74,12 +74,12 @@ def read_stages() -> list[Stage]:
 BUILD, FINAL = read_stages()
 
 
-# --------------------------------------------------------------------------------------------- making what it makes
+# --------------------------------------------------------------------------------------------- making the image
 
 
 @dataclass(frozen=True)
 class Image:
-    """What the image holds, on this machine: an environment with Docket in it, and a folder to write in."""
+    """The contents of the image on this machine: an environment with Docket in it, and a folder to write in."""
 
     wheel: Path
     environment: Path
@@ -116,21 +116,21 @@ class Image:
         return Kept(self.command(words), log=log / "log", cwd=self.nowhere, env=env, user=self.user, remove=log)
 
     def is_healthy(self, port: int, env: Mapping[str, str]) -> bool:
-        """What the engine would find; but on another port, for 8000 may be somebody's here."""
+        """The result of the health check, on another port, because 8000 may be taken on this machine."""
         return not self.run([word.replace(":8000/", f":{port}/") for word in FINAL.health_check()], env).returncode
 
 
 @contextmanager
 def make_image() -> Iterator[Image]:
-    """Build it, and take it away in the end."""
+    """Build the image, and remove it at the end."""
     interpreter, user = Path(sys.executable), unprivileged_user()
     if user:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         known = [interpreter, Path("/usr/local/bin") / version, Path("/usr/bin") / version]
         usable = [path for path in known if path.exists() and is_public(path.resolve())]
-        # Where root has the only Python, root has to do.
+        # Where only root has a Python, root has to do.
         interpreter, user = (usable[0], user) if usable else (interpreter, None)
-    # Not in a folder of pytest's, which only its owner may enter.
+    # Not in one of pytest's folders, which only its owner may enter.
     home = Path(tempfile.mkdtemp(prefix="docket-image-"))
     try:
         home.chmod(0o755)
@@ -147,12 +147,12 @@ def make_image() -> Iterator[Image]:
 
 
 def is_public(path: Path) -> bool:
-    """Whether everybody may go there; root's home is often closed."""
+    """Whether all users may enter the folder; root's home is often closed."""
     return all(folder.stat().st_mode & 0o001 for folder in path.parents)
 
 
 def build_wheel(context: Path) -> Path:
-    """Build it from what the Dockerfile copies. The checkout is not built in: others are reading its files."""
+    """Build the wheel from what the Dockerfile copies, not in the checkout, whose files other processes read."""
     for source in BUILD.copied():
         target = context / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def build_wheel(context: Path) -> Path:
 
 
 def make_environment(folder: Path, wheel: Path, interpreter: Path) -> Path:
-    """An environment like the image's: its packages are those of ours that the image's lock names."""
+    """An environment like the image's, with those of our packages that the image's lock names."""
     subprocess.run([interpreter.resolve(), "-m", "venv", "--without-pip", str(folder)], check=True)
     (target,) = folder.glob("lib/python*/site-packages")
     lock = (ROOT / "requirements" / "base.txt").read_text()
@@ -176,7 +176,7 @@ def make_environment(folder: Path, wheel: Path, interpreter: Path) -> Path:
             continue
         package = metadata.distribution(name)
         assert package.version == version
-        # Commands of the packages lie outside, and Docket needs none.
+        # The packages' commands are outside, and Docket does not need them.
         for top in {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}:
             source = Path(str(package.locate_file(top)))
             if is_public(source):
@@ -190,6 +190,6 @@ def make_environment(folder: Path, wheel: Path, interpreter: Path) -> Path:
 
 
 def python(*words: str, cwd: Path | None = None) -> None:
-    """Run our own Python, which has to succeed."""
+    """Run our Python, which must succeed."""
     done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
     assert not done.returncode, done.stdout + done.stderr

@@ -1,8 +1,8 @@
-"""Hold a command for a test run: it ends when the run does, however the run ends.
+"""Runs a command for a test run: the command ends when the run does, however the run ends.
 
-Run as a script by `tests.processes`. The run holds the other end of our standard input; when the run is over,
-interrupted or killed, that pipe closes. Then the command is asked to stop, is killed if it will not, and the
-folder made for it is removed. Standard library only: it has to start fast.
+Run as a script by `tests.processes`. The run holds the other end of our standard input, a pipe that closes when the run
+is over, interrupted or killed. Then the command is asked to stop, is killed if it does not, and its folder is removed.
+This script uses only the standard library, because it must start fast.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main() -> int:
         process = subprocess.Popen(
             options.command,
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,  # Our standard output is for the process id alone.
-            start_new_session=True,  # Ctrl+C is for the run; the command then hears from us.
+            stdout=sys.stderr,  # Our standard output is only for the process id.
+            start_new_session=True,  # Ctrl+C is for the run; we stop the command.
             user=options.user,
             extra_groups=[] if options.user else None,
         )
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _stop_at_end(process: subprocess.Popen[bytes], request: signal.Signals) -> None:
-    # Not sys.stdin: a thread that waits in it would hold its lock when the interpreter ends.
+    # Not sys.stdin: a thread that waits in it would hold its lock when the interpreter exits.
     while os.read(0, 1024):
         pass
     process.send_signal(request)
@@ -57,7 +57,7 @@ def _stop_at_end(process: subprocess.Popen[bytes], request: signal.Signals) -> N
 
 
 def _kill_group(group: int) -> None:
-    """What the command left behind is in its own session and group, and nothing else is."""
+    """Kill what the command left behind; its session and group contain nothing else."""
     try:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -1,6 +1,6 @@
-"""A language that nobody speaks: every letter of a message is wide, so that what is not translated can be seen.
+"""A pseudo-language for tests: every letter of a message is wide, so that untranslated text can be recognised.
 
-Babel's words are Greek in it. ASCII letters on a page are then data, or a sentence that was not translated for its
+Babel's own words are Greek in it. ASCII letters on a page are then data, or a text that was not translated for its
 reader.
 """
 
@@ -13,18 +13,18 @@ from gettext import NullTranslations
 from tests.reading import Element
 from webapp.core.i18n import Language
 
-# Patterns of dates are for Babel. Places for values and HTML in a message stay as they are.
+# Babel needs the patterns of dates unchanged. Placeholders and HTML in a message stay unchanged, too.
 _PATTERN = re.compile(r"[EMdy ]+")
 _KEPT = re.compile(r"%\(\w+\)[sd]|%%|<[^>]*>|&\w+;")
 _WIDE = {letter: letter + 0xFEE0 for letter in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
-# What a person reads, or has read out, beside the text.
+# Attributes that users read, or that screen readers read out, beside the text.
 READ_ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "label", "data-offline")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _ADDRESS = re.compile(r"\bhttps?://\S+")
 
 
 def wide(message: str) -> str:
-    """The message in the language that nobody speaks."""
+    """The message in the pseudo-language."""
     if _PATTERN.fullmatch(message):
         return message
     kept = _KEPT.findall(message)
@@ -33,7 +33,7 @@ def wide(message: str) -> str:
 
 
 class Wide(NullTranslations):
-    """A catalogue that has every message."""
+    """A catalogue that translates every message."""
 
     def gettext(self, message: str) -> str:
         return wide(message)
@@ -42,21 +42,21 @@ class Wide(NullTranslations):
         return wide(msgid1 if n == 1 else msgid2)
 
 
-NOBODYS = Language("xx", "el_GR", Wide())
+PSEUDO = Language("xx", "el_GR", Wide())
 
 
 def untranslated(page: Element) -> list[str]:
-    """The pieces of a page that hold words which are not translated: data, or something that we forgot."""
+    """The pieces of a page with untranslated words: data, or forgotten texts."""
     return [piece for piece in pieces(page) if has_words(piece)]
 
 
 def has_words(text: str) -> bool:
-    """Whether there are words in a text that are not translated."""
+    """Whether a text has untranslated words."""
     return _WORD.search(_ADDRESS.sub("", text)) is not None
 
 
 def without(texts: Iterable[str], data: Collection[str]) -> list[str]:
-    """Those texts that still have such words without the `data` in them, of which the longest are taken out first."""
+    """The texts that still have such words after removing the `data` from them, the longest first."""
     found = sorted(set(texts))
     everything = "\n".join(found)
     inside = sorted((each for each in data if len(each) > 1 and each in everything), key=len, reverse=True)
@@ -65,8 +65,8 @@ def without(texts: Iterable[str], data: Collection[str]) -> list[str]:
 
 
 def pieces(element: Element) -> Iterator[str]:
-    """Every text of a page, and every attribute that is read, but for parts that say they are in another language."""
-    if element.name in {"script", "style"} or element.get("lang") not in {None, NOBODYS.tag}:
+    """Every text of a page, and every attribute that is read, except in parts that are marked as another language."""
+    if element.name in {"script", "style"} or element.get("lang") not in {None, PSEUDO.tag}:
         return
     for name in READ_ATTRIBUTES:
         value = element.get(name)

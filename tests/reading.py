@@ -1,4 +1,4 @@
-"""Reading a page as a person or a browser does: its headings, links, buttons, and what its forms would send."""
+"""Reading a page as a person or a browser does: its headings, links, buttons, and the data of its forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import httpx2
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-# Boxes stand apart on the screen, so their texts do when read.
+# Boxes are apart on the screen, so their texts are separated here, too.
 BOXES = {"p", "li", "div", "section", "h1", "h2", "h3", "h4", "dt", "dd", "br", "td", "label", "legend", "small"}
 
 
@@ -22,24 +22,24 @@ class Element:
         self.children: list[Element | str] = []
 
     def __bool__(self) -> bool:
-        """It is there."""
+        """An element that was found is true."""
         return True
 
     def __getitem__(self, attribute: str) -> str:
         return self.attributes[attribute]
 
     def get(self, attribute: str) -> str | None:
-        """An attribute's value; '' when it has none, None when it is not there."""
+        """An attribute's value; '' if it has none, None if it is missing."""
         return self.attributes.get(attribute)
 
     @property
     def text(self) -> str:
-        """What it says, with single spaces."""
+        """The text, with single spaces."""
         return " ".join("".join(self._texts()).split())
 
     @property
     def raw(self) -> str:
-        """What it says, letter by letter."""
+        """The text without changes."""
         return "".join(child if isinstance(child, str) else child.raw for child in self.children)
 
     def _texts(self) -> Iterator[str]:
@@ -80,11 +80,11 @@ class Element:
         return True
 
     def form(self, action: str, method: str = "post") -> dict[str, str]:
-        """What a browser would send with the form that goes to `action`, were it sent as it is."""
+        """The data that a browser would send with the unchanged form that goes to `action`."""
         return self.one("form", action=action, method=method).values()
 
     def values(self) -> dict[str, str]:
-        """The values of the fields inside, but for buttons."""
+        """The values of the fields inside, except buttons."""
         values = {}
         for field in self.all():
             name = field.get("name")
@@ -96,7 +96,7 @@ class Element:
             elif field.name == "input":
                 values[name] = field.get("value") or ""
             elif field.name == "textarea":
-                # A browser drops the line break that directly follows the tag.
+                # A browser drops a line break directly after the tag.
                 values[name] = re.sub(r"^\r?\n", "", field.raw)
             elif field.name == "select":
                 chosen = [option for option in field.all("option") if option.get("selected") is not None]
@@ -110,7 +110,7 @@ class Element:
 
     @property
     def links(self) -> list[str]:
-        """Where its links lead."""
+        """The addresses of its links."""
         return [each["href"] for each in self.all("a") if "href" in each.attributes]
 
 
@@ -140,7 +140,7 @@ class _Builder(HTMLParser):
 
 
 def read(answer: httpx2.Response | str) -> Element:
-    """The page in an answer; tags that do not match are an error."""
+    """The page in an answer; mismatched tags are an error."""
     builder = _Builder()
     builder.feed(answer if isinstance(answer, str) else answer.text)
     builder.close()
@@ -152,7 +152,7 @@ HTMX = {"hx-request": "true"}
 
 
 def read_fragment(answer: httpx2.Response, root: str) -> Element:
-    """The fragment in an answer to HTMX: its root has the id `root`, nothing stands beside it, and it varies."""
+    """The fragment in an answer to HTMX: its only root has the id `root`, and the answer varies by HX-Request."""
     page = read(answer)
     elements = [child for child in page.children if isinstance(child, Element)]
     assert [element.get("id") for element in elements] == [root]

@@ -1,4 +1,4 @@
-"""Events as a handler hears them that the tests wire after those of the application."""
+"""Events as a handler receives them that tests add after those of the application."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from webapp.events.publishing import Subscription, on, session_info
 
 
 def wire(database: Database, patch: pytest.MonkeyPatch, *subscriptions: Subscription) -> None:
-    """Let these handlers hear, too, until the end of the test."""
+    """Add these handlers until the end of the test."""
     patch.setattr(database, "session_info", session_info(HANDLERS.followed_by(*subscriptions)))
 
 
 def record_events(database: Database, patch: pytest.MonkeyPatch) -> list[Event]:
-    """The list to which every event is added that is published from now on, undone ones included."""
+    """The list to which every event is added that is published after this, even if it is undone."""
     heard: list[Event] = []
 
     def record(_session: Session, event: Event, /, *, now: datetime) -> None:

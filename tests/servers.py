@@ -1,4 +1,4 @@
-"""Docket as it really runs: `docket serve` as processes of its own, reached over HTTP."""
+"""Docket as it really runs: `docket serve` as separate processes, reached over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.processes import Kept
 
 SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
-# Another process may take the port between our look and the server's start.
+# Another process may take the port after we found it and before the server starts.
 ATTEMPTS = 3
 
 
@@ -40,15 +40,15 @@ def live_server(
     """Serve the database, which must be migrated, until the block ends.
 
     Args:
-        delivers: whether a worker stands beside it, which most tests have no use for.
-        env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ setting is handed on.
+            delivers: whether a worker runs beside it; most tests do not need one.
+            env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ settings are passed on.
     """
     command = Path(sys.executable).with_name("docket")
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
         options.append("--worker" if delivers else "--no-worker")
-        # It runs in a folder of its own, where no `.env` and no `var/` of the developer lie.
+        # It runs in its own folder, which has no `.env` and no `var/` of the developer.
         folder = Path(tempfile.mkdtemp(prefix="docket-live-"))
         process = Kept(
             [str(command), "serve", *options],
@@ -70,14 +70,14 @@ def live_server(
 
 
 def docket_environment(database_url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a `docket` command: ours, with these settings and no others."""
+    """The environment for a `docket` command: ours, with exactly these settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DOCKET_")}
     ours = {"DOCKET_DATABASE_URL": database_url, "DOCKET_SECRET_KEY": SECRET_KEY}
     return inherited | ours | dict(env or {})
 
 
 def free_port() -> int:
-    """A port on this machine that nobody listens on."""
+    """A port on this machine that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

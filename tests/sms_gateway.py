@@ -1,4 +1,4 @@
-"""A real HTTP gateway for text messages, which answers what a test wants it to."""
+"""A real HTTP gateway for text messages, with answers that a test chooses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Posted(NamedTuple):
-    """One request that came."""
+    """One request that arrived."""
 
     path: str
     headers: dict[str, str]
@@ -18,7 +18,7 @@ class Posted(NamedTuple):
 
 
 class Gateway:
-    """What was posted, in order; `statuses` are the answers to give, the last one for ever."""
+    """The requests, in order; `statuses` are the answers to give, the last one repeatedly."""
 
     def __init__(self, statuses: list[int]) -> None:
         self.statuses = statuses
@@ -32,7 +32,7 @@ class Gateway:
 
 @contextmanager
 def sms_gateway(*statuses: int) -> Iterator[Gateway]:
-    """A gateway on a port of this machine, until the block ends; it answers 200 unless told otherwise."""
+    """A gateway on a port of this machine, until the block ends; by default it answers 200."""
     gateway = Gateway(list(statuses) or [200])
 
     class Handler(BaseHTTPRequestHandler):

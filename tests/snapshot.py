@@ -1,7 +1,7 @@
-"""All rows of a database, kept in memory and put into another that is migrated and empty, past the ORM.
+"""All rows of a database, kept in memory and inserted into another migrated, empty one without the ORM.
 
-Each driver gives its rows in a form that it takes back, so that nothing is compiled and hardly anything is converted.
-Triggers run as they do for every insert: a table that only triggers fill must not be kept.
+Each driver returns its rows in a form that it accepts, so that nothing is compiled and hardly anything is converted.
+Triggers run as for every insert: a table that only triggers fill must not be copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.database import Base
 
-# Rows that are put in with their numbers do not move PostgreSQL's sequences.
+# Inserting rows with their ids does not advance PostgreSQL's sequences.
 SEQUENCES = """
     SELECT format('setval(%L, %s)', format('%I.%I', schemaname, sequencename), last_value)
     FROM pg_sequences WHERE last_value IS NOT NULL
@@ -26,14 +26,14 @@ FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions"}
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The rows of each table that has some, parents first, and where the sequences stand."""
+    """The rows of each table that is not empty, parents first, and the state of the sequences."""
 
     rows: list[tuple[str, Any]]
     sequences: str
 
     @classmethod
     def take(cls, session: Session) -> Snapshot:
-        """Read everything that is there."""
+        """Read all rows."""
         read = _read_postgresql if _is_postgresql(session) else _read_sqlite
         names = [table.name for table in Base.metadata.sorted_tables if table.name not in FILLED_BY_TRIGGERS]
         found = [(name, read(_driver(session), name)) for name in names]
@@ -41,7 +41,7 @@ class Snapshot:
         return cls([(name, rows) for name, rows in found if rows], ", ".join(sequences))
 
     def put(self, session: Session) -> None:
-        """Write it into the database of this session, of the same kind."""
+        """Insert all rows into the database of this session, which must be of the same kind."""
         put = _put_postgresql if _is_postgresql(session) else _put_sqlite
         for name, rows in self.rows:
             put(_driver(session), name, rows)
@@ -54,7 +54,7 @@ def _is_postgresql(session: Session) -> bool:
 
 
 def _driver(session: Session) -> Any:
-    """The driver's own connection, in the transaction of the session."""
+    """The driver's connection, in the transaction of the session."""
     return session.connection().connection.driver_connection
 
 

@@ -1,8 +1,8 @@
-"""Who may do what: every route there is, for every kind of person, against one table.
+"""Access to the pages: every route for every kind of user, compared with one table.
 
-A route without a row fails, and so does a row without a route. In a row stand, in this order, the answers to
-  nobody · the patient · another patient · the visit's doctor · another doctor · the admin · a disabled account
-where 303→login leads through the log-in and back, and 401 says that one must sign in.
+A route without a row fails, and so does a row without a route. A row has the answers, in this order, to
+    a guest · the patient · another patient · the appointment's doctor · another doctor · the admin · a disabled account
+where 303→login is a redirect to the login page and back, and 401 asks the user to sign in.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from webapp.core.formats import iso
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
 
-ROLES = ("nobody", "alice", "dave", "bob", "erin", "carol", "disabled")
+ROLES = ("guest", "alice", "dave", "bob", "erin", "carol", "disabled")
 STAFF = {"bob", "erin", "carol"}
 LOGIN = "303→login"
 Row = tuple[int | str, ...]
 
-# What the forms of admins send; none of it stands in another question's way.
+# The data of the admins' forms, chosen so that requests do not affect each other.
 DOCTOR = {"name": "Dr. Bob Brown", "specialty": "General practice", "position": "1", "slot_step": "15", "tint": "1"}
 BUFFERS = {"buffer_before": "0", "buffer_after": "0"}
 WORKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
@@ -52,16 +52,16 @@ RULES = {
 FAR_CLOSURE = {"name": "Far away", "starts_on": "2027-04-01", "ends_on": "2027-04-02"}
 
 # fmt: off
-ANYBODY: Row = (200,) * 7
+PUBLIC: Row = (200,) * 7
 TABLE: dict[tuple[str, str], Row] = {
-    #                                                nobody alice  dave   bob   erin  carol disabled
-    ("GET", "/"):                                   ANYBODY,
-    ("GET", "/openapi.json"):                       ANYBODY,
-    ("GET", "/docs"):                               ANYBODY,
-    ("GET", "/redoc"):                              ANYBODY,
-    ("GET", "/doctors"):                            ANYBODY,
-    ("GET", "/doctors/{slug}"):                     ANYBODY,
-    ("GET", "/doctors/{slug}/calendar"):            ANYBODY,
+    #                                                guest  alice  dave   bob   erin  carol disabled
+    ("GET", "/"):                                   PUBLIC,
+    ("GET", "/openapi.json"):                       PUBLIC,
+    ("GET", "/docs"):                               PUBLIC,
+    ("GET", "/redoc"):                              PUBLIC,
+    ("GET", "/doctors"):                            PUBLIC,
+    ("GET", "/doctors/{slug}"):                     PUBLIC,
+    ("GET", "/doctors/{slug}/calendar"):            PUBLIC,
     ("GET", "/book"):                               (LOGIN,  200,   200,   200,   403,   200,  LOGIN),
     ("POST", "/appointments"):                      (401,    303,   303,   303,   403,   303,  401),
     ("GET", "/appointments"):                       (LOGIN,  200,   200,   303,   303,   303,  LOGIN),
@@ -168,19 +168,19 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/login"):                             (303,    303,   303,   303,   303,   303,  401),
     ("POST", "/logout"):                            (303,) * 7,
-    ("GET", "/password/reset/{token}"):             ANYBODY,
+    ("GET", "/password/reset/{token}"):             PUBLIC,
     ("POST", "/password/reset/{token}"):            (LOGIN,) * 7,
-    ("GET", "/password/forgot"):                    ANYBODY,
+    ("GET", "/password/forgot"):                    PUBLIC,
     ("POST", "/password/forgot"):                   (303,) * 7,
-    ("GET", "/email/confirm/{token}"):              ANYBODY,
+    ("GET", "/email/confirm/{token}"):              PUBLIC,
     ("POST", "/email/confirm/{token}"):             (303,) * 7,
-    ("GET", "/visit/{token}"):                      ANYBODY,
-    ("GET", "/visit/{token}.ics"):                  ANYBODY,
-    ("GET", "/visit/{token}/confirmation"):         ANYBODY,
+    ("GET", "/visit/{token}"):                      PUBLIC,
+    ("GET", "/visit/{token}.ics"):                  PUBLIC,
+    ("GET", "/visit/{token}/confirmation"):         PUBLIC,
     ("POST", "/visit/{token}/confirmation"):        (303,) * 7,
-    ("GET", "/visit/{token}/cancellation"):         ANYBODY,
+    ("GET", "/visit/{token}/cancellation"):         PUBLIC,
     ("POST", "/visit/{token}/cancellation"):        (303,) * 7,
-    ("GET", "/visit/{token}/reschedule"):           ANYBODY,
+    ("GET", "/visit/{token}/reschedule"):           PUBLIC,
     ("POST", "/visit/{token}/reschedule"):          (303,) * 7,
     ("POST", "/account/email/confirmation"):        (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/messages"):                  (401,    303,   303,   403,   403,   403,  401),
@@ -189,7 +189,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/sessions/{session_id}/end"): (401,    303,   404,   404,   404,   404,  401),
     ("GET", "/appointments/{reference}.ics"):       (LOGIN,  200,   404,   200,   404,   200,  LOGIN),
-    ("GET", "/calendar/{token}.ics"):               ANYBODY,
+    ("GET", "/calendar/{token}.ics"):               PUBLIC,
     ("POST", "/account/calendar"):                  (401,    303,   303,   303,   303,   403,  401),
     ("GET", "/account/calendar/renewal"):           (LOGIN,  200,   200,   200,   200,   403,  LOGIN),
     ("POST", "/account/calendar/renewal"):          (401,    303,   303,   303,   303,   403,  401),
@@ -224,16 +224,16 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/patients/{patient_id}/account"): (401,  403,   403,   403,   403,   303,  401),
     ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit.csv"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
-    ("GET", "/health"):                             ANYBODY,
-    ("GET", "/health/live"):                        ANYBODY,
-    ("GET", "/health/ready"):                       ANYBODY,
-    ("GET", "/static"):                             ANYBODY,
+    ("GET", "/health"):                             PUBLIC,
+    ("GET", "/health/live"):                        PUBLIC,
+    ("GET", "/health/ready"):                       PUBLIC,
+    ("GET", "/static"):                             PUBLIC,
 }
 # fmt: on
 
 
 def routes_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every method and path that the application answers, however deep its routers are nested."""
+    """Every method and path that the application answers, however deeply its routers are nested."""
     for route in routes:
         nested: Any = getattr(route, "original_router", None)
         if nested is not None:
@@ -247,8 +247,8 @@ def routes_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[s
             raise TypeError(f"What kind of route is {route!r}?")
 
 
-class House:
-    """A clinic in which every question of the table can be asked of everybody again and again."""
+class AccessClinic:
+    """A clinic in which every request of the table can be sent repeatedly for every role."""
 
     def __init__(self, cast: Cast) -> None:
         self.cast = cast
@@ -272,9 +272,9 @@ class House:
         cast.change(sa.update(models.User).where(models.User.email == user.email).values(active=False))
 
     def client(self, role: str) -> TestClient:
-        """A client that is signed in as that person, though an earlier question may have ended the session."""
+        """A client that is signed in with that role, even if an earlier request ended the session."""
         client = self.clients[role]
-        if role in {"nobody", "disabled"}:
+        if role in {"guest", "disabled"}:
             client.cookies.clear()
             client.cookies.update(self.ended_session if role == "disabled" else {})
         elif client.get("/account").status_code != 200:
@@ -294,7 +294,7 @@ class House:
         return answer.status_code
 
     def request_for(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
-        """A well-formed request to the route; what it needs is made first."""
+        """A well-formed request to the route, after making what it needs."""
         if path == "/static":
             return "/static/css/base.css", None
         address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03").replace("{week}", "2026-W10")
@@ -305,7 +305,7 @@ class House:
                 number = session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(hers))
             address = path.replace("{session_id}", str(number))
         if "{user_id}" in path:
-            address = path.replace("{user_id}", str(self.somebody()))
+            address = path.replace("{user_id}", str(self.other_admin()))
         if "{patient_id}" in path:
             patient, person = self.child() if path.startswith("/account") else self.family()
             address = path.replace("{patient_id}", str(patient)).replace("{person_id}", str(person))
@@ -349,7 +349,7 @@ class House:
             "/appointments/{reference}/note": {"private_note": "A note"},
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
-            "/login": {"email": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD},
+            "/login": {"email": f"{'alice' if role == 'guest' else role}@docket.example", "password": PASSWORD},
             "/admin/users": {**new_person, "role": "admin", "doctor": ""},
             "/admin/users/{user_id}/role": {"role": "patient", "doctor": ""},
             "/admin/users/{user_id}/access": {"access": "no"},
@@ -384,14 +384,14 @@ class House:
         return address, forms.get(path, {}) if method == "POST" else None
 
     def child(self) -> tuple[int, int]:
-        """Somebody whom Alice books for; there is no third."""
+        """Alice's only dependant: the ids of the patient and of the appointment."""
         alice = self.cast.patient_ids["alice"]
         with self.cast.database.reading() as session:
             number = session.scalar(sa.select(models.Patient.id).where(models.Patient.managed_by_id == alice))
         return number or self.cast.add(models.Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW)), 0
 
     def family(self) -> tuple[int, int]:
-        """A fresh patient with an account, and somebody whom they book for."""
+        """A new patient with an account, and a dependant."""
         self.registered += 1
         user = models.User(
             email=f"parent{self.registered}@docket.example",
@@ -404,15 +404,15 @@ class House:
         parent = self.cast.add(models.Patient(user_id=user.id, name=user.name, created_at=NOW))
         return parent, self.cast.add(models.Patient(managed_by_id=parent, name="Some Child", created_at=NOW))
 
-    def somebody(self) -> int:
-        """A fresh account of another admin."""
+    def other_admin(self) -> int:
+        """A new account of another admin."""
         self.registered += 1
         email = f"admin{self.registered}@docket.example"
         user = models.User(email=email, name="Somebody", role="admin", password_hash="", created_at=NOW)
         return self.cast.add(user)
 
     def token(self, path: str) -> str:
-        """A token for a page that whoever holds it may open."""
+        """A token for a page that opens without signing in."""
         if path.startswith("/calendar/"):
             return self.feed()
         if path.startswith("/visit/"):
@@ -423,8 +423,8 @@ class House:
         return self.link()
 
     def dead_message(self) -> int:
-        """A fresh message that could not be delivered."""
-        user_id = self.somebody()
+        """A new message that could not be delivered."""
+        user_id = self.other_admin()
         email = f"admin{self.registered}@docket.example"
         letterhead = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
         self.cast.database.write(confirmation.send, user_id, email, "Somebody", letterhead, now=NOW)
@@ -434,17 +434,17 @@ class House:
             return session.scalar(sa.select(models.OutboxMessage.id).where(theirs)) or 0
 
     def feed(self) -> str:
-        """The token of Dave's calendar feed; everybody has one, whatever the questions before have made of it."""
+        """The token of Dave's calendar feed; every user has one, whatever earlier requests changed."""
         self.cast.change(sa.update(models.User).values(calendar_secret="a-secret"))
         return sign([SECRET_KEY], feeds.PURPOSE, [self.cast.dave.user_id, "a-secret"])
 
     def link(self) -> str:
-        """The token of a fresh link that sets Dave's password."""
+        """The token of a new link that sets Dave's password."""
         week = timedelta(days=7)
         return self.cast.database.write(create_password_link, self.cast.dave.user_id, now=NOW, lifetime=week)
 
     def hours(self) -> str:
-        """The address part of fresh hours that both doctors have on one day far ahead; extra hours come with them."""
+        """The address part of new hours that both doctors have on one day far ahead, with extra hours."""
         self.registered += 1
         day = date(2090, 1, 1) + timedelta(days=self.registered)
         for doctor_id in self.cast.doctor_ids.values():
@@ -454,13 +454,13 @@ class House:
         return f"{day}..{day}"
 
     def time_off(self) -> int:
-        """Fresh time off of Bob's, next year."""
+        """New time off of Bob, next year."""
         start = NOW + timedelta(days=400)
         end = start + timedelta(hours=1)
         return self.cast.add(models.TimeOff(doctor_id=self.cast.doctor_ids["bob"], starts_at=start, ends_at=end))
 
     def hours_forms(self, path: str) -> dict[str, dict[str, Any]]:
-        """What the pages of hours and time off send, for this path."""
+        """The data that the forms of hours and time off send to this path."""
         self.registered += 1
         day = date(2080, 1, 1) + timedelta(days=self.registered)
         forms = {
@@ -472,7 +472,7 @@ class House:
         return next(({path: form} for ending, form in forms.items() if path.endswith(ending)), {})
 
     def visit(self) -> str:
-        """A fresh visit of Alice's with Bob, in a month that nothing else is booked in."""
+        """A new appointment of Alice with Bob, in a month without other bookings."""
         self.visits += 1
         reference = f"AAAA-{self.visits:04d}"
         day, hour = divmod(self.visits, 8)
@@ -488,7 +488,7 @@ class House:
                 ends_at=ends,
                 busy_from=starts,
                 busy_until=ends,
-                # So that there is a change of status to undo.
+                # A change of status that can be undone.
                 previous_status="confirmed",
                 created_at=NOW,
                 updated_at=NOW,
@@ -499,7 +499,7 @@ class House:
 
 
 def _free_times() -> Iterator[datetime]:
-    """Bob's free times from March to May, one after the other, so that no question stands in another's way."""
+    """Bob's free times from March to May, one after another, so that requests do not affect each other."""
     for number in range(7, 88):
         day = NOW + timedelta(days=number)
         if day.weekday() < 5:
@@ -509,40 +509,40 @@ def _free_times() -> Iterator[datetime]:
 
 
 @pytest.fixture(scope="module")
-def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def clinic(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessClinic]:
     path = tmp_path_factory.mktemp("access") / "docket.db"
     shutil.copyfile(sqlite_template, path)
     database = wired_database(f"sqlite:///{path}")
-    yield House(assemble(database))
+    yield AccessClinic(assemble(database))
     database.dispose()
 
 
-def test_every_route_has_a_row_and_every_row_a_route(house: House) -> None:
-    app: Any = house.clients["nobody"].app
-    # The API has a table of its own.
+def test_every_route_has_a_row_and_every_row_a_route(clinic: AccessClinic) -> None:
+    app: Any = clinic.clients["guest"].app
+    # The API has its own table.
     pages = {(method, path) for method, path in routes_of(app.routes) if not path.startswith(API_PREFIX)}
     assert pages == set(TABLE)
 
 
 @pytest.mark.parametrize(("method", "path"), TABLE)
-def test_the_route_answers_everybody_as_the_table_says(house: House, method: str, path: str) -> None:
-    answers = tuple(house.ask(role, method, path) for role in ROLES)
+def test_the_route_answers_every_role_as_the_table_says(clinic: AccessClinic, method: str, path: str) -> None:
+    answers = tuple(clinic.ask(role, method, path) for role in ROLES)
     assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
 
 
-def test_a_strangers_visit_and_one_that_does_not_exist_look_the_same(house: House) -> None:
-    reference = house.visit()
-    dave = house.client("dave")
+def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clinic: AccessClinic) -> None:
+    reference = clinic.visit()
+    dave = clinic.client("dave")
     for path in ("", "/cancellation", "/reschedule"):
         theirs, none = (dave.get(f"/appointments/{each}{path}") for each in (reference, "ZZZZ-ZZZZ"))
         assert theirs.status_code == none.status_code == 404
         assert theirs.text == none.text
 
 
-def test_nobody_reads_a_name_or_a_reference_of_others_on_a_public_page(house: House) -> None:
-    reference = house.visit()
-    for role in ("nobody", "dave"):
-        client = house.client(role)
+def test_public_pages_show_no_names_or_references_of_patients(clinic: AccessClinic) -> None:
+    reference = clinic.visit()
+    for role in ("guest", "dave"):
+        client = clinic.client(role)
         for path in ("/", "/doctors/bob?week=2026-W18", "/doctors/bob/calendar"):
             text = client.get(path).text
             assert "Alice" not in text

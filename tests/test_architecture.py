@@ -1,4 +1,4 @@
-"""Who may know whom: the fences of Docket, held against its own modules and against made-up ones that break them."""
+"""The fences of Docket, applied to its own modules and to made-up ones that break them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, House
+from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, Codebase
 from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,9 +23,9 @@ def modules() -> list[Path]:
 
 
 @lru_cache
-def docket() -> House:
+def docket() -> Codebase:
     """All of Docket, read once."""
-    return House(
+    return Codebase(
         {
             ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
             for path in modules()
@@ -53,12 +53,12 @@ def test_no_folders_or_modules_import_each_other_in_a_circle() -> None:
     assert list(docket().circles()) == []
 
 
-def test_what_serves_no_page_loads_nothing_of_the_web() -> None:
+def test_modules_that_serve_no_page_load_nothing_of_the_web() -> None:
     assert list(docket().reaching_the_web()) == []
 
 
 def test_commands_load_the_web_for_the_description_of_the_api_alone() -> None:
-    """`docket serve` hands the name of the application to its processes."""
+    """`docket serve` passes only the name of the application to its processes."""
     assert docket().functions_reaching_the_web("webapp.cli") == {"openapi"}
 
 
@@ -66,8 +66,8 @@ def test_only_the_database_module_commits() -> None:
     assert list(docket().committing()) == []
 
 
-def test_the_tables_of_the_fences_fit_each_other_and_the_house() -> None:
-    """A name that went away takes its exception with it."""
+def test_the_tables_of_the_fences_fit_each_other_and_the_modules() -> None:
+    """Exceptions for names that no longer exist are removed."""
     assert {f"webapp.{name}" for name in NAMED} | set(PLACES) <= set(docket().trees)
     named = {*NAMED.values(), *SUFFIXES.values(), *CORE_SUFFIXES.values(), *LIBRARIES}
     assert named.union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
@@ -75,7 +75,7 @@ def test_the_tables_of_the_fences_fit_each_other_and_the_house() -> None:
 
 
 def test_the_drawing_shows_the_floors_as_they_are() -> None:
-    """docs/architecture.md draws the floors as a chain of boxes, from the roof down to the ground."""
+    """docs/architecture.md draws the floors as a chain of boxes, from the top to the bottom."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     drawings = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
     drawing = next(each for each in drawings if "%% the floors" in each)
@@ -85,10 +85,10 @@ def test_the_drawing_shows_the_floors_as_they_are() -> None:
     assert [set(names.split(" · ")) for names in boxes.values()] == FLOORS
 
 
-# ------------------------------------------------------------------------------------------ made-up houses
+# ------------------------------------------------------------------------------------------ made-up packages
 
-# A small house that stands.
-STANDING = {
+# Small packages that break no fence.
+SOUND = {
     "webapp.exceptions": "",
     "webapp.core.i18n": "",
     "webapp.database": "from webapp.core.i18n import gettext\nfrom webapp import exceptions\nsession.commit()",
@@ -112,7 +112,7 @@ BREAKS = {
     "code in the folder itself": ("webapp.clinic", "VALUE = 1", "webapp.clinic has no role"),
     "a relative import": ("webapp.audit.service", "from . import models", "imports ..models relatively"),
     "a service and FastAPI": ("webapp.clinic.service", "from fastapi import Request", "imports fastapi.Request"),
-    "a service with a name of its own": ("webapp.clinic.closures", "import starlette.requests", "(service) imports"),
+    "a service with an unusual name": ("webapp.clinic.closures", "import starlette.requests", "(service) imports"),
     "a late import": ("webapp.clinic.service", "def f():\n    import jinja2", "(service) imports jinja2"),
     "a service and a page": ("webapp.clinic.service", "from webapp.core.web import Page", "imports webapp.core.web"),
     "a model and a library": ("webapp.clinic.models", "import pydantic", "(models) imports pydantic"),
@@ -120,7 +120,7 @@ BREAKS = {
     "a pure module and a library": ("webapp.scheduling.slots", "import babel", "(pure) imports babel"),
     "a router and a query": ("webapp.clinic.router", "from sqlalchemy import select", "imports sqlalchemy.select"),
     "a router and a model": ("webapp.clinic.router", "from webapp.clinic.models import Clinic", "(router) imports"),
-    "a router and a form of its own": ("webapp.clinic.router", "from wtforms import Form", "imports wtforms.Form"),
+    "a router with its own form": ("webapp.clinic.router", "from wtforms import Form", "imports wtforms.Form"),
     "a presenter and a model": ("webapp.clinic.presenters", "from webapp.clinic import models", "imports webapp.cl"),
     "a form and a page": ("webapp.clinic.forms", "from webapp.core.web import Page", "(forms) imports"),
     "a router and a router": (
@@ -142,21 +142,21 @@ BREAKS = {
 }
 
 
-def test_a_small_house_stands() -> None:
-    assert House(STANDING).problems() == []
+def test_sound_packages_have_no_problems() -> None:
+    assert Codebase(SOUND).problems() == []
 
 
 @pytest.mark.parametrize(("name", "text", "problem"), BREAKS.values(), ids=BREAKS.keys())
 def test_each_fence_holds(name: str, text: str, problem: str) -> None:
-    found = House(STANDING | {name: text}).problems()
+    found = Codebase(SOUND | {name: text}).problems()
     assert any(problem in each for each in found), found
 
 
-def test_a_long_way_to_the_web_is_a_way_to_the_web() -> None:
-    """Each of its steps is a break of its own; the worker at its end has done nothing wrong by itself."""
+def test_an_indirect_import_of_the_web_is_found() -> None:
+    """Each step breaks a fence; the worker at the end of the path breaks none itself."""
     far = {"webapp.doctors.service": "from webapp.clinic import closures", "webapp.clinic.closures": "import fastapi"}
     problem = "webapp.worker reaches fastapi through webapp.doctors.service, webapp.clinic.closures"
-    assert problem in House(STANDING | far).problems()
+    assert problem in Codebase(SOUND | far).problems()
 
 
 def test_folders_beside_each_other_import_in_one_direction() -> None:
@@ -166,25 +166,25 @@ def test_folders_beside_each_other_import_in_one_direction() -> None:
         "webapp.appointments.impact.plans": "from webapp.appointments.booking import limits",
         "webapp.appointments.booking.limits": "",
     }
-    (problem,) = House(circle).problems()
+    (problem,) = Codebase(circle).problems()
     assert problem.startswith("in webapp.appointments, a circle: ")
 
 
-def test_a_command_is_held_by_function() -> None:
+def test_a_command_is_checked_by_function() -> None:
     text = "def serve():\n    from webapp import routes\ndef check():\n    from webapp import worker"
-    house = House(STANDING | {"webapp.cli": text})
-    assert house.problems() == []
-    assert house.functions_reaching_the_web("webapp.cli") == {"serve"}
+    codebase = Codebase(SOUND | {"webapp.cli": text})
+    assert codebase.problems() == []
+    assert codebase.functions_reaching_the_web("webapp.cli") == {"serve"}
 
 
-# --------------------------------------------------------------------------------- other habits of the house
+# --------------------------------------------------------------------------------- other conventions
 
 
 def test_there_is_one_clock() -> None:
-    """Everything below the edges is handed the time, so that tests can say what time it is."""
+    """All code below the edges receives the time as an argument, so that tests can choose it."""
     clocks = re.compile(r"\b(datetime\.(now|utcnow|today)|date\.today|time\.time)\(")
     found = [str(path.relative_to(WEBAPP)) for path in modules() if clocks.search(path.read_text(encoding="utf-8"))]
-    # The person who makes demo data means the today of their own calendar.
+    # For demo data, today is the date of the operator's own calendar.
     assert sorted(set(found) - {"cli.py"}) == ["core/clock.py"]
 
 
@@ -207,7 +207,7 @@ INLINE = re.compile(r"<style\b|\sstyle\s*=|\son[a-z]+\s*=|\shx-on|javascript:|\s
 def test_templates_are_escaped_and_carry_no_inline_style_or_script(path: Path) -> None:
     if path.is_dir():
         return
-    # The words of messages are no HTML; only an environment that reads nothing else leaves them as they are.
+    # Messages are not HTML; the environment that leaves them unescaped reads only plain-text templates.
     endings = {".html", ".txt"} if path.parent == TEMPLATES / "notifications" else {".html"}
     assert path.suffix in endings, "Jinja escapes by file ending."
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Bad input of every kind: a clear sentence, the right status, nothing lost, nothing booked, never a 500."""
+"""Bad input of every kind: a clear text, the right status, nothing lost, nothing booked, never a 500."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def long(cast: Cast) -> int:
     return cast.long
 
 
-# What is wrong, the start on the clinic's wall clock, the kind of visit, and what the page must say.
+# What is wrong, the start on the clinic's wall clock, the visit type, and the text that the page must show.
 REFUSED: list[tuple[str, str, Kind, str]] = [
     ("a Saturday", "2026-03-07 10:00", short, "The clinic is not open for the whole of that visit."),
     ("a Sunday", "2026-03-08 10:00", short, "The clinic is not open for the whole of that visit."),
@@ -55,7 +55,7 @@ def slot(cast: Cast, starts_at: str, kind: int | str | None = None) -> dict[str,
 
 
 def refused(client: TestClient, cast: Cast, sent: dict[str, str], words: str, *, status: int = 422) -> Element:
-    """Both the address and the form are refused with these words, and the form keeps what was typed."""
+    """Both the address and the form are refused with this text, and the form keeps what was typed."""
     looked = client.get("/book", params=sent)
     assert (looked.status_code, words in read(looked).text) == (status, True), looked.text[-3000:]
     answer = client.post("/appointments", data={**sent, **TYPED})
@@ -64,14 +64,14 @@ def refused(client: TestClient, cast: Cast, sent: dict[str, str], words: str, *,
     kept = page.form("/appointments")
     assert {name: kept[name] for name in TYPED} == TYPED
     assert page.all(role="alert")
-    # What cannot be booked has no button that books it, and a way on.
+    # A time that cannot be booked has no button that books it, but a link that leads on.
     assert not page.all("button", class_="primary")
     assert "Choose another time" in page.text
     assert nothing_is_booked(cast)
     return page
 
 
-def test_a_time_that_breaks_a_house_rule_is_refused_with_the_rule(client: TestClient, cast: Cast) -> None:
+def test_a_time_that_breaks_a_rule_is_refused_with_the_rule(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     for _what, start, kind, words in REFUSED:
         refused(client, cast, slot(cast, iso(local(start)), kind(cast)), words)
@@ -87,7 +87,7 @@ def test_leave_and_a_closure_are_refused(client: TestClient, cast: Cast) -> None
         refused(client, cast, slot(cast, iso(local(start)), kind), "The doctor is away at that time.")
     for start in ("2026-03-05 10:00", "2026-03-06 16:45"):
         refused(client, cast, slot(cast, iso(local(start))), "The clinic is closed on that day.")
-    # What ends when the leave begins, or begins when it ends, is possible.
+    # An appointment that ends when the leave begins, or begins when it ends, is possible.
     for start, doctor in (("2026-03-04 09:15", "bob"), ("2026-03-04 10:30", "bob")):
         cast.book(cast.alice, start, doctor=doctor)
 
@@ -105,7 +105,7 @@ def test_the_hour_that_does_not_exist_is_another_hour_and_is_judged_as_that(cast
         assert "01:45" in read(client.get(answer.headers["location"])).text
 
 
-def test_the_hour_that_comes_twice_is_two_times_told_apart_by_their_offset(cast: Cast) -> None:
+def test_the_repeated_hour_is_two_times_with_different_offsets(cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     cast.add(models.ExtraHours(doctor_id=bob, day=date(2026, 10, 25), start_minute=120, end_minute=180))
     with client_for(cast.database, now=datetime(2026, 10, 5, 7, 0, tzinfo=UTC)) as client:
@@ -153,8 +153,8 @@ ODD_TIMES = [
 ]
 
 
-def test_what_is_no_instant_is_refused(client: TestClient, cast: Cast) -> None:
-    """A time without an offset is one of them: it would be somebody's guess."""
+def test_an_invalid_instant_is_refused(client: TestClient, cast: Cast) -> None:
+    """This includes a time without an offset, because its meaning would be a guess."""
     log_in(client, "alice")
     for odd in NO_TIMES:
         for answer in (
@@ -166,7 +166,7 @@ def test_what_is_no_instant_is_refused(client: TestClient, cast: Cast) -> None:
     assert nothing_is_booked(cast)
 
 
-def test_an_instant_that_nobody_would_mean_is_refused(client: TestClient, cast: Cast) -> None:
+def test_an_absurd_instant_is_refused(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     for odd in ODD_TIMES:
         for answer in (
@@ -250,7 +250,7 @@ def test_a_forged_version_moves_and_cancels_nothing(client: TestClient, cast: Ca
     assert (visit.status, visit.version, visit.starts_at) == ("scheduled", 1, local("2026-03-10 09:30"))
 
 
-def test_a_strangers_reference_is_one_that_does_not_exist(client: TestClient, cast: Cast) -> None:
+def test_a_strangers_reference_looks_like_an_unknown_one(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.dave, "2026-03-10 09:30")
     log_in(client, "alice")
     sent = {"version": "1", "starts_at": iso(local("2026-03-11 10:00"))}
@@ -272,7 +272,7 @@ def test_a_doctor_who_left_can_no_longer_be_booked(client: TestClient, cast: Cas
     assert client.post("/appointments", data=sent).status_code == 404
 
 
-def test_a_visit_that_its_doctor_no_longer_offers_cannot_move(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_that_its_doctor_no_longer_offers_cannot_move(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.change(sa.update(models.VisitType).where(models.VisitType.id == cast.short).values(active=False))
     log_in(client, "alice")
@@ -284,7 +284,7 @@ def test_a_visit_that_its_doctor_no_longer_offers_cannot_move(client: TestClient
     assert client.get(f"/appointments/{reference}/cancellation").status_code == 200
 
 
-def test_a_next_address_that_names_no_real_visit_is_not_described(client: TestClient) -> None:
+def test_a_next_address_that_names_no_real_appointment_is_not_described(client: TestClient) -> None:
     for odd in (
         "/book",
         "/book?doctor=nobody&starts_at=2026-03-03T09:00:00Z",

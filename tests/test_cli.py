@@ -1,4 +1,4 @@
-"""The `docket` command, as a person types it: what it says, where, and its exit code."""
+"""The `docket` command as an operator uses it: its output and its exit code."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from webapp.models import Doctor, OpeningHours, Patient, User
 GOOD = "three unrelated garden words"
 
 
-class Said(NamedTuple):
-    """How a command ended."""
+class CommandResult(NamedTuple):
+    """The exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Run = Callable[..., Said]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `docket …` in this process, in a folder of its own, on Monday 2 March 2026."""
+    """Runs `docket …` in this process, in its own folder, on Monday 2 March 2026."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, url: str, typed: str = "") -> Said:
+    def run(*words: str, url: str, typed: str = "") -> CommandResult:
         monkeypatch.setenv("DOCKET_DATABASE_URL", url)
         monkeypatch.setattr("sys.argv", ["docket", *words])
         monkeypatch.setattr("sys.stdin", StringIO(typed))
@@ -53,14 +53,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             cli.main()
         said = capsys.readouterr()
         code = ending.value.code
-        return Said(code if isinstance(code, int) else 0, said.out, said.err)
+        return CommandResult(code if isinstance(code, int) else 0, said.out, said.err)
 
     return run
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> str:
-    """The address of a database that does not exist yet."""
+    """The URL of a database that does not exist yet."""
     return f"sqlite:///{tmp_path}/new/docket.db"
 
 
@@ -73,11 +73,11 @@ def clinic(sqlite_url: str) -> Iterator[Cast]:
 
 
 def url_of(cast: Cast) -> str:
-    """The address of the cast's database."""
+    """The URL of the cast's database."""
     return cast.database.url.render_as_string(hide_password=False)
 
 
-# ------------------------------------------------------------------------------------------------------ helping
+# ------------------------------------------------------------------------------------------------------ help
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_every_command_explains_itself(run: Run, empty: str, words: tuple[str, .
 @pytest.mark.parametrize(
     "words", [("nonsense",), ("serve", "--port", "x"), ("why",), ("user", "create"), ("demo", "--doctors", "0")]
 )
-def test_wrong_use_is_two_and_says_what_is_wrong(run: Run, empty: str, words: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_two_and_says_what_is_wrong(run: Run, empty: str, words: tuple[str, ...]) -> None:
     said = run(*words, url=empty)
     assert said.code == 2
     assert "Error:" in said.err
     assert "Traceback" not in said.err
 
 
-def test_wrong_settings_are_two_and_named_as_they_are_set(
+def test_wrong_settings_exit_with_two_and_have_the_name_of_their_variable(
     run: Run, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKET_LOG_FORMAT", "xml")
@@ -126,14 +126,14 @@ def test_wrong_settings_are_two_and_named_as_they_are_set(
     ("why", "bob", "2026-03-03T09:30"),
     ("user", "create", "--role=admin", "--email=a@b.example", "--name=Anna", "--password-stdin"),
 ])  # fmt: skip
-def test_a_database_without_tables_is_one_sentence(run: Run, empty: str, words: tuple[str, ...]) -> None:
+def test_a_database_without_tables_is_reported_in_one_sentence(run: Run, empty: str, words: tuple[str, ...]) -> None:
     said = run(*words, url=empty, typed=f"{GOOD}\n")
     assert said.code == 1
     assert "docket db upgrade" in said.err
     assert "Traceback" not in said.err
 
 
-def test_a_place_where_no_database_can_be_made_is_one_sentence(run: Run, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_created_is_reported_in_one_sentence(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said = run("db", "upgrade", url=f"sqlite:///{tmp_path}/file/docket.db")
     assert (said.code, said.out) == (1, "")
@@ -141,7 +141,7 @@ def test_a_place_where_no_database_can_be_made_is_one_sentence(run: Run, tmp_pat
     assert str(tmp_path / "file") in said.err
 
 
-def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_command_is_installed_and_returns_its_exit_code(sqlite_url: str, tmp_path: Path) -> None:
     command = str(Path(sys.executable).with_name("docket"))
     done = subprocess.run(
         [command, "why", "nobody", "2026-03-03T09:30"],
@@ -157,7 +157,7 @@ def test_the_command_is_installed_and_hands_on_its_exit_code(sqlite_url: str, tm
 # ---------------------------------------------------------------------------------------------------------- serve
 
 
-def test_a_port_that_is_taken_and_a_schema_that_is_missing_are_a_sentence_each(run: Run, empty: str) -> None:
+def test_a_taken_port_and_a_missing_schema_are_reported_in_one_sentence_each(run: Run, empty: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = run("serve", "--port", str(port), url=empty)
@@ -204,8 +204,8 @@ def test_demo_data_has_sensible_sizes(run: Run, sqlite_url: str, option: str) ->
 
 def create(
     run: Run, url: str, *, role: str = "admin", email: str = "anna@clinic.example", typed: str = f"{GOOD}\n"
-) -> Said:
-    """Create Anna."""
+) -> CommandResult:
+    """Create Anna's account."""
     return run(
         "user", "create", "--role", role, "--email", email, "--name", "Anna Admin", "--password-stdin",
         url=url, typed=typed,
@@ -248,7 +248,7 @@ def test_a_doctors_account_is_made_for_a_doctor(run: Run, sqlite_url: str) -> No
     ({"typed": ""}, "at least 12 characters"),
     ({"email": "anna"}, "e-mail address like"),
 ])  # fmt: skip
-def test_an_account_that_will_not_do_is_refused_in_words(
+def test_an_invalid_account_is_refused_with_the_reason(
     run: Run, sqlite_url: str, details: dict[str, str], message: str
 ) -> None:
     said = create(run, sqlite_url, **details)
@@ -257,7 +257,7 @@ def test_an_account_that_will_not_do_is_refused_in_words(
 
 
 def make_doctors_account(clinic: Cast, role: Role = "doctor", doctor: str | None = "erin") -> int:
-    """Create an account for the doctor who has this name in the address."""
+    """Create an account for the doctor with this slug."""
     return create_account(
         clinic.database,
         role=role,
@@ -300,7 +300,7 @@ def test_an_address_has_one_account(run: Run, clinic: Cast) -> None:
 # ---------------------------------------------------------------------------------------------------------- check
 
 
-def test_a_sound_database_is_all_well(run: Run, clinic: Cast) -> None:
+def test_a_sound_database_has_no_problems(run: Run, clinic: Cast) -> None:
     clinic.book(clinic.alice, "2026-03-03 09:30")
     said = run("check", url=url_of(clinic))
     assert said.code == 0
@@ -308,7 +308,7 @@ def test_a_sound_database_is_all_well(run: Run, clinic: Cast) -> None:
     assert "no message lost" in said.out
 
 
-def test_problems_are_listed_and_end_with_one(run: Run, clinic: Cast) -> None:
+def test_problems_are_listed_and_exit_with_one(run: Run, clinic: Cast) -> None:
     put(clinic, "2026-03-03 22:00")
     said = run("check", url=url_of(clinic))
     assert said.code == 1
@@ -358,9 +358,7 @@ def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
     (("bob", "9999-12-31T23:59"), "too far away"),
     (("bob", "2026-03-03T09:30", "--visit-type", "Massage"), "no visit type"),
 ])  # fmt: skip
-def test_a_question_that_makes_no_sense_is_told_so(
-    run: Run, clinic: Cast, words: tuple[str, ...], message: str
-) -> None:
+def test_an_invalid_question_is_explained(run: Run, clinic: Cast, words: tuple[str, ...], message: str) -> None:
     said = run("why", *words, url=url_of(clinic))
     assert (said.code, said.out) == (2, "")
     assert message in said.err

@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and what production refuses."""
+"""Settings: what the environment may contain, and what production refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRONG = "fJ3kQ9vX2mWz7LrT5yBn8HcD4sGp6AeK"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory of its own, where no `.env` of a developer lies."""
+    """A separate working directory, without a developer's `.env`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -74,7 +74,7 @@ def test_production_is_reached_over_https(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1"])
-def test_production_may_be_tried_out_on_ones_own_machine(url: str) -> None:
+def test_production_may_be_tried_out_on_localhost(url: str) -> None:
     assert Settings(environment="production", secret_key=STRONG, base_url=url).base_url == url
 
 
@@ -135,7 +135,7 @@ def test_in_development_a_key_is_made_once_for_its_owner_alone(folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["templates", "static", "alembic"])
-def test_what_the_program_needs_beside_its_code_is_found(name: str) -> None:
+def test_the_files_beside_the_code_are_found(name: str) -> None:
     assert resource_folder(name).is_dir()
 
 

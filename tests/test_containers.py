@@ -1,4 +1,4 @@
-"""The image and the services around it, as far as they can be tried where no container engine is: see `tests.image`."""
+"""The image and the services around it, as far as they can be tested without a container engine: see `tests.image`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_wheel_holds_what_docket_needs_and_nothing_else(image: Image) -> Non
     assert not [name for name in names if name.endswith((".pyc", ".db", ".env"))]
 
 
-def test_the_image_alone_serves_from_a_file_of_its_own(image: Image) -> None:
+def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
     port = free_port()
     env = image.settings({
         "DOCKET_ENVIRONMENT": "production",
@@ -83,7 +83,7 @@ def test_the_image_alone_serves_from_a_file_of_its_own(image: Image) -> None:
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
-    """What is answered on this machine; nothing, where nobody listens."""
+    """The status and text of an answer on this machine; (0, "") if there is no server."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
             return response.status, response.read().decode()
@@ -115,7 +115,7 @@ def test_only_what_the_dockerfile_copies_reaches_the_build() -> None:
 
 
 def filled_in(value: object, given: Mapping[str, str]) -> object:
-    """A value of compose.yaml with the variables in it: those that are given, or their defaults."""
+    """A value of compose.yaml with its variables replaced by the given ones or their defaults."""
     if isinstance(value, dict):
         return {key: filled_in(item, given) for key, item in value.items()}
     if isinstance(value, list):
@@ -139,18 +139,18 @@ def test_every_command_is_one_of_dockets(name: str) -> None:
     while isinstance(command, click.Group):
         command = command.get_command(context, words.pop(0))
     assert command is not None
-    # Words that the command does not know are an error here.
+    # Unknown options are an error here.
     command.make_context(name, words)
 
 
-def test_every_setting_can_be_made_and_none_is_made_up() -> None:
+def test_compose_passes_every_setting_and_no_other() -> None:
     known = {f"DOCKET_{name.upper()}" for name in Settings.model_fields}
     for name in OURS:
         assert set(SERVICES[name]["environment"]) == known
     assert {name for name in FINAL.environment() if name.startswith("DOCKET_")} <= known
 
 
-def test_secrets_are_asked_for_and_stand_nowhere() -> None:
+def test_secrets_are_required_and_not_committed() -> None:
     for missing in ("DOCKET_SECRET_KEY", "POSTGRES_PASSWORD"):
         given = {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
         filled_in(COMPOSE, given)
@@ -159,13 +159,13 @@ def test_secrets_are_asked_for_and_stand_nowhere() -> None:
             filled_in(COMPOSE, given)
 
 
-def test_the_services_may_do_little() -> None:
+def test_the_services_have_few_privileges() -> None:
     for name, service in SERVICES.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not {"privileged", "network_mode", "pid", "ipc"} & set(service), name
-        # Docket's own image says whose it is.
+        # Docket's own image names its user.
         assert name in OURS or service["user"] not in {"", "root", "0", "0:0"}, name
         assert name in OURS or re.search(r":v?\d", service["image"]), f"{name}: which version?"
     assert {name: service["cap_add"] for name, service in SERVICES.items() if "cap_add" in service} == {
@@ -191,7 +191,7 @@ def test_two_services_answer_at_one_address_and_little_else_is_reached() -> None
         "mail": {"worker", "mail"},
     }
     assert compose["networks"]["data"] == {"internal": True}
-    # What the proxy looks for, and whose word on a visitor's address is taken.
+    # The names that the proxy looks up, and the network that is trusted about clients' addresses.
     assert services["web"]["deploy"] == {"replicas": 2}
     caddy = (ROOT / "deploy" / "Caddyfile").read_text()
     assert "dynamic a web 8000 {" in caddy
@@ -208,7 +208,7 @@ def test_the_services_run_together(image: Image, postgres_url: str) -> None:
         settings: Any = filled_in(
             SERVICES["web"]["environment"], {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
         )
-        # Names on Docker's networks, which lie elsewhere here.
+        # Names on Docker's networks, which have other addresses here.
         settings |= {"DOCKET_DATABASE_URL": url, "DOCKET_SMTP_URL": post.url}
         env = image.settings({name: value for name, value in settings.items() if value is not None})
         assert image.run([*docket, *SERVICES["migrate"]["command"]], env).returncode == 0
@@ -222,7 +222,7 @@ def test_the_services_run_together(image: Image, postgres_url: str) -> None:
             server.wait_until(lambda port=port: fetch(port, "/health/live")[0] == 200, seconds=30)  # type: ignore[misc]
             assert image.is_healthy(port, env)
 
-        # Whoever signed in at one is signed in at the other, and what is asked of a web service the worker sends.
+        # A session is valid at both web services, and the worker sends what a web service was asked to send.
         with httpx2.Client(headers={"host": "localhost:8000", "origin": settings["DOCKET_BASE_URL"]}) as browser:
             first, second = (f"http://127.0.0.1:{port}" for port in ports)
             browser.post(f"{first}/login", data={"email": email, "password": password})

@@ -27,7 +27,7 @@ def attempt(name: str, at: datetime = NOW) -> FailedLogin:
 
 
 def names(database: Database) -> list[str]:
-    """What was kept."""
+    """The names of the stored rows."""
     with database.reading() as session:
         return list(session.scalars(sa.select(FailedLogin.account).order_by(FailedLogin.id)))
 
@@ -60,7 +60,7 @@ def test_sqlite_keeps_instants_in_the_form_of_its_own_functions(sqlite_database:
 # ------------------------------------------------------------------------------------------------- transactions
 
 
-def test_work_is_kept_whole_or_not_at_all(database: Database) -> None:
+def test_work_is_committed_as_a_whole_or_not_at_all(database: Database) -> None:
     def work(session: Session, *, fail: bool) -> str:
         session.add(attempt("one"))
         session.flush()
@@ -76,14 +76,14 @@ def test_work_is_kept_whole_or_not_at_all(database: Database) -> None:
     assert names(database) == ["one", "two"]
 
 
-def test_nothing_that_is_done_while_reading_is_kept(database: Database) -> None:
+def test_changes_in_a_session_for_reading_are_rolled_back(database: Database) -> None:
     with database.reading() as session, contextlib.suppress(DBAPIError):
         session.add(attempt("one"))
         session.flush()
     assert names(database) == []
 
 
-def test_a_reader_sees_the_state_of_its_beginning_and_holds_nobody_up(database: Database) -> None:
+def test_a_reader_sees_the_state_at_its_start_and_blocks_no_writer(database: Database) -> None:
     database.write(lambda session: session.add(attempt("one")))
     with database.reading() as reader:
         count = sa.select(sa.func.count(FailedLogin.id))
@@ -94,13 +94,13 @@ def test_a_reader_sees_the_state_of_its_beginning_and_holds_nobody_up(database: 
 
 
 def lost(database: Database, state: str) -> DBAPIError:
-    """The error of a database that ends a transaction with this SQLSTATE."""
+    """The error of a database that aborts a transaction with this SQLSTATE."""
     error = psycopg.errors.lookup(state)("made for the test")
     return OperationalError("SELECT 1", {}, error)
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
-def test_work_that_lost_to_a_deadlock_is_done_again_three_times_at_most(database: Database, state: str) -> None:
+def test_work_that_lost_to_a_deadlock_is_repeated_three_times_at_most(database: Database, state: str) -> None:
     calls: list[int] = []
 
     def work(session: Session, losses: int) -> None:
@@ -119,7 +119,7 @@ def test_work_that_lost_to_a_deadlock_is_done_again_three_times_at_most(database
     assert names(database) == ["one"]
 
 
-def test_a_lock_that_does_not_come_is_told_as_busy_and_not_tried_again(database: Database) -> None:
+def test_a_lock_timeout_is_reported_as_busy_and_not_tried_again(database: Database) -> None:
     calls: list[int] = []
 
     def work(session: Session) -> None:
@@ -131,14 +131,14 @@ def test_a_lock_that_does_not_come_is_told_as_busy_and_not_tried_again(database:
     assert len(calls) == 1
 
 
-def test_any_other_error_of_the_database_comes_out_as_it_is(database: Database) -> None:
+def test_any_other_error_of_the_database_is_raised_unchanged(database: Database) -> None:
     with pytest.raises(IntegrityError):
         database.write(lambda session: session.execute(sa.text("INSERT INTO failed_logins (account) VALUES (NULL)")))
     with pytest.raises(DBAPIError, match="nonsense"):
         database.write(lambda session: session.execute(sa.text("SELECT * FROM nonsense")))
 
 
-def test_a_real_lock_that_does_not_come_is_told_as_busy(database: Database) -> None:
+def test_a_real_lock_timeout_is_reported_as_busy(database: Database) -> None:
     short = "PRAGMA busy_timeout=1" if database.is_sqlite else "SET LOCAL lock_timeout = '1ms'"
     lock = "BEGIN IMMEDIATE" if database.is_sqlite else "LOCK TABLE failed_logins"
 
@@ -209,7 +209,7 @@ def test_a_folder_for_the_database_is_made_for_its_owner_alone(tmp_path: Path) -
     database.dispose()
 
 
-def test_whoever_waits_too_long_for_a_connection_is_told_that_we_are_busy(
+def test_waiting_too_long_for_a_connection_is_reported_as_busy(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webapp.database.POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01})

@@ -1,4 +1,4 @@
-"""`docket check`: everything that should not be is found and told in a sentence, and nothing else is."""
+"""`docket check` finds every problem, reports it in a sentence, and reports nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.notifications.outbox import Message, enqueue
 
 
 def problems(cast: Cast) -> list[str]:
-    """What is found, without the references."""
+    """The problems that are found, without the references."""
     return [problem.split(" ", 2)[2] for problem in find_problems(cast.database, now=NOW)]
 
 
@@ -35,13 +35,15 @@ def test_a_clinic_that_books_through_the_service_has_no_problems(cast: Cast) -> 
     ("2026-03-03 16:30", 30, []),
     ("2026-06-30 20:00", 30, ["clinic_closed", "outside_working_hours"]),
 ])  # fmt: skip
-def test_a_visit_ahead_outside_hours_is_told(cast: Cast, start: str, minutes: int, codes: list[str]) -> None:
+def test_an_upcoming_appointment_outside_hours_is_reported(
+    cast: Cast, start: str, minutes: int, codes: list[str]
+) -> None:
     put(cast, start, minutes=minutes)
     expected = [f"of Dr. Bob Brown breaks the rule {code} and is not flagged." for code in codes]
     assert sorted(problems(cast)) == sorted(expected)
 
 
-def test_leave_and_closures_that_came_later_are_told(cast: Cast) -> None:
+def test_appointments_in_later_leave_and_closures_are_reported(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.book(cast.alice, "2026-03-04 10:00", doctor="erin", visit_type=cast.long)
     off = {"starts_at": local("2026-03-03 10:14"), "ends_at": local("2026-03-03 11:00")}
@@ -53,7 +55,7 @@ def test_leave_and_closures_that_came_later_are_told(cast: Cast) -> None:
     ]
 
 
-def test_hours_that_were_taken_away_are_told(cast: Cast) -> None:
+def test_appointments_in_removed_hours_are_reported(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.change(sa.delete(WorkingHours).where(WorkingHours.weekday == 1))
     assert problems(cast) == ["of Dr. Bob Brown breaks the rule outside_working_hours and is not flagged."]
@@ -61,7 +63,7 @@ def test_hours_that_were_taken_away_are_told(cast: Cast) -> None:
     assert len(problems(cast)) == 2
 
 
-def test_what_is_over_or_cancelled_bothers_nobody(cast: Cast) -> None:
+def test_past_or_cancelled_appointments_are_no_problem(cast: Cast) -> None:
     put(cast, "2026-03-01 23:00")
     put(cast, "2026-03-03 23:00", status="cancelled")
     put(cast, "2026-03-03 23:00", status="no_show")
@@ -74,7 +76,7 @@ def test_buffers_outside_hours_are_no_problem(cast: Cast) -> None:
     assert problems(cast) == []
 
 
-def test_every_visit_that_overlaps_one_before_it_is_told_once(cast: Cast) -> None:
+def test_every_appointment_that_overlaps_an_earlier_one_is_reported_once(cast: Cast) -> None:
     take_guard_away(cast.database)
     for start in ("2026-03-03 10:00", "2026-03-03 10:10", "2026-03-03 10:20", "2026-03-03 11:00"):
         put(cast, start, patient="dave")
@@ -91,7 +93,7 @@ def test_every_visit_that_overlaps_one_before_it_is_told_once(cast: Cast) -> Non
     assert len(list(find_problems(cast.database, now=NOW))) == 1
 
 
-def test_messages_that_nobody_delivers_are_told_without_their_address(cast: Cast) -> None:
+def test_undelivered_messages_are_reported_without_their_address(cast: Cast) -> None:
     hour = timedelta(hours=1)
     late: dict[str, Any] = {"due_at": NOW - hour - timedelta(seconds=1)}
     states: dict[str, dict[str, Any]] = {
@@ -102,7 +104,7 @@ def test_messages_that_nobody_delivers_are_told_without_their_address(cast: Cast
         "sent": {**late, "status": "sent"},
         "dead": {**late, "status": "dead"},
         "put off": {"due_at": NOW + hour},
-        # It is not sent before the one that was put off.
+        # It is not sent before the one that was postponed.
         "behind it": late,
     }
     for number, (key, changes) in enumerate(states.items()):

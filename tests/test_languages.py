@@ -1,4 +1,4 @@
-"""Everything that people read is in their own language: all pages for everybody, flashes, errors and messages."""
+"""Everything that users read is in their language: all pages for every role, flashes, errors and messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.cast import NOW, ORIGIN, assemble
-from tests.languages import NOBODYS, has_words, untranslated, wide, without
+from tests.languages import PSEUDO, has_words, untranslated, wide, without
 from tests.reading import read
-from tests.test_access import LOGIN, ROLES, TABLE, House
+from tests.test_access import LOGIN, ROLES, TABLE, AccessClinic
 from webapp import models
 from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
@@ -28,8 +28,8 @@ from webapp.event_handlers import wired_database
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
 
-READERS = ("nobody", "alice", "bob", "carol")
-# Columns in which people's own words stand, or names and addresses.
+READERS = ("guest", "alice", "bob", "carol")
+# Columns that contain users' own text, names or addresses.
 COLUMNS = (
     models.User.name,
     models.User.email,
@@ -59,26 +59,26 @@ NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", *E
 
 
 @pytest.fixture(scope="module")
-def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def access(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessClinic]:
     path = tmp_path_factory.mktemp("languages") / "docket.db"
     shutil.copyfile(sqlite_template, path)
     database = wired_database(f"sqlite:///{path}")
-    house = House(assemble(database))
+    clinic = AccessClinic(assemble(database))
     for role in READERS:
-        speak(house.clients[role], NOBODYS)
-    yield house
+        speak(clinic.clients[role], PSEUDO)
+    yield clinic
     database.dispose()
 
 
 def speak(client: TestClient, language: Language) -> None:
-    """Let the application behind this client speak this language to everybody."""
+    """Let the application behind this client use this language for all requests."""
     app: Any = client.app
     app.state.language_of = lambda _scope: language
 
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    """What may stand on a page as it is; what is deleted may still be spoken of, so this only grows."""
+    """Text that may be on a page untranslated; it only grows, because pages may still show deleted names."""
     found = set(NAMES)
     for zone in (zone for several in zone_names().values() for zone in several):
         found |= {zone, *zone.replace("_", " ").split("/")}
@@ -88,7 +88,7 @@ def known() -> set[str]:
 
 
 def learn(known: set[str], database: Database) -> None:
-    """Add the names, addresses and words of people that are in the database now."""
+    """Add the names, addresses and texts that are in the database now."""
     with database.reading() as session:
         texts = {text for column in COLUMNS for text in session.scalars(sa.select(column)) if text}
         texts |= {each for several in session.scalars(sa.select(models.Doctor.languages)) for each in several}
@@ -96,38 +96,40 @@ def learn(known: set[str], database: Database) -> None:
         known |= {text, *text.split(", "), *text.split(), "".join(word[0] for word in text.split() if word != "Dr.")}
 
 
-# A stored message is shown in the language of its recipient, and the others are for programs.
+# A stored message is shown in the language of its recipient, and the other routes are for programs.
 OTHERS = {"/static", "/openapi.json", "/health/ready", "/admin/messages/{message_id}/document"}
 PAGES = [(method, path) for method, path in TABLE if path not in OTHERS]
 
 
 def readers_of(method: str, path: str) -> list[str]:
-    """Those who are answered something of its own there; for the others the same pages say why not everywhere."""
+    """The roles whose answer differs from the general refusals."""
     answers = dict(zip(ROLES, TABLE[method, path], strict=True))
     return [role for role in READERS if answers[role] not in {LOGIN, 401, 403, 404}] or ["carol"]
 
 
 @pytest.mark.parametrize(("method", "path"), PAGES)
-def test_every_page_is_in_the_language_of_its_reader(house: House, known: set[str], method: str, path: str) -> None:
+def test_every_page_is_in_the_language_of_its_reader(
+    access: AccessClinic, known: set[str], method: str, path: str
+) -> None:
     suspect: list[str] = []
     for role in readers_of(method, path):
-        learn(known, house.cast.database)
-        client = house.client(role)
-        address, form = house.request_for(role, method, path)
+        learn(known, access.cast.database)
+        client = access.client(role)
+        address, form = access.request_for(role, method, path)
         answers = [client.request(method, address, data=form)]
         if form:
-            # What is missing in a form is said in their language, too.
-            address, _form = house.request_for(role, method, path)
+            # The errors of an incomplete form are in their language, too.
+            address, _form = access.request_for(role, method, path)
             answers.append(client.request(method, address, data={}))
         for answer in answers:
             seen = client.get(answer.headers["location"]) if answer.status_code == 303 else answer
             suspect += suspicious(seen)
-    learn(known, house.cast.database)
+    learn(known, access.cast.database)
     assert without(suspect, known) == []
 
 
 def suspicious(answer: httpx2.Response) -> list[str]:
-    """Each piece of an answer with a word that is not translated."""
+    """Each piece of an answer with an untranslated word."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if kind == "text/html":
         page = read(answer)
@@ -137,10 +139,10 @@ def suspicious(answer: httpx2.Response) -> list[str]:
     return [said] if has_words(said) else []
 
 
-def test_two_readers_at_the_same_time_have_each_their_own_language(house: House) -> None:
+def test_two_readers_at_the_same_time_have_each_their_own_language(access: AccessClinic) -> None:
     """One application, one process, two threads, and each reader gets twenty pages in their own language."""
-    app: Any = house.clients["nobody"].app
-    by_header = {b"xx": NOBODYS, b"en": ENGLISH}
+    app: Any = access.clients["guest"].app
+    by_header = {b"xx": PSEUDO, b"en": ENGLISH}
     app.state.language_of = lambda scope: by_header[dict(scope["headers"])[b"accept-language"]]
     both = Barrier(2)
 
@@ -151,20 +153,20 @@ def test_two_readers_at_the_same_time_have_each_their_own_language(house: House)
         return [(page.one("html")["lang"], page.one("label", for_="password").text) for page in pages]
 
     with ThreadPoolExecutor(2) as pool:
-        english, nobodys = pool.map(read_pages, ("en", "xx"))
-    speak(house.clients["nobody"], NOBODYS)
+        english, pseudo = pool.map(read_pages, ("en", "xx"))
+    speak(access.clients["guest"], PSEUDO)
     assert set(english) == {("en", "Password")}
-    assert set(nobodys) == {("xx", wide("Password"))}
+    assert set(pseudo) == {("xx", wide("Password"))}
 
 
 @pytest.mark.parametrize(("kind", "channel"), [(kind, channel) for kind in KINDS for channel in kind.channels])
 def test_every_message_is_in_the_language_of_its_recipient(
-    house: House, known: set[str], kind: Kind, channel: Channel
+    access: AccessClinic, known: set[str], kind: Kind, channel: Channel
 ) -> None:
-    learn(known, house.cast.database)
-    with house.cast.database.reading() as session:
+    learn(known, access.cast.database)
+    with access.cast.database.reading() as session:
         clinic = get_clinic(session)
-    with speaking(NOBODYS):
+    with speaking(PSEUDO):
         message = write_example(kind, channel, clinic, base_url=ORIGIN, now=NOW)
     html = read(message.html)
     assert [each["lang"] for each in html.all("html")] == (["xx"] if channel == "email" else [])

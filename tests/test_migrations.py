@@ -1,4 +1,4 @@
-"""Migrations: up, down and up again with rows in place; and they build what the models describe, guard included."""
+"""Migrations: up, down and up again with rows in place; and the schema is that of the models, guard included."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Make = Callable[[], Database]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def make_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    """Makes databases with nothing in them, of each kind."""
+    """Makes empty databases, of each kind."""
     databases: list[Database] = []
     ends: list[Callable[[], object]] = []
 
@@ -82,7 +82,7 @@ AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')
 
 
 def schema(database: Database) -> set[str]:
-    """All that the database knows of its own shape, one line a thing, but for the migrations' own table."""
+    """Everything that the database knows about its schema, one line each, without the migrations' own table."""
     with database.reading() as session:
         if database.is_sqlite:
             return {line for row in session.execute(sa.text(SQLITE_SCHEMA)) for line in _sqlite_lines(*row)}
@@ -90,7 +90,7 @@ def schema(database: Database) -> set[str]:
 
 
 def _sqlite_lines(kind: str, name: str, _table: str, text: str) -> Iterator[str]:
-    """A CREATE statement without the accidents of writing; of a table, each column and constraint by itself."""
+    """A CREATE statement without differences of formatting; each column and constraint of a table separately."""
     text = re.sub(r'["\s]+', " ", text).strip()
     if kind != "table":
         yield f"{kind} {name}: {_tight(text)}"
@@ -132,7 +132,7 @@ def test_alembic_sees_no_difference_between_models_and_migrations(database: Data
 
 
 def test_every_constraint_has_a_name() -> None:
-    """SQLite's batch migrations drop those that have none."""
+    """SQLite's batch migrations drop constraints without a name."""
     nameless = [
         f"{table.name}: {constraint}"
         for table in Base.metadata.sorted_tables
@@ -159,7 +159,7 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     database = cast.database
     cast.book(cast.alice, "2026-03-03 10:00")
     put(cast, "2026-03-03 10:00", patient="dave", status="cancelled")
-    # Messages lie in a table that a later migration made: they go with it.
+    # Messages are in a table of a later migration, so they are lost with it.
     cast.change(sa.delete(OutboxMessage))
     before, shape = everything(database), schema(database)
 
@@ -250,8 +250,8 @@ def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) ->
     assert all(rows == [] for rows in everything(cast.database).values())
 
 
-def test_the_guard_does_not_go_up_over_visits_that_overlap(cast: Cast) -> None:
-    """PostgreSQL refuses the first constraint; SQLite refuses to write the doctor's time down twice."""
+def test_the_guard_does_not_go_up_over_appointments_that_overlap(cast: Cast) -> None:
+    """PostgreSQL refuses the first constraint; SQLite refuses to store the doctor's time twice."""
     put(cast, "2026-03-03 10:00")
     put(cast, "2026-03-03 10:15", patient="dave", status="cancelled")
     downgrade(cast.database, "0001")
@@ -263,7 +263,7 @@ def test_the_guard_does_not_go_up_over_visits_that_overlap(cast: Cast) -> None:
 
 
 def test_a_patients_overlap_of_the_past_is_found_by_the_check(sqlite_cast: Cast) -> None:
-    """SQLite's triggers look at new rows alone."""
+    """SQLite's triggers check new rows only."""
     put(sqlite_cast, "2026-03-03 10:00")
     put(sqlite_cast, "2026-03-03 10:15", doctor="erin", status="cancelled")
     downgrade(sqlite_cast.database, "0001")
@@ -288,7 +288,7 @@ A_CANCELLED_ONE_COMES_BACK = "UPDATE appointments SET status = 'scheduled' WHERE
 
 @contextmanager
 def trials_after_each_step(database: Database, trials: list[str]) -> Iterator[list[str]]:
-    """Try to break the guard after every statement that changes the database; gives what came of each trial."""
+    """Try to violate the guard after every statement that changes the database; gives the outcome of each trial."""
     outcomes: list[str] = []
 
     def attempt(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
@@ -343,7 +343,7 @@ def test_the_guard_of_doctors_moves_without_a_moment_unguarded_and_keeps_every_r
     assert min(len(outcomes), len(more)) >= 2 * 8
 
 
-def test_down_refuses_while_two_visits_share_a_time_in_two_lanes(cast: Cast) -> None:
+def test_down_refuses_while_two_appointments_share_a_time_in_two_lanes(cast: Cast) -> None:
     put(cast, "2026-03-03 10:00")
     squeezed = put(cast, "2026-03-03 10:15", patient="dave", squeezed="A child with a fever")
     shape = schema(cast.database)
@@ -356,14 +356,14 @@ def test_down_refuses_while_two_visits_share_a_time_in_two_lanes(cast: Cast) -> 
 
 
 def rebuild_appointments(database: Database) -> None:
-    """What a migration in batch mode does on SQLite: another table, the rows copied, the old one dropped."""
+    """Do what a migration in batch mode does on SQLite: create a new table, copy the rows, drop the old one."""
     with database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table("appointments", recreate="always"):
             pass
 
 
-def test_batch_mode_cannot_drop_the_guard_of_a_table_that_holds_visits(sqlite_cast: Cast) -> None:
+def test_batch_mode_cannot_drop_the_guard_of_a_table_that_holds_appointments(sqlite_cast: Cast) -> None:
     put(sqlite_cast, "2026-03-03 10:00")
     shape, rows = schema(sqlite_cast.database), everything(sqlite_cast.database)
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
@@ -379,8 +379,8 @@ def test_where_batch_mode_dropped_the_guard_readiness_misses_it(sqlite_url: str)
     database.dispose()
 
 
-def test_an_upgrade_waits_for_another_however_long_that_takes(postgresql_url: str) -> None:
-    """Other locks are waited for a moment only; the migrations that follow keep to that."""
+def test_an_upgrade_waits_for_another_as_long_as_it_takes(postgresql_url: str) -> None:
+    """Other locks are waited for only for a moment, also by the migrations that follow."""
     database = Database(postgresql_url)
     waits: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The worker as it runs: by itself, beside a server, and until somebody tells it to stop."""
+"""The worker as it runs: alone, beside a server, and until it is told to stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url_of(cast: Cast) -> str:
 
 
 def messages(cast: Cast) -> list[Any]:
-    """The outbox, in order."""
+    """The messages in the outbox, in order."""
     query = sa.select(OutboxMessage.__table__).order_by(OutboxMessage.id)
     with cast.database.reading() as session:
         return list(session.execute(query).all())
@@ -47,7 +47,7 @@ def is_told(cast: Cast) -> Callable[[], bool]:
 
 
 def book_ahead(cast: Cast, days: int = 10) -> str:
-    """A visit of Alice's on a working day, as far ahead from the real present."""
+    """An appointment of Alice on a working day, this many days after the real present."""
     cast.now = utc_now()
     day = cast.now + timedelta(days=days)
     day += timedelta(days=max(0, day.weekday() - 4) and 7 - day.weekday())
@@ -64,9 +64,7 @@ def settings_for(server: MailServer) -> dict[str, str]:
     return {"DOCKET_SMTP_URL": server.url, "DOCKET_MAIL_FROM": FROM}
 
 
-def test_docket_worker_tells_of_a_visit_and_stops_when_it_is_told_to(
-    cast: Cast, server: MailServer, tmp_path: Path
-) -> None:
+def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: MailServer, tmp_path: Path) -> None:
     reference = book_ahead(cast)
     command = [str(Path(sys.executable).with_name("docket")), "worker"]
     env = docket_environment(url_of(cast), settings_for(server))
@@ -99,17 +97,17 @@ def test_docket_worker_tells_of_a_visit_and_stops_when_it_is_told_to(
     assert "http://127.0.0.1:8000/visit/" in text.get_content()
 
 
-def test_docket_serve_delivers_by_itself_and_leaves_nobody_behind(
+def test_docket_serve_delivers_messages_and_leaves_no_process_behind(
     sqlite_cast: Cast, server: MailServer, tmp_path: Path
 ) -> None:
-    """Stopped or killed, a server takes its worker along, which brings to an end what it has begun."""
+    """A server that is stopped or killed takes its worker along, which finishes what it has started."""
     cast = sqlite_cast
     for end in (signal.SIGTERM, signal.SIGKILL):
         reference = book_ahead(cast, days=10 if end == signal.SIGTERM else 20)
         with live_server(url_of(cast), delivers=True, env=settings_for(server)) as live:
             live.process.wait_until(is_told(cast), seconds=30)
             if end == signal.SIGTERM:
-                # One that dies is followed by another.
+                # A worker that dies is replaced.
                 for number in _children(live.process.pid):
                     if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes():
                         os.kill(number, signal.SIGKILL)
@@ -124,7 +122,7 @@ def test_docket_serve_delivers_by_itself_and_leaves_nobody_behind(
         text = server.mails[-1].get_body(("plain",))
         assert text is not None
         assert reference in text.get_content()
-        # Links lead to the very server that stands beside the worker.
+        # Links lead to the server that runs beside the worker.
         assert f"{live.url}/visit/" in text.get_content()
         assert "Traceback" not in live.output()
 
@@ -136,7 +134,7 @@ def _children(number: int) -> list[int]:
 
 
 def _is_running(number: int) -> bool:
-    # Whoever has ended is a Z until somebody asks how.
+    # An ended process is a Z until its parent asks for its exit code.
     stat = Path(f"/proc/{number}/stat")
     return stat.exists() and stat.read_text(encoding="ascii").rpartition(") ")[2][0] != "Z"
 
@@ -149,7 +147,7 @@ def worker_for(cast: Cast, clock: Callable[[], Any], **settings: Any) -> Worker:
     return Worker(cast.database, known, base_url="https://d.test", clock=clock)
 
 
-def test_a_round_reminds_gives_up_and_forgets(cast: Cast) -> None:
+def test_a_round_writes_reminders_gives_up_and_deletes(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.change(sa.delete(OutboxMessage))
     cast.add(
@@ -171,10 +169,10 @@ def test_a_round_reminds_gives_up_and_forgets(cast: Cast) -> None:
         assert session.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 0
 
 
-def test_no_surprise_ends_what_the_worker_does(
+def test_no_unexpected_error_stops_the_worker(
     cast: Cast, server: MailServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody would notice a thread that has ended: whatever goes wrong is logged and tried again."""
+    """A thread that ended would go unnoticed, so every error is logged and the work is tried again."""
     monkeypatch.setattr("webapp.worker.LOOK_EVERY", 0.01)
     monkeypatch.setattr("webapp.worker.LONGEST_REST", 0.01)
     cast.book(cast.alice, "2026-03-10 10:00")
@@ -200,8 +198,8 @@ def test_no_surprise_ends_what_the_worker_does(
     assert "ZeroDivisionError: nobody thought of this" in caplog.text
 
 
-def test_text_messages_wake_nobody(cast: Cast) -> None:
-    """What the gateway did not take in daytime waits for the morning; what is urgent goes out at night."""
+def test_text_messages_are_not_sent_at_night(cast: Cast) -> None:
+    """What the gateway did not accept in daytime waits for the morning; what is urgent is sent at night."""
     cast.change(sa.update(models.Patient).values(wants_sms=True, wants_email=False, phone="+31 20 123 4567"))
     now = local("2026-03-02 19:59")
     cast.now = now
@@ -211,12 +209,12 @@ def test_text_messages_wake_nobody(cast: Cast) -> None:
         with pytest.raises(ServerAway):
             texts.deliver_next()
         now += timedelta(minutes=1)
-        # The second try would be at night.
+        # The second attempt would be at night.
         assert texts.deliver_next()
         assert not texts.deliver_next()
         (message,) = messages(cast)
         assert (message.status, message.due_at, message.tries) == ("waiting", local("2026-03-03 09:00"), 1)
-        # What was planned for the night, because the morning would be too late, is sent there.
+        # A message planned for the night, because the morning would be too late, is sent then.
         cast.change(sa.update(OutboxMessage).values(due_at=now))
         assert texts.deliver_next()
     assert [message.status for message in messages(cast)] == ["sent"]

@@ -1,4 +1,4 @@
-"""Visits put straight into the database, past the rules and the service, but not past the guard."""
+"""Appointments written directly into the database, without the rules and the service, but not without the guard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def visit(
     status: str = "scheduled",
     squeezed: str = "",
 ) -> dict[str, Any]:
-    """The row of one visit; `start` is on the clinic's wall clock. `squeezed` says why it is in the second lane."""
+    """The row of one appointment; `start` is on the clinic's wall clock. `squeezed` is why it is in the second lane."""
     starts_at = local(start)
     ends_at = starts_at + timedelta(minutes=minutes)
     return {
@@ -48,12 +48,12 @@ def visit(
 
 
 def put(cast: Cast, start: str, **details: Any) -> int:
-    """Insert such a visit and return its id; the guard may raise an IntegrityError."""
+    """Insert such an appointment and return its id; the guard may raise an IntegrityError."""
     return insert(cast, visit(cast, start, **details))
 
 
 def insert(cast: Cast, row: dict[str, Any]) -> int:
-    """Insert a row that may have been spoiled before."""
+    """Insert a row, which may have been made invalid before."""
     query = sa.insert(Appointment).values(row).returning(Appointment.id)
     return cast.database.write(lambda session: session.scalars(query).one())
 

@@ -1,4 +1,4 @@
-"""What the tests of the API share."""
+"""Fixtures of the API's tests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.cast import Cast, client_for
 
 @pytest.fixture
 def api(sqlite_cast: Cast) -> Iterator[TestClient]:
-    """The API of that clinic."""
+    """The API of the clinic in `sqlite_cast`."""
     with client_for(sqlite_cast.database) as client:
         yield client

@@ -1,7 +1,7 @@
-"""Who may do what through the API: every route there is, for every kind of person, against one table.
+"""Access through the API: every route for every kind of user, compared with one table.
 
-As in `tests/test_access.py`, whose people and visits these are. The disabled account's token was good once; a route
-that is for everybody refuses it too, for whoever sends a token wants to be somebody.
+The users and appointments are those of `tests/test_access.py`. The disabled account has a token that was once valid;
+public routes refuse it too, because a request with a token must be authenticated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from tests.api_client import API, bearer
 from tests.cast import NOW, PASSWORD, Cast, assemble, client_for
-from tests.test_access import ROLES, House, routes_of
+from tests.test_access import ROLES, AccessClinic, routes_of
 from webapp import models
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
@@ -29,12 +29,12 @@ Row = tuple[int, ...]
 PUBLIC: Row = (200, 200, 200, 200, 200, 200, 401)
 ADMINS: Row = (401, 403, 403, 403, 403, 200, 401)
 ADDED_BY_ADMINS: Row = (401, 403, 403, 403, 403, 201, 401)
-# A doctor's own affairs: Bob's here.
+# What belongs to a doctor; here the doctor is Bob.
 BOBS: Row = (401, 403, 403, 200, 403, 200, 401)
 ADDED_BY_BOB: Row = (401, 403, 403, 201, 403, 201, 401)
 VISIT: Row = (401, 200, 404, 200, 404, 200, 401)
 TABLE: dict[tuple[str, str], Row] = {
-    #                                               nobody alice dave bob  erin carol disabled
+    #                                               guest  alice dave bob  erin carol disabled
     ("POST", "/auth/token"):                        (200, 200, 200, 200, 200, 200, 401),
     ("POST", "/auth/refresh"):                      (200, 200, 200, 200, 200, 200, 401),
     ("POST", "/auth/logout"):                       (401, 200, 200, 200, 200, 200, 401),
@@ -75,7 +75,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("DELETE", "/doctors/{doctor_id}/time-off/{time_off_id}"): BOBS,
     ("GET", "/doctors/{doctor_id}/availability"):   PUBLIC,
     ("GET", "/availability"):                       PUBLIC,
-    # Staff who name nobody book for nobody, and a doctor books with nobody else.
+    # Without a patient in the request staff book for no patient, and a doctor may book only with herself or himself.
     ("POST", "/appointments"):                      (401, 201, 201, 201, 403, 201, 401),
     ("GET", "/appointments"):                       (401, 200, 200, 200, 200, 200, 401),
     ("GET", "/appointments/{appointment_id}"):      VISIT,
@@ -95,18 +95,18 @@ FRIDAY = [{"weekday": "friday", "start": "08:00", "end": "12:00"}]
 DOCTOR = {"name": "Dr. Bob Brown", "specialty": "General practice", "slot_step": 15}
 
 
-class Programs:
-    """The people of the house as programs, each with a token that is good."""
+class ApiClients:
+    """API clients for the users of `AccessClinic`, each with a valid token."""
 
     def __init__(self, cast: Cast) -> None:
-        self.house = House(cast)
+        self.clinic = AccessClinic(cast)
         self.client: TestClient = client_for(
             cast.database, api_rate_limit="100000/minute", api_rate_limit_anonymous="100000/minute"
         )
         self.cast = cast
-        everybody = [role for role in ROLES if role != "nobody"]
+        signed_in = [role for role in ROLES if role != "guest"]
         self._set_active("disabled", active=True)
-        self.headers = {role: bearer(self.client, role) for role in everybody} | {"nobody": {}}
+        self.headers = {role: bearer(self.client, role) for role in signed_in} | {"guest": {}}
         self._set_active("disabled", active=False)
         self.number = 0
 
@@ -115,10 +115,10 @@ class Programs:
         self.cast.change(sa.update(models.User).where(mine).values(active=active))
 
     def ask(self, role: str, method: str, path: str) -> int:
-        """The status of a well-formed request; what it needs is made first."""
+        """The status of a well-formed request, after making what it needs."""
         address = self._address(path)
         if path == "/auth/token":
-            form = {"username": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD}
+            form = {"username": f"{'alice' if role == 'guest' else role}@docket.example", "password": PASSWORD}
             return self.client.post(f"{API}{path}", data=form).status_code
         body = self._body(role, method, path)
         answer = self.client.request(method, f"{API}{address}", headers=self.headers[role], json=body)
@@ -132,20 +132,20 @@ class Programs:
         if "{appointment_id}" in path:
             made["appointment_id"] = self._visit()
         if "{patient_id}" in path:
-            made["patient_id"] = self.house.child()[0]
+            made["patient_id"] = self.clinic.child()[0]
         if "{closure_id}" in path:
             made["closure_id"] = self.cast.add(models.Closure(name="Far", starts_on=_far(), ends_on=_far()))
         if "{period}" in path:
-            self.house.registered += 1
-            made["period"] = self.house.hours()
+            self.clinic.registered += 1
+            made["period"] = self.clinic.hours()
         if "{time_off_id}" in path:
-            made["time_off_id"] = self.house.time_off()
+            made["time_off_id"] = self.clinic.time_off()
         if "{day}" in path:
             self.cast.add(models.ExtraHours(doctor_id=bob, day=_saturday(), start_minute=600, end_minute=660))
         return path.format(**made)
 
     def _visit(self) -> int:
-        reference = self.house.visit()
+        reference = self.clinic.visit()
         with self.cast.database.reading() as session:
             number: int | None = session.scalar(
                 sa.select(models.Appointment.id).where(models.Appointment.reference == reference)
@@ -154,7 +154,7 @@ class Programs:
         return number
 
     def _body(self, role: str, method: str, path: str) -> dict[str, Any] | None:
-        """What the request says. Names and days are new each time, so that no question stands in another's way."""
+        """The body of the request. Names and days are new each time, so that requests do not affect each other."""
         self.number += 1
         if path == "/auth/refresh":
             return {"refresh_token": self._refresh_token(role)}
@@ -163,7 +163,7 @@ class Programs:
         new = {"name": f"Somebody {'abcdefghij'[self.number % 10]}{self.number}"}
         year = 2030 + self.number % 60
         bob = self.cast.doctor_ids["bob"]
-        slot = {"doctor_id": bob, "starts_at": iso(next(self.house.free_times))}
+        slot = {"doctor_id": bob, "starts_at": iso(next(self.clinic.free_times))}
         for_alice = {"patient_id": self.cast.patient_ids["alice"]} if role in {"bob", "erin", "carol"} else {}
         days = {"starts_on": f"{year}-04-01", "ends_on": f"{year}-04-02"}
         bodies: dict[tuple[str, str], dict[str, Any]] = {
@@ -209,7 +209,7 @@ class Programs:
         return bodies.get((method, path))
 
     def _refresh_token(self, role: str) -> str:
-        form = {"username": f"{'alice' if role == 'nobody' else role}@docket.example", "password": PASSWORD}
+        form = {"username": f"{'alice' if role == 'guest' else role}@docket.example", "password": PASSWORD}
         token: str = self.client.post(f"{API}/auth/token", data=form).json().get("refresh_token", "none")
         return token
 
@@ -223,16 +223,16 @@ def _saturday() -> Any:
 
 
 @pytest.fixture(scope="module")
-def programs(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+def clients(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClients]:
     path = tmp_path_factory.mktemp("access") / "docket.db"
     shutil.copyfile(sqlite_template, path)
     database = wired_database(f"sqlite:///{path}")
-    yield Programs(assemble(database))
+    yield ApiClients(assemble(database))
     database.dispose()
 
 
-def test_every_route_has_a_row_and_every_row_a_route(programs: Programs) -> None:
-    app: Any = programs.client.app
+def test_every_route_has_a_row_and_every_row_a_route(clients: ApiClients) -> None:
+    app: Any = clients.client.app
     routes = {
         (method, path.removeprefix(API_PREFIX)) for method, path in routes_of(app.routes) if path.startswith(API_PREFIX)
     }
@@ -240,14 +240,14 @@ def test_every_route_has_a_row_and_every_row_a_route(programs: Programs) -> None
 
 
 @pytest.mark.parametrize(("method", "path"), TABLE)
-def test_the_route_answers_everybody_as_the_table_says(programs: Programs, method: str, path: str) -> None:
-    answers = tuple(programs.ask(role, method, path) for role in ROLES)
+def test_the_route_answers_every_role_as_the_table_says(clients: ApiClients, method: str, path: str) -> None:
+    answers = tuple(clients.ask(role, method, path) for role in ROLES)
     assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
 
 
-def test_a_cookie_reads_and_changes_nothing(programs: Programs) -> None:
-    alice = programs.house.client("alice")
-    number = programs._visit()
+def test_a_cookie_reads_and_changes_nothing(clients: ApiClients) -> None:
+    alice = clients.clinic.client("alice")
+    number = clients._visit()
     assert alice.get(f"{API}/appointments/{number}").status_code == 200
     assert alice.patch(f"{API}/appointments/{number}", json={"reason": "x"}).status_code == 401
     assert alice.delete(f"{API}/appointments/{number}").status_code == 401

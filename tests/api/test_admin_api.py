@@ -1,4 +1,4 @@
-"""What admins and doctors change through the API: each resource's life, and the visits that a change would strand."""
+"""Changes by admins and doctors through the API: each resource's life, and the appointments that a change affects."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def carol(api: TestClient) -> ApiClient:
 
 
 def pointers(answer: Any) -> list[str]:
-    """The members of the body that a refusal is about."""
+    """The members of the body that the problem document is about."""
     assert answer.status_code == 422, answer.text
     return [each["pointer"] for each in answer.json()["errors"]]
 
 
 def decide(problem: Any, kind: str, why: str = "") -> dict[str, Any]:
-    """The same for each visit that a refusal lists; a move is to the time that it proposes."""
+    """The same decision for each appointment that the problem lists; a move is to the proposed time."""
     assert problem.status_code == 409, problem.text
     assert problem.json()["code"] == "visits_affected"
     each = {
@@ -47,7 +47,7 @@ def decide(problem: Any, kind: str, why: str = "") -> dict[str, Any]:
 
 
 def standing(cast: Cast, visit_id: int) -> Any:
-    """A visit as it is in the database."""
+    """An appointment as it is stored."""
     row = models.Appointment
     with cast.database.reading() as session:
         return session.execute(
@@ -59,16 +59,16 @@ def standing(cast: Cast, visit_id: int) -> Any:
 
 
 def test_the_life_of_a_closure(api: TestClient, carol: ApiClient) -> None:
-    anybody = ApiClient(api)
-    assert anybody.get("/closures").json() == []
+    anonymous = ApiClient(api)
+    assert anonymous.get("/closures").json() == []
     made = carol.post("/closures", BREAK, headers={"idempotency-key": "once"})
     again = carol.post("/closures", BREAK, headers={"idempotency-key": "once"})
     assert (made.status_code, again.status_code) == (201, 201)
     assert made.json() == again.json() == {"id": made.json()["id"], **BREAK}
     place = made.headers["location"].removeprefix("/api/v1")
-    read = anybody.get(place)
+    read = anonymous.get(place)
     assert read.headers["etag"] == made.headers["etag"]
-    assert anybody.get(place, headers={"if-none-match": read.headers["etag"]}).status_code == 304
+    assert anonymous.get(place, headers={"if-none-match": read.headers["etag"]}).status_code == 304
 
     old = {"if-match": read.headers["etag"]}
     changed = carol.request("PATCH", place, json={"name": "Holiday"}, headers=old)
@@ -78,24 +78,24 @@ def test_the_life_of_a_closure(api: TestClient, carol: ApiClient) -> None:
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
     assert carol.request("DELETE", place, headers=old).status_code == 412
     assert carol.request("PUT", place, json=BREAK).json() == made.json()
-    assert anybody.get("/closures").headers["x-total-count"] == "1"
+    assert anonymous.get("/closures").headers["x-total-count"] == "1"
     assert carol.request("DELETE", place).json() == {"message": "The closure is removed."}
-    assert anybody.get(place).status_code == carol.request("DELETE", place).status_code == 404
+    assert anonymous.get(place).status_code == carol.request("DELETE", place).status_code == 404
 
 
 def test_the_life_of_a_visit_type(api: TestClient, carol: ApiClient, sqlite_cast: Cast) -> None:
-    anybody, bob = ApiClient(api), sqlite_cast.doctor_ids["bob"]
-    assert anybody.get("/visit-types").headers["x-total-count"] == "5"
+    anonymous, bob = ApiClient(api), sqlite_cast.doctor_ids["bob"]
+    assert anonymous.get("/visit-types").headers["x-total-count"] == "5"
     made = carol.post("/visit-types", {"name": "Vaccination", "minutes": 10, "doctor_ids": [bob]})
     assert made.status_code == 201
     place = made.headers["location"].removeprefix("/api/v1")
-    assert anybody.get(place).json() == made.json()
+    assert anonymous.get(place).json() == made.json()
     assert made.json()["doctor_ids"] == [bob]
     patched = carol.request("PATCH", place, json={"minutes": 15, "active": False}).json()
     assert patched == {**made.json(), "minutes": 15, "active": False}
-    assert anybody.get(place).status_code == 404
+    assert anonymous.get(place).status_code == 404
     assert carol.get(place).json() == patched
-    assert (len(anybody.get("/visit-types").json()), len(carol.get("/visit-types").json())) == (5, 6)
+    assert (len(anonymous.get("/visit-types").json()), len(carol.get("/visit-types").json())) == (5, 6)
     replaced = carol.request("PUT", place, json={"name": "Vaccination", "minutes": 10})
     assert replaced.json() == {**made.json(), "doctor_ids": []}
     taken = carol.request("PATCH", place, json={"name": "First visit"})
@@ -105,12 +105,12 @@ def test_the_life_of_a_visit_type(api: TestClient, carol: ApiClient, sqlite_cast
 
 
 def test_the_clinic_is_changed_a_part_at_a_time(api: TestClient, carol: ApiClient) -> None:
-    anybody = ApiClient(api)
-    before = anybody.get("/clinic")
+    anonymous = ApiClient(api)
+    before = anonymous.get("/clinic")
     old = {"if-match": before.headers["etag"]}
     changed = carol.request("PATCH", "/clinic", json={"name": "Quay Clinic", "horizon_days": 60}, headers=old)
     assert changed.json() == {**before.json(), "name": "Quay Clinic", "horizon_days": 60}
-    assert anybody.get("/clinic").headers["etag"] == changed.headers["etag"] != before.headers["etag"]
+    assert anonymous.get("/clinic").headers["etag"] == changed.headers["etag"] != before.headers["etag"]
     assert carol.request("PATCH", "/clinic", json={"name": "Mine"}, headers=old).status_code == 412
     wrong = {"time_zone": "Mars/Olympus", "horizon_days": 0, "phone": None}
     assert pointers(carol.request("PATCH", "/clinic", json=wrong)) == ["/horizon_days"]
@@ -119,9 +119,9 @@ def test_the_clinic_is_changed_a_part_at_a_time(api: TestClient, carol: ApiClien
     week = {"opening_hours": [{"weekday": "saturday", "start": "10:00", "end": "24:00"}]}
     tried = carol.request("PUT", "/clinic/opening-hours?preview=true", json=week).json()
     assert (tried["gained"], tried["visits"], tried["lost"] > 0) == (0, [], True)
-    assert anybody.get("/clinic").json()["opening_hours"] == before.json()["opening_hours"]
+    assert anonymous.get("/clinic").json()["opening_hours"] == before.json()["opening_hours"]
     assert carol.request("PUT", "/clinic/opening-hours", json=week).json() == week
-    assert anybody.get("/clinic/opening-hours").json() == week
+    assert anonymous.get("/clinic/opening-hours").json() == week
     over = [{"weekday": "monday", "start": start, "end": "12:00"} for start in ("09:00", "11:00")]
     assert pointers(carol.request("PUT", "/clinic/opening-hours", json={"opening_hours": over})) == ["/opening_hours"]
 
@@ -145,7 +145,7 @@ def test_the_life_of_a_doctor(api: TestClient, carol: ApiClient, sqlite_cast: Ca
         saved = session.execute(
             sa.select(models.Doctor.tint, models.Doctor.position).where(models.Doctor.slug == "fay-fox")
         ).one()
-    assert tuple(saved) == (4, 3), "Who replaces a doctor need not know colour and place."
+    assert tuple(saved) == (4, 3), "Replacing a doctor does not need colour and place."
     wrong = {"name": "x", "slot_step": 1, "visit_type_ids": [2**40]}
     assert set(pointers(carol.post("/doctors", wrong))) == {"/name", "/specialty", "/slot_step", "/visit_type_ids/0"}
     assert pointers(carol.request("PATCH", place, json={"visit_type_ids": [999]})) == ["/visit_type_ids"]
@@ -204,7 +204,7 @@ def test_the_life_of_extra_hours(api: TestClient, carol: ApiClient, sqlite_cast:
     assert carol.get(f"{address}/soon").status_code == 404
 
 
-def test_all_that_is_over_can_be_read_and_is_counted(api: TestClient, sqlite_cast: Cast) -> None:
+def test_past_rows_can_be_read_and_are_counted(api: TestClient, sqlite_cast: Cast) -> None:
     bob = sqlite_cast.doctor_ids["bob"]
     for weeks in range(1, 56):
         start = local("2026-03-02 09:00") - timedelta(weeks=weeks)
@@ -223,7 +223,7 @@ def test_the_life_of_time_off(api: TestClient, sqlite_cast: Cast) -> None:
     whole = bob.post(address, {"starts_on": "2026-03-28", "ends_on": "2026-03-29", "reason": "Moving house"})
     assert whole.status_code == 201
     assert (whole.json()["starts_at"], whole.json()["ends_at"]) == ("2026-03-27T23:00:00Z", "2026-03-29T22:00:00Z")
-    # The hour from 02:00 comes twice that night; the second one is meant, and nothing else.
+    # The hour from 02:00 occurs twice that night; exactly the second one is meant.
     night = {"starts_at": "2026-10-25T02:00:00+01:00", "ends_at": "2026-10-25T01:45:00Z"}
     twice = bob.post(address, night).json()
     assert (twice["starts_at"], twice["ends_at"]) == ("2026-10-25T01:00:00Z", "2026-10-25T01:45:00Z")
@@ -249,7 +249,7 @@ def test_the_life_of_time_off(api: TestClient, sqlite_cast: Cast) -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------- stranded visits
+# ------------------------------------------------------------------------------------------- affected appointments
 
 WORKDAYS = ("monday", "tuesday", "thursday", "friday")
 NOT_WEDNESDAY = [{"weekday": day, "start": "09:00", "end": "17:00"} for day in WORKDAYS]
@@ -265,7 +265,7 @@ CHANGES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_no_visit_is_stranded_without_a_decision(carol: ApiClient, sqlite_cast: Cast, change: str) -> None:
+def test_no_affected_appointment_remains_without_a_decision(carol: ApiClient, sqlite_cast: Cast, change: str) -> None:
     cast = sqlite_cast
     kept, cancelled = put(cast, "2026-03-04 09:30"), put(cast, "2026-03-04 10:00", patient="dave")
     method, path, body = CHANGES[change]
@@ -291,7 +291,7 @@ def test_no_visit_is_stranded_without_a_decision(carol: ApiClient, sqlite_cast: 
     assert standing(cast, cancelled).status == "cancelled"
 
 
-def test_visits_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:
+def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:
     cast = assemble(database)
     visit = put(cast, "2026-03-04 09:30")
     body = {"starts_at": iso(local("2026-03-04 09:00")), "ends_at": iso(local("2026-03-04 12:00"))}
@@ -314,7 +314,7 @@ def test_visits_are_moved_with_the_change_or_neither_is_done(database: Database)
     assert standing(cast, visit).starts_at - local("2026-03-04 12:00") < timedelta(hours=2)
 
 
-# ------------------------------------------------------------------------------------------------- who may
+# ------------------------------------------------------------------------------------------------- permissions
 
 
 ADMINS_ALONE: dict[tuple[str, str], dict[str, Any]] = {
@@ -349,13 +349,13 @@ OF_A_DOCTOR: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def test_admins_change_the_clinic_and_doctors_their_own_times(api: TestClient, sqlite_cast: Cast) -> None:
-    nobody, alice, erin = ApiClient(api), ApiClient(api, "alice"), ApiClient(api, "erin")
+    anonymous, alice, erin = ApiClient(api), ApiClient(api, "alice"), ApiClient(api, "erin")
     for (method, path), body in (ADMINS_ALONE | OF_A_DOCTOR).items():
         address = path.format(bob=sqlite_cast.doctor_ids["bob"], long=sqlite_cast.long)
         sent = {} if method == "GET" else {"json": body}
-        assert nobody.request(method, address, **sent).status_code == 401, path
-        for somebody, code in ((alice, "wrong_role"), (erin, "another_doctor")):
-            refused = somebody.request(method, address, **sent)
+        assert anonymous.request(method, address, **sent).status_code == 401, path
+        for user, code in ((alice, "wrong_role"), (erin, "another_doctor")):
+            refused = user.request(method, address, **sent)
             expected = "wrong_role" if (method, path) in ADMINS_ALONE else code
             assert (refused.status_code, refused.json()["code"]) == (403, expected), path
     own = f"/doctors/{sqlite_cast.doctor_ids['erin']}/time-off"

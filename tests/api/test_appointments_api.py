@@ -1,4 +1,4 @@
-"""A visit's life through the API: booked, listed, read, moved, changed and cancelled, on both databases."""
+"""An appointment's life through the API: booked, listed, read, moved, changed and cancelled, on both databases."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NEW = {"name": "Zoe Zander", "email": "zoe@docket.example", "password": "walrus 
 
 
 def at(text: str) -> str:
-    """A time on the clinic's wall clock, as programs send it: with the clinic's offset."""
+    """A time on the clinic's wall clock, with the clinic's offset, as API clients send it."""
     return local(text).isoformat()
 
 
 def code_of(answer: Any, status: int) -> str:
-    """The code of a problem, which must have this status and the shape of problem details."""
+    """The code of a problem document, which must have this status and the right shape."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -48,16 +48,16 @@ def last_audit(cast: Cast) -> Any:
 
 
 def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
-    nobody = ApiClient(client)
-    registered = nobody.post("/auth/register", NEW)
+    anonymous = ApiClient(client)
+    registered = anonymous.post("/auth/register", NEW)
     assert registered.status_code == 201, registered.text
     assert "password" not in registered.text
     form = {"username": NEW["email"], "password": NEW["password"]}
-    tokens = nobody.request("POST", "/auth/token", data=form).json()
+    tokens = anonymous.request("POST", "/auth/token", data=form).json()
     zoe = ApiClient(client)
     zoe.headers = {"authorization": f"Bearer {tokens['access_token']}"}
-    bob = next(each for each in nobody.get("/doctors").json() if each["slug"] == "bob")
-    times = nobody.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
+    bob = next(each for each in anonymous.get("/doctors").json() if each["slug"] == "bob")
+    times = anonymous.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
     wanted = {"doctor_id": bob["id"], "starts_at": times[2]["starts_at"], "reason": "A rash", "notes": "Since Friday"}
 
     booked = zoe.post("/appointments", wanted)
@@ -80,7 +80,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
         "created_at": iso(NOW),
         "updated_at": iso(NOW),
     }
-    assert times[2] not in nobody.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
+    assert times[2] not in anonymous.get(f"/doctors/{bob['id']}/availability?from=2026-03-03&to=2026-03-03").json()
     assert zoe.get(place).json() == made
     assert zoe.get("/appointments").json() == [made]
     assert zoe.get(place, headers={"if-none-match": '"1"'}).status_code == 304
@@ -99,7 +99,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
     assert zoe.get("/appointments?status=scheduled").json() == []
 
 
-def test_a_taken_time_is_told_with_the_three_nearest(client: TestClient, cast: Cast) -> None:
+def test_a_taken_time_is_reported_with_the_three_nearest_free_ones(client: TestClient, cast: Cast) -> None:
     alice, dave = ApiClient(client, "alice"), ApiClient(client, "dave")
     wanted = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00")}
     assert alice.post("/appointments", wanted).status_code == 201
@@ -112,12 +112,12 @@ def test_a_taken_time_is_told_with_the_three_nearest(client: TestClient, cast: C
     for alternative in refused.json()["alternatives"]:
         assert alternative in dave.get(f"/doctors/{wanted['doctor_id']}/availability?to=2026-03-03").json()
     assert dave.post("/appointments", wanted, headers={"idempotency-key": "taken"}).json() == refused.json()
-    # One's own visit stands in the way, too, and so does the margin around it.
+    # The patient's own appointment conflicts, too, and so does the margin around it.
     erin = {"doctor_id": cast.doctor_ids["erin"], "starts_at": at("2026-03-03 10:30")}
     busy = alice.post("/appointments", erin)
     assert code_of(busy, 409) == "patient_gap"
     assert len(busy.json()["alternatives"]) == 3
-    # Moving is refused likewise, and nothing else of the request happens.
+    # A move is refused likewise, and the rest of the request is not done either.
     other = dave.post("/appointments", {**wanted, "starts_at": at("2026-03-03 15:00")}).json()
     both = {"starts_at": wanted["starts_at"], "reason": "Changed"}
     moved = dave.request("PATCH", f"/appointments/{other['id']}", json=both)
@@ -126,8 +126,8 @@ def test_a_taken_time_is_told_with_the_three_nearest(client: TestClient, cast: C
     assert dave.get(f"/appointments/{other['id']}").json() == other
 
 
-def test_the_guards_own_refusal_is_told_with_alternatives_too(client: TestClient, cast: Cast) -> None:
-    # Should the rules ever be wrong, the database refuses the row and breaks its transaction off.
+def test_a_refusal_by_the_guard_lists_alternatives_too(client: TestClient, cast: Cast) -> None:
+    # If the rules were wrong, the database would refuse the row and abort the transaction.
     row = visit(cast, "2026-03-03 10:00", minutes=15)
     inserting: list[str] = []
 
@@ -170,8 +170,8 @@ def test_every_refusal_has_the_code_and_the_sentence_of_its_rule(api: TestClient
         refused = alice.post("/appointments", {**fine, **wrong})
         assert code_of(refused, 422) == "invalid"
         assert [each["pointer"] for each in refused.json()["errors"]] == [f"/{name}" for name in wrong]
-    for nobody in ({"doctor_id": 999}, {"visit_type_id": 999}, {"patient_id": sqlite_cast.patient_ids["dave"]}):
-        assert code_of(alice.post("/appointments", {**fine, **nobody}), 404) == "not_found"
+    for unknown in ({"doctor_id": 999}, {"visit_type_id": 999}, {"patient_id": sqlite_cast.patient_ids["dave"]}):
+        assert code_of(alice.post("/appointments", {**fine, **unknown}), 404) == "not_found"
     assert code_of(ApiClient(api, "carol").post("/appointments", fine), 403) == "not_a_patient"
 
 
@@ -202,7 +202,7 @@ def test_lists_are_filtered_counted_and_paged(client: TestClient, cast: Cast) ->
         assert code_of(ApiClient(client, "alice").get(f"/appointments?{wrong}"), 422) == "invalid"
 
 
-def test_staff_say_what_became_of_a_visit_and_read_nothing_unnoticed(api: TestClient, sqlite_cast: Cast) -> None:
+def test_staff_change_the_status_and_their_reading_is_recorded(api: TestClient, sqlite_cast: Cast) -> None:
     alice, bob, carol = (ApiClient(api, name) for name in ("alice", "bob", "carol"))
     cast = sqlite_cast
     number = put(cast, "2026-03-03 10:00", minutes=15)
@@ -213,7 +213,7 @@ def test_staff_say_what_became_of_a_visit_and_read_nothing_unnoticed(api: TestCl
     assert confirmed.json()["status"] == "confirmed"
     assert code_of(bob.request("PATCH", place, json={"status": "completed"}), 422) == "status_not_possible"
     assert code_of(bob.request("PATCH", place, json={"status": "scheduled"}), 422) == "status_not_possible"
-    # A patient who sends back the whole visit as it is wishes no other status.
+    # Sending the unchanged status back is not a change of status.
     whole = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00"), "status": "confirmed"}
     assert alice.request("PUT", place, json=whole).json()["version"] == confirmed.json()["version"]
     again = alice.request("PUT", place, json={**whole, "starts_at": at("2026-03-03 11:00")})
@@ -236,7 +236,7 @@ def _page_of(cast: Cast, number: int) -> str:
     return str(log_in(client_for(cast.database), "alice").get(f"/appointments/{reference}").text)
 
 
-def test_a_rule_is_set_aside_with_a_reason_by_staff_alone(api: TestClient, sqlite_cast: Cast) -> None:
+def test_only_staff_can_override_a_rule_with_a_reason(api: TestClient, sqlite_cast: Cast) -> None:
     for_dave = {"doctor_id": sqlite_cast.doctor_ids["bob"], "patient_id": sqlite_cast.patient_ids["dave"]}
     saturday = {**for_dave, "starts_at": at("2026-03-07 10:00"), "override_reason": "An emergency"}
     assert code_of(ApiClient(api, "dave").post("/appointments", saturday), 422) == "clinic_closed"
@@ -261,17 +261,17 @@ def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: T
     soon = put(sqlite_cast, "2026-03-02 14:00", patient="dave")
     too_late = ApiClient(api, "dave").request("DELETE", f"/appointments/{soon}")
     assert code_of(too_late, 422) == "too_late_to_change"
-    # Words take nobody's time away, so they can still be changed.
+    # Texts do not depend on the time, so they can still be changed.
     said = ApiClient(api, "dave").request("PATCH", f"/appointments/{soon}", json={"notes": "On crutches"})
     assert said.json()["notes"] == "On crutches"
 
 
-def test_a_change_that_was_overtaken_is_412(api: TestClient, sqlite_cast: Cast) -> None:
+def test_a_change_of_an_outdated_version_is_412(api: TestClient, sqlite_cast: Cast) -> None:
     number = put(sqlite_cast, "2026-03-03 10:00")
     alice, place = ApiClient(api, "alice"), f"/appointments/{number}"
 
     def overtake(connection: sa.Connection) -> None:
-        # Somebody else's change lands between our look at the version and the lock.
+        # Another change happens after the version was read and before the lock is taken.
         if connection.get_execution_options().get("docket_write"):
             connection.exec_driver_sql("UPDATE appointments SET version = version + 1")
 

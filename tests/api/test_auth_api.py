@@ -1,4 +1,4 @@
-"""Signing in to the API: tokens that end with their session, refresh tokens that are used once, limits, and CORS."""
+"""Signing in to the API: tokens that end with their session, refresh tokens for single use, limits, and CORS."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def grant(client: TestClient) -> dict[str, Any]:
 
 
 def who(client: TestClient, tokens: dict[str, Any]) -> Any:
-    """What the API answers to whoever holds these tokens and asks who they are."""
+    """The API's answer to "who am I?" with these tokens."""
     return client.get(f"{API}/auth/me", headers={"authorization": f"Bearer {tokens['access_token']}"})
 
 
-def test_a_token_says_who_asks_until_it_expires(api: TestClient, sqlite_cast: Cast) -> None:
+def test_a_token_identifies_the_user_until_it_expires(api: TestClient, sqlite_cast: Cast) -> None:
     client, cast = api, sqlite_cast
     tokens = grant(client)
     assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 900)
@@ -92,7 +92,7 @@ def test_guessing_through_the_api_and_the_page_is_counted_together(api: TestClie
     assert int(refused.headers["retry-after"]) > 0
 
 
-def test_tokens_stand_in_no_log(api: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens_are_in_no_log(api: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     tokens = grant(api)
     who(api, tokens)
@@ -104,11 +104,11 @@ def test_tokens_stand_in_no_log(api: TestClient, caplog: pytest.LogCaptureFixtur
     assert PASSWORD not in caplog.text
 
 
-# Windows begin with each minute, and requests of one that has passed count for less and less.
+# The previous window counts less the longer it is over.
 @time_machine.travel(NOW + timedelta(milliseconds=300), tick=False)
-def test_what_is_too_much_is_429_with_headers_that_say_when(sqlite_cast: Cast) -> None:
+def test_too_many_requests_are_429_with_headers_that_say_when(sqlite_cast: Cast) -> None:
     client = client_for(sqlite_cast.database, api_rate_limit="3/minute", api_rate_limit_anonymous="2/minute")
-    # Signing in is counted as whoever is not signed in yet.
+    # Signing in counts as an anonymous request.
     alice = bearer(client, "alice")
     assert client.get(f"{API}/clinic").headers["ratelimit-policy"] == '"network";q=2;w=60'
     refused = client.get(f"{API}/clinic")
@@ -122,7 +122,7 @@ def test_what_is_too_much_is_429_with_headers_that_say_when(sqlite_cast: Cast) -
     assert client.get("/login").status_code == 200, "Pages are not counted."
 
 
-def test_pages_of_other_sites_may_ask_only_where_the_settings_say_so(sqlite_cast: Cast) -> None:
+def test_other_sites_may_use_the_api_only_if_the_settings_allow_it(sqlite_cast: Cast) -> None:
     origin = {"origin": "https://clinic.example"}
     asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
     closed = client_for(sqlite_cast.database)
@@ -137,7 +137,7 @@ def test_pages_of_other_sites_may_ask_only_where_the_settings_say_so(sqlite_cast
     assert "access-control-allow-origin" not in opened.get("/login", headers=origin).headers
     other = opened.get(f"{API}/clinic", headers={"origin": "https://evil.example"})
     assert other.headers.get("access-control-allow-origin") is None
-    # Errors that no route answers can be read as well.
+    # Errors outside of any route are readable as well.
     large = opened.post(f"{API}/auth/register", content=b"x" * 3_000_000, headers=origin)
     sqlite_cast.database.write(lambda session: session.execute(sa.text("ALTER TABLE doctors RENAME TO away")))
     broken = opened.get(f"{API}/doctors", headers=origin)
@@ -147,7 +147,7 @@ def test_pages_of_other_sites_may_ask_only_where_the_settings_say_so(sqlite_cast
 
 
 @pytest.mark.parametrize("depth", [1, 900])
-def test_text_that_cannot_be_kept_is_found_however_deep_it_lies(api: TestClient, depth: int) -> None:
+def test_text_that_cannot_be_stored_is_found_at_any_depth(api: TestClient, depth: int) -> None:
     json_type = {"content-type": "application/json"}
     for text, status in ((r"\u0041", 422), (r"A\u0000", 400), (r"\ud83d", 400)):
         body = '{"username":' * depth + f'"{text}"' + "}" * depth

@@ -1,4 +1,4 @@
-"""Free times through the API: those that can be booked, whoever asks, in whatever way the times are written."""
+"""Free times through the API: exactly those that can be booked, for each kind of client, in each format of times."""
 
 from __future__ import annotations
 
@@ -31,39 +31,45 @@ def test_both_lists_hold_what_the_calendars_offer(client: TestClient, cast: Cast
     put(cast, "2026-03-04 14:00", doctor="erin", patient="dave")
     first, last = local("2026-03-02 12:00").date(), local("2026-04-06 12:00").date()
     with cast.database.reading() as session:
-        wishes = [BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))]
-        facts = load_facts(session, get_clinic(session), wishes, first, last, now=NOW)
+        requests = [
+            BookingRequest(doctor, kind) for doctor in list_doctors(session) if (kind := doctor.visit_type(None))
+        ]
+        facts = load_facts(session, get_clinic(session), requests, first, last, now=NOW)
     expected = [
         {
             "starts_at": iso(to_datetime(time.start)),
-            "ends_at": iso(to_datetime(time.start + wish.visit_type.minutes)),
-            "doctor_id": wish.doctor.id,
+            "ends_at": iso(to_datetime(time.start + request.visit_type.minutes)),
+            "doctor_id": request.doctor.id,
         }
-        for wish in wishes
-        for time in free_times(facts[wish.doctor.id])
+        for request in requests
+        for time in free_times(facts[request.doctor.id])
     ]
-    nobody = ApiClient(client)
-    found = nobody.get(f"/availability?from={first}&to={last}").json()
+    anonymous = ApiClient(client)
+    found = anonymous.get(f"/availability?from={first}&to={last}").json()
     key = ("starts_at", "ends_at", "doctor_id")
     assert found == sorted(expected, key=lambda each: tuple(each[name] for name in key))
-    few = nobody.get(f"/availability?from={first}&to={last}&limit=5")
+    few = anonymous.get(f"/availability?from={first}&to={last}&limit=5")
     assert (few.json(), few.headers["x-total-count"]) == (found[:5], str(len(found)))
-    for wish in wishes:
-        its = nobody.get(f"/doctors/{wish.doctor.id}/availability?from={first}&to={last}").json()
-        mine = [each for each in found if each["doctor_id"] == wish.doctor.id]
+    for request in requests:
+        its = anonymous.get(f"/doctors/{request.doctor.id}/availability?from={first}&to={last}").json()
+        mine = [each for each in found if each["doctor_id"] == request.doctor.id]
         assert its == [{name: each[name] for name in ("starts_at", "ends_at")} for each in mine]
 
 
 def test_days_are_the_clinics_and_instants_need_an_offset(api: TestClient, sqlite_cast: Cast) -> None:
     bob = f"/doctors/{sqlite_cast.doctor_ids['bob']}/availability"
-    nobody = ApiClient(api)
-    day = starts(nobody.get(f"{bob}?from=2026-03-03&to=2026-03-03"))
+    anonymous = ApiClient(api)
+    day = starts(anonymous.get(f"{bob}?from=2026-03-03&to=2026-03-03"))
     assert (day[0], day[-1], len(day)) == ("03 09:00", "03 16:45", 28)
-    # A plus that nobody escaped arrives as a space.
+    # A plus that is not escaped arrives as a space.
     for since in ("2026-03-03T09:30:00%2B01:00", "2026-03-03T09:30:00+01:00", "2026-03-03T08:30Z"):
-        assert starts(nobody.get(f"{bob}?from={since}&to=2026-03-03T09:00:30Z")) == ["03 09:30", "03 09:45", "03 10:00"]
-    assert starts(nobody.get(f"{bob}?from=2026-03-03T09:00:01%2B01:00&to=2026-03-03T08:15Z")) == []
-    week = starts(nobody.get(bob))
+        assert starts(anonymous.get(f"{bob}?from={since}&to=2026-03-03T09:00:30Z")) == [
+            "03 09:30",
+            "03 09:45",
+            "03 10:00",
+        ]
+    assert starts(anonymous.get(f"{bob}?from=2026-03-03T09:00:01%2B01:00&to=2026-03-03T08:15Z")) == []
+    week = starts(anonymous.get(bob))
     assert (week[0], week[-1]) == ("02 10:00", "06 16:45"), "From now on, for seven days."
 
 
@@ -80,13 +86,13 @@ def test_days_are_the_clinics_and_instants_need_an_offset(api: TestClient, sqlit
         ("visit_type_id=0", "invalid"),
     ],
 )
-def test_a_window_that_makes_no_sense_is_refused(api: TestClient, query: str, code: str) -> None:
+def test_an_invalid_window_is_refused(api: TestClient, query: str, code: str) -> None:
     for path in ("/availability", "/doctors/1/availability"):
         refused = ApiClient(api).get(f"{path}?{query}")
         assert (refused.status_code, refused.json()["code"]) == (422, code)
 
 
-def test_whose_visits_stand_in_the_way(api: TestClient, sqlite_cast: Cast) -> None:
+def test_which_appointments_block_a_time(api: TestClient, sqlite_cast: Cast) -> None:
     cast = sqlite_cast
     put(cast, "2026-03-03 10:00", doctor="erin", minutes=30)
     bob = f"/doctors/{cast.doctor_ids['bob']}/availability?from=2026-03-03&to=2026-03-03"
@@ -108,46 +114,48 @@ def test_whose_visits_stand_in_the_way(api: TestClient, sqlite_cast: Cast) -> No
 
 
 def test_filters_kinds_and_doctors_who_take_no_bookings(api: TestClient, sqlite_cast: Cast) -> None:
-    cast, nobody, carol = sqlite_cast, ApiClient(api), ApiClient(api, "carol")
+    cast, anonymous, carol = sqlite_cast, ApiClient(api), ApiClient(api, "carol")
     bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
 
     def doctors(query: str) -> set[int]:
-        return {each["doctor_id"] for each in nobody.get(f"/availability?{query}").json()}
+        return {each["doctor_id"] for each in anonymous.get(f"/availability?{query}").json()}
 
     assert doctors("") == {bob, erin}
     assert doctors("specialty=Dermatology") == {erin}
     assert doctors("language=Igbo") == {erin}
     assert doctors(f"visit_type_id={cast.short}") == {bob}
     assert doctors("visit_type_id=999") == set()
-    # What patients cannot book online is offered to staff alone.
+    # Visit types that patients cannot book online are offered only to staff.
     by_phone = f"/doctors/{bob}/availability?visit_type_id={cast.by_phone}"
-    assert starts(nobody.get(by_phone)) == []
+    assert starts(anonymous.get(by_phone)) == []
     assert starts(carol.get(by_phone)) != []
-    assert starts(nobody.get(f"/doctors/{bob}/availability?visit_type_id={cast.erins_only}")) == []
-    assert nobody.get(f"/doctors/{bob}/availability?visit_type_id=999").status_code == 404
+    assert starts(anonymous.get(f"/doctors/{bob}/availability?visit_type_id={cast.erins_only}")) == []
+    assert anonymous.get(f"/doctors/{bob}/availability?visit_type_id=999").status_code == 404
     cast.change(sa.update(models.VisitType).where(models.VisitType.id != cast.erins_only).values(online=False))
-    assert nobody.get(f"/doctors/{bob}/availability").json() == []
+    assert anonymous.get(f"/doctors/{bob}/availability").json() == []
     cast.change(sa.update(models.Doctor).where(models.Doctor.id == bob).values(active=False))
-    assert nobody.get(f"/doctors/{bob}/availability").status_code == nobody.get(f"/doctors/{bob}").status_code == 404
+    assert (
+        anonymous.get(f"/doctors/{bob}/availability").status_code == anonymous.get(f"/doctors/{bob}").status_code == 404
+    )
     assert carol.get(f"/doctors/{bob}/availability").json() == []
     assert carol.get(f"/doctors/{bob}").json()["active"] is False
-    assert [each["id"] for each in nobody.get("/doctors").json()] == [erin]
+    assert [each["id"] for each in anonymous.get("/doctors").json()] == [erin]
     assert [each["id"] for each in carol.get("/doctors").json()] == [bob, erin]
 
 
 def test_doctors_are_found_and_read(api: TestClient, sqlite_cast: Cast) -> None:
-    nobody = ApiClient(api)
+    anonymous = ApiClient(api)
 
     def names(query: str) -> list[str]:
-        return [each["slug"] for each in nobody.get(f"/doctors?{query}").json()]
+        return [each["slug"] for each in anonymous.get(f"/doctors?{query}").json()]
 
     assert names("q=DERMA") == names("q=Erin%20eze") == names("language=Igbo") == ["erin"]
     assert names(f"visit_type_id={sqlite_cast.short}") == names("specialty=General%20practice") == ["bob"]
     assert names("limit=1&skip=1") == ["erin"]
     assert names("q=%3F%3F%3F") == ["bob", "erin"]
-    assert nobody.get("/doctors?q=%00").status_code == 400
+    assert anonymous.get("/doctors?q=%00").status_code == 400
     place = f"/doctors/{sqlite_cast.doctor_ids['bob']}"
-    bob = nobody.get(place)
+    bob = anonymous.get(place)
     assert bob.json()["visit_types"][0] == {
         "id": sqlite_cast.short,
         "name": "Follow-up",
@@ -157,8 +165,8 @@ def test_doctors_are_found_and_read(api: TestClient, sqlite_cast: Cast) -> None:
         "preparation": "",
         "online": True,
     }
-    assert nobody.get(place, headers={"if-none-match": bob.headers["etag"]}).status_code == 304
-    assert nobody.get("/doctors/999").status_code == nobody.get("/doctors/9999999999").status_code == 404
+    assert anonymous.get(place, headers={"if-none-match": bob.headers["etag"]}).status_code == 304
+    assert anonymous.get("/doctors/999").status_code == anonymous.get("/doctors/9999999999").status_code == 404
 
 
 def test_the_hour_that_comes_twice_is_two_instants_and_the_skipped_one_none(sqlite_cast: Cast) -> None:

@@ -1,4 +1,4 @@
-"""The API's description: complete, right, recorded, and shown without asking anybody else."""
+"""The API's description: complete, correct, recorded, and displayed without other hosts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPERATIONS = {
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of the document, or the component that stands for it."""
+    """A part of the document, or the component that it refers to."""
     while "$ref" in part:
         kind, name = part["$ref"].removeprefix("#/components/").split("/")
         part = DOCUMENT["components"][kind][name]
@@ -37,7 +37,7 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_valid(example: Any, schema: dict[str, Any]) -> None:
-    """The example is what the schema describes.
+    """Check that the example is valid for the schema.
 
     Raises:
         jsonschema_rs.ValidationError: it is not.
@@ -47,7 +47,7 @@ def is_valid(example: Any, schema: dict[str, Any]) -> None:
 
 
 def contents_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All bodies that an operation takes or answers with."""
+    """All bodies that an operation accepts or answers with."""
     for part in (operation.get("requestBody", {}), *map(resolved, operation["responses"].values())):
         yield from part.get("content", {}).values()
 
@@ -94,10 +94,10 @@ def test_every_address_of_the_api_is_described(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_says_all_there_is_to_know(name: str) -> None:
+def test_an_operation_is_described_completely(name: str) -> None:
     operation = OPERATIONS[name]
     assert operation["summary"]
-    # Who may, is the last word on what it does.
+    # The last paragraph says who may do it.
     assert len(operation["description"]) > 20
     assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"]}
     assert {"400", "429", "500", "503"} <= operation["responses"].keys()
@@ -151,7 +151,7 @@ def test_the_codes_of_all_rules_are_described(name: str) -> None:
     answers = OPERATIONS[name]["responses"]
     for rule in RULES:
         assert f"`{rule.code}`" in answers["409" if rule.clash else "422"]["description"]
-    # The example is a body that has not the right shape, and says so as such an answer does.
+    # The example has a body with the wrong shape, and is exactly what such a request is answered with.
     assert answers["422"]["content"]["application/problem+json"]["example"]["code"] == "invalid"
 
 
@@ -159,7 +159,7 @@ def test_the_codes_of_all_rules_are_described(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_pages_are_for_everybody_and_ask_nobody_else(api: TestClient, path: str) -> None:
+def test_the_pages_are_public_and_load_nothing_from_other_hosts(api: TestClient, path: str) -> None:
     answer = api.get(path)
     assert answer.status_code == 200
     page = read(answer)

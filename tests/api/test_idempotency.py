@@ -20,24 +20,24 @@ KEY = {"idempotency-key": "6f1f5a0e-2f0e-4b57-9d4f-3d2c9f6a1c11"}
 
 
 def wanted(cast: Cast, time: str = "2026-03-03 10:00") -> dict[str, object]:
-    """A visit to book."""
+    """The body of a booking."""
     return {"doctor_id": cast.doctor_ids["bob"], "starts_at": iso(local(time)), "reason": "A rash"}
 
 
 def count(cast: Cast) -> int:
-    """How many visits there are."""
+    """The number of appointments."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(sa.func.count(models.Appointment.id))) or 0
 
 
-def test_ten_clients_with_one_key_book_one_visit_and_hear_the_same(cast: Cast) -> None:
-    # Two applications, as two processes have them: they share the database alone.
+def test_ten_clients_with_one_key_book_one_appointment_and_get_the_same_answer(cast: Cast) -> None:
+    # Two applications, like two processes, share only the database.
     processes = [client_for(cast.database) for _process in range(2)]
     token = bearer(processes[0], "alice")
     alices = [ApiClient(processes[number % 2]) for number in range(CLIENTS)]
     for alice in alices:
         alice.headers = token
-        # FastAPI makes its routes when they are first asked for, which is no work for many threads at once.
+        # FastAPI builds its routes at the first request; many threads must not do so at once.
         assert alice.get("/appointments").json() == []
     together = Barrier(CLIENTS)
 
@@ -51,7 +51,7 @@ def test_ten_clients_with_one_key_book_one_visit_and_hear_the_same(cast: Cast) -
     [(status, _body, _location, _tag)] = answers
     assert status == 201
     assert count(cast) == 1
-    # After a restart, too.
+    # Also after a restart.
     later = ApiClient(client_for(cast.database, now=NOW + timedelta(hours=1)), "alice")
     again = later.post("/appointments", wanted(cast), headers=KEY)
     assert (again.status_code, again.text, again.headers["location"], again.headers["etag"]) in answers
@@ -66,7 +66,7 @@ def test_a_key_is_for_one_request_of_one_user_for_a_day(api: TestClient, sqlite_
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
     elsewhere = alice.post("/patients", {"name": "Robin Adams"}, headers=KEY)
     assert elsewhere.json()["code"] == "idempotency_key_reused"
-    # Another user's key is another key, and a refusal is an answer that stays.
+    # Another user's key is a different key, and a refusal is stored like any other answer.
     refused = dave.post("/appointments", wanted(cast), headers=KEY)
     assert refused.json()["code"] == "slot_taken"
     alice.request("DELETE", f"/appointments/{first.json()['id']}")
@@ -86,8 +86,8 @@ def test_a_key_is_for_one_request_of_one_user_for_a_day(api: TestClient, sqlite_
         assert session.scalar(sa.select(sa.func.count(models.IdempotencyKey.id))) == 1
 
 
-def test_what_may_be_gone_in_a_moment_is_no_answer_to_keep(api: TestClient, sqlite_cast: Cast) -> None:
-    """A request that the database was too busy for can be sent again with its key."""
+def test_a_temporary_refusal_is_not_stored(api: TestClient, sqlite_cast: Cast) -> None:
+    """A request for which the database was too busy can be sent again with its key."""
     alice, failing = ApiClient(api, "alice"), [True]
 
     def draw_twice(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

@@ -1,4 +1,4 @@
-"""Patients through the API: registering, looking after oneself and others, and being looked up by staff."""
+"""Patients through the API: registering, managing their own and their dependants' data, and being found by staff."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEW = {"name": "Zoe Zander", "email": "Zoe@Docket.example", "password": PASSWORD
 
 
 def actions(cast: Cast) -> list[str]:
-    """What the audit log holds, in order."""
+    """The actions in the audit log, in order."""
     with cast.database.reading() as session:
         return list(session.scalars(sa.select(models.AuditEvent.action).order_by(models.AuditEvent.id)))
 
@@ -29,8 +29,8 @@ def code_of(answer: Any, status: int) -> str:
 def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
     api: TestClient, sqlite_cast: Cast
 ) -> None:
-    nobody = ApiClient(api)
-    made = nobody.post("/auth/register", NEW)
+    anonymous = ApiClient(api)
+    made = anonymous.post("/auth/register", NEW)
     assert made.status_code == 201, made.text
     assert made.json() == {
         "id": made.json()["id"],
@@ -41,13 +41,13 @@ def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
     }
     assert "set-cookie" not in made.headers
     form = {"username": "zoe@docket.example", "password": PASSWORD}
-    token = nobody.request("POST", "/auth/token", data=form).json()["access_token"]
-    me = nobody.get("/patients/me", headers={"authorization": f"Bearer {token}"}).json()
+    token = anonymous.request("POST", "/auth/token", data=form).json()["access_token"]
+    me = anonymous.get("/patients/me", headers={"authorization": f"Bearer {token}"}).json()
     assert made.headers["location"] == f"/api/v1/patients/{me['id']}"
     assert (me["id"], me["birth_date"], me["has_account"]) == (made.json()["patient_id"], "1984-03-27", True)
     with sqlite_cast.database.reading() as session:
         assert session.scalars(sa.select(models.OutboxMessage.template)).all() == ["confirm_email"]
-    assert code_of(nobody.post("/auth/register", NEW), 409) == "email_taken"
+    assert code_of(anonymous.post("/auth/register", NEW), 409) == "email_taken"
     for wrong, code in (
         ({"password": "short"}, "password_too_short"),
         ({"password": "zoe zander zoe"}, "password_too_weak"),
@@ -55,7 +55,7 @@ def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
         ({"email": "nobody"}, "invalid"),
         ({"name": "1"}, "invalid"),
     ):
-        refused = nobody.post("/auth/register", {**NEW, "email": "other@docket.example", **wrong})
+        refused = anonymous.post("/auth/register", {**NEW, "email": "other@docket.example", **wrong})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == f"/{next(iter(wrong))}"
         if code in {"password_too_short", "birth_date", "invalid"}:
@@ -64,18 +64,18 @@ def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
 
 
 def test_many_registrations_from_one_network_are_throttled_as_on_the_page(api: TestClient, sqlite_cast: Cast) -> None:
-    nobody = ApiClient(api)
+    anonymous = ApiClient(api)
     attempts = [
         {"account": "register", "address": "testclient", "device": "register", "judged": True, "at": NOW}
         for _number in range(20)
     ]
     sqlite_cast.database.write(lambda session: session.execute(sa.insert(models.FailedLogin), attempts))
-    refused = nobody.post("/auth/register", NEW)
+    refused = anonymous.post("/auth/register", NEW)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 60
 
 
-def test_patients_look_after_themselves(api: TestClient, sqlite_cast: Cast) -> None:
+def test_patients_manage_their_own_data(api: TestClient, sqlite_cast: Cast) -> None:
     alice = ApiClient(api, "alice")
     me = alice.get("/patients/me")
     assert alice.get("/patients/me", headers={"if-none-match": me.headers["etag"]}).status_code == 304
@@ -85,7 +85,7 @@ def test_patients_look_after_themselves(api: TestClient, sqlite_cast: Cast) -> N
     changed = alice.request("PATCH", "/patients/me", json=both, headers=tag)
     assert changed.json() == {**me.json(), **both}
     assert code_of(alice.request("PATCH", "/patients/me", json={"name": "Al"}, headers=tag), 412)
-    # All of it or nothing: the phone would go, and with it the reason why messages can come.
+    # All or nothing: removing the phone number would leave the wish for text messages without one.
     half = alice.request("PATCH", "/patients/me", json={"phone": "", "wants_email": False})
     assert code_of(half, 422) == "no_phone"
     assert alice.get("/patients/me").json() == changed.json()
@@ -95,7 +95,7 @@ def test_patients_look_after_themselves(api: TestClient, sqlite_cast: Cast) -> N
     assert code_of(ApiClient(api, "bob").get("/patients/me"), 403) == "wrong_role"
 
 
-def test_patients_look_after_those_they_book_for(api: TestClient, sqlite_cast: Cast) -> None:
+def test_patients_manage_their_dependants(api: TestClient, sqlite_cast: Cast) -> None:
     alice, dave = ApiClient(api, "alice"), ApiClient(api, "dave")
     made = alice.post("/patients", {"name": "Robin Adams", "birth_date": "2019-05-05", "email": "x@docket.example"})
     assert made.status_code == 201, made.text
@@ -110,7 +110,7 @@ def test_patients_look_after_those_they_book_for(api: TestClient, sqlite_cast: C
     assert code_of(stale, 412) == "precondition_failed"
     assert dave.get(place).status_code == dave.request("PATCH", place, json={"name": "Mine"}).status_code == 404
     assert [each["name"] for each in dave.get("/patients?q=adams").json()] == []
-    # Whoever has an account looks after their own data.
+    # A person with an account manages their own data.
     user = models.User(email="r@docket.example", name="R", role="patient", password_hash="", created_at=NOW)
     sqlite_cast.add(user)
     mine = models.Patient.id == made.json()["id"]

@@ -28,12 +28,12 @@ def test_every_answer_is_as_described(
     found = explore(cast, who, phases=phases, examples=1, beyond=False, if_match="*")
     database.dispose()
     assert found.failures == {}, found.words()
-    # The explorer found its way: something was created, and nothing of ours went wrong.
+    # The explorer worked: something was created, and there was no server error.
     assert found.statuses[201]
     assert max(found.statuses) < 500
 
 
-# ------------------------------------------------------------------------------- what it has found before
+# ------------------------------------------------------------------------------- what it found earlier
 
 
 def test_a_start_that_is_in_another_century_in_utc_is_refused(api: TestClient, sqlite_cast: Cast) -> None:
@@ -43,12 +43,12 @@ def test_a_start_that_is_in_another_century_in_utc_is_refused(api: TestClient, s
 
 
 @pytest.mark.parametrize("born", [0, "0", 1700006400, "1700006400", True])
-def test_a_number_is_no_day(api: TestClient, born: object) -> None:
+def test_a_number_is_not_accepted_as_a_day(api: TestClient, born: object) -> None:
     answer = ApiClient(api, "alice").post("/patients", {"name": "Robin Adams", "birth_date": born})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/birth_date")
 
 
-def test_what_is_neither_true_nor_false_changes_nothing(api: TestClient) -> None:
+def test_a_value_that_is_no_boolean_changes_nothing(api: TestClient) -> None:
     carol = ApiClient(api, "carol")
     assert carol.request("PATCH", "/doctors/1", json={"active": 0}).status_code == 422
     assert carol.request("PATCH", "/clinic", json={"notice_minutes": False}).status_code == 422

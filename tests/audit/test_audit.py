@@ -1,4 +1,4 @@
-"""The audit log can be added to and read, and nothing else, by anybody with the application's rights."""
+"""The audit log can only be extended and read, even with all rights of the application."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(cast: Cast, statement: str) -> None:
 
 
 def everything(cast: Cast) -> list[sa.Row[tuple[object, ...]]]:
-    """All rows as they are."""
+    """All rows."""
     with cast.database.reading() as session:
         return list(session.execute(sa.select(*AuditEvent.__table__.columns).order_by(AuditEvent.id)))
 
@@ -88,7 +88,7 @@ def test_the_history_is_the_visible_rows_of_one_subject_in_order(cast: Cast) -> 
     assert entries[0] == audit.Entry("booked", NOW, 1, "patient", {"to": "2026"})
 
 
-def test_a_row_shares_the_fate_of_what_it_tells_of(cast: Cast) -> None:
+def test_a_row_is_undone_with_the_change_that_it_records(cast: Cast) -> None:
     def work(session: sa.orm.Session) -> None:
         audit.record(session, "booked", subject=SUBJECT, actor_user_id=1, actor_role="patient", now=NOW + timedelta(1))
         raise LookupError

@@ -1,4 +1,4 @@
-"""Reading the audit log page by page, with every filter; on both databases."""
+"""Reading the audit log page by page, with every filter, on both databases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def fill(cast: Cast, count: int = 12) -> None:
-    """Rows of two people about two things, three of them within one minute."""
+    """Rows of two people about two subjects, three of them within one minute."""
     for number in range(count):
         cast.database.write(
             audit.record,
@@ -41,7 +41,7 @@ def read(
     return found[::-1] if cursor.backwards else found
 
 
-def test_every_filter_finds_what_it_says_and_all_together_what_fits_them_all(cast: Cast) -> None:
+def test_each_filter_works_alone_and_all_work_together(cast: Cast) -> None:
     fill(cast)
     with cast.database.reading() as session:
         every = queries.list_events(session, EventFilter(), limit=99)
@@ -91,7 +91,7 @@ def test_pages_meet_without_a_gap_also_within_one_second(cast: Cast) -> None:
     assert read(cast, EventFilter(), before=999) == read(cast, EventFilter(), after=999) == []
 
 
-def test_rows_that_were_written_late_stand_where_they_belong(cast: Cast) -> None:
+def test_rows_that_were_written_late_are_in_their_place(cast: Cast) -> None:
     fill(cast, 3)
     cast.add(AuditEvent(at=NOW - MINUTE, actor_role="system", action="booked", subject_type="patient", subject_id=1))
     every = read(cast, EventFilter())

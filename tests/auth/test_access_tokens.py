@@ -1,4 +1,4 @@
-"""Access tokens: which of them say something, while keys change and others make their own."""
+"""Access tokens: which are accepted, during a change of keys and when they are forged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 def test_a_token_outlives_a_change_of_keys_as_long_as_its_key_is_still_listed() -> None:
     token = make_access_token([OLD], 7, "hash", now=NOW)
-    # The last one signs, and all of them are good for reading.
+    # The last one signs, and all of them verify.
     assert read_access_token([OLD, NEW], token, now=NOW) == Claims(7, "hash")
     assert read_access_token([NEW], token, now=NOW) is None
     after = make_access_token([OLD, NEW], 7, "hash", now=NOW)
@@ -37,7 +37,7 @@ def test_a_token_ends_by_our_clock() -> None:
     ("key", "algorithm", "changes"),
     [
         ("", "none", {}),
-        # The setting itself is no key for tokens.
+        # The setting itself is not a signing key of tokens.
         (NEW, "HS256", {}),
         (OLD, "HS256", {}),
         (None, "HS256", {"aud": "others"}),
@@ -47,8 +47,8 @@ def test_a_token_ends_by_our_clock() -> None:
         (None, "HS256", {"sub": "alice"}),
     ],
 )
-def test_what_somebody_else_made_says_nothing(key: str | None, algorithm: str, changes: dict[str, Any]) -> None:
-    """Each with the name of our key; without a key of its own, it is signed with ours and says something else."""
+def test_forged_tokens_are_refused(key: str | None, algorithm: str, changes: dict[str, Any]) -> None:
+    """Each token has the name of our key; where no key is given, it is signed with ours but has another content."""
     kid = jwt.get_unverified_header(make_access_token([NEW], 7, "hash", now=NOW))["kid"]
     start, end = int(NOW.timestamp()), int((NOW + ACCESS_LIFETIME).timestamp())
     said = {"sub": "7", "sid": "hash", "aud": AUDIENCE, "iat": start, "exp": end, **changes}
@@ -58,7 +58,7 @@ def test_what_somebody_else_made_says_nothing(key: str | None, algorithm: str, c
     assert read_access_token([NEW], token, now=NOW) is None
 
 
-def test_what_is_refused_above_is_refused_for_what_was_changed_in_it() -> None:
+def test_the_same_token_without_changes_is_accepted() -> None:
     token = make_access_token([NEW], 7, "hash", now=NOW)
     claims = jwt.decode(token, OURS, ["HS256"], audience=AUDIENCE, options={"verify_exp": False, "verify_iat": False})
     assert set(claims) == {"sub", "sid", "aud", "iat", "exp"}

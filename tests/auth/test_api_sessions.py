@@ -1,4 +1,4 @@
-"""Refresh tokens: each is used once, however many use it at once, and old ones are forgotten."""
+"""Refresh tokens: each is used once, even with concurrent requests, and old ones are deleted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sign_in(cast: Cast) -> Granted:
     return cast.database.write(api_sessions.grant, user, secret, now=NOW)
 
 
-def test_of_many_who_use_a_token_at_once_one_is_served_and_then_nobody(cast: Cast) -> None:
+def test_of_many_concurrent_uses_of_a_token_one_succeeds_and_the_session_ends(cast: Cast) -> None:
     token = sign_in(cast).refresh_token
     together = Barrier(THIEVES)
 
@@ -40,14 +40,14 @@ def test_of_many_who_use_a_token_at_once_one_is_served_and_then_nobody(cast: Cas
     with ThreadPoolExecutor(THIEVES) as threads:
         served = [new for new in threads.map(use, range(THIEVES)) if new]
     assert len(served) == 1
-    # That somebody came second is known, so the first one has nothing of it.
+    # The second use is detected, so the first token pair is revoked as well.
     with pytest.raises(RefreshTokenNotValid):
         cast.database.write(api_sessions.rotate, served[0], now=NOW)
     with cast.database.reading() as session:
         assert session.scalar(sa.select(sa.func.count(UserSession.id))) == 0
 
 
-def test_a_session_that_lives_on_does_not_keep_its_tokens_for_ever(cast: Cast) -> None:
+def test_old_tokens_of_a_long_session_are_deleted(cast: Cast) -> None:
     first = token = sign_in(cast).refresh_token
     for days in (1, 20, 32):
         granted = cast.database.write(api_sessions.rotate, token, now=NOW + timedelta(days=days))

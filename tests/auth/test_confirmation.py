@@ -1,4 +1,4 @@
-"""Confirming that an account's e-mail address is its owner's."""
+"""Confirming that the e-mail address of an account belongs to its owner."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_registering_sends_a_link_that_asks_and_confirms_logged_out(client: Test
         page = mailbox.get(path)
         assert read(page).h1 == "Confirm your e-mail address"
         assert (page.headers["referrer-policy"], page.headers["x-robots-tag"]) == ("strict-origin", "noindex")
-        # Programs that look at mails follow links.
+        # Mail scanners follow links.
         assert confirmed_at(cast, user_id) is None
         answer = mailbox.post(path, data=read(page).form(path))
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -95,7 +95,7 @@ def test_the_account_sends_the_mail_again_three_times_an_hour(client: TestClient
     assert [again(minutes) for minutes in (0, 5, 10, 15, 60)] == [303, 303, 303, 429, 303]
     assert {mail.recipient for mail in mails(cast)} == {"alice@docket.example"}
     assert len(mails(cast)) == 4
-    # There is nothing left to send.
+    # There is nothing left to confirm.
     log_in(client, "dave")
     assert client.post("/account/email/confirmation").status_code == 303
     assert len(mails(cast)) == 4

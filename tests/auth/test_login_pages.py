@@ -32,7 +32,7 @@ def cookie_header(client: TestClient, answer_headers: list[str], name: str) -> l
 # ------------------------------------------------------------------------------------------- signing in
 
 
-def test_everybody_lands_where_their_work_is(cast: Cast) -> None:
+def test_signing_in_leads_to_the_start_page_of_the_role(cast: Cast) -> None:
     for name, home in (("alice", "/"), ("bob", "/schedule"), ("carol", "/admin")):
         with client_for(cast.database) as client:
             answer = client.post("/login", data={"email": f"{name}@docket.example", "password": PASSWORD})
@@ -40,12 +40,12 @@ def test_everybody_lands_where_their_work_is(cast: Cast) -> None:
             assert answer.headers["location"] == home
             assert answer.headers["cache-control"] == "no-store"
             assert client.get(home).status_code == 200
-            # Whoever is signed in already does not sign in again.
+            # A signed-in user does not sign in again.
             for page in ("/login", "/register"):
                 assert client.get(page).headers["location"] == home
 
 
-def test_signing_in_by_htmx_is_an_order_to_go_on(client: TestClient) -> None:
+def test_signing_in_by_htmx_redirects(client: TestClient) -> None:
     answer = client.post("/login", data={**ALICE, "next": "/appointments"}, headers=HTMX)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")
 
@@ -89,7 +89,7 @@ def test_an_unknown_address_costs_a_verification_like_a_known_one(
     assert verified == ["dummy"]
 
 
-def test_a_password_longer_than_any_is_wrong_for_everybody(client: TestClient) -> None:
+def test_a_password_that_is_too_long_is_wrong_for_every_account(client: TestClient) -> None:
     pages = []
     for email in ("alice@docket.example", "nobody@docket.example"):
         answer = client.post("/login", data={"email": email, "password": "x" * 5000})
@@ -98,7 +98,7 @@ def test_a_password_longer_than_any_is_wrong_for_everybody(client: TestClient) -
     assert pages[0] == pages[1]
 
 
-def test_a_busy_database_is_said_in_the_form_and_to_programs(
+def test_a_busy_database_is_reported_in_the_form_and_to_api_clients(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_args: object, **_more: object) -> None:
@@ -170,7 +170,7 @@ def test_ten_wrong_passwords_make_the_next_wait(client: TestClient, cast: Cast) 
     page = read(answer)
     assert "There were too many wrong passwords. Wait 15 minutes, then try again." in page.text
     assert page.form("/login")["email"] == "alice@docket.example"
-    # A refused attempt does not prolong the wait.
+    # A refused attempt does not extend the wait.
     with client_for(cast.database, now=NOW + timedelta(minutes=14, seconds=59)) as later:
         answer = later.post("/login", data=ALICE)
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
@@ -179,7 +179,7 @@ def test_ten_wrong_passwords_make_the_next_wait(client: TestClient, cast: Cast) 
         assert later.post("/login", data=ALICE).status_code == 303
 
 
-def test_while_many_sign_in_one_waits_for_seconds(client: TestClient, cast: Cast) -> None:
+def test_during_many_sign_ins_a_user_waits_for_seconds(client: TestClient, cast: Cast) -> None:
     cast.change(sa.delete(models.FailedLogin))
     for number in range(10):
         cast.add(models.FailedLogin(account=f"{number}", address="testclient", at=NOW))
@@ -207,7 +207,7 @@ def test_a_victim_still_gets_in_from_a_browser_that_was_there_before(client: Tes
     assert client.post("/login", data=ALICE).status_code == 303
 
 
-def test_another_address_is_not_punished_with_the_first(cast: Cast) -> None:
+def test_throttling_one_address_does_not_affect_another(cast: Cast) -> None:
     with client_for(cast.database, trusted_proxies="*") as client:
         for number in range(10):
             client.headers["x-forwarded-for"] = f"192.0.2.{number}"
@@ -245,7 +245,7 @@ def test_over_https_cookies_are_bound_to_this_host(cast: Cast) -> None:
         assert not is_signed_in(client)
 
 
-def test_a_cookie_that_we_did_not_sign_is_nobody(client: TestClient) -> None:
+def test_a_cookie_that_we_did_not_sign_is_ignored(client: TestClient) -> None:
     log_in(client, "alice")
     good = client.cookies["docket_session"]
     client.cookies.clear()
@@ -264,7 +264,7 @@ def test_the_database_does_not_hold_what_the_cookie_holds(client: TestClient, ca
     assert secret not in stored
 
 
-def test_each_sign_in_is_a_session_of_its_own(client: TestClient, cast: Cast) -> None:
+def test_each_sign_in_is_a_separate_session(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     first = client.cookies["docket_session"]
     with client_for(cast.database) as other:
@@ -282,7 +282,7 @@ def test_signing_out_ends_the_session_for_good(client: TestClient) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "You are signed out." in read(client.get("/")).text
     assert not is_signed_in(client)
-    # Whoever copied the cookie has nothing.
+    # A copied cookie is useless.
     client.cookies.set("docket_session", kept)
     assert not is_signed_in(client)
     assert client.post("/logout").status_code == 303

@@ -22,12 +22,12 @@ NEW = "walrus teapot orbit"
 
 @pytest.fixture(autouse=True)
 def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cheap parameters for what is hashed here."""
+    """Use cheap parameters for the hashes of these tests."""
     monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
 def make(cast: Cast, user_id: int | None = None) -> str:
-    """A link's token, for Alice unless somebody else is named."""
+    """The token of a new link, by default for Alice."""
     return cast.database.write(
         password_links.create_password_link,
         user_id or cast.alice.user_id,
@@ -60,7 +60,7 @@ def test_a_link_sets_the_password_once(cast: Cast) -> None:
         assert token not in str(event.details)
 
 
-def test_only_the_hash_of_a_token_is_kept(cast: Cast) -> None:
+def test_only_the_hash_of_a_token_is_stored(cast: Cast) -> None:
     token = make(cast)
     with cast.database.reading() as session:
         row = session.execute(sa.select(*PasswordLink.__table__.columns)).one()
@@ -127,14 +127,14 @@ def test_of_two_who_use_a_link_at_once_one_sets_the_password(cast: Cast) -> None
             assert sum(pool.map(attempt, range(4))) == 1
 
 
-def test_of_links_that_are_made_at_once_one_is_left(cast: Cast) -> None:
+def test_of_links_that_are_created_at_once_one_remains(cast: Cast) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _number: make(cast), range(8)))
     with cast.database.reading() as session:
         assert session.scalar(sa.select(sa.func.count(PasswordLink.id))) == 1
 
 
-def test_changing_the_password_by_oneself_ends_the_link(cast: Cast, client: TestClient) -> None:
+def test_changing_the_password_in_the_account_ends_the_link(cast: Cast, client: TestClient) -> None:
     token = make(cast)
     log_in(client, "alice")
     answer = client.post("/account/password", data={"current": PASSWORD, "new": NEW})
@@ -187,7 +187,7 @@ def test_the_page_sets_the_password_and_signs_out_everywhere(cast: Cast, client:
         assert session.scalar(sa.select(sa.func.count(UserSession.id))) == 1
 
 
-def test_a_weak_password_is_told_so_and_the_link_still_works(cast: Cast, client: TestClient) -> None:
+def test_a_weak_password_is_refused_and_the_link_still_works(cast: Cast, client: TestClient) -> None:
     address = f"/password/reset/{make(cast)}"
     for new, words in (
         ("", "Choose a password."),
@@ -203,7 +203,7 @@ def test_a_weak_password_is_told_so_and_the_link_still_works(cast: Cast, client:
     assert client.post(address, data={"new": NEW}).status_code == 303
 
 
-def test_a_link_that_does_not_work_says_what_to_do(cast: Cast, client: TestClient) -> None:
+def test_an_invalid_link_says_what_to_do(cast: Cast, client: TestClient) -> None:
     used = make(cast)
     client.post(f"/password/reset/{used}", data={"new": NEW})
     client.cookies.clear()
@@ -217,7 +217,7 @@ def test_a_link_that_does_not_work_says_what_to_do(cast: Cast, client: TestClien
     assert client.get(f"/password/reset/{'x' * 5000}").status_code == 404
 
 
-def test_the_address_is_kept_nowhere_and_told_nobody(cast: Cast, client: TestClient) -> None:
+def test_the_address_is_neither_cached_nor_sent_as_referrer(cast: Cast, client: TestClient) -> None:
     token = make(cast)
     for answer in (client.get(f"/password/reset/{token}"), client.get("/password/reset/unknown")):
         assert answer.headers["cache-control"] == "no-store"
@@ -236,7 +236,7 @@ def test_the_token_is_in_no_log_when_something_breaks(
             assert client.get(f"/password/reset/{token}").status_code == 500
     finally:
         cast.change(sa.text("ALTER TABLE lost RENAME TO password_links"))  # type: ignore[arg-type]
-    # The browser of the tests writes a log, too.
+    # The HTTP client of the tests writes a log, too.
     ours = [record for record in caplog.records if record.name.startswith("webapp")]
     assert any("/password/reset/…" in record.getMessage() for record in ours)
     assert not any(token in logging.Formatter().format(record) for record in ours)

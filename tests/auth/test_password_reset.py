@@ -1,4 +1,4 @@
-"""A forgotten password: the link in the mail, and that nobody learns from asking who has an account."""
+"""Password reset: the link in the mail, and that the answers do not reveal which accounts exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEW = "walrus teapot orbit"
 
 @pytest.fixture(autouse=True)
 def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cheap parameters for what is hashed here."""
+    """Use cheap parameters for the hashes of these tests."""
     monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
@@ -37,7 +37,7 @@ def count(cast: Cast, model: type[PasswordLink | UserSession]) -> int:
 
 
 def path_of(mail: OutboxMessage) -> str:
-    """The address in the mail, as it is signed when the mail is written."""
+    """The address in the mail, signed as when the mail is written."""
     return f"/password/reset/{sign([SECRET_KEY], 'password', mail.values['nonce'])}"
 
 
@@ -68,12 +68,12 @@ def test_from_the_log_in_page_to_a_new_password_that_ends_every_session(client: 
         answer = client.post(path_of(mail), data={"new": NEW})
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
         assert elsewhere.get("/account").status_code == 303
-    # Once.
+    # The link works once.
     assert client.post(path_of(mail), data={"new": NEW}).status_code == 404
     assert client.post("/login", data={"email": "alice@docket.example", "password": NEW}).status_code == 303
 
 
-def test_whoever_had_the_account_before_reads_its_calendar_no_more(client: TestClient, cast: Cast) -> None:
+def test_a_password_reset_ends_the_calendar_link(client: TestClient, cast: Cast) -> None:
     with log_in(client_for(cast.database), "alice") as stranger:
         stranger.post("/account/calendar")
     with cast.database.reading() as session:
@@ -109,14 +109,14 @@ def test_unknown_and_disabled_accounts_get_the_same_answer_and_no_mail(client: T
     assert count(cast, PasswordLink) == 1
 
 
-def test_the_same_statements_run_whoever_asks(client: TestClient, cast: Cast) -> None:
+def test_the_same_statements_run_for_every_address(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(User).where(User.id == cast.dave.user_id).values(active=False))
 
     def statements(email: str) -> list[str]:
         seen: list[str] = []
 
         def note(*args: object) -> None:
-            # What was tried is kept, or taken back.
+            # Statements in savepoints count whether they are kept or rolled back.
             seen.append(str(args[2]).removeprefix("RELEASE ").removeprefix("ROLLBACK TO "))
 
         sa.event.listen(cast.database.engine, "before_cursor_execute", note)
@@ -130,10 +130,10 @@ def test_the_same_statements_run_whoever_asks(client: TestClient, cast: Cast) ->
     assert any("INSERT INTO outbox_messages" in each for each in known)
 
 
-def test_three_mails_an_hour_at_most_and_nobody_is_told(client: TestClient, cast: Cast) -> None:
+def test_at_most_three_mails_an_hour_are_sent_and_the_answer_stays_the_same(client: TestClient, cast: Cast) -> None:
     answers = {ask(client, "alice@docket.example") for _ in range(5)}
     assert (len(answers), len(mails(cast))) == (1, 3)
-    # Each of them works: whoever asked twice may find the first mail first.
+    # All of them work, because after two requests the first mail may be read first.
     assert all(client.get(path_of(mail)).status_code == 200 for mail in mails(cast))
     with client_for(cast.database, now=NOW + HOUR) as later:
         ask(later, "alice@docket.example")
@@ -141,7 +141,7 @@ def test_three_mails_an_hour_at_most_and_nobody_is_told(client: TestClient, cast
     assert count(cast, PasswordLink) == 1
 
 
-def test_one_network_asks_for_so_many_and_then_waits(client: TestClient, cast: Cast) -> None:
+def test_the_requests_of_one_network_are_limited(client: TestClient, cast: Cast) -> None:
     for number in range(RESET_LIMIT):
         ask(client, f"nobody{number}@docket.example")
     answers = [client.post("/password/forgot", data={"email": f"{name}@docket.example"}) for name in ("alice", "x")]
@@ -149,13 +149,13 @@ def test_one_network_asks_for_so_many_and_then_waits(client: TestClient, cast: C
     assert answers[0].headers["retry-after"] == "3600"
     assert "Wait 1 hour" in read(answers[0]).text
     assert mails(cast) == []
-    # Whoever forgot a password has not failed to log in with one.
+    # Requesting a reset is not a failed login.
     log_in(client, "alice")
     with client_for(cast.database, now=NOW + HOUR) as later:
         ask(later, "alice@docket.example")
 
 
-def test_what_is_no_address_is_said_next_to_the_field(client: TestClient, cast: Cast) -> None:
+def test_an_invalid_address_is_reported_beside_the_field(client: TestClient, cast: Cast) -> None:
     for typed, words in (("", "Enter your e-mail address."), ("alice", "like name@example.org")):
         answer = client.post("/password/forgot", data={"email": typed})
         assert answer.status_code == 422
@@ -163,7 +163,7 @@ def test_what_is_no_address_is_said_next_to_the_field(client: TestClient, cast: 
         assert read(answer).form("/password/forgot") == {"email": typed}
 
 
-def test_asking_takes_nobodys_first_password_link_away(client: TestClient, cast: Cast) -> None:
+def test_requesting_a_reset_does_not_end_the_link_for_a_first_password(client: TestClient, cast: Cast) -> None:
     first = cast.database.write(
         password_links.create_password_link, cast.dave.user_id, now=NOW, lifetime=password_links.FIRST_PASSWORD_LIFETIME
     )

@@ -1,4 +1,4 @@
-"""Which passwords are good enough, and how they are kept."""
+"""Which passwords are accepted, and how they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GOOD = "correct horse battery staple"
 
 
 def code_of(password: str, about: list[str] | None = None) -> str:
-    """Why this password is refused."""
+    """The code of the refusal of this password."""
     with pytest.raises(Invalid) as caught:
         passwords.require_good_password(password, about=about or ABOUT, field="password")
     assert caught.value.field == "password"
@@ -23,7 +23,7 @@ def code_of(password: str, about: list[str] | None = None) -> str:
 @pytest.mark.parametrize(
     "password", [GOOD, "ovaqufmtzble", "wachtwoord-van-oma-1958", "p" + "äö€😀" * 8, "correct horse " * 9]
 )
-def test_long_and_unusual_passwords_are_taken(password: str) -> None:
+def test_long_and_unusual_passwords_are_accepted(password: str) -> None:
     passwords.require_good_password(password, about=ABOUT, field="password")
 
 
@@ -53,26 +53,26 @@ def test_common_passwords_are_refused(password: str) -> None:
         ("zzyzx.roadrunner", ["Zed", "zzyzx.roadrunner@mojave.example"]),
     ],
 )
-def test_a_persons_own_words_are_refused_and_fine_for_others(password: str, about: list[str]) -> None:
+def test_passwords_with_the_owners_own_data_are_refused(password: str, about: list[str]) -> None:
     passwords.require_good_password(password, about=ABOUT, field="password")
     assert code_of(password, about) == "password_too_common"
 
 
-def test_a_password_is_kept_as_argon2id_with_a_salt_of_its_own() -> None:
+def test_a_password_is_stored_as_argon2id_with_its_own_salt() -> None:
     one, two = passwords.hash_password(GOOD), passwords.hash_password(GOOD)
     assert one != two
     assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert GOOD not in one
 
 
-def test_a_password_is_right_or_wrong_to_the_letter() -> None:
+def test_passwords_are_compared_exactly() -> None:
     stored = passwords.hash_password(GOOD)
     assert passwords.verify(GOOD, stored) == (True, None)
     for wrong in (GOOD.title(), GOOD + " ", "", GOOD[:-1]):
         assert passwords.verify(wrong, stored) == (False, None)
 
 
-def test_a_password_longer_than_any_is_wrong_and_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_is_too_long_is_wrong_and_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     stored, verified = passwords.hash_password(GOOD), []
     monkeypatch.setattr(passwords.context, "dummy_verify", lambda: verified.append("dummy"))
     for length in (129, 4097, 100_000):
@@ -84,7 +84,7 @@ def test_a_password_longer_than_any_is_wrong_and_costs_the_same(monkeypatch: pyt
 @pytest.mark.parametrize(
     "password", ["4@8({[<369&#!1/|0$5+7%2" * 3, "4a@8b({[<c3e69g1!|i0o$5s+7t%x2z" * 2, "\u00e9" * 128]
 )
-def test_little_enough_is_estimated_that_it_cannot_take_long(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_beginning_of_a_long_password_is_estimated(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
 
     def estimate(beginning: str, **_more: object) -> dict[str, int]:
@@ -99,7 +99,7 @@ def test_little_enough_is_estimated_that_it_cannot_take_long(password: str, monk
 @pytest.mark.parametrize("password", [
     "Alice Adams Alice", "alice@docket.example", "ALICE.ADAMS-1!!", "adams alice 12", "alice@docket.example!",
 ])  # fmt: skip
-def test_a_password_that_is_merely_its_owner_is_refused(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_made_of_the_owners_data_is_refused(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zxcvbn.zxcvbn", lambda *_, **__: {"score": 4})
     assert code_of(password) == "password_too_common"
     passwords.require_good_password(password, about=["Zed", "z@mojave.example"], field="password")
@@ -114,6 +114,6 @@ def test_a_hash_with_older_parameters_is_renewed() -> None:
     assert passwords.verify("wrong", old) == (False, None)
 
 
-def test_nobodys_password_is_never_right() -> None:
+def test_a_missing_hash_matches_no_password() -> None:
     assert passwords.verify(GOOD, None) == (False, None)
     assert passwords.verify("", None) == (False, None)

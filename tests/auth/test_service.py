@@ -1,4 +1,4 @@
-"""Logging in, being throttled, and what ends a session; on both databases."""
+"""Logging in, throttling, and what ends a session, on both databases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOME, THIEF, CAFE = "192.0.2.10", "203.0.113.66", "198.51.100.7"
 
 @pytest.fixture(autouse=True)
 def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cheap parameters for what is hashed here; stored hashes with the usual ones are verified as ever."""
+    """Use cheap parameters for new hashes; stored hashes with the usual ones are verified as usual."""
     monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
@@ -43,7 +43,7 @@ def log_in(
     device: str = "",
     now: datetime = NOW,
 ) -> str:
-    """All steps of a log-in, as the page takes them; returns the session's secret id."""
+    """All steps of a login, as the page takes them; returns the session's secret id."""
     database = cast.database
     command = LogIn(email=email, password=password, address=address, user_agent="Tests", known_device=device)
     attempt = database.write(service.admit_login, command, now=now)
@@ -66,7 +66,7 @@ def fail(
     device: str = "",
     now: datetime = NOW,
 ) -> None:
-    """Log in with a wrong password, so many times."""
+    """Log in with a wrong password this many times."""
     for _ in range(times):
         with pytest.raises(WrongCredentials):
             log_in(cast, email=email, password="wrong", address=address, device=device, now=now)
@@ -81,7 +81,7 @@ def note(
     device: str = "",
     now: datetime = NOW,
 ) -> None:
-    """The same without the time that verifying takes."""
+    """Record failures without the time for verifying a password."""
     command = LogIn(email=email, password="", address=address, known_device=device)
 
     def judged(session: Session) -> None:
@@ -92,13 +92,13 @@ def note(
 
 
 def actor_of(cast: Cast, secret: str, *, now: datetime = NOW, address: str = HOME) -> service.SignedIn | None:
-    """Who the secret belongs to now."""
+    """The actor to whom the secret belongs now."""
     with cast.database.reading() as session:
         return service.find_actor(session, secret, address=address, now=now)
 
 
 def count(cast: Cast, table: type[FailedLogin | UserSession]) -> int:
-    """How many rows there are."""
+    """The number of rows."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
@@ -137,7 +137,7 @@ def test_unknown_disabled_and_wrong_are_one_answer(cast: Cast) -> None:
     assert count(cast, FailedLogin) == 5
 
 
-def test_what_is_kept_of_a_failure_names_no_account(cast: Cast) -> None:
+def test_the_record_of_a_failure_names_no_account(cast: Cast) -> None:
     fail(cast)
     with cast.database.reading() as session:
         row = session.execute(sa.select(*FailedLogin.__table__.columns)).one()
@@ -164,7 +164,7 @@ def test_a_hash_with_old_parameters_is_renewed_at_log_in(cast: Cast) -> None:
 # ------------------------------------------------------------------------------------------------ throttling
 
 
-def test_ten_failures_of_an_address_close_it_for_fifteen_minutes(cast: Cast) -> None:
+def test_ten_failures_throttle_an_address_for_fifteen_minutes(cast: Cast) -> None:
     fail(cast, 2)
     note(cast, 7, email="somebody@docket.example")
     fail(cast, 1, email="dave@docket.example", now=NOW + 5 * MINUTE)
@@ -178,7 +178,7 @@ def test_ten_failures_of_an_address_close_it_for_fifteen_minutes(cast: Cast) -> 
     assert log_in(cast, address=THIEF, now=NOW + 15 * MINUTE)
 
 
-def test_nine_failures_leave_one_more_try(cast: Cast) -> None:
+def test_nine_failures_leave_one_more_attempt(cast: Cast) -> None:
     note(cast, 9)
     fail(cast)
     with pytest.raises(TooManyLogins):
@@ -186,7 +186,7 @@ def test_nine_failures_leave_one_more_try(cast: Cast) -> None:
     assert log_in(cast, address=HOME)
 
 
-def test_a_success_in_between_does_not_wipe_the_failures_out(cast: Cast) -> None:
+def test_a_success_in_between_does_not_reset_the_failures(cast: Cast) -> None:
     note(cast, 9)
     assert log_in(cast, email="dave@docket.example", address=THIEF)
     fail(cast)
@@ -194,7 +194,7 @@ def test_a_success_in_between_does_not_wipe_the_failures_out(cast: Cast) -> None
         log_in(cast, email="dave@docket.example", address=THIEF)
 
 
-def test_being_refused_unjudged_does_not_prolong_the_wait(cast: Cast) -> None:
+def test_refused_attempts_do_not_extend_the_wait(cast: Cast) -> None:
     note(cast, 10)
     for minute in range(1, 15):
         with pytest.raises(TooManyLogins):
@@ -202,7 +202,7 @@ def test_being_refused_unjudged_does_not_prolong_the_wait(cast: Cast) -> None:
     assert log_in(cast, address=THIEF, now=NOW + 15 * MINUTE)
 
 
-def test_guesses_from_many_addresses_close_the_account_to_those_that_guess(cast: Cast) -> None:
+def test_guesses_from_many_addresses_throttle_the_account_for_those_addresses(cast: Cast) -> None:
     for number in range(10):
         note(cast, 1, address=f"203.0.113.{number}")
     with pytest.raises(TooManyLogins):
@@ -214,13 +214,13 @@ def test_a_victim_gets_in_from_home_while_others_are_guessing(cast: Cast) -> Non
     for number in range(30):
         note(cast, 1, address=f"203.0.113.{number}")
     assert log_in(cast, address=HOME)
-    # Once they have mistyped it themselves, though, they are one of many who guess.
+    # After mistyping the password, the owner is throttled like the others.
     fail(cast, address=CAFE)
     with pytest.raises(TooManyLogins):
         log_in(cast, address=CAFE)
 
 
-def test_a_browser_that_was_here_before_gets_in_whatever_others_do(cast: Cast) -> None:
+def test_a_known_browser_gets_in_despite_the_failures_of_others(cast: Cast) -> None:
     note(cast, 10, address=HOME)
     with pytest.raises(TooManyLogins):
         log_in(cast, address=HOME)
@@ -270,12 +270,12 @@ def test_failures_that_no_longer_count_are_forgotten(cast: Cast) -> None:
 
 
 def admit(cast: Cast, *, email: str = "alice@docket.example", address: str = HOME, now: datetime = NOW) -> int:
-    """Begin an attempt and leave it pending."""
+    """Start an attempt and leave it pending."""
     command = LogIn(email=email, password="", address=address)
     return cast.database.write(service.admit_login, command, now=now)
 
 
-def test_attempts_under_way_are_ten_at_once_and_make_others_wait_for_seconds(cast: Cast) -> None:
+def test_at_most_ten_attempts_are_pending_and_others_wait_for_seconds(cast: Cast) -> None:
     pending = [admit(cast, email=f"{number}@docket.example") for number in range(10)]
     with pytest.raises(AttemptsUnderWay) as caught:
         log_in(cast)
@@ -285,7 +285,7 @@ def test_attempts_under_way_are_ten_at_once_and_make_others_wait_for_seconds(cas
     assert log_in(cast)
 
 
-def test_failures_and_attempts_under_way_are_counted_together(cast: Cast) -> None:
+def test_failures_and_pending_attempts_are_counted_together(cast: Cast) -> None:
     note(cast, 7, address=HOME)
     pending = [admit(cast) for _ in range(3)]
     with pytest.raises(AttemptsUnderWay):
@@ -296,7 +296,7 @@ def test_failures_and_attempts_under_way_are_counted_together(cast: Cast) -> Non
         admit(cast)
 
 
-def test_an_attempt_that_was_never_judged_counts_for_a_minute(cast: Cast) -> None:
+def test_an_attempt_without_a_result_counts_for_a_minute(cast: Cast) -> None:
     for _ in range(10):
         admit(cast)
     with pytest.raises(AttemptsUnderWay):
@@ -322,7 +322,7 @@ def test_twenty_registrations_of_a_network_an_hour_are_enough(cast: Cast) -> Non
 
     for _ in range(20):
         cast.database.write(register)
-    # A log-in in between forgets only what no longer counts.
+    # A login in between deletes only what no longer counts.
     assert log_in(cast, address=THIEF, now=NOW + 30 * MINUTE)
     with pytest.raises(TooManyRegistrations) as caught:
         cast.database.write(login_throttle.admit_registration, address=THIEF, now=NOW + 45 * MINUTE)
@@ -343,7 +343,7 @@ def test_a_session_lasts_thirty_days_and_no_second_longer(cast: Cast) -> None:
     assert count(cast, UserSession) == 1
 
 
-def test_a_secret_that_nobody_was_given_is_nobodys(cast: Cast) -> None:
+def test_an_unknown_secret_belongs_to_no_user(cast: Cast) -> None:
     secret = log_in(cast)
     for wrong in ("", secret[:-1], tokens.hashed(secret)):
         assert actor_of(cast, wrong) is None
@@ -365,13 +365,13 @@ def test_last_seen_is_due_every_five_minutes(cast: Cast) -> None:
     assert not again.touch
 
 
-def test_a_disabled_account_is_out_at_the_next_request(cast: Cast) -> None:
+def test_a_disabled_account_is_signed_out_at_the_next_request_of_its_session(cast: Cast) -> None:
     secret = log_in(cast)
     cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(active=False))
     assert actor_of(cast, secret) is None
 
 
-def test_a_role_is_read_afresh_at_every_request(cast: Cast) -> None:
+def test_a_role_is_read_again_at_every_request(cast: Cast) -> None:
     secret = log_in(cast)
     cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(role="admin", name="A."))
     signed_in = actor_of(cast, secret)
@@ -402,7 +402,7 @@ def test_sessions_are_listed_and_ended_by_their_owner_alone(cast: Cast) -> None:
 # ------------------------------------------------------------------------------------------------- passwords
 
 
-def test_a_new_password_ends_every_other_session_and_is_the_only_one(cast: Cast) -> None:
+def test_a_new_password_replaces_the_old_one_and_ends_every_other_session(cast: Cast) -> None:
     here, there, daves = log_in(cast), log_in(cast), log_in(cast, email="dave@docket.example")
     signed_in = actor_of(cast, here)
     assert signed_in
@@ -418,7 +418,7 @@ def test_a_new_password_ends_every_other_session_and_is_the_only_one(cast: Cast)
     assert event == ("password_changed", cast.alice.user_id, {})
 
 
-def test_a_log_in_under_way_does_not_survive_a_new_password_or_a_disabling(cast: Cast) -> None:
+def test_a_pending_login_fails_after_a_new_password_or_disabling(cast: Cast) -> None:
     command = LogIn(email="alice@docket.example", password=PASSWORD, address=HOME)
     mine = sa.update(User).where(User.id == cast.alice.user_id)
     old = argon2.using(type="ID", memory_cost=32, rounds=1, parallelism=1).hash(PASSWORD)

@@ -1,6 +1,6 @@
-"""A running Docket for the browser, and people to use it.
+"""A running Docket for the browser, and its users.
 
-The server has the real clock: tests pick their times from the page, or ask `Clinic.free_time`.
+The server has the real clock: tests take their times from the page, or from `Clinic.free_time`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from webapp import models
 from webapp.auth.schemas import Actor
 from webapp.event_handlers import wired_database
 
-# The pages are on this very machine; whatever takes longer is broken.
+# The pages are on this machine; a longer wait means that something is broken.
 expect.set_options(timeout=10_000)
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 @dataclass
 class Clinic:
-    """The clinic of the tests behind a real server."""
+    """The clinic of the tests, with a real server."""
 
     url: str
     cast: Cast
     names: Iterator[str] = field(default_factory=lambda: (f"Pat {chr(65 + number)}." for number in itertools.count()))
 
     def new_patient(self) -> Actor:
-        """A patient whom no other test knows."""
+        """A patient that no other test uses."""
         name = next(self.names)
         email = f"{name.lower().replace(' ', '').strip('.')}@docket.example"
         now = datetime.now(UTC)
@@ -47,7 +47,7 @@ class Clinic:
         return Actor(user_id, 0, name, email, "patient")
 
     def free_time(self, *, days: int, hour: int = 10, minute: int = 0) -> str:
-        """A time so many working days after the next one, on the clinic's wall clock: no two numbers share a day."""
+        """A time on the clinic's wall clock, this many working days after the next one: no two numbers share a day."""
         day = datetime.now(AMSTERDAM)
         while days >= 0:
             day += timedelta(days=1)
@@ -57,7 +57,7 @@ class Clinic:
 
 @pytest.fixture(scope="module")
 def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """One running clinic for the tests of a module: on SQLite, or on the kind of database that the module names."""
+    """One running clinic for the tests of a module, on SQLite or on the kind of database that the module names."""
     with ExitStack() as stack:
         if getattr(request, "param", "sqlite") == "postgresql":
             template = request.getfixturevalue("postgres_template")
@@ -70,13 +70,13 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         stack.callback(database.dispose)
         cast = assemble(database)
         cast.now = datetime.now(UTC).replace(microsecond=0)
-        # The browser's requests come through a proxy of ours where a test wants them to come from elsewhere.
+        # The browser's requests pass through a proxy of ours where a test needs another client address.
         server = stack.enter_context(live_server(url, env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}))
         yield Clinic(server.url, cast)
 
 
 class Complaints:
-    """Everything that a browser complained about: errors in the console, and requests that failed."""
+    """Everything that a browser complained about: errors in the console, and failed requests."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -87,22 +87,22 @@ class Complaints:
         context.on("requestfailed", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # That a page has the status 404 or 409 is told in the console too; tests ask for it themselves.
+        # The console also reports pages with the status 404 or 409; tests ask for these on purpose.
         is_status = message.text.startswith("Failed to load resource: the server responded with a status of")
         if message.type in {"error", "warning"} and not is_status:
             self.heard.append(f"{message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:
-        # A page that is left before all of it was there is nothing to complain about.
+        # Requests that end because the user leaves the page are fine.
         if "ERR_ABORTED" not in (request.failure or ""):
             self.heard.append(f"request: {request.url} {request.failure}")
 
 
 @pytest.fixture
 def open_browser(browser: Browser, clinic: Clinic) -> Iterator[Callable[..., Page]]:
-    """Open a fresh browser window, on the first page unless `at` says otherwise; the options are Playwright's.
+    """Open a new browser window, on the first page unless `at` says otherwise; the options are Playwright's.
 
-    At the end no window may have complained, but for those that were told to expect trouble.
+    At the end no window may have complained, except those that were opened with `may_complain`.
     """
     complaints = Complaints()
     contexts: list[BrowserContext] = []
@@ -129,5 +129,5 @@ def sign_in(page: Page, email: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
-    # A key that is pressed before the page's scripts have run leads nowhere.
+    # Keys that are pressed before the page's scripts have run have no effect.
     page.wait_for_load_state()

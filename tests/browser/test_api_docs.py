@@ -1,4 +1,4 @@
-"""The API's description in a browser: a request is tried out, and nothing breaks the page's policy."""
+"""The API's description in a browser: a request is tried out, and nothing violates the page's policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
 
-def test_somebody_signs_in_and_asks_who_they_are(open_browser: Open) -> None:
+def test_a_user_signs_in_and_requests_their_account(open_browser: Open) -> None:
     page = open_browser("/docs")
     page.get_by_role("button", name="Authorize").click()
     page.get_by_label("username").fill("alice@docket.example")
@@ -34,7 +34,7 @@ def test_somebody_signs_in_and_asks_who_they_are(open_browser: Open) -> None:
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_it_is_shown_whole_and_leads_back(open_browser: Open, clinic: Clinic, path: str) -> None:
     page = open_browser(path, **PHONE, color_scheme="dark")
-    # Its own words, and the last of its parts.
+    # The heading, and the last of its parts.
     expect(page.get_by_text("Appointment booking for clinics").first).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("Doctors' times")).first).to_be_attached()
     page.get_by_role("link", name="Docket").first.click()

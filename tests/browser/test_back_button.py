@@ -33,7 +33,7 @@ def test_back_and_forward_walk_through_the_weeks(open_browser: Open) -> None:
     for title in weeks[1:]:
         page.go_forward()
         expect(page.locator("#calendar-title")).to_have_text(title)
-    # What was come back to works as before.
+    # The restored page works as before.
     page.get_by_role("link", name="Week before").click()
     expect(page.locator("#calendar-title")).to_have_text(weeks[2])
 
@@ -72,7 +72,7 @@ def test_back_undoes_a_filter(open_browser: Open) -> None:
     expect(page.get_by_label("Specialty")).to_have_value("")
 
 
-def test_the_address_in_the_bar_shows_somebody_else_the_same_week(open_browser: Open) -> None:
+def test_the_address_in_the_bar_shows_another_visitor_the_same_week(open_browser: Open) -> None:
     page = open_browser("/doctors/erin")
     page.locator(".choice", has_text="Allergy test").click()
     expect(page).to_have_url(re.compile("visit_type="))

@@ -1,7 +1,7 @@
-"""Every page, in light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
+"""Every page, light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
 
-Each page is opened once and then looked at in every way. What axe says about colours is asked in both themes, at the
-second width only of what looks different there; everything else does not depend on the theme and is asked once a width.
+Each page is opened once and then checked in every way. The colours are checked in both themes, at the second width only
+for elements that look different there; everything else does not depend on the theme and is checked once a width.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 AXE = Axe()
 HEIGHTS = {390: 844, 1280: 800}
-# Axe's question about colours takes longer than all others together, and the answer rests on these alone. Gives the
-# elements whose colours, visibility or size of letters are not those of the width before, and keeps them for the next.
+# axe's check of colours takes longer than all others together, and depends only on these values. Gives the elements
+# whose colours, visibility or font size differ from those at the previous width, and keeps them for the next one.
 RECOLOURED = """() => {
   const before = window.colours ?? new Map();
   window.colours = new Map([...document.querySelectorAll("body *")].map((each) => {
@@ -57,7 +57,7 @@ TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary
 
 
 def breaches(found: dict[str, Any]) -> list[str]:
-    """What axe found, a line each."""
+    """The findings of axe, one line each."""
     return [
         f"{breach['id']}: {breach['help']} {[node['target'] for node in breach['nodes']]}"
         for breach in found["violations"]
@@ -65,7 +65,7 @@ def breaches(found: dict[str, Any]) -> list[str]:
 
 
 def look(page: Page) -> None:
-    """Look at the page in every way."""
+    """Check the page in every way."""
     expect(page.locator("h1")).to_have_count(1)
     page.evaluate(AXE.axe_script)
     for theme, (width, other) in {"light": (390, 1280), "dark": (1280, 390)}.items():
@@ -83,7 +83,7 @@ def look(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
-def test_the_pages_that_everybody_sees(open_browser: Open, clinic: Clinic) -> None:
+def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
     for path in (
         "/",
@@ -181,7 +181,7 @@ def test_when_booking_does_not_succeed(open_browser: Open, clinic: Clinic) -> No
         look(page)
 
 
-def test_a_week_without_times_and_too_many_visits(open_browser: Open, clinic: Clinic) -> None:
+def test_a_week_without_times_and_too_many_appointments(open_browser: Open, clinic: Clinic) -> None:
     patient = clinic.new_patient()
     page = open_browser()
     sign_in(page, patient.email)
@@ -269,7 +269,7 @@ def book_address(clinic: Clinic, start: str, *, kind: int | None = None) -> str:
 
 @contextmanager
 def changed(clinic: Clinic, statement: sa.Update) -> Iterator[None]:
-    """The clinic as it is after the statement; afterwards its settings and kinds of visit are as before."""
+    """Run the statement for the block; afterwards the settings and visit types are as before."""
     clinic.cast.change(statement)
     yield
     clinic.cast.change(sa.update(models.ClinicSettings).values(max_active_visits=10))
@@ -279,7 +279,7 @@ def changed(clinic: Clinic, statement: sa.Update) -> Iterator[None]:
 
 @contextmanager
 def broken(clinic: Clinic) -> Iterator[None]:
-    """A clinic whose database lacks a table that no page expects to be missing."""
+    """A clinic whose database lacks a table that every page expects."""
     engine = clinic.cast.database.engine
     with closing(engine.raw_connection()) as connection:
         connection.cursor().execute("ALTER TABLE working_hours RENAME TO working_hours_away")

@@ -1,4 +1,4 @@
-"""The pages behind the links in messages, looked at in every way, and a visit's life through them."""
+"""The pages behind the links in messages, checked in every way, and an appointment's life through them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.core.signing import sign
 pytestmark = pytest.mark.browser
 
 
-def test_a_visit_is_confirmed_moved_and_cancelled_without_a_log_in(open_browser: Open, clinic: Clinic) -> None:
+def test_an_appointment_is_confirmed_moved_and_cancelled_without_a_log_in(open_browser: Open, clinic: Clinic) -> None:
     patient = clinic.new_patient()
     reference = clinic.cast.book(patient, clinic.free_time(days=6, hour=9), visit_type=clinic.cast.long)
     here = f"/visit/{sign([SECRET_KEY], LINK_PURPOSE, [reference, patient.email])}"
@@ -41,7 +41,7 @@ def test_a_visit_is_confirmed_moved_and_cancelled_without_a_log_in(open_browser:
     page.get_by_role("button", name="Cancel this visit").click()
     expect(page.get_by_role("status").first).to_contain_text("The visit is cancelled.")
     look(page)
-    # The address that it was sent to is corrected, and the link ends.
+    # The address that the message was sent to is corrected, which ends the link.
     clinic.cast.change(
         sa.update(models.User).where(models.User.id == patient.user_id).values(email="new@docket.example")
     )

@@ -1,4 +1,4 @@
-"""The main job in a real browser: find, filter, profile, next week, book, see, move, cancel."""
+"""The main job in a real browser: find, filter, profile, next week, book, view, move, cancel."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def press(page: Page, target: Locator, options: dict[str, Any]) -> None:
 
 
 def turn_to_the_week_after(page: Page) -> None:
-    """Turn the calendar, and wait until it shows the other week: what is read before that belongs to neither."""
+    """Turn the calendar and wait until it shows the other week: reading it earlier would mix the two."""
     title = page.locator("#calendar-title").inner_text()
     page.get_by_role("link", name="Week after").click()
     expect(page.locator("#calendar-title")).not_to_have_text(title)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: Clinic, way: str) -> None:
+def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, clinic: Clinic, way: str) -> None:
     options = WAYS[way]
     patient = clinic.new_patient()
     page = open_browser(**options)
@@ -55,12 +55,12 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
         press(page, page.get_by_role("button", name="Find times"), options)
     expect(page.locator("#doctor-list h2")).to_have_text("1 doctor")
     expect(page).to_have_url(re.compile(r"/doctors\?.*specialty=Dermatology"))
-    # The headline's offer is one of theirs.
+    # The offer in the headline is by one of them.
     expect(page.locator("#hero .slip")).to_contain_text("Dr. Erin Eze")
     press(page, page.get_by_role("link", name="Dr. Erin Eze", exact=True), options)
     expect(page.get_by_role("heading", level=1)).to_have_text("Dr. Erin Eze")
 
-    # Another kind of visit, the next week, and its first free time.
+    # Another visit type, the next week, and its first free time.
     press(page, page.locator(".choice", has_text="First visit"), options)
     if "without" in way:
         press(page, page.get_by_role("button", name="Show times"), options)
@@ -71,7 +71,7 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
     time = page.locator(FIRST_SLOT).first.inner_text()
     press(page, page.locator(FIRST_SLOT).first, options)
 
-    # Sign in on the way, and be back at exactly that time.
+    # Sign in on the way, and return to exactly that time.
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     expect(page.locator(".intent")).to_contain_text(f"{time} with Dr. Erin Eze")
     page.get_by_label("E-mail address").fill(patient.email)
@@ -91,7 +91,7 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
     press(page, page.locator(".visit-line a"), options)
     expect(page.locator(".reference")).to_have_text(reference)
 
-    # Move it to the last free time of that week that is in sight.
+    # Move it to the last free time of that week that is visible.
     press(page, page.get_by_role("link", name="Move"), options)
     press(page, page.get_by_role("link", name="Week after"), options)
     expect(page).to_have_url(re.compile("/reschedule.week="))
@@ -116,7 +116,7 @@ def test_a_patient_books_moves_and_cancels_a_visit(open_browser: Open, clinic: C
     expect(page.get_by_role("link", name="Move")).to_have_count(0)
 
 
-def test_whoever_is_new_registers_on_the_way(open_browser: Open, clinic: Clinic) -> None:
+def test_a_new_patient_registers_on_the_way(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser("/doctors/bob")
     turn_to_the_week_after(page)
     page.locator(FIRST_SLOT).nth(3).click()
@@ -150,7 +150,7 @@ VISIBLE_FOCUS = """() => {
 
 
 def tab_to(page: Page, target: Locator, *, most: int = 80, key: str = "Tab") -> None:
-    """Press a key until `target` has the focus; at every stop the focus must be there to be seen."""
+    """Press a key until `target` has the focus; at every stop the focus must be visible."""
     for _ in range(most):
         page.keyboard.press(key)
         problem = page.evaluate(VISIBLE_FOCUS)
@@ -164,7 +164,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     patient = clinic.new_patient()
     page = open_browser("/")
 
-    # The first stop leads past the menu.
+    # The first stop is the link past the menu.
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -176,14 +176,14 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Dr. Erin Eze")
 
-    # Arrow keys choose the kind of visit; the focus stays on it when the times are swapped.
+    # Arrow keys choose the visit type; the focus stays on it when the times are swapped.
     tab_to(page, page.locator(".choice input:checked"))
     page.keyboard.press("ArrowDown")
     expect(page).to_have_url(re.compile("week="))
     expect(page.locator(".choice input:checked")).to_be_focused()
     assert page.evaluate(VISIBLE_FOCUS) == ""
 
-    # The next week: the focus stays on the button, and what changed is said.
+    # The next week: the focus stays on the button, and the change is announced.
     title = page.locator("#calendar-title").inner_text()
     tab_to(page, page.get_by_role("link", name="Week after"))
     page.keyboard.press("Enter")
@@ -191,7 +191,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     expect(page.get_by_role("link", name="Week after")).to_be_focused()
     expect(page.locator("#status")).to_contain_text(page.locator("#calendar-title").inner_text())
 
-    # Arrow keys walk between the free times.
+    # Arrow keys move between the free times.
     slots = page.locator(FIRST_SLOT)
     tab_to(page, slots)
     first = page.evaluate("document.activeElement.getAttribute('aria-label')")
@@ -270,7 +270,7 @@ def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(open_browser: Open) ->
     expect(menu).to_be_focused()
 
 
-# ------------------------------------------------------------------------------------- someone was faster
+# ------------------------------------------------------------------------------------- the time was just taken
 
 
 def choose(page: Page, clinic: Clinic, email: str, address: str) -> None:

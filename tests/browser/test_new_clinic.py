@@ -1,4 +1,4 @@
-"""A clinic from an empty database, through the browser alone, until a patient books with one of its doctors."""
+"""A clinic from an empty database, only through the browser, until a patient books with one of its doctors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.browser
 
 ADMIN = ("carol@docket.example", "walrus teapot orbit")
 DOCTOR = "amara@docket.example"
-# Each database and each way is walked once; which is walked with which has no say.
+# Each database and each way is used once; how they are combined does not matter.
 WAYS: dict[str, dict[str, Any]] = {"sqlite": {}, "postgresql": {"java_script_enabled": False}}
 
 
 class Empty(NamedTuple):
-    """Where an empty clinic is served, and how the browser walks it."""
+    """The address of an empty clinic, and how the browser uses it."""
 
     url: str
     way: dict[str, Any]
@@ -36,7 +36,7 @@ class Empty(NamedTuple):
 
 @pytest.fixture(params=WAYS, ids=["sqlite, with scripts", "postgresql, without scripts"])
 def empty_clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Empty]:
-    """A Docket over a migrated and empty database, whose one account is the first admin's."""
+    """A Docket with a migrated and empty database, whose only account is the first admin's."""
     with ExitStack() as stack:
         if request.param == "postgresql":
             template = request.getfixturevalue("postgres_template")
@@ -67,13 +67,13 @@ def sign_in(page: Page, email: str, password: str) -> None:
 
 
 def fill_week(page: Page, hours: str) -> None:
-    """The same hours from Monday to Friday."""
+    """Enter the same hours from Monday to Friday."""
     for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"):
         page.get_by_label(day, exact=True).fill(hours)
 
 
 def add_visit_type(page: Page, name: str, minutes: int) -> None:
-    """One more kind of visit."""
+    """Add a visit type."""
     page.goto("/admin/visit-types/new")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Length in minutes").fill(str(minutes))
@@ -82,7 +82,7 @@ def add_visit_type(page: Page, name: str, minutes: int) -> None:
 
 
 def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | None:
-    """One more doctor with hours, and the link to choose a password where there is an account."""
+    """Add a doctor with hours; returns the link for choosing a password if the doctor gets an account."""
     page.goto("/admin/doctors/new")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Specialty").fill("General practice")
@@ -109,7 +109,7 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     admin = context.new_page()
     sign_in(admin, *ADMIN)
 
-    # The overview says what comes first, and each step has its own form.
+    # The overview says what comes first, and each step has its form.
     expect(admin.locator(".todo h3").first).to_have_text("Say when the clinic is open")
     admin.goto("/admin/clinic/details")
     admin.get_by_label("Name of the clinic").fill("Harbour Lane Clinic")
@@ -124,7 +124,7 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     add_doctor(admin, "Dr. Bob Brown", "8:00-16:00")
     assert link is not None
 
-    # Closed on the next working day that is not tomorrow; nobody can book then.
+    # The clinic is closed on the next working day after tomorrow, so nothing can be booked then.
     closed = datetime.now(AMSTERDAM).date() + timedelta(days=2)
     closed += timedelta(days=max(0, closed.weekday() - 4) and 7 - closed.weekday())
     admin.goto("/admin/closures/new")
@@ -137,7 +137,7 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     expect(admin.locator(".todo h3").first).to_have_text("Nothing needs your attention")
     context.close()
 
-    # The doctor chooses a password by the link, and sees a day.
+    # The doctor chooses a password with the link, and sees a day.
     context = browser.new_context(**options)
     doctor = context.new_page()
     doctor.goto(link)

@@ -1,4 +1,4 @@
-"""The doctor's day in a browser: one tap, the focus stays with the visit, undo is at hand, and keys turn the pages."""
+"""The doctor's day in a browser: one tap, the focus stays with the appointment, undo is near, and keys turn pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Open = Callable[..., Page]
 
 
 def visit_today(clinic: Clinic, hour: int, patient: str) -> str:
-    """A booked visit with Bob today, whatever the hours say; returns its reference."""
+    """Book an appointment with Bob today, outside of any rules; returns its reference."""
     row = visit(clinic.cast, f"{datetime.now(AMSTERDAM):%Y-%m-%d} {hour:02d}:00", patient=patient)
     insert(clinic.cast, row)
     return str(row["reference"])
@@ -60,7 +60,7 @@ def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clini
     page.keyboard.press("Enter")
     confirm.click()
     expect(card).to_have_attribute("data-status", "confirmed")
-    # The button that was pressed is gone; the visit's next one has the focus.
+    # The button that was pressed is gone; the appointment's next one has the focus.
     expect(page.locator(f"#act-{reference}")).to_be_focused()
 
 
@@ -84,7 +84,7 @@ def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, 
     press("ArrowLeft", 0)
     press("ArrowLeft", -1)
     press("t", 0)
-    # Whoever types or moves within a field turns no page.
+    # Keys do not turn the page while the focus is in a field.
     page.get_by_label("Go to").focus()
     press("ArrowRight", 0)
     page.locator(".keys summary").click()

@@ -1,6 +1,6 @@
-"""Every page of staff, in light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
+"""Every staff page, light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
 
-Forms are looked at with their errors too, and so is the list of visits that a change would strand.
+Forms are checked with their errors too, and so is the list of appointments that a change affects.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_a_message_that_was_not_delivered_is_sent_again(open_browser: Open, clin
     clinic.cast.book(patient, f"{clinic.free_time(days=11)[:10]} 14:00")
     theirs = sa.update(models.OutboxMessage).where(models.OutboxMessage.recipient == patient.email)
     dead = {"status": "dead", "tries": 1, "last_error": "There is no such mailbox.", "finished_at": clinic.cast.now}
-    # Whatever the server's own worker has made of it by now.
+    # The server's worker may have changed the message already.
     clinic.cast.change(theirs.values(**dead, claimed_by=""))
     page = open_browser()
     sign_in(page, "carol@docket.example")
@@ -140,7 +140,7 @@ def test_forms_with_their_errors(open_browser: Open, clinic: Clinic) -> None:
         look(page)
 
 
-def test_visits_that_a_change_would_strand(open_browser: Open, clinic: Clinic) -> None:
+def test_appointments_that_a_change_affects(open_browser: Open, clinic: Clinic) -> None:
     day = clinic.free_time(days=16)[:10]
     clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
     page = open_browser()

@@ -43,7 +43,7 @@ def test_a_closure_is_added_changed_and_removed_and_each_leaves_a_row(cast: Cast
     assert rows[1].details == {"from": "2026-03-09", "until": "2026-03-13"}
 
 
-def test_the_second_of_two_editors_is_shown_what_stands_there(cast: Cast) -> None:
+def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> None:
     [number] = add(cast, BREAK)
     ours = CloseDays(name="Ours", starts_on=BREAK.starts_on, ends_on=BREAK.ends_on)
     cast.database.write(closures.change, cast.carol, number, ours, seen=fingerprint(BREAK), now=NOW)
@@ -64,7 +64,7 @@ def test_days_in_the_wrong_order_or_for_years_are_refused(cast: Cast) -> None:
         assert closures.list_ahead(session, date(2026, 3, 2)) == []
 
 
-def test_what_is_under_way_counts_as_ahead(cast: Cast) -> None:
+def test_a_current_closure_counts_as_upcoming(cast: Cast) -> None:
     christmas = CloseDays(name="Christmas", starts_on=date(2025, 12, 25), ends_on=date(2025, 12, 26))
     add(cast, BREAK, christmas)
     with cast.database.reading() as session:

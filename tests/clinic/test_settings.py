@@ -1,4 +1,4 @@
-"""Changing the clinic itself, on both databases; an empty database gets what is missing."""
+"""Changing the clinic's settings, on both databases; in an empty database the missing row is made."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from webapp.doctors import zone
 from webapp.exceptions import Invalid
 from webapp.models import AuditEvent, ClinicSettings, TimeOff
 
-NOBODY = Actor(1, 0, "First Admin", "first@docket.example", "admin")
+FIRST_ADMIN = Actor(1, 0, "First Admin", "first@docket.example", "admin")
 RULES = BookingRules(
     notice_minutes=60, horizon_days=30, change_until_minutes=120, max_active_visits=3, patient_gap_minutes=0
 )
 
 
 def audited(database: Database) -> list[tuple[str, dict[str, object]]]:
-    """What was recorded about the clinic, in order."""
+    """The changes of the clinic in the audit log, in order."""
     query = sa.select(AuditEvent.action, AuditEvent.details).where(AuditEvent.subject_type == "clinic")
     with database.reading() as session:
         return [(row.action, row.details) for row in session.execute(query.order_by(AuditEvent.id))]
@@ -35,15 +35,15 @@ def audited(database: Database) -> list[tuple[str, dict[str, object]]]:
 
 def test_an_empty_database_gets_its_row_with_the_first_change(database: Database) -> None:
     details = ClinicDetails(name="New Clinic", address="1 Quay", phone="020 1")
-    database.write(settings.change_details, NOBODY, details, seen="", now=NOW)
+    database.write(settings.change_details, FIRST_ADMIN, details, seen="", now=NOW)
     with database.reading() as session:
         clinic = get_clinic(session)
         assert (clinic.name, clinic.address, clinic.phone, clinic.demo) == ("New Clinic", "1 Quay", "020 1", False)
-        # What was not said is what every page has shown until then.
+        # What was not entered has the defaults that every page showed before.
         assert (clinic.time_zone, clinic.notice_minutes, clinic.horizon_days) == ("Europe/Amsterdam", 120, 90)
         assert not any(settings.get_opening_hours(session).days)
     week = OpeningWeek(days=(((540, 720), (780, 1020)), (), (), (), (), (), ((0, 1440),)))
-    database.write(settings.change_opening_hours, NOBODY, week, seen="", now=NOW)
+    database.write(settings.change_opening_hours, FIRST_ADMIN, week, seen="", now=NOW)
     with database.reading() as session:
         assert settings.get_opening_hours(session) == week
     assert audited(database) == [
@@ -55,13 +55,17 @@ def test_an_empty_database_gets_its_row_with_the_first_change(database: Database
 def test_two_who_set_up_an_empty_database_at_once_make_one_row(database: Database) -> None:
     commands = [ClinicDetails(name=f"Clinic {number}") for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda each: database.write(settings.change_details, NOBODY, each, seen="", now=NOW), commands))
+        list(
+            pool.map(
+                lambda each: database.write(settings.change_details, FIRST_ADMIN, each, seen="", now=NOW), commands
+            )
+        )
     with database.reading() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(ClinicSettings)) == 1
         assert get_clinic(session).name in {each.name for each in commands}
 
 
-def test_the_second_of_two_editors_is_shown_what_stands_there(cast: Cast) -> None:
+def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> None:
     with cast.database.reading() as session:
         seen = {
             "details": fingerprint(settings.get_details(session)),
@@ -88,7 +92,7 @@ def test_the_second_of_two_editors_is_shown_what_stands_there(cast: Cast) -> Non
     assert hours.value.saved == week
 
 
-def test_saving_what_stands_there_already_leaves_no_row(cast: Cast) -> None:
+def test_saving_unchanged_settings_leaves_no_row(cast: Cast) -> None:
     with cast.database.reading() as session:
         details = settings.get_details(session)
     cast.database.write(settings.change_details, cast.carol, details, seen="", now=NOW)
@@ -126,9 +130,9 @@ def stretch(cast: Cast, number: int) -> tuple[datetime, datetime]:
         return row.starts_at, row.ends_at
 
 
-def test_leave_keeps_its_wall_clock_and_what_is_over_stays(cast: Cast) -> None:
+def test_future_leave_keeps_its_wall_clock_and_past_leave_its_instants(cast: Cast) -> None:
     ahead = leave(cast, local("2026-03-10 09:00"), local("2026-03-12 17:00"))
-    # London's clocks go forward on the same night, Amsterdam's summer time is one hour ahead all the same.
+    # London's clocks go forward on the same night, and Amsterdam's summer time stays one hour ahead.
     summer = leave(cast, local("2026-07-01 00:00"), local("2026-07-02 00:00"))
     over = leave(cast, NOW - timedelta(days=9), NOW - timedelta(days=8))
     shifted = cast.database.write(

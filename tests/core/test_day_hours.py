@@ -1,4 +1,4 @@
-"""Hours as people write them."""
+"""Parsing hours as people write them."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_a_day_goes_to_midnight_and_halves_of_hours_count() -> None:
         (", ".join(f"{hour}-{hour}:30" for hour in range(13)), "at most 12"),
     ],
 )
-def test_what_says_no_hours_is_refused_with_the_reason(text: str, words: str) -> None:
+def test_text_without_hours_is_refused_with_the_reason(text: str, words: str) -> None:
     with pytest.raises(UnreadableHours, match=words):
         parse_hours(text)
 
 
 @given(st.lists(st.integers(0, DAY), max_size=20, unique=True))
-def test_what_is_written_reads_back_as_it_was(minutes: list[int]) -> None:
+def test_formatted_hours_read_back_unchanged(minutes: list[int]) -> None:
     edges = sorted(minutes)
     spans = tuple(zip(edges[::2], edges[1::2], strict=False))
     assert parse_hours(format_hours(spans)) == spans
@@ -83,6 +83,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert all(0 <= start < end <= DAY for start, end in spans)
 
 
-def test_people_read_words() -> None:
+def test_hours_are_formatted_for_people() -> None:
     assert describe_hours(MORNING_AND_AFTERNOON) == "09:00\u00a0to\u00a012:00, 13:00\u00a0to\u00a017:00"
     assert describe_hours([]) == ""

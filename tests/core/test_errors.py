@@ -21,13 +21,13 @@ from webapp.exceptions import AppError, BadRequest, Conflict, Forbidden, Invalid
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Errors look the same over each kind of database."""
+    """Errors look the same with each kind of database."""
     return sqlite_url
 
 
 @pytest.fixture
 def failing(client: TestClient) -> TestClient:
-    """A clinic with a page for every misfortune."""
+    """A clinic with a page for every kind of error."""
     app: Any = client.app
     misfortunes: dict[str, Exception] = {
         "bad-request": BadRequest("It is garbled."),
@@ -66,7 +66,7 @@ def failing(client: TestClient) -> TestClient:
         ("database", 500, "Nothing you did caused this."),
     ],
 )
-def test_every_misfortune_is_a_page_and_a_fragment_with_its_true_status(
+def test_every_error_is_a_page_and_a_fragment_with_its_status(
     failing: TestClient, name: str, status: int, words: str
 ) -> None:
     whole = failing.get(f"/misfortune/{name}")
@@ -85,7 +85,7 @@ def test_every_misfortune_is_a_page_and_a_fragment_with_its_true_status(
     assert fragment["role"] == "alert"
 
 
-def test_whoever_is_throttled_or_asked_to_wait_hears_how_long(failing: TestClient) -> None:
+def test_throttled_and_busy_answers_say_how_long_to_wait(failing: TestClient) -> None:
     assert failing.get("/misfortune/too-many").headers["retry-after"] == "42"
     assert failing.get("/misfortune/unavailable").headers["retry-after"] == "2"
 
@@ -110,7 +110,7 @@ def test_the_menu_of_an_error_page_knows_who_is_signed_in(client: TestClient) ->
     assert "Alice Adams" in page.one("nav", id="menu").text
 
 
-def test_a_visitor_is_led_through_the_log_in_and_back(client: TestClient) -> None:
+def test_a_visitor_is_redirected_to_the_login_and_back(client: TestClient) -> None:
     answer = client.get("/appointments?show=past&page=2")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/login?next=%2Fappointments%3Fshow%3Dpast%26page%3D2"
@@ -118,7 +118,7 @@ def test_a_visitor_is_led_through_the_log_in_and_back(client: TestClient) -> Non
     assert (htmx.status_code, htmx.headers["hx-redirect"]) == (204, "/login?next=%2Fappointments")
 
 
-def test_a_write_of_a_visitor_is_answered_with_the_way_to_sign_in(client: TestClient) -> None:
+def test_a_write_without_a_session_is_answered_with_a_login_link(client: TestClient) -> None:
     answer = client.post("/account", data={"name": "Mallory"})
     assert answer.status_code == 401
     page = read(answer)
@@ -127,7 +127,7 @@ def test_a_write_of_a_visitor_is_answered_with_the_way_to_sign_in(client: TestCl
     assert "go back to copy it" in page.text
 
 
-def test_the_way_to_sign_in_leads_back_to_the_page_that_the_form_stood_on(client: TestClient) -> None:
+def test_the_login_link_leads_back_to_the_page_of_the_form(client: TestClient) -> None:
     own = str(client.base_url)
     for referer, login in (
         (
@@ -154,8 +154,8 @@ def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:
     assert read(answer).h1 == "That does not work here"
 
 
-def test_when_the_database_is_away_an_error_page_still_stands(tmp_path: Any) -> None:
-    # A folder is where the database should be.
+def test_without_a_database_there_is_still_an_error_page(tmp_path: Any) -> None:
+    # The path of the database is a folder.
     (tmp_path / "docket.db").mkdir()
     database = wired_database(f"sqlite:///{tmp_path}/docket.db")
     with client_for(database) as client:
@@ -178,7 +178,7 @@ def test_an_unmigrated_database_is_alive_and_not_ready(tmp_path: Any) -> None:
         assert client.get("/").status_code == 500
 
 
-def test_a_healthy_house_says_so(cast: Cast, client: TestClient) -> None:
+def test_a_healthy_application_says_so(cast: Cast, client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "healthy", "database": "connected"}
     assert client.get("/health/ready").json() == {
         "status": "ready",

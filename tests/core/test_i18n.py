@@ -1,4 +1,4 @@
-"""Sentences are marked where they stand and translated when they are read, so none is translated at import."""
+"""Texts are marked in the code and translated when they are read, so none is translated at import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from jinja2 import nodes
 from markupsafe import escape
 
-from tests.languages import NOBODYS, wide
+from tests.languages import PSEUDO, wide
 from webapp.clinic import holidays
 from webapp.config import resource_folder
 from webapp.core import formats
@@ -30,7 +30,7 @@ TRANSLATING = {"_", "gettext", "ngettext"}
 
 def test_a_sentence_is_translated_each_time_that_it_is_read() -> None:
     sentence = lazy_gettext("Only %(n)d <left>")
-    for language in (ENGLISH, NOBODYS, ENGLISH):
+    for language in (ENGLISH, PSEUDO, ENGLISH):
         with speaking(language):
             said = gettext("Only %(n)d <left>")
             assert str(sentence) == f"{sentence}" == said
@@ -39,7 +39,7 @@ def test_a_sentence_is_translated_each_time_that_it_is_read() -> None:
             assert jinja2.Template("{{ each }}", autoescape=True).render(each=sentence) == escape(said)
 
 
-def test_a_sentence_is_no_text_where_that_would_lose_its_language() -> None:
+def test_a_lazy_text_is_no_str_where_it_would_lose_its_language() -> None:
     sentence = lazy_gettext("Closed")
     with pytest.raises(TypeError):
         ", ".join([sentence])  # type: ignore[list-item]
@@ -47,9 +47,9 @@ def test_a_sentence_is_no_text_where_that_would_lose_its_language() -> None:
     assert sentence != "Closed"
 
 
-def test_a_thread_of_its_own_speaks_english_until_it_is_told() -> None:
+def test_a_new_thread_uses_english_by_default() -> None:
     said: list[str] = []
-    with speaking(NOBODYS):
+    with speaking(PSEUDO):
         thread = Thread(target=lambda: said.append(language_tag()))
         thread.start()
         thread.join()
@@ -57,12 +57,12 @@ def test_a_thread_of_its_own_speaks_english_until_it_is_told() -> None:
     assert language_tag() == "en"
 
 
-def test_dates_numbers_and_names_of_countries_are_the_readers() -> None:
+def test_dates_numbers_and_names_of_countries_are_in_the_readers_language() -> None:
     day, zone = date(2026, 3, 11), ZoneInfo("Europe/Amsterdam")
     for _again in range(2):
         assert formats.day_full(day, zone) == "Wednesday 11 March 2026"
         assert holidays.countries()["NL"] == "Netherlands"
-        with speaking(NOBODYS):
+        with speaking(PSEUDO):
             assert formats.day_full(day, zone) == "Τετάρτη 11 Μαρτίου 2026"
             assert formats.minutes(90) == f"1 {wide('hour')} 30 {wide('minutes')}"
             assert ngettext("%(n)d day", "%(n)d days", 2) == wide("%(n)d days")
@@ -72,22 +72,22 @@ def test_dates_numbers_and_names_of_countries_are_the_readers() -> None:
 @pytest.mark.parametrize("code", sorted(REASONS.sentences))
 def test_a_reason_is_stored_as_its_code_with_what_was_typed(code: str) -> None:
     sentence = REASONS[code]
-    for language in (ENGLISH, NOBODYS):
+    for language in (ENGLISH, PSEUDO):
         with speaking(language):
             assert REASONS.words(stored(code)) == str(sentence)
             assert REASONS.words(stored(code, "Back: on Monday.")) == f"{sentence} Back: on Monday."
 
 
-def test_what_is_no_code_says_itself() -> None:
+def test_a_text_that_is_no_code_is_shown_unchanged() -> None:
     assert REASONS.words("") == ""
     assert REASONS.words("note:Erin is away") == "Erin is away"
     assert REASONS.words("Erin: is away") == "Erin: is away"
 
 
-def test_the_value_of_a_trouble_stands_in_its_sentence() -> None:
+def test_the_value_of_a_problem_is_in_its_text() -> None:
     assert TROUBLES.words("mail_answered:550 5.1.1: 100% full") == "The mail server answered: 550 5.1.1: 100% full"
     assert TROUBLES.words("not_written_out:KeyError") == "It could not be written out: KeyError."
-    with speaking(NOBODYS):
+    with speaking(PSEUDO):
         said = TROUBLES.words("sms_answered:500")
         assert said == wide("The gateway for text messages answered with status %(value)s.") % {"value": 500}
 
@@ -96,12 +96,12 @@ def test_the_value_of_a_trouble_stands_in_its_sentence() -> None:
 
 
 def calls_at_import(tree: ast.AST, names: set[str], *, inside: bool = False) -> Iterator[int]:
-    """The lines on which a module calls one of these functions when it is imported."""
+    """The lines on which a module calls one of these functions while it is imported."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and not inside:
             yield node.lineno
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            # Decorators and the values that arguments have by default are worked out at import.
+            # Decorators and default values of arguments are evaluated at import.
             for early in (*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)):
                 yield from calls_at_import(ast.Expression(early), names, inside=inside)
             yield from calls_at_import(ast.Module(node.body, []), names, inside=True)
@@ -128,7 +128,7 @@ def test_calls_at_import_are_seen(code: str, lines: list[int]) -> None:
 
 
 def test_no_module_translates_at_import() -> None:
-    """Such a sentence would keep the language that the process began with: mark it with `lazy_gettext as _l`."""
+    """Such a text would keep the language in which the process started: mark it with `lazy_gettext as _l`."""
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sorted((ROOT / "webapp").rglob("*.py"))
@@ -138,7 +138,7 @@ def test_no_module_translates_at_import() -> None:
 
 
 def early_translations(tree: nodes.Node) -> Iterator[int]:
-    """The lines on which a template that others import translates outside its macros: Jinja keeps the result."""
+    """The lines on which an imported template translates outside of its macros: Jinja keeps the result."""
     for node in tree.iter_child_nodes():
         if isinstance(node, nodes.Macro):
             continue

@@ -1,4 +1,4 @@
-"""Calendar files, read by a parser of our own that works every instant out from the file alone."""
+"""Calendar files, read by our own parser, which computes every instant from the file alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def event(start: datetime = START, **changes: Any) -> Event:
 
 @pytest.mark.parametrize(
     "zone",
-    # Rules north and south, half an hour, none, dates that follow the moon, a winter that is the exception, UTC.
+    # Rules north and south, half an hour, none, dates by the moon, winter time as the exception, UTC.
     [
         "Europe/Amsterdam",
         "America/New_York",
@@ -41,14 +41,14 @@ def event(start: datetime = START, **changes: Any) -> Event:
         "UTC",
     ],
 )
-def test_a_year_of_times_are_the_instants_they_were(zone: str) -> None:
+def test_times_of_a_whole_year_keep_their_instants(zone: str) -> None:
     rules = ZoneInfo(zone)
     halves = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30) * number for number in range(365 * 48)]
     near = timedelta(hours=3)
     wanted = [
         start
         for number, start in enumerate(halves)
-        # Every one of the nights on which the clocks change, and one of every four days.
+        # Every night on which the clocks change, and every fourth day.
         if number % 191 == 0
         or (start - near).astimezone(rules).utcoffset() != (start + near).astimezone(rules).utcoffset()
     ]
@@ -58,13 +58,13 @@ def test_a_year_of_times_are_the_instants_they_were(zone: str) -> None:
     assert ends == [start + timedelta(minutes=30) for start in wanted]
 
 
-def test_an_hour_that_comes_twice_is_told_in_utc_and_any_other_on_the_wall_clock() -> None:
+def test_a_repeated_hour_is_written_in_utc_and_any_other_on_the_wall_clock() -> None:
     starts = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1, 2)]
     found = read_calendar(calendar_text([event(start) for start in starts], zone=AMSTERDAM))
     assert [each["DTSTART"] for each in found.events] == ["20261025T003000Z", "20261025T013000Z", "20261025T033000"]
 
 
-def test_a_zone_that_changed_its_rules_only_after_the_visit_says_what_held_before() -> None:
+def test_a_zone_whose_rules_changed_after_the_appointment_has_the_old_offset() -> None:
     # Almaty went from +06 to +05 on 1 March 2024.
     start = datetime(2023, 6, 1, 4, 0, tzinfo=UTC)
     later = start.replace(year=2025)
@@ -107,7 +107,7 @@ def test_an_invitation_says_who_invites_whom_and_asks_for_no_answer() -> None:
     assert (alarm["ACTION"], alarm["TRIGGER"]) == ("DISPLAY", "-PT2H")
 
 
-def test_what_is_cancelled_takes_no_time_and_reminds_of_nothing() -> None:
+def test_a_cancelled_event_takes_no_time_and_has_no_alarm() -> None:
     cancelled = event(status="CANCELLED", alarm_minutes=120)
     found = read_calendar(calendar_text([cancelled], zone=AMSTERDAM, method="CANCEL"))
     assert (found["METHOD"], found.event["STATUS"], found.event["TRANSP"]) == ("CANCEL", "CANCELLED", "TRANSPARENT")

@@ -1,4 +1,4 @@
-"""What must not stand in a log."""
+"""What must not be in a log."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def test_no_line_names_an_address(formatter: logging.Formatter) -> None:
     assert "test_no_line_names_an_address" in line, "Where it happened still stands there."
 
 
-def test_a_line_of_json_stays_one() -> None:
+def test_a_log_record_is_one_line_of_json() -> None:
     record = logging.LogRecord("webapp", logging.INFO, __file__, 1, 'said "alice@docket.example"\nand more', (), None)
     assert json.loads(JsonFormatter().format(record))["message"] == 'said "…@…"\nand more'

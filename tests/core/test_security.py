@@ -1,4 +1,4 @@
-"""What holds for every request and response: origin, headers, limits, clean text, and a log without secrets."""
+"""Rules for every request and response: origin, headers, limits, clean text, and a log without secrets."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Little here depends on the kind of database; what does, says so."""
+    """Most of this does not depend on the kind of database; tests that do say so."""
     return sqlite_url
 
 
 @pytest.fixture
 def bare(client: TestClient) -> TestClient:
-    """A client that says nothing about where its requests come from."""
+    """A client that sends no origin with its requests."""
     del client.headers["origin"]
     return client
 
@@ -63,7 +63,7 @@ def bare(client: TestClient) -> TestClient:
         ({"origin": "HTTP://Docket.TEST"}, 303),
     ],
 )
-def test_a_form_is_taken_only_from_our_own_pages(bare: TestClient, headers: dict[str, str], status: int) -> None:
+def test_a_form_is_accepted_only_from_our_own_pages(bare: TestClient, headers: dict[str, str], status: int) -> None:
     answer = bare.post("/login", data=ALICE, headers=headers)
     assert answer.status_code == status
     if status == 403:
@@ -113,12 +113,12 @@ def test_two_origins_are_none(bare: TestClient) -> None:
 
 
 class Boom(Exception):
-    """What nobody expected."""
+    """An unexpected error."""
 
 
 @pytest.fixture
 def answers(client: TestClient) -> dict[str, httpx2.Response]:
-    """One answer of every kind there is."""
+    """One answer of every kind."""
     app: Any = client.app
 
     def boom() -> None:
@@ -197,7 +197,7 @@ def test_the_policy_allows_nothing_inline_and_nothing_foreign() -> None:
         assert part in CONTENT_SECURITY_POLICY
 
 
-def test_over_https_browsers_are_told_to_stay_there(cast: Cast) -> None:
+def test_over_https_hsts_is_sent(cast: Cast) -> None:
     with client_for(cast.database, base_url="https://docket.test") as client:
         for path in ("/", "/nowhere", "/static/css/base.css"):
             assert client.get(path).headers["strict-transport-security"].startswith("max-age=31536000")
@@ -267,11 +267,11 @@ def test_no_page_holds_inline_styles_scripts_or_anything_foreign(client: TestCli
         "",
     ],
 )
-def test_nobody_is_sent_to_another_site_after_signing_in(client: TestClient, address: str) -> None:
+def test_signing_in_never_redirects_to_another_site(client: TestClient, address: str) -> None:
     answer = client.post("/login", data={**ALICE, "next": address})
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
-    # Nor who is signed in already.
+    # The same holds for users who are already signed in.
     assert client.get("/login", params={"next": address}).headers["location"] == "/"
 
 
@@ -291,7 +291,7 @@ def test_an_address_of_ours_may_hold_any_letter(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("dirt", ["%00", "%ff", "%c3", "%ed%a0%80", "%f8%88%80%80%80", "a%00b"])
-def test_addresses_that_are_no_text_are_refused(client: TestClient, dirt: str) -> None:
+def test_addresses_that_are_not_clean_text_are_refused(client: TestClient, dirt: str) -> None:
     log_in(client, "alice")
     for path in (
         f"/{dirt}",
@@ -309,7 +309,7 @@ def test_addresses_that_are_no_text_are_refused(client: TestClient, dirt: str) -
 
 
 @pytest.mark.parametrize("path", ["/login", "/register", "/account", "/account/password", "/appointments"])
-def test_forms_that_are_no_text_are_refused(client: TestClient, path: str) -> None:
+def test_forms_that_are_not_clean_text_are_refused(client: TestClient, path: str) -> None:
     log_in(client, "alice")
     for body in (b"name=%00", b"name=a%00b", b"name=%ff", b"%00=1", b"name=\x00", b"name=\xff", b"name=%ed%a0%80"):
         answer = client.post(path, content=body, headers=FORM)
@@ -317,7 +317,7 @@ def test_forms_that_are_no_text_are_refused(client: TestClient, path: str) -> No
         assert read(answer).one("h1")
 
 
-def test_letters_of_every_script_are_welcome(database_cast: Cast) -> None:
+def test_letters_of_every_script_are_accepted(database_cast: Cast) -> None:
     name = "Ωмега 王 🦷 שלום ẞ"
     with client_for(database_cast.database) as client:
         log_in(client, "alice")
@@ -327,7 +327,7 @@ def test_letters_of_every_script_are_welcome(database_cast: Cast) -> None:
 
 @pytest.fixture(params=["sqlite_url", "postgresql_url"])
 def database_cast(request: pytest.FixtureRequest, open_database: Callable[[str], Database]) -> Iterator[Cast]:
-    """The people, on each kind of database."""
+    """The cast, on each kind of database."""
     database = open_database(request.getfixturevalue(request.param))
     yield assemble(database)
     database.dispose()
@@ -438,7 +438,7 @@ def test_a_method_that_a_page_does_not_know_says_which_it_knows(client: TestClie
 # ------------------------------------------------------------------------------------- escaping and the log
 
 
-def test_what_people_write_is_text_and_never_markup(client: TestClient, cast: Cast) -> None:
+def test_user_input_is_text_and_never_markup(client: TestClient, cast: Cast) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=y>"
     cast.change(sa.update(models.Patient).values(name=evil))
     cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(name=evil))
@@ -470,9 +470,9 @@ def test_what_people_write_is_text_and_never_markup(client: TestClient, cast: Ca
     with client_for(cast.database) as doctor:
         pages.append(log_in(doctor, "bob").get("/schedule/2026-03-10"))
         pages.append(doctor.get(f"/appointments/{reference}"))
-    with client_for(cast.database) as nobody:
-        pages.append(nobody.post("/login", data={"email": evil, "password": "x", "next": evil}))
-        pages.append(nobody.post("/register", data={"name": evil, "email": evil, "phone": evil, "next": evil}))
+    with client_for(cast.database) as anonymous:
+        pages.append(anonymous.post("/login", data={"email": evil, "password": "x", "next": evil}))
+        pages.append(anonymous.post("/register", data={"name": evil, "email": evil, "phone": evil, "next": evil}))
     for answer in pages:
         page = read(answer)
         assert "<script>alert" not in answer.text, answer.url
@@ -481,11 +481,11 @@ def test_what_people_write_is_text_and_never_markup(client: TestClient, cast: Ca
     assert [each.raw for each in read(pages[6]).all("dd", class_="preserve")] == [evil, evil]
 
 
-def test_what_postgresql_tells_of_a_row_is_not_logged() -> None:
+def test_postgresqls_details_of_a_row_are_not_logged() -> None:
     row = "Failing row contains (1, a private\nillness, x)."
     error = RuntimeError(f"value too long\nDETAIL:  {row}\nHINT:  Shorten it.\n[SQL: INSERT]")
     record = logging.LogRecord("docket", logging.ERROR, __file__, 1, "It broke", (), (RuntimeError, error, None))
-    # Another handler came first, and left its text.
+    # Another handler formatted the record first and stored the text.
     logging.Formatter().format(record)
     for formatter in (TextFormatter(), JsonFormatter()):
         line = formatter.format(record)
@@ -516,13 +516,13 @@ def test_the_log_holds_no_password_no_reason_and_no_cookie(
 ) -> None:
     reference = database_cast.book(database_cast.alice, "2026-03-10 09:30")
     with client_for(database_cast.database) as client:
-        # Docket has set up its own logging by now.
+        # By now Docket has set up its own logging.
         logging.getLogger().addHandler(caplog.handler)
         caplog.set_level(logging.DEBUG)
         app: Any = client.app
 
         def fail() -> None:
-            # A statement that fails with somebody's words among its values.
+            # A failing statement with personal text among its values.
             database_cast.database.write(
                 lambda session: session.execute(
                     sa.text("INSERT INTO nothing (reason, password) VALUES (:reason, :password)"),

@@ -22,7 +22,7 @@ from webapp.health import KEPT_SECONDS
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """What is tested here knows no database."""
+    """These tests do not depend on the kind of database."""
     return sqlite_url
 
 
@@ -43,7 +43,7 @@ def test_no_text_leads_to_another_host(address: str) -> None:
 
 
 @given(st.binary())
-def test_any_bytes_can_be_asked_whether_they_are_clean(encoded: bytes) -> None:
+def test_the_check_for_clean_text_accepts_any_bytes(encoded: bytes) -> None:
     clean = is_clean_text(encoded)
     assert not (clean and b"%00" in encoded)
 
@@ -61,7 +61,7 @@ def test_the_pages_of_a_list_know_their_neighbours() -> None:
     assert paginate("/a", 3, 21, 10) == (3, 3, "/a?page=2", None)
 
 
-def test_a_template_is_escaped_and_may_use_nothing_that_is_not_there() -> None:
+def test_templates_are_escaped_and_undefined_variables_are_errors() -> None:
     environment = template_environment()
     assert environment.from_string("{{ name }}").render(name="<b>") == "&lt;b&gt;"
     with pytest.raises(jinja2.UndefinedError):
@@ -88,7 +88,7 @@ def test_only_a_files_own_version_is_kept_for_long(client: TestClient) -> None:
 def test_a_message_is_shown_on_the_next_page_once(client: TestClient) -> None:
     log_in(client, "alice")
     client.post("/account", data={"name": "Alice Adams"})
-    # A fragment in between does not swallow it.
+    # A fragment in between does not consume it.
     assert "Your details are saved." not in client.get("/doctors", headers=HTMX).text
     assert "Your details are saved." in read(client.get("/account")).one("div", role="status").text
     assert "Your details are saved." not in client.get("/account").text
@@ -101,7 +101,7 @@ def test_a_message_that_we_did_not_sign_is_not_shown(client: TestClient) -> None
         assert not read(answer).all("div", role="status")
 
 
-def test_a_message_is_forgotten_by_a_page_that_is_kept(client: TestClient) -> None:
+def test_a_page_with_a_message_is_not_cached(client: TestClient) -> None:
     """A page with a message must not answer later requests from the browser's cache."""
     log_in(client, "alice")
     client.post("/logout")
@@ -142,7 +142,7 @@ def test_every_page_has_one_heading_a_title_a_language_and_a_way_to_skip(client:
                 assert described in ids
             labelled = element.get("aria-labelledby")
             assert labelled is None or labelled in ids
-    # The first page and the list of doctors are one page.
+    # The first page and the list of doctors are the same page.
     assert len(titles) == len(answers) - 1
 
 
@@ -160,7 +160,7 @@ ADMIN_PARTS = (
 )
 
 
-def test_the_menu_marks_where_one_is_and_fits_the_role(cast: Cast) -> None:
+def test_the_menu_marks_the_current_page_and_fits_the_role(cast: Cast) -> None:
     for name, places in (
         ("alice", ["/", "/appointments", "/account"]),
         ("bob", ["/schedule", "/schedule/hours", "/schedule/time-off", "/doctors", "/account"]),

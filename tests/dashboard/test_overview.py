@@ -36,7 +36,7 @@ def matters(page: Element) -> list[str]:
 
 
 def numbers(page: Element) -> dict[str, str]:
-    """Today in numbers."""
+    """Today's numbers."""
     return {each.one("dt").text: each.all("dd")[0].text for each in page.one("dl", class_="stats").all("div")}
 
 
@@ -51,8 +51,8 @@ def test_a_quiet_clinic_needs_nothing(cast: Cast) -> None:
     assert numbers(page)["Booked"] == "0"
 
 
-def test_a_clinic_whose_mails_reach_nobody_is_told(cast: Cast) -> None:
-    """On a developer's machine that is as it should be, and nobody has to be called for it."""
+def test_a_clinic_without_a_mail_server_is_warned(cast: Cast) -> None:
+    """On a developer's machine this is normal and needs no attention."""
     assert "E-mails are kept as files" in overview(cast).one("ol", class_="todo").text
     real = {"environment": "production", "base_url": "https://clinic.example"}
     page = overview(cast, **real)
@@ -75,7 +75,7 @@ def test_today_is_counted_by_status(cast: Cast) -> None:
     assert [cell.text for cell in bob.all("td")][:3] == ["3", "1", "1"]
 
 
-def test_tomorrows_unconfirmed_visits_are_named_with_a_link(cast: Cast) -> None:
+def test_tomorrows_unconfirmed_appointments_are_named_with_a_link(cast: Cast) -> None:
     put(cast, "2026-03-03 09:00")
     put(cast, "2026-03-03 11:00", patient="dave")
     put(cast, "2026-03-03 13:00", status="confirmed")
@@ -85,7 +85,7 @@ def test_tomorrows_unconfirmed_visits_are_named_with_a_link(cast: Cast) -> None:
     assert "/admin/appointments?from=2026-03-03&until=2026-03-03&status=scheduled" in page.links
 
 
-def test_flagged_visits_come_first_with_why(cast: Cast) -> None:
+def test_flagged_appointments_come_first_with_why(cast: Cast) -> None:
     put(cast, "2026-03-03 09:00", patient="dave")
     number = put(cast, "2026-03-05 09:00")
     flag = sa.update(models.Appointment).where(models.Appointment.id == number)
@@ -95,7 +95,7 @@ def test_flagged_visits_come_first_with_why(cast: Cast) -> None:
     assert "Alice Adams with Dr. Bob Brown, Thursday 5 March at 09:00. The doctor is away." in page.text
 
 
-def test_a_patient_whom_nobody_can_reach_is_named(cast: Cast) -> None:
+def test_a_patient_without_contact_details_is_named(cast: Cast) -> None:
     lost = models.Patient(name="Lena Lost", created_at=cast.now)
     cast.add(lost)
     cast.patient_ids["lena"] = lost.id
@@ -105,7 +105,7 @@ def test_a_patient_whom_nobody_can_reach_is_named(cast: Cast) -> None:
     assert f"/admin/patients/{lost.id}/edit" in page.links
 
 
-def test_a_child_is_reached_through_who_books_for_it(cast: Cast) -> None:
+def test_a_child_is_reached_through_its_manager(cast: Cast) -> None:
     child = models.Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=cast.now)
     cast.add(child)
     cast.patient_ids["cleo"] = child.id
@@ -114,7 +114,7 @@ def test_a_child_is_reached_through_who_books_for_it(cast: Cast) -> None:
 
 
 def message(cast: Cast, subject: tuple[str, int], key: str = "first", **changes: Any) -> None:
-    """A message to Alice's address, an hour old, which then changes so."""
+    """A message to Alice's address, an hour old, with these changes."""
     mail = Message(key, "email", "alice@docket.example", "visit_booked", {}, subject)
     cast.database.write(enqueue, mail, now=cast.now - timedelta(hours=1))
     values = {"status": "dead", "finished_at": cast.now, "last_error": "There is no such mailbox", **changes}
@@ -139,7 +139,7 @@ def test_messages_that_were_not_delivered_are_counted_for_two_weeks(cast: Cast) 
     ({"due_at": local("2026-03-02 08:30"), "created_at": local("2026-03-02 07:46")}, "", ""),
     ({"due_at": local("2026-03-02 07:30"), "status": "sending", "lease_until": local("2026-03-02 08:03")}, "", ""),
 ])  # fmt: skip
-def test_delivery_that_stands_still_is_told(cast: Cast, changes: dict[str, Any], since: str, why: str) -> None:
+def test_delivery_that_has_stopped_is_reported(cast: Cast, changes: dict[str, Any], since: str, why: str) -> None:
     message(cast, ("user", cast.carol.user_id), **{"status": "waiting", "finished_at": None, **changes})
     page = overview(cast)
     assert matters(page) == (
@@ -149,8 +149,8 @@ def test_delivery_that_stands_still_is_told(cast: Cast, changes: dict[str, Any],
     assert ("/admin/messages?state=trouble" in page.links) == bool(since)
 
 
-def test_whoever_gets_no_messages_any_more_is_named(cast: Cast) -> None:
-    """The last message to an address that they have and want messages at, with nothing that arrived since."""
+def test_a_patient_who_no_longer_gets_messages_is_named(cast: Cast) -> None:
+    """The patients whose last message was not delivered to a current address, with no delivery since."""
     child = models.Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=cast.now)
     cast.patient_ids["cleo"] = cast.add(child)
     visit = put(cast, "2026-03-05 09:00", patient="cleo")
@@ -171,7 +171,7 @@ def test_whoever_gets_no_messages_any_more_is_named(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("subject", ["patient", "user"])
-def test_a_message_that_arrived_since_settles_it(cast: Cast, subject: str) -> None:
+def test_a_later_delivered_message_settles_it(cast: Cast, subject: str) -> None:
     put(cast, "2026-03-05 09:00")
     number = cast.patient_ids["alice"] if subject == "patient" else cast.alice.user_id
     message(cast, (subject, number))
@@ -180,7 +180,7 @@ def test_a_message_that_arrived_since_settles_it(cast: Cast, subject: str) -> No
     assert matters(overview(cast)) == ["1 message could not be delivered"]
 
 
-def test_a_new_clinic_is_told_what_comes_first(cast: Cast) -> None:
+def test_a_new_clinic_is_shown_the_first_steps(cast: Cast) -> None:
     cast.change(sa.delete(models.OpeningHours))
     cast.change(sa.delete(models.WorkingHours))
     assert matters(overview(cast)) == ["Say when the clinic is open", "Say when your doctors work"]
@@ -247,7 +247,7 @@ def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> Non
     assert "/admin/appointments?flagged=1" not in read(client.get("/admin")).links
 
 
-def test_a_flag_that_changed_meanwhile_is_asked_again_and_keeps_what_was_typed(client: TestClient, cast: Cast) -> None:
+def test_a_flag_that_changed_meanwhile_is_shown_again_with_what_was_typed(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     log_in(client, "carol")

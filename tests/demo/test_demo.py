@@ -1,4 +1,4 @@
-"""Demo data is believable, the same every time, and breaks no rule; and it never mixes with anything else."""
+"""Demo data is plausible, reproducible and breaks no rule; and it is never mixed with other data."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ TODAY = date(2026, 11, 23)
 MIDNIGHT = local("2026-11-23 00:00")
 NOW = local("2026-11-23 08:00")
 AHEAD = 42
-# Rules that speak of the clock or of how much one person may book; time has passed since the visits were booked.
+# Rules about the clock or the number of bookings; time has passed since the appointments were booked.
 ABOUT_THE_CLOCK = {"in_the_past", "too_soon", "too_far_ahead", "too_many_visits"}
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def silent(done: int, total: int) -> None:
-    """Nobody watches."""
+    """A progress callback that does nothing."""
 
 
 def make(database: Database, **wanted: Any) -> DemoSummary:
-    """Make demo data; the sizes are the default ones unless a test wants others."""
+    """Make demo data with the default sizes, except where a test says otherwise."""
     return make_demo(database, **{"today": TODAY, "now": NOW, "progress": silent, **wanted})
 
 
 def rows_of(database: Database) -> Rows:
-    """All that the database holds.
+    """All rows of the database.
 
-    But for versions of schedules, which are random, and the numbers of busy times, which triggers give as they come.
+    Versions of schedules are left out because they are random, and ids of busy times because triggers assign them.
     """
     with database.reading() as session:
         return {
@@ -85,7 +85,7 @@ def rows_of(database: Database) -> Rows:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """The default demo clinic, once on each kind of database; tests only look at it."""
+    """The default demo clinic, once on each kind of database; tests only read it."""
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("demo") / "docket.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
@@ -105,7 +105,7 @@ def _made(url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def made_later(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Rows:
-    """The rows of the default demo clinic that is made on the same day, nine hours later."""
+    """The rows of the default demo clinic made nine hours later on the same day."""
     path = shutil.copyfile(sqlite_template, tmp_path_factory.mktemp("later") / "docket.db")
     database = wired_database(f"sqlite:///{path}")
     make(database, now=NOW + timedelta(hours=9))
@@ -116,7 +116,7 @@ def made_later(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) 
 
 @pytest.fixture
 def small(sqlite_url: str, open_database: Callable[[str], Database]) -> Iterator[Database]:
-    """An empty SQLite database, for what does not depend on the kind of database."""
+    """An empty SQLite database, for tests that do not depend on the database."""
     database = open_database(sqlite_url)
     yield database
     database.dispose()
@@ -233,7 +233,7 @@ def test_dr_okafor_is_the_first(demo: Database) -> None:
     assert all((okafor.bio, okafor.room, okafor.languages))
 
 
-def test_four_doctors_have_short_steps_and_buffered_visits(demo: Database) -> None:
+def test_four_doctors_have_short_steps_and_buffered_appointments(demo: Database) -> None:
     with demo.reading() as session:
         doctors = list_doctors(session)
     short = [doctor for doctor in doctors if doctor.slot_step == 15]
@@ -293,7 +293,7 @@ def test_hours_leave_and_extra_hours_have_their_variety(demo: Database) -> None:
     assert all(off.starts_at > MIDNIGHT for off in leave)
 
 
-def test_everybody_logs_in_with_the_one_password(demo: Database) -> None:
+def test_all_demo_accounts_have_the_demo_password(demo: Database) -> None:
     with demo.reading() as session:
         accounts = session.execute(sa.select(User.email, User.role, User.password_hash)).all()
     roles = {email: role for email, role, _ in accounts}
@@ -332,11 +332,11 @@ def test_the_demo_patient_has_a_past_and_a_future_and_room_for_more(demo: Databa
     assert statuses.count("cancelled") == 1
 
 
-# ------------------------------------------------------------------------------------------ the visits
+# ------------------------------------------------------------------------------------------ the appointments
 
 
-def test_no_visit_breaks_a_rule(demo: Database) -> None:
-    """Each visit is asked about as if it were booked now beside all the others; the cancelled ones too."""
+def test_no_appointment_breaks_a_rule(demo: Database) -> None:
+    """Each appointment is checked as if it were booked now beside all the others, the cancelled ones included."""
     with demo.reading() as session:
         visits = session.execute(sa.select(Appointment)).scalars().all()
         facts_of = {doctor.id: (doctor, facts) for doctor, facts in _facts(demo)}
@@ -354,7 +354,7 @@ def test_no_visit_breaks_a_rule(demo: Database) -> None:
 
 
 def _facts(database: Database) -> Iterator[tuple[DoctorRow, Facts]]:
-    """The facts of each doctor for the whole time that has visits."""
+    """The facts of each doctor for the whole time that has appointments."""
     with database.reading() as session:
         doctors = list_doctors(session)
         facts = load_facts(
@@ -370,9 +370,9 @@ def _facts(database: Database) -> Iterator[tuple[DoctorRow, Facts]]:
 
 
 def _beside_the_others(facts: Facts, doctor: DoctorRow, visit: Appointment, theirs: dict[int, list[Span]]) -> Facts:
-    """The facts for this visit, which stands in its own way neither with the doctor nor with the patient.
+    """The facts for this appointment, without itself among the doctor's and the patient's appointments.
 
-    Only the day around the visit is looked at, for the whole half year would take long for each of thousands.
+    Only the day around it is included, because the whole half year would take long for each of thousands.
     """
     kind = doctor.visit_type(visit.visit_type_id)
     assert kind is not None
@@ -416,7 +416,7 @@ def test_statuses_fit_the_day(demo: Database) -> None:
     assert past["completed"] > 5 * past["cancelled"] > 0
 
 
-def test_nothing_was_written_down_later_than_today_began(demo: Database) -> None:
+def test_nothing_was_recorded_after_the_beginning_of_today(demo: Database) -> None:
     with demo.reading() as session:
         visits = session.execute(sa.select(Appointment).order_by(Appointment.id)).scalars().all()
         latest = session.scalar(sa.select(sa.func.max(AuditEvent.at)))
@@ -476,7 +476,7 @@ def test_no_patient_is_near_the_limit(demo: Database) -> None:
         assert max(most) <= limit - 3
 
 
-def test_the_history_tells_who_booked_and_who_cancelled(demo: Database) -> None:
+def test_the_history_says_who_booked_and_who_cancelled(demo: Database) -> None:
     with demo.reading() as session:
         visits = session.execute(
             sa.select(Appointment.id, Appointment.status, Patient.user_id, Appointment.starts_at).join(
@@ -498,7 +498,7 @@ def test_the_history_tells_who_booked_and_who_cancelled(demo: Database) -> None:
 
 
 def test_the_clinic_works_after_it_was_made(database: Database) -> None:
-    """New rows get ids of their own, and the guard is there."""
+    """New rows get ids, and the guard is there."""
     make(database, patients=30, months=1)
     with database.reading() as session:
         clinic, doctor = get_clinic(session), list_doctors(session)[0]
@@ -550,7 +550,7 @@ def test_addresses_are_plain_letters(name: str, slug: str) -> None:
 
 
 @pytest.mark.parametrize("years", range(2024, 2036))
-def test_a_day_in_the_coming_weeks_is_closed_whatever_the_day(years: int) -> None:
+def test_demo_data_of_any_day_has_a_closure_in_the_coming_weeks(years: int) -> None:
     for today in (date(years, 1, 1) + timedelta(days=day) for day in range(0, 365, 3)):
         training = [row for row in closures(today, today) if row["name"] == "Team training day"]
         assert len(training) == 1
@@ -560,7 +560,7 @@ def test_a_day_in_the_coming_weeks_is_closed_whatever_the_day(years: int) -> Non
 @pytest.mark.parametrize(
     ("year", "day"), [(2024, "2024-04-01"), (2025, "2025-04-21"), (2026, "2026-04-06"), (2038, "2038-04-26")]
 )
-def test_easter_monday_is_when_it_is(year: int, day: str) -> None:
+def test_easter_monday_is_computed(year: int, day: str) -> None:
     found = [row["starts_on"] for row in closures(date(year, 1, 1), date(year, 6, 1)) if row["name"] == "Easter Monday"]
     assert found == [date.fromisoformat(day)]
 

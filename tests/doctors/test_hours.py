@@ -31,13 +31,13 @@ def periods(cast: Cast, doctor: str = "bob") -> dict[str, Week]:
 
 
 def save(cast: Cast, **values: Any) -> None:
-    """Save hours of Bob's, which begin in June and are new unless it is said otherwise."""
+    """Save hours of Bob, which are new and begin in June unless the values say otherwise."""
     given = {"period": None, "valid_from": JUNE, "valid_until": None, "week": MORNINGS, **values}
     cast.database.write(hours.save_hours, cast.bob, cast.doctor_ids["bob"], SaveHours(**given), now=NOW)
 
 
 def details(cast: Cast) -> list[tuple[str, dict[str, Any]]]:
-    """What the audit log says about Bob, oldest first."""
+    """The audit log about Bob, oldest first."""
     query = (
         sa.select(AuditEvent.action, AuditEvent.details)
         .where(AuditEvent.subject_type == "doctor", AuditEvent.subject_id == cast.doctor_ids["bob"])
@@ -74,7 +74,7 @@ def test_other_addresses_name_none(key: str) -> None:
         hours.parse_period(key)
 
 
-def test_hours_from_a_day_on_end_the_present_ones_the_day_before(cast: Cast) -> None:
+def test_new_hours_end_the_current_ones_the_day_before(cast: Cast) -> None:
     save(cast, end_present=True)
     assert periods(cast) == {"..2026-05-31": PRESENT, "2026-06-01..": MORNINGS}
     assert week_on(cast, LAST_OF_MAY) == PRESENT
@@ -83,7 +83,7 @@ def test_hours_from_a_day_on_end_the_present_ones_the_day_before(cast: Cast) -> 
     assert periods(cast, "erin") == {"always": PRESENT}
 
 
-def test_hours_for_a_while_let_the_present_ones_go_on_afterwards(cast: Cast) -> None:
+def test_temporary_hours_are_followed_by_the_current_ones(cast: Cast) -> None:
     save(cast, valid_until=date(2026, 8, 31), end_present=True)
     assert periods(cast) == {
         "..2026-05-31": PRESENT,
@@ -92,14 +92,14 @@ def test_hours_for_a_while_let_the_present_ones_go_on_afterwards(cast: Cast) -> 
     }
 
 
-def test_hours_planned_for_later_and_hours_that_are_over_stay_as_they_are(cast: Cast) -> None:
+def test_planned_and_past_hours_stay_unchanged(cast: Cast) -> None:
     save(cast, valid_from=None, valid_until=date(2026, 1, 31))
     save(cast, valid_from=date(2026, 9, 1))
     save(cast, end_present=True, week=PRESENT)
     assert set(periods(cast)) == {"..2026-01-31", "..2026-05-31", "2026-06-01..", "2026-09-01.."}
 
 
-def test_without_that_the_hours_add_up(cast: Cast) -> None:
+def test_without_replacing_the_hours_add_up(cast: Cast) -> None:
     evenings: Week = (((1080, 1200),), (), (), (), (), (), ())
     save(cast, week=evenings)
     assert periods(cast) == {"always": PRESENT, "2026-06-01..": evenings}
@@ -124,7 +124,7 @@ def test_hours_are_changed_in_place_or_given_other_dates(cast: Cast) -> None:
         ({"valid_from": None, "valid_until": JUNE, "end_present": True}, "valid_from"),
     ],
 )
-def test_hours_that_make_no_sense_are_refused_at_their_field(cast: Cast, values: dict[str, Any], field: str) -> None:
+def test_invalid_hours_are_refused_at_their_field(cast: Cast, values: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         save(cast, **values)
     assert refused.value.field == field
@@ -137,7 +137,7 @@ def test_the_first_hours_of_a_doctor_need_no_first_day(cast: Cast) -> None:
     assert periods(cast) == {"always": MORNINGS}
 
 
-def test_the_second_of_two_editors_is_told(cast: Cast) -> None:
+def test_the_second_of_two_editors_sees_a_conflict(cast: Cast) -> None:
     seen = fingerprint(PeriodHours(period=ALWAYS, week=PRESENT))
     save(cast, period=ALWAYS, valid_from=None, seen=seen)
     with pytest.raises(EditedMeanwhile) as told:
@@ -179,7 +179,7 @@ def test_extra_hours_of_a_day_add_up_and_go_together(cast: Cast) -> None:
     ]
 
 
-def test_extra_hours_lie_ahead_and_are_some(cast: Cast) -> None:
+def test_extra_hours_must_be_in_the_future_and_not_empty(cast: Cast) -> None:
     for extra, field in [
         (ExtraDay(day=date(2026, 3, 1), spans=((540, 720),)), "day"),
         (ExtraDay(day=date(2026, 3, 7), spans=()), "spans"),

@@ -66,13 +66,13 @@ def test_two_doctors_of_one_name_who_are_made_at_once_have_two_slugs(cast: Cast)
     assert sorted(slugs) == ["emre-yildiz", "emre-yildiz-2", "emre-yildiz-3"]
 
 
-def test_what_another_slug_does_not_help_against_is_no_endless_search(cast: Cast) -> None:
+def test_a_conflict_that_another_slug_does_not_resolve_ends_the_search(cast: Cast) -> None:
     command = profile().model_copy(update={"tint": 99})
     with pytest.raises(IntegrityError):
         cast.database.write(profiles.create, cast.carol, command, now=NOW)
 
 
-def test_a_change_of_name_keeps_the_slug_and_what_is_not_said(cast: Cast) -> None:
+def test_a_change_of_name_keeps_the_slug_and_the_other_details(cast: Cast) -> None:
     before = saved(cast)
     command = before.profile.model_copy(update={"name": "Dr. Robert Brown", "room": "Room 9"})
     cast.database.write(profiles.change, cast.carol, "bob", command, seen=before.seen, now=NOW)
@@ -94,7 +94,7 @@ def test_visit_types_are_added_and_taken_and_inactive_ones_wait_for_their_return
     assert saved(cast).profile.visit_type_ids == [cast.short, cast.erins_only, cast.by_phone]
 
 
-def test_a_visit_type_that_nobody_can_book_cannot_be_offered(cast: Cast) -> None:
+def test_an_inactive_visit_type_cannot_be_offered(cast: Cast) -> None:
     cast.change(sa.update(VisitType).where(VisitType.id == cast.erins_only).values(active=False))
     for odd in (cast.erins_only, 9999):
         command = saved(cast).profile.model_copy(update={"visit_type_ids": [cast.short, odd]})
@@ -105,7 +105,7 @@ def test_a_visit_type_that_nobody_can_book_cannot_be_offered(cast: Cast) -> None
             cast.database.write(profiles.create, cast.carol, profile(visit_type_ids=[odd]), now=NOW)
 
 
-def test_the_second_of_two_editors_is_shown_what_stands_there(cast: Cast) -> None:
+def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> None:
     seen = saved(cast).seen
     ours = saved(cast).profile.model_copy(update={"bio": "Ours"})
     cast.database.write(profiles.change, cast.carol, "bob", ours, seen=seen, now=NOW)
@@ -114,7 +114,7 @@ def test_the_second_of_two_editors_is_shown_what_stands_there(cast: Cast) -> Non
     assert caught.value.saved == profiles.DoctorState(active=True, profile=ours)
 
 
-def test_who_takes_no_bookings_keeps_everything_and_can_return(cast: Cast) -> None:
+def test_a_deactivated_doctor_keeps_everything_and_can_return(cast: Cast) -> None:
     before = saved(cast)
     for active in (False, False, True):
         cast.database.write(profiles.set_active, cast.carol, "bob", active, now=NOW)
@@ -129,7 +129,7 @@ def test_a_doctor_who_does_not_exist_is_not_found(cast: Cast) -> None:
         cast.database.write(profiles.set_active, cast.carol, "nobody", False, now=NOW)
 
 
-def test_the_list_forgives_accents_and_says_what_is_missing(cast: Cast) -> None:
+def test_the_list_ignores_accents_and_says_what_is_missing(cast: Cast) -> None:
     cast.database.write(profiles.create, cast.carol, profile(room="Küche", position=0), now=NOW)
     cast.database.write(create_password_link, cast.erin.user_id, now=NOW, lifetime=timedelta(days=7))
     cast.change(sa.update(User).where(User.id == cast.bob.user_id).values(active=False))
@@ -158,7 +158,7 @@ def offer(cast: Cast, number: int) -> VisitTypeOffer:
         return offers.get_offer(session, number)[1]
 
 
-def test_a_visit_type_is_made_with_who_offers_it(cast: Cast) -> None:
+def test_a_visit_type_is_created_together_with_its_doctors(cast: Cast) -> None:
     details = VisitTypeDetails(name="Vaccination", minutes=10, preparation="Wear short sleeves.")
     both = sorted(cast.doctor_ids.values())
     number = cast.database.write(offers.create, cast.carol, VisitTypeOffer(details=details, doctor_ids=both), now=NOW)
@@ -168,7 +168,7 @@ def test_a_visit_type_is_made_with_who_offers_it(cast: Cast) -> None:
         cast.database.write(offers.create, cast.carol, VisitTypeOffer(details=details, doctor_ids=[]), now=NOW)
 
 
-def test_a_visit_type_changes_with_who_offers_it(cast: Cast) -> None:
+def test_a_visit_type_changes_together_with_its_doctors(cast: Cast) -> None:
     before = offer(cast, cast.long)
     bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
     assert before.doctor_ids == [bob, erin]
@@ -186,7 +186,7 @@ def test_a_visit_type_changes_with_who_offers_it(cast: Cast) -> None:
     assert refused.value.field == "name"
 
 
-def test_a_doctor_whose_visits_were_not_looked_at_stops_the_change(cast: Cast) -> None:
+def test_a_doctor_whose_appointments_were_not_checked_stops_the_change(cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     with pytest.raises(OfferedMeanwhile):
         cast.database.write(
@@ -196,7 +196,7 @@ def test_a_doctor_whose_visits_were_not_looked_at_stops_the_change(cast: Cast) -
         cast.database.write(offers.set_active, cast.carol, cast.long, False, locked=[bob], now=NOW)
 
 
-def test_a_visit_type_that_returns_is_offered_by_whoever_offered_it(cast: Cast) -> None:
+def test_a_reactivated_visit_type_is_offered_by_the_same_doctors(cast: Cast) -> None:
     locked = sorted(cast.doctor_ids.values())
     before = offer(cast, cast.long)
     for active in (False, False, True):
@@ -217,8 +217,8 @@ def test_the_list_counts_doctors_who_take_bookings(cast: Cast) -> None:
     assert [(each.name, each.active) for each in choices] == [("Dr. Bob Brown", True), ("Dr. Erin Eze", False)]
 
 
-def test_deactivating_a_visit_type_and_offering_it_at_once_end_in_one_order(cast: Cast) -> None:
-    """Either Erin offers it and its deactivation looked at her visits, or it was inactive before she could."""
+def test_concurrent_deactivating_and_offering_of_a_visit_type_are_serialised(cast: Cast) -> None:
+    """Either Erin offers it and its deactivation saw her appointments, or it was inactive before she could."""
     erin, bob = cast.doctor_ids["erin"], cast.doctor_ids["bob"]
     command = saved(cast, "erin").profile
     wider = command.model_copy(update={"visit_type_ids": [*command.visit_type_ids, cast.short]})

@@ -21,7 +21,7 @@ TUESDAY = date(2026, 3, 3)
 
 
 def add(cast: Cast, **values: Any) -> int:
-    """Enter time off for Bob, on Tuesday the 3rd unless it is said otherwise; returns how many stretches."""
+    """Add time off for Bob, by default on Tuesday 3 March; returns the number of stretches."""
     command = AddTimeOff(**{"from_date": TUESDAY, "until_date": values.get("from_date", TUESDAY), **values})
     return len(cast.database.write(time_off.add_time_off, cast.bob, cast.doctor_ids["bob"], command, now=NOW))
 
@@ -106,7 +106,7 @@ def test_where_the_clock_shows_a_time_twice_the_longer_time_off_is_meant(cast: C
         ({"until_date": date(2026, 3, 10), "repeat_until": date(2026, 4, 1)}, "repeat_until"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_its_field(cast: Cast, values: dict[str, Any], field: str) -> None:
+def test_invalid_time_off_is_refused_at_its_field(cast: Cast, values: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         add(cast, **values)
     assert refused.value.field == field
@@ -121,7 +121,7 @@ def test_the_bounds_themselves_are_allowed(cast: Cast) -> None:
         AddTimeOff(from_date=date(1999, 12, 31), until_date=TUESDAY)
 
 
-def test_one_of_a_series_goes_or_all_that_is_not_over(cast: Cast) -> None:
+def test_one_of_a_series_is_removed_or_all_that_are_not_over(cast: Cast) -> None:
     add(cast, repeat_until=date(2026, 3, 31))
     add(cast)
     rows = [row for row in ahead(cast) if row.series]
@@ -137,14 +137,14 @@ def test_one_of_a_series_goes_or_all_that_is_not_over(cast: Cast) -> None:
         remove(cast, rows[1].id)
 
 
-def test_removing_one_that_stands_alone_leaves_other_ones_that_stand_alone(cast: Cast) -> None:
+def test_removing_one_outside_of_a_series_keeps_the_others(cast: Cast) -> None:
     add(cast)
     add(cast)
     assert remove(cast, ahead(cast)[0].id, "series") == 1
     assert len(ahead(cast)) == 1
 
 
-def test_nobody_removes_what_belongs_to_another_doctor(cast: Cast) -> None:
+def test_time_off_of_another_doctor_is_not_removed(cast: Cast) -> None:
     number = cast.add(
         TimeOff(doctor_id=cast.doctor_ids["erin"], starts_at=NOW, ends_at=NOW + timedelta(hours=1), reason="")
     )
@@ -152,7 +152,7 @@ def test_nobody_removes_what_belongs_to_another_doctor(cast: Cast) -> None:
         remove(cast, number)
 
 
-def test_what_is_over_is_listed_the_latest_first(cast: Cast) -> None:
+def test_past_time_off_is_listed_with_the_latest_first(cast: Cast) -> None:
     add(cast, repeat_until=date(2026, 3, 31))
     with cast.database.reading() as session:
         past = time_off.list_past(session, cast.doctor_ids["bob"], now=local("2026-03-18 00:00"))
@@ -182,7 +182,7 @@ def test_the_audit_log_has_the_dates_and_not_the_reason(cast: Cast) -> None:
         ("Pacific/Apia", date(2011, 12, 30), "2011-12-30T10:00Z"),
     ],
 )
-def test_every_day_begins_somewhen(zone: str, day: date, begins: str) -> None:
+def test_every_day_has_a_beginning(zone: str, day: date, begins: str) -> None:
     assert first_instant(day, ZoneInfo(zone)) == datetime.fromisoformat(begins)
 
 

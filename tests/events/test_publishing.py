@@ -1,4 +1,4 @@
-"""Publishing: who is called, in which order, in which transaction, and what is refused."""
+"""Publishing: which handlers are called, in which order and transaction, and what is refused."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ JOINED = PatientJoined(by=DoneBy(1, "patient", "Alice Adams"), patient_id=7)
 
 @pytest.fixture
 def wired(database: Database, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """Gives the database handlers of the test's own, instead of the application's."""
+    """Gives the database the test's own handlers instead of the application's."""
     return Wire(database, monkeypatch)
 
 
 class Wire:
-    """The database and a way to say who hears."""
+    """The database, and a way to set its handlers."""
 
     def __init__(self, database: Database, patch: pytest.MonkeyPatch) -> None:
         self.database, self._patch = database, patch
@@ -47,7 +47,7 @@ class Wire:
         self._patch.setattr(self.database, "session_info", session_info(EventHandlers(*subscriptions)))
 
     def publish(self, event: Event) -> None:
-        """Publish in a transaction of its own."""
+        """Publish in its own transaction."""
         self.database.write(publish, event, now=NOW)
 
     def written(self) -> list[str]:
@@ -62,7 +62,7 @@ def write_row(session: Session, event: PatientJoined, /, *, now: datetime) -> No
 
 
 def refuse(_session: Session, _event: Event, /, *, now: datetime) -> None:
-    """A handler that goes wrong."""
+    """A handler that fails."""
     raise ZeroDivisionError
 
 
@@ -98,7 +98,7 @@ def test_more_handlers_follow_those_that_are_there(wired: Wire) -> None:
     assert calls == [1, 2, 1]
 
 
-def test_what_handlers_write_is_kept_with_the_transaction(wired: Wire) -> None:
+def test_rows_of_handlers_are_kept_with_the_transaction(wired: Wire) -> None:
     wired(on(PatientJoined, write_row))
     wired.publish(JOINED)
     assert wired.written() == ["Patient 7"]
@@ -183,11 +183,11 @@ def test_every_process_opens_its_database_with_the_handlers() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Database")
     }
-    # The controls of the proof drop the guard through a plain one, and serve theirs with the handlers.
+    # The controls of the proof drop the guard through a plain database, and serve theirs with the handlers.
     assert opening == {"webapp/event_handlers.py", "bench/unguarded.py"}
 
 
-def test_what_the_application_wires_is_what_its_database_carries(sqlite_url: str) -> None:
+def test_the_applications_handlers_are_those_of_its_database(sqlite_url: str) -> None:
     database = wired_database(sqlite_url)
     try:
         database.write(publish, JOINED, now=NOW)

@@ -1,4 +1,4 @@
-"""Every change of when patients can come is published where it is written, and what changes no time is not."""
+"""Every change of the bookable times is published where it is written; a change of anything else is not."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ CLOSURE = CloseDays(name="Works", starts_on=DAY, ends_on=DAY)
 
 
 class Watched:
-    """The cast, what Carol does, and what is published by it."""
+    """The cast, a way to act as Carol, and the events that this publishes."""
 
     def __init__(self, cast: Cast, heard: list[Event]) -> None:
         self.cast, self._heard = cast, heard
         self.bob, self.erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
 
-    def done(self, deed: Any, *arguments: Any, **named: Any) -> tuple[Any, list[tuple[ScheduleChange, Any]]]:
-        """What the deed returned, and what it published: what changed, for which doctors."""
+    def done(self, action: Any, *arguments: Any, **named: Any) -> tuple[Any, list[tuple[ScheduleChange, Any]]]:
+        """The result of the action, and what it published: the kind of change, and for which doctors."""
         self._heard.clear()
-        result = self.cast.database.write(deed, self.cast.carol, *arguments, now=NOW, **named)
+        result = self.cast.database.write(action, self.cast.carol, *arguments, now=NOW, **named)
         carol = DoneBy(self.cast.carol.user_id, "admin", "Carol Clark")
         assert all(isinstance(event, ScheduleChanged) and event.by == carol for event in self._heard)
         return result, [(event.what, event.doctor_ids) for event in self._heard if isinstance(event, ScheduleChanged)]
 
-    def published(self, deed: Any, *arguments: Any, **named: Any) -> list[tuple[ScheduleChange, Any]]:
-        """What the deed published."""
-        return self.done(deed, *arguments, **named)[1]
+    def published(self, action: Any, *arguments: Any, **named: Any) -> list[tuple[ScheduleChange, Any]]:
+        """What the action published."""
+        return self.done(action, *arguments, **named)[1]
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def test_settings_of_the_clinic(watched: Watched) -> None:
     assert watched.published(zone.change_zone, london, seen="") == []
 
 
-def test_what_patients_call_the_clinic_and_when_they_are_reminded_changes_no_time(watched: Watched) -> None:
+def test_the_clinics_name_and_reminders_change_no_time(watched: Watched) -> None:
     assert watched.published(settings.change_details, ClinicDetails(name="Quay Clinic"), seen="") == []
     reminders = ReminderRules(reminder_days="3", daytime_from=480, daytime_until=1200)
     assert watched.published(settings.change_reminders, reminders, seen="") == []
 
 
-def test_kinds_of_visit(watched: Watched) -> None:
+def test_visit_types(watched: Watched) -> None:
     def changed(number: int, doctor_ids: list[int], **details: Any) -> list[tuple[ScheduleChange, Any]]:
         with watched.cast.database.reading() as session:
             _saved, offer = offers.get_offer(session, number)
@@ -120,12 +120,12 @@ def test_kinds_of_visit(watched: Watched) -> None:
     assert published == [("visit_type", tuple(both))]
     assert changed(number, both, name="Jab", preparation="Come early.") == []
     assert changed(number, both, minutes=10) == [("visit_type", tuple(both))]
-    # The doctor who does not offer it any more has other free times, too.
+    # The doctor who no longer offers it has other free times, too.
     assert changed(number, [watched.erin]) == [("visit_type", tuple(both))]
     assert watched.published(offers.set_active, number, False, locked=both) == [("visit_type", (watched.erin,))]
     assert watched.published(offers.set_active, number, False, locked=both) == []
     assert changed(number, []) == [("visit_type", (watched.erin,))]
-    # Now no doctor offers it, so that its length changes no time.
+    # Now no doctor offers it, so its length changes no times.
     assert changed(number, [], minutes=20) == []
 
 
@@ -140,7 +140,7 @@ def test_doctors(watched: Watched) -> None:
     assert watched.published(profiles.change, "bob", fewer, seen="") == expected
     assert watched.published(profiles.set_active, "bob", False) == expected
     assert watched.published(profiles.set_active, "bob", False) == []
-    # A new doctor has no hours yet, and so no times.
+    # A new doctor has no hours yet, and so no free times.
     assert watched.published(profiles.create, DoctorProfile(name="Dr. Mei Lin", specialty="Cardiology")) == []
 
 

@@ -35,7 +35,7 @@ Couriers = Callable[..., Courier]
 
 
 def put(database: Database, recipient: str, *, key: str = "", user_id: int = 1, **more: Any) -> int:
-    """A message to somebody, whose text needs no visit."""
+    """Put a message to this recipient into the outbox; its text needs no appointment. Returns its id."""
     values = {"clinic": CLINIC, "name": "Alice", "nonce": "n", **more.pop("values", {})}
     wanted = Message(key or recipient, "email", recipient, "password_reset", values, ("user", user_id), **more)
     assert database.write(enqueue, wanted, now=NOW)
@@ -44,7 +44,7 @@ def put(database: Database, recipient: str, *, key: str = "", user_id: int = 1, 
 
 
 def row(database: Database, number: int) -> Any:
-    """A message as it is in the outbox now."""
+    """The current row of a message in the outbox."""
     with database.reading() as session:
         return session.execute(sa.select(OutboxMessage.__table__).where(OutboxMessage.id == number)).one()
 
@@ -72,7 +72,7 @@ def to(port: int) -> MailSender:
     return MailSender(MailServer("smtp", "127.0.0.1", port, "", ""), SENDER, timeout=0.5)
 
 
-def test_what_is_taken_is_sent_once(database: Database, courier: Couriers) -> None:
+def test_an_accepted_mail_is_sent_once(database: Database, courier: Couriers) -> None:
     number = put(database, "alice@docket.example")
     with mail_server() as server:
         alices = courier(to(server.port))
@@ -98,7 +98,7 @@ def test_what_is_taken_is_sent_once(database: Database, courier: Couriers) -> No
         ("hang up", "waiting", "The mail server broke the connection off."),
     ],
 )
-def test_what_is_not_taken_waits_or_is_given_up(
+def test_a_refused_mail_waits_or_is_given_up(
     database: Database, courier: Couriers, answer: str, status: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -111,7 +111,7 @@ def test_what_is_not_taken_waits_or_is_given_up(
                 deliver()
         else:
             assert deliver()
-        # Nobody else's message waits for hers.
+        # Other recipients' messages do not wait for hers.
         assert deliver()
         assert not deliver()
     message = row(database, number)
@@ -143,7 +143,7 @@ def test_pauses_grow_to_an_hour() -> None:
     assert [delivery.pause_after(tries).total_seconds() for tries in (1, 2, 5, 9, 60)] == [15, 30, 240, 3600, 3600]
 
 
-def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couriers) -> None:
+def test_an_outdated_message_is_given_up(database: Database, courier: Couriers) -> None:
     number = put(database, "alice@docket.example", expires_at=NOW + timedelta(seconds=20))
     untried = put(database, "dave@docket.example", user_id=2, due_at=NOW + timedelta(hours=1))
     now = NOW
@@ -151,7 +151,7 @@ def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couri
     with pytest.raises(ServerAway):
         alices.deliver_next()
     now += timedelta(seconds=15)
-    # The next pause would end after it expires.
+    # The message would expire before the next attempt.
     with pytest.raises(ServerAway):
         alices.deliver_next()
     message = row(database, number)
@@ -167,7 +167,7 @@ def test_what_is_no_news_any_more_is_given_up(database: Database, courier: Couri
     assert TROUBLES.words(message.last_error) == "It could not be delivered while it was still news."
 
 
-def test_a_message_that_cannot_be_written_out_keeps_nobody_waiting(
+def test_a_message_that_cannot_be_rendered_delays_no_other(
     database: Database, courier: Couriers, caplog: pytest.LogCaptureFixture
 ) -> None:
     number = put(database, "alice@docket.example", key="broken")
@@ -183,8 +183,8 @@ def test_a_message_that_cannot_be_written_out_keeps_nobody_waiting(
     assert (message.status, said) == ("waiting", "It could not be written out: TypeError.")
 
 
-def test_news_of_one_thing_is_heard_in_order(database: Database, courier: Couriers) -> None:
-    """What is told later waits for what was told before, to the same address about the same thing, and for no other."""
+def test_messages_about_one_subject_arrive_in_order(database: Database, courier: Couriers) -> None:
+    """A later message waits for the earlier ones to the same address about the same subject, and for no others."""
     first = put(database, "alice@docket.example", key="booked")
     second = put(database, "alice@docket.example", key="cancelled")
     elsewhere = put(database, "alice@docket.example", key="other", user_id=2)
@@ -200,7 +200,7 @@ def test_news_of_one_thing_is_heard_in_order(database: Database, courier: Courie
     assert server.ids() == ids
 
 
-def test_a_claim_is_one_workers_until_its_lease_ends(database: Database, courier: Couriers) -> None:
+def test_a_claim_belongs_to_one_worker_until_its_lease_ends(database: Database, courier: Couriers) -> None:
     number = put(database, "alice@docket.example")
     take = partial(delivery.claim, channel="email", lease=timedelta(minutes=5))
     claimed = database.write(take, worker="first", now=NOW)
@@ -209,7 +209,7 @@ def test_a_claim_is_one_workers_until_its_lease_ends(database: Database, courier
     again = database.write(take, worker="second", now=NOW + timedelta(minutes=5))
     assert again is not None
     assert (again.id, again.tries, again.message_id) == (number, 2, claimed.message_id)
-    # The first one's word comes too late, even where it has the same name.
+    # The first worker's result comes too late, even if the workers have the same name.
     assert not database.write(delivery.mark, claimed, worker="first", status="dead", now=NOW)
     assert not database.write(delivery.mark, claimed, worker="second", status="dead", now=NOW)
     assert database.write(delivery.mark, again, worker="second", status="sent", now=NOW)
@@ -235,7 +235,7 @@ def test_workers_at_once_send_each_message_once(database: Database, courier: Cou
 
 
 @pytest.mark.parametrize("word", ["=?utf-8?q?=0D=0ABcc:_eve@x.example=0D=0A=0D=0A?=", "=?utf-8?b?DQpCY2M6IHgNCg0K?="])
-def test_nobody_writes_headers_of_their_own(word: str) -> None:
+def test_names_cannot_inject_headers(word: str) -> None:
     message = Rendered(word, f"The visit of {word} is booked", "Text\n", "<p>Text</p>", "", "")
     with mail_server() as server, closing(to(server.port)) as sender:
         sender.send("alice@docket.example", "1", message)
@@ -250,10 +250,10 @@ def test_nobody_writes_headers_of_their_own(word: str) -> None:
     assert len(server.mails) == 2
 
 
-def test_what_was_sent_is_marked_though_the_database_is_away_for_a_moment(
+def test_a_sent_message_is_marked_even_if_the_database_is_briefly_unavailable(
     database: Database, courier: Couriers
 ) -> None:
-    """If it were left at that, the same mail would be sent again once its lease is over."""
+    """Otherwise the same mail would be sent again after its lease."""
     number = put(database, "alice@docket.example")
     away = [True, True]
 
@@ -284,8 +284,8 @@ def test_without_a_server_messages_are_kept_as_files(database: Database, courier
     assert b"To: alice@docket.example" in file.read_bytes()
 
 
-def test_what_waits_for_the_day_is_not_counted_as_a_try(cast: Cast, courier: Couriers) -> None:
-    """A courier that may not send now says when, and the message waits until then."""
+def test_waiting_for_daytime_does_not_count_as_an_attempt(cast: Cast, courier: Couriers) -> None:
+    """A courier that must not send now says when it may, and the message waits until then."""
     number = put(cast.database, "alice@docket.example")
     morning = local("2026-03-03 09:00")
 

@@ -1,4 +1,4 @@
-"""Messages as they are sent: one instant in every part, nothing that a name could smuggle in, nothing from outside."""
+"""Messages as they are sent: the same instant in every part, no injection through names, nothing from outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAILS = ["visit_booked", "visit_moved", "visit_cancelled", "visit_restored"]
 
 
 def visit(starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
-    """What messages are told of a visit."""
+    """The values of a message about an appointment."""
     return {
         "reference": "K7QM-2F9X",
         "starts_at": starts_at,
@@ -37,7 +37,7 @@ def visit(starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, A
 
 
 def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
-    """The values of a message about a visit, with its event for the calendar."""
+    """The values of a message about an appointment, with its calendar event."""
     start = datetime.fromisoformat(starts_at)
     event = {
         "uid": "one",
@@ -70,7 +70,7 @@ def mail(template: str, said: dict[str, Any]) -> Rendered:
 
 
 def seen(html: str) -> str:
-    """The words of a document."""
+    """The visible text of a document."""
     body = html.partition("<body")[2]
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
@@ -106,7 +106,7 @@ def test_names_are_escaped_in_html_and_plain_in_the_text() -> None:
     assert nasty in seen(said.html)
 
 
-def test_no_name_begins_a_header_or_a_line_of_its_own() -> None:
+def test_no_name_starts_a_header_or_a_new_line() -> None:
     said = mail("visit_booked", values(whose="Mia\r\nBcc: evil@docket.test\u2028\x00"))
     assert said.subject == "The visit of Mia Bcc: evil@docket.test is booked: Tuesday 3 March, 09:30"
     assert not re.search(r"^Bcc:", said.text, re.MULTILINE)
@@ -123,7 +123,7 @@ def test_the_document_needs_nothing_from_outside_and_carries_its_styles() -> Non
         assert 'class="card ink" style="' in html
 
 
-def test_links_are_signed_for_whoever_gets_the_message() -> None:
+def test_links_are_signed_for_the_recipient_of_the_message() -> None:
     said = mail("visit_restored", values(change_until="2026-03-02T08:30:00Z"))
     for part in (said.text, said.html, said.calendar.replace("\r\n ", "")):
         tokens = set(re.findall(r"/visit/([\w.=-]+)", part))
@@ -132,7 +132,7 @@ def test_links_are_signed_for_whoever_gets_the_message() -> None:
     assert (event["attendee"], event["organizer"]) == ("mailto:alice@docket.example", "mailto:us@docket.test")
 
 
-def test_whoever_is_too_late_to_change_a_visit_is_asked_to_call() -> None:
+def test_a_patient_who_is_too_late_to_change_an_appointment_is_asked_to_call() -> None:
     early = mail("visit_moved", values(change_until="2026-03-02T08:30:00Z")).text
     late = mail("visit_moved", values()).text
     assert "/cancellation" in early
@@ -140,7 +140,7 @@ def test_whoever_is_too_late_to_change_a_visit_is_asked_to_call() -> None:
     assert "please call 020" in late
 
 
-def test_a_tap_on_the_clinics_number_calls_it() -> None:
+def test_the_clinics_number_is_a_telephone_link() -> None:
     said = values()
     said["clinic"]["phone"] = "+31 20 014 7200"
     html = mail("visit_moved", said).html
@@ -148,7 +148,7 @@ def test_a_tap_on_the_clinics_number_calls_it() -> None:
     assert "please call +31 20 014 7200 :" in seen(html)
 
 
-def test_a_cancelled_visit_has_neither_a_when_nor_a_where() -> None:
+def test_a_message_about_a_cancelled_appointment_has_no_time_and_place() -> None:
     said = mail("visit_cancelled", values())
     assert "Cancelled: Tuesday 3 March 2026, 09:30 (Amsterdam time)\n" in said.text
     assert "Book another visit online, or call 020." in said.text
@@ -156,7 +156,7 @@ def test_a_cancelled_visit_has_neither_a_when_nor_a_where() -> None:
         assert not re.search(r"When|Where|Room 3", part)
 
 
-def test_a_reminder_as_text_message_asks_nobody_who_has_said_that_they_come() -> None:
+def test_a_text_message_reminder_does_not_ask_patients_who_have_confirmed() -> None:
     said = {"clinic": values()["clinic"], "visits": [visit(confirmed=True), visit("2026-03-03T10:30:00Z")]}
     text = render("visit_reminder", "sms", "+31201", said, base_url="https://docket.test", keys=KEYS).text
     assert text.startswith(
@@ -165,7 +165,7 @@ def test_a_reminder_as_text_message_asks_nobody_who_has_said_that_they_come() ->
     assert text.count("Are you coming?") == 1
 
 
-def test_mails_about_accounts_need_no_name_and_carry_their_links() -> None:
+def test_mails_about_accounts_need_no_name_and_contain_their_links() -> None:
     said = values()
     confirm = mail("confirm_email", {"user_id": 7, "email": "alice@docket.example", "clinic": said["clinic"]})
     reset = mail("password_reset", {"nonce": "abc", "name": "Alice", "clinic": said["clinic"]})

@@ -1,4 +1,4 @@
-"""Handing text messages to a real HTTP gateway."""
+"""Sending text messages through a real HTTP gateway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp.notifications.rendering import Rendered
 from webapp.notifications.sms import SmsSender
 from webapp.worker import sms_sender
 
-# Nothing in a text may end its field or begin another place.
+# Nothing in a text may end its field or start another placeholder.
 NASTY = 'See you at 9:30 & "bring" {id} <nothing>, O’Neill\\'
 TEXT = Rendered("Harbour Lane Clinic", "", NASTY, "", "", "")
 
@@ -75,11 +75,11 @@ def test_what_the_answers_mean(status: int, meaning: type[Undelivered]) -> None:
         with pytest.raises(meaning, match=f"status {status}") as refusal:
             sender.send("020 123 4567", "abc", TEXT)
         assert type(refusal.value) is meaning
-        # Nobody is led elsewhere with a patient's message.
+        # Redirects are not followed with a patient's message.
         assert len(gateway.posted) == 1
 
 
-def test_a_gateway_that_is_not_there() -> None:
+def test_a_gateway_that_is_unreachable() -> None:
     gateway = Gateway([200])
     gateway.url = f"http://127.0.0.1:{free_port()}/"
     with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerAway, match="cannot be reached"):

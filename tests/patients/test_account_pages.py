@@ -1,4 +1,4 @@
-"""Making an account, and looking after it."""
+"""Creating an account and managing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus 
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Forms and their words do not depend on the kind of database."""
+    """Forms and their texts do not depend on the kind of database."""
     return sqlite_url
 
 
@@ -43,12 +43,12 @@ def test_registering_makes_an_account_and_signs_in(client: TestClient, cast: Cas
     assert patient_of(cast, "nina@docket.example").name == "Nina New"
 
 
-def test_registering_by_htmx_is_an_order_to_go_on(client: TestClient) -> None:
+def test_registering_by_htmx_redirects(client: TestClient) -> None:
     answer = client.post("/register", data={**NINA, "next": "/appointments"}, headers=HTMX)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")
 
 
-def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestClient) -> None:
+def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient) -> None:
     for field, value, words in (
         ("name", "", "Enter your name."),
         ("name", "N", "Enter a name of 2 to 120 characters."),
@@ -84,7 +84,7 @@ def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestCli
     assert client.get("/account").status_code == 303
 
 
-def test_an_address_that_has_an_account_is_told_so(client: TestClient) -> None:
+def test_an_address_with_an_account_is_refused_with_that_reason(client: TestClient) -> None:
     answer = client.post("/register", data={**NINA, "email": "ALICE@docket.example"})
     assert answer.status_code == 409
     page = read(answer)
@@ -96,7 +96,7 @@ def test_too_many_registrations_of_a_network_wait_before_anything_slow(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "hash_password", lambda _password: "a hash")
-    # What is only mistyped does not count.
+    # Invalid input does not count.
     for _ in range(3):
         assert client.post("/register", data={**NINA, "password": "short"}).status_code == 422
     for number in range(20):
@@ -112,7 +112,7 @@ def test_too_many_registrations_of_a_network_wait_before_anything_slow(
     assert "Too many accounts were made from your network. Wait 1 hour, then try again." in page.text
     assert page.form("/register")["email"] == NINA["email"]
     assert slow == []
-    # Signing in is another matter.
+    # Signing in is not affected.
     log_in(client, "alice")
 
 
@@ -131,7 +131,7 @@ def test_a_patient_changes_name_telephone_and_date_of_birth(client: TestClient, 
     page = read(client.get("/account"))
     assert "Your details are saved." in page.text
     assert page.form("/account") == changed
-    # The menu greets by the new name, and the patient's record has it too.
+    # The menu shows the new name, and the patient's record has it too.
     assert "Alice <Adams>" in page.one("nav", id="menu").text
     assert patient_of(cast, "alice@docket.example").name == "Alice <Adams>"
 
@@ -145,7 +145,7 @@ def test_a_profile_with_mistakes_is_shown_again_as_it_was_typed(client: TestClie
     assert patient_of(cast, "alice@docket.example").name == "Alice Adams"
 
 
-def test_a_date_of_birth_in_the_future_is_said_next_to_its_field(client: TestClient) -> None:
+def test_a_date_of_birth_in_the_future_is_reported_beside_its_field(client: TestClient) -> None:
     log_in(client, "alice")
     for born in ("2026-03-03", "1899-12-31"):
         answer = client.post("/account", data={"name": "Alice Adams", "birth_date": born})
@@ -155,7 +155,7 @@ def test_a_date_of_birth_in_the_future_is_said_next_to_its_field(client: TestCli
         assert page.form("/account")["birth_date"] == born
 
 
-def test_staff_have_a_name_and_nothing_that_is_a_patients(cast: Cast) -> None:
+def test_staff_have_a_name_and_no_patient_data(cast: Cast) -> None:
     for name in ("bob", "carol"):
         with client_for(cast.database) as client:
             log_in(client, name)
@@ -182,7 +182,7 @@ def test_a_new_password_needs_the_present_one_and_must_be_good(client: TestClien
         page = read(answer)
         assert words in page.one(id=f"{field}-error").text
         assert page.form("/account/password") == {"current": "", "new": ""}
-        # The other form on the page is as it was.
+        # The other form on the page is unchanged.
         assert page.form("/account")["name"] == "Alice Adams"
 
 
@@ -194,7 +194,7 @@ def test_guessing_the_present_password_is_throttled_like_a_log_in(client: TestCl
     answer = client.post("/account/password", data={"current": PASSWORD, "new": "walrus teapot orbit"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "900")
     assert "too many wrong passwords. Wait 15 minutes" in read(answer).one(id="current-error").text
-    # Others, and signing in, are not punished with it.
+    # Other users, and signing in, are not affected.
     with client_for(cast.database) as dave:
         log_in(dave, "dave")
         sent = {"current": PASSWORD, "new": "walrus teapot orbit"}

@@ -1,4 +1,4 @@
-"""Whom somebody may book for, and the lock that a booking takes on them."""
+"""For whom a user may book, and the lock that a booking takes on the patient."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from webapp.patients.schemas import PatientChoice, Register, UpdateProfile
 
 
 def child_of(cast: Cast, parent: str, name: str) -> int:
-    """Somebody without an account, whom one of the cast books for."""
+    """A person without an account, for whom one of the cast books."""
     return cast.add(Patient(managed_by_id=cast.patient_ids[parent], name=name, created_at=NOW))
 
 
 def words_of(cast: Cast, patient_id: int) -> set[str]:
-    """What the patient is found by."""
+    """The words by which the patient is found."""
     with cast.database.reading() as session:
         return set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient_id)))
 
 
-def test_oneself_comes_first_and_then_whom_one_manages_by_name(cast: Cast) -> None:
+def test_the_patient_comes_first_and_then_the_dependants_by_name(cast: Cast) -> None:
     zoe, aaron = child_of(cast, "alice", "Zoe Adams"), child_of(cast, "alice", "Aaron Adams")
     child_of(cast, "dave", "Dora Dunn")
     with cast.database.reading() as session:
@@ -40,7 +40,7 @@ def test_oneself_comes_first_and_then_whom_one_manages_by_name(cast: Cast) -> No
         assert service.bookable_patients(session, cast.carol) == []
 
 
-def test_a_patient_books_for_themselves_and_whom_they_manage_and_for_nobody_else(cast: Cast) -> None:
+def test_patients_book_only_for_themselves_and_their_dependants(cast: Cast) -> None:
     zoe, dora = child_of(cast, "alice", "Zoe Adams"), child_of(cast, "dave", "Dora Dunn")
 
     def lock(actor: Actor, patient_id: int | None) -> int | None:
@@ -61,7 +61,7 @@ def test_a_patient_books_for_themselves_and_whom_they_manage_and_for_nobody_else
 
 
 def test_the_lock_waits_and_then_looks_again(cast: Cast) -> None:
-    """Whoever unlinks a child while a booking for it waits is heard: the booking is refused."""
+    """When a child is unlinked while a booking for it waits, the booking is refused."""
     zoe = child_of(cast, "alice", "Zoe Adams")
     unlinked, go_on = threading.Event(), threading.Event()
     outcome: list[object] = []
@@ -90,7 +90,7 @@ def test_the_lock_waits_and_then_looks_again(cast: Cast) -> None:
     assert outcome == ["not_found"]
 
 
-def test_who_registers_is_found_by_name_address_and_telephone(cast: Cast) -> None:
+def test_a_registered_patient_is_found_by_name_address_and_telephone(cast: Cast) -> None:
     command = Register(name="Zoë de Vries-Ørn", email="Zoe@docket.example", password="unused", phone="+31 20 12")
     user_id = cast.database.write(service.register, command, "a hash", now=NOW)
     with cast.database.reading() as session:
@@ -102,6 +102,6 @@ def test_a_changed_profile_is_found_by_its_new_words_alone(cast: Cast) -> None:
     cast.database.write(service.update_profile, cast.alice, UpdateProfile(name="Alice Zimmer", phone="020 99"), now=NOW)
     assert words_of(cast, cast.patient_ids["alice"]) == {"alice", "zimmer", "alice@docket.example", "#99020"}
     before = words_of(cast, cast.patient_ids["dave"])
-    # Staff have no patient's record, and no words.
+    # Staff have no patient record, and no words.
     cast.database.write(service.update_profile, cast.bob, UpdateProfile(name="Dr. Bob Zimmer"), now=NOW)
     assert words_of(cast, cast.patient_ids["dave"]) == before

@@ -1,4 +1,4 @@
-"""The people a patient books for: added, changed and removed by that patient alone."""
+"""The people for whom a patient books: added, changed and removed only by that patient."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ ZOE = UpdateProfile(name="Zoë Adams", phone="020 1", birth_date=date(2019, 5, 4
 
 
 def add(cast: Cast, actor: Actor, command: UpdateProfile = ZOE) -> int:
-    """Add somebody as the pages do."""
+    """Add a dependant as the pages do."""
     return cast.database.write(dependants.add_person, actor, command, now=NOW)
 
 
 def words(cast: Cast, patient_id: int) -> set[str]:
-    """What a patient is found by."""
+    """The words by which a patient is found."""
     with cast.database.reading() as session:
         return set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient_id)))
 
 
-def test_a_patient_adds_and_changes_somebody_who_is_then_found(cast: Cast) -> None:
+def test_a_patient_adds_and_changes_a_dependant_who_is_then_found(cast: Cast) -> None:
     zoe = add(cast, cast.alice)
     with cast.database.reading() as session:
         assert dependants.list_people(session, cast.alice) == [(zoe, "Zoë Adams", date(2019, 5, 4), "020 1", False)]
@@ -49,7 +49,7 @@ def test_a_patient_adds_and_changes_somebody_who_is_then_found(cast: Cast) -> No
     assert events == [("patient_created", "patient"), ("patient_changed", "patient")]
 
 
-def test_what_the_clinic_wrote_down_stays_when_the_parent_changes_the_name(cast: Cast) -> None:
+def test_the_clinics_details_stay_when_the_parent_changes_the_name(cast: Cast) -> None:
     zoe = add(cast, cast.alice)
     theirs = PatientDetails(name="Zoë Adams", email="zoe@docket.example")
     cast.database.write(records.change_patient, cast.carol, zoe, theirs, seen="", now=NOW)
@@ -59,7 +59,7 @@ def test_what_the_clinic_wrote_down_stays_when_the_parent_changes_the_name(cast:
     assert words(cast, zoe) == {"zoe", "adams", "#1020", "zoe@docket.example"}
 
 
-def test_strangers_and_those_with_an_account_are_nobody_elses_to_change(cast: Cast) -> None:
+def test_strangers_and_dependants_with_an_account_cannot_be_changed(cast: Cast) -> None:
     zoe = add(cast, cast.alice)
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     cast.database.write(records.link_person, cast.carol, alice, dave, now=NOW)
@@ -74,7 +74,7 @@ def test_strangers_and_those_with_an_account_are_nobody_elses_to_change(cast: Ca
         add(cast, cast.carol)
 
 
-def test_nobody_is_born_tomorrow(cast: Cast) -> None:
+def test_a_date_of_birth_in_the_future_is_refused(cast: Cast) -> None:
     unborn = ZOE.model_copy(update={"birth_date": NOW.date() + timedelta(days=1)})
     with pytest.raises(Invalid):
         add(cast, cast.alice, unborn)
@@ -104,11 +104,11 @@ def test_there_are_ten_at_most_also_when_two_are_added_at_once(cast: Cast) -> No
     assert sorted(outcomes) == ["added", "refused"]
     with cast.database.reading() as session:
         assert len(dependants.list_people(session, cast.alice)) == dependants.MOST_PEOPLE
-    # The bound is each patient's own.
+    # The limit applies to each patient separately.
     add(cast, cast.dave)
 
 
-def test_who_has_no_visit_is_removed_and_leaves_nothing_behind_but_the_trace(cast: Cast) -> None:
+def test_a_dependant_without_appointments_is_removed_and_leaves_only_the_audit_rows(cast: Cast) -> None:
     zoe = add(cast, cast.alice)
     cast.database.write(dependants.remove_person, cast.alice, zoe, now=NOW)
     with cast.database.reading() as session:
@@ -118,7 +118,7 @@ def test_who_has_no_visit_is_removed_and_leaves_nothing_behind_but_the_trace(cas
 
 
 @pytest.mark.parametrize("status", ["scheduled", "cancelled", "completed"])
-def test_who_has_visits_of_any_kind_is_not_removed(cast: Cast, status: str) -> None:
+def test_a_dependant_with_appointments_of_any_status_is_not_removed(cast: Cast, status: str) -> None:
     zoe = add(cast, cast.alice)
     starts, ends = local("2026-03-03 09:00"), local("2026-03-03 09:15")
     cast.add(

@@ -1,4 +1,4 @@
-"""The people one books for, as their patient sees them in the account."""
+"""The pages of a patient's dependants in the account."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ZOE = {"name": "Zoë Adams", "birth_date": "2019-05-04", "phone": ""}
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Forms and their words do not depend on the kind of database."""
+    """Forms and their texts do not depend on the kind of database."""
     return sqlite_url
 
 
 def child_of(cast: Cast, parent: str) -> int:
-    """Somebody whom one of the cast books for."""
+    """A dependant of one of the cast."""
     return cast.add(models.Patient(name="Zoë Adams", managed_by_id=cast.patient_ids[parent], created_at=NOW))
 
 
-def test_a_patient_adds_edits_and_removes_somebody(client: TestClient) -> None:
+def test_a_patient_adds_edits_and_removes_a_dependant(client: TestClient) -> None:
     log_in(client, "alice")
     account = read(client.get("/account"))
     assert "Nobody yet." in account.text
@@ -53,7 +53,7 @@ def test_a_patient_adds_edits_and_removes_somebody(client: TestClient) -> None:
     assert client.get(address).status_code == 404
 
 
-def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestClient, cast: Cast) -> None:
+def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     zoe = f"/account/people/{child_of(cast, 'alice')}"
     for address in ("/account/people", zoe):
@@ -72,7 +72,7 @@ def test_what_cannot_be_right_is_said_next_to_its_field_and_kept(client: TestCli
             assert page.form(address) == {**ZOE, "seen": "", field: value}
 
 
-def test_whoever_saves_second_sees_both(client: TestClient, cast: Cast) -> None:
+def test_the_second_to_save_sees_both_versions(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     address = f"/account/people/{child_of(cast, 'alice')}"
     form = read(client.get(address)).form(address)
@@ -83,11 +83,11 @@ def test_whoever_saves_second_sees_both(client: TestClient, cast: Cast) -> None:
     assert "Somebody else saved this while you were writing." in page.one("div", role="alert").text
     assert page.one(id="phone-theirs").text == "Saved meanwhile: 020 1"
     assert page.form(address)["phone"] == "020 2"
-    # Now both were seen.
+    # Now both versions were seen.
     assert client.post(address, data=page.form(address)).status_code == 303
 
 
-def test_somebody_with_visits_stays_and_the_page_says_whom_to_ask(client: TestClient, cast: Cast) -> None:
+def test_a_dependant_with_appointments_stays_and_the_page_says_whom_to_ask(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     zoe = child_of(cast, "alice")
     cast.add(
@@ -112,7 +112,7 @@ def test_somebody_with_visits_stays_and_the_page_says_whom_to_ask(client: TestCl
     assert client.get(f"/account/people/{zoe}").status_code == 200
 
 
-def test_ten_people_are_enough(client: TestClient, cast: Cast) -> None:
+def test_a_patient_has_at_most_ten_dependants(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     for _ in range(dependants.MOST_PEOPLE):
         child_of(cast, "alice")
@@ -124,14 +124,14 @@ def test_ten_people_are_enough(client: TestClient, cast: Cast) -> None:
     assert "You book for 10 people already" in read(answer).one("div", role="alert").text
 
 
-def test_whoever_is_signed_out_meanwhile_comes_back_to_the_empty_form(client: TestClient) -> None:
-    # The address that the form is sent to shows no page of its own.
+def test_a_user_signed_out_meanwhile_returns_to_the_empty_form(client: TestClient) -> None:
+    # The address to which the form is sent shows no page.
     answer = client.post("/account/people", data=ZOE, headers={"referer": "http://docket.test/account/people"})
     assert answer.status_code == 401
     assert "/login?next=%2Faccount%2Fpeople%2Fnew" in read(answer).links
 
 
-def test_a_stranger_and_one_who_does_not_exist_look_the_same(client: TestClient, cast: Cast) -> None:
+def test_another_users_dependant_looks_like_an_unknown_one(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     theirs = child_of(cast, "dave")
     cast.change(
@@ -139,18 +139,18 @@ def test_a_stranger_and_one_who_does_not_exist_look_the_same(client: TestClient,
         .where(models.Patient.id == cast.patient_ids["dave"])
         .values(managed_by_id=cast.patient_ids["alice"])
     )
-    # Dave has an account: Alice sees that she books for him, and he looks after his own data.
+    # Dave has an account: Alice sees that she books for him, but he manages his own data.
     account = read(client.get("/account"))
     assert "Dave Dunn" in account.text
     assert f"/account/people/{cast.patient_ids['dave']}" not in account.links
-    nobody = client.get("/account/people/999999")
+    missing = client.get("/account/people/999999")
     for number in (theirs, cast.patient_ids["dave"], cast.patient_ids["alice"]):
         for path in ("", "/removal"):
             answer = client.get(f"/account/people/{number}{path}")
-            assert (answer.status_code, answer.text) == (404, nobody.text)
+            assert (answer.status_code, answer.text) == (404, missing.text)
             assert client.post(f"/account/people/{number}{path}", data=ZOE).status_code == 404
 
 
-def test_staff_have_nobody_to_book_for_in_their_account(client: TestClient) -> None:
+def test_staff_have_no_dependants_in_their_account(client: TestClient) -> None:
     log_in(client, "carol")
     assert "People I book for" not in read(client.get("/account")).text

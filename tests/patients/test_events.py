@@ -22,7 +22,7 @@ ZOE = PatientDetails(name="Zoë Visser", phone="020 123 4567")
 
 @pytest.fixture
 def heard(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
-    """What is published, in order."""
+    """The published events, in order."""
     return record_events(sqlite_cast.database, monkeypatch)
 
 
@@ -30,7 +30,7 @@ def by(actor: Actor) -> DoneBy:
     return DoneBy(actor.user_id, actor.role, actor.name)
 
 
-def test_a_registration_is_the_patients_own_deed(sqlite_cast: Cast, heard: list[Event]) -> None:
+def test_a_registration_is_an_action_of_the_patient(sqlite_cast: Cast, heard: list[Event]) -> None:
     command = Register(name="Finn Fox", email="finn@docket.example", password="a long sentence for tests")
     user_id = sqlite_cast.database.write(service.register, command, password_hash(), now=NOW)
     with sqlite_cast.database.reading() as session:

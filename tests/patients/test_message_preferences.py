@@ -1,4 +1,4 @@
-"""Which messages about visits a patient would like."""
+"""Which messages about appointments a patient wants."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
-def wishes(cast: Cast) -> dict[str, tuple[bool, bool]]:
+def preferences(cast: Cast) -> dict[str, tuple[bool, bool]]:
     with cast.database.reading() as session:
         query = sa.select(Patient.name, Patient.wants_email, Patient.wants_sms)
         return {name: (email, sms) for name, email, sms in session.execute(query)}
 
 
-def test_a_patient_chooses_for_themselves_and_for_whom_they_book_for(client: TestClient, cast: Cast) -> None:
+def test_a_patient_chooses_messages_for_themselves_and_their_dependants(client: TestClient, cast: Cast) -> None:
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     cast.add(Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW))
     cast.change(sa.update(Patient).where(Patient.id == dave).values(managed_by_id=alice))
@@ -35,18 +35,16 @@ def test_a_patient_chooses_for_themselves_and_for_whom_they_book_for(client: Tes
     assert client.post("/account/messages", data={"wants_sms": "y"}).status_code == 303
     assert read(client.get("/account")).form("/account/messages") == {"wants_sms": "y"}
     client.post("/account/people", data={"name": "Max Adams"})
-    assert wishes(cast) == {
+    assert preferences(cast) == {
         "Alice Adams": (False, True),
         "Zoe Adams": (False, True),
         "Max Adams": (False, True),
-        # Who has an account says so there.
+        # A person with an account chooses there.
         "Dave Dunn": (True, False),
     }
 
 
-def test_whoever_wants_no_messages_hears_what_that_means_and_of_no_mail_after_booking(
-    client: TestClient, cast: Cast
-) -> None:
+def test_without_messages_the_consequence_is_shown_and_booking_mentions_no_mail(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     client.post("/account/messages", data={})
     assert "We send you nothing about your visits now" in read(client.get("/account")).text
@@ -63,14 +61,14 @@ def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -
     page = read(answer)
     assert page.one(id="wants_sms-error").text.startswith("Error: Text messages need a telephone number.")
     assert page.form("/account/messages") == {"wants_sms": "y"}
-    assert wishes(cast)["Alice Adams"] == (True, False)
+    assert preferences(cast)["Alice Adams"] == (True, False)
     profile = page.form("/account")
     client.post("/account", data={**profile, "phone": "+31 6 1234 5678"})
     client.post("/account/messages", data={"wants_email": "y", "wants_sms": "y"})
     client.post("/account", data={**profile, "phone": "+31 6 8765 4321"})
-    assert wishes(cast)["Alice Adams"] == (True, True)
+    assert preferences(cast)["Alice Adams"] == (True, True)
     client.post("/account", data={**profile, "phone": ""})
-    assert wishes(cast)["Alice Adams"] == (True, False)
+    assert preferences(cast)["Alice Adams"] == (True, False)
 
 
 def test_staff_have_no_such_choice(client: TestClient, cast: Cast) -> None:

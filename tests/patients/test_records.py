@@ -1,4 +1,4 @@
-"""Records as staff keep them: written, warned about, compared, linked; and every deed in the audit log."""
+"""Patient records by staff: written, checked for duplicates, compared, linked; and every action in the audit log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ZOE = {"name": "Zoë Visser", "birth_date": "2019-05-04", "phone": "020 123 4567
 
 
 def details(**changes: Any) -> PatientDetails:
-    """What is kept about Zoë, with changes."""
+    """The details of Zoë, with changes."""
     return PatientDetails.model_validate(ZOE | changes)
 
 
@@ -37,19 +37,19 @@ def create(cast: Cast, *, anyway: bool = False, managed_by: int | None = None, *
 
 
 def patient(cast: Cast, patient_id: int) -> Patient:
-    """A patient as it is saved."""
+    """A patient as stored."""
     with cast.database.reading() as session:
         return session.get_one(Patient, patient_id)
 
 
 def words(cast: Cast, patient_id: int) -> set[str]:
-    """What a patient is found by."""
+    """The words by which a patient is found."""
     with cast.database.reading() as session:
         return set(session.scalars(sa.select(PatientWord.word).where(PatientWord.patient_id == patient_id)))
 
 
-def deeds(cast: Cast, subject: str = "patient") -> list[tuple[str, int, dict[str, Any]]]:
-    """What the audit log holds about patients, oldest first; all of it Carol did."""
+def recorded(cast: Cast, subject: str = "patient") -> list[tuple[str, int, dict[str, Any]]]:
+    """The audit log about patients, oldest first; Carol is the actor of all of it."""
     with cast.database.reading() as session:
         query = sa.select(AuditEvent).where(AuditEvent.subject_type == subject).order_by(AuditEvent.id)
         found = session.scalars(query).all()
@@ -68,7 +68,7 @@ def test_a_patient_without_an_account_is_added_and_can_be_found(cast: Cast) -> N
         "Zoë Visser", date(2019, 5, 4), "020 123 4567", "zoe@docket.example", None, None,
     )  # fmt: skip
     assert words(cast, number) == words_of(saved.name, saved.email, saved.phone)
-    assert deeds(cast) == [("patient_created", number, {})]
+    assert recorded(cast) == [("patient_created", number, {})]
 
 
 def test_a_name_is_enough_and_a_birth_date_lies_in_the_past(cast: Cast) -> None:
@@ -88,9 +88,9 @@ def test_an_edit_changes_the_words_and_the_name_that_an_account_is_greeted_by(ca
     assert words(cast, alice) == {"alice", "zimmer", "office@docket.example", "#7654321020"}
     with cast.database.reading() as session:
         user = session.get_one(User, cast.alice.user_id)
-    # She signs in as before: where messages go is another matter.
+    # She signs in as before: the address for messages is a different one.
     assert (user.name, user.email) == ("Alice Zimmer", "alice@docket.example")
-    assert deeds(cast) == [
+    assert recorded(cast) == [
         ("patient_changed", alice, {"changed": ["name", "birth_date", "phone", "email"]}),
     ]
     with pytest.raises(NoSuchPatient):
@@ -100,7 +100,7 @@ def test_an_edit_changes_the_words_and_the_name_that_an_account_is_greeted_by(ca
         cast.database.write(records.change_patient, cast.carol, alice, late, seen="", now=NOW)
 
 
-def test_of_two_who_edit_at_once_the_second_is_told_and_nothing_is_lost(cast: Cast) -> None:
+def test_of_two_editors_the_second_sees_a_conflict_and_nothing_is_lost(cast: Cast) -> None:
     number = create(cast)
     seen = fingerprint(details())
     cast.database.write(records.change_patient, cast.carol, number, details(phone="1"), seen=seen, now=NOW)
@@ -113,7 +113,7 @@ def test_of_two_who_edit_at_once_the_second_is_told_and_nothing_is_lost(cast: Ca
     assert patient(cast, number).phone == "2"
 
 
-def test_of_two_who_save_in_the_same_moment_one_is_told(cast: Cast) -> None:
+def test_of_two_who_save_at_the_same_moment_one_sees_a_conflict(cast: Cast) -> None:
     number = create(cast)
     seen, start, outcomes = fingerprint(details()), threading.Barrier(2), []
 
@@ -145,9 +145,7 @@ def test_of_two_who_save_in_the_same_moment_one_is_told(cast: Cast) -> None:
     {"name": "Peter Post", "birth_date": None, "phone": ""},
     {"name": "Peter Post", "birth_date": "1950-01-01", "phone": "", "email": "ZOE@docket.example"},
 ])  # fmt: skip
-def test_who_may_be_in_the_books_already_is_warned_about_and_added_all_the_same(
-    cast: Cast, changes: dict[str, Any]
-) -> None:
+def test_a_likely_duplicate_is_warned_about_and_can_be_added_anyway(cast: Cast, changes: dict[str, Any]) -> None:
     zoe = create(cast)
     with pytest.raises(LikelyDuplicate) as caught:
         create(cast, **changes)
@@ -184,16 +182,16 @@ def test_a_record_says_who_books_for_whom(cast: Cast) -> None:
     assert (hers.manager, hers.account) == (None, (cast.alice.user_id, "alice@docket.example", True))
     assert zoes.manager == Person(alice, "Alice Adams", None, "", has_account=True)
     assert (zoes.account, zoes.people) == (None, [])
-    assert deeds(cast) == [
+    assert recorded(cast) == [
         ("patient_created", zoe, {"managed_by": alice}),
         ("patient_linked", dave, {"managed_by": alice}),
     ]
     cast.database.write(records.unlink_person, cast.carol, alice, zoe, now=NOW)
     assert patient(cast, zoe).managed_by_id is None
-    assert deeds(cast)[-1] == ("patient_unlinked", zoe, {"managed_by": alice})
+    assert recorded(cast)[-1] == ("patient_unlinked", zoe, {"managed_by": alice})
 
 
-def test_links_that_make_no_sense_are_refused(cast: Cast) -> None:
+def test_invalid_links_are_refused(cast: Cast) -> None:
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     zoe = create(cast, managed_by=alice)
     with pytest.raises(Invalid):
@@ -209,7 +207,7 @@ def test_links_that_make_no_sense_are_refused(cast: Cast) -> None:
         create(cast, name="Peter Post", phone="", email=None, managed_by=999_999)
     with pytest.raises(NoSuchPatient):
         cast.database.write(records.unlink_person, cast.carol, dave, zoe, now=NOW)
-    # What holds already is not an error.
+    # Linking again is not an error.
     link(cast, alice, zoe)
     with pytest.raises(NoSuchPatient), cast.database.reading() as session:
         records.get_record(session, 999_999)
@@ -218,7 +216,7 @@ def test_links_that_make_no_sense_are_refused(cast: Cast) -> None:
 # ------------------------------------------------------------------------------------------------ accounts
 
 
-def test_a_disabled_account_is_out_at_once_and_an_enabled_one_may_come_back(cast: Cast) -> None:
+def test_a_disabled_account_is_signed_out_at_once_and_an_enabled_one_may_sign_in(cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     secret = cast.database.write(auth.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
 
@@ -243,10 +241,10 @@ def test_a_disabled_account_is_out_at_once_and_an_enabled_one_may_come_back(cast
     # The old session stays ended.
     assert not signed_in()
     assert may_sign_in()
-    assert [action for action, _number, _details in deeds(cast, "user")] == ["user_disabled", "user_enabled"]
+    assert [action for action, _number, _details in recorded(cast, "user")] == ["user_disabled", "user_enabled"]
 
 
-def test_nobody_without_an_account_is_disabled(cast: Cast) -> None:
+def test_a_patient_without_an_account_cannot_be_disabled(cast: Cast) -> None:
     number = create(cast)
     with pytest.raises(Conflict, match="no account"):
         cast.database.write(records.set_account_active, cast.carol, number, active=False, now=NOW)

@@ -1,4 +1,4 @@
-"""Finding patients by what people say or type, on both databases."""
+"""Finding patients by what they say or staff type, on both databases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PEOPLE = [
 
 @pytest.fixture
 def clinic(cast: Cast) -> Cast:
-    """The cast, and people to look for."""
+    """The cast, and more patients to find."""
 
     def add(session: Session) -> None:
         for name, birth_date, phone, email in PEOPLE:
@@ -43,14 +43,14 @@ def clinic(cast: Cast) -> Cast:
 
 
 def names(cast: Cast, text: str) -> list[str]:
-    """Who is found without forgiving mistakes."""
+    """The names found without tolerance for mistakes."""
     with cast.database.reading() as session:
         found = search_patients(session, text)
     return [] if found.similar else [patient.name for patient in found.patients]
 
 
 def similar(cast: Cast, text: str) -> list[str]:
-    """Who is found by forgiving mistakes, the closest first."""
+    """The names found with tolerance for mistakes, the closest first."""
     with cast.database.reading() as session:
         found = search_patients(session, text)
     return [patient.name for patient in found.patients] if found.similar else []
@@ -60,7 +60,7 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
 
 
 @pytest.mark.parametrize(("text", "found"), [
-    # Names: any order, the beginning of words, without accents, in any case.
+    # Names: in any order, by the beginning of words, without accents, in any case.
     ("hannah weiss", [HANNAH]),
     ("WEISS Hannah", [HANNAH]),
     ("Weiß, Hannah", [HANNAH]),
@@ -75,14 +75,14 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("anne marie jansen", [ANNE]),
     ("李", [LI]),
     ("vries hannah", []),
-    # Addresses from their beginning.
+    # Addresses by their beginning.
     ("hannah.weiss@docket.example", [HANNAH]),
     ("Hannah.W", [HANNAH]),
     ("anne-marie@", [ANNE]),
     ("zoe_o", [ZOE]),
     ("visser99", [MARIE]),
     ("docket.example", []),
-    # Telephone numbers from their end, with or without country code, zeros and marks.
+    # Telephone numbers by their end, with or without country code, zeros and punctuation.
     ("+31 20 123 4567", [HANNAH]),
     ("0031201234567", [HANNAH]),
     ("+31 (0)20 123 4567", [HANNAH]),
@@ -96,7 +96,7 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("+31 6 0123 4568", [ZOE]),
     ("+31 6 0123 4569", [ANNE]),
     ("+49 6 0123 4567", []),
-    # Birth dates, in many ways of writing.
+    # Birth dates, in many formats.
     ("1984-03-27", [HANNEKE]),
     ("1984/3/27", [HANNEKE]),
     ("27-03-1984", [HANNEKE]),
@@ -112,20 +112,20 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("12-1-1951", [MARIE]),
     ("28 March 1984", []),
     ("30-02-1984", []),
-    # All of it has to fit.
+    # Everything must match.
     ("hanneke 27-3-1984", [HANNEKE]),
     ("27 March 1984 vries 030 123 4567", [HANNEKE]),
     ("hannah 27-3-1984", []),
     ("hannah 4568", []),
     ("zoe zoe_o@docket.example", [ZOE]),
-    # Nothing that can be looked for.
+    # Nothing to search for.
     ("???", []),
     ("@@@", []),
     ("\x00 \ud800", []),
     ("%", []),
     ("_", []),
 ])  # fmt: skip
-def test_everything_that_was_typed_has_to_fit(clinic: Cast, text: str, found: list[str]) -> None:
+def test_everything_that_was_typed_must_match(clinic: Cast, text: str, found: list[str]) -> None:
     assert names(clinic, text) == found
 
 
@@ -137,7 +137,7 @@ def test_everything_that_was_typed_has_to_fit(clinic: Cast, text: str, found: li
     ("hanneke d vreis", [HANNEKE]),
     ("hannehke 27-3-1984", [HANNEKE]),
     ("viser marie", [MARIE]),
-    # Three mistakes are another name, and short words have none; a wrong date or number is never forgiven.
+    # Three mistakes make another name, and short words allow none; a wrong date or number never matches.
     ("wasnewskyy", []),
     ("jnsssn", []),
     ("ax jansne", []),
@@ -145,7 +145,9 @@ def test_everything_that_was_typed_has_to_fit(clinic: Cast, text: str, found: li
     ("hanah weis 9999", []),
     ("hanah.weiss@docket.example", []),
 ])  # fmt: skip
-def test_a_mistake_or_two_in_a_name_is_forgiven_where_nothing_fits(clinic: Cast, text: str, found: list[str]) -> None:
+def test_up_to_two_mistakes_in_a_name_are_tolerated_without_exact_matches(
+    clinic: Cast, text: str, found: list[str]
+) -> None:
     assert similar(clinic, text) == found
     assert names(clinic, text) == []
 
@@ -174,7 +176,7 @@ def test_a_row_says_who_has_an_account_and_who_books_for_them(clinic: Cast) -> N
     assert (zita.managed_by, zita.has_account, zita.active) == ("Alice Adams", False, None)
 
 
-def test_only_those_among_whom_one_may_look_are_found(clinic: Cast) -> None:
+def test_the_search_finds_only_patients_in_its_scope(clinic: Cast) -> None:
     clinic.book(clinic.alice, "2026-03-03 09:00")
     bobs = sa.select(Appointment.patient_id).where(Appointment.doctor_id == clinic.doctor_ids["bob"])
     with clinic.database.reading() as session:
@@ -187,12 +189,12 @@ def test_only_those_among_whom_one_may_look_are_found(clinic: Cast) -> None:
 
 def test_the_list_is_read_page_by_page_in_both_directions(clinic: Cast) -> None:
     def add(session: Session) -> None:
-        # Namesakes are told apart by their ids, so none is shown twice or left out.
+        # Patients with equal names are ordered by id, so none is shown twice or left out.
         session.add_all(Patient(name="Same Name", created_at=NOW) for _ in range(5))
 
     clinic.database.write(add)
     with clinic.database.reading() as session:
-        everybody = session.scalars(sa.select(Patient.id).order_by(Patient.name, Patient.id)).all()
+        all_patients = session.scalars(sa.select(Patient.id).order_by(Patient.name, Patient.id)).all()
         page, forward = search_patients(session, "", limit=3), []
         assert page.beside.before is None
         while True:
@@ -201,15 +203,15 @@ def test_the_list_is_read_page_by_page_in_both_directions(clinic: Cast) -> None:
                 break
             page = search_patients(session, "", cursor=Cursor(page.beside.after), limit=3)
             assert page.beside.before == page.patients[0].id
-        assert [number for ids in forward for number in ids] == everybody
+        assert [number for ids in forward for number in ids] == all_patients
         backward = [forward[-1]]
         while page.beside.before is not None:
             page = search_patients(session, "", cursor=Cursor(page.beside.before, backwards=True), limit=3)
             assert page.beside.after == page.patients[-1].id
             backward.insert(0, [patient.id for patient in page.patients])
-        assert [number for ids in backward for number in ids] == everybody
-        for nobody in (999_999, 0):
-            assert search_patients(session, "", cursor=Cursor(nobody)).patients
+        assert [number for ids in backward for number in ids] == all_patients
+        for unknown in (999_999, 0):
+            assert search_patients(session, "", cursor=Cursor(unknown)).patients
 
 
 def test_the_number_of_queries_does_not_depend_on_what_is_found(clinic: Cast) -> None:
@@ -234,6 +236,6 @@ def _queries(database: Database, text: str) -> int:
     return len(statements)
 
 
-def test_more_than_anybody_types_is_cut_off() -> None:
+def test_a_very_long_search_text_is_cut_off() -> None:
     assert len(understand("a " * 5000).words) == 8
     assert understand("a" * 5000).words[0].readings == (("a" * 120,),)

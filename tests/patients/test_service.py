@@ -20,14 +20,14 @@ from webapp.patients.schemas import Origin, Profile, Register, UpdateProfile
 
 
 def register(cast: Cast, **details: object) -> int:
-    """Register somebody new."""
+    """Register a new user; returns the id."""
     usual = {"name": "Nora New", "email": "nora@docket.example", "password": "unused here"}
     command = Register.model_validate(usual | details)
     return cast.database.write(service.register, command, "a hash", now=NOW)
 
 
 def users(cast: Cast) -> int:
-    """How many accounts there are."""
+    """The number of accounts."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(sa.func.count(User.id))) or 0
 
@@ -67,7 +67,7 @@ def test_a_birth_date_lies_in_the_past_and_not_too_far(cast: Cast, day: date) ->
     assert users(cast) == before
 
 
-def test_somebody_may_be_born_today_or_in_1900(cast: Cast) -> None:
+def test_a_birth_date_may_be_today_or_in_1900(cast: Cast) -> None:
     register(cast, birth_date=NOW.date())
     register(cast, birth_date=date(1900, 1, 1), email="old@docket.example")
 
@@ -101,13 +101,13 @@ def test_somebody_may_be_born_today_or_in_1900(cast: Cast) -> None:
     {"phone": "call me"},
     {"phone": "1" * 41},
 ])  # fmt: skip
-def test_what_is_no_name_address_or_number_is_no_registration(spoil: dict[str, str]) -> None:
+def test_an_invalid_name_address_or_number_is_refused_at_registration(spoil: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Register.model_validate({"name": "Nora New", "email": "nora@docket.example", "password": "x"} | spoil)
 
 
 @pytest.mark.parametrize("name", ["\u0646\u06cc\u200c\u0645\u0627", "Anne-Marie O'Neil", "\u674e\u660e", "John 3rd"])
-def test_a_name_of_any_script_is_a_name(name: str) -> None:
+def test_names_of_any_script_are_accepted(name: str) -> None:
     assert Register.model_validate({"name": name, "email": "o'neil@docket.example", "password": "x"}).name == name
 
 

@@ -1,4 +1,4 @@
-"""What takes a doctor's time is a row of `busy_times`, whatever wrote it and however, and nothing shares a lane."""
+"""What takes a doctor's time has a row in `busy_times`, however it was written; no two rows share a lane and time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEN = "2026-03-03 10:00"
 
 
 def busy(cast: Cast) -> list[tuple[int, ...]]:
-    """What the table holds, after a look that it holds what it should."""
+    """The rows of the table, after checking that they are exactly the expected ones."""
     with cast.database.reading() as session:
         held = sorted(tuple(row) for row in session.execute(CONTENTS))
         assert held == sorted(tuple(row) for row in session.execute(expected()))
@@ -36,7 +36,7 @@ def busy(cast: Cast) -> list[tuple[int, ...]]:
 
 
 def spans(cast: Cast) -> list[str]:
-    """The stretches in it, on the clock of the day in UTC."""
+    """The stretches of time in it, on the clock of the day in UTC."""
     return [
         f"{low // 60 % 24:02d}:{low % 60:02d}-{high // 60 % 24:02d}:{high % 60:02d}"
         for _, _, low, high, _ in busy(cast)
@@ -44,7 +44,7 @@ def spans(cast: Cast) -> list[str]:
 
 
 def run(database: Database, *statements: str) -> None:
-    """Run statements as a person at the database's own console does, in one transaction."""
+    """Run statements as an operator at the database's console does, in one transaction."""
     with database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
         for statement in statements:
             connection.exec_driver_sql(statement)
@@ -57,7 +57,7 @@ def execute(cast: Cast, statement: sa.Insert | sa.Update) -> None:
 
 @pytest.fixture
 def sqlite_without_keys(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on a SQLite database whose connections, as SQLite's own do, ask for no foreign keys."""
+    """The cast on a SQLite database whose connections do not enforce foreign keys, which is SQLite's default."""
     database = Database(sqlite_url)
 
     @sa.event.listens_for(database.engine, "connect")
@@ -68,7 +68,7 @@ def sqlite_without_keys(sqlite_url: str) -> Iterator[Cast]:
     database.dispose()
 
 
-# ---------------------------------------------------------------------------------------- kept by the database
+# ---------------------------------------------------------------------------------------- filled by the database
 
 
 def test_each_use_case_keeps_the_table(cast: Cast) -> None:
@@ -89,7 +89,7 @@ def test_each_use_case_keeps_the_table(cast: Cast) -> None:
     assert spans(cast) == []
 
 
-def test_words_alone_do_not_write_the_table_anew(cast: Cast) -> None:
+def test_changing_texts_does_not_rewrite_the_table(cast: Cast) -> None:
     put(cast, TEN)
     with cast.database.reading() as session:
         before = session.scalars(sa.select(BusyTime.id)).all()
@@ -98,14 +98,14 @@ def test_words_alone_do_not_write_the_table_anew(cast: Cast) -> None:
         assert session.scalars(sa.select(BusyTime.id)).all() == before
 
 
-def test_a_visit_that_is_deleted_frees_its_time(cast: Cast) -> None:
+def test_an_appointment_that_is_deleted_frees_its_time(cast: Cast) -> None:
     number = put(cast, TEN)
     cast.change(sa.delete(Appointment).where(Appointment.id == number))
     assert busy(cast) == []
     put(cast, TEN, patient="dave")
 
 
-def test_the_guard_stands_on_the_table_itself(cast: Cast) -> None:
+def test_the_guard_is_on_the_table_itself(cast: Cast) -> None:
     put(cast, TEN)
     put(cast, "2026-03-03 10:30", patient="dave")
     doctor, lane, low, high, number = busy(cast)[0]
@@ -121,7 +121,7 @@ def test_the_guard_stands_on_the_table_itself(cast: Cast) -> None:
             cast.change(sa.update(BusyTime).where(BusyTime.from_minute > low).values(from_minute=low, lane=7, **wrong))
 
 
-def test_conflict_clauses_of_sqlite_do_not_soften_the_guard(sqlite_cast: Cast) -> None:
+def test_conflict_clauses_of_sqlite_do_not_weaken_the_guard(sqlite_cast: Cast) -> None:
     number = put(sqlite_cast, TEN)
     other = visit(sqlite_cast, "2026-03-03 10:15", patient="dave")
     for clause in ("OR REPLACE", "OR IGNORE", "OR FAIL"):
@@ -134,7 +134,7 @@ def test_conflict_clauses_of_sqlite_do_not_soften_the_guard(sqlite_cast: Cast) -
 
 
 def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast) -> None:
-    """Replacing deletes without the trigger for deletions, and no foreign key stands in the way here."""
+    """Replacing deletes without firing the trigger for deletions, and here no foreign key prevents it."""
     cast = sqlite_without_keys
     number, other = put(cast, TEN), put(cast, "2026-03-03 12:00", patient="dave", status="cancelled")
     run(cast.database, f"UPDATE OR REPLACE appointments SET id = {number}, status = 'arrived' WHERE id = {other}")
@@ -142,7 +142,7 @@ def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast)
     cast.change(sa.delete(Appointment))
     assert busy(cast) == []
 
-    # Replaced by its reference, a visit leaves a row behind: its time is blocked, and the check says so.
+    # An appointment replaced by its reference leaves a row behind: its time is blocked, and the check reports it.
     first = visit(cast, TEN)
     insert(cast, first)
     second = visit(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
@@ -153,7 +153,7 @@ def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast)
 
 
 def test_a_replica_of_postgresql_keeps_the_table(postgresql_url: str) -> None:
-    """The triggers fire where a session applies what another server did, or a copy is loaded as a replica."""
+    """The triggers fire in a session that applies another server's changes or loads a copy as a replica."""
     database = Database(postgresql_url)
     number = put(cast := assemble(database), TEN, status="cancelled")
     change = f"UPDATE appointments SET status = 'scheduled' WHERE id = {number}"
@@ -180,13 +180,13 @@ def test_in_the_other_lane_times_overlap_with_a_reason_and_inside_a_lane_never(c
         cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(lane=0))
     with pytest.raises(IntegrityError, match="ck_appointments_lane"):
         cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(squeeze_reason=""))
-    # The patient is in one place only, whatever the lane.
+    # The patient can be in one place only, whatever the lane.
     with pytest.raises(IntegrityError, match=GUARDS["patient"]):
         put(cast, TEN, doctor="erin", squeezed="At two places")
     assert list(find_problems(cast.database, now=NOW)) == []
 
 
-def test_time_beside_a_squeezed_visit_is_not_free(cast: Cast) -> None:
+def test_time_beside_a_squeezed_appointment_is_not_free(cast: Cast) -> None:
     cast.book(cast.alice, TEN)
     put(cast, TEN, patient="dave", minutes=15, squeezed="A child with a fever")
     cast.change(sa.update(Appointment).where(Appointment.lane == 0).values(status="cancelled"))
@@ -197,7 +197,7 @@ def test_time_beside_a_squeezed_visit_is_not_free(cast: Cast) -> None:
 
 
 def insert_patient(cast: Cast) -> int:
-    """One more patient; returns the id."""
+    """Insert a patient; returns the id."""
     return cast.add(Patient(name="Frank Fox", created_at=NOW))
 
 
@@ -207,7 +207,7 @@ TRAININGS = Source("trainings", "training_id", "{row}.title <> '' AND {row}.canc
 
 
 def make_trainings(database: Database) -> sa.Table:
-    """A table of this test's own that takes doctors' time, made as a migration would make it: the guard stays."""
+    """A table of this test that takes doctors' time, created as a migration would: the guard is unchanged."""
     metadata = sa.MetaData()
     table = sa.Table(
         TRAININGS.table,
@@ -243,7 +243,7 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
     train("2026-03-03 10:30", "2026-03-03 12:00")
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
         put(cast, "2026-03-03 11:00", patient="dave")
-    # The rules know it before the guard is asked, and while an appointment moves, which has no such time itself.
+    # The rules know it before the guard is asked, also while an appointment moves.
     assert refused_by(cast, "2026-03-03 11:00") == ["slot_taken"]
     moving = put(cast, "2026-03-03 14:00", patient="dave")
     assert refused_by(cast, "2026-03-03 11:00", moving=moving) == ["slot_taken"]
@@ -264,7 +264,7 @@ def test_a_table_that_comes_later_takes_time_through_the_same_guard(cast: Cast) 
 
 
 def refused_by(cast: Cast, start: str, *, moving: int | None = None) -> list[str]:
-    """The codes of the rules that refuse a short appointment with Bob, perhaps one that moves there."""
+    """The codes of the rules that refuse a short appointment with Bob, or moving one there."""
     with cast.database.reading() as session:
         request = checks.find_booking_request(session, doctors.get_doctor(session, "bob"), cast.short)
         found = checks.find_refusals(
@@ -273,12 +273,12 @@ def refused_by(cast: Cast, start: str, *, moving: int | None = None) -> list[str
         return [refusal.code for refusal in found]
 
 
-# ------------------------------------------------------------------------------------------------- all at once
+# ------------------------------------------------------------------------------------------------- concurrency
 
 RACERS = 8
 
 
-def test_of_writers_past_the_service_one_gets_the_time(cast: Cast) -> None:
+def test_of_concurrent_writers_without_the_service_one_gets_the_time(cast: Cast) -> None:
     """They ask no rules and take no locks."""
     patients = [insert_patient(cast) for _ in range(RACERS)]
     start = Barrier(RACERS)
@@ -300,11 +300,11 @@ def test_of_writers_past_the_service_one_gets_the_time(cast: Cast) -> None:
     assert len(busy(cast)) == 12
 
 
-# Two patients, each with the hours that are taken for them in this order.
+# Two patients, each with the hours that are taken for them, in this order.
 CROSSING = (("alice", (10, 11)), ("dave", (11, 10)))
 
 
-def test_writers_past_the_service_that_cross_wait_and_end_in_no_deadlock(postgresql_url: str) -> None:
+def test_crossing_writers_without_the_service_wait_and_do_not_deadlock(postgresql_url: str) -> None:
     """PostgreSQL's triggers take the doctor's lock. SQLite has one writer at a time anyway."""
     database = Database(postgresql_url)
     cast = assemble(database)
@@ -331,7 +331,7 @@ def test_writers_past_the_service_that_cross_wait_and_end_in_no_deadlock(postgre
 
 
 def is_waited_for(database: Database) -> bool:
-    """Whether a transaction waits for a lock of another one."""
+    """Whether a transaction waits for another one's lock."""
     with database.reading() as session:
         return bool(session.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
@@ -353,7 +353,7 @@ def test_readiness_misses_each_trigger_that_keeps_the_table(cast: Cast) -> None:
         assert guard_is_in_place(cast.database)
 
 
-def test_the_check_tells_time_that_is_not_guarded_and_time_that_nothing_takes(cast: Cast) -> None:
+def test_the_check_reports_unguarded_time_and_time_that_nothing_takes(cast: Cast) -> None:
     number = put(cast, TEN, before=5)
     later = put(cast, "2026-03-03 15:00", patient="dave")
     bob = cast.doctor_ids["bob"]

@@ -1,4 +1,4 @@
-"""Why a time is not offered, as the rules themselves tell it."""
+"""Why a time is not offered, according to the rules."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 @pytest.fixture
 def clinic(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on SQLite: the sentences do not depend on the kind of database."""
+    """The cast on SQLite, because the texts do not depend on the kind of database."""
     database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 
 
 def why(clinic: Cast, time: str, visit_type: str | None = None, doctor: str = "bob") -> list[Answer]:
-    """Ask on Monday 2 March."""
+    """Ask why on Monday 2 March."""
     with clinic.database.reading() as session:
         return explain(session, doctor, time, visit_type, now=NOW)
 
@@ -48,14 +48,14 @@ def test_every_rule_that_refuses_is_named(clinic: Cast) -> None:
     assert "at least 2 hours ahead" in dict(answer.refusals)["too_soon"]
 
 
-def test_a_taken_time_is_told_and_by_whom_is_not(clinic: Cast) -> None:
+def test_a_taken_time_is_reported_without_the_patient(clinic: Cast) -> None:
     clinic.book(clinic.alice, "2026-03-03 09:30")
     [answer] = why(clinic, "2026-03-03T09:30")
     assert codes(answer) == ["slot_taken"]
     assert "Alice" not in str(answer)
 
 
-def test_a_visit_type_is_meant_by_name_or_by_id(clinic: Cast) -> None:
+def test_a_visit_type_can_be_given_by_name_or_by_id(clinic: Cast) -> None:
     by_name, by_id = why(clinic, "2026-03-03T16:30", "FIRST VISIT"), why(clinic, "2026-03-03T16:30", str(clinic.long))
     assert by_name == by_id
     assert codes(why(clinic, "2026-03-03T09:30", "Operation")[0]) == ["visit_type_not_online"]
@@ -63,12 +63,12 @@ def test_a_visit_type_is_meant_by_name_or_by_id(clinic: Cast) -> None:
 
 
 @pytest.mark.parametrize("name", ["Allergy test", "", "-1", "²", "9" * 30])
-def test_a_visit_type_that_is_not_there_is_not_found(clinic: Cast, name: str) -> None:
+def test_an_unknown_visit_type_is_not_found(clinic: Cast, name: str) -> None:
     with pytest.raises(NotFound):
         why(clinic, "2026-03-03T09:30", name)
 
 
-def test_a_doctor_who_is_not_there_is_not_found(clinic: Cast) -> None:
+def test_an_unknown_doctor_is_not_found(clinic: Cast) -> None:
     with pytest.raises(NotFound):
         why(clinic, "2026-03-03T09:30", doctor="nobody")
 
@@ -82,13 +82,13 @@ def test_a_repeated_time_has_two_answers(clinic: Cast) -> None:
     assert [answer.title.rpartition(", ")[2] for answer in answers] == ["02:30 CEST:", "02:30 CET:"]
 
 
-def test_a_time_that_the_clocks_skip_is_told_as_such(clinic: Cast) -> None:
+def test_a_time_that_the_clocks_skip_is_explained(clinic: Cast) -> None:
     with pytest.raises(Invalid, match="the clocks skip it"):
         why(clinic, "2026-03-29T02:30")
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-13-01T09:30", "2026-03-03T25:00", "09:30", "2026-02-29T10:00"])
-def test_what_is_no_time_is_told_as_such(text: str) -> None:
+def test_an_invalid_time_is_explained(text: str) -> None:
     with pytest.raises(Invalid, match="is no time"):
         written_instants(text, AMSTERDAM)
 

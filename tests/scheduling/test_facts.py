@@ -1,4 +1,4 @@
-"""Free times from the database: what is offered can be booked and nothing else, at a constant number of queries."""
+"""Free times from the database: exactly those are offered that can be booked, with a constant number of queries."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 
 @contextmanager
 def undone(database: Database) -> Iterator[Session]:
-    """A writing session of which nothing is kept."""
+    """A session for writing that is rolled back at the end."""
     with Session(database.engine, expire_on_commit=False, info=database.session_info) as session:
         session.connection(execution_options={"docket_write": True})
         yield session
@@ -51,7 +51,7 @@ def undone(database: Database) -> Iterator[Session]:
 
 
 def wish_for(session: Session, slug: str, visit_type_id: int) -> BookingRequest:
-    """A wish for a doctor's visit."""
+    """A request for an appointment with a doctor."""
     return checks.find_booking_request(session, doctors.get_doctor(session, slug), visit_type_id)
 
 
@@ -64,7 +64,7 @@ def free(
     now: datetime = NOW,
     **options: Any,
 ) -> list[str]:
-    """The free times of a local day as people read them."""
+    """The free times of a local day, as people read them."""
     with cast.database.reading() as session:
         wish = wish_for(session, doctor, visit_type or cast.long)
         facts = load_facts(session, get_clinic(session), [wish], day, day, now=now, **options)
@@ -126,7 +126,7 @@ def test_leave_that_began_days_ago_still_counts(cast: Cast) -> None:
     assert free(cast, TUESDAY) == ["16:00", "16:15", "16:30"]
 
 
-def test_a_visit_may_run_past_midnight_where_both_days_are_open(cast: Cast) -> None:
+def test_an_appointment_may_run_past_midnight_where_both_days_are_open(cast: Cast) -> None:
     for weekday, start, end in ((1, 1380, 1440), (2, 0, 30)):
         cast.add(OpeningHours(weekday=weekday, start_minute=start, end_minute=end))
         hours = WorkingHours(doctor_id=cast.doctor_ids["bob"], weekday=weekday, start_minute=start, end_minute=end)
@@ -137,7 +137,7 @@ def test_a_visit_may_run_past_midnight_where_both_days_are_open(cast: Cast) -> N
 
 
 @pytest.mark.parametrize("day", [SPRING, AUTUMN])
-def test_a_night_without_sleep_has_each_real_time_once(cast: Cast, day: date) -> None:
+def test_a_clinic_open_all_night_offers_each_real_time_once(cast: Cast, day: date) -> None:
     for table in (OpeningHours, WorkingHours):
         cast.change(sa.delete(table))
     cast.add(OpeningHours(weekday=6, start_minute=0, end_minute=1440))
@@ -152,7 +152,7 @@ def test_a_night_without_sleep_has_each_real_time_once(cast: Cast, day: date) ->
 
 
 def test_the_ninetieth_day_is_the_last(cast: Cast) -> None:
-    # From Wednesday 4 March on, day 90 is Tuesday 2 June.
+    # Starting with Wednesday 4 March, day 90 is Tuesday 2 June.
     now = local("2026-03-04 23:59")
     assert free(cast, date(2026, 6, 2), now=now)[-1] == "16:30"
     assert free(cast, date(2026, 6, 3), now=now) == []
@@ -164,7 +164,7 @@ def test_seconds_never_shorten_the_notice(cast: Cast) -> None:
     assert free(cast, TUESDAY, now=local("2026-03-03 08:00") + timedelta(seconds=1))[0] == "10:15"
 
 
-def test_signed_in_times_near_own_visits_are_not_offered_and_strangers_see_them(cast: Cast) -> None:
+def test_signed_in_times_near_own_appointments_are_not_offered_and_strangers_see_them(cast: Cast) -> None:
     put(cast, "2026-03-03 10:00", doctor="erin")
     assert "10:00" in free(cast, TUESDAY)
     assert "10:00" in free(cast, TUESDAY, viewer=Viewer(user_id=cast.dave.user_id))
@@ -173,23 +173,25 @@ def test_signed_in_times_near_own_visits_are_not_offered_and_strangers_see_them(
     assert own == free(cast, TUESDAY, viewer=Viewer(cast.patient_ids["alice"]))
 
 
-def test_a_visit_that_is_being_moved_stands_in_nobodys_way(cast: Cast) -> None:
+def test_an_appointment_that_is_being_moved_blocks_no_time(cast: Cast) -> None:
     number = put(cast, "2026-03-03 10:00")
     assert not {"09:45", "10:00", "10:15"} & set(free(cast, TUESDAY, viewer=Viewer(user_id=cast.alice.user_id)))
     moving = free(cast, TUESDAY, viewer=Viewer(moving=number))
     assert {"09:45", "10:15"} <= set(moving)
-    # Its own time is no move.
+    # Moving an appointment to its own time is no move.
     assert "10:00" not in moving
 
 
-def test_a_visit_that_is_moved_keeps_clear_of_its_patients_other_visits_without_an_account(cast: Cast) -> None:
+def test_moves_avoid_the_patients_other_appointments_even_without_an_account(
+    cast: Cast,
+) -> None:
     number = put(cast, "2026-03-03 10:00")
     put(cast, "2026-03-03 14:00", doctor="erin")
     assert "14:00" not in free(cast, TUESDAY, viewer=Viewer(moving=number))
 
 
 @pytest.mark.parametrize("status", ["cancelled", "no_show"])
-def test_a_visit_that_does_not_occupy_its_time_leaves_it_free(cast: Cast, status: str) -> None:
+def test_an_appointment_that_does_not_occupy_its_time_leaves_it_free(cast: Cast, status: str) -> None:
     put(cast, "2026-03-03 10:00", status=status)
     assert "10:00" in free(cast, TUESDAY, viewer=Viewer(user_id=cast.alice.user_id))
 
@@ -205,7 +207,7 @@ def test_busy_ranges_that_reach_in_from_the_day_before_count(cast: Cast) -> None
 
 
 def next_times(cast: Cast, *, count: int = 1, **options: Any) -> list[str]:
-    """Bob's next free times as people read them."""
+    """Bob's next free times, as people read them."""
     with cast.database.reading() as session:
         wish = wish_for(session, "bob", cast.long)
         found = next_free(session, get_clinic(session), [wish], now=NOW, count=count, **options)[wish.doctor.id]
@@ -251,7 +253,7 @@ def counted(database: Database) -> Iterator[list[str]]:
 
 
 def add_doctors(cast: Cast, count: int) -> None:
-    """More doctors, with hours, leave and visits of their own."""
+    """Add doctors with hours, leave and appointments."""
 
     def work(session: Session) -> None:
         for number in range(count):
@@ -273,14 +275,14 @@ Question = Callable[[Session, list[BookingRequest], Cast], Any]
 
 
 def facts_of_a_month(session: Session, wishes: list[BookingRequest], cast: Cast) -> Any:
-    """A month for a patient who is signed in."""
+    """The facts of a month for a signed-in patient."""
     clinic = get_clinic(session)
     last = TUESDAY + timedelta(days=30)
     return load_facts(session, clinic, wishes, TUESDAY, last, now=NOW, viewer=Viewer(user_id=cast.alice.user_id))
 
 
 def soonest(session: Session, wishes: list[BookingRequest], cast: Cast) -> Any:
-    """The next free times of all."""
+    """The next free times of all doctors."""
     return next_free(session, get_clinic(session), wishes, now=NOW, viewer=Viewer(user_id=cast.alice.user_id))
 
 
@@ -329,7 +331,7 @@ RULES_OF_CLINIC = st.fixed_dictionaries(
 
 @st.composite
 def situations(draw: st.DrawFn) -> dict[str, Any]:
-    """A random day of Bob's and whatever may be in its way. Minutes count from the day's local midnight."""
+    """A random day of Bob and random obstacles. Minutes count from the local midnight of the day."""
     visits = st.lists(st.integers(0, 47), max_size=4, unique=True)
     return {
         "day": draw(DAYS),
@@ -348,7 +350,7 @@ def situations(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def arrange(session: Session, cast: Cast, about: dict[str, Any]) -> datetime:
-    """Put the situation into the database and return the instant at which its day begins."""
+    """Store the situation and return the instant at which its day begins."""
     day, bob = about["day"], cast.doctor_ids["bob"]
     midnight = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM).astimezone(UTC)
     session.execute(sa.update(ClinicSettings).values(about["rules"]))
@@ -380,7 +382,7 @@ def arrange(session: Session, cast: Cast, about: dict[str, Any]) -> datetime:
 
 
 def can_book(session: Session, cast: Cast, starts_at: datetime, kind: int, now: datetime) -> bool:
-    """Whether Alice can really book it. The booking is undone."""
+    """Whether Alice can really book the time. The booking is rolled back."""
     attempt = session.begin_nested()
     try:
         service.book(session, cast.alice, Booking(doctor="bob", visit_type_id=kind, starts_at=starts_at), now=now)

@@ -1,6 +1,6 @@
-"""The guard: the database itself refuses an overlap, and no race gets past it.
+"""The guard: the database itself refuses overlaps, also in races.
 
-The control at the end takes the guard away and sees the overlap go in, which proves that these tests can fail.
+The control at the end removes the guard and sees the overlap stored, which proves that these tests can fail.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEN = "2026-03-03 10:00"
 
 
 def overlaps(cast: Cast) -> int:
-    """How many pairs of occupying visits share time and doctor, or time and patient."""
+    """The number of pairs of occupying appointments that share time and doctor, or time and patient."""
     one, two = sa.orm.aliased(Appointment), sa.orm.aliased(Appointment)
     same_doctor = sa.and_(
         one.doctor_id == two.doctor_id, one.busy_from < two.busy_until, two.busy_from < one.busy_until
@@ -44,7 +44,7 @@ def overlaps(cast: Cast) -> int:
 
 
 def refuse(cast: Cast, who: str, start: str, **details: Any) -> None:
-    """The database must refuse this visit because of this overlap."""
+    """Check that the database refuses this appointment because of an overlap of `who`."""
     with pytest.raises(IntegrityError, match=GUARDS[who]):
         put(cast, start, **details)
 
@@ -52,7 +52,7 @@ def refuse(cast: Cast, who: str, start: str, **details: Any) -> None:
 # ----------------------------------------------------------------------------------------------- one at a time
 
 
-def test_visits_of_one_doctor_may_touch_and_not_overlap(cast: Cast) -> None:
+def test_appointments_of_one_doctor_may_touch_and_not_overlap(cast: Cast) -> None:
     put(cast, TEN)
     for start, minutes in (
         ("2026-03-03 10:00", 30),
@@ -67,7 +67,7 @@ def test_visits_of_one_doctor_may_touch_and_not_overlap(cast: Cast) -> None:
     put(cast, TEN, doctor="erin", patient="dave")
 
 
-def test_visits_of_one_patient_may_touch_and_not_overlap(cast: Cast) -> None:
+def test_appointments_of_one_patient_may_touch_and_not_overlap(cast: Cast) -> None:
     put(cast, TEN)
     for start in ("2026-03-03 10:00", "2026-03-03 09:31", "2026-03-03 10:29"):
         refuse(cast, "patient", start, doctor="erin")
@@ -94,7 +94,7 @@ def test_eight_hours_are_guarded_from_end_to_end(cast: Cast) -> None:
     put(cast, "2026-03-03 01:00", patient="dave", minutes=480)
 
 
-def test_a_visit_that_does_not_occupy_is_in_nobodys_way(cast: Cast) -> None:
+def test_an_appointment_that_does_not_occupy_time_blocks_no_other(cast: Cast) -> None:
     put(cast, TEN, status="cancelled")
     put(cast, TEN, status="no_show")
     put(cast, TEN)
@@ -111,7 +111,7 @@ def test_every_other_status_occupies(cast: Cast) -> None:
             refuse(cast, "doctor", f"2026-03-03 {hour:02d}:00", patient="dave", status=other)
 
 
-def test_no_change_of_a_row_gets_around_the_guard(cast: Cast) -> None:
+def test_no_update_of_a_row_bypasses_the_guard(cast: Cast) -> None:
     put(cast, TEN)
     cancelled = put(cast, TEN, patient="dave", status="cancelled")
     elsewhere = put(cast, TEN, patient="dave", doctor="erin")
@@ -132,7 +132,7 @@ def test_no_change_of_a_row_gets_around_the_guard(cast: Cast) -> None:
     assert overlaps(cast) == 0
 
 
-def test_a_visit_that_makes_no_sense_is_refused(cast: Cast) -> None:
+def test_an_invalid_appointment_is_refused(cast: Cast) -> None:
     spoiled: list[tuple[dict[str, Any], str]] = [
         ({"minutes": 481}, "longest"),
         ({"minutes": 470, "before": 6, "after": 5}, "longest"),
@@ -178,7 +178,7 @@ CONTENDERS = 8
 
 
 def more_patients(cast: Cast, count: int) -> list[Actor]:
-    """Accounts of patients, enough to race with one another."""
+    """Accounts of patients, enough for races."""
 
     def work(session: Session) -> list[Actor]:
         users = [
@@ -200,7 +200,7 @@ def more_patients(cast: Cast, count: int) -> list[Actor]:
 
 
 def race(cast: Cast, commands: list[tuple[Actor, Booking]]) -> list[str | Exception]:
-    """Book all at once, in a thread and a transaction each; what came of each."""
+    """Book all at once, each in its own thread and transaction; returns the outcomes."""
     start = Barrier(len(commands))
 
     def book(actor: Actor, command: Booking) -> str | Exception:
@@ -214,14 +214,14 @@ def race(cast: Cast, commands: list[tuple[Actor, Booking]]) -> list[str | Except
         return list(pool.map(lambda pair: book(*pair), commands))
 
 
-def test_of_eight_who_want_overlapping_times_exactly_one_gets_one(cast: Cast) -> None:
+def test_of_eight_overlapping_bookings_at_once_exactly_one_succeeds(cast: Cast) -> None:
     actors = more_patients(cast, CONTENDERS)
     for hour in (9, 13, 15):
-        # 45 minutes, 30 and 15, from :00, :15 and :30 on: any two of them overlap, for buffers lie around the longest.
-        wishes = [(0, cast.buffered), (15, cast.buffered), (30, cast.buffered), (30, cast.short)]
+        # 45 minutes, 30 and 15, starting at :00, :15 and :30: any two overlap, as the longest has buffers around it.
+        requests = [(0, cast.buffered), (15, cast.buffered), (30, cast.buffered), (30, cast.short)]
         commands = []
         for number, actor in enumerate(actors):
-            minute, kind = wishes[number % len(wishes)]
+            minute, kind = requests[number % len(requests)]
             start = local(f"2026-03-03 {hour:02d}:{minute:02d}")
             commands.append((actor, Booking(doctor="bob", visit_type_id=kind, starts_at=start)))
         results = race(cast, commands)
@@ -230,13 +230,13 @@ def test_of_eight_who_want_overlapping_times_exactly_one_gets_one(cast: Cast) ->
     assert overlaps(cast) == 0
 
 
-def test_one_patient_in_eight_browsers_gets_one_visit(cast: Cast) -> None:
+def test_one_patient_in_eight_browsers_gets_one_appointment(cast: Cast) -> None:
     for hour in (9, 11, 14):
         start = local(f"2026-03-03 {hour:02d}:00")
-        wishes = [("bob", cast.long), ("erin", cast.long)] * 4
+        requests = [("bob", cast.long), ("erin", cast.long)] * 4
         results = race(
             cast,
-            [(cast.alice, Booking(doctor=doctor, visit_type_id=kind, starts_at=start)) for doctor, kind in wishes],
+            [(cast.alice, Booking(doctor=doctor, visit_type_id=kind, starts_at=start)) for doctor, kind in requests],
         )
         assert sum(isinstance(result, str) for result in results) == 1, results
     assert overlaps(cast) == 0
@@ -263,7 +263,7 @@ def test_the_quota_is_counted_under_the_patients_lock(cast: Cast) -> None:
 
 
 def test_bookings_that_cross_wait_for_each_other_without_a_deadlock(cast: Cast) -> None:
-    """Two patients, two doctors, moves one way and bookings the other: all of them end, each with an answer."""
+    """Two patients, two doctors, moves one way and bookings the other: all of them end with an answer."""
     moved = {
         (actor, doctor): cast.book(actor, start, doctor=doctor, visit_type=cast.long)
         for actor, doctor, start in (
@@ -315,7 +315,7 @@ def test_without_the_guard_the_overlap_goes_in_and_is_found(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("who", ["doctor", "patient"])
-def test_half_a_guard_is_no_guard(cast: Cast, who: str) -> None:
+def test_an_incomplete_guard_is_reported(cast: Cast, who: str) -> None:
     name = GUARDS[who]
     take_guard_away(cast.database, name, f"{name}_on_insert", f"{name}_on_update")
     assert not guard_is_in_place(cast.database)

@@ -1,4 +1,4 @@
-"""The house rules, each at its boundaries; then all of them together against an oracle that counts minutes."""
+"""Each booking rule at its boundaries; then all of them together, compared with an oracle that counts minutes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MIDNIGHT = day_number(TUESDAY) * DAY - 60
 
 
 def at(clock: str) -> Minute:
-    """'09:30' on Tuesday 3 March in Amsterdam, as an instant."""
+    """The instant of a clock time such as '09:30' on Tuesday 3 March in Amsterdam."""
     hours, minutes = clock.split(":")
     return MIDNIGHT + int(hours) * 60 + int(minutes)
 
 
 def span(text: str) -> Span:
-    """'09:00-12:00' of that day."""
+    """The span of a text such as '09:00-12:00' on that day."""
     start, _, end = text.partition("-")
     return at(start), at(end)
 
 
 def facts(**changes: Any) -> Facts:
-    """A 30-minute visit on Tuesday with a doctor who works 09:00-12:00 and 13:00-17:00, as seen on Monday."""
+    """A 30-minute appointment on Tuesday with a doctor who works 09:00-12:00 and 13:00-17:00, as seen on Monday."""
     usual = Facts(
         window=(MIDNIGHT, MIDNIGHT + DAY),
         pieces=PIECES,
@@ -70,14 +70,14 @@ def only(about: Facts, clock: str) -> Refusal:
 
 
 def shown(about: Facts) -> list[str]:
-    """The offered times as people read them."""
+    """The offered times, as people read them."""
     return [to_datetime(start).astimezone(AMSTERDAM).strftime("%H:%M") for start in offered(about)]
 
 
 # ----------------------------------------------------------------------------------- each rule by itself
 
 
-def test_a_usual_day_offers_all_times_that_leave_room_for_the_visit() -> None:
+def test_a_usual_day_offers_all_times_that_leave_room_for_the_appointment() -> None:
     morning = ["09:00", "09:15", "09:30", "09:45", "10:00", "10:15", "10:30", "10:45", "11:00", "11:15", "11:30"]
     times = shown(facts())
     assert times[: len(morning)] == morning
@@ -102,24 +102,24 @@ def test_notice_of_exactly_two_hours_is_enough_and_a_minute_less_is_not() -> Non
     assert refusal.values == {"notice": 120}
 
 
-def test_the_past_is_refused_up_to_this_very_minute() -> None:
+def test_the_past_is_refused_up_to_the_current_minute() -> None:
     assert codes(facts(now=at("10:00"), notice=0), "10:00") == []
     assert codes(facts(now=at("10:01"), notice=0), "10:00") == ["in_the_past", "too_soon"]
 
 
-def test_the_horizon_is_the_first_start_that_is_too_far_ahead() -> None:
+def test_the_first_start_beyond_the_horizon_is_refused() -> None:
     about = facts(horizon=at("10:00"))
     assert codes(about, "09:45") == []
     refusal = only(about, "10:00")
     assert (refusal.code, refusal.possible_from) == ("too_far_ahead", None)
 
 
-def test_a_visit_may_end_exactly_at_closing() -> None:
+def test_an_appointment_may_end_exactly_at_closing() -> None:
     assert codes(facts(), "16:30") == []
     assert codes(facts(), "16:45") == ["clinic_closed", "outside_working_hours"]
 
 
-def test_a_visit_may_begin_exactly_at_opening() -> None:
+def test_an_appointment_may_begin_exactly_at_opening() -> None:
     assert codes(facts(), "09:00") == []
     refused = list(refusals(facts(), at("08:45")))
     assert [(refusal.code, refusal.possible_from) for refusal in refused] == [
@@ -128,7 +128,7 @@ def test_a_visit_may_begin_exactly_at_opening() -> None:
     ]
 
 
-def test_a_visit_that_straddles_lunch_is_refused() -> None:
+def test_an_appointment_that_straddles_lunch_is_refused() -> None:
     assert codes(facts(), "11:30") == []
     refusal = only(facts(), "11:45")
     assert (refusal.code, refusal.possible_from) == ("outside_working_hours", at("13:00"))
@@ -172,7 +172,7 @@ def test_time_off_overrides_extra_hours_and_ends_to_the_minute() -> None:
     assert codes(about, "10:45") == codes(about, "18:00") == ["time_off"]
 
 
-def test_a_taken_time_is_a_clash_and_its_neighbours_are_free() -> None:
+def test_a_taken_time_is_a_conflict_and_its_neighbours_are_free() -> None:
     about = facts(doctor_busy=[span("10:00-10:30")])
     assert codes(about, "09:30") == codes(about, "10:30") == []
     for clock in ("09:45", "10:00", "10:15"):
@@ -180,7 +180,7 @@ def test_a_taken_time_is_a_clash_and_its_neighbours_are_free() -> None:
         assert (refusal.code, refusal.clash, refusal.possible_from) == ("slot_taken", True, at("10:30"))
 
 
-def test_buffers_keep_clear_of_other_visits() -> None:
+def test_buffers_keep_clear_of_other_appointments() -> None:
     about = facts(before=10, after=20, step=5, doctor_busy=[span("10:00-11:00")])
     assert codes(about, "09:10") == []
     assert codes(about, "09:15") == ["slot_taken"]
@@ -194,7 +194,7 @@ def test_buffers_may_reach_out_of_hours_into_breaks_and_into_leave() -> None:
         assert codes(about, clock) == [], clock
 
 
-def test_thirty_minutes_between_a_patients_visits_are_enough_and_less_is_not() -> None:
+def test_thirty_minutes_between_a_patients_appointments_are_enough_and_less_is_not() -> None:
     about = facts(patient_visits=[span("10:00-10:30")], step=5)
     assert codes(about, "09:00") == codes(about, "11:00") == []
     for clock in ("09:05", "09:30", "10:30", "10:55"):
@@ -203,7 +203,7 @@ def test_thirty_minutes_between_a_patients_visits_are_enough_and_less_is_not() -
         assert refusal.possible_from == at("11:00")
 
 
-def test_a_patients_own_visit_is_named_before_the_margin() -> None:
+def test_a_patients_own_appointment_is_named_before_the_margin() -> None:
     about = facts(patient_visits=[span("10:00-10:30")], step=5)
     for clock in ("09:35", "10:00", "10:25"):
         assert codes(about, clock) == ["patient_overlap", "patient_gap"]
@@ -229,17 +229,17 @@ def test_the_quota_refuses_and_hides_nothing() -> None:
         ({"offered_online": False}, "visit_type_not_online"),
     ],
 )
-def test_who_and_what_are_refused_at_every_time(change: dict[str, bool], code: str) -> None:
+def test_some_doctors_and_visit_types_are_refused_at_every_time(change: dict[str, bool], code: str) -> None:
     about = facts(**change)
     refusal = only(about, "10:00")
     assert (refusal.code, refusal.possible_from) == (code, None)
     assert shown(about) == []
 
 
-NOBODY_OVERRIDES = {"doctor_inactive", "visit_type_not_offered", "patient_overlap", "slot_taken"}
+NEVER_OVERRIDDEN = {"doctor_inactive", "visit_type_not_offered", "patient_overlap", "slot_taken"}
 
 
-def test_staff_may_set_aside_the_rules_of_the_house_and_not_the_guard() -> None:
+def test_staff_may_override_the_rules_but_not_the_guard() -> None:
     against_all = facts(
         by_staff=True,
         now=at("18:10"),
@@ -254,14 +254,14 @@ def test_staff_may_set_aside_the_rules_of_the_house_and_not_the_guard() -> None:
         offered_online=False,
     )
     bound = {refusal.code for refusal in refusals(against_all, at("18:01")) if not refusal.overridable}
-    assert bound == NOBODY_OVERRIDES
+    assert bound == NEVER_OVERRIDDEN
     everything = {rule.code for rule in RULES} - {"same_time"}
     assert "visit_type_not_online" not in codes(against_all, "18:01")
-    # No minute is both in the past and beyond the horizon of a sane clinic, but this one is.
+    # In a real clinic no minute is both in the past and beyond the horizon, but it is in this one.
     assert set(codes(replace(against_all, by_staff=False, horizon=at("18:00")), "18:01")) == everything
 
 
-def test_a_visit_that_moves_is_not_offered_its_own_time_and_adds_none_to_the_number() -> None:
+def test_a_moving_appointment_is_not_offered_its_own_time_and_does_not_count_twice() -> None:
     moving = facts(present_start=at("10:00"), active_visits=99)
     assert codes(moving, "10:00") == ["same_time"]
     assert codes(moving, "10:15") == []
@@ -302,7 +302,7 @@ def test_every_sentence_can_be_filled_in_with_what_its_rule_tells() -> None:
 
 
 @pytest.mark.parametrize(("minutes_before", "too_late"), [(24 * 60 + 1, False), (24 * 60, False), (24 * 60 - 1, True)])
-def test_a_visit_may_be_changed_until_exactly_a_day_before(minutes_before: int, too_late: bool) -> None:
+def test_an_appointment_may_be_changed_until_exactly_a_day_before(minutes_before: int, too_late: bool) -> None:
     assert too_late_to_change(starts=at("10:00"), now=at("10:00") - minutes_before, change_until=DAY) is too_late
 
 
@@ -310,7 +310,7 @@ def test_a_visit_may_be_changed_until_exactly_a_day_before(minutes_before: int, 
 
 
 class Oracle:
-    """The house rules again, written as naively as possible: sets of minutes, one question at a time."""
+    """The booking rules again, as naively as possible: sets of minutes, one question at a time."""
 
     def __init__(self, about: Facts, zone: ZoneInfo) -> None:
         self.about = about
@@ -360,7 +360,7 @@ class Oracle:
 
 @st.composite
 def any_facts(draw: st.DrawFn) -> tuple[Facts, ZoneInfo]:
-    """A random day of a random doctor, on the days of DST more often than not."""
+    """A random day of a random doctor, mostly on days with a change of the clocks."""
     zone = ZoneInfo(draw(st.sampled_from(["Europe/Amsterdam", "America/Santiago", "Australia/Lord_Howe"])))
     changes = {
         "Europe/Amsterdam": (SPRING, AUTUMN),
@@ -407,7 +407,7 @@ def any_facts(draw: st.DrawFn) -> tuple[Facts, ZoneInfo]:
 
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(any_facts())
-def test_what_is_offered_is_exactly_what_the_oracle_allows(case: tuple[Facts, ZoneInfo]) -> None:
+def test_the_offered_times_are_exactly_those_that_the_oracle_allows(case: tuple[Facts, ZoneInfo]) -> None:
     about, zone = case
     oracle = Oracle(about, zone)
     on_grid = filter(oracle.is_on_grid, range(*about.window))

@@ -1,4 +1,4 @@
-"""What a process keeps of schedules is always that of the present, whatever changes and wherever that happens."""
+"""Schedules that a process caches are always current, whatever changes and in whichever process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TUESDAY = date(2026, 3, 3)
 
 
 def _new_rows(cast: Cast) -> dict[str, dict[str, Any]]:
-    """A row for each table that free times rest on; of the clinic's settings there is one already."""
+    """A row for each table that free times depend on; the clinic's settings have one already."""
     bob, hours = cast.doctor_ids["bob"], {"start_minute": 600, "end_minute": 660}
     return {
         "busy_times": {"doctor_id": bob, "lane": 0, "from_minute": 29_600_000, "until_minute": 29_600_030},
@@ -53,7 +53,7 @@ def _version(session: Session, doctor_id: int) -> int | None:
 
 @pytest.fixture
 def versions(cast: Cast) -> Callable[[Any, int], bool]:
-    """Runs a statement in a transaction of its own, and says whether the version of Bob, or the clinic, is another."""
+    """Runs a statement in its own transaction, and returns whether Bob's version, or the clinic's, has changed."""
 
     def changes(statement: Any, doctor_id: int) -> bool:
         with cast.database.reading() as session:
@@ -66,7 +66,7 @@ def versions(cast: Cast) -> Callable[[Any, int], bool]:
 
 
 @pytest.mark.parametrize("name", [*OF_DOCTOR, *OF_CLINIC])
-def test_every_change_of_what_free_times_rest_on_gives_another_version(
+def test_every_change_that_affects_free_times_changes_the_version(
     cast: Cast, versions: Callable[[Any, int], bool], name: str
 ) -> None:
     table, whose = TABLES[name], cast.doctor_ids["bob"] if name in OF_DOCTOR else CLINIC
@@ -86,9 +86,7 @@ def test_every_change_of_what_free_times_rest_on_gives_another_version(
         assert versions(sa.delete(table).where(mine), whose)
 
 
-def test_whom_a_row_leaves_and_whom_it_comes_to_get_another_version(
-    cast: Cast, versions: Callable[[Any, int], bool]
-) -> None:
+def test_moving_a_row_to_another_doctor_changes_both_versions(cast: Cast, versions: Callable[[Any, int], bool]) -> None:
     hours = sa.update(WorkingHours).where(WorkingHours.doctor_id == cast.doctor_ids["bob"])
 
     assert versions(hours.values(doctor_id=cast.doctor_ids["erin"]), cast.doctor_ids["bob"])
@@ -114,7 +112,7 @@ def test_a_change_that_is_undone_leaves_the_version(cast: Cast) -> None:
 
 
 def test_nothing_else_is_read_for_free_times(cast: Cast) -> None:
-    """A query that reads one more table fails here until the table has triggers."""
+    """A query that reads another table fails here until that table has triggers."""
     read: set[str] = set()
     words = {name: f" {name}." for name in TABLES}
 
@@ -124,12 +122,12 @@ def test_nothing_else_is_read_for_free_times(cast: Cast) -> None:
     sa.event.listen(cast.database.engine, "before_cursor_execute", note)
     _free(cast.database, NOW)
 
-    # Of appointments and patients only those of whoever looks are read, at every request.
+    # Of appointments and patients only the viewer's are read, at every request.
     assert read - {"schedule_versions", "patients", "appointments"} <= {*OF_DOCTOR, *OF_CLINIC}
     assert {"busy_times", "working_hours", "clinic_settings", "doctors"} <= read
 
 
-# ------------------------------------------------------------------------------------------ kept and worked out
+# ------------------------------------------------------------------------------------------ cached and computed
 
 
 def _free_in(session: Session, now: datetime, viewer: Viewer, first: date, last: date) -> Free:
@@ -142,7 +140,7 @@ def _free_in(session: Session, now: datetime, viewer: Viewer, first: date, last:
 
 
 def _free(database: Database, now: datetime, viewer: Viewer = ANYONE, first: date = TUESDAY, days: int = 10) -> Free:
-    """What a reading session finds, which is kept, and is the same as what a writing one works out anew."""
+    """The free times in a session for reading, which are cached, after comparing them with those in one for writing."""
     last = first + timedelta(days=days)
     with database.reading() as session:
         kept = _free_in(session, now, viewer, first, last)
@@ -150,7 +148,7 @@ def _free(database: Database, now: datetime, viewer: Viewer = ANYONE, first: dat
     return kept
 
 
-def test_the_present_and_who_looks_are_applied_to_what_is_kept(cast: Cast) -> None:
+def test_the_time_and_the_viewer_are_applied_to_cached_schedules(cast: Cast) -> None:
     alice = Viewer(user_id=cast.alice.user_id)
     cast.book(cast.alice, "2026-03-05 10:00", doctor="erin", visit_type=cast.long)
     bob = cast.doctor_ids["bob"]
@@ -166,7 +164,7 @@ def test_the_present_and_who_looks_are_applied_to_what_is_kept(cast: Cast) -> No
 
 
 @pytest.mark.parametrize("first", [date(2026, 3, 27), date(2026, 10, 23)])
-def test_days_on_which_the_clocks_change_are_kept_right(cast: Cast, first: date) -> None:
+def test_days_on_which_the_clocks_change_are_cached_correctly(cast: Cast, first: date) -> None:
     before = datetime.combine(first, datetime.min.time(), UTC) - timedelta(days=5)
     kept = _free(cast.database, before, first=first)
     assert kept == _free(cast.database, before, first=first)
@@ -201,19 +199,19 @@ def test_every_kind_of_change_is_seen_at_once(cast: Cast) -> None:
 
 @pytest.fixture
 def other_process(cast: Cast) -> Iterator[LiveServer]:
-    """A server in a process of its own, over the same database."""
+    """A server in another process, with the same database."""
     with live_server(cast.database.url.render_as_string(hide_password=False)) as server:
         yield server
 
 
-def test_what_one_process_books_the_other_offers_no_longer(cast: Cast, other_process: LiveServer) -> None:
+def test_a_time_booked_in_one_process_is_no_longer_offered_in_another(cast: Cast, other_process: LiveServer) -> None:
     address = f"{other_process.url}/api/v1/doctors/{cast.doctor_ids['bob']}/availability"
 
     def offered() -> list[str]:
         with urllib.request.urlopen(f"{address}?from={day}&to={day}") as answer:
             return [time["starts_at"] for time in json.loads(answer.read())]
 
-    # The other process lives in the present.
+    # The clock of the other process is the real one.
     cast.now = datetime.now(UTC).replace(microsecond=0)
     day = cast.now.date() + timedelta(days=7 + (7 - cast.now.weekday()) % 7)
     first = offered()

@@ -18,7 +18,7 @@ VARY = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Free times are tested on both databases by themselves; here it is about pages."""
+    """Free times have their own tests on both databases; these are about pages."""
     return sqlite_url
 
 
@@ -55,7 +55,7 @@ def test_the_list_shows_every_doctor_with_the_next_free_times(client: TestClient
     assert slots(bob)[:2] == ["10:00", "10:15"]
     assert bob.all("a", class_="slot")[0]["aria-label"] == "10:00, Today 2 Mar, Dr. Bob Brown"
     assert "English" in bob.text
-    # Every free time is a plain link to the booking page.
+    # Every free time is an ordinary link to the booking page.
     assert all(href.startswith("/book?doctor=bob&") for href in (a["href"] for a in bob.all("a", class_="slot")))
 
 
@@ -90,7 +90,7 @@ def test_a_filter_narrows_the_page_and_the_fragment_alike(client: TestClient) ->
         assert doctor_names(read_fragment(part, "doctor-list")) == names, query
         if not names:
             assert "No doctor matches all of that" in read(whole).text
-            # That nobody fits says nothing about free times.
+            # An empty list of doctors has no headline about free times.
             assert read(whole).h1 == "Find a time"
 
 
@@ -101,7 +101,7 @@ def test_a_filter_stays_chosen_and_can_be_cleared(client: TestClient) -> None:
     assert "Clear filters" not in read(client.get("/doctors")).text
 
 
-def test_the_headline_speaks_of_the_doctors_that_the_filter_leaves(client: TestClient) -> None:
+def test_the_headline_is_about_the_filtered_doctors(client: TestClient) -> None:
     whole = read(client.get("/doctors?specialty=Dermatology")).one("div", id="hero")
     assert whole.get("hx-swap-oob") is None
     assert "Dr. Erin Eze" in whole.text
@@ -110,12 +110,12 @@ def test_the_headline_speaks_of_the_doctors_that_the_filter_leaves(client: TestC
     assert (hero["hx-swap-oob"], hero.text) == ("true", whole.text)
 
 
-def test_a_search_forgives_letters_and_reads_no_more_than_a_name(client: TestClient, cast: Cast) -> None:
+def test_a_search_ignores_accents_and_is_limited_in_length(client: TestClient, cast: Cast) -> None:
     bob = sa.update(models.Doctor).where(models.Doctor.slug == "bob")
     for name, typed in (("Dr. Işıl Łoś", "isil los"), ("Dr. Søren Đæss", "SOREN daeß"), ("Dr. O’Brien", "o'brien")):
         cast.change(bob.values(name=name))
         assert doctor_names(read(client.get("/doctors", params={"q": typed}))) == [name]
-    # A search that would take long to put in order is cut first.
+    # A search text that would take long to parse is cut first.
     long = "o" + "\u0301\u0316" * 2000
     page = read(client.get("/doctors", params={"q": long}))
     assert len(page.one("input", name="q")["value"]) == 100
@@ -135,7 +135,7 @@ def test_a_week_that_has_passed_says_so(client: TestClient) -> None:
     assert calendar["data-announce"] == "16 to 20 February 2026. This week has passed."
 
 
-def test_a_visit_that_is_only_booked_by_telephone_is_no_filter(client: TestClient) -> None:
+def test_an_appointment_that_is_only_booked_by_telephone_is_no_filter(client: TestClient) -> None:
     kinds = read(client.get("/doctors")).one("select", name="visit_type")
     assert [option.text for option in kinds.all("option")] == [
         "Any visit",
@@ -152,13 +152,13 @@ def test_boosted_and_restored_requests_get_the_whole_page(client: TestClient) ->
             assert read(client.get(path, headers={**HTMX, header: "true"})).one("html")
 
 
-def test_whoever_can_be_seen_first_comes_first(client: TestClient, cast: Cast) -> None:
+def test_the_doctor_with_the_earliest_time_comes_first(client: TestClient, cast: Cast) -> None:
     away = models.TimeOff(doctor_id=cast.doctor_ids["bob"], starts_at=cast.now, ends_at=local("2026-03-04 00:00"))
     cast.add(away)
     assert doctor_names(read(client.get("/doctors"))) == ["Dr. Erin Eze", "Dr. Bob Brown"]
 
 
-def test_nothing_free_at_all_is_said_and_nothing_is_offered(client: TestClient, cast: Cast) -> None:
+def test_without_any_free_time_the_page_says_so(client: TestClient, cast: Cast) -> None:
     cast.add(models.Closure(name="Rebuilding", starts_on=date(2026, 3, 1), ends_on=date(2026, 12, 31)))
     page = read(client.get("/"))
     assert page.h1 == "No times are free at the moment."
@@ -195,11 +195,11 @@ def test_a_taken_or_past_time_is_not_a_link(client: TestClient, cast: Cast) -> N
     tuesday = day_column(page, "Tuesday 3 March")
     assert "09:15" in slots(tuesday)
     assert "09:30" not in slots(tuesday)
-    # Two hours of notice: at 08:00 the first time that can be booked is 10:00.
+    # With two hours of notice, the first time that can be booked at 08:00 is 10:00.
     assert slots(day_column(page, "Monday 2 March"))[0] == "10:00"
 
 
-def test_the_calendar_is_a_fragment_for_htmx_and_a_page_for_everybody_else(client: TestClient) -> None:
+def test_the_calendar_is_a_fragment_for_htmx_and_a_page_otherwise(client: TestClient) -> None:
     whole = client.get("/doctors/bob/calendar?week=2026-W11")
     part = client.get("/doctors/bob/calendar?week=2026-W11", headers=HTMX)
     assert whole.headers["vary"] == part.headers["vary"] == VARY
@@ -215,7 +215,7 @@ def test_the_fragment_puts_the_address_of_the_whole_page_into_the_address_bar(cl
     typed = client.get(f"/doctors/bob/calendar?visit_type={cast.long}&week=2026-W11", headers=HTMX)
     assert typed.headers["hx-push-url"] == f"/doctors/bob?visit_type={cast.long}&week=2026-W11"
     assert "hx-push-url" not in client.get("/doctors/bob/calendar?week=2026-W11").headers
-    # Whoever is sent that address sees the same week.
+    # Another visitor with that address sees the same week.
     shared = read(client.get(typed.headers["hx-push-url"]))
     assert slots(shared.one("section", id="calendar")) == slots(read_fragment(typed, "calendar"))
 
@@ -233,7 +233,7 @@ def test_the_weeks_are_joined_by_links_that_work_without_scripts(client: TestCli
 
 
 def test_the_weeks_end_at_the_horizon(client: TestClient) -> None:
-    # Ninety days from Monday 2 March end on Sunday 31 May.
+    # Ninety days, starting with Monday 2 March, end on Sunday 31 May.
     last = read(client.get("/doctors/bob?week=2026-W22"))
     assert slots(last)
     assert not last.all("a", id="calendar-next")
@@ -271,7 +271,7 @@ def test_without_a_week_the_calendar_opens_where_something_is_free(client: TestC
     assert "Clocks go forward on Sunday 29 March." in page.text
 
 
-def test_the_kind_of_visit_changes_the_times_and_stays_in_the_links(client: TestClient, cast: Cast) -> None:
+def test_the_visit_type_changes_the_times_and_stays_in_the_links(client: TestClient, cast: Cast) -> None:
     page = read(client.get(f"/doctors/bob?visit_type={cast.buffered}"))
     kinds = page.one("form", class_="kinds")
     assert [choice.text for choice in kinds.all("label")] == [
@@ -280,7 +280,7 @@ def test_the_kind_of_visit_changes_the_times_and_stays_in_the_links(client: Test
         "Skin procedure 45 minutes",
     ]
     assert kinds.values() == {"week": "2026-W10", "visit_type": str(cast.buffered)}
-    # 45 minutes must end by the doctor's break at 12:00.
+    # 45 minutes must end before the doctor's break at 12:00.
     tuesday = slots(day_column(page, "Tuesday 3 March"))
     assert "11:15" in tuesday
     assert "11:30" not in tuesday
@@ -289,7 +289,7 @@ def test_the_kind_of_visit_changes_the_times_and_stays_in_the_links(client: Test
     assert all(f"visit_type={cast.buffered}&" in href for href in hrefs)
 
 
-def test_a_kind_of_visit_that_is_not_bookable_here_falls_back_to_the_first(client: TestClient, cast: Cast) -> None:
+def test_a_visit_type_that_is_not_bookable_here_falls_back_to_the_first(client: TestClient, cast: Cast) -> None:
     for odd in (cast.by_phone, cast.erins_only, 999, "x", "-1", "٣"):
         page = read(client.get("/doctors/bob", params={"visit_type": odd}))
         assert page.one("form", class_="kinds").values()["visit_type"] == str(cast.short), odd
@@ -301,7 +301,7 @@ def test_a_doctor_seen_by_appointment_on_the_telephone_has_no_calendar(client: T
     assert "These visits are booked by telephone" in page.text
     assert "020 123 4567" in page.text
     assert slots(page) == []
-    # Nothing can be swapped in, so HTMX gets the page as well.
+    # There is nothing to swap in, so HTMX gets the page as well.
     assert client.get("/doctors/bob/calendar", headers=HTMX).status_code == 200
 
 
@@ -357,14 +357,14 @@ def test_clocks_going_back_name_the_hour_that_comes_twice(cast: Cast) -> None:
 
 def test_a_signed_in_patient_is_not_offered_times_that_clash_with_their_own(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00", doctor="erin", visit_type=cast.long)
-    everybody = slots(day_column(read(client.get("/doctors/bob")), "Tuesday 3 March"))
-    assert "10:00" in everybody
+    signed_out = slots(day_column(read(client.get("/doctors/bob")), "Tuesday 3 March"))
+    assert "10:00" in signed_out
     alices = slots(day_column(read(log_in(client, "alice").get("/doctors/bob")), "Tuesday 3 March"))
-    # Half an hour on each side of 10:00 to 10:30 is kept free for the way.
-    assert set(everybody) - set(alices) == {"09:30", "09:45", "10:00", "10:15", "10:30", "10:45"}
+    # The margin of half an hour around 10:00 to 10:30 is not offered.
+    assert set(signed_out) - set(alices) == {"09:30", "09:45", "10:00", "10:15", "10:30", "10:45"}
 
 
-def test_ten_visits_are_a_banner_and_hide_nothing(client: TestClient, cast: Cast) -> None:
+def test_ten_appointments_are_a_banner_and_hide_nothing(client: TestClient, cast: Cast) -> None:
     for day in (*range(9, 14), *range(16, 21)):
         cast.book(cast.alice, f"2026-03-{day:02d} 09:00")
     page = read(log_in(client, "alice").get("/doctors/bob"))
@@ -395,20 +395,20 @@ def test_a_public_page_that_has_not_changed_is_not_sent_again(client: TestClient
         assert changed.headers["etag"] != tag
 
 
-def test_page_and_fragment_have_tags_of_their_own(client: TestClient) -> None:
+def test_page_and_fragment_have_different_etags(client: TestClient) -> None:
     whole, part = client.get("/doctors"), client.get("/doctors", headers=HTMX)
     assert whole.headers["etag"] != part.headers["etag"]
     assert client.get("/doctors", headers={**HTMX, "if-none-match": part.headers["etag"]}).status_code == 304
 
 
-def test_a_booking_changes_the_tag_of_the_calendar(client: TestClient, cast: Cast) -> None:
+def test_a_booking_changes_the_etag_of_the_calendar(client: TestClient, cast: Cast) -> None:
     before = client.get("/doctors/bob?week=2026-W10")
     cast.book(cast.dave, "2026-03-03 09:30")
     after = client.get("/doctors/bob?week=2026-W10", headers={"if-none-match": before.headers["etag"]})
     assert after.status_code == 200
 
 
-def test_what_a_signed_in_patient_sees_is_kept_by_their_browser_alone(client: TestClient) -> None:
+def test_pages_of_a_signed_in_patient_are_cached_only_by_their_browser(client: TestClient) -> None:
     log_in(client, "alice")
     answer = client.get("/doctors/bob")
     assert answer.headers["cache-control"] == "private, no-cache"
@@ -426,11 +426,11 @@ def test_static_files_with_a_version_may_be_kept_for_a_year(client: TestClient) 
     assert client.get("/static/css/nothing.css?v=1").headers["cache-control"] == "no-store"
 
 
-# ------------------------------------------------------------------------------------------ for somebody else
+# ------------------------------------------------------------------------------------------ for another person
 
 
 def child_of(cast: Cast, parent: str, name: str) -> int:
-    """Somebody for whom a patient books."""
+    """A dependant of a patient."""
     return cast.add(models.Patient(name=name, managed_by_id=cast.patient_ids[parent], created_at=cast.now))
 
 
@@ -448,7 +448,7 @@ def test_a_parent_looks_for_times_of_a_child(client: TestClient, cast: Cast) -> 
     assert booking
     assert all(f"patient={child}" in link for link in booking)
     assert f"/doctors/bob?visit_type={cast.short}&patient={child}" in page.links
-    # Alice's own visit hides that time with Erin from herself, and not from her child.
+    # Alice's own appointment hides that time with Erin for herself, but not for her child.
     at_that_time = "starts_at=2026-03-03T08:30:00Z"
     hers, theirs = (client.get(f"/doctors/erin{query}").text for query in ("", f"?patient={child}"))
     assert at_that_time not in hers

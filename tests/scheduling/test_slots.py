@@ -1,4 +1,4 @@
-"""Time arithmetic: the wall clock and the instants, on days that have 23, 24, 25 and 24½ hours."""
+"""Time arithmetic: the wall clock and instants, on days that have 23, 24, 25 and 24½ hours."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from webapp.scheduling.slots import (
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 
-# Every change of the clocks in 2026, and before it, that moves them in another way than most: at midnight, where
-# a day has no 00:00 (Beirut, Santiago), and by half an hour (Lord Howe).
+# Every change of the clocks in 2026, preceded by unusual ones: at midnight, where a day has no 00:00 (Beirut,
+# Santiago), and by half an hour (Lord Howe).
 CHANGES = [
     ("Europe/Amsterdam", SPRING, 23 * 60),
     ("Europe/Amsterdam", AUTUMN, 25 * 60),
@@ -48,12 +48,12 @@ CHANGES = [
 
 
 def minutes_of(spans: Iterable[Span]) -> set[int]:
-    """The set of minutes that spans stand for."""
+    """The set of minutes in the spans."""
     return {minute for start, end in spans for minute in range(start, end)}
 
 
 def minutes_that_show(zone: ZoneInfo, day: date) -> list[datetime]:
-    """Every instant at which the wall clock shows this date, found the slow and certain way."""
+    """Every instant at which the wall clock shows this date, found by a slow and certain method."""
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     around = (noon + timedelta(minutes=offset) for offset in range(-36 * 60, 36 * 60))
     return [instant for instant in around if instant.astimezone(zone).date() == day]
@@ -63,7 +63,7 @@ def minutes_that_show(zone: ZoneInfo, day: date) -> list[datetime]:
 
 
 @pytest.mark.parametrize(("name", "day", "length"), CHANGES)
-def test_the_instants_of_a_day_are_all_those_at_which_the_wall_shows_it(name: str, day: date, length: int) -> None:
+def test_the_instants_of_a_day_are_those_at_which_the_wall_clock_shows_it(name: str, day: date, length: int) -> None:
     zone = ZoneInfo(name)
     pieces = pieces_of(zone, day, day)
     midnight = day_number(day) * DAY
@@ -99,7 +99,7 @@ def test_a_local_time_that_comes_twice_is_two_instants() -> None:
     assert found == [datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)]
 
 
-def test_a_day_without_a_midnight_begins_when_it_begins() -> None:
+def test_a_day_without_a_midnight_begins_at_its_first_minute() -> None:
     day = date(2026, 9, 6)
     pieces = pieces_of(ZoneInfo("America/Santiago"), day, day)
     midnight = day_number(day) * DAY
@@ -126,7 +126,7 @@ def test_pieces_join_without_gap_and_overlap() -> None:
 
 @settings(derandomize=True)
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - Hypothesis wants naive bounds.
-def test_a_minute_and_its_datetime_are_two_names_of_one_thing(moment: datetime) -> None:
+def test_minutes_and_datetimes_convert_in_both_directions(moment: datetime) -> None:
     instant = moment.replace(tzinfo=UTC)
     assert to_datetime(to_minute(instant)) == instant.replace(second=0, microsecond=0)
     assert number_to_day(day_number(moment.date())) == moment.date()
@@ -151,7 +151,7 @@ def test_the_grid_counts_from_local_midnight_on_every_day(name: str, day: date, 
     assert list(grid_starts(pieces, step, low, high)) == expected
 
 
-def test_a_step_that_does_not_divide_the_day_begins_anew_at_midnight() -> None:
+def test_a_step_that_does_not_divide_the_day_starts_again_at_midnight() -> None:
     monday = date(2026, 6, 1)
     pieces = pieces_of(AMSTERDAM, monday, monday + timedelta(days=1))
     low = to_minute(datetime(2026, 6, 1, 21, 0, tzinfo=UTC))
@@ -177,7 +177,7 @@ ORDERED = st.lists(st.tuples(st.integers(-60, 60), st.integers(0, 40)).map(lambd
 
 
 @given(SPANS)
-def test_merged_spans_are_the_same_minutes_apart_and_in_order(spans: list[Span]) -> None:
+def test_merged_spans_have_the_same_minutes_in_order_and_do_not_touch(spans: list[Span]) -> None:
     merged = merge(spans)
     assert minutes_of(merged) == minutes_of(spans)
     assert all(start < end for start, end in merged)
@@ -185,14 +185,14 @@ def test_merged_spans_are_the_same_minutes_apart_and_in_order(spans: list[Span])
 
 
 @given(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), SPANS)
-def test_what_is_left_is_the_window_without_the_spans(window: Span, spans: list[Span]) -> None:
+def test_the_rest_is_the_window_without_the_spans(window: Span, spans: list[Span]) -> None:
     left = subtract(window, spans)
     assert minutes_of(left) == minutes_of([window]) - minutes_of(spans)
     assert left == merge(left)
 
 
 @given(ORDERED, st.integers(1, 50))
-def test_a_visit_is_inside_when_all_of_its_minutes_are(spans: list[Span], minutes: int) -> None:
+def test_an_appointment_is_inside_when_all_of_its_minutes_are(spans: list[Span], minutes: int) -> None:
     there = minutes_of(spans)
     starts = minutes_of(starts_inside(spans, minutes))
     assert starts == {at for at in range(-60, 110) if there.issuperset(range(at, at + minutes))}
@@ -200,7 +200,7 @@ def test_a_visit_is_inside_when_all_of_its_minutes_are(spans: list[Span], minute
 
 @settings(max_examples=50, derandomize=True)
 @given(ORDERED, st.integers(0, 10), st.integers(1, 20))
-def test_a_visit_touches_a_span_when_they_share_a_minute(spans: list[Span], before: int, after: int) -> None:
+def test_an_appointment_touches_a_span_when_they_share_a_minute(spans: list[Span], before: int, after: int) -> None:
     real = [span for span in spans if span[0] < span[1]]
     there = minutes_of(real)
     starts = minutes_of(starts_touching(real, before=before, after=after))

@@ -1,4 +1,4 @@
-"""Staff book, move and cancel for patients; admins list the clinic's visits, and ask why a time is not offered."""
+"""Staff book, move and cancel for patients; admins list the clinic's appointments and ask why a time is not offered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def look(client: TestClient, address: str, status: int = 200) -> Element:
     return read(answer)
 
 
-# ------------------------------------------------------------------------------------------ for whom?
+# ------------------------------------------------------------------------------------------ choosing a patient
 
 
 @pytest.mark.parametrize("who", ["bob", "carol"])
@@ -65,7 +65,7 @@ def test_without_a_patient_staff_choose_one_first(client: TestClient, cast: Cast
     assert look(client, link).h1 == "Book for Alice Adams"
 
 
-def test_nobody_who_fits_is_said_and_typing_mistakes_are_forgiven(client: TestClient, cast: Cast) -> None:
+def test_an_empty_result_is_said_and_typing_mistakes_are_tolerated(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     address = book_address(cast, patient=None)
     assert "Nobody fits that" in look(client, f"{address}&q=zzzzzz").text
@@ -74,7 +74,7 @@ def test_nobody_who_fits_is_said_and_typing_mistakes_are_forgiven(client: TestCl
     assert "Alice Adams" in similar.text
 
 
-def test_doctors_see_no_visits_of_the_patients_they_search(client: TestClient, cast: Cast) -> None:
+def test_doctors_see_no_appointments_of_the_patients_they_search(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.dave, "2026-03-04 10:00", doctor="erin", visit_type=cast.long)
     log_in(client, "bob")
     text = client.get(f"{book_address(cast, patient=None)}&q=dave").text
@@ -83,7 +83,7 @@ def test_doctors_see_no_visits_of_the_patients_they_search(client: TestClient, c
     assert "Erin" not in text
 
 
-def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_visit(client: TestClient, cast: Cast) -> None:
+def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_appointment(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     (link,) = [href for href in look(client, book_address(cast, patient=None)).links if "patients/new" in href]
     form = look(client, link).form("/schedule/patients/new")
@@ -97,14 +97,14 @@ def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_visit(client: 
     assert page.h1 == "Book for Nina New"
     assert "Born 3 February 2001" in page.text
     assert "10:00" in page.one("section", aria_label="The visit").text
-    # Who is in the books already is shown before a second record is made.
+    # An existing patient is shown before a second record is created.
     again = client.post("/schedule/patients/new", data={**form, **typed})
     assert again.status_code == 409
     (there,) = [href for href in read(again).links if href.startswith("/book?")]
     assert look(client, there).h1 == "Book for Nina New"
 
 
-def test_an_address_that_names_nobody_leads_nowhere(client: TestClient, cast: Cast) -> None:
+def test_an_address_with_an_unknown_patient_is_not_found(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     assert client.get(f"{book_address(cast, patient=None)}&patient=999999").status_code == 404
     for odd in ("x", "-1", "9" * 30):
@@ -140,7 +140,7 @@ def test_staff_book_for_a_patient(client: TestClient, cast: Cast, who: str) -> N
     assert events(cast, "rule_overridden") == []
 
 
-def test_what_can_only_be_booked_by_telephone_staff_do_book(client: TestClient, cast: Cast) -> None:
+def test_staff_book_types_that_patients_book_by_telephone(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     calendar = read(
         client.get(f"/doctors/bob?week=2026-W11&visit_type={cast.by_phone}&patient={cast.patient_ids['dave']}")
@@ -151,12 +151,12 @@ def test_what_can_only_be_booked_by_telephone_staff_do_book(client: TestClient, 
     form = look(client, slot).form("/appointments")
     assert client.post("/appointments", data=form).status_code == 303
     assert appointments(cast)[0].visit_type_id == cast.by_phone
-    # The forms of the calendar and its other weeks keep the patient, too.
+    # The forms of the calendar and the links to other weeks keep the patient, too.
     assert calendar.one("form", class_="kinds").values()["patient"] == str(cast.patient_ids["dave"])
     assert f"patient={cast.patient_ids['dave']}" in calendar.one("a", id="calendar-next")["href"]
 
 
-def test_a_rule_is_set_aside_with_a_reason_and_not_without(client: TestClient, cast: Cast) -> None:
+def test_overriding_a_rule_needs_a_reason(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     page = look(client, book_address(cast, "2026-03-03 12:10"))
     notice = page.one("section", role="alert").text
@@ -181,14 +181,14 @@ def test_a_rule_is_set_aside_with_a_reason_and_not_without(client: TestClient, c
     assert event.details == {"rules": ["off_grid", "outside_working_hours"]}
 
 
-def test_a_reason_is_kept_only_where_a_rule_was_set_aside(client: TestClient, cast: Cast) -> None:
+def test_a_reason_is_kept_only_if_a_rule_was_overridden(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     form = look(client, book_address(cast)).form("/appointments")
     assert client.post("/appointments", data={**form, "override_reason": WHY}).status_code == 303
     assert appointments(cast)[0].override_reason == ""
 
 
-def test_an_overlap_is_never_set_aside(client: TestClient, cast: Cast) -> None:
+def test_an_overlap_can_never_be_overridden(client: TestClient, cast: Cast) -> None:
     cast.book(cast.dave, TEN)
     cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "carol")
@@ -220,13 +220,11 @@ def test_the_nearest_times_of_a_taken_one_book_with_all_that_was_typed(client: T
     )
 
 
-def test_another_time_is_looked_at_before_it_is_booked_and_nothing_typed_is_lost(
-    client: TestClient, cast: Cast
-) -> None:
+def test_another_time_is_shown_before_it_is_booked_and_nothing_typed_is_lost(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     form = {**look(client, book_address(cast)).form("/appointments"), "reason": "Knee", "notes": "A lift"}
     changed = {**form, "date": "2026-03-04", "time": "11:30", "visit_type": str(cast.long)}
-    # Whether with the button that shows it or with the one that books: the new time is shown first.
+    # The new time is shown first, with the button that shows it and with the one that books.
     for step in ("look", "book"):
         answer = client.post("/appointments", data={**changed, "step": step})
         assert answer.status_code == 200
@@ -240,7 +238,7 @@ def test_another_time_is_looked_at_before_it_is_booked_and_nothing_typed_is_lost
     assert (booked.starts_at, booked.visit_type_id, booked.reason) == (local("2026-03-04 11:30"), cast.long, "Knee")
 
 
-def test_a_date_or_time_that_cannot_be_is_said_next_to_it(client: TestClient, cast: Cast) -> None:
+def test_an_invalid_date_or_time_is_reported_beside_it(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     form = {**look(client, book_address(cast)).form("/appointments"), "reason": "Knee"}
     for wrong, words_ in (
@@ -273,7 +271,7 @@ def test_an_hour_that_comes_twice_is_chosen_by_its_zone(cast: Cast) -> None:
     assert iso(appointments(cast)[0].starts_at) == "2026-10-25T01:30:00Z"
 
 
-def test_a_doctor_books_with_nobody_else(client: TestClient, cast: Cast) -> None:
+def test_a_doctor_books_with_no_other_doctor(client: TestClient, cast: Cast) -> None:
     log_in(client, "erin")
     assert client.get(book_address(cast)).status_code == 403
     sent = {
@@ -283,12 +281,12 @@ def test_a_doctor_books_with_nobody_else(client: TestClient, cast: Cast) -> None
         "patient": cast.patient_ids["alice"],
     }
     assert client.post("/appointments", data=sent).status_code == 403
-    # From the gap of a day, without a doctor or a kind of visit in the address, it is their own first.
+    # Starting from a gap in the day, without a doctor or a visit type in the address, it is their own first one.
     page = look(client, f"/book?starts_at={iso(local(TEN))}&patient={cast.patient_ids['alice']}")
     assert "Dr. Erin Eze" in page.one("section", aria_label="The visit").text
 
 
-def test_a_busy_form_without_a_patient_asks_for_whom(client: TestClient, cast: Cast) -> None:
+def test_a_busy_form_without_a_patient_asks_for_the_patient(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     sent = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN))}
     answer = client.post("/appointments", data=sent)
@@ -298,7 +296,7 @@ def test_a_busy_form_without_a_patient_asks_for_whom(client: TestClient, cast: C
 # ------------------------------------------------------------------------------- moving and cancelling
 
 
-def test_staff_move_to_any_time_and_say_why_a_rule_is_set_aside(client: TestClient, cast: Cast) -> None:
+def test_staff_move_to_any_time_with_a_reason_for_overriding_a_rule(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "bob")
@@ -315,13 +313,13 @@ def test_staff_move_to_any_time_and_say_why_a_rule_is_set_aside(client: TestClie
     assert client.post(path, data={**form, "override_reason": WHY}).status_code == 303
     (moved,) = appointments(cast)
     assert (moved.starts_at, moved.override_reason) == (local("2026-03-11 12:10"), WHY)
-    # Back to a time that no rule refuses: the reason goes.
+    # The reason is removed by a move back to a time that no rule refuses.
     form = look(client, f"{path}?date=2026-03-11&time=14:00").form(path)
     assert client.post(path, data={**form, "override_reason": WHY}).status_code == 303
     assert appointments(cast)[0].override_reason == ""
 
 
-def test_staff_cannot_move_onto_another_visit_and_see_the_nearest_times(client: TestClient, cast: Cast) -> None:
+def test_staff_cannot_move_onto_another_appointment_and_see_the_nearest_times(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.book(cast.dave, "2026-03-11 14:00")
     path = f"/appointments/{reference}/reschedule"
@@ -336,7 +334,7 @@ def test_staff_cannot_move_onto_another_visit_and_see_the_nearest_times(client: 
     assert appointments(cast)[0].starts_at == local("2026-03-10 09:30")
 
 
-def test_a_visit_that_somebody_else_changed_is_said_to_have_changed(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_changed_by_another_user_is_shown_as_changed(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.book(cast.dave, "2026-03-11 14:00")
     path = f"/appointments/{reference}/reschedule"
@@ -358,7 +356,7 @@ def test_patients_have_no_field_for_any_time(client: TestClient, cast: Cast) -> 
     assert client.post(path, data=sent).status_code == 422
 
 
-def test_a_move_to_a_time_that_cannot_be_is_said(client: TestClient, cast: Cast) -> None:
+def test_a_move_to_an_invalid_time_is_reported(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "carol")
@@ -371,7 +369,7 @@ def test_a_move_to_a_time_that_cannot_be_is_said(client: TestClient, cast: Cast)
     assert "That is the time" in read(client.post(path, data={"starts_at": iso(local("2026-03-10 09:30"))})).text
 
 
-def test_who_reads_the_reason_of_a_cancellation_is_said(client: TestClient, cast: Cast) -> None:
+def test_the_page_says_who_reads_the_reason_of_a_cancellation(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     path = f"/appointments/{reference}/cancellation"
     log_in(client, "carol")
@@ -389,7 +387,7 @@ def rows_of(page: Element) -> list[str]:
 
 
 def put_some(cast: Cast) -> None:
-    """Three of Bob's visits: yesterday, today and next week; and one of Erin's, which is flagged."""
+    """Three appointments with Bob: yesterday, today and next week; and one with Erin, which is flagged."""
     visits.put(cast, "2026-03-01 10:00", status="completed")
     visits.put(cast, "2026-03-02 10:00", patient="dave", status="confirmed")
     visits.put(cast, "2026-03-09 10:00")
@@ -398,7 +396,7 @@ def put_some(cast: Cast) -> None:
     cast.change(sa.update(models.Appointment).where(erins).values(flagged_why="Erin is away then"))
 
 
-def test_the_list_begins_today_and_its_rows_lead_to_the_visits(client: TestClient, cast: Cast) -> None:
+def test_the_list_begins_today_and_its_rows_lead_to_the_appointments(client: TestClient, cast: Cast) -> None:
     put_some(cast)
     log_in(client, "carol")
     page = look(client, "/admin/appointments")
@@ -438,7 +436,7 @@ def test_filters_in_the_address(client: TestClient, cast: Cast, query: str, days
     assert [" ".join(row.split()[1:3]) for row in rows_of(page)] == days
 
 
-def test_a_reference_a_telephone_number_and_a_kind_find_visits(client: TestClient, cast: Cast) -> None:
+def test_a_reference_a_telephone_number_and_a_kind_find_appointments(client: TestClient, cast: Cast) -> None:
     put_some(cast)
 
     def keep(session: Any) -> None:
@@ -500,7 +498,7 @@ def test_long_lists_have_pages_that_keep_the_filters(
     assert [row.split()[1] for row in seen] == ["13", "12", "11", "10", "9"]
     back = look(client, page.one("a", rel="prev")["href"])
     assert rows_of(back) == seen[2:4]
-    # What was on a page may be gone; there is a way back.
+    # Rows may be gone since; there is a way back.
     cast.change(sa.update(models.Appointment).values(doctor_id=cast.doctor_ids["erin"]))
     gone = look(client, onward)
     assert "Back to the first page" in gone.text
@@ -514,7 +512,7 @@ def test_the_list_is_a_fragment_for_htmx(client: TestClient, cast: Cast) -> None
     assert part.links == whole.one("section", id="appointment-list").links
 
 
-def test_days_that_are_asked_for_most_are_one_press_away(client: TestClient, cast: Cast) -> None:
+def test_the_most_used_days_are_one_click_away(client: TestClient, cast: Cast) -> None:
     put_some(cast)
     log_in(client, "carol")
     page = look(client, "/admin/appointments?doctor=bob")
@@ -543,7 +541,7 @@ def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(cli
     assert len(events(cast, "appointments_exported")) == 1
 
 
-def test_staff_who_open_the_patients_list_are_led_to_their_own(cast: Cast) -> None:
+def test_staff_who_open_the_patients_list_are_redirected_to_their_own(cast: Cast) -> None:
     for who, where in (("carol", "/admin/appointments"), ("bob", "/schedule")):
         with client_for(cast.database) as client:
             answer = log_in(client, who).get("/appointments")
@@ -565,12 +563,12 @@ def test_a_new_booking_begins_with_doctor_and_kind_and_keeps_the_patient(client:
     page = look(client, f"/admin/appointments/new?doctor=bob&visit_type={cast.erins_only}", 422)
     assert "Dr. Bob Brown does not offer that." in page.text
     assert client.get("/admin/appointments/new?doctor=nobody").status_code == 404
-    # Whoever comes to book without a doctor begins here as well.
+    # Booking without a doctor in the address starts here as well.
     answer = client.get(f"/book?patient={patient}")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/appointments/new?patient={patient}")
 
 
-# ------------------------------------------------------------------------------------------------ why?
+# ------------------------------------------------------------------------------------------------ why not?
 
 
 def ask(client: TestClient, **query: Any) -> Element:
@@ -608,7 +606,7 @@ def test_a_time_that_is_offered_can_be_booked_from_the_answer(client: TestClient
     assert look(client, book).h1 == "For whom is the visit?"
 
 
-def test_a_patients_other_visits_count_where_a_patient_is_named(client: TestClient, cast: Cast) -> None:
+def test_a_patients_other_appointments_count_where_a_patient_is_named(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "carol")
     assert "It is offered" in ask(client, date="2026-03-03", time="10:00").text
@@ -632,7 +630,7 @@ def test_an_hour_that_comes_twice_has_two_answers_and_one_that_is_skipped_has_no
     assert "the clocks skip it" in read(skipped).text
 
 
-def test_a_doctor_who_takes_no_bookings_is_asked_about_as_well(client: TestClient, cast: Cast) -> None:
+def test_a_doctor_who_takes_no_bookings_can_be_asked_about_too(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.Doctor).where(models.Doctor.slug == "bob").values(active=False))
     log_in(client, "carol")
     page = ask(client, date="2026-03-03", time="10:00")
@@ -640,7 +638,7 @@ def test_a_doctor_who_takes_no_bookings_is_asked_about_as_well(client: TestClien
     assert "/admin/doctors/bob" in page.links
 
 
-def test_half_a_question_is_told_what_is_missing(client: TestClient, cast: Cast) -> None:
+def test_an_incomplete_question_is_answered_with_what_is_missing(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     assert not look(client, "/admin/appointments/why").all(role="alert")
     for query, words_ in (

@@ -32,7 +32,7 @@ def carol(client: TestClient) -> TestClient:
 def record(
     cast: Cast, actor: Actor | None, action: str, subject: tuple[str, int], *, at: str = "2026-03-02 07:30"
 ) -> None:
-    """Write one row, as somebody at the reception would."""
+    """Write one row, as a request from the front desk would."""
     cast.database.write(
         audit.record,
         action,
@@ -49,12 +49,12 @@ def lines(page: Element) -> list[list[str]]:
     return [[cell.text for cell in row.all("td")] for row in page.one("tbody").all("tr")] if page.all("tbody") else []
 
 
-def deeds(page: Element) -> list[tuple[str, str]]:
-    """Who did what, but for reading the log itself."""
+def recorded(page: Element) -> list[tuple[str, str]]:
+    """Who did what, without reading the log itself."""
     return [(who, did) for _when, who, did, _what, _from in lines(page) if did != "Read the audit log"]
 
 
-def test_a_row_says_who_did_what_to_whom_when_and_from_where(cast: Cast, carol: TestClient) -> None:
+def test_a_row_shows_actor_action_subject_time_and_address(cast: Cast, carol: TestClient) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:00")
     record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["alice"]))
     record(cast, None, "clinic_changed", ("clinic", 1))
@@ -96,14 +96,14 @@ def test_reading_and_exporting_the_log_leave_rows(cast: Cast, carol: TestClient)
     ]
 
 
-def test_a_patients_rows_are_those_of_record_visits_and_account(cast: Cast, carol: TestClient) -> None:
+def test_a_patients_rows_are_those_of_record_appointments_and_account(cast: Cast, carol: TestClient) -> None:
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     cast.book(cast.alice, "2026-03-10 09:00")
     cast.book(cast.dave, "2026-03-10 10:00")
     record(cast, cast.bob, "patient_read", ("patient", alice))
     record(cast, cast.bob, "patient_read", ("patient", dave))
     record(cast, cast.alice, "profile_changed", ("user", cast.alice.user_id))
-    # The doctor with her number is not she.
+    # The doctor with the same id is another person.
     record(cast, cast.carol, "doctor_changed", ("doctor", alice))
     hers = {
         ("Alice Adams patient", "Booked a visit"),
@@ -112,10 +112,10 @@ def test_a_patients_rows_are_those_of_record_visits_and_account(cast: Cast, caro
     }
     for text in ("alice", "Adams+Alice", str(alice), "alice@docket.example"):
         page = read(carol.get(f"/admin/audit?patient={text}"))
-        found = deeds(page)
+        found = recorded(page)
         assert set(found) == hers, text
         assert len(found) == 3
-    assert deeds(read(carol.get("/admin/audit?patient=nobody"))) == []
+    assert recorded(read(carol.get("/admin/audit?patient=nobody"))) == []
 
 
 def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClient) -> None:
@@ -131,7 +131,7 @@ def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClie
     record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["alice"]))
     page = read(carol.get("/admin/audit?patient=alice&action=patient_read"))
     assert "2 patients fit" in page.text
-    assert len(deeds(page)) == 2
+    assert len(recorded(page)) == 2
     href = f"/admin/audit?patient={other}&action=patient_read"
     assert href in page.links
     assert [line[3] for line in lines(read(carol.get(href)))] == ["Alice Other"]
@@ -155,10 +155,10 @@ def test_filters_by_person_action_day_and_address(cast: Cast, carol: TestClient)
         ("address=192.0.2.8", []),
         ("address=192.0.2.7&action=schedule_read", [(bob, "Opened a schedule")]),
     ):
-        assert deeds(read(carol.get(f"/admin/audit?{query}"))) == expected, query
+        assert recorded(read(carol.get(f"/admin/audit?{query}"))) == expected, query
 
 
-def test_what_cannot_be_searched_is_said_next_to_its_field(cast: Cast, carol: TestClient) -> None:
+def test_an_invalid_filter_is_reported_beside_its_field(cast: Cast, carol: TestClient) -> None:
     answer = carol.get("/admin/audit?first=yesterday&who=bob")
     assert answer.status_code == 422
     page = read(answer)
@@ -221,19 +221,19 @@ def test_the_export_holds_the_filtered_rows_and_no_formula(cast: Cast, carol: Te
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\tx", "\rx"])
-def test_formulas_are_made_texts(text: str) -> None:
+def test_formulas_are_exported_as_text(text: str) -> None:
     assert harmless(text) == f"'{text}"
     assert harmless(f"a{text}") == f"a{text}"
 
 
-def test_every_action_that_is_written_down_has_words() -> None:
-    """Whoever records something new says here what people call it."""
+def test_every_recorded_action_has_a_text() -> None:
+    """A new action needs a text here."""
     files = [path for path in sorted(WEBAPP.rglob("*.py")) if path.name != "audit_words.py"]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files)
     calls = re.findall(r"\b_?record(?:_unseen)?\(\s*session,\s*(?:[\w.]+,\s*)?\"([a-z_]+)\"", source)
     assert {"role_changed", "password_changed", "note_changed"} <= set(calls)
     assert set(calls) - set(ACTIONS) == set()
-    # The filter offers nothing that is never written down.
+    # The filter offers only actions that occur.
     assert [action for action in ACTIONS if f'"{action}"' not in source] == []
     assert action_words("never_heard_of") == "Never heard of"
 

@@ -1,4 +1,4 @@
-"""The clinic itself, through the pages: settings, what they change, and a new clinic from an empty database."""
+"""The clinic's settings through the pages: what they change, and a new clinic from an empty database."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def visit(cast: Cast, reference: str) -> Any:
 
 
 def asked(page: Element) -> dict[str, str]:
-    """What the form on the page would send."""
+    """The data that the form on the page would send."""
     return page.one("main").one("form", method="post").values()
 
 
@@ -58,7 +58,7 @@ def test_the_overview_shows_every_setting_and_leads_to_it(carol: TestClient) -> 
 # ------------------------------------------------------------------------------------------ name and address
 
 
-def test_name_and_address_are_changed_and_mistakes_are_kept(carol: TestClient, cast: Cast) -> None:
+def test_name_and_address_are_changed_and_invalid_input_is_kept(carol: TestClient, cast: Cast) -> None:
     address = "/admin/clinic/details"
     form = asked(read(carol.get(address)))
     answer = carol.post(address, data={**form, "name": "", "phone": "call us"})
@@ -71,7 +71,7 @@ def test_name_and_address_are_changed_and_mistakes_are_kept(carol: TestClient, c
     sent = {**form, "name": "Quay <Clinic>", "address": "2 Quay, 1011 Amsterdam", "phone": "+31 20 1"}
     assert carol.post(address, data=sent).status_code == 303
     assert "Quay <Clinic>, 2 Quay, 1011 Amsterdam" in read(carol.get("/")).text
-    # Whoever had the old form open is told, and shown both.
+    # An admin with the old form is told so, and sees both versions.
     answer = carol.post(address, data={**form, "phone": "+31 20 2"})
     assert answer.status_code == 409
     assert read(answer).one(id="name-theirs").text == "Saved meanwhile: Quay <Clinic>"
@@ -116,7 +116,7 @@ def test_rules_have_units_and_bounds(carol: TestClient, cast: Cast) -> None:
     assert (form["notice_minutes"], form["notice_unit"]) == ("3", "days")
 
 
-def test_a_nearer_horizon_shows_what_it_takes_and_asks_about_visits_beyond(carol: TestClient, cast: Cast) -> None:
+def test_a_nearer_horizon_shows_its_effect_and_asks_about_appointments_beyond(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-04-14 10:00")
     address = "/admin/clinic/rules"
     form = {**asked(read(carol.get(address))), "horizon_days": "14"}
@@ -129,7 +129,7 @@ def test_a_nearer_horizon_shows_what_it_takes_and_asks_about_visits_beyond(carol
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
     assert carol.post(address, data=again).status_code == 303
     assert visit(cast, reference).flagged_why == "too_far_ahead"
-    # The old rule again, and nobody has to look after the visit.
+    # With the old rule again, the appointment needs no decision.
     form = {**asked(read(carol.get(address))), "horizon_days": "90"}
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert visit(cast, reference).flagged_why == ""
@@ -139,8 +139,8 @@ def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
     address = "/admin/clinic/rules"
     form = {**asked(read(carol.get(address))), "notice_minutes": "0"}
     page = read(carol.post(address, data={**form, "step": "preview"}))
-    # It is 08:00: with two hours of notice nobody begins at 09:00 or until 10:00. Bob has four short and four long
-    # visits that could, and four buffered ones; Erin two of each of her two kinds.
+    # It is 08:00: with two hours of notice no appointment can begin from 09:00 to 10:00. Bob has four short and four
+    # long ones that could, and four buffered ones; Erin has two of each of her two types.
     assert "16 more times can be booked." in page.text
 
 
@@ -196,7 +196,7 @@ def test_opening_hours_are_copied_previewed_and_saved(carol: TestClient, cast: C
     assert week_of(cast.database).days == (((600, 720), (780, 960)),) * 5 + ((), ())
 
 
-def test_shorter_opening_hours_ask_about_visits_outside(carol: TestClient, cast: Cast) -> None:
+def test_shorter_opening_hours_ask_about_appointments_outside(carol: TestClient, cast: Cast) -> None:
     early, late = cast.book(cast.alice, "2026-03-03 09:00"), cast.book(cast.dave, "2026-03-03 16:45")
     address = "/admin/clinic/opening-hours"
     form = asked(read(carol.get(address)))
@@ -208,7 +208,7 @@ def test_shorter_opening_hours_ask_about_visits_outside(carol: TestClient, cast:
     assert "It is outside opening hours." in page.text
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
     assert (visit(cast, early).flagged_why, bool(visit(cast, late).flagged_why)) == ("", True)
-    # Somebody else still has the old form open.
+    # Another admin still has the old form open.
     answer = carol.post(address, data={**form, "monday": "8-12", "step": "save"})
     assert answer.status_code == 409
     assert read(answer).one(id="tuesday-theirs").text == "Saved meanwhile: 09:00-16:00"
@@ -217,7 +217,7 @@ def test_shorter_opening_hours_ask_about_visits_outside(carol: TestClient, cast:
 # ---------------------------------------------------------------------------------------------- the time zone
 
 
-def test_a_new_time_zone_says_what_happens_asks_and_keeps_wall_clocks(carol: TestClient, cast: Cast) -> None:
+def test_a_new_time_zone_explains_itself_asks_and_keeps_wall_clocks(carol: TestClient, cast: Cast) -> None:
     first, second = cast.book(cast.alice, "2026-03-03 09:00"), cast.book(cast.dave, "2026-03-03 11:00")
     start, end = local("2026-03-09 09:00"), local("2026-03-09 17:00")
     leave = cast.add(TimeOff(doctor_id=cast.doctor_ids["erin"], starts_at=start, ends_at=end))
@@ -261,7 +261,7 @@ def test_the_preview_of_a_time_zone_changes_nothing(carol: TestClient, cast: Cas
 
 @pytest.fixture
 def empty(database: Database) -> Iterator[TestClient]:
-    """The browser of the first admin of a clinic that has nothing else."""
+    """The browser of the first admin, in a clinic that has nothing else."""
 
     def add(session: Any) -> None:
         session.add(
@@ -294,7 +294,7 @@ def test_every_page_can_be_shown_and_previewed_without_anything(empty: TestClien
         if place != "details":
             answer = empty.post(address, data={**form, "step": "preview"})
             assert "the same times can be booked as now" in read(answer).text, place
-        # Saving what is shown makes it so.
+        # Saving the values that are shown stores them.
         answer = empty.post(address, data={**form, "step": "save"})
         assert (answer.status_code, answer.headers.get("location")) == (303, "/admin/clinic"), place
 

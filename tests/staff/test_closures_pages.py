@@ -1,4 +1,4 @@
-"""Closing the clinic, through the pages: what is previewed, who is asked about, and public holidays."""
+"""Closing the clinic through the pages: previews, decisions about appointments, and public holidays."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def visit(cast: Cast, reference: str) -> Any:
 
 
 def asked(page: Element) -> dict[str, str]:
-    """What the form on the page would send."""
+    """The data that the form on the page would send."""
     return page.one("main").all("form", method="post")[-1].values()
 
 
-def test_a_closure_that_touches_nobody_is_saved_at_once(carol: TestClient, cast: Cast) -> None:
+def test_a_closure_that_affects_no_appointment_is_saved_at_once(carol: TestClient, cast: Cast) -> None:
     form = read(carol.get("/admin/closures/new")).form("/admin/closures")
     answer = carol.post("/admin/closures", data={**form, **SPRING, "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/closures")
@@ -55,13 +55,13 @@ def test_a_closure_that_touches_nobody_is_saved_at_once(carol: TestClient, cast:
 def test_the_preview_counts_what_can_no_longer_be_booked_and_saves_nothing(carol: TestClient, cast: Cast) -> None:
     answer = carol.post("/admin/closures", data={**SPRING, "ends_on": "2026-03-03", "step": "preview"})
     assert answer.status_code == 200
-    # Bob: 28 short, 26 long and 24 buffered visits could begin on that day. Erin: 14 of each of her two kinds.
+    # Bob: 28 short, 26 long and 24 buffered appointments could begin on that day. Erin: 14 of each of her two types.
     assert "In the next 28 days 106 times can no longer be booked." in read(answer).text
     assert asked(read(answer))["name"] == "Spring break"
     assert closures(cast) == []
 
 
-def test_booked_visits_are_asked_about_and_each_becomes_what_was_decided(carol: TestClient, cast: Cast) -> None:
+def test_affected_appointments_are_listed_and_each_decision_is_carried_out(carol: TestClient, cast: Cast) -> None:
     kept = cast.book(cast.alice, "2026-03-03 10:00")
     moved = cast.book(cast.dave, "2026-03-03 11:00")
     answer = carol.post("/admin/closures", data={**SPRING, "step": "save"})
@@ -77,7 +77,7 @@ def test_booked_visits_are_asked_about_and_each_becomes_what_was_decided(carol: 
     assert len(closures(cast)) == 1
 
 
-def test_what_cannot_be_right_is_said_and_kept(carol: TestClient, cast: Cast) -> None:
+def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> None:
     for field, value, words in (
         ("name", "", "Enter a name, such as Summer break."),
         ("name", "x", "Enter a name of 2 to 120 characters."),
@@ -109,7 +109,7 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
     assert "Somebody else saved this while you were writing." in page.text
     assert page.one(id="ends_on-theirs").text == "Saved meanwhile: 2026-03-05"
     assert page.one(id="name-theirs").text == "Saved meanwhile: Spring break"
-    # Whoever has seen both may save theirs.
+    # An admin who has seen both may save theirs.
     assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
     assert closures(cast) == [("Team days", date(2026, 3, 3), date(2026, 3, 4))]
 
@@ -132,7 +132,7 @@ def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, ca
     assert carol.get(address).status_code == carol.post(address, data=form).status_code == 404
 
 
-def test_a_closure_that_was_edited_meanwhile_is_not_removed_unseen(carol: TestClient, cast: Cast) -> None:
+def test_a_closure_that_was_edited_meanwhile_is_shown_again_before_it_is_removed(carol: TestClient, cast: Cast) -> None:
     number = close(cast, "Spring break", date(2026, 3, 3), date(2026, 3, 4))
     address = f"/admin/closures/{number}/removal"
     form = read(carol.get(address)).form(address)
@@ -171,7 +171,9 @@ def test_another_country_region_and_year(carol: TestClient) -> None:
         assert carol.get(f"/admin/closures/holidays?{odd}").status_code == 200, odd
 
 
-def test_the_chosen_holidays_become_closures_and_visits_on_them_are_asked_about(carol: TestClient, cast: Cast) -> None:
+def test_the_chosen_holidays_become_closures_and_appointments_on_them_are_asked_about(
+    carol: TestClient, cast: Cast
+) -> None:
     cast.book(cast.alice, "2026-04-06 10:00")
     page = read(carol.get("/admin/closures/holidays"))
     sent: dict[str, Any] = {**asked(page), "days": ["2026-04-03", "2026-04-06", "1999-01-01"], "step": "save"}
@@ -186,7 +188,7 @@ def test_the_chosen_holidays_become_closures_and_visits_on_them_are_asked_about(
         ("Good Friday", date(2026, 4, 3), date(2026, 4, 3)),
         ("Easter Monday", date(2026, 4, 6), date(2026, 4, 6)),
     ]
-    # They cannot be chosen twice.
+    # They cannot be chosen again.
     answer = carol.post("/admin/closures/holidays", data=again)
     assert answer.status_code == 422
     assert "Tick at least one day." in read(answer).one(id="days-error").text

@@ -1,4 +1,4 @@
-"""Doctors, through the pages: the list, making one with an account, changing what they offer, and deactivating."""
+"""Doctors through the pages: the list, creating one with an account, changing their visit types, and deactivating."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def visit(cast: Cast, reference: str) -> Any:
 
 
 def asked(page: Element) -> dict[str, Any]:
-    """What the form on the page would send, each ticked visit type included."""
+    """The data that the form on the page would send, with each ticked visit type."""
     form = page.one("main").one("form", method="post")
     kinds = [box["value"] for box in form.all("input", name="visit_type_ids") if box.get("checked") is not None]
     return {**form.values(), "visit_type_ids": kinds}
@@ -56,7 +56,7 @@ def rows(answer: Any) -> list[str]:
     return [row.text for row in read(answer).one("table").one("tbody").all("tr")]
 
 
-def test_the_list_shows_this_weeks_visits_and_accounts_and_is_searched(carol: TestClient, cast: Cast) -> None:
+def test_the_list_shows_this_weeks_appointments_and_accounts_and_is_searched(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     cast.book(cast.dave, "2026-03-06 10:00")
     # Next week does not count.
@@ -149,7 +149,7 @@ def test_with_an_address_that_is_taken_or_wrong_there_is_neither_doctor_nor_acco
         assert doctor(cast, "emre-yildiz") is None
 
 
-def test_what_cannot_be_right_is_said_and_kept(carol: TestClient, cast: Cast) -> None:
+def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> None:
     for field, value, words in (
         ("name", "", "Enter their name."),
         ("name", "1", "Enter a name of 2 to 120 characters."),
@@ -185,7 +185,7 @@ def test_the_preview_shows_what_patients_will_read_and_saves_nothing(carol: Test
 # ------------------------------------------------------------------------------------------------- a change
 
 
-def test_taking_a_visit_type_asks_about_the_visits_and_the_name_in_addresses_stays(
+def test_taking_a_visit_type_asks_about_the_appointments_and_the_name_in_addresses_stays(
     carol: TestClient, cast: Cast
 ) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
@@ -205,7 +205,7 @@ def test_taking_a_visit_type_asks_about_the_visits_and_the_name_in_addresses_sta
     assert read(carol.get("/doctors/bob")).h1 == "Dr. Robert Brown"
 
 
-def test_another_slot_step_strands_nobody(carol: TestClient, cast: Cast) -> None:
+def test_another_slot_step_affects_no_appointment(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:15")
     form = asked(read(carol.get("/admin/doctors/bob")))
     assert carol.post("/admin/doctors/bob", data={**form, "slot_step": "60", "step": "save"}).status_code == 303

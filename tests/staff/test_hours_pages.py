@@ -44,7 +44,7 @@ def bob(client: TestClient) -> TestClient:
     return log_in(client, "bob")
 
 
-def test_a_doctor_reads_the_own_hours_and_an_admin_any_doctors(cast: Cast, client: TestClient) -> None:
+def test_doctors_read_their_own_hours_and_admins_those_of_any_doctor(cast: Cast, client: TestClient) -> None:
     log_in(client, "bob")
     page = read(client.get(OWN))
     assert page.h1 == "Working hours"
@@ -71,7 +71,7 @@ def test_an_admin_keeps_the_hours_of_a_doctor_who_takes_no_bookings(cast: Cast, 
     assert client.get("/admin/doctors/nobody/hours").status_code == 404
 
 
-def test_a_doctor_without_hours_is_told_what_to_do(cast: Cast, bob: TestClient) -> None:
+def test_a_doctor_without_hours_is_shown_what_to_do(cast: Cast, bob: TestClient) -> None:
     cast.change(sa.delete(WorkingHours))
     assert "No working hours yet" in read(bob.get(OWN)).text
     form = read(bob.get(f"{OWN}/new")).form(f"{OWN}/new")
@@ -81,7 +81,9 @@ def test_a_doctor_without_hours_is_told_what_to_do(cast: Cast, bob: TestClient) 
     assert saved(cast) == {"always": (((540, 720), (780, 1020)), (), (), (), (), (), ())}
 
 
-def test_new_hours_begin_with_the_present_ones_and_end_those_the_day_before(cast: Cast, bob: TestClient) -> None:
+def test_the_form_for_new_hours_starts_with_the_current_ones_and_ends_them_the_day_before(
+    cast: Cast, bob: TestClient
+) -> None:
     form = read(bob.get(f"{OWN}/new")).form(f"{OWN}/new")
     assert form["monday"] == WEEK
     assert form["saturday"] == ""
@@ -99,7 +101,7 @@ def test_new_hours_begin_with_the_present_ones_and_end_those_the_day_before(cast
     assert "Until 31 May 2026 counts now" in page.text
 
 
-def test_hours_that_are_over_are_folded_away(cast: Cast, bob: TestClient) -> None:
+def test_past_hours_are_folded_away(cast: Cast, bob: TestClient) -> None:
     cast.change(sa.update(WorkingHours).values(valid_until=date(2026, 3, 1)))
     page = read(bob.get(OWN))
     assert "Until 1 March 2026" in page.one("details").text
@@ -130,7 +132,7 @@ def test_a_day_is_copied_to_others_without_saving_anything(cast: Cast, bob: Test
         ("valid_until", "2199-01-01", "between the years 2000 and 2100"),
     ],
 )
-def test_what_cannot_be_read_is_said_next_to_its_field(
+def test_invalid_input_is_reported_beside_its_field(
     cast: Cast, bob: TestClient, field: str, typed: str, words: str
 ) -> None:
     address = f"{OWN}/always"
@@ -159,7 +161,7 @@ def test_a_preview_says_what_changes_and_saves_nothing(cast: Cast, bob: TestClie
 
 
 @pytest.mark.parametrize("decision", ["keep", "move", "cancel"])
-def test_hours_that_would_strand_a_visit_ask_what_becomes_of_it(cast: Cast, client: TestClient, decision: str) -> None:
+def test_hours_that_affect_an_appointment_ask_for_a_decision(cast: Cast, client: TestClient, decision: str) -> None:
     reference = cast.book(cast.alice, "2026-03-06 14:00")
     log_in(client, "carol")
     address = f"{BOBS}/always"
@@ -202,7 +204,7 @@ def test_the_second_of_two_editors_sees_both_and_decides(cast: Cast, client: Tes
     assert saved(cast)["always"][:2] == (((540, 720), (780, 1020)), ((480, 720),))
 
 
-def test_hours_that_somebody_removed_meanwhile_lose_nothing_that_was_typed(cast: Cast, bob: TestClient) -> None:
+def test_when_the_hours_were_removed_meanwhile_nothing_typed_is_lost(cast: Cast, bob: TestClient) -> None:
     address = f"{OWN}/always"
     form = read(bob.get(address)).form(address)
     cast.change(sa.delete(WorkingHours))
@@ -213,7 +215,7 @@ def test_hours_that_somebody_removed_meanwhile_lose_nothing_that_was_typed(cast:
     assert bob.get(address).status_code == 404
 
 
-def test_removing_hours_asks_first_also_about_visits(cast: Cast, bob: TestClient) -> None:
+def test_removing_hours_asks_first_also_about_appointments(cast: Cast, bob: TestClient) -> None:
     reference = cast.book(cast.alice, "2026-03-06 14:00")
     address = f"{OWN}/always/removal"
     page = read(bob.get(address))
@@ -274,7 +276,7 @@ def test_extra_hours_are_added_shown_and_removed(cast: Cast, bob: TestClient) ->
         ({"day": "2026-03-07", "spans": "12-9"}, "spans"),
     ],
 )
-def test_extra_hours_that_make_no_sense_are_refused(bob: TestClient, typed: dict[str, str], field: str) -> None:
+def test_invalid_extra_hours_are_refused(bob: TestClient, typed: dict[str, str], field: str) -> None:
     answer = bob.post(f"{OWN}/extra", data={**typed, "step": "save"})
     assert answer.status_code == 422
     page = read(answer)
@@ -285,5 +287,5 @@ def test_extra_hours_that_make_no_sense_are_refused(bob: TestClient, typed: dict
 @pytest.mark.parametrize(
     "path", ["hours/tomorrow", "hours/2026-06-01..", "hours/extra/soon/removal", "hours/extra/2026-03-09/removal"]
 )
-def test_addresses_of_hours_that_there_are_not(bob: TestClient, path: str) -> None:
+def test_addresses_of_unknown_hours_are_not_found(bob: TestClient, path: str) -> None:
     assert bob.get(f"/schedule/{path}").status_code == 404

@@ -1,4 +1,4 @@
-"""The form of a change that strands more visits than a person reads."""
+"""The form of a change that affects more appointments than the page shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSURE = {"name": "Flood", "starts_on": "2026-03-04", "ends_on": "2026-03-05", 
 
 @pytest.fixture
 def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
-    """Twelve visits on the two days, of which a page lists five."""
+    """Twelve appointments on the two days, of which a page lists five."""
     monkeypatch.setattr(impact_pages, "SHOWN", 5)
     for number in range(12):
         patient = cast.add(models.Patient(name=f"Pat {chr(65 + number)}", created_at=cast.now))
@@ -41,7 +41,7 @@ def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
     return cast
 
 
-def test_what_is_chosen_for_all_decides_about_visits_that_are_not_shown(client: TestClient, crowded: Cast) -> None:
+def test_a_choice_for_all_decides_about_appointments_that_are_not_shown(client: TestClient, crowded: Cast) -> None:
     log_in(client, "carol")
     asked = client.post(ADDRESS, data=CLOSURE)
     page = read(asked)

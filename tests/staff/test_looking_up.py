@@ -1,4 +1,4 @@
-"""Whoever works at the clinic and looks patients up leaves a trace, also on the way to a booking."""
+"""Staff who look patients up leave a trace in the audit log, also on the way to a booking."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webapp import models
 
 
 def actions(cast: Cast) -> list[tuple[str, str, int]]:
-    """What was written down about looking, and about whom."""
+    """The rows of the audit log about looking patients up, and about whom."""
     event = models.AuditEvent
     query = (
         sa.select(event.action, event.subject_type, event.subject_id)
@@ -23,7 +23,7 @@ def actions(cast: Cast) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("who", ["bob", "carol"])
-def test_searching_for_a_patient_to_book_for_is_written_down(client: TestClient, cast: Cast, who: str) -> None:
+def test_searching_for_a_patient_to_book_for_is_recorded(client: TestClient, cast: Cast, who: str) -> None:
     log_in(client, who)
     slot = "/book?doctor=bob&starts_at=2026-03-03T09:00:00Z"
     assert client.get(slot).status_code == 200
@@ -32,7 +32,7 @@ def test_searching_for_a_patient_to_book_for_is_written_down(client: TestClient,
     assert actions(cast) == [("patients_searched", "user", getattr(cast, who).user_id)]
 
 
-def test_opening_the_booking_of_a_patient_is_written_down(client: TestClient, cast: Cast) -> None:
+def test_opening_the_booking_of_a_patient_is_recorded(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     alice = cast.patient_ids["alice"]
     slot = f"/book?doctor=bob&starts_at=2026-03-03T09:00:00Z&patient={alice}"
@@ -40,14 +40,14 @@ def test_opening_the_booking_of_a_patient_is_written_down(client: TestClient, ca
     assert actions(cast) == [("patient_read", "patient", alice)]
 
 
-def test_a_patient_who_is_not_there_leaves_no_row(client: TestClient, cast: Cast) -> None:
+def test_an_unknown_patient_leaves_no_row(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
     answer = client.get("/book?doctor=bob&starts_at=2026-03-03T09:00:00Z&patient=999999")
     assert answer.status_code == 404
     assert actions(cast) == []
 
 
-def test_the_admins_search_is_written_down_and_the_plain_list_is_not(client: TestClient, cast: Cast) -> None:
+def test_the_admins_search_is_recorded_and_the_plain_list_is_not(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     client.get("/admin/patients")
     assert actions(cast) == []

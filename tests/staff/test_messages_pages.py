@@ -1,4 +1,4 @@
-"""Messages as admins see them: found, read without acting for anybody, and sent again where that is still news."""
+"""Messages as admins see them: found, read with links that do not work, and sent again while they are still news."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def carol(client: TestClient) -> TestClient:
 
 
 def write(cast: Cast, key: str = "first", **changes: Any) -> int:
-    """One message to Alice, which then changes so; returns its id."""
+    """One message to Alice, with these changes; returns its id."""
     message = Message(key, "email", "alice@docket.example", "password_reset", {}, ("user", cast.alice.user_id))
     cast.database.write(enqueue, message, now=NOW)
     if changes:
@@ -44,7 +44,7 @@ def write(cast: Cast, key: str = "first", **changes: Any) -> int:
 
 
 def give_up(cast: Cast, **changes: Any) -> int:
-    """Whatever waits was not delivered; returns the newest message's id."""
+    """Mark all waiting messages as not delivered; returns the newest message's id."""
     waiting = sa.update(OutboxMessage).where(OutboxMessage.status == "waiting")
     cast.change(waiting.values(status="dead", tries=4, last_error=ERROR, finished_at=NOW, **changes))
     return newest(cast).id
@@ -57,7 +57,7 @@ def newest(cast: Cast) -> OutboxMessage:
 
 
 def stored(cast: Cast, number: int) -> OutboxMessage:
-    """A message as it is now."""
+    """The current row of a message."""
     with cast.database.reading() as session:
         return session.get_one(OutboxMessage, number)
 
@@ -68,7 +68,7 @@ def shown(page: Element) -> list[str]:
 
 
 def actions(cast: Cast, action: str) -> list[tuple[str, int, Any]]:
-    """What the audit log says about messages: about whom, and which one."""
+    """The audit log about messages: about which patient, and which message."""
     query = sa.select(AuditEvent.subject_type, AuditEvent.subject_id, AuditEvent.details)
     with cast.database.reading() as session:
         found = session.execute(query.where(AuditEvent.action == action).order_by(AuditEvent.id))
@@ -78,7 +78,7 @@ def actions(cast: Cast, action: str) -> list[tuple[str, int, Any]]:
 # ------------------------------------------------------------------------------------------------------ the list
 
 
-def test_a_message_says_what_it_is_to_whom_and_what_became_of_it(carol: TestClient, cast: Cast) -> None:
+def test_a_message_shows_its_kind_recipient_and_state(carol: TestClient, cast: Cast) -> None:
     empty = read(carol.get(MESSAGES))
     assert "No message has been written yet." in empty.text
     assert "No mail server is set up, so e-mails reach nobody" in empty.text
@@ -127,7 +127,7 @@ def test_messages_are_found_by_state_channel_and_address(carol: TestClient, cast
     assert "No message fits these filters." in read(carol.get(MESSAGES + "?to=nobody")).text
 
 
-def test_messages_about_a_visit_include_the_reminders_that_name_it(carol: TestClient, cast: Cast) -> None:
+def test_messages_about_an_appointment_include_the_reminders_that_name_it(carol: TestClient, cast: Cast) -> None:
     child = cast.add(Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
     start = local("2026-03-09 10:00")
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=start, patient_id=child)
@@ -145,9 +145,7 @@ def test_messages_about_a_visit_include_the_reminders_that_name_it(carol: TestCl
     assert shown(read(carol.get(f"{MESSAGES}?reference=ZZZZ-ZZZZ"))) == []
 
 
-def test_pages_go_on_and_cost_the_same_however_many_there_are(
-    carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_pages_cost_the_same(carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webapp.staff.messages.router.PAGE_SIZE", 3)
     asked: list[str] = []
     sa.event.listen(cast.database.engine, "before_cursor_execute", lambda *each: asked.append(str(each[2])))
@@ -169,7 +167,7 @@ def test_pages_go_on_and_cost_the_same_however_many_there_are(
     assert shown(read(carol.get(back))) == shown(first)
 
 
-def test_too_many_addresses_are_not_looked_through(
+def test_a_filter_with_too_many_addresses_is_not_searched(
     carol: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webapp.staff.messages.log.MOST_RECIPIENTS", 2)
@@ -185,11 +183,11 @@ def test_too_many_addresses_are_not_looked_through(
 
 
 def token(text: str, path: str) -> str:
-    """The token behind the first link of this kind."""
+    """The token in the first link of this kind."""
     return unescape(text).partition(path)[2].partition("/")[0].split('"')[0].split()[0]
 
 
-def test_a_message_is_read_with_dead_links_and_that_is_written_down(carol: TestClient, cast: Cast) -> None:
+def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 10:00")
     number = newest(cast).id
     answer = carol.get(f"{MESSAGES}/{number}")
@@ -206,7 +204,7 @@ def test_a_message_is_read_with_dead_links_and_that_is_written_down(carol: TestC
     assert unsign([SECRET_KEY], "visit", token(document.text, "/visit/")) is None
     visit = newest(cast).subject_id
     assert actions(cast, "message_read") == [("appointment", visit, number)]
-    # Whoever comes to the document by another way than its page has read it, too; Carol's word is no one else's.
+    # Reading the document by another way is recorded, too, and Carol's permission is hers alone.
     bare = address.partition("?")[0]
     for query in ("", f"?read={token(address, '?read=')[:-1]}x"):
         assert carol.get(bare + query).status_code == 200
@@ -233,7 +231,7 @@ def test_links_of_a_kept_message_work_on_a_developers_machine_alone(cast: Cast) 
         assert not [each for each in page.links if "/visit/" in each]
 
 
-def test_the_links_of_a_reset_mail_take_no_account_over(carol: TestClient, cast: Cast) -> None:
+def test_the_links_of_a_displayed_reset_mail_do_not_work(carol: TestClient, cast: Cast) -> None:
     ask_reset(cast)
     number = newest(cast).id
     page = read(carol.get(f"{MESSAGES}/{number}"))
@@ -260,22 +258,22 @@ def test_a_text_message_and_one_that_cannot_be_written_out(carol: TestClient, ca
     assert read(answer).h1 == "A template of old"
 
 
-# ----------------------------------------------------------------------------------------------------- once more
+# ----------------------------------------------------------------------------------------------------- send again
 
 
 def ask_reset(cast: Cast) -> None:
-    """Alice forgot her password."""
+    """Alice requests a password reset."""
     command = ForgottenPassword(email="alice@docket.example")
     cast.database.write(password_reset.request_link, command, LETTERHEAD, keys=[SECRET_KEY], address="", now=NOW)
 
 
 def again(client: TestClient, number: int) -> tuple[int, str]:
-    """Press the button; the status and what is said."""
+    """Press the button; returns the status and the text."""
     answer = client.post(f"{MESSAGES}/{number}/sending")
     return answer.status_code, read(answer).text if answer.status_code != 303 else ""
 
 
-def test_a_dead_message_waits_again_as_the_same_message(carol: TestClient, cast: Cast) -> None:
+def test_an_undelivered_message_waits_again_as_the_same_message(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     number = give_up(cast, expires_at=NOW - timedelta(hours=1))
     before = stored(cast, number)
@@ -294,7 +292,7 @@ def test_a_dead_message_waits_again_as_the_same_message(carol: TestClient, cast:
     assert again(carol, number + 1)[0] == 404
 
 
-def test_a_message_expires_when_its_visit_begins(carol: TestClient, cast: Cast) -> None:
+def test_a_message_expires_when_its_appointment_begins(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     number = give_up(cast)
     assert again(carol, number)[0] == 303
@@ -302,7 +300,7 @@ def test_a_message_expires_when_its_visit_begins(carol: TestClient, cast: Cast) 
 
 
 @pytest.mark.parametrize(("now", "what"), [("2026-03-10 10:00", "has begun or is over"), ("2026-03-10 09:59", "")])
-def test_a_visit_that_is_over_is_no_news(cast: Cast, now: str, what: str) -> None:
+def test_a_message_about_a_past_appointment_is_not_sent_again(cast: Cast, now: str, what: str) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     number = give_up(cast)
     with client_for(cast.database, now=local(now)) as client:
@@ -313,7 +311,7 @@ def test_a_visit_that_is_over_is_no_news(cast: Cast, now: str, what: str) -> Non
         assert stored(cast, number).status == ("dead" if what else "waiting")
 
 
-def test_what_is_not_so_any_more_is_not_told(carol: TestClient, cast: Cast) -> None:
+def test_a_message_that_is_no_longer_true_is_not_sent(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 10:00")
     booked = give_up(cast)
     to = Move(starts_at=local("2026-03-11 10:00"))
@@ -329,7 +327,7 @@ def test_what_is_not_so_any_more_is_not_told(carol: TestClient, cast: Cast) -> N
     assert again(carol, cancelled)[0] == 303
 
 
-def test_a_reminder_goes_again_while_all_its_visits_stand(carol: TestClient, cast: Cast) -> None:
+def test_a_reminder_can_be_sent_again_while_all_its_appointments_are_active(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-09 09:00")
     second = cast.book(cast.alice, "2026-03-09 14:00")
     cast.change(sa.delete(OutboxMessage))
@@ -341,7 +339,7 @@ def test_a_reminder_goes_again_while_all_its_visits_stand(carol: TestClient, cas
     assert "The visit has changed since" in again(carol, number)[1]
 
 
-def test_account_mails_go_again_while_their_links_are_good(cast: Cast) -> None:
+def test_account_mails_can_be_sent_again_while_their_links_are_valid(cast: Cast) -> None:
     ask_reset(cast)
     reset = give_up(cast)
     cast.database.write(confirmation.send, cast.dave.user_id, cast.dave.email, "Dave", LETTERHEAD, now=NOW)
@@ -361,7 +359,7 @@ def test_account_mails_go_again_while_their_links_are_good(cast: Cast) -> None:
             assert words in said
 
 
-def test_all_that_is_still_news_goes_again_after_a_question(carol: TestClient, cast: Cast) -> None:
+def test_all_current_messages_are_sent_again_after_a_question(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     gone = cast.book(cast.dave, "2026-03-10 11:00")
     give_up(cast)
@@ -384,7 +382,7 @@ def test_all_that_is_still_news_goes_again_after_a_question(carol: TestClient, c
     assert "There is no message that could be sent again." in read(carol.get(f"{MESSAGES}/sending")).text
 
 
-def test_a_message_that_rests_says_when_it_is_tried_again(carol: TestClient, cast: Cast) -> None:
+def test_a_waiting_message_says_when_it_is_tried_again(carol: TestClient, cast: Cast) -> None:
     later = NOW + timedelta(minutes=20)
     write(cast, "rests", tries=2, last_error=ERROR, due_at=later)
     row = read(carol.get(MESSAGES)).all("tbody")[0].text

@@ -18,7 +18,7 @@ ZOE = {"name": "Zoë Visser", "birth_date": "2019-05-04", "phone": "020 123 4567
 
 
 def add(cast: Cast, **values: object) -> int:
-    """A patient without an account, who can be found."""
+    """Add a findable patient without an account; returns the id."""
 
     def work(session: Session) -> int:
         patient = models.Patient(**{"name": "Zoë Visser", "created_at": NOW, "email": "", "phone": ""} | values)
@@ -31,15 +31,15 @@ def add(cast: Cast, **values: object) -> int:
 
 
 def names(page: Element) -> list[str]:
-    """Whom a list shows."""
+    """The names in a list."""
     return [cell.text for cell in page.all("th", scope="row")]
 
 
-def deeds(cast: Cast) -> list[tuple[str, str, int]]:
-    """What the audit log holds of Carol's, oldest first."""
+def recorded(cast: Cast) -> list[tuple[str, str, int]]:
+    """The audit log about Carol's actions, oldest first."""
     event = models.AuditEvent
     with cast.database.reading() as session:
-        # That one searched is written down too, and tested in test_looking_up.
+        # Searches are recorded too; test_looking_up tests that.
         query = sa.select(event.action, event.subject_type, event.subject_id).where(event.action != "patients_searched")
         query = query.order_by(event.id)
         return [(action, kind, number) for action, kind, number in session.execute(query)]
@@ -76,21 +76,21 @@ def test_patients_are_listed_and_found(carol: TestClient, cast: Cast) -> None:
     page = read(carol.get("/admin/patients?q=zeo+viser"))
     assert names(page) == ["Zoë Visser"]
     assert "Nobody fits exactly. These come close, the closest first." in page.text
-    # Looking at a list opens nobody's record.
-    assert deeds(cast) == []
+    # Opening a list opens no record.
+    assert recorded(cast) == []
 
 
-def test_a_patient_is_found_by_the_reference_of_a_visit(carol: TestClient, cast: Cast) -> None:
+def test_a_patient_is_found_by_the_reference_of_an_appointment(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:00")
     for text in (reference, reference.lower().replace("-", ""), f" {reference} "):
         assert names(read(carol.get("/admin/patients", params={"q": text}))) == ["Alice Adams"]
     assert names(read(carol.get("/admin/patients?q=ZZZZ-ZZZZ"))) == []
-    # What could be a reference may be a name.
+    # A text that could be a reference may be a name.
     add(cast, name="Anne-Lies Post")
     assert names(read(carol.get("/admin/patients?q=anne-lies"))) == ["Anne-Lies Post"]
 
 
-def test_nobody_found_leads_to_adding_somebody(carol: TestClient) -> None:
+def test_an_empty_result_offers_to_add_a_patient(carol: TestClient) -> None:
     page = read(carol.get("/admin/patients?q=peter+post"))
     assert "Nobody found" in page.text
     assert "/admin/patients/new?name=peter+post" in page.links
@@ -151,7 +151,7 @@ def test_a_patient_is_added(carol: TestClient, cast: Cast) -> None:
     ("//elsewhere.example/", "/admin/patients/"),
     ("", "/admin/patients/"),
 ])  # fmt: skip
-def test_whoever_came_to_add_a_patient_goes_back_with_them(
+def test_adding_a_patient_on_the_way_leads_back_with_the_patient(
     carol: TestClient, cast: Cast, wanted: str, onward: str
 ) -> None:
     form = read(carol.get("/admin/patients/new", params={"next": wanted})).form("/admin/patients")
@@ -160,7 +160,7 @@ def test_whoever_came_to_add_a_patient_goes_back_with_them(
     with cast.database.reading() as session:
         number = session.scalar(sa.select(sa.func.max(models.Patient.id)))
     assert (answer.status_code, answer.headers["location"]) == (303, f"{onward}{number}")
-    # Whoever turns out to be there already is chosen with a click.
+    # An existing patient is chosen with a click.
     answer = carol.post("/admin/patients", data={**form, **ZOE})
     assert answer.status_code == 409
     assert f"{onward}{number}" in read(answer).one("div", role="alert").links
@@ -177,14 +177,14 @@ def test_a_likely_duplicate_is_warned_about_once(carol: TestClient, cast: Cast) 
     assert "Zoë Visser , 4 May 2019, 020 123 4567" in alert.text.replace("Visser,", "Visser ,")
     assert f"/admin/patients/{zoe}" in alert.links
     assert page.form("/admin/patients") == form
-    # Whoever presses Enter adds nobody twice: that is the second button.
+    # Enter does not add the patient: that is the second button.
     first, second = page.one("form", action="/admin/patients").all("button")
     assert (first.get("name"), second["name"], second["value"]) == (None, "anyway", "yes")
     assert carol.post("/admin/patients", data={**form, "anyway": "yes"}).status_code == 303
-    assert [action for action, _kind, _number in deeds(cast)] == ["patient_created"]
+    assert [action for action, _kind, _number in recorded(cast)] == ["patient_created"]
 
 
-def test_mistakes_are_said_next_to_their_field_and_nothing_typed_is_lost(carol: TestClient, cast: Cast) -> None:
+def test_errors_are_reported_beside_their_field_and_nothing_typed_is_lost(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast)
     forms = (
         ("/admin/patients", {"next": "/book"}),
@@ -207,13 +207,13 @@ def test_mistakes_are_said_next_to_their_field_and_nothing_typed_is_lost(carol: 
             assert said in page.one(id=f"{field}-error").text
             assert f"#{field}" in page.one("div", role="alert").links
             assert page.form(address) == typed
-    assert deeds(cast) == []
+    assert recorded(cast) == []
 
 
 # ------------------------------------------------------------------------------------------ the record
 
 
-def test_a_record_shows_facts_people_and_visits_and_leaves_a_trace(carol: TestClient, cast: Cast) -> None:
+def test_a_record_shows_facts_people_and_appointments_and_leaves_a_trace(carol: TestClient, cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     zoe = add(cast, managed_by_id=alice)
     coming = cast.book(cast.alice, "2026-03-10 09:00")
@@ -221,7 +221,7 @@ def test_a_record_shows_facts_people_and_visits_and_leaves_a_trace(carol: TestCl
     cast.change(
         sa.update(models.Appointment).where(models.Appointment.reference == cancelled).values(status="cancelled")
     )
-    before = len(deeds(cast))
+    before = len(recorded(cast))
     page = read(carol.get(f"/admin/patients/{alice}"))
     assert page.h1 == "Alice Adams"
     assert "Date of birth not known" in page.text
@@ -231,24 +231,24 @@ def test_a_record_shows_facts_people_and_visits_and_leaves_a_trace(carol: TestCl
     assert "Dr. Erin Eze First visit Cancelled" in past.text
     for link in (f"/book?patient={alice}", f"/admin/patients/{zoe}", f"/admin/patients/{alice}/people/{zoe}/removal"):
         assert link in page.links
-    assert deeds(cast)[before:] == [("patient_read", "patient", alice)]
+    assert recorded(cast)[before:] == [("patient_read", "patient", alice)]
     assert f"/admin/patients/{alice}" in read(carol.get(f"/admin/patients/{zoe}")).links
     assert carol.get("/admin/patients/999999").status_code == 404
-    assert [number for action, _kind, number in deeds(cast) if action == "patient_read"] == [alice, zoe]
+    assert [number for action, _kind, number in recorded(cast) if action == "patient_read"] == [alice, zoe]
 
 
-def test_a_patient_whom_nobody_can_reach_is_pointed_out(carol: TestClient, cast: Cast) -> None:
+def test_a_patient_without_contact_details_is_pointed_out(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast)
     assert "There is no way to reach this patient." in read(carol.get(f"/admin/patients/{zoe}")).text
     alice = read(carol.get(f"/admin/patients/{cast.patient_ids['alice']}"))
     assert "There is no way to reach this patient." not in alice.text
     assert f"/admin/audit?patient={cast.patient_ids['alice']}" in alice.links
-    # A child is reached through whoever books for it.
+    # A child is reached through the person who books for it.
     carol.post(f"/admin/patients/{cast.patient_ids['alice']}/people", data={"patient": str(zoe)})
     assert "There is no way to reach this patient." not in read(carol.get(f"/admin/patients/{zoe}")).text
 
 
-def test_many_past_visits_have_pages(carol: TestClient, cast: Cast) -> None:
+def test_many_past_appointments_have_pages(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast)
     for number in range(25):
         starts = local("2026-01-05 09:00") + timedelta(days=number)
@@ -297,13 +297,13 @@ def test_a_record_is_changed_and_the_second_of_two_editors_sees_both(carol: Test
     assert carol.post(address, data=page.form(address)).status_code == 303
     assert carol.get("/admin/patients/999999/edit").status_code == 404
     assert carol.post("/admin/patients/999999/edit", data=ZOE).status_code == 404
-    assert {action for action, _kind, _number in deeds(cast)} == {"patient_read", "patient_changed"}
+    assert {action for action, _kind, _number in recorded(cast)} == {"patient_read", "patient_changed"}
 
 
 # --------------------------------------------------------------------------------- people and accounts
 
 
-def test_somebody_in_the_books_is_linked_and_unlinked(carol: TestClient, cast: Cast) -> None:
+def test_an_existing_patient_is_linked_and_unlinked(carol: TestClient, cast: Cast) -> None:
     alice, zoe = cast.patient_ids["alice"], add(cast)
     address = f"/admin/patients/{alice}/people"
     page = read(carol.get(f"{address}?q=viser"))
@@ -311,7 +311,7 @@ def test_somebody_in_the_books_is_linked_and_unlinked(carol: TestClient, cast: C
     button = next(form for form in page.all("form", action=address) if form.values().get("patient") == str(zoe))
     answer = carol.post(address, data=button.values())
     assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/patients/{alice}")
-    # Nobody is offered to themselves.
+    # The patient is not offered as their own dependant.
     assert not read(carol.get(f"{address}?q=alice")).all("input", name="patient")
     assert f"/admin/patients/{zoe}" in read(carol.get(f"/admin/patients/{alice}")).links
     answer = carol.post(f"/admin/patients/{cast.patient_ids['dave']}/people", data={"patient": str(zoe)})
@@ -324,11 +324,11 @@ def test_somebody_in_the_books_is_linked_and_unlinked(carol: TestClient, cast: C
     assert f"/admin/patients/{zoe}" not in read(carol.get(f"/admin/patients/{alice}")).links
     for gone in (f"{address}/{zoe}/removal", f"{address}/999999/removal"):
         assert carol.get(gone).status_code == carol.post(gone).status_code == 404
-    for nobody in ("x", "", "999999"):
-        assert carol.post(address, data={"patient": nobody}).status_code == 404
+    for unknown in ("x", "", "999999"):
+        assert carol.post(address, data={"patient": unknown}).status_code == 404
 
 
-def test_somebody_new_to_book_for_is_added_and_warned_about(carol: TestClient, cast: Cast) -> None:
+def test_a_new_dependant_is_added_after_a_warning(carol: TestClient, cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     address = f"/admin/patients/{alice}/people"
     form = read(carol.get(address)).all("form", action=address)[-1].values()
@@ -345,7 +345,7 @@ def test_somebody_new_to_book_for_is_added_and_warned_about(carol: TestClient, c
     assert carol.get("/admin/patients/999999/people").status_code == 404
 
 
-def test_a_disabled_account_is_out_at_the_next_click(carol: TestClient, cast: Cast) -> None:
+def test_a_disabled_account_is_signed_out_at_the_next_click(carol: TestClient, cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     address = f"/admin/patients/{alice}/account"
     with client_for(cast.database) as hers:
@@ -361,15 +361,15 @@ def test_a_disabled_account_is_out_at_the_next_click(carol: TestClient, cast: Ca
         assert "Disabled" in read(carol.get("/admin/patients?q=alice")).one("tbody").text
         page = read(carol.get(address))
         assert page.h1 == "Enable the account of Alice Adams?"
-        # Another admin's page that is still open disables what is disabled: nothing happens twice.
+        # The same form on another admin's open page does not disable the account twice.
         assert carol.post(address, data={"active": "no"}).status_code == 303
         assert carol.post(address, data=page.form(address)).status_code == 303
         log_in(hers, "alice")
-    found = [action for action, kind, _number in deeds(cast) if kind == "user"]
+    found = [action for action, kind, _number in recorded(cast) if kind == "user"]
     assert found == ["user_disabled", "user_enabled"]
 
 
-def test_an_answer_that_is_none_asks_again_and_who_has_no_account_has_no_page(carol: TestClient, cast: Cast) -> None:
+def test_a_missing_answer_asks_again_and_without_an_account_there_is_no_page(carol: TestClient, cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
     answer = carol.post(f"/admin/patients/{alice}/account", data={"active": "perhaps"})
     assert answer.status_code == 422
@@ -381,7 +381,7 @@ def test_an_answer_that_is_none_asks_again_and_who_has_no_account_has_no_page(ca
         assert carol.post(f"/admin/patients/{number}/account", data={"active": "no"}).status_code == 404
 
 
-def test_the_last_admin_is_not_shut_out_through_their_own_patients_record(carol: TestClient, cast: Cast) -> None:
+def test_the_last_admin_cannot_be_disabled_through_their_patient_record(carol: TestClient, cast: Cast) -> None:
     number = add(cast, name="Carol Clark", user_id=cast.carol.user_id)
     answer = carol.post(f"/admin/patients/{number}/account", data={"active": "no"})
     assert answer.status_code == 409

@@ -1,4 +1,4 @@
-"""Previews of messages: every kind can be read, and the document alone may do nothing."""
+"""Previews of messages: every kind can be read, and the document is sandboxed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """Nothing here depends on the database."""
+    """Nothing here depends on the kind of database."""
     return sqlite_url
 
 

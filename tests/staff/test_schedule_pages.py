@@ -17,18 +17,18 @@ from webapp import models
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """The queries are tested on both databases in tests/appointments/booking/test_schedule_queries.py."""
+    """tests/appointments/booking/test_schedule_queries.py tests the queries on both databases."""
     return sqlite_url
 
 
 def day_of(cast: Cast, day: str = "2026-03-03", *, now: str = "2026-03-02 08:00") -> Element:
-    """Bob's day, opened at an instant of the clinic's wall clock."""
+    """Bob's day, opened at this time of the clinic's wall clock."""
     with client_for(cast.database, now=local(now)) as client:
         return read(log_in(client, "bob").get(f"/schedule/{day}"))
 
 
 def lines(page: Element) -> list[str]:
-    """The day's time line: the time and what stands beside it, without the badge and the buttons."""
+    """The day's time line: the time and the text beside it, without the badge and the buttons."""
     found = []
     for line in page.one("ol", class_="agenda").all("li"):
         card, time = line.all("article"), line.all("time")[0].text
@@ -41,7 +41,7 @@ def change_visit(cast: Cast, reference: str, **values: Any) -> None:
     cast.change(sa.update(models.Appointment).where(models.Appointment.reference == reference).values(values))
 
 
-def test_the_day_is_a_time_line_of_visits_gaps_breaks_and_buffers(cast: Cast) -> None:
+def test_the_day_is_a_time_line_of_appointments_gaps_breaks_and_buffers(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:30")
     cast.book(cast.dave, "2026-03-03 14:00", visit_type=cast.buffered)
     assert lines(day_of(cast)) == [
@@ -57,7 +57,7 @@ def test_the_day_is_a_time_line_of_visits_gaps_breaks_and_buffers(cast: Cast) ->
     ]
 
 
-def test_a_card_says_who_comes_and_why(client: TestClient, cast: Cast) -> None:
+def test_a_card_shows_the_patient_and_the_reason(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
     change_visit(
         cast,
@@ -78,7 +78,7 @@ def test_a_card_says_who_comes_and_why(client: TestClient, cast: Cast) -> None:
     assert "Dr. Bob Brown · Room 3 · 1 visit · finishes 09:45" in page.text
     card = page.one("article", class_="visit")
     assert f"/appointments/{reference}" in card.links
-    # Alice turns 42 on the next day.
+    # Alice is 42 the day after.
     assert card.one("h3").text == "Alice Adams 41 years"
     for words in (
         "Follow-up, 15 min · first visit",
@@ -91,7 +91,7 @@ def test_a_card_says_who_comes_and_why(client: TestClient, cast: Cast) -> None:
         assert words in card.text
 
 
-def test_the_first_visit_is_the_first_that_counts_with_this_doctor(cast: Cast) -> None:
+def test_the_first_appointment_is_the_first_that_counts_with_this_doctor(cast: Cast) -> None:
     put(cast, "2026-02-10 10:00", status="no_show")
     put(cast, "2026-02-11 10:00", doctor="erin", status="completed")
     cast.book(cast.alice, "2026-03-03 09:30")
@@ -112,7 +112,7 @@ def test_gaps_lead_to_booking_and_to_blocking_them(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:15")
     page = day_of(cast, now="2026-03-03 09:05")
     links = [link for link in page.one("ol", class_="agenda").links if not link.startswith("/appointments")]
-    # A visit of 15-minute steps cannot begin before 09:15, and that is taken.
+    # A 15-minute appointment cannot begin before 09:15, and that is taken.
     assert links == [
         "/schedule/time-off/new?from=2026-03-03T09%3A05&until=2026-03-03T09%3A15",
         "/book?doctor=bob&starts_at=2026-03-03T08%3A30%3A00Z",
@@ -143,7 +143,7 @@ def test_hours_extra_hours_closures_and_leave_make_the_gaps(cast: Cast) -> None:
     assert "Closed: Spring day" in page.text
 
 
-def test_leave_of_several_days_is_told_once_a_day(cast: Cast) -> None:
+def test_leave_of_several_days_is_shown_once_a_day(cast: Cast) -> None:
     leave = {"starts_at": local("2026-03-02 12:00"), "ends_at": local("2026-03-05 10:00")}
     cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], **leave))
     assert lines(day_of(cast)) == ["00:00 Time off, all day"]
@@ -167,7 +167,7 @@ def test_now_is_a_line_at_its_place_and_splits_a_gap(cast: Cast) -> None:
     assert not [line for line in lines(day_of(cast, "2026-03-04", now="2026-03-03 10:10")) if "Now" in line]
 
 
-def test_the_visit_that_runs_is_outlined_and_lateness_is_told(cast: Cast) -> None:
+def test_the_current_appointment_is_outlined_and_lateness_is_shown(cast: Cast) -> None:
     first, second = put(cast, "2026-03-03 09:30"), cast.book(cast.dave, "2026-03-03 10:00")
     page = day_of(cast, now="2026-03-03 10:05")
     assert page.one("article", class_="live")["id"] == f"visit-{second}"
@@ -177,7 +177,7 @@ def test_the_visit_that_runs_is_outlined_and_lateness_is_told(cast: Cast) -> Non
     assert "10:05 Now, 5 minutes behind" in lines(page)
 
 
-def test_what_is_over_is_folded_and_a_cancelled_visit_says_why(cast: Cast) -> None:
+def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -> None:
     for hour, status in (("09", "completed"), ("10", "no_show"), ("11", "cancelled")):
         row = visit(cast, f"2026-03-03 {hour}:00", status=status)
         insert(cast, {**row, "reason": "Something private", "cancellation_reason": "A cold" * (status == "cancelled")})
@@ -211,7 +211,7 @@ def test_each_status_has_its_one_tap_action(cast: Cast, status: str, now: str, e
     assert [each.text for each in links] == expected
 
 
-def test_the_next_patient_is_on_top_with_their_earlier_visits(cast: Cast) -> None:
+def test_the_next_patient_is_on_top_with_their_earlier_appointments(cast: Cast) -> None:
     old = visit(cast, "2026-02-10 10:00", status="completed", patient="dave")
     insert(cast, {**old, "private_note": "Sleeps badly"})
     put(cast, "2026-02-11 10:00", status="completed", patient="dave", doctor="erin")
@@ -258,7 +258,7 @@ def test_the_day_in_numbers(cast: Cast) -> None:
     assert "Seen" not in totals(day_of(cast, now="2026-03-02 08:00"))
 
 
-def test_the_strip_counts_the_visits_of_the_weeks_days(cast: Cast) -> None:
+def test_the_strip_counts_the_appointments_of_the_weeks_days(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:30")
     cast.book(cast.dave, "2026-03-03 10:30")
     put(cast, "2026-03-05 10:00", status="cancelled")
@@ -296,7 +296,7 @@ def test_htmx_gets_the_day_alone(client: TestClient, cast: Cast) -> None:
     assert "Alice Adams" in week.text
 
 
-def test_opening_a_day_or_a_week_is_written_down(client: TestClient, cast: Cast) -> None:
+def test_opening_a_day_or_a_week_is_recorded(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob").get("/schedule/2026-03-03")
     client.get("/schedule/week/2026-W11")
     with cast.database.reading() as session:
@@ -308,7 +308,7 @@ def test_opening_a_day_or_a_week_is_written_down(client: TestClient, cast: Cast)
 
 
 def count_queries(cast: Cast, client: TestClient, address: str) -> int:
-    """How many statements one request sends to the database."""
+    """The number of statements that one request sends to the database."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -332,11 +332,11 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
         put(cast, f"2026-03-03 {10 + number // 2}:{number % 2 * 30:02d}", patient="dave")
         put(cast, f"2026-03-0{4 + number % 2} {10 + number // 2}:30", patient="dave")
     many = [count_queries(cast, client, address) for address in addresses]
-    # Who asks, the clinic, the doctor, hours, closures, visits, leave, the next patient's past; and the audit row.
+    # The user, the clinic, the doctor, hours, closures, appointments, leave, the next patient's past; the audit row.
     assert few == many == [9, 8]
 
 
-def test_a_day_of_23_or_25_hours_holds_all_its_visits(client: TestClient, cast: Cast) -> None:
+def test_a_day_of_23_or_25_hours_holds_all_its_appointments(client: TestClient, cast: Cast) -> None:
     for day in (date(2026, 3, 29), date(2026, 10, 25)):
         cast.add(models.ExtraHours(doctor_id=cast.doctor_ids["bob"], day=day, start_minute=0, end_minute=1440))
     cast.change(sa.update(models.ClinicSettings).values(horizon_days=365, patient_gap_minutes=0))
@@ -414,7 +414,7 @@ def test_only_doctors_have_a_day(client: TestClient, cast: Cast) -> None:
             assert other.get("/schedule/week/2026-W10").status_code == 403
 
 
-def test_a_doctors_account_without_a_doctor_is_told_so(client: TestClient, cast: Cast) -> None:
+def test_a_doctors_account_without_a_doctor_is_explained(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.Doctor).values(user_id=None))
     answer = log_in(client, "bob").get("/schedule")
     assert answer.status_code == 404

@@ -1,4 +1,4 @@
-"""One tap changes a visit's status, another takes that back; the private note; the visit's page for staff."""
+"""One tap changes the status, another undoes that; the private note; the appointment's page for staff."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ DAY = "/schedule/2026-03-03"
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """What is behind the pages is tested on both kinds of database; one is enough for the pages."""
+    """The services behind the pages are tested on both kinds of database; one is enough for the pages."""
     return sqlite_url
 
 
 @pytest.fixture
 def reference(cast: Cast) -> str:
-    """Alice's visit with Bob, on Tuesday at ten."""
+    """Alice's appointment with Bob, on Tuesday at ten."""
     return cast.book(cast.alice, "2026-03-03 10:00")
 
 
 @pytest.fixture
 def bob(cast: Cast) -> TestClient:
-    """Bob at work, in the middle of that visit."""
+    """Bob's browser, in the middle of that appointment."""
     return log_in(client_for(cast.database, now=local("2026-03-03 10:05")), "bob")
 
 
@@ -41,14 +41,16 @@ def status_of(cast: Cast, reference: str) -> str:
 
 
 def send(client: TestClient, page: Element, action: str, **more: str) -> str:
-    """Send the first form on the page that goes to `action`, without scripts; returns where that leads."""
+    """Send the first form on the page that goes to `action`, without scripts; returns the redirect's address."""
     form = page.all("form", action=action)[0]
     answer = client.post(action, data=form.values() | more)
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
 
 
-def test_a_tap_without_scripts_comes_back_to_the_visit_in_the_day(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_a_tap_without_scripts_comes_back_to_the_appointment_in_the_day(
+    bob: TestClient, cast: Cast, reference: str
+) -> None:
     page = read(bob.get(DAY))
     back = send(bob, page, f"/appointments/{reference}/status", status="arrived")
     assert back == f"{DAY}?changed={reference}#visit-{reference}"
@@ -68,14 +70,14 @@ def test_htmx_swaps_the_day_and_says_what_changed(bob: TestClient, reference: st
     assert answer.status_code == 200
     day = read_fragment(answer, "day")
     assert day["data-announce"] == "Alice Adams: arrived"
-    # The focus finds the next thing to do about the same visit.
+    # The focus moves to the next action for the same appointment.
     deed = day.one("button", id=f"act-{reference}")
     assert deed.text == "Completed"
     assert deed.get("data-focus") is not None
     assert day.one("div", class_="said").one("button").text == "Undo"
 
 
-def test_a_stale_button_changes_nothing_and_says_so(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_an_outdated_button_changes_nothing_and_says_so(bob: TestClient, cast: Cast, reference: str) -> None:
     form = read(bob.get(DAY)).all("form", action=f"/appointments/{reference}/status")[0]
     sent = form.values() | {"status": "arrived"}
     assert bob.post(form["action"], data=sent).status_code == 303
@@ -99,7 +101,7 @@ def test_undoing_when_the_time_was_given_away_is_a_conflict(bob: TestClient, cas
     assert status_of(cast, reference) == "no_show"
 
 
-def test_a_status_that_there_is_not_is_refused(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_an_unknown_status_is_refused(bob: TestClient, cast: Cast, reference: str) -> None:
     for status in ("", "cancelled", "scheduled", "asleep"):
         answer = bob.post(f"/appointments/{reference}/status", data={"status": status, "back": DAY})
         assert answer.status_code == 422, status
@@ -108,17 +110,17 @@ def test_a_status_that_there_is_not_is_refused(bob: TestClient, cast: Cast, refe
     assert status_of(cast, reference) == "scheduled"
 
 
-def test_nobody_is_led_elsewhere(bob: TestClient, reference: str) -> None:
+def test_redirects_stay_on_our_pages(bob: TestClient, reference: str) -> None:
     for odd in ("https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", ""):
         answer = bob.post(f"/appointments/{reference}/status", data={"status": "arrived", "back": odd})
         assert answer.headers["location"] == f"/appointments/{reference}"
         bob.post(f"/appointments/{reference}/status/undo")
 
 
-def test_an_admin_changes_the_status_on_the_visits_page(cast: Cast, reference: str) -> None:
+def test_an_admin_changes_the_status_on_the_appointments_page(cast: Cast, reference: str) -> None:
     carol = log_in(client_for(cast.database, now=local("2026-03-03 10:05")), "carol")
     page = read(carol.get(f"/appointments/{reference}"))
-    # From the visit there is a way back to its day, and one to the patient.
+    # The appointment links back to its day, and to the patient.
     assert "/admin/appointments?from=2026-03-03&until=2026-03-03" in page.links
     assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
     buttons = [button["value"] for button in page.one("form", action=f"/appointments/{reference}/status").all("button")]
@@ -141,10 +143,10 @@ def test_the_patient_reads_what_was_noted_and_has_no_such_buttons(bob: TestClien
     assert not page.all("form", action=f"/appointments/{reference}/status/undo")
 
 
-# ---------------------------------------------------------------------------------------------------- the visit
+# ---------------------------------------------------------------------------------------------------- the appointment
 
 
-def test_staff_read_who_comes_and_what_was_before(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_staff_see_the_patient_and_earlier_appointments(bob: TestClient, cast: Cast, reference: str) -> None:
     old = visit(cast, "2026-02-10 10:00", status="completed")
     insert(cast, {**old, "private_note": "Sleeps badly"})
     patient = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
@@ -182,7 +184,7 @@ def readings(cast: Cast) -> list[tuple[str, int | None]]:
     return [(role, user_id) for role, user_id in found]
 
 
-def test_that_staff_opened_a_visit_is_written_down(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_opening_an_appointment_as_staff_is_recorded(bob: TestClient, cast: Cast, reference: str) -> None:
     with client_for(cast.database) as client:
         log_in(client, "alice").get(f"/appointments/{reference}")
     assert readings(cast) == []
@@ -196,9 +198,9 @@ def test_that_staff_opened_a_visit_is_written_down(bob: TestClient, cast: Cast, 
 # ---------------------------------------------------------------------------------------------------- the note
 
 
-def test_a_tap_that_shows_a_day_is_written_down_as_reading(bob: TestClient, cast: Cast, reference: str) -> None:
+def test_an_action_that_shows_a_day_is_recorded_as_reading(bob: TestClient, cast: Cast, reference: str) -> None:
     action = f"/appointments/{reference}/status"
-    # The day in the form may be any other, and the tap may fail: its reasons and notes are shown all the same.
+    # The form may name any other day, and the action may fail: that day's reasons and notes are shown in any case.
     answer = bob.post(action, data={"status": "x", "back": "/schedule/2026-03-05"}, headers=HTMX)
     assert answer.status_code == 422
     with cast.database.reading() as session:

@@ -1,4 +1,4 @@
-"""The pages of time off, and what becomes of the visits that it falls on."""
+"""The pages of time off, and the appointments that it affects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def problems(cast: Cast) -> list[str]:
 
 
 def errors(page: Element) -> set[str]:
-    """The ids of the sentences that say what is wrong with a field."""
+    """The ids of the error messages beside fields."""
     return {each["id"] for each in page.all("p", class_="error")}
 
 
@@ -71,7 +71,7 @@ def test_a_block_of_time_comes_filled_in_from_the_address(cast: Cast, bob: TestC
         "10:15",
     ]
     answer = bob.post(NEW, data={**form, "step": "save"})
-    # They go on with the day from which they blocked the time.
+    # They continue on the day on which they blocked the time.
     assert (answer.status_code, answer.headers["location"]) == (303, "/schedule/2026-03-03")
     assert "Tuesday 3 March 2026, 09:30 to 10:15" in read(bob.get(OWN)).text
     form = read(bob.get(f"{NEW}?from=2026-03-03")).form(NEW)
@@ -115,7 +115,7 @@ def test_a_weekly_series_is_entered_shown_and_removed_in_parts(cast: Cast, bob: 
     assert ahead(cast) == []
 
 
-def test_what_is_over_is_folded_away_and_cannot_be_removed(cast: Cast, bob: TestClient) -> None:
+def test_past_time_off_is_folded_away_and_cannot_be_removed(cast: Cast, bob: TestClient) -> None:
     hour = timedelta(hours=1)
     bobs = cast.doctor_ids["bob"]
     over = cast.add(TimeOff(doctor_id=bobs, starts_at=NOW - 2 * hour, ends_at=NOW - hour, reason="Dentist"))
@@ -151,7 +151,7 @@ def test_a_doctor_removes_nothing_of_another_doctor(cast: Cast, client: TestClie
         ({**TUESDAY, "reason": "x" * 121}, {"reason-error"}),
     ],
 )
-def test_what_makes_no_sense_is_said_next_to_its_field(
+def test_invalid_time_off_is_reported_beside_its_field(
     cast: Cast, bob: TestClient, typed: dict[str, str], wrong: set[str]
 ) -> None:
     answer = bob.post(NEW, data={**typed, "step": "save"})
@@ -176,7 +176,7 @@ def test_a_preview_of_time_off_saves_nothing(cast: Cast, bob: TestClient) -> Non
 
 
 @pytest.mark.parametrize("decision", ["keep", "move", "cancel"])
-def test_leave_over_a_visit_asks_what_becomes_of_it(cast: Cast, bob: TestClient, decision: str) -> None:
+def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClient, decision: str) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
     asked = bob.post(NEW, data={**TUESDAY, "reason": "Course", "step": "save"})
     assert asked.status_code == 409
@@ -203,7 +203,7 @@ def test_leave_over_a_visit_asks_what_becomes_of_it(cast: Cast, bob: TestClient,
         assert stands.status == "cancelled"
 
 
-def test_a_booking_between_the_list_and_the_saving_is_asked_about_too(cast: Cast, bob: TestClient) -> None:
+def test_a_booking_between_listing_and_saving_needs_a_decision_too(cast: Cast, bob: TestClient) -> None:
     early = cast.book(cast.alice, "2026-03-03 09:30")
     page = read(bob.post(NEW, data={**TUESDAY, "step": "save"}))
     late = cast.book(cast.dave, "2026-03-03 14:00")
@@ -218,7 +218,7 @@ def test_a_booking_between_the_list_and_the_saving_is_asked_about_too(cast: Cast
     assert problems(cast) == []
 
 
-def test_removing_time_off_heals_the_visits_that_it_flagged(cast: Cast, bob: TestClient) -> None:
+def test_removing_time_off_unflags_the_appointments_that_it_flagged(cast: Cast, bob: TestClient) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
     page = read(bob.post(NEW, data={**TUESDAY, "step": "save"}))
     bob.post(NEW, data={**page.form(NEW), "decide-all": "keep", "step": "save"})

@@ -1,4 +1,4 @@
-"""Accounts, as an admin looks after them; and that an admin is always left, on both databases."""
+"""Accounts, as an admin manages them; and that one admin always remains, on both databases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEW = "walrus teapot orbit"
 
 @pytest.fixture(autouse=True)
 def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cheap parameters for what is hashed here."""
+    """Use cheap parameters for the hashes of these tests."""
     monkeypatch.setattr(passwords, "context", passwords.context.copy(argon2__memory_cost=64, argon2__rounds=1))
 
 
@@ -42,31 +42,31 @@ def add_admin(cast: Cast, name: str = "Anna Other") -> Actor:
 
 
 def user_of(cast: Cast, user_id: int) -> User:
-    """An account as it is stored."""
+    """An account as stored."""
     with cast.database.reading() as session:
         return session.scalars(sa.select(User).where(User.id == user_id)).one()
 
 
 def doctor_user(cast: Cast, key: str = "bob") -> int | None:
-    """The account that a doctor is tied to."""
+    """The account that a doctor is connected to."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(Doctor.user_id).where(Doctor.id == cast.doctor_ids[key]))
 
 
 def actions(cast: Cast, user_id: int) -> list[str]:
-    """What the audit log says that happened to an account."""
+    """The actions on an account in the audit log."""
     with cast.database.reading() as session:
         mine = (AuditEvent.subject_type == "user", AuditEvent.subject_id == user_id)
         return list(session.scalars(sa.select(AuditEvent.action).where(*mine).order_by(AuditEvent.id)))
 
 
 def change_role(cast: Cast, actor: Actor, user_id: int, role: Any, doctor_id: int | None = None) -> None:
-    """As the page does it, without a look at what was there before."""
+    """Change a role as the page does, without comparing with what was there before."""
     command = ChangeRole(role=role, doctor_id=doctor_id)
     cast.database.write(users.change_role, actor, user_id, command, seen="", now=NOW)
 
 
-# ----------------------------------------------------------------------------------- an admin is always left
+# ----------------------------------------------------------------------------------- an admin always remains
 
 
 def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
@@ -107,7 +107,7 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(
         start = Barrier(2)
 
         def attempt(actor: Actor, other: Actor, start: Barrier = start) -> str:
-            # Each with a connection of its own, as two processes have.
+            # Each has its own connection, as two processes do.
             database = wired_database(str(cast.database.url.render_as_string(hide_password=False)))
             try:
                 start.wait()
@@ -126,8 +126,8 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(
         assert left == 1
 
 
-def test_without_the_locks_both_would_be_gone(cast: Cast) -> None:
-    """The race is there to be lost: two snapshots each see another admin."""
+def test_without_the_locks_both_admins_would_be_removed(cast: Cast) -> None:
+    """The control: without locks, two snapshots each see another admin."""
     if cast.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time.")
     anna = add_admin(cast)
@@ -148,7 +148,7 @@ def test_without_the_locks_both_would_be_gone(cast: Cast) -> None:
         assert session.scalar(sa.select(sa.func.count(User.id)).where(User.role == "admin")) == 0
 
 
-def test_who_was_demoted_a_moment_ago_changes_nobody_any_more(cast: Cast) -> None:
+def test_a_just_demoted_admin_can_change_no_account(cast: Cast) -> None:
     anna = add_admin(cast)
     add_admin(cast, "Third Admin")
     change_role(cast, cast.carol, anna.user_id, "patient")
@@ -159,10 +159,10 @@ def test_who_was_demoted_a_moment_ago_changes_nobody_any_more(cast: Cast) -> Non
         change_role(cast, anna, anna.user_id, "admin")
 
 
-# ------------------------------------------------------------------------------------------- roles and ties
+# ------------------------------------------------------------------------------------------- roles and connections
 
 
-def test_a_patient_who_becomes_staff_keeps_record_and_visits_and_finds_them_again(cast: Cast) -> None:
+def test_a_patient_who_becomes_staff_and_back_keeps_record_and_appointments(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:00")
     cast.change(sa.update(Patient).where(Patient.user_id == cast.alice.user_id).values(phone="020 1"))
     with client_for(cast.database) as alice:
@@ -170,9 +170,9 @@ def test_a_patient_who_becomes_staff_keeps_record_and_visits_and_finds_them_agai
         change_role(cast, cast.carol, cast.alice.user_id, "admin")
         assert alice.get("/admin/users").status_code == 200
         slot = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": "2026-03-11T08:00:00Z"}
-        # Staff say for whom they book, and a patient's form does not.
+        # Staff choose for whom they book; a patient's form has no such choice.
         assert alice.post("/appointments", data=slot).status_code in {403, 422}
-        # The form of staff asks for a name alone, and their record keeps the rest.
+        # The form of staff has only a name; the patient record keeps the rest.
         assert alice.post("/account", data={"name": "Alice A."}).status_code == 303
         change_role(cast, cast.carol, cast.alice.user_id, "patient")
         assert reference in alice.get("/appointments").text
@@ -182,7 +182,7 @@ def test_a_patient_who_becomes_staff_keeps_record_and_visits_and_finds_them_agai
     assert actions(cast, cast.alice.user_id) == ["role_changed", "profile_changed", "role_changed"]
 
 
-def test_who_becomes_a_patient_gets_a_record_that_can_be_found(cast: Cast) -> None:
+def test_a_user_who_becomes_a_patient_gets_a_record_that_can_be_found(cast: Cast) -> None:
     anna = add_admin(cast)
     change_role(cast, cast.carol, anna.user_id, "patient")
     with cast.database.reading() as session:
@@ -192,7 +192,7 @@ def test_who_becomes_a_patient_gets_a_record_that_can_be_found(cast: Cast) -> No
     assert words == {"anna", "other", "anna@docket.example"}
 
 
-def test_a_doctors_account_is_tied_and_untied(cast: Cast) -> None:
+def test_a_doctors_account_is_connected_and_disconnected(cast: Cast) -> None:
     bob, doctor = cast.bob.user_id, cast.doctor_ids["bob"]
     change_role(cast, cast.carol, bob, "admin")
     assert doctor_user(cast) is None
@@ -209,7 +209,7 @@ def test_a_doctors_account_is_tied_and_untied(cast: Cast) -> None:
     assert (user_of(cast, bob).role, doctor_user(cast)) == ("doctor", bob)
 
 
-def test_of_two_accounts_that_are_tied_to_one_doctor_at_once_one_is(cast: Cast) -> None:
+def test_of_two_accounts_that_are_connected_to_one_doctor_at_once_one_succeeds(cast: Cast) -> None:
     change_role(cast, cast.carol, cast.bob.user_id, "admin")
     start = Barrier(2)
 
@@ -228,7 +228,7 @@ def test_of_two_accounts_that_are_tied_to_one_doctor_at_once_one_is(cast: Cast) 
 # ---------------------------------------------------------------------------------------------------- pages
 
 
-def test_a_demoted_admin_is_refused_at_the_next_request_and_a_disabled_one_is_out(cast: Cast) -> None:
+def test_a_demoted_admin_is_refused_at_the_next_request_and_a_disabled_one_is_signed_out(cast: Cast) -> None:
     anna = add_admin(cast)
     with client_for(cast.database) as carol:
         log_in(carol, "carol")
@@ -354,7 +354,7 @@ def test_a_doctor_is_added_for_a_doctor_without_account(cast: Cast, client: Test
     assert user_of(cast, doctor_user(cast) or 0).email == "bea@docket.example"
 
 
-def test_an_account_is_shown_with_its_ties(cast: Cast, client: TestClient) -> None:
+def test_an_account_is_shown_with_its_connections(cast: Cast, client: TestClient) -> None:
     cast.book(cast.alice, "2026-03-10 09:00")
     log_in(client, "carol")
     page = read(client.get(f"/admin/users/{cast.bob.user_id}"))
@@ -377,7 +377,7 @@ def test_a_role_is_changed_on_the_page(cast: Cast, client: TestClient) -> None:
     answer = client.post(f"{address}/role", data={**form, "role": "admin", "doctor": ""})
     assert (answer.status_code, answer.headers["location"]) == (303, address)
     assert (user_of(cast, cast.bob.user_id).role, doctor_user(cast)) == ("admin", None)
-    # Somebody else opened the form before that.
+    # Another admin opened the form before that.
     answer = client.post(f"{address}/role", data={**form, "role": "patient", "doctor": ""})
     assert answer.status_code == 409
     page = read(answer)
@@ -410,7 +410,7 @@ def test_disabling_is_asked_first_and_ends_sessions_and_links(cast: Cast, client
         page = read(client.get(f"{address}/access"))
         assert page.h1 == "Disable Alice Adams?"
         form = page.form(f"{address}/access")
-        # Twice is once.
+        # Doing it twice is the same as once.
         for _ in range(2):
             assert client.post(f"{address}/access", data=form).status_code == 303
         assert alice.get("/account").status_code == 303
@@ -426,7 +426,7 @@ def test_disabling_is_asked_first_and_ends_sessions_and_links(cast: Cast, client
     assert actions(cast, cast.alice.user_id) == ["password_link_created", "user_disabled", "user_enabled"]
 
 
-def test_a_form_without_an_answer_disables_nobody(cast: Cast, client: TestClient) -> None:
+def test_a_form_without_an_answer_disables_no_account(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
     address = f"/admin/users/{cast.alice.user_id}"
     for data in ({}, {"access": ""}, {"access": "perhaps"}):

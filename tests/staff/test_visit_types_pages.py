@@ -1,4 +1,4 @@
-"""Kinds of visit, through the pages: who offers them, what a change strands, and that nothing typed is lost."""
+"""Visit types through the pages: which doctors offer them, what a change affects, and that nothing typed is lost."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def visit(cast: Cast, reference: str) -> Any:
 
 
 def asked(page: Element) -> dict[str, Any]:
-    """What the form on the page would send, each ticked doctor included."""
+    """The data that the form on the page would send, with each ticked doctor."""
     form = page.one("main").one("form", method="post")
     doctors = [box["value"] for box in form.all("input", name="doctor_ids") if box.get("checked") is not None]
     return {**form.values(), "doctor_ids": doctors}
 
 
-def test_a_new_kind_of_visit_is_offered_at_once_by_those_who_were_ticked(carol: TestClient, cast: Cast) -> None:
+def test_a_new_visit_type_is_offered_at_once_by_the_ticked_doctors(carol: TestClient, cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     empty = asked(read(carol.get("/admin/visit-types/new")))
     assert (empty["buffer_before"], empty["online"], "named_in_messages" in empty) == ("0", "y", False)
@@ -63,7 +63,7 @@ def test_a_new_kind_of_visit_is_offered_at_once_by_those_who_were_ticked(carol: 
     assert row.text == "Vaccination"
 
 
-def test_what_cannot_be_right_is_said_and_kept(carol: TestClient, cast: Cast) -> None:
+def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> None:
     for field, value, words in (
         ("name", "", "Enter a name, such as Follow-up."),
         ("name", "x", "Enter a name of 2 to 80 characters."),
@@ -85,7 +85,7 @@ def test_what_cannot_be_right_is_said_and_kept(carol: TestClient, cast: Cast) ->
     assert kind(cast, "Vaccination") is None
 
 
-def test_booked_visits_keep_their_length(carol: TestClient, cast: Cast) -> None:
+def test_booked_appointments_keep_their_length(carol: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     address = f"/admin/visit-types/{cast.short}"
     sent = {**asked(read(carol.get(address))), "minutes": "45", "step": "save"}
@@ -97,7 +97,7 @@ def test_booked_visits_keep_their_length(carol: TestClient, cast: Cast) -> None:
     assert made.minutes == 45
 
 
-def test_taking_it_from_a_doctor_asks_about_the_visits_booked_with_them(carol: TestClient, cast: Cast) -> None:
+def test_taking_it_from_a_doctor_asks_about_the_appointments_booked_with_them(carol: TestClient, cast: Cast) -> None:
     bobs = cast.book(cast.alice, "2026-03-03 10:00", visit_type=cast.long)
     erins = cast.book(cast.dave, "2026-03-03 10:00", doctor="erin", visit_type=cast.long)
     address = f"/admin/visit-types/{cast.long}"
@@ -155,7 +155,7 @@ def test_deactivating_asks_and_reactivating_takes_the_flags_off(carol: TestClien
     assert visit(cast, reference).flagged_why == ""
 
 
-def test_a_kind_of_visit_that_does_not_exist_is_not_found(carol: TestClient) -> None:
+def test_a_visit_type_that_does_not_exist_is_not_found(carol: TestClient) -> None:
     for odd in ("9999", "0", "x", "2147483648"):
         for page in ("", "/activity"):
             assert carol.get(f"/admin/visit-types/{odd}{page}").status_code == 404

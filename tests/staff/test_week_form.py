@@ -9,14 +9,14 @@ from webapp.staff.doctors.week_form import WeekHoursForm, data_of
 WEEK = (((540, 720), (780, 1020)), (), (), (), (), (), ())
 
 
-def test_a_saved_week_stands_in_the_fields_and_reads_back() -> None:
+def test_a_saved_week_is_shown_in_the_fields_and_reads_back() -> None:
     form = WeekHoursForm(data=data_of(WEEK))
     assert form.monday.data == "09:00-12:00, 13:00-17:00"
     assert form.tuesday.data == ""
     assert form.week == WEEK
 
 
-def test_typed_hours_are_tidied_and_an_error_stands_with_its_day() -> None:
+def test_typed_hours_are_tidied_and_an_error_is_shown_at_its_day() -> None:
     form = WeekHoursForm(FormData({"monday": "9-12 and 13-17", "tuesday": "12-9", "wednesday": "closed"}))
     assert not form.validate()
     assert form.monday.data == "09:00-12:00, 13:00-17:00"
@@ -25,7 +25,7 @@ def test_typed_hours_are_tidied_and_an_error_stands_with_its_day() -> None:
     assert {name for name, errors in form.errors.items() if errors} == {"tuesday"}
 
 
-def test_a_day_is_copied_to_the_others_and_mends_what_was_wrong_there() -> None:
+def test_copying_a_day_replaces_the_errors_of_the_others() -> None:
     form = WeekHoursForm(
         FormData(
             {"monday": "9-12", "tuesday": "12-9", "saturday": "10-11", "copy_from": "monday", "copy_to": "weekdays"}
@@ -39,7 +39,7 @@ def test_a_day_is_copied_to_the_others_and_mends_what_was_wrong_there() -> None:
     assert form.week == (((540, 720),),) * 7
 
 
-def test_a_day_that_cannot_be_read_is_not_copied() -> None:
+def test_a_day_with_errors_is_not_copied() -> None:
     form = WeekHoursForm(FormData({"monday": "nine", "tuesday": "10-11", "copy_from": "monday", "copy_to": "all"}))
     form.copy_day()
     assert form.monday.errors

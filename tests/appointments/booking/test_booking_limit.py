@@ -1,4 +1,4 @@
-"""How often somebody may book and move online: nobody's mailbox is filled by strangers."""
+"""How often a patient may book and move online, so that patients do not get too many messages."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _few(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     cast.change(sa.update(models.ClinicSettings).values(max_active_visits=3))
 
 
-def refused(deed: Callable[[], object]) -> int:
+def refused(action: Callable[[], object]) -> int:
     with pytest.raises(TooManyChanges) as refusal:
-        deed()
+        action()
     assert refusal.value.status == 429
     return refusal.value.retry_after
 
 
-def test_a_patient_cannot_have_us_write_without_end(cast: Cast) -> None:
+def test_bookings_and_moves_by_patients_are_limited(cast: Cast) -> None:
     def move(reference: str, start: str, actor: Actor = cast.alice) -> None:
         cast.database.write(service.move, actor, reference, Move(starts_at=local(start)), now=cast.now)
 
@@ -43,7 +43,7 @@ def test_a_patient_cannot_have_us_write_without_end(cast: Cast) -> None:
     with cast.database.reading() as session:
         written = sa.select(sa.func.count(models.OutboxMessage.id))
         assert session.scalar(written) == 4, "Two were booked, one cancelled, one moved."
-    # Neither the clinic nor others are kept from it, and cancelling always works.
+    # The limit applies neither to the clinic nor to other patients, and cancelling is always possible.
     move(second, "2026-03-05 11:00", cast.carol)
     cast.book(cast.dave, "2026-03-06 09:30")
     cast.database.write(service.cancel, cast.alice, second, Cancellation(), now=cast.now)
@@ -51,7 +51,7 @@ def test_a_patient_cannot_have_us_write_without_end(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-09 09:30")
 
 
-def test_nor_can_whoever_holds_a_link(cast: Cast) -> None:
+def test_the_limit_applies_to_links_too(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 09:30")
     with cast.database.reading() as session:
         number = session.scalars(sa.select(models.Appointment.id)).one()

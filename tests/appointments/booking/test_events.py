@@ -1,4 +1,4 @@
-"""Which events booking, moving, cancelling and changes of status publish, and that they stand or fall together."""
+"""The events of booking, moving, cancelling and changes of status, which are published in the same transaction."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SOON = NOW + timedelta(hours=3)
 
 @pytest.fixture
 def heard(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
-    """What is published, in order."""
+    """The published events, in order."""
     return record_events(cast.database, monkeypatch)
 
 
@@ -78,7 +78,7 @@ def by(actor: Actor) -> DoneBy:
 
 
 def freed(cast: Cast, actor: Actor, start: str, minutes: int) -> TimeFreed:
-    """Bob's time is free from this time of the clinic's clock on."""
+    """The event that Bob's time is free, starting at this time of the clinic's clock."""
     begins = local(start)
     return TimeFreed(
         by=by(actor), doctor_id=cast.doctor_ids["bob"], busy_from=begins, busy_until=begins + minutes * MINUTE
@@ -108,7 +108,7 @@ def test_a_booking_that_is_refused_says_nothing(cast: Cast, heard: list[Event]) 
     assert heard == []
 
 
-def test_a_move_says_where_it_was_and_frees_the_old_time_with_its_buffers(cast: Cast, heard: list[Event]) -> None:
+def test_a_move_names_the_old_time_and_frees_it_with_its_buffers(cast: Cast, heard: list[Event]) -> None:
     reference, facts = book(cast, cast.alice, "2026-03-05 09:30", visit_type=cast.buffered)
     heard.clear()
     cast.database.write(
@@ -140,7 +140,7 @@ def test_a_move_frees_only_what_the_new_time_does_not_take(
     assert heard[1:] == [freed(cast, cast.alice, *stretch) for stretch in stretches]
 
 
-def test_a_kind_of_visit_that_became_shorter_frees_time_on_both_sides(
+def test_a_visit_type_that_became_shorter_frees_time_on_both_sides(
     sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cast = sqlite_cast
@@ -148,7 +148,7 @@ def test_a_kind_of_visit_that_became_shorter_frees_time_on_both_sides(
     cast.change(sa.update(VisitType).where(VisitType.id == cast.buffered).values(minutes=15, buffer_after=0))
     heard = record_events(cast.database, monkeypatch)
     cast.database.write(service.move, cast.alice, reference, Move(starts_at=local("2026-03-05 09:45")), now=NOW)
-    # Taken were 09:25 to 10:25; now 09:40 to 10:00 are.
+    # 09:25 to 10:25 was taken; now 09:40 to 10:00 is.
     assert heard[1:] == [
         freed(cast, cast.alice, "2026-03-05 09:25", 15),
         freed(cast, cast.alice, "2026-03-05 10:00", 25),
@@ -229,7 +229,7 @@ def test_the_holder_of_a_link_has_no_account_but_is_a_patient(cast: Cast, heard:
     cast.database.write(status_service.confirm, holder, reference, ChangeStatus(status="confirmed"), now=NOW)
     cast.database.write(status_service.confirm, holder, reference, ChangeStatus(status="confirmed"), now=NOW)
     done_by = DoneBy(None, "patient", "Alice Adams", alice)
-    # Confirming twice is confirming once.
+    # Confirming again changes nothing.
     assert heard == [AppointmentStatusChanged(by=done_by, before="scheduled", after="confirmed", **facts)]
 
 
@@ -245,7 +245,7 @@ def test_several_changes_at_once_are_several_events(cast: Cast, heard: list[Even
     ]
 
 
-def test_words_are_no_event(cast: Cast, heard: list[Event]) -> None:
+def test_changing_texts_publishes_no_event(cast: Cast, heard: list[Event]) -> None:
     reference, _facts = book(cast, cast.alice, "2026-03-05 09:30")
     heard.clear()
     cast.database.write(service.change_words, cast.alice, reference, ChangeWords(reason="a rash"), now=NOW)
@@ -256,12 +256,12 @@ def test_words_are_no_event(cast: Cast, heard: list[Event]) -> None:
 
 
 def end_mornings_at_ten(cast: Cast) -> Any:
-    """A change of Bob's hours that strands his appointments at eleven."""
+    """A change of Bob's hours that affects his appointments at eleven."""
     statement = sa.text("UPDATE working_hours SET end_minute = 600 WHERE end_minute = 720 AND doctor_id = :bob")
     return lambda session: session.execute(statement, {"bob": cast.doctor_ids["bob"]})
 
 
-def test_decisions_about_stranded_appointments_publish_what_they_do(cast: Cast, heard: list[Event]) -> None:
+def test_decisions_about_affected_appointments_publish_what_they_do(cast: Cast, heard: list[Event]) -> None:
     (kept, _), (moved, of_moved), (cancelled, of_cancelled) = (
         book(cast, cast.alice, f"2026-03-{day:02} 11:00") for day in (9, 10, 11)
     )
@@ -296,7 +296,7 @@ def test_a_decision_that_fails_takes_the_messages_of_the_others_with_it(cast: Ca
     decisions = Decisions(
         each={
             cancelled: Decision(kind="cancel", version=1),
-            # After the doctor's hours, so that it is refused when the other one is cancelled already.
+            # It is outside the doctor's hours, so it is refused after the other one was cancelled.
             moved: Decision(kind="move", version=1, starts_at=local("2026-03-11 20:00")),
         }
     )
@@ -330,7 +330,7 @@ def test_messages_are_written_and_undone_with_the_booking(cast: Cast) -> None:
 
 def test_the_error_of_a_handler_undoes_the_booking(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     class NoRoom(AppError):
-        """What a handler may raise."""
+        """An error that a handler may raise."""
 
     def refuse(_session: Session, _event: AppointmentBooked, /, *, now: datetime) -> None:
         raise NoRoom("There is no room.")
@@ -352,8 +352,8 @@ def test_without_wired_handlers_nothing_is_booked(cast: Cast) -> None:
     assert counts(cast) == (0, 0)
 
 
-def test_what_is_entered_past_the_service_publishes_nothing(cast: Cast, heard: list[Event]) -> None:
-    """Rows of an import or of demo data announce nothing to patients."""
+def test_rows_written_without_the_service_publish_nothing(cast: Cast, heard: list[Event]) -> None:
+    """Rows of an import or of demo data send no messages to patients."""
     put(cast, "2026-03-05 09:30")
     assert heard == []
     assert counts(cast) == (1, 0)

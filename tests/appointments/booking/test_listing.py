@@ -1,4 +1,4 @@
-"""All visits of the clinic: filters, orders, and pages that go on from their last row."""
+"""All appointments of the clinic: filters, orders, and keyset pagination."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_page(cast: Cast, wanted: AppointmentFilter, **about: Any) -> Appointmen
 
 
 def put_week(cast: Cast) -> list[int]:
-    """Twelve visits of two patients with two doctors, booked in another order than they take place in."""
+    """Twelve appointments of two patients with two doctors, booked in another order than that of their times."""
     numbers = []
     bobs: dict[str, Any] = {"doctor": "bob", "patient": "alice"}
     erins: dict[str, Any] = {"doctor": "erin", "patient": "dave"}
@@ -81,7 +81,7 @@ def test_pages_forth_and_back_show_every_row_once_and_in_order(cast: Cast, order
 
 
 @pytest.mark.parametrize("order", ORDERED)
-def test_rows_at_the_very_same_time_are_told_apart_by_their_id(cast: Cast, order: Order) -> None:
+def test_rows_at_the_same_time_are_ordered_by_id(cast: Cast, order: Order) -> None:
     for doctor, patient in (("bob", "alice"), ("erin", "dave")):
         visits.put(cast, "2026-03-03 09:00", doctor=doctor, patient=patient)
     forth, back = walk(cast, AppointmentFilter(order=order), limit=1)
@@ -91,7 +91,9 @@ def test_rows_at_the_very_same_time_are_told_apart_by_their_id(cast: Cast, order
 
 @pytest.mark.parametrize("few", [{"patient_ids": "both"}, {"flagged": True}])
 @pytest.mark.parametrize("order", ORDERED)
-def test_what_is_fetched_whole_has_the_same_pages(cast: Cast, few: dict[str, Any], order: Order) -> None:
+def test_small_results_that_are_fetched_whole_have_the_same_pages(
+    cast: Cast, few: dict[str, Any], order: Order
+) -> None:
     numbers = put_week(cast)
     cast.change(sa.update(models.Appointment).values(flagged_why="Time off was entered"))
     if "patient_ids" in few:
@@ -127,7 +129,7 @@ def test_filters_leave_out_what_does_not_fit(cast: Cast) -> None:
         assert len(read_page(cast, wanted).rows) == count, wanted
 
 
-def test_a_reference_is_found_whatever_else_is_asked(cast: Cast) -> None:
+def test_a_reference_is_found_despite_other_filters(cast: Cast) -> None:
     put_week(cast)
     reference = read_page(cast, AppointmentFilter()).rows[3].reference
     [line] = read_page(
@@ -136,7 +138,7 @@ def test_a_reference_is_found_whatever_else_is_asked(cast: Cast) -> None:
     assert line.reference == reference
 
 
-def test_a_line_says_whose_visit_it_is_with_whom_and_when(cast: Cast) -> None:
+def test_a_row_shows_patient_doctor_and_time(cast: Cast) -> None:
     visits.put(cast, "2026-03-03 09:00", patient="dave")
     [line] = read_page(cast, AppointmentFilter()).rows
     assert (line.patient_name, line.doctor_name, line.visit_type_name) == ("Dave Dunn", "Dr. Bob Brown", "First visit")
@@ -158,7 +160,7 @@ def test_a_page_costs_one_query(cast: Cast) -> None:
         assert len([text for text in asked if "appointments" in text]) == 1
 
 
-def test_everything_comes_in_pieces_up_to_the_most(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_rows_are_read_in_batches_up_to_the_limit(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = put_week(cast)
     monkeypatch.setattr(listing, "CHUNK", 5)
     for most, sizes in ((100, [5, 5, 2]), (12, [5, 5, 2]), (10, [5, 5]), (3, [3])):

@@ -1,4 +1,4 @@
-"""Reading a doctor's diary, on both kinds of database."""
+"""The queries for a doctor's schedule, on both kinds of database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webapp.staff.schedule.days import build_day, build_week
 DAY = (local("2026-03-03 00:00"), local("2026-03-04 00:00"))
 
 
-def test_a_days_visits_come_in_order_with_their_patients(cast: Cast) -> None:
+def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> None:
     late = visit(cast, "2026-03-03 23:45", minutes=15, patient="dave")
     early = visit(cast, "2026-03-03 00:00", status="cancelled")
     for row in (late, early):
@@ -35,11 +35,11 @@ def test_a_days_visits_come_in_order_with_their_patients(cast: Cast) -> None:
     assert (first.patient_name, first.visit_type, first.minutes) == ("Alice Adams", "First visit", 30)
     assert (first.private_note, first.flagged_why) == ("A note", "time_off")
     assert (first.occupies, second.occupies) == (False, True)
-    # Alice was here the day before; Dave comes for the first time.
+    # Alice was there the day before; it is Dave's first appointment.
     assert (first.first, second.first) == (False, True)
 
 
-def test_earlier_visits_are_those_with_this_doctor_the_latest_first(cast: Cast) -> None:
+def test_earlier_appointments_are_those_with_this_doctor_the_latest_first(cast: Cast) -> None:
     references = []
     for number in range(schedule_queries.EARLIER_SHOWN + 1):
         row = visit(cast, f"2026-02-{number + 1:02d} 10:00", status="completed")
@@ -58,7 +58,7 @@ def test_earlier_visits_are_those_with_this_doctor_the_latest_first(cast: Cast) 
     assert [each.reference for each in found] == references[:0:-1]
 
 
-def test_leave_is_what_touches_the_day(cast: Cast) -> None:
+def test_leave_of_a_day_includes_everything_that_overlaps_it(cast: Cast) -> None:
     bob = cast.doctor_ids["bob"]
     for start, end, reason in (
         ("2026-03-02 10:00", "2026-03-03 00:00", "the day before"),
@@ -93,7 +93,7 @@ def test_working_time_is_that_of_the_days_asked_for(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(("birth_date", "age"), [(None, None), ("1984-03-03", 42), ("1984-03-04", 41)])
-def test_somebody_is_a_year_older_on_their_birthday(birth_date: str | None, age: int | None) -> None:
+def test_age_changes_on_the_birthday(birth_date: str | None, age: int | None) -> None:
     born = date.fromisoformat(birth_date) if birth_date else None
     assert schedule_queries.age_on(date(2026, 3, 3), born) == age
 

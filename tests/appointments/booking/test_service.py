@@ -36,14 +36,14 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def sqlite_cast(sqlite_url: str) -> Iterator[Cast]:
-    """The cast on SQLite alone, for tables of cases in which the kind of database has no say."""
+    """The cast on SQLite alone, for tables of cases that do not depend on the database."""
     database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 
 
 def close_and_send_away(cast: Cast) -> None:
-    """The clinic is closed on Wednesday, and Bob is away on Thursday from 10:15 to 11:00."""
+    """Close the clinic on Wednesday, and give Bob time off on Thursday from 10:15 to 11:00."""
     cast.add(Closure(name="Works", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4)))
     away = {"starts_at": local("2026-03-05 10:15"), "ends_at": local("2026-03-05 11:00")}
     cast.add(TimeOff(doctor_id=cast.doctor_ids["bob"], **away))
@@ -52,7 +52,7 @@ def close_and_send_away(cast: Cast) -> None:
 def move(
     cast: Cast, actor: Actor, reference: str, start: str, *, version: int | None = None, now: datetime | None = None
 ) -> None:
-    """Move as the pages do."""
+    """Move an appointment as the pages do."""
     command = Move(starts_at=local(start), version=version)
     cast.database.write(service.move, actor, reference, command, now=now or cast.now)
 
@@ -66,19 +66,19 @@ def cancel(
     version: int | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Cancel as the pages do."""
+    """Cancel an appointment as the pages do."""
     command = Cancellation(reason=reason, version=version)
     cast.database.write(service.cancel, actor, reference, command, now=now or cast.now)
 
 
 def see(cast: Cast, reference: str, actor: Actor | None = None) -> AppointmentView:
-    """The visit as somebody, or else the admin, sees it."""
+    """The appointment as the actor, or by default the admin, sees it."""
     with cast.database.reading() as session:
         return queries.get_appointment(session, actor or cast.carol, reference)
 
 
 def rows(cast: Cast, table: Any = Appointment) -> int:
-    """How many rows a table has."""
+    """The number of rows in a table."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
@@ -108,7 +108,7 @@ def test_a_patient_is_in_one_place_at_a_time(cast: Cast) -> None:
         cast.book(cast.alice, "2026-03-03 09:30", doctor="erin", visit_type=cast.long)
 
 
-def test_a_booking_is_kept_as_it_was_asked_for(cast: Cast) -> None:
+def test_a_booking_is_stored_as_requested(cast: Cast) -> None:
     command = Booking(
         doctor="bob",
         visit_type_id=cast.buffered,
@@ -157,14 +157,14 @@ def test_without_a_visit_type_it_is_the_doctors_first(cast: Cast) -> None:
     ("2026-03-04 10:00", "long", "closure"),
     ("2026-03-05 10:00", "long", "time_off"),
 ])  # fmt: skip
-def test_a_time_that_a_house_rule_refuses_is_not_booked(sqlite_cast: Cast, start: str, kind: str, code: str) -> None:
+def test_a_time_that_a_rule_refuses_is_not_booked(sqlite_cast: Cast, start: str, kind: str, code: str) -> None:
     cast = sqlite_cast
     close_and_send_away(cast)
     assert refused(lambda: cast.book(cast.alice, start, visit_type=getattr(cast, kind))) == code
     assert (rows(cast), rows(cast, AuditEvent)) == (0, 0)
 
 
-def test_what_the_house_rules_refuse_is_refused_on_both_databases(cast: Cast) -> None:
+def test_refusals_by_the_rules_are_the_same_on_both_databases(cast: Cast) -> None:
     close_and_send_away(cast)
     assert refused(lambda: cast.book(cast.alice, "2026-03-04 10:00")) == "closure"
     assert refused(lambda: cast.book(cast.alice, "2026-03-05 10:30")) == "time_off"
@@ -173,7 +173,7 @@ def test_what_the_house_rules_refuse_is_refused_on_both_databases(cast: Cast) ->
     assert cast.book(cast.alice, "2026-03-05 11:00")
 
 
-def test_a_start_with_seconds_lies_off_every_grid(cast: Cast) -> None:
+def test_a_start_with_seconds_is_off_every_grid(cast: Cast) -> None:
     command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-03 09:30:01"))
     assert refused(lambda: cast.database.write(service.book, cast.alice, command, now=NOW)) == "off_grid"
 
@@ -197,20 +197,20 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused_in_words(sqlite_cast: Cas
         assert caught.value.status == 422
 
 
-def test_a_doctor_who_takes_no_bookings_is_not_there(cast: Cast) -> None:
+def test_a_doctor_who_takes_no_bookings_is_not_found(cast: Cast) -> None:
     cast.change(sa.update(Doctor).where(Doctor.slug == "bob").values(active=False))
     with pytest.raises(NotFound):
         cast.book(cast.alice, "2026-03-03 09:30")
 
 
-def test_a_doctor_or_a_kind_of_visit_that_never_was_is_not_found(cast: Cast) -> None:
+def test_an_unknown_doctor_or_visit_type_is_not_found(cast: Cast) -> None:
     with pytest.raises(NotFound):
         cast.book(cast.alice, "2026-03-03 09:30", doctor="nobody")
     with pytest.raises(NotFound):
         cast.book(cast.alice, "2026-03-03 09:30", visit_type=987_654)
 
 
-def test_a_kind_of_visit_that_is_no_longer_given_is_refused(cast: Cast) -> None:
+def test_a_visit_type_that_is_no_longer_offered_is_refused(cast: Cast) -> None:
     cast.change(sa.update(VisitType).where(VisitType.id == cast.long).values(active=False))
     booking = lambda: cast.book(cast.alice, "2026-03-03 09:30", visit_type=cast.long)  # noqa: E731
     assert refused(booking) == "visit_type_not_offered"
@@ -222,7 +222,7 @@ def test_staff_cannot_book_for_themselves(cast: Cast) -> None:
             cast.book(actor, "2026-03-03 09:30")
 
 
-def test_thirty_minutes_must_lie_between_a_patients_visits(cast: Cast) -> None:
+def test_thirty_minutes_must_lie_between_a_patients_appointments(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00", visit_type=cast.long)
     for start in ("2026-03-03 10:30", "2026-03-03 09:30"):
         with pytest.raises(PatientBusy) as caught:
@@ -234,14 +234,14 @@ def test_thirty_minutes_must_lie_between_a_patients_visits(cast: Cast) -> None:
     assert cast.book(cast.dave, "2026-03-03 10:30", doctor="erin", visit_type=cast.long)
 
 
-def test_an_overlap_of_the_patients_own_is_told_as_such(cast: Cast) -> None:
+def test_an_overlap_with_the_patients_own_appointment_is_explained(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00", visit_type=cast.long)
     with pytest.raises(PatientBusy) as caught:
         cast.book(cast.alice, "2026-03-03 10:00", doctor="erin", visit_type=cast.long)
     assert caught.value.code == "patient_overlap"
 
 
-def test_buffers_keep_the_doctor_free_around_a_visit(cast: Cast) -> None:
+def test_buffers_keep_the_doctor_free_around_an_appointment(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00", visit_type=cast.buffered)
     for start in ("2026-03-03 09:45", "2026-03-03 10:45"):
         with pytest.raises(SlotTaken) as caught:
@@ -252,12 +252,12 @@ def test_buffers_keep_the_doctor_free_around_a_visit(cast: Cast) -> None:
 
 
 def ten_visits(cast: Cast) -> list[str]:
-    """As many visits of Alice as the clinic allows."""
+    """As many appointments of Alice as the clinic allows."""
     clocks = ("09:00", "10:00", "11:00", "13:00", "14:00")
     return [cast.book(cast.alice, f"2026-03-0{day} {clock}") for day in (3, 4) for clock in clocks]
 
 
-def test_ten_visits_are_enough_and_only_those_ahead_count(cast: Cast) -> None:
+def test_ten_appointments_are_enough_and_only_those_ahead_count(cast: Cast) -> None:
     put(cast, "2026-03-01 10:00")
     put(cast, "2026-03-05 10:00", status="cancelled")
     references = ten_visits(cast)
@@ -268,7 +268,7 @@ def test_ten_visits_are_enough_and_only_those_ahead_count(cast: Cast) -> None:
     assert cast.book(cast.alice, "2026-03-05 11:00")
 
 
-def test_a_visit_booked_for_a_repeated_hour_is_at_that_instant(cast: Cast) -> None:
+def test_an_appointment_booked_for_a_repeated_hour_is_at_that_instant(cast: Cast) -> None:
     day = {"doctor_id": cast.doctor_ids["bob"], "day": date(2026, 10, 25)}
     cast.add(ExtraHours(**day, start_minute=120, end_minute=180))
     now = local("2026-10-01 10:00")
@@ -298,14 +298,14 @@ def test_moving_keeps_reference_doctor_and_kind_and_frees_the_old_time(cast: Cas
         cast.book(cast.dave, "2026-03-04 14:45")
 
 
-def test_a_visit_may_be_moved_onto_its_own_old_time(cast: Cast) -> None:
+def test_an_appointment_may_be_moved_onto_its_own_old_time(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00", visit_type=cast.buffered)
     move(cast, cast.alice, reference, "2026-03-04 10:15")
     move(cast, cast.alice, reference, "2026-03-04 09:45")
     assert see(cast, reference).starts_at == local("2026-03-04 09:45")
 
 
-def test_a_confirmed_visit_is_scheduled_again_when_it_moves(cast: Cast) -> None:
+def test_a_confirmed_appointment_is_scheduled_again_when_it_moves(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cast.change(sa.update(Appointment).values(status="confirmed"))
     move(cast, cast.alice, reference, "2026-03-04 11:00")
@@ -338,7 +338,7 @@ def test_moving_to_the_same_time_says_so(cast: Cast) -> None:
     assert refused(lambda: move(cast, cast.alice, reference, "2026-03-04 10:00")) == "same_time"
 
 
-def test_a_visit_with_a_doctor_who_left_can_be_cancelled_and_not_moved(cast: Cast) -> None:
+def test_an_appointment_with_a_doctor_who_left_can_be_cancelled_and_not_moved(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cast.change(sa.update(Doctor).where(Doctor.slug == "bob").values(active=False))
     assert refused(lambda: move(cast, cast.alice, reference, "2026-03-04 11:00")) == "doctor_inactive"
@@ -349,7 +349,7 @@ def test_a_visit_with_a_doctor_who_left_can_be_cancelled_and_not_moved(cast: Cas
 # ----------------------------------------------------------------------------------------------- cancelling
 
 
-def test_a_cancelled_visit_frees_its_time_and_keeps_the_words(cast: Cast) -> None:
+def test_a_cancelled_appointment_frees_its_time_and_keeps_its_texts(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cancel(cast, cast.alice, reference, reason=" On holiday ")
     seen = see(cast, reference)
@@ -358,7 +358,7 @@ def test_a_cancelled_visit_frees_its_time_and_keeps_the_words(cast: Cast) -> Non
     assert cast.book(cast.alice, "2026-03-04 10:15")
 
 
-def test_what_is_cancelled_or_over_can_no_longer_be_changed(cast: Cast) -> None:
+def test_cancelled_or_past_appointments_can_no_longer_be_changed(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     later = local("2026-03-04 10:00")
     with pytest.raises(NotActive):
@@ -372,7 +372,7 @@ def test_what_is_cancelled_or_over_can_no_longer_be_changed(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("status", ["arrived", "completed", "no_show"])
-def test_a_visit_that_has_happened_is_not_cancelled(sqlite_cast: Cast, status: str) -> None:
+def test_an_appointment_that_has_happened_is_not_cancelled(sqlite_cast: Cast, status: str) -> None:
     reference = sqlite_cast.book(sqlite_cast.alice, "2026-03-04 10:00")
     sqlite_cast.change(sa.update(Appointment).values(status=status))
     with pytest.raises(NotActive):
@@ -406,10 +406,10 @@ def test_the_window_is_a_setting_of_the_clinic(cast: Cast) -> None:
     cancel(cast, cast.alice, reference, now=local("2026-03-04 09:00"))
 
 
-# ------------------------------------------------------------------------------------- who may, and what is left
+# ------------------------------------------------------------------------------------- permissions, and what is kept
 
 
-def test_a_strangers_visit_does_not_exist(cast: Cast) -> None:
+def test_a_strangers_appointment_is_not_found(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     for stranger in (cast.dave, cast.erin):
         with pytest.raises(NoSuchAppointment) as caught:
@@ -425,7 +425,7 @@ def test_a_strangers_visit_does_not_exist(cast: Cast) -> None:
         see(cast, "AAAA-AAAA", cast.carol)
 
 
-def test_a_change_of_a_page_that_is_out_of_date_is_refused(cast: Cast) -> None:
+def test_a_change_from_an_outdated_page_is_refused(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     move(cast, cast.alice, reference, "2026-03-04 11:00", version=1)
     with pytest.raises(ChangedMeanwhile) as caught:
@@ -437,7 +437,7 @@ def test_a_change_of_a_page_that_is_out_of_date_is_refused(cast: Cast) -> None:
     cancel(cast, cast.alice, reference, version=2)
 
 
-def test_the_history_tells_who_did_what_and_no_health_text(cast: Cast) -> None:
+def test_the_history_says_who_did_what_and_has_no_health_text(cast: Cast) -> None:
     command = Booking(doctor="bob", starts_at=local("2026-03-04 10:00"), reason="SECRET-REASON", notes="SECRET-NOTES")
     reference = cast.database.write(service.book, cast.alice._replace(address="192.0.2.7"), command, now=NOW)
     later, latest = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
@@ -457,7 +457,7 @@ def test_the_history_tells_who_did_what_and_no_health_text(cast: Cast) -> None:
     assert "SECRET" not in str(everything)
 
 
-def test_upcoming_and_past_visits_are_apart(cast: Cast) -> None:
+def test_upcoming_and_past_appointments_are_apart(cast: Cast) -> None:
     ahead = [cast.book(cast.alice, f"2026-03-0{day} 10:00") for day in (5, 4)]
     put(cast, "2026-02-27 10:00", status="completed")
     gone = cast.book(cast.alice, "2026-03-06 10:00")
@@ -470,8 +470,8 @@ def test_upcoming_and_past_visits_are_apart(cast: Cast) -> None:
     assert ([line.reference for line in past.lines], past.total) == ([gone], 2)
 
 
-def test_what_the_guard_refuses_comes_out_as_the_same_errors(cast: Cast) -> None:
-    """Should the check before an insert ever be wrong, the database's refusal reads like the rule's."""
+def test_refusals_by_the_guard_are_the_same_errors(cast: Cast) -> None:
+    """If the check before an insert were wrong, the database's refusal would be the same error."""
     put(cast, "2026-03-03 10:00")
     clashes: list[tuple[dict[str, str], type[AppError]]] = [
         ({"patient": "dave"}, SlotTaken),

@@ -1,4 +1,4 @@
-"""Any order of booking, moving, cancelling and time off, compared with a model that is a list of dictionaries."""
+"""Any sequence of booking, moving, cancelling and time off, compared with a model: a list of dictionaries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from webapp.scheduling.models import OCCUPYING
 from webapp.scheduling.slots import to_datetime
 from webapp.scheduling.viewer import Viewer
 
-# Tuesday 3 March: quarters of an hour from 09:00 in Amsterdam to 12:00, when the doctors go to lunch.
+# Tuesday 3 March: quarters of an hour from 09:00 to 12:00 in Amsterdam, when the doctors' break begins.
 NINE = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
 DAY = date(2026, 3, 3)
 QUARTERS = 12
@@ -73,7 +73,7 @@ class Clinic(RuleBasedStateMachine):
     def expected(
         self, patient: str, doctor: str, kind: str, start: int, moved: int | None = None
     ) -> type[AppError] | None:
-        """What the model says of a visit from `start` on; `moved` is the number of the visit that is moved there."""
+        """The refusal that the model expects for a start; `moved` is the number of an appointment that moves there."""
         minutes, before, after = KINDS[kind]
         visit = (start, start + minutes)
         others = [one for number, one in enumerate(self.visits) if number != moved and one["status"] == "scheduled"]
@@ -92,12 +92,12 @@ class Clinic(RuleBasedStateMachine):
         return None
 
     def place(self, kind: str, start: int) -> dict[str, Any]:
-        """Where a visit lies in the model."""
+        """The time of an appointment in the model."""
         minutes, before, after = KINDS[kind]
         return {"visit": (start, start + minutes), "busy": (start - before, start + minutes + after)}
 
     def do(self, expected: type[AppError] | None, action: Callable[..., Any], *args: Any) -> Any:
-        """The real thing must do what the model says."""
+        """Do the action and compare its refusal with the expected one."""
         write = self.cast.database.write
         if expected is None:
             return write(action, *args, now=NOW)
@@ -105,11 +105,11 @@ class Clinic(RuleBasedStateMachine):
             write(action, *args, now=NOW)
         return None
 
-    # -- what people do
+    # -- the actions
 
     @rule(patient=people, wanted=visits_wanted, quarter=quarters)
     def book(self, patient: str, wanted: tuple[str, str], quarter: int) -> None:
-        """Somebody books."""
+        """A patient books."""
         doctor, kind = wanted
         start = quarter * 15
         command = Booking(
@@ -123,7 +123,7 @@ class Clinic(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 30), quarter=quarters, stale=st.sampled_from([False, False, False, True]))
     def move(self, pick: int, quarter: int, stale: bool) -> None:
-        """Somebody moves a visit, perhaps from a page that is out of date."""
+        """A patient moves an appointment, perhaps from a page that is out of date."""
         if not self.visits:
             return
         number = pick % len(self.visits)
@@ -145,7 +145,7 @@ class Clinic(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 30))
     def cancel(self, pick: int) -> None:
-        """Somebody cancels a visit."""
+        """A patient cancels an appointment."""
         if not self.visits:
             return
         visit = self.visits[pick % len(self.visits)]
@@ -157,7 +157,7 @@ class Clinic(RuleBasedStateMachine):
 
     @rule(doctor=st.sampled_from(["bob", "erin"]), quarter=quarters, length=st.integers(1, 40))
     def take_time_off(self, doctor: str, quarter: int, length: int) -> None:
-        """A doctor goes away for some minutes; visits that stand stay, later ones are refused."""
+        """A doctor is away for some minutes; active appointments stay, later bookings are refused."""
         start = quarter * 15
         begins = NINE + timedelta(minutes=start)
         row = TimeOff(
@@ -166,11 +166,11 @@ class Clinic(RuleBasedStateMachine):
         self.cast.add(row)
         self.off.append((doctor, start, start + length))
 
-    # -- what is always true
+    # -- the invariants
 
     @invariant()
     def the_database_holds_what_the_model_holds(self) -> None:
-        """The same visits, at the same times, with the same versions."""
+        """The same appointments, at the same times, with the same versions."""
         with self.cast.database.reading() as session:
             query = sa.select(
                 Appointment.reference,
@@ -210,7 +210,7 @@ class Clinic(RuleBasedStateMachine):
             ]
 
     def teardown(self) -> None:
-        """At the end `docket check` finds nothing but visits that time off was put over."""
+        """At the end `docket check` finds only appointments that lie in later time off."""
         if not self.visits:
             return
         problems = list(find_problems(self.cast.database, now=NOW))
@@ -227,7 +227,7 @@ class Clinic(RuleBasedStateMachine):
                 assert queries.get_appointment(session, self.cast.carol, one["reference"]).status == one["status"]
 
 
-def test_any_order_of_deeds_agrees_with_the_model(cast: Cast) -> None:
+def test_any_sequence_of_actions_agrees_with_the_model(cast: Cast) -> None:
     machine = type("ClinicOfThisTest", (Clinic,), {"cast": cast})
     bounds = settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True)
     run_state_machine_as_test(machine, settings=bounds)

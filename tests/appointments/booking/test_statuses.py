@@ -1,4 +1,4 @@
-"""What becomes of a visit: the table of statuses, undoing the last change, and the doctor's own note."""
+"""The statuses of an appointment: the table of transitions, undoing the last change, and the doctor's private note."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DURING, THE_DAY_AFTER = local("2026-03-03 10:05"), local("2026-03-04 00:00")
 
 
 class State(NamedTuple):
-    """As much of a visit as the table looks at."""
+    """The columns of an appointment that the table depends on."""
 
     status: str
     starts_at: datetime = START
@@ -93,7 +93,7 @@ def history(cast: Cast, reference: str) -> list[str]:
         return [entry.action for entry in audit.history(session, ("appointment", row(cast, reference).id))]
 
 
-def test_a_visit_goes_its_way_and_each_step_is_seen_in_its_history(cast: Cast) -> None:
+def test_each_status_of_an_appointment_is_in_its_history(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     change(cast, cast.carol, reference, "confirmed", now=cast.now)
     change(cast, cast.bob, reference, "arrived", now=THAT_MORNING)
@@ -118,7 +118,7 @@ def test_a_step_that_the_table_does_not_have_says_why(cast: Cast) -> None:
     assert row(cast, reference).version == 2
 
 
-def test_only_staff_of_the_visit_change_it_and_only_what_they_saw(cast: Cast) -> None:
+def test_only_the_appointments_staff_change_it_and_only_the_version_they_saw(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     with pytest.raises(Forbidden):
         change(cast, cast.alice, reference, "confirmed", now=cast.now)
@@ -147,7 +147,7 @@ def test_undo_leads_back_one_step_and_no_further(cast: Cast) -> None:
     assert history(cast, reference)[-1] == "undone"
 
 
-def test_a_patients_cancelling_is_final_for_the_patient_and_not_for_staff(cast: Cast) -> None:
+def test_a_cancellation_by_the_patient_is_final_only_for_the_patient(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
     command = Cancellation(reason="A cold.")
     cast.database.write(service.cancel, cast.alice, reference, command, now=cast.now)
@@ -176,7 +176,7 @@ def _missed(cast: Cast, reference: str) -> None:
 
 
 @pytest.mark.parametrize("leave", [_cancelled, _missed])
-def test_a_time_that_was_given_away_does_not_come_back(cast: Cast, leave: Callable[[Cast, str], None]) -> None:
+def test_an_appointment_whose_time_was_taken_cannot_be_restored(cast: Cast, leave: Callable[[Cast, str], None]) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     leave(cast, reference)
     put(cast, "2026-03-03 10:00", patient="dave")
@@ -195,7 +195,7 @@ def test_the_patients_own_time_is_guarded_too(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("override_reason", ["", "She is here for one day only."])
-def test_a_visit_that_comes_back_into_leave_is_flagged(cast: Cast, override_reason: str) -> None:
+def test_an_appointment_that_comes_back_into_leave_is_flagged(cast: Cast, override_reason: str) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
     cast.change(sa.update(models.Appointment).values(override_reason=override_reason))
     _cancelled(cast, reference)
@@ -210,7 +210,7 @@ def test_a_visit_that_comes_back_into_leave_is_flagged(cast: Cast, override_reas
 
 
 @pytest.mark.parametrize(("status", "flag"), [("arrived", "time_off"), ("completed", ""), ("no_show", "")])
-def test_a_visit_that_is_over_needs_no_decision_any_more(cast: Cast, status: str, flag: str) -> None:
+def test_an_appointment_that_is_over_needs_no_decision_any_more(cast: Cast, status: str, flag: str) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     change(cast, cast.bob, reference, status, now=DURING)
@@ -230,7 +230,7 @@ def read_note(cast: Cast, actor: Actor, reference: str) -> status_service.SavedN
         return status_service.get_note(session, actor, reference)[1]
 
 
-def test_the_note_is_its_doctors_alone_and_no_change_of_the_visit(cast: Cast) -> None:
+def test_the_note_is_private_to_its_doctor_and_no_change_of_the_appointment(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     write_note(cast, cast.bob, reference, "  Worried about her mother.  ")
     assert read_note(cast, cast.bob, reference).private_note == "Worried about her mother."

@@ -1,4 +1,4 @@
-"""Visits in people's own calendars: one as a file, all of them as a private feed, and what these do not tell."""
+"""Appointments in users' own calendars: one as a file, all of them as a private feed, and what these leave out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REASON, NOTES = "A rash that itches", "Brings an interpreter"
 
 @pytest.fixture
 def cast(sqlite_url: str) -> Iterator[Cast]:
-    """The clinic on one kind of database; the feed's query has a test on both."""
+    """The clinic on one kind of database; the feed's query is tested on both."""
     database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
@@ -38,7 +38,7 @@ def cast(sqlite_url: str) -> Iterator[Cast]:
 
 @pytest.fixture
 def server_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server that lives where neither clinic nor reader does."""
+    """A server in a time zone that is neither the clinic's nor the reader's."""
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "Pacific/Auckland")
         time.tzset()
@@ -47,7 +47,7 @@ def server_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def visit(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "alice", **changes: object) -> int:
-    """A visit with Bob at any instant, as rules would not let everybody book it."""
+    """An appointment with Bob at any instant, even where the rules refuse it."""
     ends_at = starts_at + timedelta(minutes=15)
     values = {
         "reference": reference,
@@ -65,7 +65,7 @@ def visit(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "al
 
 
 def feed_of(client: TestClient) -> str:
-    """The path of the calendar feed of whoever is signed in, as their account shows it."""
+    """The path of the signed-in user's calendar feed, as the account page shows it."""
     client.post("/account/calendar")
     address: str = read(client.get("/account")).one("input", id="feed")["value"]
     assert address.startswith(f"{ORIGIN}/calendar/")
@@ -73,7 +73,7 @@ def feed_of(client: TestClient) -> str:
 
 
 def file_of(client: TestClient, reference: str) -> Component:
-    """The calendar file of a visit."""
+    """The calendar file of an appointment."""
     answer = client.get(f"/appointments/{reference}.ics")
     assert answer.status_code == 200, answer.text
     return read_calendar(answer.text)
@@ -81,8 +81,8 @@ def file_of(client: TestClient, reference: str) -> Component:
 
 # ----------------------------------------------------------------------------------------- three time zones
 
-# On the days on which the clocks change and on one between: the instant, what the clinic's wall clock shows, and what
-# that of a reader in Tokyo does.
+# Days on which the clocks change, and one between: the instant, the clinic's wall clock, and the wall clock of a reader
+# in Tokyo.
 INSTANTS = {
     "America/New_York": [
         ("2026-03-08T06:30Z", "01:30", "15:30"),
@@ -113,7 +113,7 @@ INSTANTS = {
 
 
 def named_by(client: TestClient, reference: str, number: int, feed: Component) -> dict[str, datetime]:
-    """The instant at which a visit starts, as each of our faces names it."""
+    """The instant at which an appointment starts, as each page and file says it."""
     page = read(client.get(f"/appointments/{reference}")).one("p", class_="time").all("time")[0]
     file = file_of(client, reference)
     (event,) = [event for event in feed.events if event["URL"].endswith(reference)]
@@ -126,9 +126,7 @@ def named_by(client: TestClient, reference: str, number: int, feed: Component) -
     }
 
 
-def test_every_face_names_one_instant_wherever_server_clinic_and_reader_are(
-    database: Database, server_zone: str
-) -> None:
+def test_every_page_and_file_says_the_same_instant_in_all_zones(database: Database, server_zone: str) -> None:
     cast = assemble(database)
     assert server_zone in time.tzname
     reader = ZoneInfo("Asia/Tokyo")
@@ -149,14 +147,14 @@ def test_every_face_names_one_instant_wherever_server_clinic_and_reader_are(
                 assert set(named.values()) == {meant}, (zone, text, named)
                 page = read(client.get(f"/appointments/{reference}"))
                 assert page.one("p", class_="time").all("time")[0].text == clinics, (zone, text)
-                # What the reader's own calendar makes of the file.
+                # What the reader's calendar makes of the file.
                 assert f"{named['file'].astimezone(reader):%H:%M}" == readers
 
 
-# -------------------------------------------------------------------------------------------------- one visit
+# -------------------------------------------------------------------------------------------------- one appointment
 
 
-def test_the_file_says_where_and_when_and_not_why(cast: Cast) -> None:
+def test_the_file_has_time_and_place_but_not_the_reason(cast: Cast) -> None:
     command = Booking(
         doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 09:30"), reason=REASON, notes=NOTES
     )
@@ -182,7 +180,7 @@ def test_the_file_says_where_and_when_and_not_why(cast: Cast) -> None:
     assert found.starts_at(found.event) == local("2026-03-05 09:30")
 
 
-def test_a_kind_of_visit_is_named_only_where_the_clinic_lets_messages_name_it(cast: Cast) -> None:
+def test_a_visit_type_is_named_only_where_the_clinic_lets_messages_name_it(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 09:30")
     cast.change(sa.update(models.VisitType).where(models.VisitType.id == cast.short).values(named_in_messages=True))
     with client_for(cast.database) as client:
@@ -190,7 +188,7 @@ def test_a_kind_of_visit_is_named_only_where_the_clinic_lets_messages_name_it(ca
     assert found.event.text("SUMMARY") == "Follow-up: Dr. Bob Brown"
 
 
-def test_a_moved_and_a_cancelled_visit_is_the_same_event_with_a_later_sequence(cast: Cast) -> None:
+def test_a_moved_and_a_cancelled_appointment_is_the_same_event_with_a_later_sequence(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 09:30")
     move = Move(starts_at=local("2026-03-06 10:00"))
     with client_for(cast.database) as client:
@@ -233,8 +231,8 @@ def test_staff_get_initials(cast: Cast) -> None:
         assert session.scalar(query) == 2
 
 
-def test_the_page_leads_to_the_file_while_the_visit_lies_ahead(cast: Cast) -> None:
-    # Too near to be moved or cancelled, which is no reason to forget it.
+def test_the_page_links_to_the_file_while_the_appointment_is_upcoming(cast: Cast) -> None:
+    # It is too late to move or cancel the appointment, but not to save it in a calendar.
     near = cast.book(cast.alice, "2026-03-02 16:00")
     gone = cast.book(cast.alice, "2026-03-05 09:30")
     cast.database.write(service.cancel, cast.alice, gone, Cancellation(), now=NOW)
@@ -249,7 +247,7 @@ def test_the_page_leads_to_the_file_while_the_visit_lies_ahead(cast: Cast) -> No
 # --------------------------------------------------------------------------------------------------- the feed
 
 
-def test_a_feed_needs_no_log_in_and_holds_what_its_owner_may_see(database: Database) -> None:
+def test_a_feed_needs_no_login_and_contains_what_its_owner_may_see(database: Database) -> None:
     cast = assemble(database)
     child = cast.add(models.Patient(name="Zoe Adams", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
     visit(cast, NOW + timedelta(days=3), reference="AAAA-0001")
@@ -283,7 +281,7 @@ def test_a_feed_needs_no_log_in_and_holds_what_its_owner_may_see(database: Datab
     assert found["alice"]["NAME"] == "Harbour Lane Clinic"
 
 
-def test_a_program_that_has_the_feed_is_told_so_until_something_changes(cast: Cast) -> None:
+def test_a_feed_is_not_sent_again_until_something_changes(cast: Cast) -> None:
     with client_for(cast.database) as client:
         path = feed_of(log_in(client, "alice"))
         client.cookies.clear()
@@ -301,7 +299,7 @@ def test_a_program_that_has_the_feed_is_told_so_until_something_changes(cast: Ca
         assert len(read_calendar(changed.text).events) == 1
 
 
-def test_a_feed_costs_as_many_queries_for_one_visit_as_for_fifty(cast: Cast) -> None:
+def test_a_feed_costs_as_many_queries_for_one_appointment_as_for_fifty(cast: Cast) -> None:
     statements: list[str] = []
 
     def note(*arguments: object) -> None:
@@ -319,15 +317,15 @@ def test_a_feed_costs_as_many_queries_for_one_visit_as_for_fifty(cast: Cast) -> 
                 assert len(read_calendar(client.get(path).text).events) == number + 1
                 sa.event.remove(cast.database.engine, "before_cursor_execute", note)
                 counts.append(len([text for text in statements if text.startswith("SELECT")]))
-    # Whose it is, the clinic, the visits.
+    # The owner, the clinic, the appointments.
     assert counts == [3, 3]
 
 
-def test_an_address_stops_working_when_it_is_renewed_or_removed_or_its_owner_may_no_longer_come(cast: Cast) -> None:
+def test_a_feed_address_ends_when_it_is_renewed_or_removed_or_its_owner_is_disabled(cast: Cast) -> None:
     with client_for(cast.database) as client:
         log_in(client, "alice")
         first = feed_of(client)
-        # Asked for twice, it stays what it is.
+        # Requested twice, it stays the same.
         assert feed_of(client) == first
         assert client.get("/account/calendar/renewal").status_code == 200
         assert client.get(first).status_code == 200
@@ -355,7 +353,7 @@ def test_an_address_stops_working_when_it_is_renewed_or_removed_or_its_owner_may
     ]
 
 
-def test_only_what_we_signed_for_this_purpose_is_an_address(cast: Cast) -> None:
+def test_only_tokens_signed_for_this_purpose_are_accepted(cast: Cast) -> None:
     user = cast.alice.user_id
     with client_for(cast.database) as client:
         path = feed_of(log_in(client, "alice"))
@@ -365,7 +363,7 @@ def test_only_what_we_signed_for_this_purpose_is_an_address(cast: Cast) -> None:
             path.removeprefix("/calendar/").removesuffix(".ics")[:-1],
             sign([SECRET_KEY], "confirm-email", [user, secret]),
             sign(["another-key-that-is-not-ours-0123456789"], feeds.PURPOSE, [user, secret]),
-            # Nobody has no secret, and Carol has no visits.
+            # The anonymous client has no secret, and Carol has no appointments.
             sign([SECRET_KEY], feeds.PURPOSE, [cast.dave.user_id, ""]),
             sign([SECRET_KEY], feeds.PURPOSE, [cast.carol.user_id, ""]),
             "nothing",

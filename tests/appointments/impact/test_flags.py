@@ -1,4 +1,4 @@
-"""When a flag comes off a visit by itself, and when it stays, on both databases."""
+"""When a flag is removed from an appointment automatically, and when it stays, on both databases."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from webapp.appointments.impact import schedule_impact
 
 
 def flagged(cast: Cast, visit_id: int) -> str:
-    """Why the visit is flagged, or ''."""
+    """The reason of the appointment's flag, or ''."""
     with cast.database.reading() as session:
         query = sa.select(models.Appointment.flagged_why).where(models.Appointment.id == visit_id)
         return session.scalars(query).one()
 
 
 def lengthen_bobs_saturday(cast: Cast) -> None:
-    """A change of Bob's hours alone, which touches no visit."""
+    """A change of Bob's hours that affects no appointment."""
     extra = models.ExtraHours(doctor_id=cast.doctor_ids["bob"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
     carry_out = partial(schedule_impact.carry_out, doctor_ids=[cast.doctor_ids["bob"]], now=cast.now)
     cast.database.write(carry_out, cast.bob, lambda session: session.add(extra))
 
 
-def test_a_visit_too_close_to_one_with_another_doctor_stays_flagged(cast: Cast) -> None:
+def test_an_appointment_too_close_to_one_with_another_doctor_stays_flagged(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00", doctor="erin")
     close = put(cast, "2026-03-04 10:40")
     why = "patient_gap"
@@ -37,7 +37,7 @@ def test_a_visit_too_close_to_one_with_another_doctor_stays_flagged(cast: Cast) 
     assert flagged(cast, close) == why
 
 
-def test_that_a_flag_comes_off_is_written_down(cast: Cast) -> None:
+def test_removing_a_flag_is_recorded(cast: Cast) -> None:
     healed = put(cast, "2026-03-04 10:40")
     cast.change(sa.update(models.Appointment).values(flagged_why="time_off"))
     lengthen_bobs_saturday(cast)

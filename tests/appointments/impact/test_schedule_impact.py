@@ -1,4 +1,4 @@
-"""Changes that would strand visits, through the service layer, on both databases."""
+"""Changes that affect appointments, through the service layer, on both databases."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def away(cast: Cast, start: str, end: str, doctor: str = "bob") -> Work:
 
 
 def run(statement: sa.Update | sa.Delete) -> Work:
-    """A change that is one statement."""
+    """A change that consists of one statement."""
     return lambda session: session.execute(statement)
 
 
 def change(
     cast: Cast, work: Work, *, each: dict[str, Decision] | None = None, why: str = "", actor: Actor | None = None
 ) -> None:
-    """Make a change that may touch everybody, with these decisions."""
+    """Make a change that may affect all doctors, with these decisions."""
     decisions = Decisions(each=each or {}, why=why)
     carry_out = partial(schedule_impact.carry_out, doctor_ids=None, now=cast.now, decisions=decisions)
     cast.database.write(carry_out, actor or cast.carol, work)
 
 
 def stranded(cast: Cast, work: Work) -> list[Affected]:
-    """The visits that the change is refused for."""
+    """The appointments because of which the change is refused."""
     with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work)
     assert caught.value.status == 409
@@ -63,34 +63,34 @@ def effect_of(cast: Cast, work: Work) -> Effect:
 
 
 def see(cast: Cast, reference: str) -> AppointmentView:
-    """The visit as the admin sees it."""
+    """The appointment as the admin sees it."""
     with cast.database.reading() as session:
         return queries.get_appointment(session, cast.carol, reference)
 
 
 def problems(cast: Cast) -> list[str]:
-    """What `docket check` would say."""
+    """The problems that `docket check` finds."""
     return list(find_problems(cast.database, now=cast.now))
 
 
 def leaves(cast: Cast) -> int:
-    """How many stretches of leave there are."""
+    """The number of stretches of leave."""
     with cast.database.reading() as session:
         return session.scalar(sa.select(sa.func.count()).select_from(models.TimeOff)) or 0
 
 
 def decide(visit: Affected, kind: str, **more: Any) -> dict[str, Decision]:
-    """One decision about one visit."""
+    """One decision about one appointment."""
     return {visit.reference: Decision.model_validate({"kind": kind, "version": visit.version, **more})}
 
 
-def test_a_change_that_strands_nobody_is_simply_made(cast: Cast) -> None:
+def test_a_change_that_affects_no_appointment_is_made_at_once(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     change(cast, away(cast, "2026-03-05 09:00", "2026-03-06 17:00"))
     assert leaves(cast) == 1
 
 
-def test_leave_over_a_visit_lists_it_and_changes_nothing(cast: Cast) -> None:
+def test_leave_over_an_appointment_lists_it_and_changes_nothing(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
 
@@ -104,25 +104,25 @@ def test_the_proposal_is_the_nearest_free_time_after_the_change(cast: Cast) -> N
     cast.book(cast.alice, "2026-03-04 10:00")
     put(cast, "2026-03-04 09:00", patient="dave", minutes=30)
     (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
-    # Before the leave Dave is there; after it comes the break; 13:00 is three hours on, the day before 17 hours.
+    # Before the leave is Dave's appointment, after it the break. 13:00 is three hours away, the day before 17 hours.
     assert visit.proposal == local("2026-03-04 13:00")
 
 
-def test_no_two_visits_are_proposed_one_time(cast: Cast) -> None:
+def test_no_time_is_proposed_for_two_appointments(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     cast.book(cast.dave, "2026-03-04 10:15")
     first, second = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
     assert {first.proposal, second.proposal} == {local("2026-03-04 13:00"), local("2026-03-04 13:15")}
 
 
-def test_a_proposal_keeps_clear_of_the_patients_other_visits(cast: Cast) -> None:
+def test_a_proposal_keeps_clear_of_the_patients_other_appointments(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     put(cast, "2026-03-04 13:00", doctor="erin", minutes=30)
     (visit,) = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
     assert visit.proposal == local("2026-03-04 14:00")
 
 
-def test_keeping_flags_the_visit_with_why_and_the_check_is_content(cast: Cast) -> None:
+def test_keeping_flags_the_appointment_with_the_reason_and_the_check_finds_nothing(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -147,7 +147,7 @@ def test_moving_gives_the_proposed_time_and_leaves_no_flag(cast: Cast) -> None:
     assert problems(cast) == []
 
 
-def test_cancelling_tells_the_reason(cast: Cast) -> None:
+def test_cancelling_shows_the_reason(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -168,7 +168,7 @@ def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
     assert leaves(cast) == 0
 
 
-def test_a_decision_about_an_older_state_of_a_visit_does_not_count(cast: Cast) -> None:
+def test_a_decision_about_an_older_state_of_an_appointment_does_not_count(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -178,7 +178,7 @@ def test_a_decision_about_an_older_state_of_a_visit_does_not_count(cast: Cast) -
     assert see(cast, reference).status == "scheduled"
 
 
-def test_a_move_to_a_time_that_is_gone_is_told_and_asked_again(cast: Cast) -> None:
+def test_a_move_to_a_taken_time_is_reported_and_asked_again(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -212,7 +212,7 @@ def test_the_nearest_starts_come_first_and_of_two_the_earlier(starts: list[int],
     assert list(nearest_first(starts, wanted)) == sorted(starts, key=lambda start: abs(start - wanted))
 
 
-def test_taking_the_leave_away_takes_the_flag_off(cast: Cast) -> None:
+def test_removing_the_leave_removes_the_flag(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -221,7 +221,7 @@ def test_taking_the_leave_away_takes_the_flag_off(cast: Cast) -> None:
     assert see(cast, reference).flagged_why == ""
 
 
-def test_a_flagged_visit_is_not_asked_about_again_by_another_change(cast: Cast) -> None:
+def test_a_flagged_appointment_needs_no_decision_about_another_change(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -230,7 +230,7 @@ def test_a_flagged_visit_is_not_asked_about_again_by_another_change(cast: Cast) 
     assert leaves(cast) == 2
 
 
-def test_a_settled_flag_is_a_reason_that_stands(cast: Cast) -> None:
+def test_a_settled_flag_keeps_its_reason(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
     (visit,) = stranded(cast, work)
@@ -244,7 +244,7 @@ def test_a_settled_flag_is_a_reason_that_stands(cast: Cast) -> None:
     assert problems(cast) == []
 
 
-def test_a_visit_after_hours_is_asked_about_when_the_doctor_no_longer_comes_on_that_day(cast: Cast) -> None:
+def test_an_appointment_after_hours_is_affected_when_the_doctor_no_longer_works_that_day(cast: Cast) -> None:
     put(cast, "2026-03-04 17:30")
     cast.change(sa.update(models.Appointment).values(override_reason="He comes from work."))
     bob = models.WorkingHours.doctor_id == cast.doctor_ids["bob"]
@@ -286,20 +286,20 @@ def test_every_kind_of_change_is_seen(cast: Cast) -> None:
         assert [visit.why for visit in stranded(cast, work)] == [why]
 
 
-def test_a_wider_margin_strands_visits_that_lie_too_close(cast: Cast) -> None:
+def test_a_wider_margin_affects_appointments_that_are_too_close(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     later = cast.book(cast.alice, "2026-03-04 10:45")
     (visit,) = stranded(cast, run(sa.update(models.ClinicSettings).values(patient_gap_minutes=60)))
     assert (visit.reference, visit.why) == (later, "It is too close to another visit of the patient.")
 
 
-def test_what_is_over_or_cancelled_is_nobodys_concern(cast: Cast) -> None:
+def test_past_or_cancelled_appointments_are_not_affected(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00", status="cancelled")
     put(cast, "2026-03-01 10:00")
     change(cast, run(sa.delete(models.WorkingHours)))
 
 
-def test_a_doctors_own_leave_touches_that_doctors_visits_alone(cast: Cast) -> None:
+def test_a_doctors_own_leave_touches_that_doctors_appointments_alone(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00", doctor="erin")
     reference = cast.book(cast.dave, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
@@ -309,12 +309,12 @@ def test_a_doctors_own_leave_touches_that_doctors_visits_alone(cast: Cast) -> No
     assert [visit.reference for visit in caught.value.visits] == [reference]
 
 
-def test_a_preview_counts_and_keeps_nothing(cast: Cast) -> None:
+def test_a_preview_counts_and_saves_nothing(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     effect = effect_of(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
     (day,) = effect.days
     assert (day.doctor_name, day.day, day.gained) == ("Dr. Bob Brown", date(2026, 3, 4), 0)
-    # 15-minute steps from 09:00: 11 of 12 starts are free for the short visit; the others fit 10 and 8 times less.
+    # 15-minute steps from 09:00: 11 of 12 starts are free for the short visit type, and 10 and 8 for the other ones.
     assert effect.lost == day.lost > 11
     assert len(effect.visits) == 1
     assert leaves(cast) == 0
@@ -323,22 +323,22 @@ def test_a_preview_counts_and_keeps_nothing(cast: Cast) -> None:
 def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
     extra = models.ExtraHours(doctor_id=cast.doctor_ids["erin"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
     effect = effect_of(cast, lambda session: session.add(extra))
-    # Two hours in 30-minute steps for visits of 30 minutes, of which Erin offers two kinds.
+    # Two hours in 30-minute steps for appointments of 30 minutes, for which Erin offers two visit types.
     assert (effect.gained, effect.lost, effect.visits) == (8, 0, [])
 
 
-def test_a_visit_decades_ahead_is_looked_at_without_the_decades_between(cast: Cast) -> None:
+def test_an_appointment_decades_ahead_is_checked_without_the_days_between(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00")
     far = put(cast, "2099-03-04 10:00", doctor="erin")
     put(cast, "2026-03-05 10:00", patient="dave")
     began = process_time()
     visits = stranded(cast, away(cast, "2099-03-04 09:00", "2099-03-04 12:00", doctor="erin"))
-    # Everybody's bookings wait meanwhile; day by day, the years until then would take seconds.
+    # All bookings wait meanwhile; going day by day through the years until then would take seconds.
     assert process_time() - began < 1
     assert [visit.id for visit in visits] == [far]
 
 
-def test_visits_months_apart_are_both_found(cast: Cast) -> None:
+def test_appointments_months_apart_are_both_found(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00", patient="dave")
     soon, late = put(cast, "2026-03-04 11:00"), put(cast, "2026-11-04 10:00")
     work = away(cast, "2026-03-04 10:30", "2026-11-30 12:00")

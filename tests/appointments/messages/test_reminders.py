@@ -1,4 +1,4 @@
-"""Reminders: who is reminded of which visits, when, and only once. The clinic reminds 7 days and 1 day before."""
+"""Reminders: for which appointments, to which patients, when, and only once. They are due 7 days and 1 day before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = ["made-for-tests-0123456789-abcdefghijklmnop"]
 
 
 def run(cast: Cast, now: datetime = WEDNESDAY) -> int:
-    """Write the reminders that are due; whoever only asks whether there are any hears the same."""
+    """Write the due reminders, after checking that the question whether any are due has the same answer."""
     with cast.database.reading() as session:
         due = reminders.is_any_due(session, now=now)
     written = cast.database.write(reminders.enqueue_due, now=now)
@@ -40,7 +40,7 @@ def messages(cast: Cast) -> list[Any]:
 
 
 def written(cast: Cast) -> set[tuple[str, str]]:
-    """Each reminder as its recipient's first name and the times of its visits."""
+    """Each reminder as its recipient's first name and the times of its appointments."""
     found = set()
     for each in messages(cast):
         starts = [datetime.fromisoformat(visit["starts_at"]).astimezone(AMSTERDAM) for visit in each.values["visits"]]
@@ -49,19 +49,19 @@ def written(cast: Cast) -> set[tuple[str, str]]:
 
 
 def reference_of(cast: Cast, visit_id: int) -> str:
-    """The public reference of a visit."""
+    """The public reference of an appointment."""
     with cast.database.reading() as session:
         query = sa.select(models.Appointment.reference).where(models.Appointment.id == visit_id)
         return session.scalars(query).one()
 
 
 def add_child(cast: Cast) -> None:
-    """Mia, whom Alice books for."""
+    """Mia, for whom Alice books."""
     mia = models.Patient(name="Mia Adams", managed_by_id=cast.patient_ids["alice"], created_at=NOW)
     cast.patient_ids["mia"] = cast.add(mia)
 
 
-def test_each_is_reminded_once_a_day_of_all_visits_of_a_day(cast: Cast) -> None:
+def test_each_is_reminded_once_a_day_of_all_appointments_of_a_day(cast: Cast) -> None:
     cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
     add_child(cast)
     put(cast, "2026-03-05 10:00")
@@ -90,7 +90,7 @@ def test_each_is_reminded_once_a_day_of_all_visits_of_a_day(cast: Cast) -> None:
     ]
     assert not [line for each in calendar.events for line in each.all("ATTENDEE") + each.all("ORGANIZER")]
     assert "for Mia Adams" in calendar.events[1].text("SUMMARY")
-    # A reminder invites to nothing, so the file is all there is of it.
+    # A reminder is no invitation, so the file is its only attachment.
     mail = compose(alices.recipient, "one", said, mail_from="us@d.test", now=NOW)
     (file,) = (part for part in mail.walk() if part.get_content_type() == "text/calendar")
     assert file.get_filename() == "visit.ics"
@@ -106,7 +106,7 @@ def test_reminders_come_in_daytime_and_on_their_day_alone(cast: Cast) -> None:
     assert run(cast, local("2026-03-04 19:59")) == 1
 
 
-def test_whoever_booked_or_moved_a_visit_that_day_has_just_read_about_it(cast: Cast) -> None:
+def test_an_appointment_booked_or_moved_that_day_gets_no_reminder(cast: Cast) -> None:
     early = local("2026-03-04 08:00")
     book = cast.book(cast.alice, "2026-03-06 10:00")
     cast.database.write(service.move, cast.alice, book, Move(starts_at=local("2026-03-05 10:00")), now=early)
@@ -120,7 +120,7 @@ def test_whoever_booked_or_moved_a_visit_that_day_has_just_read_about_it(cast: C
     assert written(cast) == {("alice", "05 15:00")}
 
 
-def test_a_reminder_that_waits_is_written_anew_when_one_of_its_visits_is_cancelled(cast: Cast) -> None:
+def test_a_waiting_reminder_is_rewritten_when_one_of_its_appointments_is_cancelled(cast: Cast) -> None:
     add_child(cast)
     put(cast, "2026-03-05 10:00")
     childs = put(cast, "2026-03-05 11:00", patient="mia", doctor="erin")
@@ -133,8 +133,8 @@ def test_a_reminder_that_waits_is_written_anew_when_one_of_its_visits_is_cancell
     assert written(cast) == {("alice", "11 10:00"), ("alice", "05 10:00")}
 
 
-def test_whoever_shares_an_address_is_not_reminded_of_a_visit_that_is_cancelled(cast: Cast) -> None:
-    """Two children whom staff wrote down with the address of one parent, who has no account."""
+def test_a_shared_address_is_not_reminded_of_a_cancelled_appointment(cast: Cast) -> None:
+    """Two children, for whom staff wrote down the address of one parent without an account."""
     for name in ("ana", "ben"):
         child = models.Patient(name=f"{name.title()} Adams", email="parent@docket.example", created_at=NOW)
         cast.patient_ids[name] = cast.add(child)
@@ -159,7 +159,7 @@ def test_a_reminder_that_was_sent_is_not_written_again(cast: Cast) -> None:
     assert len(messages(cast)) == 1
 
 
-def test_a_clinic_may_send_none_and_a_patient_may_want_none(cast: Cast) -> None:
+def test_clinics_and_patients_can_switch_reminders_off(cast: Cast) -> None:
     put(cast, "2026-03-05 10:00")
     cast.change(sa.update(models.ClinicSettings).values(reminder_days=""))
     assert run(cast) == 0
@@ -171,7 +171,7 @@ def test_a_clinic_may_send_none_and_a_patient_may_want_none(cast: Cast) -> None:
     assert messages(cast)[0].channel == "sms"
 
 
-def test_many_reminders_are_written_in_portions(cast: Cast) -> None:
+def test_many_reminders_are_written_in_batches(cast: Cast) -> None:
     put(cast, "2026-03-05 10:00")
     put(cast, "2026-03-05 11:00", patient="dave")
     put(cast, "2026-03-11 10:00")

@@ -1,4 +1,4 @@
-"""Who is told what of a visit, in which words, and what nobody is told."""
+"""Messages about appointments: their recipients, their texts, and what they leave out."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def written(message: Any) -> Rendered:
 
 
 def add_child(cast: Cast, **values: Any) -> int:
-    """Mia, whom Alice books for."""
+    """Mia, for whom Alice books."""
     mia = models.Patient(name="Mia Adams", managed_by_id=cast.patient_ids["alice"], created_at=NOW, **values)
     return cast.add(mia)
 
 
 def book_with_words(cast: Cast, actor: Actor, start: str, **values: Any) -> str:
-    """Book a visit that has something to keep to itself."""
+    """Book an appointment with texts that must stay private."""
     command = Booking(
         doctor="bob",
         visit_type_id=cast.short,
@@ -64,7 +64,7 @@ def book_with_words(cast: Cast, actor: Actor, start: str, **values: Any) -> str:
     return cast.database.write(service.book, actor, command, now=cast.now)
 
 
-def test_each_event_is_told_once_to_the_patient_and_says_who_did_it(cast: Cast) -> None:
+def test_each_event_sends_the_patient_one_message_that_names_the_actor(cast: Cast) -> None:
     reference = book_with_words(cast, cast.alice, "2026-03-05 09:30")
     move = Move(starts_at=local("2026-03-06 10:00"))
     cast.database.write(service.move, cast.bob, reference, move, now=cast.now)
@@ -88,7 +88,7 @@ def test_each_event_is_told_once_to_the_patient_and_says_who_did_it(cast: Cast) 
             assert not [word for word in SECRETS if word in said]
 
 
-def test_the_kind_of_visit_and_how_to_prepare_are_named_only_where_the_clinic_allows_it(cast: Cast) -> None:
+def test_the_visit_type_and_how_to_prepare_are_named_only_where_the_clinic_allows_it(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-05 09:30", visit_type=cast.long)
     cast.change(sa.update(models.VisitType).values(named_in_messages=True))
     cast.book(cast.dave, "2026-03-05 10:30", visit_type=cast.long)
@@ -102,7 +102,7 @@ def test_the_kind_of_visit_and_how_to_prepare_are_named_only_where_the_clinic_al
     assert "First visit" in written(named).calendar
 
 
-def test_a_childs_visit_is_told_to_whoever_books_for_it_and_says_whose_it_is(cast: Cast) -> None:
+def test_messages_about_a_childs_appointment_go_to_the_parent_and_name_the_child(cast: Cast) -> None:
     cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
     child = add_child(cast, email="alice@docket.example")
     book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
@@ -117,8 +117,8 @@ def test_a_childs_visit_is_told_to_whoever_books_for_it_and_says_whose_it_is(cas
     assert "The clinic booked it." in both["mia@docket.example"].text
 
 
-def test_nobody_has_us_write_words_of_their_own_to_a_stranger(cast: Cast) -> None:
-    # Whose address and number these are, nobody has shown.
+def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
+    # The owner of this address and number is not known.
     cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31 6 12345678"))
     child = add_child(cast)
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(name="Win at www.evil.example now"))
@@ -136,9 +136,9 @@ def test_nobody_has_us_write_words_of_their_own_to_a_stranger(cast: Cast) -> Non
     assert written(told["2026-03-05", "email"]).subject.startswith("The visit of W.A.W.N. is booked")
 
 
-def test_whoever_wants_no_mail_gets_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:
-    wishes = {"wants_email": False, "wants_sms": True, "phone": "+31 6 12345678"}
-    cast.change(sa.update(models.Patient).values(**wishes))
+def test_patients_who_want_no_mail_get_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:
+    preferences = {"wants_email": False, "wants_sms": True, "phone": "+31 6 12345678"}
+    cast.change(sa.update(models.Patient).values(**preferences))
     cast.now = local("2026-03-04 22:30")
     cast.book(cast.alice, "2026-03-06 09:30")
     (message,) = outbox(cast)
@@ -155,28 +155,28 @@ def test_a_text_message_about_the_next_morning_waits_for_nothing(cast: Cast) -> 
     cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=night)
     cancelled = next(each for each in outbox(cast, "visit_cancelled") if each.channel == "sms")
     assert cancelled.due_at == night
-    # Nobody is woken by what they did themselves, and in the morning it would be too late.
+    # Messages about the patient's own action may come at night, and in the morning it would be too late.
     cast.now = night
     cast.book(cast.dave, "2026-03-05 09:00")
     assert [each.channel for each in outbox(cast, "visit_booked") if each.recipient.startswith("dave")] == ["email"]
     assert not [each for each in outbox(cast, "visit_booked") if each.created_at == night and each.channel == "sms"]
 
 
-def test_nothing_is_told_of_what_is_over(cast: Cast) -> None:
+def test_past_appointments_send_no_messages(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-02 10:30")
     later = NOW + timedelta(days=1)
     cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=later)
     assert [each.template for each in outbox(cast)] == ["visit_booked"]
 
 
-def test_a_booking_that_is_refused_tells_nothing(cast: Cast) -> None:
+def test_a_refused_booking_sends_no_message(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-05 09:30")
     with pytest.raises(SlotTaken):
         cast.book(cast.dave, "2026-03-05 09:30")
     assert [each.recipient for each in outbox(cast)] == ["alice@docket.example"]
 
 
-def test_what_new_leave_does_to_visits_is_told_with_the_reason_and_a_choice(cast: Cast) -> None:
+def test_messages_about_new_leave_have_the_reason_and_a_choice(cast: Cast) -> None:
     moved, cancelled, kept = (cast.book(cast.alice, f"2026-03-{day:02} 09:30") for day in (9, 10, 11))
     decisions = Decisions(
         why="a private word",

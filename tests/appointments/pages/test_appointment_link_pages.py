@@ -1,4 +1,4 @@
-"""The pages behind the links in messages: a visit's life without a log-in, and all that a link does not open."""
+"""The pages behind the links in messages: an appointment's life without a login, and what a link gives no access to."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ TOLD = {"reason": "a rash", "notes": "since the summer", "private_note": "ask ag
 
 @pytest.fixture
 def cast(sqlite_url: str) -> Iterator[Cast]:
-    """The clinic on one kind of database; a visit's whole life is tested on both."""
+    """The clinic on one kind of database; an appointment's whole life is tested on both."""
     database = wired_database(sqlite_url)
     yield assemble(database)
     database.dispose()
 
 
 def link(reference: str, sent_to: str = ALICE) -> str:
-    """The address of a visit's page as a message to that address has it."""
+    """The address of an appointment's page as a message to that address contains it."""
     return f"/visit/{sign([SECRET_KEY], LINK_PURPOSE, [reference, sent_to])}"
 
 
@@ -63,14 +63,14 @@ def appointment(cast: Cast, reference: str) -> models.Appointment:
 
 
 def holder(cast: Cast, reference: str, sent_to: str = ALICE) -> Actor:
-    """Whoever holds that link."""
+    """The actor for a request with that link."""
     token = link(reference, sent_to).removeprefix("/visit/")
     with cast.database.reading() as session:
         return appointment_links.find_link_access(session, token, [SECRET_KEY])[0]
 
 
 def everything(cast: Cast) -> list[Any]:
-    """What the database holds, row by row."""
+    """All rows of the database."""
     with cast.database.reading() as session:
         return [
             (table.name, *row)
@@ -79,11 +79,11 @@ def everything(cast: Cast) -> list[Any]:
         ]
 
 
-# ------------------------------------------------------------------------------------------- a visit's life
+# ------------------------------------------------------------------------------------------- an appointment's life
 
 
-def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(database: Database) -> None:
-    """From the mail on, for a patient who has no account and is booked by staff."""
+def test_an_appointment_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(database: Database) -> None:
+    """Starting with the mail, for a patient without an account for whom staff booked."""
     cast = assemble(database)
     paul = cast.add(models.Patient(name="Paul Post", email="paul@post.example", created_at=NOW))
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=paul)
@@ -134,7 +134,7 @@ def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(d
             ("cancelled", "link", "patient"),
         ]
         assert "post.example" not in str([row.details for row in rows])
-    # The clinic reads how it came about.
+    # The clinic reads what happened.
     with client_for(database) as staff:
         history = read(log_in(staff, "carol").get(f"/appointments/{reference}")).text
         assert "Booked by you" in history
@@ -145,7 +145,7 @@ def test_a_visit_is_confirmed_moved_and_cancelled_by_the_links_in_its_messages(d
         assert log.count("The link in a message") == 3
 
 
-def test_every_link_in_a_message_opens_a_page_that_asks(client: TestClient, cast: Cast) -> None:
+def test_every_link_in_a_message_opens_a_page_that_asks_first(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, OLD)
     (mail,) = outbox(cast)
     found = sorted(set(re.findall(r"https://docket.test(/visit/\S+)", written(mail).text)))
@@ -164,7 +164,7 @@ def test_nothing_is_written_before_a_button_is_pressed(client: TestClient, cast:
             assert client.get(f"{here}{path}", headers=headers).status_code == 200, path
             assert client.request("HEAD", f"{here}{path}", headers=headers).status_code == 200, path
     assert everything(cast) == before
-    # What would write has to come from our own pages.
+    # Forms that change something must come from our own pages.
     answer = client.post(f"{here}/confirmation", data={"version": "1"}, headers={"origin": "https://evil.example"})
     assert answer.status_code == 403
     assert appointment(cast, reference).status == "scheduled"
@@ -173,7 +173,7 @@ def test_nothing_is_written_before_a_button_is_pressed(client: TestClient, cast:
 # ------------------------------------------------------------------------------------------- what it shows
 
 
-def test_the_page_says_where_to_be_and_nothing_of_why(client: TestClient, cast: Cast) -> None:
+def test_the_page_shows_time_and_place_but_not_the_reason(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD, visit_type=cast.long)
     cast.change(sa.update(models.Appointment).values(**TOLD, flagged_why="Bob is away", override_reason="so urgent"))
     cast.change(sa.update(models.Patient).values(phone="0612345678"))
@@ -198,7 +198,7 @@ def test_no_link_leaks(client: TestClient, cast: Cast, caplog: pytest.LogCapture
         for path in QUESTIONS:
             answer = client.get(f"{here}{path}")
             assert answer.headers["cache-control"] == "no-store"
-            # No other page learns the address; our own forms still say where they come from.
+            # Other pages do not learn the address; our own forms still send their origin.
             assert answer.headers["referrer-policy"] == "strict-origin"
             assert answer.headers["x-robots-tag"] == "noindex"
         client.post(f"{here}/confirmation", data={"version": "1"})
@@ -216,7 +216,9 @@ def test_the_calendar_file_is_the_event_of_the_mail(client: TestClient, cast: Ca
     assert event.text("URL") == f"{ORIGIN}{here}"
 
 
-def test_a_childs_visit_says_whose_it_is_to_the_parent_and_not_to_the_child(client: TestClient, cast: Cast) -> None:
+def test_a_childs_appointment_names_the_child_to_the_parent_and_not_to_the_child(
+    client: TestClient, cast: Cast
+) -> None:
     mia = add_child(cast, email="mia@docket.example", phone="0612345678")
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
@@ -226,7 +228,7 @@ def test_a_childs_visit_says_whose_it_is_to_the_parent_and_not_to_the_child(clie
     assert read(client.get(childs)).h1 == "Your visit to Dr. Bob Brown"
     assert "Mia Adams" in client.get(f"{parents}.ics").text
     assert "Mia Adams" not in client.get(f"{childs}.ics").text
-    # Each hears it from the right person, at every address of theirs.
+    # Both names are right at every address of the recipients.
     cast.change(sa.update(models.Patient).values(wants_sms=True))
     by_text = link(reference, "0612345678")
     moved = {"starts_at": iso(local(NEW)), "version": "1"}
@@ -240,8 +242,8 @@ def test_a_childs_visit_says_whose_it_is_to_the_parent_and_not_to_the_child(clie
     assert told["visit_cancelled", ALICE]["by_name"] == "Mia Adams"
 
 
-def test_whoever_is_signed_in_as_somebody_else_acts_as_holder_of_the_link(client: TestClient, cast: Cast) -> None:
-    """A parent may look at a mail in the browser in which the doctor, or another patient, is signed in."""
+def test_a_user_signed_in_to_another_account_acts_as_holder_of_the_link(client: TestClient, cast: Cast) -> None:
+    """A parent may open a mail in a browser in which the doctor, or another patient, is signed in."""
     cast.book(cast.dave, NEW)
     for number, name in enumerate(("dave", "bob", "carol")):
         reference = cast.book(cast.alice, f"2026-03-1{number} 10:00")
@@ -251,7 +253,7 @@ def test_whoever_is_signed_in_as_somebody_else_acts_as_holder_of_the_link(client
             text = client.get(f"{here}{path}").text
             assert "Log out" not in text
             assert not [words for words in ("Dave Dunn", "Carol Clark", "/schedule", "/admin") if words in text]
-        # The front desk could set the rule aside; a link never can.
+        # The front desk could override the rule; a link never can.
         taken = {"starts_at": iso(local("2026-03-14 10:00")), "version": "1", "override_reason": "because"}
         assert client.post(f"{here}/reschedule", data=taken).status_code == 422
         assert client.post(f"{here}/confirmation", data={"version": "1"}).status_code == 303
@@ -265,7 +267,7 @@ def test_whoever_is_signed_in_as_somebody_else_acts_as_holder_of_the_link(client
             ]
 
 
-# ------------------------------------------------------------------------------------- whom it does not open to
+# ------------------------------------------------------------------------------------- without access
 
 
 def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, cast: Cast) -> None:
@@ -274,7 +276,7 @@ def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, c
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
     addresses = (ALICE, "mia@docket.example", "0612345678")
     links = {address: link(reference, address) for address in addresses}
-    # Wishes end no link: somebody had the message already.
+    # Preferences end no link, because the message was sent already.
     cast.change(sa.update(models.Patient).values(wants_email=False, wants_sms=False))
     assert {client.get(here).status_code for here in links.values()} == {200}
     of_mia = models.Patient.id == mia
@@ -295,14 +297,14 @@ def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, c
         for path, form in (("confirmation", {}), ("cancellation", {}), ("reschedule", {"starts_at": iso(local(NEW))})):
             assert client.post(f"{links[address]}/{path}", data=form).status_code == 404
     assert appointment(cast, reference).version == 1
-    # Whoever books for nobody any more has nothing to do with the visit either.
+    # A parent who no longer books for the child has no access to the appointment.
     cast.change(sa.update(models.User).values(active=True))
     assert client.get(links[ALICE]).status_code == 200
     cast.change(sa.update(models.Patient).where(of_mia).values(managed_by_id=None))
     assert client.get(links[ALICE]).status_code == 404
 
 
-def test_what_we_did_not_sign_for_this_visit_and_this_address_opens_nothing(client: TestClient, cast: Cast) -> None:
+def test_only_links_signed_for_this_appointment_and_address_open_it(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     good = link(reference).removeprefix("/visit/")
     alice = cast.alice
@@ -336,13 +338,13 @@ def test_what_we_did_not_sign_for_this_visit_and_this_address_opens_nothing(clie
             answer = client.get(f"/visit/{token}{path}")
             assert answer.status_code == 404, (token, path)
             texts.add(answer.text)
-    # Which of all this it is, nobody learns.
+    # The answer does not say which of these it is.
     assert len(texts) == 1
     assert client.post(f"/visit/{forged[0]}/cancellation", data={"version": "1"}).status_code == 404
     assert appointment(cast, reference).status == "scheduled"
 
 
-def test_for_the_holder_of_a_link_nothing_exists_but_the_visit(client: TestClient, cast: Cast) -> None:
+def test_the_holder_of_a_link_has_access_to_nothing_but_the_appointment(client: TestClient, cast: Cast) -> None:
     reference, other = cast.book(cast.alice, OLD), cast.book(cast.alice, NEW)
     mia = add_child(cast)
     actor = holder(cast, reference)
@@ -370,7 +372,7 @@ def test_for_the_holder_of_a_link_nothing_exists_but_the_visit(client: TestClien
             cast.database.write(status_service.change_status, actor, reference, change, now=NOW)
     with pytest.raises(Forbidden):
         cast.database.write(status_service.undo, actor, reference, UndoStatus(), now=NOW)
-    # A token is no key to anything else.
+    # A token gives access to nothing else.
     token = link(reference).removeprefix("/visit/")
     for path in ("/appointments", "/patients/me", "/auth/me"):
         assert client.get(f"{API}{path}", headers={"authorization": f"Bearer {token}"}).status_code == 401
@@ -383,8 +385,8 @@ def test_for_the_holder_of_a_link_nothing_exists_but_the_visit(client: TestClien
 # ------------------------------------------------------------------------------------------------ the same rules
 
 
-def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient, cast: Cast) -> None:
-    """Offered if and only if bookable: asked of the service for every quarter of an hour of a week."""
+def test_a_time_is_offered_by_link_if_and_only_if_it_can_be_taken(client: TestClient, cast: Cast) -> None:
+    """Offered if and only if bookable: compared with the service for every quarter of an hour of a week."""
     reference = cast.book(cast.alice, OLD, visit_type=cast.buffered)
     cast.book(cast.alice, "2026-03-11 10:00")
     cast.book(cast.dave, "2026-03-12 10:00", visit_type=cast.buffered)
@@ -394,7 +396,7 @@ def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient
     actor, possible = holder(cast, reference), set()
 
     class Tried(Exception):
-        """The move would have succeeded; nothing of it is kept."""
+        """The move would have succeeded; it is rolled back."""
 
     def attempt(session: Any, command: Move) -> None:
         service.move(session, actor, reference, command, now=NOW)
@@ -413,7 +415,9 @@ def test_what_is_offered_by_link_is_what_can_be_taken_by_link(client: TestClient
     assert offered == possible
 
 
-def test_when_someone_was_faster_the_nearest_times_are_links_of_the_link(client: TestClient, cast: Cast) -> None:
+def test_when_the_time_was_just_taken_the_nearest_times_are_links_with_the_same_token(
+    client: TestClient, cast: Cast
+) -> None:
     path = f"{link(cast.book(cast.alice, OLD))}/reschedule"
     form = read(client.get(path, params={"starts_at": iso(local(NEW))})).form(path)
     cast.book(cast.dave, NEW)
@@ -433,7 +437,7 @@ def test_the_calendar_is_a_fragment_for_htmx_with_the_same_links(client: TestCli
     assert part.links == whole.one("section", id="calendar").links
 
 
-def test_a_visit_that_is_too_near_can_only_be_confirmed(cast: Cast) -> None:
+def test_an_appointment_that_is_too_soon_can_only_be_confirmed(cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     here = link(reference)
     sentence = "It is too late to change this visit online: that was possible until Monday 9 March at 09:30."
@@ -453,7 +457,7 @@ def test_a_visit_that_is_too_near_can_only_be_confirmed(cast: Cast) -> None:
     assert appointment(cast, reference).status == "confirmed"
 
 
-def test_saying_twice_that_one_comes_is_saying_it_once(client: TestClient, cast: Cast) -> None:
+def test_confirming_twice_is_the_same_as_once(client: TestClient, cast: Cast) -> None:
     here = link(reference := cast.book(cast.alice, OLD))
     form = read(client.get(f"{here}/confirmation")).form(f"{here}/confirmation")
     for _ in range(2):
@@ -464,7 +468,7 @@ def test_saying_twice_that_one_comes_is_saying_it_once(client: TestClient, cast:
     assert "This visit is confirmed already. Thank you." in read(client.get(here)).text
 
 
-def test_a_visit_that_was_moved_meanwhile_is_asked_about_again(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClient, cast: Cast) -> None:
     path = f"{link(reference := cast.book(cast.alice, OLD))}/confirmation"
     form = read(client.get(path)).form(path)
     cast.database.write(service.move, cast.carol, reference, Move(starts_at=local(NEW)), now=NOW)
@@ -485,7 +489,7 @@ def test_a_visit_that_was_moved_meanwhile_is_asked_about_again(client: TestClien
         ("completed", "2026-03-20 09:00", "The time of this visit has come, so there is nothing to confirm any more."),
     ],
 )
-def test_what_is_cancelled_or_over_says_so_and_offers_nothing(cast: Cast, status: str, now: str, said: str) -> None:
+def test_cancelled_or_past_appointments_say_so_and_offer_nothing(cast: Cast, status: str, now: str, said: str) -> None:
     here = link(reference := cast.book(cast.alice, OLD))
     cast.change(sa.update(models.Appointment).values(status=status))
     with client_for(cast.database, now=local(now)) as client:

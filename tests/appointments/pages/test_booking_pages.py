@@ -1,4 +1,4 @@
-"""Booking through the pages: from a free time to the appointment, and what happens when somebody was faster."""
+"""Booking through the pages: from a free time to the appointment, and what happens when the time was just taken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def appointments(cast: Cast) -> list[models.Appointment]:
 # ------------------------------------------------------------------------------------------ the summary
 
 
-def test_the_booking_page_sums_up_the_visit(client: TestClient, cast: Cast) -> None:
+def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast) -> None:
     answer = log_in(client, "alice").get(book_address(cast, visit_type=cast.long))
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
@@ -47,7 +47,7 @@ def test_the_booking_page_sums_up_the_visit(client: TestClient, cast: Cast) -> N
         assert words in visit
     assert "The visit is for Alice Adams" in page.text
     assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
-    # At 08:00 on the day before, 26 hours ahead, there are two hours left for changing one's mind.
+    # At 08:00 on the day before, 26 hours ahead, two hours are left for changing the appointment.
     assert "You can move or cancel it until Monday 2 March, 10:00." in page.text
     assert page.form("/appointments") == {
         "doctor": "bob",
@@ -58,7 +58,7 @@ def test_the_booking_page_sums_up_the_visit(client: TestClient, cast: Cast) -> N
     }
 
 
-def test_a_visit_that_is_soon_says_that_it_cannot_be_changed(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_that_is_soon_says_that_it_cannot_be_changed(client: TestClient, cast: Cast) -> None:
     page = read(log_in(client, "alice").get(book_address(cast, "2026-03-02 10:00")))
     assert "It is soon: this visit cannot be moved or cancelled online." in page.text
 
@@ -115,7 +115,7 @@ def test_booking_leads_to_the_appointment_and_says_so_once(client: TestClient, c
     assert "Booked by you" in later.text
 
 
-def test_booking_by_htmx_is_an_order_to_go_to_the_appointment(client: TestClient, cast: Cast) -> None:
+def test_booking_by_htmx_redirects_to_the_appointment(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     form = read(client.get(book_address(cast))).form("/appointments")
     answer = client.post("/appointments", data=form, headers=HTMX)
@@ -124,7 +124,7 @@ def test_booking_by_htmx_is_an_order_to_go_to_the_appointment(client: TestClient
     assert answer.headers["hx-redirect"] == f"/appointments/{booked.reference}?booked=1"
 
 
-def test_the_first_look_is_only_for_a_visit_that_stands(client: TestClient, cast: Cast) -> None:
+def test_the_confirmation_is_shown_only_for_an_active_appointment(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.change(sa.update(models.Appointment).values(status="cancelled"))
@@ -141,7 +141,7 @@ def test_a_reference_is_understood_in_any_case(client: TestClient, cast: Cast) -
 # ---------------------------------------------------------------------------------- signing in on the way
 
 
-def test_whoever_is_signed_out_signs_in_and_comes_back_to_exactly_the_slot(client: TestClient, cast: Cast) -> None:
+def test_a_signed_out_patient_signs_in_and_returns_to_exactly_the_slot(client: TestClient, cast: Cast) -> None:
     wanted = book_address(cast)
     to_login = client.get(wanted)
     assert to_login.status_code == 303
@@ -167,7 +167,7 @@ def test_a_wrong_password_on_the_way_does_not_lose_the_slot(client: TestClient, 
     assert "with Dr. Bob Brown" in page.text
 
 
-def test_whoever_is_new_registers_on_the_way_and_comes_back_to_exactly_the_slot(client: TestClient, cast: Cast) -> None:
+def test_a_new_patient_registers_on_the_way_and_returns_to_exactly_the_slot(client: TestClient, cast: Cast) -> None:
     wanted = book_address(cast)
     to_login = client.get(wanted)
     login = read(client.get(to_login.headers["location"]))
@@ -201,7 +201,7 @@ def test_sending_the_form_after_the_session_ended_asks_to_sign_in(client: TestCl
     answer = client.post("/appointments", data=form)
     assert answer.status_code == 401
     page = read(answer)
-    # The way back names the visit and nothing that was typed.
+    # The address to return to names the appointment and nothing that was typed.
     (login,) = [href for href in page.links if href.startswith("/login?")]
     assert parse_qs(urlsplit(login).query) == {"next": [book_address(cast).replace(":", "%3A")]}
     assert "Tuesday 3 March, 10:00 with Dr. Bob Brown" in read(client.get(login)).text
@@ -233,7 +233,7 @@ def test_a_busy_database_loses_nothing_typed_and_may_be_tried_again(
     assert client.post("/appointments", data=page.form("/appointments")).status_code == 303
 
 
-def test_a_form_that_names_no_visit_still_shows_what_was_typed(client: TestClient, cast: Cast) -> None:
+def test_a_form_without_a_valid_appointment_still_shows_what_was_typed(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     whole = read(client.get(book_address(cast))).form("/appointments")
     for wrong, status, way_on in (
@@ -271,13 +271,13 @@ def child_of_alice(cast: Cast) -> int:
     return cast.add(models.Patient(name="Leo Adams", managed_by_id=alice, created_at=cast.now))
 
 
-def test_whoever_books_for_nobody_else_is_not_asked_for_whom(client: TestClient, cast: Cast) -> None:
+def test_a_patient_without_dependants_is_not_asked_for_the_patient(client: TestClient, cast: Cast) -> None:
     page = read(log_in(client, "alice").get(book_address(cast)))
     assert not page.all("input", name="patient")
     assert "The visit is for Alice Adams" in page.text
 
 
-def test_a_parent_is_asked_for_whom_and_books_for_the_child(client: TestClient, cast: Cast) -> None:
+def test_a_parent_chooses_the_patient_and_books_for_the_child(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     log_in(client, "alice")
     page = read(client.get(book_address(cast)))
@@ -294,25 +294,25 @@ def test_a_parent_is_asked_for_whom_and_books_for_the_child(client: TestClient, 
     assert "Booked by you" in first.text
     assert read(client.get(f"/appointments/{booked.reference}")).h1 == "Visit of Leo Adams to Dr. Bob Brown"
     assert "Leo Adams, Dr. Bob Brown" in read(client.get("/appointments")).text
-    # The doctor reads who that was.
+    # The doctor reads the patient's name.
     with client_for(cast.database) as doctors:
         text = read(log_in(doctors, "bob").get(f"/appointments/{booked.reference}")).text
     assert "Booked by the person who books for Leo Adams" in text
 
 
-def test_a_strangers_child_is_nobodys_to_book_for(client: TestClient, cast: Cast) -> None:
+def test_a_strangers_child_cannot_be_booked_for(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     log_in(client, "dave")
     assert client.get(f"{book_address(cast)}&patient={leo}").status_code == 404
     sent = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN)), "patient": str(leo)}
     answer = client.post("/appointments", data={**sent, "reason": "My knee"})
     assert answer.status_code == 404
-    # Nothing typed is lost, and nobody is booked in the child's place.
+    # Nothing that was typed is lost, and no other person is booked in the child's place.
     assert read(answer).one("textarea").raw.strip() == "My knee"
     assert appointments(cast) == []
 
 
-def test_a_visit_of_ones_own_does_not_keep_the_child_from_being_booked(client: TestClient, cast: Cast) -> None:
+def test_the_parents_own_appointment_does_not_prevent_booking_for_the_child(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "alice")
@@ -320,14 +320,14 @@ def test_a_visit_of_ones_own_does_not_keep_the_child_from_being_booked(client: T
     assert answer.status_code == 409
     page = read(answer)
     assert "You already have a visit at that time." in page.text
-    # The form can still be sent: for Leo.
+    # The form can still be sent, for Leo.
     form = {**page.form("/appointments"), "patient": str(leo)}
     assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
     assert client.post("/appointments", data=form).status_code == 303
     assert [each.patient_id for each in appointments(cast)] == [cast.patient_ids["alice"], leo]
 
 
-def test_what_refuses_a_child_is_said_about_the_child(client: TestClient, cast: Cast) -> None:
+def test_the_refusal_of_a_child_is_about_the_child(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     log_in(client, "alice")
     sent = {"doctor": "bob", "visit_type": str(cast.short), "patient": str(leo)}
@@ -339,7 +339,7 @@ def test_what_refuses_a_child_is_said_about_the_child(client: TestClient, cast: 
     ):
         answer = client.post("/appointments", data={**sent, "starts_at": iso(local(start))})
         assert (answer.status_code, words in read(answer).text) == (409, True), start
-    # Coming back leads to the child's visit, and the parent reads who has that time: nobody was faster.
+    # Returning leads to the child's appointment, and the parent reads that it is their own booking.
     (booked,) = appointments(cast)
     again = client.get(f"{book_address(cast)}&patient={leo}")
     assert (again.status_code, again.headers["location"]) == (303, f"/appointments/{booked.reference}")
@@ -353,7 +353,7 @@ def test_what_refuses_a_child_is_said_about_the_child(client: TestClient, cast: 
         assert "Leo Adams has the visit on Tuesday 3 March at 10:00." in said
         assert "faster" not in said
         assert len(page.all("button", name="alternative")) == 3
-    # To anybody else the time is taken, and not by whom.
+    # Others read only that the time is taken.
     stranger = read(log_in(client, "dave").get(book_address(cast)))
     assert "Someone was faster" in stranger.text
     assert "Leo" not in stranger.text
@@ -370,12 +370,12 @@ def test_the_calendar_keeps_the_child_along_the_way(client: TestClient, cast: Ca
     assert all(f"&patient={leo}&starts_at=" in href for href in childs)
     assert not any(href.endswith("2026-03-03T09:00:00Z") for href in own)
     assert any(href.endswith("2026-03-03T09:00:00Z") for href in childs)
-    # A stranger's name in the address changes nothing.
+    # A stranger's id in the address changes nothing.
     log_in(client, "dave")
     assert f"patient={leo}" not in client.get(f"/doctors/bob?week=2026-W10&patient={leo}").text
 
 
-def test_a_parent_moves_and_cancels_the_childs_visit(client: TestClient, cast: Cast) -> None:
+def test_a_parent_moves_and_cancels_the_childs_appointment(client: TestClient, cast: Cast) -> None:
     leo = child_of_alice(cast)
     log_in(client, "alice")
     sent = {"doctor": "bob", "visit_type": str(cast.short), "patient": str(leo)}
@@ -392,10 +392,10 @@ def test_a_parent_moves_and_cancels_the_childs_visit(client: TestClient, cast: C
     assert appointments(cast)[0].status == "cancelled"
 
 
-# ---------------------------------------------------------------------------------- somebody was faster
+# ---------------------------------------------------------------------------------- the time was just taken
 
 
-def test_when_someone_was_faster_nothing_typed_is_lost_and_one_press_books_another_time(
+def test_when_the_time_was_just_taken_nothing_typed_is_lost_and_one_press_books_another(
     client: TestClient, cast: Cast
 ) -> None:
     log_in(client, "alice")
@@ -412,7 +412,7 @@ def test_when_someone_was_faster_nothing_typed_is_lost_and_one_press_books_anoth
     kept = page.form("/appointments")
     assert kept["reason"] == typed["reason"]
     assert kept["notes"] == typed["notes"]
-    # The three nearest times are buttons; the time that is gone is struck out and has none.
+    # The three nearest times are buttons; the taken time is struck out and has none.
     buttons = page.all("button", name="alternative")
     assert [button["value"] for button in buttons] == [
         "2026-03-03T08:30:00Z",
@@ -460,14 +460,14 @@ def test_opening_a_shared_link_to_a_taken_time_offers_others_at_once(client: Tes
     assert len(read(answer).all("button", name="alternative")) == 3
 
 
-def test_a_buffer_that_reaches_into_the_visit_is_someone_being_faster_too(client: TestClient, cast: Cast) -> None:
+def test_a_buffer_that_overlaps_the_appointment_counts_as_taken_too(client: TestClient, cast: Cast) -> None:
     cast.book(cast.dave, TEN, visit_type=cast.buffered)
-    # Dave's visit ends at 10:45 and keeps Bob busy until 10:55.
+    # Dave's appointment ends at 10:45 and keeps Bob busy until 10:55.
     answer = log_in(client, "alice").get(book_address(cast, "2026-03-03 10:45"))
     assert answer.status_code == 409
 
 
-def test_ones_own_other_visit_is_a_clash_that_is_explained_and_offers_no_buttons(
+def test_a_conflict_with_the_patients_own_appointment_is_explained_without_buttons(
     client: TestClient, cast: Cast
 ) -> None:
     cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
@@ -489,7 +489,7 @@ def test_ones_own_other_visit_is_a_clash_that_is_explained_and_offers_no_buttons
     assert client.post("/appointments", data=form).status_code == 303
 
 
-def test_the_guard_of_the_database_speaks_the_same_words(
+def test_a_refusal_by_the_guard_has_the_same_text(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webapp.appointments.booking.service.require_bookable", lambda *_args, **_kwargs: None)
@@ -502,7 +502,7 @@ def test_the_guard_of_the_database_speaks_the_same_words(
     assert len(appointments(cast)) == 1
 
 
-def test_ten_visits_are_the_most_that_can_be_booked_online(client: TestClient, cast: Cast) -> None:
+def test_ten_appointments_are_the_most_that_can_be_booked_online(client: TestClient, cast: Cast) -> None:
     for day in (*range(9, 14), *range(16, 21)):
         cast.book(cast.alice, f"2026-03-{day:02d} 09:00")
     log_in(client, "alice")
@@ -512,10 +512,10 @@ def test_ten_visits_are_the_most_that_can_be_booked_online(client: TestClient, c
         assert "You have 10 upcoming visits, which is the most that can be booked online." in read(answer).text
 
 
-# -------------------------------------------------------------------------------- the list and one visit
+# -------------------------------------------------------------------------------- the list and one appointment
 
 
-def test_the_list_shows_what_lies_ahead_and_what_is_over(client: TestClient, cast: Cast) -> None:
+def test_the_list_shows_upcoming_and_past_appointments(client: TestClient, cast: Cast) -> None:
     first = cast.book(cast.alice, "2026-03-10 09:30")
     second = cast.book(cast.alice, "2026-03-05 14:00", doctor="erin", visit_type=cast.long)
     cancelled = cast.book(cast.alice, "2026-03-06 14:00")
@@ -536,7 +536,7 @@ def test_the_list_shows_what_lies_ahead_and_what_is_over(client: TestClient, cas
     assert foreign not in ahead.text + past.text
 
 
-def test_a_visit_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
+def test_an_appointment_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN)
     for now, show in ((local("2026-03-03 10:14"), "upcoming"), (local("2026-03-03 10:15"), "past")):
         with client_for(cast.database, now=now) as client:
@@ -565,19 +565,19 @@ def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     assert second.one("ol", class_="visits").links == [f"/appointments/{each}" for each in references[10:]]
     assert second.one("a", rel="prev")["href"] == "/appointments"
     assert not second.all("a", rel="next")
-    # Numbers that are no page of the list break nothing.
+    # Invalid page numbers break nothing.
     for odd in ("0", "-1", "x", "1e3", "٣"):
         assert read(client.get("/appointments", params={"page": odd})).one("ol", class_="visits"), odd
-    # Past the end is the end.
+    # A page beyond the last one is the last page.
     for far in (3, 50, 999999999):
         assert read(client.get(f"/appointments?page={far}")).text == second.text
-    # The pages of the past stay in the past.
+    # Links between pages of past appointments lead to past appointments.
     cast.change(sa.update(models.Appointment).values(status="completed"))
     past = read(client.get("/appointments?show=past"))
     assert past.one("a", rel="next")["href"] == "/appointments?show=past&page=2"
 
 
-def test_a_visit_tells_its_history(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_shows_its_history(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     moved = {"starts_at": iso(local("2026-03-11 14:00")), "version": "1"}
@@ -596,7 +596,7 @@ def test_a_visit_tells_its_history(client: TestClient, cast: Cast) -> None:
     assert "Booked by Alice Adams" in page.text
 
 
-def test_the_doctor_and_the_admin_read_the_visit_too(cast: Cast) -> None:
+def test_the_doctor_and_the_admin_read_the_appointment_too(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.change(sa.update(models.Appointment).values(reason="My knee"))
     for reader in ("bob", "carol"):
@@ -607,7 +607,7 @@ def test_the_doctor_and_the_admin_read_the_visit_too(cast: Cast) -> None:
             assert "My knee" in page.text
 
 
-def test_staff_read_a_visit_as_staff(cast: Cast) -> None:
+def test_staff_read_an_appointment_as_staff(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30", visit_type=cast.long)
     for reader, preparation, day in (("alice", True, False), ("bob", False, True), ("carol", False, False)):
         with client_for(cast.database) as client:
@@ -617,7 +617,7 @@ def test_staff_read_a_visit_as_staff(cast: Cast) -> None:
             assert ("You are booked" in page.text) is (reader == "alice")
 
 
-def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Cast) -> None:
+def test_when_it_is_too_late_the_appointment_shows_the_limit_and_the_clinics_number(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     with client_for(cast.database, now=local("2026-03-09 09:30")) as client:
         log_in(client, "alice")
@@ -642,7 +642,7 @@ def test_when_it_is_too_late_the_visit_says_until_when_and_whom_to_call(cast: Ca
     assert appointments(cast)[0].status == "scheduled"
 
 
-def test_coming_back_after_booking_leads_to_the_visit(client: TestClient, cast: Cast) -> None:
+def test_coming_back_after_booking_leads_to_the_appointment(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     log_in(client, "alice")
     start = local("2026-03-10 09:30").strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,7 +24,7 @@ def appointment(cast: Cast, reference: str) -> models.Appointment:
 # ---------------------------------------------------------------------------------------------- moving
 
 
-def test_moving_starts_with_the_free_times_of_the_same_doctor_and_kind_of_visit(client: TestClient, cast: Cast) -> None:
+def test_moving_starts_with_the_free_times_of_the_same_doctor_and_visit_type(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD, visit_type=cast.long)
     path = f"/appointments/{reference}/reschedule"
     answer = log_in(client, "alice").get(path)
@@ -51,14 +51,14 @@ def test_the_calendar_of_a_move_is_a_fragment_for_htmx(client: TestClient, cast:
     assert part.links == whole.one("section", id="calendar").links
 
 
-def test_the_own_time_stands_in_nobodys_way_when_a_visit_moves(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_does_not_block_its_own_move(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD, visit_type=cast.long)
     page = read(log_in(client, "alice").get(f"/appointments/{reference}/reschedule?week=2026-W11"))
-    # A quarter of an hour later overlaps only the visit that is being moved.
+    # A quarter of an hour later overlaps only the appointment that is being moved.
     assert any(iso(local("2026-03-10 09:45")) in href for href in page.links)
 
 
-def test_a_chosen_time_stands_beside_the_old_one_and_nothing_has_changed_yet(client: TestClient, cast: Cast) -> None:
+def test_a_chosen_time_is_shown_beside_the_old_one_and_changes_nothing(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "alice")
@@ -68,7 +68,7 @@ def test_a_chosen_time_stands_beside_the_old_one_and_nothing_has_changed_yet(cli
     assert "Wednesday 11 March 2026 14:00" in page.one("section", aria_labelledby="new-time").text
     assert page.one("button", class_="primary").text == "Move to Wednesday, 14:00"
     assert page.form(path) == {"starts_at": "2026-03-11T13:00:00Z", "version": "1"}
-    # The chosen time is marked in the calendar, which opens on its week.
+    # The chosen time is marked in the calendar, which shows its week.
     (chosen,) = page.one("section", id="calendar").all("a", aria_current="true")
     assert chosen.text == "14:00"
     assert (
@@ -78,19 +78,19 @@ def test_a_chosen_time_stands_beside_the_old_one_and_nothing_has_changed_yet(cli
     assert appointment(cast, reference).starts_at == local(OLD)
 
 
-def test_whoever_moves_a_visit_to_a_time_that_is_soon_reads_that_it_is_for_good(client: TestClient, cast: Cast) -> None:
+def test_moving_to_a_time_that_is_soon_warns_that_it_is_final(client: TestClient, cast: Cast) -> None:
     path = f"/appointments/{cast.book(cast.alice, OLD)}/reschedule"
     page = read(log_in(client, "alice").get(path, params={"starts_at": iso(local("2026-03-02 14:00"))}))
     said = "It is soon: at that time the visit can no longer be moved or cancelled online."
     assert said in page.one("section", aria_labelledby="new-time").text
-    # Staff are bound by no window.
+    # The time limit does not apply to staff.
     for staff in ("bob", "carol"):
         answer = log_in(client, staff).get(path, params={"starts_at": iso(local("2026-03-02 14:00"))})
         assert answer.status_code == 200
         assert said not in read(answer).text
 
 
-def test_saying_yes_moves_the_visit_and_keeps_all_else(client: TestClient, cast: Cast) -> None:
+def test_confirming_moves_the_appointment_and_keeps_everything_else(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD, visit_type=cast.buffered)
     cast.change(sa.update(models.Appointment).values(reason="Knee", status="confirmed"))
     path = f"/appointments/{reference}/reschedule"
@@ -106,12 +106,12 @@ def test_saying_yes_moves_the_visit_and_keeps_all_else(client: TestClient, cast:
     assert (moved.starts_at, moved.ends_at) == (local(NEW), local("2026-03-11 14:45"))
     assert (moved.busy_from, moved.busy_until) == (local("2026-03-11 13:55"), local("2026-03-11 14:55"))
     assert (moved.reason, moved.status, moved.version) == ("Knee", "scheduled", 2)
-    # The old time is free again, the message is gone at the next page.
+    # The old time is free again, and the next page does not repeat the message.
     assert any(iso(local(OLD)) in href for href in read(client.get("/doctors/bob?week=2026-W11")).links)
     assert "The visit is moved." not in read(client.get(f"/appointments/{reference}")).text
 
 
-def test_moving_by_htmx_is_an_order_to_go_to_the_appointment(client: TestClient, cast: Cast) -> None:
+def test_moving_by_htmx_redirects_to_the_appointment(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     log_in(client, "alice")
     moved = {"starts_at": iso(local(NEW)), "version": "1"}
@@ -119,7 +119,9 @@ def test_moving_by_htmx_is_an_order_to_go_to_the_appointment(client: TestClient,
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, f"/appointments/{reference}")
 
 
-def test_when_someone_was_faster_the_old_time_stays_and_the_nearest_are_offered(client: TestClient, cast: Cast) -> None:
+def test_when_the_time_was_just_taken_the_old_time_stays_and_the_nearest_are_offered(
+    client: TestClient, cast: Cast
+) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "alice")
@@ -134,7 +136,7 @@ def test_when_someone_was_faster_the_old_time_stays_and_the_nearest_are_offered(
         assert others == [f"{path}?starts_at=2026-03-11T{time}%3A00Z" for time in ("12%3A30", "12%3A45", "13%3A15")]
         assert page.h1 == "When would you like to come instead?"
     assert appointment(cast, reference).starts_at == local(OLD)
-    # One of them shows old and new side by side, and moves.
+    # One of them shows the old and new times side by side, and moves.
     form = read(client.get(others[2])).form(path)
     assert client.post(path, data=form).status_code == 303
     assert appointment(cast, reference).starts_at == local("2026-03-11 14:15")
@@ -163,7 +165,7 @@ def test_a_time_that_breaks_a_rule_is_refused_with_its_reason(client: TestClient
     assert appointment(cast, reference).starts_at == local(OLD)
 
 
-def test_the_time_one_has_already_is_no_move(client: TestClient, cast: Cast) -> None:
+def test_the_current_time_is_no_move(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     log_in(client, "alice")
     sent = {"starts_at": iso(local(OLD)), "version": "1"}
@@ -172,7 +174,7 @@ def test_the_time_one_has_already_is_no_move(client: TestClient, cast: Cast) -> 
     assert "That is the time you already have." in read(answer).text
 
 
-def test_a_time_that_is_none_is_refused_and_the_calendar_stays(client: TestClient, cast: Cast) -> None:
+def test_an_invalid_time_is_refused_and_the_calendar_stays(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "alice")
@@ -185,7 +187,7 @@ def test_a_time_that_is_none_is_refused_and_the_calendar_stays(client: TestClien
             assert read(answer).all("a", class_="slot"), odd
 
 
-def test_a_visit_changed_meanwhile_is_shown_again_before_it_moves(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_changed_meanwhile_is_shown_again_before_it_moves(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "alice")
@@ -214,7 +216,7 @@ def test_cancelling_asks_first(client: TestClient, cast: Cast) -> None:
     assert appointment(cast, reference).status == "scheduled"
 
 
-def test_saying_yes_cancels_with_the_reason_and_frees_the_time(client: TestClient, cast: Cast) -> None:
+def test_confirming_cancels_with_the_reason_and_frees_the_time(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/cancellation"
     log_in(client, "alice")
@@ -233,7 +235,7 @@ def test_saying_yes_cancels_with_the_reason_and_frees_the_time(client: TestClien
     cast.book(cast.dave, OLD)
 
 
-def test_cancelling_by_htmx_is_an_order_to_go_to_the_appointment(client: TestClient, cast: Cast) -> None:
+def test_cancelling_by_htmx_redirects_to_the_appointment(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     log_in(client, "alice")
     answer = client.post(f"/appointments/{reference}/cancellation", data={"version": "1"}, headers=HTMX)
@@ -253,7 +255,7 @@ def test_a_reason_that_is_too_long_is_kept_and_nothing_is_cancelled(client: Test
     assert appointment(cast, reference).status == "scheduled"
 
 
-def test_a_visit_changed_meanwhile_is_shown_again_before_it_is_cancelled(client: TestClient, cast: Cast) -> None:
+def test_an_appointment_changed_meanwhile_is_shown_again_before_it_is_cancelled(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/cancellation"
     log_in(client, "alice")
@@ -268,7 +270,7 @@ def test_a_visit_changed_meanwhile_is_shown_again_before_it_is_cancelled(client:
     assert client.post(path, data=page.form(path)).status_code == 303
 
 
-def test_what_is_cancelled_or_over_can_neither_move_nor_be_cancelled(client: TestClient, cast: Cast) -> None:
+def test_cancelled_or_past_appointments_can_neither_move_nor_be_cancelled(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     log_in(client, "alice")
     for status in ("cancelled", "completed", "no_show"):
@@ -284,7 +286,7 @@ def test_what_is_cancelled_or_over_can_neither_move_nor_be_cancelled(client: Tes
         assert appointment(cast, reference).status == status
 
 
-def test_a_form_of_any_shape_on_a_visit_that_is_over_is_a_conflict_without_a_button(
+def test_a_form_of_any_shape_on_an_appointment_that_is_over_is_a_conflict_without_a_button(
     client: TestClient, cast: Cast
 ) -> None:
     reference = cast.book(cast.alice, OLD)
@@ -307,7 +309,7 @@ def test_a_form_of_any_shape_on_a_visit_that_is_over_is_a_conflict_without_a_but
         ]
 
 
-def test_when_the_window_closes_while_somebody_types_the_words_are_shown(cast: Cast) -> None:
+def test_when_the_time_limit_passes_while_typing_the_text_is_shown(cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
         log_in(client, "alice")
@@ -321,7 +323,7 @@ def test_when_the_window_closes_while_somebody_types_the_words_are_shown(cast: C
     assert appointment(cast, reference).status == "scheduled"
 
 
-def test_a_busy_database_keeps_the_choice_and_the_words(
+def test_a_busy_database_keeps_the_choice_and_the_text(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_args: object, **_kwargs: object) -> None:
@@ -358,13 +360,13 @@ def test_staff_may_move_and_cancel_when_it_is_too_late_for_the_patient(cast: Cas
         assert "Cancelled by Dr. Bob Brown" in read(log_in(client, "alice").get(path)).text
 
 
-def test_coming_back_to_the_present_time_leads_to_the_visit(client: TestClient, cast: Cast) -> None:
+def test_coming_back_to_the_present_time_leads_to_the_appointment(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     answer = log_in(client, "alice").get(f"/appointments/{reference}/reschedule?starts_at={iso(local(OLD))}")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")
 
 
-def test_staff_read_whose_visit_they_change(client: TestClient, cast: Cast) -> None:
+def test_staff_read_whose_appointment_they_change(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     log_in(client, "carol")
     for path in ("cancellation", "reschedule"):
