@@ -228,7 +228,7 @@ def test_formulas_are_exported_as_text(text: str) -> None:
 
 def test_every_recorded_action_has_a_text() -> None:
     """A new action needs a text here."""
-    files = [path for path in sorted(WEBAPP.rglob("*.py")) if path.name != "audit_words.py"]
+    files = [path for path in sorted(WEBAPP.rglob("*.py")) if path != WEBAPP / "staff" / "audit" / "words.py"]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files)
     calls = re.findall(r"\b_?record(?:_unseen)?\(\s*session,\s*(?:[\w.]+,\s*)?\"([a-z_]+)\"", source)
     assert {"role_changed", "password_changed", "note_changed"} <= set(calls)

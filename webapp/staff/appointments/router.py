@@ -1,4 +1,4 @@
-"""The clinic's appointments, for admins: the list and its export, the start of a new booking, and why not a time.
+"""The clinic's appointments, for admins: the list and its export, and the start of a new booking.
 
 Doctors book with themselves: for them there is a page to add a patient who is new to the clinic.
 """
