@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.cast import NOW
+from tests.postgres import libpq
 from webapp.database import ATTEMPTS, Database, is_busy, sqlstate
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
@@ -190,6 +191,41 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database
     with sqlite_database.reading() as session:
         found = {name: session.scalar(sa.text(f"PRAGMA {name}")) for name in wanted}
     assert found == wanted
+
+
+@pytest.fixture
+def postgresql_database(postgresql_url: str) -> Iterator[Database]:
+    """A PostgreSQL database with a pool of its own."""
+    database = Database(postgresql_url)
+    yield database
+    database.dispose()
+
+
+def backend_of(database: Database) -> int:
+    """The process id of the server that answers the next session."""
+    with database.reading() as session:
+        return session.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+
+
+def test_a_connection_is_used_again(postgresql_database: Database) -> None:
+    assert backend_of(postgresql_database) == backend_of(postgresql_database)
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(postgresql_database: Database) -> None:
+    first = backend_of(postgresql_database)
+    with psycopg.connect(libpq(str(postgresql_database.url)), autocommit=True) as other:
+        # Waits until the process has ended.
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+    assert backend_of(postgresql_database) != first
+    assert postgresql_database.write(lambda session: session.scalar(sa.text("SELECT 1"))) == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_replaced(
+    postgresql_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = backend_of(postgresql_database)
+    monkeypatch.setattr("webapp.database.IDLE_SECONDS", 0)
+    assert backend_of(postgresql_database) != first
 
 
 def test_postgresql_waits_three_seconds_for_a_lock_and_speaks_utc(postgresql_url: str) -> None:

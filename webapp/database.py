@@ -9,22 +9,25 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import select
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
 from sqlalchemy.engine import CursorResult, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -49,6 +52,7 @@ _BUSY_NOW = _l("Docket is very busy right now. Please try again in a moment.")
 # longer than the timeout are told that we are busy. Connections beyond twenty are closed after use.
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
+IDLE_SECONDS = 60
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -202,13 +206,13 @@ class Database:
             self.engine = sa.create_engine(
                 self.url,
                 **POOL,
-                pool_pre_ping=True,
                 hide_parameters=True,
                 connect_args={
                     "options": "-c lock_timeout=3000 -c timezone=UTC",
                     "connect_timeout": CONNECT_SECONDS,
                 },
             )
+            event.listen(self.engine, "checkout", _require_open)
         self._cache = VersionCache()
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -267,6 +271,26 @@ def is_busy(error: DBAPIError) -> bool:
     if sqlstate(error) in RETRYABLE | BUSY or error.connection_invalidated:
         return True
     return isinstance(error, OperationalError) and ("locked" in str(error.orig) or "connection" in str(error.orig))
+
+
+def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Make the pool replace a connection that PostgreSQL has closed, or that a network may have dropped.
+
+    A query would say the same, but costs more than many a page's own. A server that closes a connection says so, and
+    between requests there is nothing else to read. A network drops connections without a word, but only idle ones.
+
+    Raises:
+        DisconnectionError: the connection must be replaced.
+    """
+    now = monotonic()
+    idle = now - record.info.get("used", now)
+    record.info["used"] = now
+    if connection.closed or idle > IDLE_SECONDS:
+        raise DisconnectionError
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        raise DisconnectionError
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
