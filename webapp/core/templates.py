@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jinja2
 from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 from webapp.config import resource_folder
 from webapp.core.i18n import gettext, language_tag, ngettext
@@ -35,6 +37,26 @@ def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
     return macro(*values)
 
 
+# These do what the functions of Jinja's own extension do, which look each other up by name and format every sentence, also
+# those without values. A page calls them up to two hundred times.
+@jinja2.pass_eval_context
+def _translated(context: EvalContext, message: str, **values: object) -> str:
+    """The message in the reader's language, with its values; as in all of Jinja's messages, `%%` stands for `%`."""
+    text = gettext(message)
+    if context.autoescape:
+        text = Markup(text)
+    return text % values if "%" in text else text
+
+
+@jinja2.pass_eval_context
+def _translated_for_number(context: EvalContext, singular: str, plural: str, num: int, **values: object) -> str:
+    """The message for this number, which is also the value `num`."""
+    text = ngettext(singular, plural, num)
+    if context.autoescape:
+        text = Markup(text)
+    return text % {"num": num, **values} if "%" in text else text
+
+
 def template_environment() -> jinja2.Environment:
     """Jinja with autoescaping, strict undefined values, and gettext for translation."""
     environment = jinja2.Environment(
@@ -45,7 +67,8 @@ def template_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.globals.update(_=_translated, gettext=_translated, ngettext=_translated_for_number)
     # Rendering an icon parses and writes XML each time, and pages use the same few icons.
     for icon in (heroicon_mini, heroicon_outline, heroicon_solid):
         environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
