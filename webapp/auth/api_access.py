@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Security
 from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
+from starlette.concurrency import run_in_threadpool
 
 from webapp.auth import service
 from webapp.auth.access_tokens import read_access_token
@@ -61,8 +62,11 @@ def _somebody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, S
     return actor
 
 
-def _anybody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor | None:
-    return caller_of(page, token)
+async def _anybody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor | None:
+    # The cookie has another name under https, so any cookie counts.
+    if token is None and not page.request.cookies:
+        return None
+    return await run_in_threadpool(caller_of, page, token)
 
 
 def _token_bearer(page: CurrentPage, token: Bearer) -> Actor:
