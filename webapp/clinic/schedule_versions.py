@@ -175,3 +175,14 @@ def kept_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T
     """
     versions = versions_seen(session)
     return read() if versions is None else versions.cache.get(key, versions.of_clinic, read)
+
+
+def kept_for_doctor(session: Session, doctor_id: int, key: Hashable, read: Callable[[], T]) -> T:
+    """The result of `read`, cached under this key until something that the doctor's schedule depends on changes.
+
+    Callers must not modify the value, because other requests share it.
+    """
+    versions = versions_seen(session)
+    if versions is None:
+        return read()
+    return versions.cache.get((key, doctor_id), versions.of_doctor(doctor_id), read)

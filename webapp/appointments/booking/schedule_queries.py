@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
-from webapp.database import UtcDateTime, rows, table_of
+from webapp.database import UtcDateTime, minute_of, rows, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.models import OCCUPYING, Appointment
+from webapp.scheduling.slots import Minute, Span
 
 # As many as a doctor reads before the patient comes in.
 EARLIER_SHOWN = 12
@@ -57,6 +58,14 @@ class ScheduleAppointment(NamedTuple):
         return self.status in OCCUPYING
 
 
+class VisitOutline(NamedTuple):
+    """When an appointment starts, the span that it takes with its buffers if its status does, and that status."""
+
+    start: Minute
+    busy: Span
+    status: str
+
+
 class EarlierAppointment(NamedTuple):
     """An earlier appointment of a patient with the same doctor. Instants are UTC."""
 
@@ -96,6 +105,13 @@ _VISITS = (
     .where(_VISIT.c.doctor_id == _DOCTOR, _VISIT.c.starts_at >= _LOW, _VISIT.c.starts_at < _HIGH)
     .order_by(_VISIT.c.starts_at, _VISIT.c.id)
 )
+_OUTLINE = (
+    sa.select(
+        minute_of(_VISIT.c.starts_at), minute_of(_VISIT.c.busy_from), minute_of(_VISIT.c.busy_until), _VISIT.c.status
+    )
+    .where(_VISIT.c.doctor_id == _DOCTOR, _VISIT.c.starts_at >= _LOW, _VISIT.c.starts_at < _HIGH)
+    .order_by(_VISIT.c.starts_at, _VISIT.c.id)
+)
 _EARLIER_VISITS = (
     sa.select(_VISIT.c.reference, _VISIT.c.starts_at, _VISIT.c.status, _KIND.name, _VISIT.c.private_note)
     .join(table_of(VisitType), _KIND.id == _VISIT.c.visit_type_id)
@@ -118,6 +134,12 @@ def list_appointments(session: Session, doctor_id: int, low: datetime, high: dat
     """A doctor's appointments that start in [low, high), in order, including cancelled ones."""
     found = rows(session, _VISITS, doctor_id=doctor_id, low=low, high=high)
     return [ScheduleAppointment._make(row) for row in found]
+
+
+def list_outline(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[VisitOutline]:
+    """The same appointments in outline, which costs much less to read."""
+    found = rows(session, _OUTLINE, doctor_id=doctor_id, low=low, high=high)
+    return [VisitOutline(start, (since, until), status) for start, since, until, status in found]
 
 
 def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:

@@ -1,7 +1,7 @@
 """A doctor's day and week: appointments, buffers, gaps, breaks, leave and the now line.
 
-A day costs a constant number of queries: the hours, the appointments of its week, leave, closures, and the earlier
-appointments of the next patient.
+A day costs a constant number of queries: the outline of its week, its appointments, the earlier ones of the next patient,
+and the hours, leave and closures unless they are cached.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from webapp.scheduling.slots import (
     number_to_day,
     subtract,
     to_datetime,
-    to_minute,
     wall_of,
 )
 from webapp.scheduling.week_calendar import week_name
@@ -138,7 +137,7 @@ class Week(NamedTuple):
 def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
     """The doctor's day with everything in it, in order of time."""
     monday = monday_of(day)
-    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
+    frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now, day=day)
     today = clinic.today(now)
     visits = frame.visits_on(day)
     current = _current(visits, now) if day == today else None
@@ -190,18 +189,15 @@ def _free(frame: ScheduleWeek, day: date) -> list[Span]:
 
     Of today, only the rest of the day counts.
     """
-    taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
     past = (0, minute_reached(frame.now))
-    against = [*frame.time.closures, *frame.time.time_off, *taken, past]
-    return [gap for hours in frame.worked(day) for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken(), past]
+    return [gap for hours in frame.hours[day] for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
 
 
 def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
     """The holes between a day's hours, minus what takes time there."""
-    worked = frame.worked(day)
-    taken = [(to_minute(visit.busy_from), to_minute(visit.busy_until)) for visit in frame.visits if visit.occupies]
-    against = [*frame.time.closures, *frame.time.time_off, *taken]
-    for (_start, end), (start, _end) in pairwise(worked):
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken()]
+    for (_start, end), (start, _end) in pairwise(frame.hours[day]):
         yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)
 
 
@@ -290,7 +286,7 @@ def _coming(
 def _strip(frame: ScheduleWeek, monday: date, shown: date, today: date) -> list[StripDay]:
     days = shown_days(frame, monday, shown)
     return [
-        StripDay(day, f"/schedule/{day}", count_not_cancelled(frame.visits_on(day)), day == shown, day == today)
+        StripDay(day, f"/schedule/{day}", count_not_cancelled(frame.outline_of(day)), day == shown, day == today)
         for day in days
     ]
 
@@ -302,7 +298,7 @@ def _week_day(frame: ScheduleWeek, day: date, today: date) -> WeekDay:
         href=f"/schedule/{day}",
         today=day == today,
         past=day < today,
-        hours=[(to_datetime(start), to_datetime(end)) for start, end in frame.worked(day)],
+        hours=[(to_datetime(start), to_datetime(end)) for start, end in frame.hours[day]],
         closure=frame.closures.get(day, ""),
         leave=[(start, words) for start, _end, words in frame.leave_on(day)],
         cards=[frame.card(visit) for visit in visits],

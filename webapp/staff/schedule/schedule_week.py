@@ -1,6 +1,6 @@
 """The data of a doctor's day and week: the appointments, hours, leave and closures of one week.
 
-Reading it costs four queries, for any number of appointments.
+Reading it costs two queries for any number of appointments, and two more when the hours of the week are not cached.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import Leave, ScheduleAppointment
+from webapp.appointments.booking.schedule_queries import Leave, ScheduleAppointment, VisitOutline
 from webapp.auth.schemas import Actor
+from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.doctors.service import DoctorRow
 from webapp.scheduling.facts import WorkingTime, load_working_time
-from webapp.scheduling.models import ACTIVE
+from webapp.scheduling.models import ACTIVE, OCCUPYING
 from webapp.scheduling.slots import Span, day_number, days_span, merge, to_datetime, to_minute
 
 WORKDAYS = 5
@@ -45,32 +46,40 @@ class Card(NamedTuple):
 
 @dataclass(frozen=True)
 class ScheduleWeek:
-    """The shared data of both pages, for the days of one week."""
+    """The shared data of both pages, for the days of one week.
+
+    `hours` says when the doctor sees patients on each day, before closures and leave. The `outline` has all appointments
+    of the week, `visits` those of the days that are shown.
+    """
 
     actor: Actor
     clinic: Clinic
     doctor: DoctorRow
     now: datetime
     time: WorkingTime
-    visits: list[ScheduleAppointment]
+    hours: dict[date, list[Span]]
     leave: list[Leave]
     closures: dict[date, str]
+    outline: list[VisitOutline]
+    visits: list[ScheduleAppointment]
 
     def span_of(self, day: date) -> Span:
         """From the first to the last instant of a local day."""
         return days_span(self.time.pieces, day_number(day), day_number(day))
 
     def visits_on(self, day: date) -> list[ScheduleAppointment]:
-        """The appointments that start on a local day, in order."""
+        """The appointments that start on a local day, in order; they must have been read in full."""
         low, high = self.span_of(day)
         return [visit for visit in self.visits if low <= to_minute(visit.starts_at) < high]
 
-    def worked(self, day: date) -> list[Span]:
-        """When the doctor sees patients on that day, before closures and leave."""
-        span = self.span_of(day)
-        open_hours = merge([*self.time.opening, *self.time.extra])
-        own_hours = merge([*self.time.working, *self.time.extra])
-        return [both for hours in own_hours for both in _overlaps(hours, open_hours, span)]
+    def outline_of(self, day: date) -> list[VisitOutline]:
+        """The same for any day of the week, in outline."""
+        low, high = self.span_of(day)
+        return [visit for visit in self.outline if low <= visit.start < high]
+
+    def taken(self) -> list[Span]:
+        """The time that the week's appointments take, with their buffers."""
+        return [visit.busy for visit in self.outline if visit.status in OCCUPYING]
 
     def leave_on(self, day: date) -> Iterator[tuple[datetime, datetime, str]]:
         """The leave that touches a local day: its start and end within that day, and its reason in words."""
@@ -101,28 +110,54 @@ class ScheduleWeek:
         )
 
 
+class _Hours(NamedTuple):
+    """The hours of one week: when the doctor sees patients on each day, before closures and leave; and the leave."""
+
+    time: WorkingTime
+    worked: dict[date, list[Span]]
+    leave: list[Leave]
+
+
 def load_schedule_week(
-    session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, monday: date, *, now: datetime
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    doctor: DoctorRow,
+    monday: date,
+    *,
+    now: datetime,
+    day: date | None = None,
 ) -> ScheduleWeek:
-    """Read the week that begins on this Monday."""
+    """Read the week that begins on this Monday; with `day`, only the appointments of that day are read in full."""
     sunday = monday + timedelta(days=6)
-    time = load_working_time(session, clinic, doctor.id, monday, sunday)
-    low, high = to_datetime(time.window[0]), to_datetime(time.window[1])
-    closures = {
-        day: closure.name
-        for closure in find_closures(session, monday, sunday)
-        for day in days_from(max(closure.starts_on, monday), min(closure.ends_on, sunday))
-    }
-    return ScheduleWeek(
-        actor,
-        clinic,
-        doctor,
-        now,
-        time,
-        schedule_queries.list_appointments(session, doctor.id, low, high),
-        schedule_queries.list_leave(session, doctor.id, low, high),
-        closures,
+    hours = kept_for_doctor(
+        session, doctor.id, ("week", monday), lambda: _load_hours(session, clinic, doctor.id, monday)
     )
+    low, high = hours.time.window
+    closures = {
+        each: closure.name
+        for closure in find_closures(session, monday, sunday)
+        for each in days_from(max(closure.starts_on, monday), min(closure.ends_on, sunday))
+    }
+    outline = schedule_queries.list_outline(session, doctor.id, to_datetime(low), to_datetime(high))
+    if day is not None:
+        low, high = days_span(hours.time.pieces, day_number(day), day_number(day))
+    visits = schedule_queries.list_appointments(session, doctor.id, to_datetime(low), to_datetime(high))
+    return ScheduleWeek(
+        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, visits
+    )
+
+
+def _load_hours(session: Session, clinic: Clinic, doctor_id: int, monday: date) -> _Hours:
+    time = load_working_time(session, clinic, doctor_id, monday, monday + timedelta(days=6))
+    open_hours, own_hours = merge([*time.opening, *time.extra]), merge([*time.working, *time.extra])
+    worked = {}
+    for day in days_from(monday, monday + timedelta(days=6)):
+        span = days_span(time.pieces, day_number(day), day_number(day))
+        worked[day] = [both for hours in own_hours for both in _overlaps(hours, open_hours, span)]
+    low, high = time.window
+    leave = schedule_queries.list_leave(session, doctor_id, to_datetime(low), to_datetime(high))
+    return _Hours(time, worked, leave)
 
 
 def shown_days(frame: ScheduleWeek, monday: date, shown: date | None = None) -> list[date]:
@@ -132,10 +167,10 @@ def shown_days(frame: ScheduleWeek, monday: date, shown: date | None = None) -> 
 
 
 def _is_used(frame: ScheduleWeek, day: date) -> bool:
-    return bool(frame.worked(day) or frame.visits_on(day))
+    return bool(frame.hours[day] or frame.outline_of(day))
 
 
-def count_not_cancelled(visits: Iterable[ScheduleAppointment]) -> int:
+def count_not_cancelled(visits: Iterable[ScheduleAppointment | VisitOutline]) -> int:
     """How many are not cancelled."""
     return sum(visit.status != "cancelled" for visit in visits)
 
