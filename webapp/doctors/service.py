@@ -53,12 +53,10 @@ class DoctorRow(NamedTuple):
 
     def fits(self, words: Sequence[str], *, specialty: str | None = None, language: str | None = None) -> bool:
         """Whether a search matches them: each of the plain `words` occurs in their name or specialty."""
-        searched = plain(f"{self.name} {self.specialty}")
-        return (
-            all(word in searched for word in words)
-            and (not specialty or specialty == self.specialty)
-            and (not language or language in self.languages)
-        )
+        if (specialty and specialty != self.specialty) or (language and language not in self.languages):
+            return False
+        searched = plain(f"{self.name} {self.specialty}") if words else ""
+        return all(word in searched for word in words)
 
 
 # Queries use tables instead of mapped classes, and each is built once: building it takes longer than running it.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 from webapp.clinic.service import Clinic
@@ -100,10 +101,27 @@ def earliest_time(
     )
 
 
-def doctor_card(
-    request: BookingRequest, times: Sequence[FreeTime], patient_id: int | None, clinic: Clinic, *, now: datetime
+def doctor_cards(
+    requests: Sequence[BookingRequest],
+    free: Mapping[int, Sequence[FreeTime]],
+    patient_id: int | None,
+    clinic: Clinic,
+    *,
+    now: datetime,
+) -> list[DoctorCard]:
+    """The doctors of the list, each with the first times of the first days that have any."""
+    # All doctors have times on the same few days.
+    title_of = cache(lambda number: day_title(number_to_day(number), clinic, now=now))
+    return [_doctor_card(request, free[request.doctor.id], patient_id, clinic, title_of) for request in requests]
+
+
+def _doctor_card(
+    request: BookingRequest,
+    times: Sequence[FreeTime],
+    patient_id: int | None,
+    clinic: Clinic,
+    title_of: Callable[[int], tuple[str, str]],
 ) -> DoctorCard:
-    """One doctor of the list, with the first times of the first days that have any."""
     doctor, kind = request.doctor, request.visit_type
     address = booking_address(doctor.slug, kind.id, patient_id)
     by_day: dict[int, list[FreeTime]] = {}
@@ -113,7 +131,7 @@ def doctor_card(
         by_day.setdefault(time.day, []).append(time)
     days = []
     for number, here in by_day.items():
-        name, date = day_title(number_to_day(number), clinic, now=now)
+        name, date = title_of(number)
         shown = tuple(
             (
                 LABELS[time.minute],

@@ -38,12 +38,15 @@ def find(page: CurrentPage) -> Response:
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
     patient_id = chosen_patient(page)
     viewer = current_viewer(page, patient_id)
-    free = next_free(page.session, clinic, requests, now=page.now, viewer=viewer)
+    # If one page shows all doctors, their first times are among those that it shows.
+    days = presenters.DAYS_SHOWN if len(requests) <= PAGE_SIZE else None
+    free = next_free(page.session, clinic, requests, now=page.now, days=days, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
     # The doctor with the earliest free time comes first. Doctors without one come last, in the clinic's order.
     requests.sort(key=lambda request: first[request.doctor.id].start if request.doctor.id in first else NEVER)
     shown = requests[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
+    if days is None:
+        free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
     earliest = None
     if requests and requests[0].doctor.id in first:
         soonest = requests[0]
@@ -58,10 +61,7 @@ def find(page: CurrentPage) -> Response:
         filters=form,
         filtered=any(form.data.values()),
         count=len(requests),
-        doctors=[
-            presenters.doctor_card(request, free[request.doctor.id], patient_id, clinic, now=page.now)
-            for request in shown
-        ],
+        doctors=presenters.doctor_cards(shown, free, patient_id, clinic, now=page.now),
         pages=paginate("/doctors", number, len(requests), PAGE_SIZE, **form.data, patient=patient_id),
     )
 
