@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from heroicons.jinja import heroicon_mini, heroicon_outline, heroicon_solid
@@ -57,9 +58,18 @@ def _translated_for_number(context: EvalContext, singular: str, plural: str, num
     return text % {"num": num, **values} if "%" in text else text
 
 
+class _Environment(jinja2.Environment):
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> dict[str, Any]:
+        """The globals of a template that is loaded now. They must all be known by then.
+
+        Jinja's own mapping also shows those that are added later, but is slow, and every page copies it repeatedly.
+        """
+        return {**self.globals, **(d or {})}
+
+
 def template_environment() -> jinja2.Environment:
     """Jinja with autoescaping, strict undefined values, and gettext for translation."""
-    environment = jinja2.Environment(
+    environment = _Environment(
         loader=jinja2.FileSystemLoader(resource_folder("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
