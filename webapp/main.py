@@ -25,6 +25,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from webapp.appointments.booking import statuses
 from webapp.auth.access_tokens import read_access_token
 from webapp.auth.dependencies import current_actor
 from webapp.auth.login_throttle import network_of
@@ -136,18 +137,15 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
 # no state of the application, so all applications of a process share them.
 @cache
 def _api_routes() -> list[BaseRoute]:
-    gates = [
-        Gate(
-            [router],
-            prefix=API_PREFIX,
-            dependencies=[Depends(require_readable_body)],
-            generate_unique_id_function=lambda route: route.name,
-        )
-        for router in API_ROUTERS
-    ]
     # For a page's address, the whole API is skipped with one comparison.
+    gate = Gate([Gate([router], prefix=API_PREFIX) for router in API_ROUTERS])
     api = APIRouter()
-    api.include_router(Gate(gates))
+    api.include_router(
+        gate,
+        prefix=API_PREFIX,
+        dependencies=[Depends(require_readable_body)],
+        generate_unique_id_function=lambda route: route.name,
+    )
     return api.routes
 
 
@@ -262,6 +260,7 @@ def _templates() -> jinja2.Environment:
         instant, _rendering.get()[0], today=_rendering.get()[1]
     )
     environment.globals["staff_places"] = staff_places
+    environment.globals["status_words"] = statuses.WORDS
     environment.filters["iso"] = formats.iso
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
