@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.routing import Match, compile_path
@@ -19,10 +18,15 @@ class Gate(APIRouter):
     FastAPI tries router after router and all their routes; for the last of forty, that costs more than many a page.
     """
 
-    def __init__(self, routers: Sequence[APIRouter], *, prefix: str = "", **included: Any) -> None:
+    def __init__(self, routers: Sequence[APIRouter], *, prefix: str = "") -> None:
+        """`prefix` is the one with which the gate itself is included."""
         super().__init__()
         for router in routers:
-            self.include_router(router, prefix=prefix, **included)
+            if isinstance(router, Gate):
+                self.include_router(router)
+            else:
+                # Not included: FastAPI tries to match a route once for each router in which it is nested.
+                self.routes += router.routes
         self.patterns: list[str] = []
         for router in routers:
             self.patterns += router.patterns if isinstance(router, Gate) else _patterns(router, prefix)
