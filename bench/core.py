@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ from itsdangerous import Signer
 from sqlalchemy.orm import Session
 
 from bench.core_servers import Backend, PageRequest, Served, serve
-from bench.data import NOW, TODAY, Size, kept_file, postgresql_copy, sqlite_copy
+from bench.data import NOW, TODAY, Size, kept_file, postgresql_copy
 from bench.terminal import progress, say, table
 from tests.postgres import postgres_server
 from tests.servers import SECRET_KEY
@@ -121,22 +123,21 @@ def _options() -> argparse.Namespace:
 @contextmanager
 def _bare(pages: Sequence[str]) -> Iterator[Contestant]:
     """A FastAPI application with one `def` route that returns a small text."""
-    with serve("bench.core_apps:bare_app", ROOT, {}) as server:
+    with serve("bare_app", ROOT, {}) as server:
         yield Contestant("bare page", server, {page: PageRequest("/") for page in pages})
 
 
 @contextmanager
 def _contestant(name: str, kind: str, size: Size, checkout: Path) -> Iterator[Contestant]:
     """Docket, as it is in this checkout, serving a copy of this clinic."""
-    with _clinic(kind, size) as url:
+    with _clinic(kind, size, checkout) as url:
         page_requests = _prepare(url)
-        _migrate_to(url, checkout)
         environment = {
             "DOCKET_DATABASE_URL": url,
             "DOCKET_SECRET_KEY": SECRET_KEY,
             "DOCKET_API_RATE_LIMIT_ANONYMOUS": "1000000/minute",
         }
-        with serve("bench.core_apps:docket_app", checkout, environment) as server:
+        with serve("docket_app", checkout, environment) as server:
             backend = Backend(url) if kind == "postgresql" else None
             try:
                 yield Contestant(name, server, page_requests, backend, clinic=f"{kind} {size.name}")
@@ -146,15 +147,32 @@ def _contestant(name: str, kind: str, size: Size, checkout: Path) -> Iterator[Co
 
 
 @contextmanager
-def _clinic(kind: str, size: Size) -> Iterator[str]:
+def _clinic(kind: str, size: Size, checkout: Path) -> Iterator[str]:
+    """A copy of this clinic that the code in `checkout` can serve."""
     with ExitStack() as stack:
         if kind == "sqlite":
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-core-")))
-            yield stack.enter_context(sqlite_copy(size, folder, say))
+            copy = folder / "clinic.db"
+            # Each code has a file of its own making: one that was downgraded has its pages in disorder, and is slow.
+            shutil.copyfile(_file_of(size, checkout), copy)
+            yield f"sqlite:///{copy}"
         else:
             kept_file(size, say)
             server = stack.enter_context(postgres_server(durable=True))
-            yield stack.enter_context(postgresql_copy(size, server, say))
+            url = stack.enter_context(postgresql_copy(size, server, say))
+            _migrate_to(url, checkout)
+            yield url
+
+
+def _file_of(size: Size, checkout: Path) -> Path:
+    """The SQLite file of this clinic that the code in `checkout` makes."""
+    if checkout == ROOT:
+        return kept_file(size, say)
+    code = f"from bench.data import Size, kept_file; print(kept_file(Size{tuple(size)!r}, lambda _words: None))"
+    say(f"{checkout} makes its clinic of {size.name} appointments, unless it has it.")
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    made = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=environment, stdout=subprocess.PIPE, check=True)
+    return Path(made.stdout.decode().strip())
 
 
 def _migrate_to(url: str, checkout: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import sys
 import tempfile
 import time
@@ -112,10 +111,10 @@ def serve(factory: str, checkout: Path, env: Mapping[str, str]) -> Iterator[Serv
     """Serve the application that `factory` makes from the Docket in `checkout`, in one process."""
     with tempfile.TemporaryDirectory(prefix="docket-core-") as folder:
         port = free_port()
-        # The checkout's Docket comes before ours; `bench` is ours, because the other checkout may not have it.
-        found = os.pathsep.join([str(checkout), str(ROOT)])
-        environment = docket_environment("", dict(env)) | {"PYTHONPATH": found}
-        command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), *OPTIONS]
+        environment = docket_environment("", dict(env)) | {"PYTHONPATH": str(checkout)}
+        # The factories are always ours, because the other checkout may not have them.
+        ours = ["--app-dir", str(ROOT / "bench"), "--factory", f"core_apps:{factory}"]
+        command = [sys.executable, "-m", "uvicorn", *ours, "--port", str(port), *OPTIONS]
         with Kept(command, log=Path(folder) / "log", cwd=Path(folder), env=environment) as process:
             process.wait_until(lambda: _answers(port), seconds=60)
             server = Served(process, port)
