@@ -8,7 +8,7 @@ where 303→login is a redirect to the login page and back, and 401 asks the use
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from webapp.auth import confirmation, feeds
 from webapp.auth.password_links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
+from webapp.core.routing import all_routes
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
 
@@ -232,15 +233,11 @@ TABLE: dict[tuple[str, str], Row] = {
 # fmt: on
 
 
-def routes_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every method and path that the application answers, however deeply its routers are nested."""
-    for route in routes:
-        nested: Any = getattr(route, "original_router", None)
-        if nested is not None:
-            included: Any = route
-            yield from routes_of(nested.routes, prefix + included.include_context.prefix)
-        elif isinstance(route, APIRoute):
-            yield from ((method, prefix + route.path) for method in route.methods or ())
+def routes_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
+    """Every method and path that the application answers, however deeply its gates are nested."""
+    for route in all_routes(routes):
+        if isinstance(route, APIRoute):
+            yield from ((method, route.path) for method in route.methods or ())
         elif isinstance(route, Mount):
             yield "GET", route.path
         else:

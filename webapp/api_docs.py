@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from webapp.core.routing import Router
 from webapp.core.security import CONTENT_SECURITY_POLICY
 from webapp.core.web import CurrentPage, Page
 
-router = APIRouter()
+router = Router()
 
 # Both viewers draw their icons from data: URLs.
 _WITH_ICONS = CONTENT_SECURITY_POLICY.replace("img-src 'self'", "img-src 'self' data:")

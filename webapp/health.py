@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
+from webapp.core.routing import Router
 from webapp.database import Database
 from webapp.exceptions import AppError
 from webapp.integrity import guard_is_in_place
 from webapp.migrations import is_current
 
-router = APIRouter()
+router = Router()
 
 READY = {"status": "ready", "database": "connected", "schema": "current", "guard": "in place"}
 KEPT_SECONDS = 15

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -33,7 +33,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core import formats
-from webapp.core.api import API_PREFIX, EXPOSED_HEADERS, is_api, problem_response, require_readable_body
+from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
 from webapp.core.codes import REASONS
 from webapp.core.errors import error_page
@@ -133,28 +133,16 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
     return describe_api(app)
 
 
-# FastAPI resolves the routes of an included router at the first request, which takes a tenth of a second. Routes hold
-# no state of the application, so all applications of a process share them.
+# Routes hold no state of the application, so all applications of a process share them.
 @cache
 def _api_routes() -> list[BaseRoute]:
     # For a page's address, the whole API is skipped with one comparison.
-    gate = Gate([Gate([router], prefix=API_PREFIX) for router in API_ROUTERS])
-    api = APIRouter()
-    api.include_router(
-        gate,
-        prefix=API_PREFIX,
-        dependencies=[Depends(require_readable_body)],
-        generate_unique_id_function=lambda route: route.name,
-    )
-    return api.routes
+    return [Gate([Gate(router.routes) for router in API_ROUTERS])]
 
 
 @cache
 def _page_routes() -> list[BaseRoute]:
-    pages = APIRouter()
-    for router in ROUTERS:
-        pages.include_router(Gate([router]), include_in_schema=False)
-    return pages.routes
+    return [Gate(router.routes) for router in ROUTERS]
 
 
 def _language_of(_scope: Scope) -> Language:

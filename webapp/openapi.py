@@ -7,7 +7,6 @@ and whether a sign-in is needed are added here once, so that no route can forget
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -15,13 +14,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
-from starlette.routing import BaseRoute
 
 from webapp.appointments.schemas import VisitStatus
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Role
 from webapp.core.api import JSON_TYPE, PROBLEM_TYPE, Problem
 from webapp.core.api_hours import Weekday
+from webapp.core.routing import all_routes
 from webapp.openapi_examples import PLACES, example_of, problem_example
 
 DESCRIPTION = """
@@ -162,22 +161,17 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
             version="1.0",
             summary="Book, move and cancel visits; run the clinic.",
             description=DESCRIPTION,
-            routes=app.routes,
+            routes=list(all_routes(app.routes)),
             servers=[{"url": "/", "description": "This clinic's Docket."}],
             tags=[{"name": name, "description": told} for name, told in TAGS.items()],
         )
-        for_everybody = {route.operation_id or route.name for route in _routes(app.routes) if _asks_maybe(route)}
+        for_everybody = {
+            route.operation_id or route.name
+            for route in all_routes(app.routes)
+            if isinstance(route, APIRoute) and _asks_maybe(route)
+        }
         app.openapi_schema = _completed(document, for_everybody)
     return app.openapi_schema
-
-
-def _routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
-    for route in routes:
-        included = getattr(route, "original_router", None)
-        if included is not None:
-            yield from _routes(included.routes)
-        elif isinstance(route, APIRoute):
-            yield route
 
 
 def _asks_maybe(route: APIRoute) -> bool:

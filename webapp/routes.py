@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from functools import cache
-
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.routing import compile_path
 
 from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
@@ -22,7 +17,6 @@ from webapp.auth.links_router import router as links_router
 from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
-from webapp.core.api import API_PREFIX
 from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
@@ -114,16 +108,6 @@ API_ROUTERS: tuple[APIRouter, ...] = (
 
 def methods_of(path: str) -> list[str]:
     """The methods that an address accepts: those of all matching routes, in order."""
-    taken = {method for pattern, methods in _addresses() if pattern.match(path) for method in methods}
+    routes = [route for router in (*ROUTERS, *API_ROUTERS) for route in router.routes if isinstance(route, APIRoute)]
+    taken = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
     return sorted(taken | ({"HEAD"} if "GET" in taken else set()))
-
-
-@cache
-def _addresses() -> tuple[tuple[re.Pattern[str], set[str]], ...]:
-    def each() -> Iterator[tuple[re.Pattern[str], set[str]]]:
-        for prefix, routers in (("", ROUTERS), (API_PREFIX, API_ROUTERS)):
-            for route in (route for router in routers for route in router.routes):
-                if isinstance(route, APIRoute):
-                    yield compile_path(prefix + route.path)[0], set(route.methods or ())
-
-    return tuple(each())

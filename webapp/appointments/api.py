@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -34,6 +34,7 @@ from webapp.core.api import (
     API_PREFIX,
     LIST_HEADERS,
     LOCATION_HEADER,
+    ApiRouter,
     AskedPaging,
     Id,
     Moment,
@@ -65,7 +66,7 @@ from webapp.scheduling.exceptions import PatientBusy, SlotTaken
 from webapp.scheduling.rules import RULES
 from webapp.scheduling.time_parameters import When, end_of, start_of
 
-router = APIRouter(prefix="/appointments", tags=["Appointments"])
+router = ApiRouter(prefix="/appointments", tags=["Appointments"])
 
 
 class AppointmentOut(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
@@ -15,11 +15,11 @@ from webapp.auth.api_sessions import Granted
 from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.schemas import LogIn, Role
 from webapp.auth.signing_in import sign_in
-from webapp.core.api import answer, problems, storable
+from webapp.core.api import ApiRouter, answer, problems, storable
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page
 
-router = APIRouter(prefix="/auth", tags=["Signing in"])
+router = ApiRouter(prefix="/auth", tags=["Signing in"])
 
 SECONDS = int(ACCESS_LIFETIME.total_seconds())
 

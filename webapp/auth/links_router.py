@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from starlette.responses import Response
 
 from webapp.auth import confirmation, password_links, passwords
@@ -15,10 +15,11 @@ from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
 from webapp.core import signing
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
 
-router = APIRouter()
+router = Router()
 
 Token = Annotated[str, Path(max_length=200)]
 # This token holds an e-mail address, which may be long.

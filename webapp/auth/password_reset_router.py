@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import password_reset
 from webapp.auth.forms import ForgottenForm
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/password/forgot")

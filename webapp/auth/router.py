@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import service
@@ -23,11 +22,12 @@ from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import NotFound
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/login")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -14,12 +14,12 @@ from webapp.clinic import closures, settings
 from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
-from webapp.core.api import LIST_HEADERS, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, PathId
 
-router = APIRouter(tags=["Clinic"])
+router = ApiRouter(tags=["Clinic"])
 
 
 class ClinicOut(BaseModel):

@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from starlette.exceptions import HTTPException
@@ -25,6 +26,7 @@ from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import MAX_ID
+from webapp.core.routing import LateRoute
 from webapp.core.strict_types import Whole
 from webapp.core.urls import with_query
 from webapp.core.web import Page
@@ -203,6 +205,19 @@ async def require_readable_body(request: Request) -> None:
     # JSON is UTF-8. The library also takes UTF-16 and UTF-32, in which every sign of JSON contains a NUL.
     if b"\x00" in body or (b"\\u" in body and not _is_storable(json.loads(body))):
         raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
+
+
+class ApiRouter(APIRouter):
+    """Some routes of the API, below its prefix. Their names are the operations' ids in its description."""
+
+    def __init__(self, *, prefix: str = "", tags: list[str | Enum] | None = None) -> None:
+        super().__init__(
+            prefix=API_PREFIX + prefix,
+            tags=tags,
+            dependencies=[Depends(require_readable_body)],
+            generate_unique_id_function=lambda route: route.name,
+            route_class=LateRoute,
+        )
 
 
 def storable(value: str) -> str:

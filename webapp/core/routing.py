@@ -1,47 +1,95 @@
-"""Finding the route of a request without trying every route."""
+"""Routers, and finding the route of a request without trying every route."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from threading import RLock
+from typing import Any
 
 from fastapi import APIRouter
-from starlette.routing import Match, compile_path
-from starlette.types import Scope
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Match, compile_path, get_name
+from starlette.types import Receive, Scope, Send
 
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
+_completing = RLock()
 
 
-class Gate(APIRouter):
-    """A router that tries its routes only for addresses that one of them has: one match replaces many.
+class LateRoute(APIRoute):
+    """A route whose handler FastAPI analyses at its first request.
 
-    FastAPI tries router after router and all their routes; for the last of forty, that costs more than many a page.
+    For one route that takes a millisecond or two; for all of them it would double the time and memory of the start.
     """
 
-    def __init__(self, routers: Sequence[APIRouter], *, prefix: str = "") -> None:
-        """`prefix` is the one with which the gate itself is included."""
-        super().__init__()
-        for router in routers:
-            if isinstance(router, Gate):
-                self.include_router(router)
-            else:
-                # Not included: FastAPI tries to match a route once for each router in which it is nested.
-                self.routes += router.routes
-        self.patterns: list[str] = []
-        for router in routers:
-            self.patterns += router.patterns if isinstance(router, Gate) else _patterns(router, prefix)
-        self._fits = re.compile("|".join(self.patterns)).match
+    def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:
+        """Keep what matching needs. FastAPI's router gives all its arguments by name."""
+        methods: Collection[str] = declared["methods"]
+        self.path = path
+        self.endpoint = endpoint
+        self.name = get_name(endpoint) if declared["name"] is None else declared["name"]
+        self.methods = set(methods)
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self._declared: dict[str, Any] | None = declared
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there yet: the rest of the route. A request and the API's description may meet."""
+        if not name.startswith("__"):
+            with _completing:
+                declared = self.__dict__.pop("_declared", None)
+                if declared is not None:
+                    super().__init__(self.path, self.endpoint, **declared)
+                if name in self.__dict__:
+                    return self.__dict__[name]
+        raise AttributeError(name)
+
+
+class Router(APIRouter):
+    """The routes of some pages; the API's description does not have them."""
+
+    def __init__(self) -> None:
+        super().__init__(route_class=LateRoute, include_in_schema=False)
+
+
+class Gate(BaseRoute):
+    """Some routes that are tried only for addresses that one of them has: one match replaces many.
+
+    Trying all routes one after another costs more than many a page.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self.routes = list(routes)
+        self._fits = re.compile("|".join(_patterns(self.routes))).match
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether one of the routes matches the request."""
+        """Whether one of the routes matches the request; the first that also takes its method is preferred."""
+        found: tuple[Match, Scope] = Match.NONE, {}
         if self._fits(scope["path"].removeprefix(scope.get("root_path", ""))) is None:
-            return Match.NONE, {}
-        return super().matches(scope)
+            return found
+        for route in self.routes:
+            match, child_scope = route.matches(scope)
+            if match == Match.FULL:
+                return match, child_scope
+            if match == Match.PARTIAL and found[0] == Match.NONE:
+                found = match, child_scope
+        return found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to the route that matched, which FastAPI keeps in the scope."""
+        await scope["route"].handle(scope, receive, send)
 
 
-def _patterns(router: APIRouter, prefix: str) -> Iterator[str]:
-    for route in router.routes:
-        path = getattr(route, "path", None)
-        if path is None:
+def all_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """These routes, and instead of each gate the routes behind it."""
+    for route in routes:
+        if isinstance(route, Gate):
+            yield from all_routes(route.routes)
+        else:
+            yield route
+
+
+def _patterns(routes: Sequence[BaseRoute]) -> Iterator[str]:
+    for route in all_routes(routes):
+        if not isinstance(route, APIRoute):
             raise TypeError(f"{route!r} has no path of its own.")
-        yield _NAME_OF_GROUP.sub("(?:", compile_path(prefix + path)[0].pattern)
+        yield _NAME_OF_GROUP.sub("(?:", route.path_regex.pattern)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage
 from webapp.dashboard import presenters, queries
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/admin")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
-from webapp.core.api import LIST_HEADERS, AskedPaging, QueryId, answer_list, part_of, problems, storable
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.text import plain
@@ -19,7 +19,7 @@ from webapp.doctors import service
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
 
-router = APIRouter(prefix="/doctors", tags=["Doctors"])
+router = ApiRouter(prefix="/doctors", tags=["Doctors"])
 
 Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
 

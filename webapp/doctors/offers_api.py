@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SavedVisitType
-from webapp.core.api import LIST_HEADERS, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, PathId
@@ -19,7 +18,7 @@ from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.exceptions import NotFound
 
-router = APIRouter(prefix="/visit-types", tags=["Visit types"])
+router = ApiRouter(prefix="/visit-types", tags=["Visit types"])
 
 
 class VisitTypeOut(BaseModel):

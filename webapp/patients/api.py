@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from webapp.core.api import (
     API_PREFIX,
     LIST_HEADERS,
     LOCATION_HEADER,
+    ApiRouter,
     AskedPaging,
     Moment,
     answer,
@@ -43,7 +44,7 @@ from webapp.patients import dependants, message_preferences, queries, records, r
 from webapp.patients.queries import PatientView
 from webapp.patients.schemas import MessagePreferences, PatientDetails, Phone, Register, UpdateProfile
 
-router = APIRouter()
+router = ApiRouter()
 
 BORN = Field(description="The date of birth.", examples=["1984-03-27"])
 REACHED = Field(examples=["+31 20 123 4567"])

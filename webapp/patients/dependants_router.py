@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
@@ -10,13 +9,14 @@ from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.patients import dependants
 from webapp.patients.exceptions import HasRecord
 from webapp.patients.forms import PersonForm
 from webapp.patients.schemas import Person, UpdateProfile
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/account/people/new")

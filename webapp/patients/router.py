@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import confirmation, feeds, login_throttle
@@ -23,6 +22,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
@@ -31,7 +31,7 @@ from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, Staff
 from webapp.patients.presenters import device_lines, person_line
 from webapp.patients.schemas import Origin
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/register")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -14,7 +14,7 @@ from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.api import JSON_TYPE, LIST_HEADERS, Moment, QueryId, problems
+from webapp.core.api import JSON_TYPE, LIST_HEADERS, ApiRouter, Moment, QueryId, problems
 from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
@@ -29,7 +29,7 @@ from webapp.scheduling.free_times_json import json_of_many, json_of_one, starts_
 from webapp.scheduling.slots import Minute
 from webapp.scheduling.time_parameters import When, end_of, start_of
 
-router = APIRouter(tags=["Free times"])
+router = ApiRouter(tags=["Free times"])
 
 COUNTED = {"X-Total-Count": LIST_HEADERS["X-Total-Count"]}
 DEFAULT_DAYS = 7

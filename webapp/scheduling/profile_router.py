@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
@@ -21,7 +21,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.viewer import Viewer
 from webapp.scheduling.week_calendar import booking_address
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/doctors/{slug}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
@@ -10,6 +9,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.text import plain
 from webapp.core.web import CurrentPage
 from webapp.doctors import service as doctors
@@ -19,7 +19,7 @@ from webapp.scheduling.dependencies import chosen_patient, current_viewer, other
 from webapp.scheduling.facts import BookingRequest, next_free
 from webapp.scheduling.forms import FinderForm
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 20
 NEVER = float("inf")

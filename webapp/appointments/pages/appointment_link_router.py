@@ -6,7 +6,6 @@ pressed. Moving and cancelling use the same pages as for users who are signed in
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries
@@ -18,10 +17,11 @@ from webapp.appointments.schemas import AppointmentView
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/visit/{token}")

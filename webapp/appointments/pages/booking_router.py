@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
-from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -20,6 +19,7 @@ from webapp.core import formats
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant, whole_number
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
@@ -34,7 +34,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 from webapp.scheduling.viewer import Viewer
 
-router = APIRouter()
+router = Router()
 
 # These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries
@@ -16,9 +15,10 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.entity_tags import entity_tag, is_known
 from webapp.core.i18n import gettext as _
 from webapp.core.icalendar import MEDIA_TYPE, calendar_fingerprint, calendar_text
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/appointments/{reference}.ics")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
 from wtforms import Field
@@ -27,6 +26,7 @@ from webapp.core import formats
 from webapp.core.errors import error_page, headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
@@ -38,7 +38,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 from webapp.scheduling.viewer import Viewer
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/appointments/{reference}/cancellation")

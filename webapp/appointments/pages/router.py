@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries
@@ -16,11 +15,12 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page
 from webapp.patients import message_preferences
 from webapp.patients import service as patients
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 10
 

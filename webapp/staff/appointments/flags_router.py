@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries
@@ -12,11 +11,12 @@ from webapp.auth.dependencies import signed_in
 from webapp.core.errors import headers_of
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
 from webapp.staff.appointments.status_forms import FlagForm
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/appointments/{reference}/flag")

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from webapp.appointments.booking import listing
@@ -26,6 +25,7 @@ from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
@@ -36,7 +36,7 @@ from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSe
 from webapp.staff.patients.forms import NewPatientForm
 from webapp.staff.patients.presenters import likely_lines
 
-router = APIRouter()
+router = Router()
 
 # How many of the patients that a search finds are considered.
 MOST_PATIENTS = 100

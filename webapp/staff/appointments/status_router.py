@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from webapp.core.errors import error_page
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.parsing import parse_day
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
@@ -29,7 +29,7 @@ from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
 from webapp.staff.schedule.day_page import show_day
 
-router = APIRouter()
+router = Router()
 
 
 @router.post("/appointments/{reference}/status")

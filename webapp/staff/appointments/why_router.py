@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments.booking import listing
@@ -11,6 +10,7 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
@@ -22,7 +22,7 @@ from webapp.staff.appointments import presenters
 from webapp.staff.appointments.forms import WhyForm
 from webapp.staff.appointments.presenters import ShownAnswer
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/admin/appointments/why")

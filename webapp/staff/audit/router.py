@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Invalid
@@ -16,7 +16,7 @@ from webapp.staff.audit import log as audit
 from webapp.staff.audit.forms import AuditFilterForm
 from webapp.staff.audit.log import Entry, FoundPatient, ResolvedSearch
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 50
 

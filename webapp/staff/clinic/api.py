@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import ConfigDict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -11,6 +10,7 @@ from webapp.auth.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.core.api import ApiRouter
 from webapp.core.api_hours import HoursOfWeek, week_of
 from webapp.core.entity_tags import IfMatch
 from webapp.core.optimistic_lock import fingerprint, merged
@@ -19,7 +19,7 @@ from webapp.doctors import zone
 from webapp.staff import impact_api
 from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, seen_by
 
-router = APIRouter(prefix="/clinic", tags=["Clinic"])
+router = ApiRouter(prefix="/clinic", tags=["Clinic"])
 
 
 class SaveOpeningHours(Change):

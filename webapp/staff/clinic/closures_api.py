@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter
 from pydantic import ConfigDict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
-from webapp.core.api import API_PREFIX
+from webapp.core.api import API_PREFIX, ApiRouter
 from webapp.core.entity_tags import IfMatch
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import merged
@@ -33,7 +32,7 @@ from webapp.staff.impact_api import (
     seen_by,
 )
 
-router = APIRouter(prefix="/closures", tags=["Clinic"])
+router = ApiRouter(prefix="/closures", tags=["Clinic"])
 
 
 class CloseClinic(CloseDays, Change):

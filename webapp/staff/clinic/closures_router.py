@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from functools import partial
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
@@ -17,12 +16,13 @@ from webapp.core import formats
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import fingerprint
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
 from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/admin/closures")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
@@ -17,6 +16,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import zone
 from webapp.staff import visit_counts
@@ -35,7 +35,7 @@ from webapp.staff.clinic.forms import (
 )
 from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 
-router = APIRouter()
+router = Router()
 
 # How many appointments show the effect of a new time zone on their clock times.
 ZONE_EXAMPLES = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.api import API_PREFIX, Id
+from webapp.core.api import API_PREFIX, ApiRouter, Id
 from webapp.core.entity_tags import IfMatch
 from webapp.core.optimistic_lock import merged
 from webapp.core.strict_types import YesNo
@@ -24,7 +23,7 @@ from webapp.idempotency.api import Key
 from webapp.staff import impact_api
 from webapp.staff.impact_api import Change, Plan, Preview, changed, created, members_optional, part, seen_by
 
-router = APIRouter(prefix="/visit-types", tags=["Visit types"])
+router = ApiRouter(prefix="/visit-types", tags=["Visit types"])
 
 
 class AddVisitType(VisitTypeDetails, Change):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
-from webapp.core.api import API_PREFIX, LOCATION_HEADER, Id, problems
+from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, Id, problems
 from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of
 from webapp.core.optimistic_lock import merged
 from webapp.core.strict_types import YesNo
@@ -24,7 +23,7 @@ from webapp.idempotency.api import Key, create
 from webapp.staff import impact_api
 from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, part, seen_by
 
-router = APIRouter(prefix="/doctors", tags=["Doctors"])
+router = ApiRouter(prefix="/doctors", tags=["Doctors"])
 
 # Without these, a new doctor is last in the lists, and a saved one keeps both.
 OWN_CHOICE = ("position", "tint")

@@ -6,14 +6,13 @@ from datetime import date
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import (
     DayHours,
     HoursOfDay,
@@ -36,7 +35,7 @@ from webapp.staff import impact_api
 from webapp.staff.doctors.hours_access import doctor_of
 from webapp.staff.impact_api import REMOVED, REMOVED_UNLESS_STALE, Change, Plan, Preview, changed, created, seen_by
 
-router = APIRouter(prefix="/doctors/{doctor_id}", tags=["Doctors' times"])
+router = ApiRouter(prefix="/doctors/{doctor_id}", tags=["Doctors' times"])
 
 
 class PeriodOut(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from functools import partial
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
@@ -13,6 +12,7 @@ from webapp.core import formats
 from webapp.core.day_hours import describe_hours
 from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import hours, time_off
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours
@@ -23,7 +23,7 @@ from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.hours_forms import ExtraHoursForm, HoursForm, RemoveHoursForm, hours_data
 from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/schedule/hours")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from webapp.core.local_time import first_instant
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
 from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
@@ -37,7 +38,7 @@ from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 from webapp.staff.users import service as users
 from webapp.staff.users.service import InviteUser
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 50
 Slug = Annotated[str, Path(max_length=80)]

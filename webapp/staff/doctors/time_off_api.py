@@ -7,14 +7,14 @@ from functools import partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import API_PREFIX, LIST_HEADERS, AskedPaging, Moment, answer_list, part_of, problems
+from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Moment, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import Instant
@@ -28,7 +28,7 @@ from webapp.staff import impact_api
 from webapp.staff.doctors.hours_access import doctor_of
 from webapp.staff.impact_api import REMOVED, Change, Plan, Preview, created
 
-router = APIRouter(prefix="/doctors/{doctor_id}/time-off", tags=["Doctors' times"])
+router = ApiRouter(prefix="/doctors/{doctor_id}/time-off", tags=["Doctors' times"])
 
 
 class TimeOffOut(BaseModel):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import ngettext
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
@@ -18,7 +18,7 @@ from webapp.staff.doctors.hours_access import HoursAccess, hours_access
 from webapp.staff.doctors.time_off_forms import RemoveTimeOffForm, TimeOffForm, proposed
 from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/schedule/time-off")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.routing import Router
 from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.web import CurrentPage, Page
 from webapp.notifications.outbox import Channel
@@ -14,7 +14,7 @@ from webapp.notifications.rendering import Rendered
 from webapp.staff.messages import previews
 from webapp.staff.messages.previews import Kind
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/admin/messages/previews")

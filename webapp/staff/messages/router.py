@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
 
 from webapp.auth.dependencies import signed_in
@@ -10,6 +9,7 @@ from webapp.auth.schemas import Actor
 from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
+from webapp.core.routing import Router
 from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.signing import sign, unsign
 from webapp.core.web import CurrentPage, Page, PathId
@@ -21,7 +21,7 @@ from webapp.staff.messages import retry as messages_again
 from webapp.staff.messages.forms import CHANNELS, MessageFilterForm
 from webapp.staff.messages.log import Letter, MessageLine, MessageSearch
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 50
 # Opening a message's page is logged; this signature tells the address of its document that it was.

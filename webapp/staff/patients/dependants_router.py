@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.core.forms import Submission
 from webapp.core.i18n import gettext as _
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.patients import records
@@ -17,7 +17,7 @@ from webapp.patients.search import Found, search_patients
 from webapp.staff.patients.forms import AccessForm, LinkForm, NewPatientForm, PatientSearchForm
 from webapp.staff.patients.presenters import likely_lines, patient_line
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/admin/patients/{patient_id}/people")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, urlsplit
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments import queries as appointments
@@ -17,6 +16,7 @@ from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
 from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
 from webapp.patients import records
@@ -27,7 +27,7 @@ from webapp.staff.patients import queries
 from webapp.staff.patients.forms import NewPatientForm, PatientForm, PatientSearchForm
 from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
-router = APIRouter()
+router = Router()
 
 PAST_SIZE = 20
 # More than any patient has.

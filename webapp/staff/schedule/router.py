@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.appointments.booking import statuses
@@ -13,6 +12,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.i18n import gettext as _
 from webapp.core.parsing import parse_day
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
@@ -20,7 +20,7 @@ from webapp.scheduling.week_calendar import parse_week
 from webapp.staff.schedule.day_page import record_reading, show_day
 from webapp.staff.schedule.days import build_week
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/schedule")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from webapp.auth import queries, roles
@@ -13,12 +12,13 @@ from webapp.core.i18n import gettext as _
 from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import cut_newest_first, newest_first
+from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.staff.users import service as users
 from webapp.staff.users.forms import ROLE_NAMES, AccessForm, InviteForm, RoleForm, UserFilterForm
 
-router = APIRouter()
+router = Router()
 
 PAGE_SIZE = 50
 

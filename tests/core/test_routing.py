@@ -1,0 +1,83 @@
+"""Routes that are completed at their first request, and gates before them."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from webapp.core.routing import Gate, LateRoute, Router, all_routes
+from webapp.routes import API_ROUTERS, ROUTERS
+
+
+def small_app() -> tuple[FastAPI, list[Any]]:
+    router, other = Router(), Router()
+
+    @router.get("/things/{number}")
+    def thing(number: int) -> int:
+        return number
+
+    @router.post("/things/{name}")
+    def change(name: str) -> str:
+        return name
+
+    @other.get("/things/{name}/parts")
+    def parts(name: str, first: int = 0) -> list[str]:
+        return [name][first:]
+
+    return FastAPI(routes=[Gate([Gate(router.routes), Gate(other.routes)])]), [*router.routes, *other.routes]
+
+
+def test_a_route_is_completed_by_its_own_first_request_alone() -> None:
+    app, routes = small_app()
+    with TestClient(app) as client:
+        assert client.get("/things/1").json() == 1
+        assert ["dependant" in vars(route) for route in routes] == [True, False, False]
+        assert client.get("/things/x").status_code == 422
+        assert client.get("/things/1/parts", params={"first": 1}).json() == []
+        assert ["dependant" in vars(route) for route in routes] == [True, False, True]
+
+
+def test_gates_prefer_the_route_that_takes_the_method() -> None:
+    app, _routes = small_app()
+    with TestClient(app) as client:
+        assert client.post("/things/lamp").json() == "lamp"
+        assert client.put("/things/lamp").status_code == 405
+        assert client.get("/elsewhere").status_code == 404
+
+
+def test_a_route_that_two_threads_complete_at_once_is_complete_for_both() -> None:
+    for _attempt in range(20):
+        _app, (route, *_others) = small_app()
+        seen: list[Any] = []
+        barrier = Barrier(2)
+
+        def look(route: LateRoute = route, barrier: Barrier = barrier, seen: list[Any] = seen) -> None:
+            barrier.wait()
+            seen.append(route.app)
+
+        threads = [Thread(target=look) for _thread in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(seen) == 2
+        assert seen[0] is seen[1]
+
+
+def test_what_a_route_never_has_is_missing() -> None:
+    _app, (route, *_others) = small_app()
+    with pytest.raises(AttributeError, match="colour"):
+        route.colour  # noqa: B018 - reading it is the test.
+
+
+# Without this, a handler that FastAPI cannot read would be found at its first request only.
+@pytest.mark.parametrize("router", [*ROUTERS, *API_ROUTERS], ids=lambda router: router.routes[0].path)
+def test_all_routes_can_be_completed(router: Router) -> None:
+    for route in all_routes(router.routes):
+        assert isinstance(route, APIRoute)
+        assert route.dependant.call is route.endpoint
