@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.calendars import read_calendar
-from webapp.core.icalendar import Event, calendar_fingerprint, calendar_text
+from webapp.core.calendar_events import Event, calendar_fingerprint
+from webapp.core.icalendar import calendar_text
 
 START = datetime(2026, 3, 3, 8, 30, tzinfo=UTC)
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")

@@ -7,13 +7,9 @@ reader shows the instant that was meant.
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from icalendar import (
@@ -28,47 +24,13 @@ from icalendar import (
     vText,
 )
 from icalendar import Event as Component
-from pydantic import AfterValidator, AwareDatetime, BaseModel
 
-Method = Literal["", "PUBLISH", "REQUEST", "CANCEL"]
+from webapp.core.calendar_events import Event, Method
 
-MEDIA_TYPE = "text/calendar; charset=utf-8"
 PRODUCT = "-//Docket//Appointments//EN"
 # How often a calendar program may fetch the feed again; some programs follow it.
 REFRESH = timedelta(hours=1)
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-
-
-def _without_controls(value: str) -> str:
-    """Remove control characters except line ends: RFC 5545 does not allow them in a text."""
-    return "".join(letter for letter in value if letter == "\n" or unicodedata.category(letter) != "Cc")
-
-
-Text = Annotated[str, AfterValidator(_without_controls)]
-
-
-class Event(BaseModel):
-    """One event. `uid` stays the same for its whole life, and `sequence` rises with each change.
-
-    `alarm_minutes` is how long before the start the calendar reminds of it. In an invitation by mail, the attendee is
-    the person invited and the organizer is the clinic; elsewhere both are left out.
-    """
-
-    uid: str
-    sequence: int
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
-    summary: Text
-    description: Text = ""
-    location: Text = ""
-    url: str = ""
-    status: Literal["CONFIRMED", "CANCELLED", "TENTATIVE"] = "CONFIRMED"
-    updated_at: AwareDatetime
-    alarm_minutes: int | None = None
-    organizer_name: Text = ""
-    organizer_email: str = ""
-    attendee_name: Text = ""
-    attendee_email: str = ""
 
 
 def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
@@ -95,23 +57,6 @@ def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "
         calendar.add_component(_event_component(event, None if described is None else zone))
     encoded: bytes = calendar.to_ical()
     return encoded.decode()
-
-
-def calendar_fingerprint(events: Sequence[Event], *, zone: ZoneInfo, name: str = "") -> str:
-    """A short stand-in for the text of a calendar, far quicker to make: another text has another fingerprint."""
-    found = hashlib.blake2b(_form(), digest_size=12)
-    found.update(f"{zone.key} {name}".encode())
-    for event in events:
-        # The zone's own rules may change: then the same instant has another local time.
-        found.update(f"{event.starts_at.astimezone(zone)} {event.ends_at.astimezone(zone)}".encode())
-        found.update(event.model_dump_json().encode())
-    return found.hexdigest()
-
-
-@lru_cache
-def _form() -> bytes:
-    """The source of this module: when it changes, all fingerprints change."""
-    return Path(__file__).read_bytes()
 
 
 def _event_component(event: Event, zone: ZoneInfo | None) -> Component:

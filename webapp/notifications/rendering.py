@@ -13,20 +13,25 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import jinja2
-from css_inline import CSSInliner
 
 from webapp.config import resource_folder
 from webapp.core import formats
+from webapp.core.calendar_events import Event
 from webapp.core.codes import REASONS
 from webapp.core.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
-from webapp.core.icalendar import Event, calendar_text
 from webapp.core.signing import sign
 from webapp.core.templates import template_environment
 from webapp.notifications.outbox import LINK
+
+if TYPE_CHECKING:
+    from css_inline import CSSInliner
+
+# A server seldom renders a message, and never before its first request, so it imports the libraries for style sheets
+# and calendars (5 MiB) only where they are used.
 
 FOLDER = "notifications"
 # These values keep their line breaks. All others become one line, because a name could begin a new header or paragraph.
@@ -112,6 +117,8 @@ def _calendar(
     calendar = values.get("calendar")
     if not calendar:
         return "", ""
+    from webapp.core.icalendar import calendar_text
+
     method, clinic = calendar["method"], values["clinic"]
     # A published event has neither an attendee nor an organizer.
     people = {"attendee_email": recipient, "organizer_email": sender, "organizer_name": clinic["name"]}
@@ -157,6 +164,8 @@ def _styled(html: str) -> str:
 
 @lru_cache
 def _inliner() -> CSSInliner:
+    from css_inline import CSSInliner
+
     return CSSInliner(
         inline_style_tags=False,
         load_remote_stylesheets=False,

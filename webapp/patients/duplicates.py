@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from rapidfuzz import fuzz
 from sqlalchemy.orm import Session
 
 from webapp.core.text import plain
@@ -37,4 +36,7 @@ def likely_duplicates(session: Session, details: PatientDetails) -> list[int]:
 
 
 def _similar(first: str, second: str) -> bool:
+    # See `search.py` for why it is imported here.
+    from rapidfuzz import fuzz
+
     return fuzz.token_sort_ratio(plain(first), plain(second)) >= SIMILAR

@@ -11,8 +11,6 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -237,6 +235,10 @@ def _vocabulary(session: Session) -> list[str]:
 
 def _close_words(name: str, vocabulary: list[str]) -> dict[str, int]:
     """The words nearest to a name, each with its number of mistakes; words that begin with it count as equal to it."""
+    # It takes 3.5 MiB, and most searches find a name as it was typed.
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
     close: dict[str, int] = {}
     most = _allowed_mistakes(name)
     for word, mistakes, _place in process.extract(

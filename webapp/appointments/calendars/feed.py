@@ -13,7 +13,7 @@ from webapp.appointments.queries import visible_to
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
-from webapp.core.icalendar import Event
+from webapp.core.calendar_events import Event
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from webapp.clinic.service import Clinic
+from webapp.core.calendar_events import Event
 from webapp.core.i18n import gettext as _
-from webapp.core.icalendar import Event
 
 ALARM_MINUTES = 120
 
