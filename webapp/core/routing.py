@@ -54,7 +54,7 @@ class Router(APIRouter):
 class Gate(BaseRoute):
     """Some routes that are tried only for addresses that one of them has: one match replaces many.
 
-    Trying all routes one after another costs more than many a page.
+    Trying all routes one after another costs more than most pages do.
     """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:

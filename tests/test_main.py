@@ -1,0 +1,64 @@
+"""What a server process keeps in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.servers import docket_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LOADED = """
+import sys
+from webapp.main import create_app
+create_app()
+print(*sys.modules)
+"""
+
+# Like a server that checks three passwords, in the threads in which it does so. Memory is in MiB.
+PASSWORDS = """
+import asyncio
+from pathlib import Path
+from starlette.concurrency import run_in_threadpool
+from webapp.auth.passwords import hash_password
+from webapp.main import create_app
+
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4 / 1024
+
+async def serve():
+    app = create_app()
+    async with app.router.lifespan_context(app):
+        before = memory()
+        for _password in range(3):
+            await run_in_threadpool(hash_password, "correct horse battery staple")
+        print(memory() - before)
+
+asyncio.run(serve())
+"""
+
+
+def answer_of(program: str, tmp_path: Path) -> str:
+    environment = docket_environment(f"sqlite:///{tmp_path}/docket.db")
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_server_starts_without_what_few_requests_use(tmp_path: Path) -> None:
+    seldom_used = {
+        "alembic",
+        "css_inline",
+        "icalendar",
+        "rapidfuzz",
+        "webapp.openapi",
+        "webapp.openapi_examples",
+        "zxcvbn",
+    }
+    assert seldom_used.isdisjoint(answer_of(LOADED, tmp_path).split())
+
+
+def test_a_server_gives_the_memory_for_checking_passwords_back(tmp_path: Path) -> None:
+    # Each check takes 19 MiB.
+    assert float(answer_of(PASSWORDS, tmp_path)) < 8
