@@ -157,12 +157,14 @@ class VersionCache:
     """A process's cache between requests: values by key, each with the version of the data that it was computed from.
 
     A version always names the same state of the data, so a value is never stale: it is not found under another version.
-    If there are more than `most` values, the least recently used one is removed. It is thread-safe.
+    Each value has a weight, about 150 bytes for each unit. If the values weigh more than `most` together, the least
+    recently used ones are removed. It is thread-safe.
     """
 
-    def __init__(self, most: int = 2_000) -> None:
+    def __init__(self, most: int = 200_000) -> None:
         self._most = most
-        self._kept: OrderedDict[Hashable, tuple[Hashable, Any]] = OrderedDict()
+        self._weight = 0
+        self._kept: OrderedDict[Hashable, tuple[Hashable, Any, int]] = OrderedDict()
         self._lock = Lock()
 
     def find(self, key: Hashable, version: Hashable) -> Any | None:
@@ -174,13 +176,16 @@ class VersionCache:
             self._kept.move_to_end(key)
             return found[1]
 
-    def keep(self, key: Hashable, version: Hashable, value: Any) -> None:
+    def keep(self, key: Hashable, version: Hashable, value: Any, *, weight: int = 10) -> None:
         """Cache a value that was computed from this version; it replaces an older one."""
         with self._lock:
-            self._kept[key] = (version, value)
-            self._kept.move_to_end(key)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            if key in self._kept:
+                self._weight -= self._kept.pop(key)[2]
+            self._kept[key] = (version, value, weight)
+            self._weight += weight
+            while self._weight > self._most:
+                _key, (_version, _value, removed) = self._kept.popitem(last=False)
+                self._weight -= removed
 
     def get(self, key: Hashable, version: Hashable, work: Callable[[], T]) -> T:
         """The value for this version, computed now unless it is cached."""

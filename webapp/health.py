@@ -9,6 +9,7 @@ from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
+from webapp.clinic.schedule_versions import missing_triggers
 from webapp.core.routing import Router
 from webapp.database import Database
 from webapp.exceptions import AppError
@@ -57,7 +58,7 @@ def ready(request: Request) -> JSONResponse:
 def _look(database: Database) -> dict[str, str]:
     try:
         current = is_current(database)
-        guarded = current and guard_is_in_place(database)
+        guarded = current and guard_is_in_place(database) and _knows_changes(database)
     except (SQLAlchemyError, AppError):
         return {"status": "unready", "database": "unreachable"}
     if guarded:
@@ -68,3 +69,9 @@ def _look(database: Database) -> dict[str, str]:
         "schema": "current" if current else "outdated",
         "guard": "missing",
     }
+
+
+def _knows_changes(database: Database) -> bool:
+    """Whether the database has all triggers by which this process learns that free times have changed."""
+    with database.reading() as session:
+        return not missing_triggers(session)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
+from webapp.clinic.schedule_versions import missing_triggers
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.doctors import service as doctors
@@ -132,6 +133,8 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
     if not guard_is_in_place(database):
         yield "The guard is missing: the database accepted two visits at one time."
     with database.reading() as session:
+        for name in missing_triggers(session):
+            yield f"The trigger {name} is missing: processes may offer times that are no longer free."
         yield from _doctors_overlaps(session)
         yield from _patients_overlaps(session)
         yield from _strays(session)

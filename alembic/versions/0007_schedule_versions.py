@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -10,7 +11,8 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-OF_DOCTOR = ("busy_times", "working_hours", "extra_hours", "time_off")
+HOURS = ("working_hours", "extra_hours", "time_off")
+OF_DOCTOR = ("busy_times", *HOURS)
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
 RAISED_ON_SQLITE = """
         DELETE FROM schedule_versions WHERE doctor_id = {0};
@@ -31,14 +33,17 @@ def upgrade() -> None:
     )
     if op.get_bind().dialect.name == "postgresql":
         _create_postgresql_functions()
-        for table, name, events, each, whose in _postgresql_triggers():
+        for table, name, kind, events, each, whose in _postgresql_triggers():
             _run(
-                f"CREATE TRIGGER {name} AFTER {events} ON {table}"
-                f" FOR EACH {each} EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
+                f"CREATE {kind} {name} AFTER {events} ON {table}"
+                f" {'DEFERRABLE INITIALLY DEFERRED ' if kind != 'TRIGGER' else ''}"
+                f"FOR EACH {each} EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
             )
             _run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
     else:
         _create_sqlite_triggers()
+    # Processes may know free times of "no version", from before these migrations went down or a backup was restored.
+    _run(f"INSERT INTO schedule_versions (doctor_id, version) VALUES (0, {secrets.randbelow(2**62)})")
 
 
 def downgrade() -> None:
@@ -51,6 +56,8 @@ def downgrade() -> None:
         for table in (*OF_DOCTOR, *OF_CLINIC):
             for event in ("insert", "update", "delete"):
                 _run(f"DROP TRIGGER {table}_schedule_version_on_{event}")
+        for table in HOURS:
+            _run(f"DROP TRIGGER {table}_schedule_version_on_replace")
     op.drop_table("schedule_versions")
 
 
@@ -60,6 +67,14 @@ def _run(statement: str) -> None:
 
 
 def _create_sqlite_triggers() -> None:
+    for table in HOURS:
+        found = f"(SELECT doctor_id FROM {table} WHERE id = NEW.id)"
+        _run(f"""
+    CREATE TRIGGER {table}_schedule_version_on_replace BEFORE INSERT ON {table}
+    WHEN EXISTS {found}
+    BEGIN{RAISED_ON_SQLITE.format(found)}
+    END
+    """)
     for table in (*OF_DOCTOR, *OF_CLINIC):
         for event, rows_changed in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
             changed = [f"{row}.doctor_id" for row in rows_changed] if table in OF_DOCTOR else ["0"]
@@ -105,11 +120,9 @@ def _create_postgresql_functions() -> None:
     """)
 
 
-def _postgresql_triggers() -> Iterator[tuple[str, str, str, str, str]]:
-    """For each trigger: table, name, events, whether for each row or statement, and whose version it raises."""
-    for table in OF_DOCTOR:
-        yield table, f"{table}_schedule_version_on_rows", "INSERT OR UPDATE OR DELETE", "ROW", "doctor"
-        yield table, f"{table}_schedule_version_on_truncate", "TRUNCATE", "STATEMENT", "clinic"
-    for table in OF_CLINIC:
-        events = "INSERT OR UPDATE OR DELETE OR TRUNCATE"
-        yield table, f"{table}_schedule_version_on_rows", events, "STATEMENT", "clinic"
+def _postgresql_triggers() -> Iterator[tuple[str, str, str, str, str, str]]:
+    """For each trigger: table, name, kind, events, ROW or STATEMENT, and whose version it raises."""
+    for table in (*OF_DOCTOR, *OF_CLINIC):
+        kind, whose = ("TRIGGER", "doctor") if table in OF_DOCTOR else ("CONSTRAINT TRIGGER", "clinic")
+        yield table, f"{table}_schedule_version_on_rows", kind, "INSERT OR UPDATE OR DELETE", "ROW", whose
+        yield table, f"{table}_schedule_version_on_truncate", "TRIGGER", "TRUNCATE", "STATEMENT", "clinic"

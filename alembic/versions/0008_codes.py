@@ -61,6 +61,11 @@ _ERROR = _OUTBOX.c.last_error
 
 
 def upgrade() -> None:
+    # The outbox comes first: on PostgreSQL the new column locks the appointments until the end.
+    coded = _chosen([_error_becomes_code(*each) for each in TROUBLES.items()], _first(300, _as_note(_ERROR)))
+    op.execute(sa.update(_OUTBOX).where(_ERROR != "").values(last_error=coded))
+    _reasons_of_messages({sentence: code for code, sentence in REASONS.items()})
+    _take_words_from_events()
     op.add_column(
         "appointments", sa.Column("cancellation_code", sa.String(40), nullable=False, server_default=sa.text("''"))
     )
@@ -72,10 +77,6 @@ def upgrade() -> None:
         .where(_WHY.in_(list(REASONS.values())))
         .values(cancellation_code=codes, cancellation_reason="")
     )
-    coded = _chosen([_error_becomes_code(*each) for each in TROUBLES.items()], _first(300, _as_note(_ERROR)))
-    op.execute(sa.update(_OUTBOX).where(_ERROR != "").values(last_error=coded))
-    _reasons_of_messages({sentence: code for code, sentence in REASONS.items()})
-    _take_words_from_events()
 
 
 def downgrade() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.scheduling.rules import RULES, Facts, Refusal, emptied_by, offered, refusals, too_late_to_change
+from webapp.scheduling.rules import RULES, Facts, Refusal, Rule, emptied_by, offered, refusals, too_late_to_change
 from webapp.scheduling.slots import DAY, Minute, Span, day_number, instants_of, pieces_of, to_datetime
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -431,3 +431,23 @@ def test_every_refusal_is_the_oracles_and_ends_when_it_says(case: tuple[Facts, Z
             else:
                 assert refusal.code in oracle.refuses(refusal.possible_from - 1)
                 assert refusal.code not in oracle.refuses(refusal.possible_from)
+
+
+class ScheduleAlone:
+    """Facts of which a rule may read nothing that differs between requests."""
+
+    OF_REQUEST = ("now", "notice", "horizon", "gap", "max_active", "patient_visits", "active_visits", "present_start")
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        assert name not in (*self.OF_REQUEST, "by_staff"), f"A rule of the schedule reads {name}."
+        return getattr(self._facts, name)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.of_schedule], ids=lambda rule: rule.code)
+def test_rules_of_the_schedule_read_nothing_of_the_request(rule: Rule) -> None:
+    """What they leave is kept and shown to everyone, at any time, until the schedule changes."""
+    assert not rule.patients_only
+    rule.refused_starts(cast(Facts, ScheduleAlone(facts())))

@@ -12,14 +12,25 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tests.cast import AMSTERDAM, NOW, Cast, local
+from tests.cast import AMSTERDAM, NOW, Cast, assemble, local
 from tests.servers import LiveServer, live_server
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Cancellation
-from webapp.clinic.schedule_versions import CLINIC, OF_CLINIC, OF_DOCTOR, ScheduleVersion
-from webapp.clinic.service import get_clinic
-from webapp.database import Database
+from webapp.clinic.schedule_versions import (
+    CLINIC,
+    OF_CLINIC,
+    OF_DOCTOR,
+    ScheduleVersion,
+    missing_triggers,
+    versions_seen,
+)
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.database import Database, VersionCache
 from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow, VisitTypeRow
+from webapp.event_handlers import wired_database
+from webapp.integrity import find_problems, guard_is_in_place
+from webapp.migrations import downgrade, upgrade
 from webapp.models import Base, ClinicSettings, Closure, Doctor, TimeOff, WorkingHours
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.viewer import ANYONE, Viewer
@@ -100,6 +111,9 @@ def test_a_change_that_is_undone_leaves_the_version(cast: Cast) -> None:
     def undone(session: Session) -> None:
         session.add(Closure(name="Works", starts_on=TUESDAY, ends_on=TUESDAY))
         session.flush()
+        if not cast.database.is_sqlite:
+            # There it changes when the transaction commits.
+            session.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
         assert _version(session, CLINIC) != before
         raise KeyError
 
@@ -224,3 +238,105 @@ def test_a_time_booked_in_one_process_is_no_longer_offered_in_another(cast: Cast
     command = Cancellation(version=1)
     cast.database.write(service.cancel, cast.alice, reference, command, now=cast.now)
     assert offered() == first
+
+
+# ------------------------------------------------------------------------------------------------- what must not happen
+
+
+def test_a_schedule_of_the_old_time_zone_is_not_kept_for_the_new_one(cast: Cast) -> None:
+    """A page may have read the clinic before another admin changed its zone, and read free times after."""
+    with cast.database.reading() as session:
+        before = get_clinic(session)
+    cast.change(sa.update(ClinicSettings).values(time_zone="Europe/London"))
+    with cast.database.reading() as session:
+        _starts_on_tuesday(session, cast, before)
+    with cast.database.reading() as session:
+        kept = _starts_on_tuesday(session, cast, get_clinic(session))
+    fresh = wired_database(cast.database.url.render_as_string(hide_password=False))
+    with fresh.reading() as session:
+        assert kept == _starts_on_tuesday(session, cast, get_clinic(session))
+    fresh.dispose()
+
+
+def _starts_on_tuesday(session: Session, cast: Cast, clinic: Clinic) -> list[int]:
+    request = BookingRequest(*_bob_and_default_type(session))
+    facts = load_facts(session, clinic, [request], TUESDAY, TUESDAY, now=NOW)
+    return [time.start for time in free_times(facts[cast.doctor_ids["bob"]])]
+
+
+def _bob_and_default_type(session: Session) -> tuple[DoctorRow, VisitTypeRow]:
+    bob = doctors.get_doctor(session, "bob")
+    kind = bob.visit_type(None)
+    assert kind is not None
+    return bob, kind
+
+
+def test_no_version_comes_back_after_the_migration_went_down_and_up(cast: Cast) -> None:
+    with cast.database.reading() as session:
+        before = versions_seen(session)
+    downgrade(cast.database, "0006")
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        after = versions_seen(session)
+    bob = cast.doctor_ids["bob"]
+    assert before is not None
+    assert after is not None
+    assert after.of_doctor(bob) != before.of_doctor(bob)
+
+
+def test_a_missing_trigger_is_reported(cast: Cast) -> None:
+    with cast.database.reading() as session:
+        assert missing_triggers(session) == []
+    name = "working_hours_schedule_version_on_" + ("update" if cast.database.is_sqlite else "rows")
+    on = "" if cast.database.is_sqlite else " ON working_hours"
+    cast.database.write(lambda session: session.execute(sa.text(f"DROP TRIGGER {name}{on}")))
+    with cast.database.reading() as session:
+        assert missing_triggers(session) == [name]
+    assert any(name in problem for problem in find_problems(cast.database, now=NOW))
+
+
+def test_a_row_that_replaces_one_of_another_doctor_changes_both_versions(sqlite_cast: Cast) -> None:
+    cast, hours = sqlite_cast, TABLES["working_hours"]
+    bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
+    with cast.database.reading() as session:
+        number = session.scalar(sa.select(hours.c.id).where(hours.c.doctor_id == bob).limit(1))
+        before = [_version(session, doctor) for doctor in (bob, erin)]
+    row = {"id": number, "doctor_id": erin, "weekday": 6, "start_minute": 600, "end_minute": 660}
+    replacement = sa.insert(hours).prefix_with("OR REPLACE").values(row)
+    cast.database.write(lambda session: session.execute(replacement))
+    with cast.database.reading() as session:
+        after = [_version(session, doctor) for doctor in (bob, erin)]
+    assert all(new != old for new, old in zip(after, before, strict=True))
+
+
+@pytest.fixture
+def postgresql_cast(postgresql_url: str, open_database: Callable[[str], Database]) -> Iterator[Cast]:
+    """The cast on PostgreSQL alone: SQLite has one writer at a time."""
+    database = open_database(postgresql_url)
+    yield assemble(database)
+    database.dispose()
+
+
+def test_changes_of_two_doctors_do_not_wait_for_each_other(postgresql_cast: Cast) -> None:
+    """The clinic's version is one row: it is taken when a transaction commits, not before."""
+    doctor = TABLES["doctors"]
+    database = postgresql_cast.database
+
+    def change_bob(session: Session) -> bool:
+        session.execute(sa.update(doctor).where(doctor.c.slug == "bob").values(bio="New"))
+        database.write(lambda other: other.execute(sa.update(doctor).where(doctor.c.slug == "erin").values(bio="New")))
+        return guard_is_in_place(database)
+
+    assert database.write(change_bob)
+
+
+def test_what_is_kept_is_limited_by_weight() -> None:
+    cache = VersionCache(most=10)
+    cache.keep("a", 1, "first", weight=4)
+    cache.keep("b", 1, "second", weight=4)
+    assert cache.find("a", 1) == "first"
+    cache.keep("c", 1, "third", weight=4)
+    assert [cache.find(key, 1) for key in "abc"] == ["first", None, "third"]
+    cache.keep("a", 2, "again", weight=6)
+    assert [cache.find(key, 2) for key in "ac"] == ["again", None]
+    assert cache.find("c", 1) == "third"

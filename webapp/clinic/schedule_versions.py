@@ -12,6 +12,7 @@ also counts as a version.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ from webapp.database import Base, VersionCache, ddl, rows, table_of
 T = TypeVar("T")
 
 # The tables that a doctor's free times depend on; `doctor_id` names the doctor whom a row concerns.
-OF_DOCTOR = ("busy_times", "working_hours", "extra_hours", "time_off")
+_HOURS = ("working_hours", "extra_hours", "time_off")
+OF_DOCTOR = ("busy_times", *_HOURS)
 # The tables that concern all doctors, or describe the doctors themselves.
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
 
@@ -50,6 +52,15 @@ _RAISED_ON_SQLITE = """
 
 def sqlite_triggers() -> Iterator[str]:
     """The triggers on SQLite. They delete and insert, because an outer OR IGNORE cannot suppress either."""
+    for table in _HOURS:
+        # REPLACE deletes a row without a trigger for deletions; it may have been another doctor's.
+        found = f"(SELECT doctor_id FROM {table} WHERE id = NEW.id)"
+        yield f"""
+    CREATE TRIGGER {table}_schedule_version_on_replace BEFORE INSERT ON {table}
+    WHEN EXISTS {found}
+    BEGIN{_RAISED_ON_SQLITE.format(found)}
+    END
+    """
     for table in (*OF_DOCTOR, *OF_CLINIC):
         for event, rows_changed in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
             changed = [f"{row}.doctor_id" for row in rows_changed] if table in OF_DOCTOR else [str(CLINIC)]
@@ -65,8 +76,9 @@ def postgresql_triggers() -> Iterator[str]:
     """The functions and the triggers on PostgreSQL.
 
     The upper bits of a version are the transaction's number, and within one transaction a version changes only once,
-    because updating one row a thousand times leaves a thousand dead rows to read. With ENABLE ALWAYS the triggers also
-    fire in sessions that apply a replica's changes.
+    because updating one row a thousand times leaves a thousand dead rows to read. The clinic's version is raised when
+    the transaction commits: its row would otherwise make every change of a doctor, and the trial of the guard, wait
+    for each other. With ENABLE ALWAYS the triggers also fire in sessions that apply a replica's changes.
     """
     yield """
     CREATE FUNCTION raise_schedule_version(number integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -104,14 +116,18 @@ def postgresql_triggers() -> Iterator[str]:
         # It is no longer known whose rows they were.
         yield from _postgresql_trigger(table, "truncate", "TRUNCATE", "STATEMENT", "clinic")
     for table in OF_CLINIC:
-        yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE OR TRUNCATE", "STATEMENT", "clinic")
+        yield from _postgresql_trigger(table, "rows", "INSERT OR UPDATE OR DELETE", "ROW", "clinic", at_commit=True)
+        yield from _postgresql_trigger(table, "truncate", "TRUNCATE", "STATEMENT", "clinic")
 
 
-def _postgresql_trigger(table: str, name: str, events: str, each: str, whose: str) -> Iterator[str]:
+def _postgresql_trigger(
+    table: str, name: str, events: str, each: str, whose: str, *, at_commit: bool = False
+) -> Iterator[str]:
     name = f"{table}_schedule_version_on_{name}"
+    kind, when = ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED ") if at_commit else ("TRIGGER", "")
     yield (
-        f"CREATE TRIGGER {name} AFTER {events} ON {table}"
-        f" FOR EACH {each} EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
+        f"CREATE {kind} {name} AFTER {events} ON {table}"
+        f" {when}FOR EACH {each} EXECUTE FUNCTION raise_schedule_version_of_{whose}()"
     )
     yield f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
 
@@ -121,6 +137,20 @@ for _dialect, _statements in (("sqlite", sqlite_triggers()), ("postgresql", post
         # All tables exist by then. In such a statement SQLAlchemy reads a single % as the start of a name.
         _made = ddl(_statement.replace("%", "%%")).execute_if(dialect=_dialect)
         sa.event.listen(Base.metadata, "after_create", _made)
+
+
+def missing_triggers(session: Session) -> list[str]:
+    """The names of the triggers that the database lacks: without them, free times that are kept may be out of date."""
+    sqlite = session.connection().dialect.name == "sqlite"
+    statements = "\n".join(sqlite_triggers() if sqlite else postgresql_triggers())
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        if sqlite
+        else "SELECT tgname FROM pg_trigger WHERE tgenabled = 'A'"
+    )
+    return sorted(
+        set(re.findall(r"TRIGGER (\w+_schedule_version_on_\w+)", statements)) - set(session.scalars(sa.text(query)))
+    )
 
 
 # ------------------------------------------------------------------------------------------------- reading

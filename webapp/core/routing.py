@@ -9,6 +9,9 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+
+# What Starlette matches: the path without the root under which a proxy serves us.
+from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
@@ -64,7 +67,7 @@ class Gate(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes matches the request; the first that also takes its method is preferred."""
         found: tuple[Match, Scope] = Match.NONE, {}
-        if self._fits(scope["path"].removeprefix(scope.get("root_path", ""))) is None:
+        if self._fits(get_route_path(scope)) is None:
             return found
         for route in self.routes:
             match, child_scope = route.matches(scope)

@@ -1,7 +1,7 @@
 """The guard of doctors' time: a row of `busy_times` is time that is taken, and no two rows of one lane overlap.
 
-The table is derived. Database triggers maintain it from the tables that take time, so neither a program nor a person at
-a database console can bypass the guard. A new kind of row that takes time adds a column and triggers; the guard stays
+The table is derived. Database triggers maintain it from the tables that take time, so a program or a person at
+a database console passes the guard as well, unless they change this table itself, which `docket check` finds. A new kind of row that takes time adds a column and triggers; the guard stays
 the same.
 
 The guard has two forms with the same meaning. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK that

@@ -59,13 +59,13 @@ def load_facts(
     window = days_span(pieces_of(clinic.zone, first, last), day_number(first), day_number(last))
     # A kept schedule counts every appointment. Only the query can leave out the one that is being moved.
     versions = versions_seen(session) if viewer.moving is None else None
-    kept = _kept_schedules(versions, requests, first, last) if versions is not None else {}
+    kept = _kept_schedules(versions, clinic, requests, first, last) if versions is not None else {}
     missing = [request for request in requests if request.doctor.id not in kept]
     if missing:
         busy = load_busy(session, [request.doctor.id for request in missing], window, now, viewer)
         loaded = _load_schedules(session, clinic, missing, first, last, busy)
         if versions is not None:
-            _keep_schedules(versions, missing, first, last, loaded)
+            _keep_schedules(versions, clinic, missing, first, last, loaded)
         schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
     else:
         busy, schedules = load_patient_visits(session, window, now, viewer), kept
@@ -93,32 +93,49 @@ def load_facts(
 
 
 def _kept_schedules(
-    versions: Versions, requests: Sequence[BookingRequest], first: date, last: date
+    versions: Versions, clinic: Clinic, requests: Sequence[BookingRequest], first: date, last: date
 ) -> dict[int, Facts]:
     """The schedules that this process has seen in their present version."""
     found = (
-        (request.doctor.id, versions.cache.find(_key(request, first, last), versions.of_doctor(request.doctor.id)))
+        (
+            request.doctor.id,
+            versions.cache.find(_key(clinic, request, first, last), versions.of_doctor(request.doctor.id)),
+        )
         for request in requests
     )
     return {doctor_id: schedule for doctor_id, schedule in found if schedule is not None}
 
 
 def _keep_schedules(
-    versions: Versions, requests: Sequence[BookingRequest], first: date, last: date, schedules: dict[int, Facts]
+    versions: Versions,
+    clinic: Clinic,
+    requests: Sequence[BookingRequest],
+    first: date,
+    last: date,
+    schedules: dict[int, Facts],
 ) -> None:
     """Work out what each schedule alone leaves, and keep both for this version."""
     for request in requests:
         schedule = schedules[request.doctor.id]
         with_starts(schedule, array("q", starts_of_schedule(schedule)))
-        versions.cache.keep(_key(request, first, last), versions.of_doctor(request.doctor.id), schedule)
+        key, version = _key(clinic, request, first, last), versions.of_doctor(request.doctor.id)
+        versions.cache.keep(key, version, schedule, weight=_weight(schedule))
 
 
-def _key(request: BookingRequest, first: date, last: date) -> tuple[object, ...]:
-    """What is kept is that of these days, and of all that a schedule takes from the doctor and the visit type."""
+def _weight(schedule: Facts) -> int:
+    """The memory that a kept schedule takes, in spans: 16 starts take as much as one span."""
+    return 10 + len(schedule.doctor_busy) + len(schedule.starts or ()) // 16
+
+
+def _key(clinic: Clinic, request: BookingRequest, first: date, last: date) -> tuple[object, ...]:
+    """The days, and everything that a schedule takes from the clinic, the doctor and the visit type.
+
+    The caller may have read these before this snapshot began: then they belong to another version than the snapshot.
+    """
     doctor, kind = request.doctor, request.visit_type
     of_doctor = doctor.id, doctor.slot_step, doctor.active
     of_kind = kind.minutes, kind.buffer_before, kind.buffer_after, kind.active, kind.online, request.offered
-    return "schedule", *of_doctor, *of_kind, first, last
+    return "schedule", clinic.time_zone, *of_doctor, *of_kind, first, last
 
 
 def _load_schedules(

@@ -89,8 +89,8 @@ class Rule:
 
     `binds_staff` is false if staff may override the rule with a reason. `patients_only` is true if the rule does not
     apply to staff at all. `hides` is false if the calendar shows the refusal in a banner instead of hiding times.
-    `of_request` is true if the rule depends on who asks and when; what the other rules refuse is the same for all
-    requests until the schedule changes.
+    `of_schedule` is true if the rule reads nothing of who asks or when: what it refuses is the same for all requests
+    until the schedule changes.
     """
 
     code: str
@@ -101,7 +101,7 @@ class Rule:
     patients_only: bool = False
     hides: bool = True
     clash: bool = False
-    of_request: bool = False
+    of_schedule: bool = False
 
     def refuse(self, facts: Facts, start: Minute) -> Refusal | None:
         """The refusal of this start, or None."""
@@ -178,60 +178,61 @@ RULES: tuple[Rule, ...] = (
         _l("This doctor does not take bookings at the moment."),
         lambda facts: _everything_if(not facts.doctor_active, facts),
         binds_staff=True,
+        of_schedule=True,
     ),
     Rule(
         "visit_type_not_offered",
         _l("This doctor does not offer that type of visit. Choose one of the doctor's visit types."),
         lambda facts: _everything_if(not facts.offered_by_doctor, facts),
         binds_staff=True,
+        of_schedule=True,
     ),
     Rule(
         "visit_type_not_online",
         _l("This type of visit cannot be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
         patients_only=True,
-        of_request=True,
     ),
     Rule(
         "off_grid",
         _l("Visits with this doctor start every %(step)d minutes from midnight on. Choose one of the times shown."),
         _off_grid,
         values=lambda facts: {"step": facts.step},
+        of_schedule=True,
     ),
-    Rule("same_time", _l("That is the time you already have."), _same_time, binds_staff=True, of_request=True),
-    Rule("in_the_past", _l("That time has passed. Choose a later one."), _in_the_past, of_request=True),
+    Rule("same_time", _l("That is the time you already have."), _same_time, binds_staff=True),
+    Rule("in_the_past", _l("That time has passed. Choose a later one."), _in_the_past),
     Rule(
         "too_soon",
         _l("That is too soon: a visit must be booked at least %(notice)s ahead."),
         _too_soon,
         values=lambda facts: {"notice": facts.notice},
-        of_request=True,
     ),
     Rule(
         "too_far_ahead",
         _l("That is too far ahead. Visits that late cannot be booked yet."),
         _too_far_ahead,
-        of_request=True,
     ),
-    Rule("closure", _l("The clinic is closed on that day. Choose another day."), _closure),
+    Rule("closure", _l("The clinic is closed on that day. Choose another day."), _closure, of_schedule=True),
     Rule(
         "clinic_closed",
         _l("The clinic is not open for the whole of that visit. Choose a time within opening hours."),
         _clinic_closed,
+        of_schedule=True,
     ),
     Rule(
         "outside_working_hours",
         _l("The doctor does not work for the whole of that visit. Choose a time within working hours."),
         _outside_working_hours,
+        of_schedule=True,
     ),
-    Rule("time_off", _l("The doctor is away at that time. Choose another time."), _time_off),
+    Rule("time_off", _l("The doctor is away at that time. Choose another time."), _time_off, of_schedule=True),
     Rule(
         "patient_overlap",
         _l("You already have a visit at that time. Choose another time, or move the other visit first."),
         _patient_overlap,
         binds_staff=True,
         clash=True,
-        of_request=True,
     ),
     Rule(
         "slot_taken",
@@ -239,6 +240,7 @@ RULES: tuple[Rule, ...] = (
         _slot_taken,
         binds_staff=True,
         clash=True,
+        of_schedule=True,
     ),
     Rule(
         "patient_gap",
@@ -246,7 +248,6 @@ RULES: tuple[Rule, ...] = (
         _patient_gap,
         values=lambda facts: {"gap": facts.gap},
         clash=True,
-        of_request=True,
     ),
     Rule(
         "too_many_visits",
@@ -254,9 +255,11 @@ RULES: tuple[Rule, ...] = (
         _too_many_visits,
         values=lambda facts: {"max": facts.max_active},
         hides=False,
-        of_request=True,
     ),
 )
+# A rule that spares staff depends on who asks.
+_OF_SCHEDULE = [rule for rule in RULES if rule.of_schedule and not rule.patients_only]
+_OF_REQUEST = [rule for rule in RULES if rule not in _OF_SCHEDULE]
 
 
 def refusals(facts: Facts, start: Minute) -> Iterator[Refusal]:
@@ -274,7 +277,7 @@ def offered(facts: Facts) -> Iterator[Minute]:
     """The starts in the window that no rule refuses, in order. Rules that do not hide times are left out."""
     if facts.starts is None:
         return _left(facts, RULES)
-    asked = [span for rule in RULES if rule.of_request for span in _refused(facts, rule)]
+    asked = [span for rule in _OF_REQUEST for span in _refused(facts, rule)]
     return (
         start
         for low, high in subtract(facts.window, asked)
@@ -284,7 +287,7 @@ def offered(facts: Facts) -> Iterator[Minute]:
 
 def starts_of_schedule(facts: Facts) -> Iterator[Minute]:
     """The starts that the schedule alone allows, for any request; `offered` selects from these."""
-    return _left(facts, [rule for rule in RULES if not rule.of_request])
+    return _left(facts, _OF_SCHEDULE)
 
 
 def with_starts(facts: Facts, starts: Sequence[Minute]) -> Facts:

@@ -143,9 +143,7 @@ def load_schedule_week(
     if day is not None:
         low, high = days_span(hours.time.pieces, day_number(day), day_number(day))
     visits = schedule_queries.list_appointments(session, doctor.id, to_datetime(low), to_datetime(high))
-    return ScheduleWeek(
-        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, visits
-    )
+    return ScheduleWeek(actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, visits)
 
 
 def _load_hours(session: Session, clinic: Clinic, doctor_id: int, monday: date) -> _Hours:
