@@ -167,8 +167,10 @@ def list_appointments(
     """The actor's appointments: upcoming ones, soonest first; or past and cancelled ones, latest first."""
     lines, total = _list_queries(_kind_of(actor), upcoming)
     values = {"user_id": actor.user_id, "visit_id": actor.visit_id, "now": now}
-    found = rows(session, lines, **values, skip=skip, limit=limit)
-    return AppointmentPage([AppointmentLine._make(row) for row in found], rows(session, total, **values).scalar() or 0)
+    found = [AppointmentLine._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
+    # A first page that is not full has them all.
+    is_all = skip == 0 and len(found) < limit
+    return AppointmentPage(found, len(found) if is_all else rows(session, total, **values).scalar() or 0)
 
 
 # Built once for each kind of actor, because building them takes longer than running them.
