@@ -97,30 +97,30 @@ class minute_of(FunctionElement[int]):  # noqa: N801 - it is used like a functio
     inherit_cache = True
 
 
-class spans_joined(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
-    """The spans of minutes of each group as one text: 'from until from until …', in any order.
+class pairs_joined(FunctionElement[str]):  # noqa: N801 - it is used like a function in queries.
+    """The pairs of whole numbers of each group as one text, such as spans: 'from until from until …', in any order.
 
-    Fetching many rows costs more than finding them; `split_spans` reads the text.
+    Fetching many rows costs more than finding them; `split_pairs` reads the text.
     """
 
     type = sa.String()
     inherit_cache = True
 
 
-def split_spans(text: str) -> list[tuple[int, int]]:
-    """The spans in a text made by `spans_joined`."""
+def split_pairs(text: str) -> list[tuple[int, int]]:
+    """The pairs in a text made by `pairs_joined`."""
     numbers = map(int, text.split())
     return list(zip(numbers, numbers, strict=True))
 
 
-@compiles(spans_joined)
-def _spans_in_postgresql(element: spans_joined, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(pairs_joined)
+def _pairs_in_postgresql(element: pairs_joined, compiler: SQLCompiler, **options: Any) -> str:
     low, high = (compiler.process(column, **options) for column in element.clauses)
     return f"string_agg({low} || ' ' || {high}, ' ')"
 
 
-@compiles(spans_joined, "sqlite")
-def _spans_in_sqlite(element: spans_joined, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(pairs_joined, "sqlite")
+def _pairs_in_sqlite(element: pairs_joined, compiler: SQLCompiler, **options: Any) -> str:
     low, high = (compiler.process(column, **options) for column in element.clauses)
     return f"group_concat({low} || ' ' || {high}, ' ')"
 

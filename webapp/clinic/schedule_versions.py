@@ -19,7 +19,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from webapp.database import Base, VersionCache, ddl, rows, table_of
+from webapp.database import Base, VersionCache, ddl, pairs_joined, rows, split_pairs, table_of
 
 T = TypeVar("T")
 
@@ -156,9 +156,7 @@ def missing_triggers(session: Session) -> list[str]:
 # ------------------------------------------------------------------------------------------------- reading
 
 _VERSION = table_of(ScheduleVersion).c
-_ALL = sa.select(
-    sa.func.aggregate_strings(sa.cast(_VERSION.doctor_id, sa.String) + " " + sa.cast(_VERSION.version, sa.String), " ")
-)
+_ALL = sa.select(pairs_joined(_VERSION.doctor_id, _VERSION.version))
 
 
 class Versions:
@@ -187,15 +185,10 @@ def versions_seen(session: Session) -> Versions | None:
     snapshot, versions = session.info.get("versions", (None, None))
     if versions is None or snapshot is not transaction:
         text: str = rows(session, _ALL).scalar() or ""
-        versions = Versions(cache.get("versions", text, lambda: _parsed(text)), cache)
+        versions = Versions(cache.get("versions", text, lambda: dict(split_pairs(text))), cache)
         session.info["versions"] = session.get_transaction(), versions
     found: Versions = versions
     return found
-
-
-def _parsed(text: str) -> dict[int, int]:
-    numbers = map(int, text.split())
-    return dict(zip(numbers, numbers, strict=True))
 
 
 def kept_for_clinic(session: Session, key: Hashable, read: Callable[[], T]) -> T:

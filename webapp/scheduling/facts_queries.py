@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.clinic.models import Closure, OpeningHours
-from webapp.database import UtcDateTime, minute_of, rows, spans_joined, split_spans, table_of
+from webapp.database import UtcDateTime, minute_of, pairs_joined, rows, split_pairs, table_of
 from webapp.doctors.models import ExtraHours, TimeOff, WorkingHours
 from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import LONGEST_MINUTES, BusyTime
@@ -132,7 +132,7 @@ def _doctors_query() -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(
             _TAKEN.doctor_id.label("doctor_id"),
-            spans_joined(_TAKEN.from_minute, _TAKEN.until_minute),
+            pairs_joined(_TAKEN.from_minute, _TAKEN.until_minute),
             _NO_NUMBER,
             _NO_NUMBER,
             _NO_NUMBER,
@@ -228,7 +228,7 @@ def _read_busy(found: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime, viewer:
     busy = Busy(patient_visits=[] if viewer.knows_patient else None)
     for doctor_id, spans, appointment_id, start, end, status in found:
         if doctor_id is not None:
-            busy.of_doctor[doctor_id] = split_spans(spans)
+            busy.of_doctor[doctor_id] = split_pairs(spans)
         elif appointment_id == viewer.moving:
             busy.present_start = start
         elif busy.patient_visits is not None:
