@@ -171,7 +171,9 @@ def _file_of(size: Size, checkout: Path) -> Path:
     code = f"from bench.data import Size, kept_file; print(kept_file(Size{tuple(size)!r}, lambda _words: None))"
     say(f"{checkout} makes its clinic of {size.name} appointments, unless it has it.")
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    made = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=environment, stdout=subprocess.PIPE, check=True)
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout, env=environment, stdout=subprocess.PIPE, check=True
+    )
     return Path(made.stdout.decode().strip())
 
 

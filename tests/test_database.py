@@ -204,7 +204,7 @@ def postgresql_database(postgresql_url: str) -> Iterator[Database]:
 def backend_of(database: Database) -> int:
     """The process id of the server that answers the next session."""
     with database.reading() as session:
-        return session.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+        return session.execute(sa.select(sa.func.pg_backend_pid(type_=sa.Integer))).scalar_one()
 
 
 def test_a_connection_is_used_again(postgresql_database: Database) -> None:

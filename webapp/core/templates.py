@@ -38,14 +38,14 @@ def _kept(_language: str, macro: Callable[..., str], *values: Hashable) -> str:
     return macro(*values)
 
 
-# These do what the functions of Jinja's own extension do, which look each other up by name and format every sentence, also
-# those without values. A page calls them up to two hundred times.
+# These do what the functions of Jinja's own extension do, which look each other up by name and format every sentence,
+# also those without values. A page calls them up to two hundred times.
 @jinja2.pass_eval_context
 def _translated(context: EvalContext, message: str, **values: object) -> str:
     """The message in the reader's language, with its values; as in all of Jinja's messages, `%%` stands for `%`."""
     text = gettext(message)
     if context.autoescape:
-        text = Markup(text)
+        text = Markup(text)  # noqa: S704 - sentences and their translations are ours.
     return text % values if "%" in text else text
 
 
@@ -54,7 +54,7 @@ def _translated_for_number(context: EvalContext, singular: str, plural: str, num
     """The message for this number, which is also the value `num`."""
     text = ngettext(singular, plural, num)
     if context.autoescape:
-        text = Markup(text)
+        text = Markup(text)  # noqa: S704 - sentences and their translations are ours.
     return text % {"num": num, **values} if "%" in text else text
 
 

@@ -1,7 +1,7 @@
 """A doctor's day and week: appointments, buffers, gaps, breaks, leave and the now line.
 
-A day costs a constant number of queries: the outline of its week, its appointments, the earlier ones of the next patient,
-and the hours, leave and closures unless they are cached.
+A day costs a constant number of queries: the outline of its week, its appointments, the earlier ones of the next
+patient, and the hours, leave and closures unless they are cached.
 """
 
 from __future__ import annotations

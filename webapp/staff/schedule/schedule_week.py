@@ -48,8 +48,8 @@ class Card(NamedTuple):
 class ScheduleWeek:
     """The shared data of both pages, for the days of one week.
 
-    `hours` says when the doctor sees patients on each day, before closures and leave. The `outline` has all appointments
-    of the week, `visits` those of the days that are shown.
+    `hours` says when the doctor sees patients on each day, before closures and leave. The `outline` has all
+    appointments of the week, `visits` those of the days that are shown.
     """
 
     actor: Actor
