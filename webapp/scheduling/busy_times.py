@@ -1,8 +1,8 @@
 """The guard of doctors' time: a row of `busy_times` is time that is taken, and no two rows of one lane overlap.
 
-The table is derived. Database triggers maintain it from the tables that take time, so a program or a person at
-a database console passes the guard as well, unless they change this table itself, which `docket check` finds. A new kind of row that takes time adds a column and triggers; the guard stays
-the same.
+The table is derived. Database triggers maintain it from the tables that take time, so a program or a person at a
+database console passes the guard as well, unless they change this table itself, which `docket check` finds. A new kind
+of row that takes time adds a column and triggers; the guard stays the same.
 
 The guard has two forms with the same meaning. PostgreSQL has an exclusion constraint. SQLite has triggers; a CHECK that
 no row is longer than eight hours lets them search a bounded range of an index. They use RAISE(ABORT), which the
