@@ -35,8 +35,6 @@ GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "events", "e
 FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
 ROOMS = set().union(*ROOM_FLOORS)
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
-# Modules that are on another floor than their folder.
-PLACES = {"webapp.core.i18n": "i18n"}  # The database and errors have messages, so i18n is below them.
 
 # Roles go by file name: `forms` is the role of forms.py and of anything_forms.py.
 SUFFIXES = {
@@ -295,13 +293,11 @@ class Codebase:
 
 def place_of(name: str) -> str:
     """The folder or single module that webapp.something belongs to."""
-    return PLACES.get(name) or name.split(".")[1] if "." in name else ""
+    return name.split(".")[1] if "." in name else ""
 
 
 def role_of(name: str) -> str | None:
     """The role of a module; None if it has none."""
-    if name in PLACES:
-        return SINGLE[PLACES[name]]
     _webapp, *folders, last = name.split(".") if "." in name else ("webapp", "")
     if not last:
         return "ground"
@@ -319,8 +315,6 @@ def role_of(name: str) -> str | None:
 
 def _part(name: str, other: str) -> tuple[str, str, str]:
     """The folder where the paths of two modules part, and its two children that contain them."""
-    if name in PLACES or other in PLACES:
-        return "webapp", place_of(name), "" if place_of(name) == place_of(other) else place_of(other)
     own, its = name.split("."), other.split(".")
     depth = 0
     while depth < min(len(own), len(its)) and own[depth] == its[depth]:

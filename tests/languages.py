@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from gettext import NullTranslations
 
 from tests.reading import Element
-from webapp.core.i18n import Language
+from webapp.i18n import Language
 
 # Babel needs the patterns of dates unchanged. Placeholders and HTML in a message stay unchanged, too.
 _PATTERN = re.compile(r"[EMdy ]+")

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, PLACES, SUFFIXES, Codebase
+from tests.fences import CORE_SUFFIXES, FLOORS, GUARDED, LIBRARIES, MAY_IMPORT, NAMED, SUFFIXES, Codebase
 from webapp.notifications import rendering
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +68,7 @@ def test_only_the_database_module_commits() -> None:
 
 def test_the_tables_of_the_fences_fit_each_other_and_the_modules() -> None:
     """Exceptions for names that no longer exist are removed."""
-    assert {f"webapp.{name}" for name in NAMED} | set(PLACES) <= set(docket().trees)
+    assert {f"webapp.{name}" for name in NAMED} <= set(docket().trees)
     named = {*NAMED.values(), *SUFFIXES.values(), *CORE_SUFFIXES.values(), *LIBRARIES}
     assert named.union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
     assert all(libraries <= GUARDED for libraries in LIBRARIES.values())
@@ -90,8 +90,8 @@ def test_the_drawing_shows_the_floors_as_they_are() -> None:
 # Small packages that break no fence.
 SOUND = {
     "webapp.exceptions": "",
-    "webapp.core.i18n": "",
-    "webapp.database": "from webapp.core.i18n import gettext\nfrom webapp import exceptions\nsession.commit()",
+    "webapp.i18n": "",
+    "webapp.database": "from webapp.i18n import gettext\nfrom webapp import exceptions\nsession.commit()",
     "webapp.core.web": "from fastapi import Request\nfrom webapp.database import Database",
     "webapp.core.text": "import re",
     "webapp.audit.service": "from sqlalchemy.orm import Session\nfrom webapp.core.text import plain",

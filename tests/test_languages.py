@@ -22,9 +22,9 @@ from webapp import models
 from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import zone_names
-from webapp.core.i18n import ENGLISH, Language, speaking
 from webapp.database import Database
 from webapp.event_handlers import wired_database
+from webapp.i18n import ENGLISH, Language, speaking
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
 

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from webapp.auth import passwords
 from webapp.auth import service as auth
 from webapp.auth.schemas import Email, PersonName, Role
-from webapp.core.i18n import gettext as _
 from webapp.database import Database
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid, NotFound
+from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.patients.schemas import Register
 

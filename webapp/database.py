@@ -32,9 +32,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.events.publishing import EventHandlers, session_info
 from webapp.exceptions import Unavailable
+from webapp.i18n import lazy_gettext as _l
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.core.i18n import Sentence
+from webapp.i18n import Sentence
 
 
 class AppError(Exception):

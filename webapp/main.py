@@ -39,8 +39,6 @@ from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
 from webapp.core.codes import REASONS
 from webapp.core.errors import error_page
-from webapp.core.i18n import ENGLISH, Language
-from webapp.core.i18n import gettext as _
 from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
@@ -52,6 +50,8 @@ from webapp.database import Database, is_busy
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
+from webapp.i18n import ENGLISH, Language
+from webapp.i18n import gettext as _
 from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination

@@ -54,10 +54,10 @@ from webapp.core.entity_tags import (
     precondition_of,
     version_asked,
 )
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
+from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key, create
 from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.api import FreeTimeOut

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 
 
 class ChangedMeanwhile(Conflict):

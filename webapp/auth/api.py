@@ -16,8 +16,8 @@ from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.schemas import LogIn, Role
 from webapp.auth.signing_in import sign_in
 from webapp.core.api import ApiRouter, answer, problems, storable
-from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page
+from webapp.i18n import gettext as _
 
 router = ApiRouter(prefix="/auth", tags=["Signing in"])
 

@@ -16,10 +16,10 @@ from webapp.auth.access_tokens import read_access_token
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.schemas import Actor, Role
 from webapp.core.api import API_PREFIX
-from webapp.core.i18n import gettext as _
 from webapp.core.security import SAFE_METHODS
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Forbidden, NotSignedIn
+from webapp.i18n import gettext as _
 
 bearer = OAuth2PasswordBearer(
     tokenUrl=f"{API_PREFIX}/auth/token",

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from webapp.auth import service, tokens
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
-from webapp.core.i18n import gettext as _
 from webapp.core.web import Page, local_path
 from webapp.exceptions import Forbidden, NotSignedIn, Unavailable
+from webapp.i18n import gettext as _
 
 logger = logging.getLogger(__name__)
 

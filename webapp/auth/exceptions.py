@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict, Invalid, NotFound, NotSignedIn, TooManyAttempts
+from webapp.i18n import gettext as _
 
 
 class WrongCredentials(Invalid):

@@ -7,7 +7,7 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import ChangePassword, ForgottenPassword, LogIn
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import lazy_form_text as _l
 
 
 class LoginForm(DocketForm):

@@ -14,10 +14,10 @@ from webapp.auth.forms import NewPasswordForm
 from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
 from webapp.core import signing
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
 
 router = Router()
 

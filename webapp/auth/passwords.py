@@ -13,8 +13,8 @@ from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
 
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 128

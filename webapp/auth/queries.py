@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
-from webapp.core.i18n import gettext as _
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.database import seek
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 # More words would only make a search slower.
 MOST_WORDS = 5

@@ -17,8 +17,8 @@ from webapp.auth import password_links
 from webapp.auth.exceptions import AccountDisabled, LastAdmin
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Forbidden, NotFound
+from webapp.i18n import gettext as _
 
 
 class LockedAccount(NamedTuple):

@@ -21,11 +21,11 @@ from webapp.auth.forms import LoginForm
 from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 router = Router()
 

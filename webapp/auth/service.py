@@ -20,9 +20,9 @@ from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPas
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
 from webapp.auth.tokens import hashed, new_secret
-from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 SESSION_LIFETIME = timedelta(days=30)
 LAST_SEEN_EVERY = timedelta(minutes=5)

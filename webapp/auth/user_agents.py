@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.core.i18n import gettext as _
+from webapp.i18n import gettext as _
 
 BROWSERS = (
     ("Edg", "Edge"),

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
+from webapp.i18n import gettext as _
 
 # A longer closure is most likely a mistyped year.
 LONGEST = timedelta(days=366)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from babel import Locale
 
-from webapp.core.i18n import language
+from webapp.i18n import language
 
 # Holidays further ahead may still be moved or added, and nobody plans for them yet.
 YEARS_AHEAD = 2

@@ -23,13 +23,13 @@ from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import ClinicSettings, OpeningHours
 from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core.day_hours import Week
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.database import table_of
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 
 DAY_MINUTES = 24 * 60
 # A clinic may use UTC, although no place has this zone.

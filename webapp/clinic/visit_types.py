@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import VisitType
-from webapp.core.i18n import gettext as _
 from webapp.core.strict_types import Whole, YesNo
 from webapp.exceptions import Conflict, NotFound
+from webapp.i18n import gettext as _
 
 Buffer = Annotated[Whole, Field(ge=0, le=120)]
 

@@ -23,14 +23,14 @@ from starlette.responses import Response
 
 from webapp.core import formats
 from webapp.core.errors import headers_of
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import MAX_ID
 from webapp.core.routing import LateRoute
 from webapp.core.strict_types import Whole
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError, BadRequest
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 
 API_PREFIX = "/api/v1"
 PROBLEM_TYPE = "application/problem+json"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import Sentence
+from webapp.i18n import lazy_gettext as _l
 
 # The code of a text that was stored before there were codes, and that no other code means.
 NOTE = "note"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 
 Span: TypeAlias = tuple[int, int]
 """Start and end, in minutes since local midnight: (540, 720) is 09:00 to 12:00."""

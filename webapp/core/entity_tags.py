@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from webapp.core.api import answer
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.web import Page
 from webapp.exceptions import AppError, Conflict
+from webapp.i18n import gettext as _
 
 Version = TypeVar("Version", int, str)
 

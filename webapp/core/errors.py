@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from wtforms import Field
 
-from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
 from webapp.exceptions import AppError, NotSignedIn
+from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
 Action = tuple[str, str]

@@ -6,9 +6,9 @@ from typing import Any
 
 from wtforms import DateField, HiddenField, IntegerField, TimeField
 
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 
 NO_DATE = _l("Enter a real date, such as 2026-12-25.")
 NO_CLOCK = _l("Enter a time of day, such as 09:30.")

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import language, ngettext
+from webapp.i18n import gettext as _
+from webapp.i18n import language, ngettext
 
 
 @lru_cache(maxsize=4096)

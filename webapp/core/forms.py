@@ -15,11 +15,11 @@ from wtforms.form import BaseForm
 from wtforms.meta import DefaultMeta
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
-from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.exceptions import AppError, NotFound
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
+from webapp.i18n import ngettext
 
 Command = TypeVar("Command", bound=BaseModel)
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webapp.core.i18n import Language, speaking
+from webapp.i18n import Language, speaking
 
 
 class LanguageMiddleware:

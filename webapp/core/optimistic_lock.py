@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict
+from webapp.i18n import gettext as _
 
 M = TypeVar("M", bound=BaseModel)
 

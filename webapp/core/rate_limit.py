@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webapp.config import Rate, parse_rate
 from webapp.core.api import is_api
 from webapp.core.clock import seconds_now
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
 
 
 class TooManyRequests(AppError):

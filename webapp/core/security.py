@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
+from webapp.i18n import gettext as _
 
 logger = logging.getLogger(__name__)
 

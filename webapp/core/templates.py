@@ -14,8 +14,8 @@ from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
 from webapp.config import resource_folder
-from webapp.core.i18n import gettext, language_tag, ngettext
 from webapp.core.urls import with_query
+from webapp.i18n import gettext, language_tag, ngettext
 
 
 @lru_cache(maxsize=256)

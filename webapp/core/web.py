@@ -24,12 +24,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from webapp.config import Settings
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import MAX_ID
 from webapp.core.security import MAX_BODY_BYTES
 from webapp.core.templates import asset
 from webapp.database import Database
 from webapp.exceptions import BadRequest
+from webapp.i18n import gettext as _
 
 # The list of appointments that a change affects has a field for each of the 300 that it shows.
 MAX_FIELDS = 500

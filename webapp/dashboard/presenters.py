@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.codes import REASONS
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.dashboard import queries
 from webapp.dashboard.schemas import Setup, Week
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
 from webapp.notifications.exceptions import TROUBLES
 

@@ -13,12 +13,12 @@ from webapp.auth import passwords
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
-from webapp.core.i18n import gettext as _
 from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
 from webapp.demo.maker import MADE, Maker, Order, Progress
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid
+from webapp.i18n import gettext as _
 from webapp.patients.models import Patient
 from webapp.scheduling.models import Appointment
 

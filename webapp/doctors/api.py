@@ -12,12 +12,12 @@ from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
-from webapp.core.i18n import gettext as _
 from webapp.core.text import plain
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 router = ApiRouter(prefix="/doctors", tags=["Doctors"])
 

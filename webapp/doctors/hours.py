@@ -20,7 +20,6 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.day_hours import Span, Spans, Week
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN
 from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
@@ -28,6 +27,7 @@ from webapp.doctors.service import DoctorRow, get_doctor_by_id
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid, NotFound
+from webapp.i18n import gettext as _
 
 # No calendar in Docket goes beyond these dates.
 Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]

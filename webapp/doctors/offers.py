@@ -18,12 +18,12 @@ from sqlalchemy.orm import Session
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import SavedVisitType, VisitTypeDetails
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
+from webapp.i18n import gettext as _
 
 # A change of these affects which times are free; `doctors` stands for who offers it.
 _TIMING = {"minutes", "buffer_before", "buffer_after", "online", "doctors"}

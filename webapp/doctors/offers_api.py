@@ -12,11 +12,11 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SavedVisitType
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
-from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 router = ApiRouter(prefix="/visit-types", tags=["Visit types"])
 

@@ -20,7 +20,6 @@ from webapp.audit import service as audit
 from webapp.auth.models import PasswordLink, User
 from webapp.auth.schemas import Actor, PersonName, readable_name
 from webapp.clinic.models import VisitType
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint, require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.core.text import plain
@@ -28,6 +27,7 @@ from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
+from webapp.i18n import gettext as _
 
 TINTS = range(1, 7)
 # Docket's own addresses use these words, for example /admin/doctors/new.

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
 from webapp.clinic.schedule_versions import kept_for_clinic, versions_seen
-from webapp.core.i18n import gettext as _
 from webapp.core.text import plain
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 
 class VisitTypeRow(NamedTuple):

@@ -15,13 +15,13 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant, instants_of
 from webapp.doctors.hours import Day
 from webapp.doctors.models import TimeOff
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
+from webapp.i18n import gettext as _
 
 LONGEST = timedelta(days=366)
 MOST_TIMES = 53

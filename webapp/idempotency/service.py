@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from webapp.core.i18n import gettext as _
 from webapp.database import table_of
 from webapp.exceptions import AppError, Invalid
+from webapp.i18n import gettext as _
 from webapp.idempotency.models import IdempotencyKey
 
 KEPT = timedelta(hours=24)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webapp.core.codes import CodedSentences, stored
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l
 
 # The sentences that the clinic's admins read about a message that was not taken.
 TROUBLES = CodedSentences(

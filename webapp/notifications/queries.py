@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core.i18n import gettext as _
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.database import UtcDateTime, rows, seek, table_of
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 from webapp.notifications.models import DEAD, KEPT, SMS, UNDELIVERED, OutboxMessage
 
 # If a message waits longer than this, no worker runs, or its mail server cannot be reached.

@@ -22,9 +22,9 @@ from webapp.config import resource_folder
 from webapp.core import formats
 from webapp.core.calendar_events import Event
 from webapp.core.codes import REASONS
-from webapp.core.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
 from webapp.core.signing import sign
 from webapp.core.templates import template_environment
+from webapp.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
 from webapp.notifications.outbox import LINK
 
 if TYPE_CHECKING:

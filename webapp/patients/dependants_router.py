@@ -7,10 +7,10 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.i18n import gettext as _
 from webapp.patients import dependants
 from webapp.patients.exceptions import HasRecord
 from webapp.patients.forms import PersonForm

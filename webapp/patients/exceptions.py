@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict, NotFound
+from webapp.i18n import gettext as _
 
 
 class NoSuchPatient(NotFound):

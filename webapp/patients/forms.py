@@ -7,7 +7,7 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 
 SENTENCES = {

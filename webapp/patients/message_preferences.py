@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
 from webapp.patients.schemas import MessagePreferences

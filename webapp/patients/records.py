@@ -12,11 +12,11 @@ from webapp.audit import service as audit
 from webapp.auth import roles
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
+from webapp.i18n import gettext as _
 from webapp.patients.duplicates import likely_duplicates
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
 from webapp.patients.models import Patient

@@ -21,11 +21,11 @@ from webapp.auth.schemas import Actor, ChangePassword
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, Invalid, NotFound
+from webapp.i18n import gettext as _
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
 from webapp.patients.presenters import device_lines, person_line

@@ -14,11 +14,11 @@ from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
-from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.events.kinds import DoneBy, PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Origin, PatientChoice, Profile, Register, UpdateProfile

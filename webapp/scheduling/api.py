@@ -15,12 +15,12 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.api import JSON_TYPE, LIST_HEADERS, ApiRouter, Moment, QueryId, problems
-from webapp.core.i18n import gettext as _
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
 from webapp.doctors.api import Words, visible_doctor
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import Invalid, NotSignedIn
+from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling import checks
 from webapp.scheduling.dependencies import current_viewer

@@ -6,12 +6,12 @@ from urllib.parse import parse_qs
 
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
 from webapp.core.security import is_clean_text
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 
 
 def describe_destination(page: Page, address: str) -> str | None:

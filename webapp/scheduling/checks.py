@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.clinic.service import Clinic
-from webapp.core.i18n import gettext as _
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound, Unavailable
+from webapp.i18n import gettext as _
 from webapp.scheduling.exceptions import PatientBusy, RuleBroken, SlotTaken, error_of
 from webapp.scheduling.facts import BookingRequest, load_facts
 from webapp.scheduling.rules import Refusal, refusals

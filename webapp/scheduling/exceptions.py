@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from webapp.core import formats
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import AppError, Conflict, Invalid
+from webapp.i18n import Sentence
+from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.rules import Refusal
 
 

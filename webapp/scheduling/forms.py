@@ -10,7 +10,7 @@ from wtforms.widgets import Select
 
 from webapp.core.fields import searched
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import lazy_form_text as _l
 
 
 class _PlainSelect(Select):

@@ -8,9 +8,9 @@ from functools import cache
 from typing import NamedTuple
 
 from webapp.clinic.service import Clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
 from webapp.scheduling.facts import BookingRequest, FreeTime
 from webapp.scheduling.slots import number_to_day, to_datetime
 from webapp.scheduling.week_calendar import LABELS, Slot, booking_address, day_title, iso_minute, words_for

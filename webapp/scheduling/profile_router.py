@@ -7,7 +7,6 @@ from datetime import date
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
@@ -15,6 +14,7 @@ from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 from webapp.scheduling import checks, presenters, week_calendar
 from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest

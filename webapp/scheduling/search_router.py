@@ -6,7 +6,6 @@ from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
@@ -14,6 +13,7 @@ from webapp.core.text import plain
 from webapp.core.web import CurrentPage
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
 from webapp.scheduling import presenters
 from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest, next_free

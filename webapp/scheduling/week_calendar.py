@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.service import Clinic, ClosureRow, find_closures
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import YEARS
 from webapp.core.urls import with_query
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.exceptions import sentence_of
 from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, free_times, load_facts, places
 from webapp.scheduling.rules import Facts, cautions, emptied_by

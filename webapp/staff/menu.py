@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from webapp.auth.schemas import Role
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l
 
 
 class Place(NamedTuple):

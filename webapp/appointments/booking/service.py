@@ -26,11 +26,11 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
 from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, TimeFreed
 from webapp.events.publishing import publish
+from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
 from webapp.scheduling.models import ACTIVE, Appointment

@@ -25,11 +25,11 @@ from webapp.appointments.schemas import (
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import AppointmentStatusChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Forbidden
+from webapp.i18n import gettext as _
 from webapp.scheduling import checks, rule_violations
 from webapp.scheduling.exceptions import SlotTaken
 from webapp.scheduling.models import OCCUPYING, Appointment

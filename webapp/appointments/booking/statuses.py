@@ -13,9 +13,9 @@ from typing import Protocol
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE
 
 WORDS = {

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from webapp.clinic.service import Clinic
 from webapp.core.calendar_events import Event
-from webapp.core.i18n import gettext as _
+from webapp.i18n import gettext as _
 
 ALARM_MINUTES = 120
 

@@ -26,11 +26,11 @@ from webapp.appointments.schemas import Cancellation, Move, Note
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core.codes import REASONS, stored
-from webapp.core.i18n import ngettext
 from webapp.core.parsing import Instant
 from webapp.database import Database
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict
+from webapp.i18n import ngettext
 from webapp.patients import service as patients
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, load_facts

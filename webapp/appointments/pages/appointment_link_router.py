@@ -16,10 +16,10 @@ from webapp.appointments.pages.forms import ConfirmForm
 from webapp.appointments.schemas import AppointmentView
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
+from webapp.i18n import gettext as _
 
 router = Router()
 

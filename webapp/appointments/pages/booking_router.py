@@ -17,13 +17,13 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.errors import error_page, headers_of, lead_back_to
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.schemas import PatientChoice

@@ -17,9 +17,9 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core.calendar_events import MEDIA_TYPE, Event, Method, calendar_fingerprint
 from webapp.core.entity_tags import entity_tag, is_known
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage
+from webapp.i18n import gettext as _
 
 router = Router()
 

@@ -16,9 +16,9 @@ from webapp.audit.service import Entry
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
 
 
 class ChangeOptions(NamedTuple):

@@ -21,9 +21,9 @@ from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Mov
 from webapp.core import formats
 from webapp.core.fields import ClockField, DayField, unix_lines
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import VisitTypeRow
+from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import PatientChoice
 
 NO_TIME = _l("Choose one of the free times. This address or form did not name a time that we understand.")

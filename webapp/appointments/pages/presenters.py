@@ -15,12 +15,12 @@ from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.parsing import instant, written_instants
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.patients.schemas import PatientChoice
 from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, week_calendar

@@ -24,12 +24,12 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.errors import error_page, headers_of
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import instant
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
+from webapp.i18n import gettext as _
 from webapp.patients.schemas import PatientChoice
 from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.dependencies import current_viewer

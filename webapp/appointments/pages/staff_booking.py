@@ -20,13 +20,13 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.fields import searched
-from webapp.core.i18n import gettext as _
 from webapp.core.pagination import Part, cursor_of, neighbours
 from webapp.core.parsing import instant, whole_number
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.i18n import gettext as _
 from webapp.patients import records, search
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.search import PatientRow

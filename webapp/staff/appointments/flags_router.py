@@ -9,11 +9,11 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import headers_of
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Unavailable
+from webapp.i18n import gettext as _
 from webapp.staff.appointments.status_forms import FlagForm
 
 router = Router()

@@ -14,9 +14,9 @@ from webapp.appointments.booking.listing import Choices, Order
 from webapp.appointments.pages.forms import WhenForm
 from webapp.core.fields import DayField, searched
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import YEARS, whole_number
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 
 ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
 REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)

@@ -13,8 +13,8 @@ from webapp.appointments.booking.listing import AppointmentRow
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.codes import REASONS
-from webapp.core.i18n import gettext as _
 from webapp.core.urls import with_query
+from webapp.i18n import gettext as _
 from webapp.scheduling.explain import Answer
 from webapp.scheduling.facts import BookingRequest
 from webapp.staff.audit.log import harmless

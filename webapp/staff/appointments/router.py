@@ -19,9 +19,6 @@ from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core.forms import Submission
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
 from webapp.core.parsing import whole_number
@@ -29,6 +26,9 @@ from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.patients import records, search
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.appointments import presenters

@@ -9,8 +9,8 @@ from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import ChangeStatus, UndoStatus, WriteNote
 from webapp.core.fields import unix_lines
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
+from webapp.i18n import lazy_form_text as _l
 
 
 class StatusForm(DocketForm):

@@ -18,7 +18,6 @@ from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.parsing import parse_day
 from webapp.core.routing import Router
@@ -26,6 +25,7 @@ from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
+from webapp.i18n import gettext as _
 from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
 from webapp.staff.schedule.day_page import show_day
 

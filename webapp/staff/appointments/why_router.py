@@ -8,13 +8,13 @@ from webapp.appointments.booking import listing
 from webapp.appointments.pages.presenters import patient_summary
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import Invalid, NotFound
+from webapp.i18n import gettext as _
 from webapp.patients import search
 from webapp.patients.search import PatientRow
 from webapp.scheduling import checks, explain

@@ -12,9 +12,9 @@ from wtforms.validators import Optional
 
 from webapp.core.fields import DayField, searched_name
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import YEARS
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 from webapp.staff.audit.log import AuditSearch
 from webapp.staff.audit.words import ACTIONS
 

@@ -22,13 +22,13 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.core.parsing import whole_number
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.patients.models import Patient
 from webapp.patients.search import search_patients
 from webapp.scheduling.models import Appointment

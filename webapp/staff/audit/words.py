@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import lazy_gettext as _l
+from webapp.i18n import Sentence
+from webapp.i18n import lazy_gettext as _l
 
 ACTIONS: dict[str, Sentence] = {
     "booked": _l("Booked a visit"),

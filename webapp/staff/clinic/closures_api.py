@@ -15,9 +15,9 @@ from webapp.clinic.api import ClosureOut, closure_out
 from webapp.clinic.closures import CloseDays
 from webapp.core.api import API_PREFIX, ApiRouter
 from webapp.core.entity_tags import IfMatch
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import merged
 from webapp.core.web import CurrentPage, Page, PathId
+from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key
 from webapp.staff import impact_api
 from webapp.staff.impact_api import (

@@ -12,9 +12,9 @@ from webapp.clinic.closures import CloseDays
 from webapp.clinic.holidays import PublicHoliday
 from webapp.core.fields import DayField
 from webapp.core.forms import CheckboxesField, DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 
 NO_DAY = _l("Enter a day between the years 2000 and 2100.")
 

@@ -13,11 +13,11 @@ from webapp.clinic.closures import CloseDays, SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.holidays import PublicHoliday
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.closures_forms import ClosureForm, HolidaysForm, RemovalForm, WhichHolidaysForm, closure_form
 from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission

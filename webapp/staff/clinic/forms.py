@@ -10,9 +10,9 @@ from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, Open
 from webapp.core.day_hours import format_hours
 from webapp.core.fields import WholeNumberField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}

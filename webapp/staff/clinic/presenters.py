@@ -14,9 +14,9 @@ from webapp.clinic.service import Clinic
 from webapp.clinic.settings import OpeningWeek, ReminderRules
 from webapp.core import formats
 from webapp.core.day_hours import describe_hours
-from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.doctors import profiles
+from webapp.i18n import gettext as _
 
 
 class Missing(NamedTuple):

@@ -15,10 +15,10 @@ from webapp.clinic import closures, settings
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import zone
+from webapp.i18n import gettext as _
 from webapp.staff import visit_counts
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.forms import (

@@ -10,10 +10,10 @@ from wtforms.validators import InputRequired
 from webapp.clinic.visit_types import VisitTypeDetails
 from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 
 NO_BUFFER = _l("Enter a number of minutes from 0 to 120; 0 is none.")
 

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import SavedVisitType
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.doctors import offers
 from webapp.doctors.offers import VisitTypeOffer
+from webapp.i18n import gettext as _
 from webapp.staff.clinic.visit_types_forms import ActivityForm, VisitTypeForm, visit_type_form
 from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
 

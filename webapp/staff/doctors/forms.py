@@ -22,8 +22,8 @@ from webapp.auth.schemas import Email
 from webapp.core import formats
 from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.profiles import TINTS, DoctorProfile
+from webapp.i18n import lazy_form_text as _l
 
 SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
 TINT_NAMES = (_l("Teal"), _l("Blue"), _l("Amber"), _l("Pink"), _l("Green"), _l("Violet"))

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from webapp.auth.api_access import require_role
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
-from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.doctors import hours
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import Forbidden
+from webapp.i18n import gettext as _
 
 
 class HoursAccess(NamedTuple):

@@ -24,12 +24,12 @@ from webapp.core.api_hours import (
     weekly_hours,
 )
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
-from webapp.core.i18n import gettext as _
 from webapp.core.strict_types import YesNo
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import hours
 from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key
 from webapp.staff import impact_api
 from webapp.staff.doctors.hours_access import doctor_of

@@ -7,8 +7,8 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours, SaveHours
+from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
 NO_DAY = _l("Enter a real day between the years 2000 and 2100, such as 2026-06-01.")

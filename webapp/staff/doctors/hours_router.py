@@ -10,13 +10,13 @@ from starlette.responses import Response
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.day_hours import describe_hours
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import hours, time_off
 from webapp.doctors.hours import ExtraDay, Period, PeriodHours
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access

@@ -16,7 +16,6 @@ from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.local_time import first_instant
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, paginate
@@ -25,6 +24,7 @@ from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
 from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
+from webapp.i18n import gettext as _
 from webapp.staff import visit_counts
 from webapp.staff.doctors.forms import (
     AccountForm,

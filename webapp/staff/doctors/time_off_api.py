@@ -16,13 +16,13 @@ from webapp.auth.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Moment, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import time_off
 from webapp.doctors.hours import Day
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key
 from webapp.staff import impact_api
 from webapp.staff.doctors.hours_access import doctor_of

@@ -9,9 +9,9 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.doctors.time_off import AddTimeOff, Scope
 from webapp.exceptions import Invalid
+from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.hours_forms import NO_DAY
 
 NO_TIME = _l("Enter a time such as 09:30, or tick “Whole days”.")

@@ -7,11 +7,11 @@ from functools import partial
 from starlette.responses import Response
 
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.i18n import ngettext
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.doctors import time_off
 from webapp.doctors.time_off import TimeOffRow
+from webapp.i18n import ngettext
 from webapp.staff import impact_pages
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access

@@ -13,7 +13,7 @@ from wtforms import SelectChoice, SelectField, StringField  # type: ignore[attr-
 
 from webapp.core.day_hours import WEEKDAYS, Spans, UnreadableHours, Week, format_hours, parse_hours
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import lazy_form_text as _l
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 COPY_TO = {"weekdays": range(5), "all": range(7)}

@@ -6,7 +6,7 @@ from wtforms import SearchField, SelectChoice, SelectField  # type: ignore[attr-
 
 from webapp.core.fields import searched_name
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import lazy_form_text as _l
 from webapp.notifications.queries import TROUBLE
 from webapp.staff.messages.log import STATES, MessageSearch
 

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
-from webapp.core.i18n import Sentence
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.exceptions import Invalid
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.notifications import queries as outbox
 from webapp.notifications.queries import About, MessageFilter, MessageRow, StoredMessage
 from webapp.notifications.rendering import NOT_RENDERABLE, Rendered, render

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
 from webapp.clinic.service import Clinic
-from webapp.core.i18n import Sentence, language
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_gettext as _l
 from webapp.events.kinds import DoneBy
 from webapp.exceptions import NotFound
+from webapp.i18n import Sentence, language
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
 

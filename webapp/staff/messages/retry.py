@@ -17,8 +17,8 @@ from webapp.appointments.messages.visit_messages import CANCELLED
 from webapp.auth import confirmation, password_reset
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.core.i18n import gettext as _
 from webapp.exceptions import Conflict, Invalid
+from webapp.i18n import gettext as _
 from webapp.notifications import outbox as notifications
 from webapp.notifications import queries as outbox
 from webapp.notifications.outbox import LIFETIME

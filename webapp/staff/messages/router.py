@@ -6,14 +6,14 @@ from starlette.responses import HTMLResponse, Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
 from webapp.core.routing import Router
 from webapp.core.security import DOCUMENT_HEADERS, FRAMING
 from webapp.core.signing import sign, unsign
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.exceptions import AppError, Invalid, NotFound
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
 from webapp.notifications.queries import StoredMessage
 from webapp.staff.messages import log as messages

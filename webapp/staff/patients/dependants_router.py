@@ -6,10 +6,10 @@ from starlette.responses import Response
 
 from webapp.auth.dependencies import signed_in
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
+from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate, NoSuchPatient
 from webapp.patients.schemas import PatientRecord, Person

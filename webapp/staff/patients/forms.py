@@ -7,8 +7,8 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import lazy_form_text as _l
 from webapp.core.parsing import whole_number
+from webapp.i18n import lazy_form_text as _l
 from webapp.patients.forms import NOT_A_DATE, SENTENCES
 from webapp.patients.schemas import PatientDetails
 

@@ -12,13 +12,13 @@ from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
+from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails, PatientRecord

@@ -12,10 +12,10 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import headers_of
-from webapp.core.i18n import gettext as _
 from webapp.core.web import Page
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
 from webapp.staff.schedule.days import Day, build_day
 from webapp.staff.schedule.schedule_week import Card
 

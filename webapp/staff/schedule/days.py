@@ -18,10 +18,10 @@ from webapp.appointments.booking.schedule_queries import EarlierAppointment, Sch
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
 from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.scheduling.models import ACTIVE
 from webapp.scheduling.slots import (
     DAY,

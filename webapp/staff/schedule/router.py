@@ -10,12 +10,12 @@ from webapp.appointments.booking import statuses
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.i18n import gettext as _
 from webapp.core.parsing import parse_day
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page
 from webapp.doctors import service as doctors
 from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 from webapp.scheduling.week_calendar import parse_week
 from webapp.staff.schedule.day_page import record_reading, show_day
 from webapp.staff.schedule.days import build_week

@@ -18,8 +18,8 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
-from webapp.core.i18n import gettext as _
 from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
 from webapp.scheduling.facts import WorkingTime, load_working_time
 from webapp.scheduling.models import ACTIVE, OCCUPYING
 from webapp.scheduling.slots import Span, day_number, days_span, merge, to_datetime, to_minute

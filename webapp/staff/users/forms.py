@@ -19,8 +19,8 @@ from webapp.auth.queries import UserFilter
 from webapp.auth.schemas import Role
 from webapp.core.fields import YesNoField
 from webapp.core.forms import DocketForm
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import lazy_form_text as _l
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
 from webapp.staff.users.service import ChangeRole, InviteUser
 
 ROLE_NAMES: dict[str, str] = {"patient": _l("Patient"), "doctor": _l("Doctor"), "admin": _l("Admin")}

@@ -8,13 +8,13 @@ from webapp.auth import queries, roles
 from webapp.auth.dependencies import signed_in
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.core.forms import Submission
-from webapp.core.i18n import gettext as _
-from webapp.core.i18n import ngettext
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import cut_newest_first, newest_first
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.staff.users import service as users
 from webapp.staff.users.forms import ROLE_NAMES, AccessForm, InviteForm, RoleForm, UserFilterForm
 

@@ -24,13 +24,13 @@ from webapp.auth import queries, roles
 from webapp.auth import service as auth
 from webapp.auth.queries import UserFacts
 from webapp.auth.schemas import Actor, Email, PersonName, Role
-from webapp.core.i18n import gettext as _
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
+from webapp.i18n import gettext as _
 from webapp.patients.models import Patient
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.models import ACTIVE, Appointment

@@ -19,8 +19,8 @@ from webapp.clinic import holidays
 from webapp.config import resource_folder
 from webapp.core import formats
 from webapp.core.codes import REASONS, stored
-from webapp.core.i18n import ENGLISH, Sentence, gettext, language_tag, lazy_gettext, ngettext, speaking
 from webapp.core.templates import template_environment
+from webapp.i18n import ENGLISH, Sentence, gettext, language_tag, lazy_gettext, ngettext, speaking
 from webapp.notifications.exceptions import TROUBLES
 from webapp.notifications.rendering import text_environment
 
