@@ -198,7 +198,13 @@ def test_where_messages_come_from_and_how_they_are_sent(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("text", "amount", "seconds"),
-    [("600/minute", 600, 60), ("20 / second", 20, 1), ("100 per 5 minutes", 100, 300), ("1/Day", 1, 86400)],
+    [
+        ("600/minute", 600, 60),
+        ("20 / second", 20, 1),
+        ("100 per 5 minutes", 100, 300),
+        ("1/Day", 1, 86400),
+        ("9/month", 9, 2592000),
+    ],
 )
 def test_rates_are_read_as_people_write_them(text: str, amount: int, seconds: int) -> None:
     assert parse_rate(text) == (amount, seconds)

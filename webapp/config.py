@@ -38,8 +38,10 @@ class Rate(NamedTuple):
     seconds: int
 
 
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_RATE = re.compile(r"(\d{1,9})\s*(?:/|per)\s*(\d{1,5})?\s*(second|minute|hour|day)s?", re.ASCII | re.IGNORECASE)
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "month": 30 * 86400, "year": 360 * 86400}
+_RATE = re.compile(
+    r"(\d{1,9})\s*(?:/|per)\s*(\d{1,5})?\s*(second|minute|hour|day|month|year)s?", re.ASCII | re.IGNORECASE
+)
 
 
 def parse_rate(text: str) -> Rate:
