@@ -139,7 +139,16 @@ def test_any_other_error_of_the_database_is_raised_unchanged(database: Database)
         database.write(lambda session: session.execute(sa.text("SELECT * FROM nonsense")))
 
 
-def test_a_real_lock_timeout_is_reported_as_busy(database: Database) -> None:
+@pytest.fixture
+def unshared_database(database_url: str) -> Iterator[Database]:
+    """A database whose connections no other test uses."""
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+def test_a_real_lock_timeout_is_reported_as_busy(unshared_database: Database) -> None:
+    database = unshared_database
     short = "PRAGMA busy_timeout=1" if database.is_sqlite else "SET LOCAL lock_timeout = '1ms'"
     lock = "BEGIN IMMEDIATE" if database.is_sqlite else "LOCK TABLE failed_logins"
 
@@ -148,8 +157,6 @@ def test_a_real_lock_timeout_is_reported_as_busy(database: Database) -> None:
         @sa.event.listens_for(database.engine, "connect")
         def _impatient(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
             connection.cursor().execute(short)
-
-        database.engine.dispose()
 
     def work(session: Session) -> None:
         if not database.is_sqlite:
