@@ -64,6 +64,24 @@ class Calendar(NamedTuple):
     first_free: datetime | None
     banner: str | None
 
+    @property
+    def past_days(self) -> int:
+        """How many of the days are over; they come first."""
+        return sum(day.past for day in self.days)
+
+    @property
+    def open_day(self) -> int:
+        """The place in `days` of the day that phones show first.
+
+        That is the day of the chosen time, which must be visible; else the first with free times, or the next one.
+        """
+        if self.chosen is not None:
+            for place, day in enumerate(self.days):
+                if any(address == self.chosen for _label, address, _spoken in (*day.morning, *day.afternoon)):
+                    return place
+        coming = range(self.past_days, len(self.days))
+        return next((place for place in coming if not self.days[place].reason), min(coming, default=0))
+
 
 class Place(NamedTuple):
     """Where a calendar is shown: its page, its fragment, and the beginning of a free time's address.
