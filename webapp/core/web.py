@@ -147,10 +147,11 @@ class Page:
     @cached_property
     def flash(self) -> dict[str, str] | None:
         """The message that the previous page left for this one."""
+        cookie = self.request.cookies.get(self.flash_cookie)
+        if cookie is None:
+            return None
         try:
-            tone, text = self._flash_signer.loads(
-                self.request.cookies.get(self.flash_cookie, ""), max_age=FLASH_SECONDS
-            )
+            tone, text = self._flash_signer.loads(cookie, max_age=FLASH_SECONDS)
         except BadSignature:
             return None
         return {"tone": tone, "text": text}
