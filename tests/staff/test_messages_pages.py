@@ -208,7 +208,9 @@ def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: Tes
     assert actions(cast, "message_read") == [("appointment", visit, number)]
     # Reading the document by another way is recorded, too, and Carol's permission is hers alone.
     bare = address.partition("?")[0]
-    for query in ("", f"?read={token(address, '?read=')[:-1]}x"):
+    good = token(address, "?read=")
+    # Two bits of a signature's last letter say nothing; all of the one before it do.
+    for query in ("", f"?read={good[:-2]}{'A' if good[-2] != 'A' else 'B'}{good[-1]}"):
         assert carol.get(bare + query).status_code == 200
     assert len(actions(cast, "message_read")) == 3
     assert carol.get(f"{MESSAGES}/{number + 1}").status_code == 404
