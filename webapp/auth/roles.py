@@ -57,7 +57,7 @@ def lock_account(session: Session, actor: Actor, user_id: int) -> LockedAccount:
         raise NotFound(_("There is no such account."))
     account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
     if actor.user_id not in admins:
-        # Of two admins who demote each other, the second is told that nobody would be left.
+        # Of two admins who demote each other, the second is told that no admin would be left.
         raise LastAdmin if account.is_last_admin else Forbidden(_("You are no longer an admin."))
     return account
 

@@ -92,7 +92,7 @@ def create_invited_user(
 ) -> tuple[int, str]:
     """Add an account for another person; return its id and the token of the link that sets its first password.
 
-    Nobody can sign in before that: the stored hash matches no password. The link lives seven days.
+    Until then no password works: the stored hash matches none. The link lives seven days.
 
     Raises:
         EmailTaken: the address already has an account.

@@ -11,7 +11,7 @@ from babel import Locale
 
 from webapp.i18n import language
 
-# Holidays further ahead may still be moved or added, and nobody plans for them yet.
+# Holidays further ahead may still be moved or added.
 YEARS_AHEAD = 2
 
 

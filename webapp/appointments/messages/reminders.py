@@ -24,7 +24,7 @@ from webapp.notifications.outbox import Message, enqueue, written_already
 from webapp.patients import service as patients
 from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 
-# On SQLite nobody can book while these are written, so they are written in batches.
+# On SQLite no booking can be written meanwhile, so these are written in batches.
 PORTION = 100
 
 _VISIT, _EVENT = table_of(Appointment).c, table_of(AuditEvent).c
