@@ -54,6 +54,7 @@ REASONS = CodedSentences(
         "clinic_closed": _l("It is outside opening hours."),
         "outside_working_hours": _l("It is outside the doctor’s working hours."),
         "time_off": _l("The doctor is away."),
+        # Only older flags and messages have these two.
         "too_far_ahead": _l("It is further ahead than visits can be booked."),
         "patient_gap": _l("It is too close to another visit of the patient."),
     }

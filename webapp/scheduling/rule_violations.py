@@ -1,7 +1,10 @@
 """The upcoming appointments, and the rules that each of them breaks now.
 
-An appointment obeys the rules when it is booked. If hours, leave, closures or rules change later, staff must decide
-what to do with it. The rules are those of booking, from the same list.
+An appointment obeys the rules when it is booked. If it can no longer take place later, because hours, leave or closures
+changed, or because its doctor stopped taking bookings or offering its visit type, staff must decide what to do with it.
+Rules about when one may book (the minimum notice, the horizon, the margin between a patient's appointments, how many
+they may have, the grid of starts, what is offered online) only concern new bookings: an appointment that breaks one of
+them takes place all the same.
 """
 
 from __future__ import annotations
@@ -27,17 +30,17 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.rules import RULES, Facts
 from webapp.scheduling.slots import DAY, Minute, Span, days_span, merge, to_minute, wall_of
 
-# If one of these is broken, the doctor is not there and the appointment cannot take place. It always needs a decision.
+# If one of these is broken, the doctor is not there and the appointment cannot take place.
 HOURS_RULES = ("closure", "clinic_closed", "outside_working_hours", "time_off")
 # If two appointments are further apart than this, the days between them are not examined.
 NEAR = timedelta(days=31)
 
-_BY_HOURS = tuple(rule for rule in RULES if rule.code in (*HOURS_RULES, "too_far_ahead"))
+_BY_HOURS = tuple(rule for rule in RULES if rule.code in HOURS_RULES)
 
 
 # The rules that an appointment breaks, by code. Each has the span of refused starts around the appointment on its day.
 Broken = dict[str, Span]
-# Rules about the doctor, the visit type or the patient do not refuse a span of the day.
+# Rules about the doctor or the visit type do not refuse a span of the day.
 NO_SPAN: Span = (0, 0)
 
 
@@ -77,7 +80,6 @@ _UPCOMING = (
     .order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
 )
 _UPCOMING_OF_DOCTORS = _UPCOMING.where(_APPOINTMENT.doctor_id.in_(sa.bindparam("doctor_ids", expanding=True)))
-_UPCOMING_OF_PATIENTS = _UPCOMING.where(_APPOINTMENT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)))
 
 
 def list_upcoming(session: Session, doctor_ids: Sequence[int] | None, *, now: datetime) -> list[UpcomingAppointment]:
@@ -92,7 +94,7 @@ def list_upcoming(session: Session, doctor_ids: Sequence[int] | None, *, now: da
 def broken_rules(
     session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
 ) -> dict[int, Broken]:
-    """The rules that each appointment breaks now, by the appointment's id. Appointments that break none are left out.
+    """The rules because of which appointments cannot take place, by the appointment's id; those that can are left out.
 
     The number of queries is constant for each stretch of days with appointments, and most clinics have a single
     stretch; the number of appointments and doctors does not matter.
@@ -104,7 +106,6 @@ def broken_rules(
         for doctor in doctors.list_by_ids(session, sorted({appointment.doctor_id for appointment in appointments}))
     }
     kind = doctors.any_visit_type(session)
-    too_close = {appointment.id for appointment in _too_close(appointments, clinic.patient_gap_minutes)}
     broken: dict[int, Broken] = defaultdict(dict)
     for first, last, together in _stretches(appointments, clinic):
         by_doctor: dict[int, list[UpcomingAppointment]] = defaultdict(list)
@@ -118,31 +119,7 @@ def broken_rules(
             for appointment in of_doctor:
                 for code in _broken_by_offer(who[doctor_id], appointment):
                     broken[appointment.id][code] = NO_SPAN
-    for number in too_close:
-        broken[number]["patient_gap"] = NO_SPAN
     return dict(broken)
-
-
-def find_too_close(
-    session: Session, clinic: Clinic, appointments: Sequence[UpcomingAppointment], *, now: datetime
-) -> set[int]:
-    """The ids of those appointments that begin too soon after another one of the same patient, with any doctor.
-
-    `broken_rules` only knows the appointments that it is given; for one doctor's change, those are the appointments
-    with that doctor.
-    """
-    if not appointments:
-        return set()
-    found = rows(
-        session,
-        _UPCOMING_OF_PATIENTS,
-        now=now,
-        patient_ids=sorted({appointment.patient_id for appointment in appointments}),
-    )
-    close = {
-        appointment.id for appointment in _too_close(map(UpcomingAppointment._make, found), clinic.patient_gap_minutes)
-    }
-    return close & {appointment.id for appointment in appointments}
 
 
 def _stretches(
@@ -185,18 +162,6 @@ def _broken_by_offer(doctor: DoctorRow, appointment: UpcomingAppointment) -> Ite
         yield "doctor_inactive"
     if doctor.visit_type(appointment.visit_type_id) is None:
         yield "visit_type_not_offered"
-
-
-def _too_close(appointments: Iterable[UpcomingAppointment], gap: int) -> Iterator[UpcomingAppointment]:
-    """The given appointments (in order of time) that begin too soon after another one of the same patient."""
-    last_end: dict[int, datetime] = {}
-    for appointment in appointments:
-        before = last_end.get(appointment.patient_id)
-        if before is not None and to_minute(appointment.starts_at) - to_minute(before) < gap:
-            yield appointment
-        last_end[appointment.patient_id] = (
-            max(before, appointment.ends_at) if before is not None else appointment.ends_at
-        )
 
 
 def _around(spans: list[Span], minute: Minute) -> Span | None:

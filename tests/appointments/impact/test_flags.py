@@ -27,14 +27,20 @@ def lengthen_bobs_saturday(cast: Cast) -> None:
     cast.database.write(carry_out, cast.bob, lambda session: session.add(extra))
 
 
-def test_an_appointment_too_close_to_one_with_another_doctor_stays_flagged(cast: Cast) -> None:
-    put(cast, "2026-03-04 10:00", doctor="erin")
+def test_a_flag_goes_if_only_a_rule_about_when_to_book_is_broken(cast: Cast) -> None:
+    put(cast, "2026-03-04 10:00")
     close = put(cast, "2026-03-04 10:40")
-    why = "patient_gap"
-    cast.change(sa.update(models.ClinicSettings).values(patient_gap_minutes=60))
-    cast.change(sa.update(models.Appointment).where(models.Appointment.id == close).values(flagged_why=why))
+    cast.change(sa.update(models.ClinicSettings).values(patient_gap_minutes=60, horizon_days=1))
+    cast.change(sa.update(models.Appointment).where(models.Appointment.id == close).values(flagged_why="patient_gap"))
     lengthen_bobs_saturday(cast)
-    assert flagged(cast, close) == why
+    assert flagged(cast, close) == ""
+
+
+def test_an_appointment_that_cannot_take_place_stays_flagged(cast: Cast) -> None:
+    evening = put(cast, "2026-03-04 19:00")
+    cast.change(sa.update(models.Appointment).values(flagged_why="outside_working_hours"))
+    lengthen_bobs_saturday(cast)
+    assert flagged(cast, evening) == "outside_working_hours"
 
 
 def test_removing_a_flag_is_recorded(cast: Cast) -> None:

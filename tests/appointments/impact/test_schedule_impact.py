@@ -276,21 +276,37 @@ def test_every_kind_of_change_is_seen(cast: Cast) -> None:
             run(sa.update(models.VisitType).values(active=False)),
             "The doctor no longer offers this kind of visit.",
         ),
-        (
-            run(sa.update(models.ClinicSettings).values(horizon_days=1)),
-            "It is further ahead than visits can be booked.",
-        ),
         (run(sa.update(models.ClinicSettings).values(time_zone="Asia/Tokyo")), "It is outside opening hours."),
     ]
     for work, why in changes:
         assert [visit.why for visit in stranded(cast, work)] == [why]
 
 
-def test_a_wider_margin_affects_appointments_that_are_too_close(cast: Cast) -> None:
+WHEN_TO_BOOK = {
+    "notice_minutes": 14 * 24 * 60,
+    "horizon_days": 1,
+    "max_active_visits": 1,
+    "patient_gap_minutes": 24 * 60,
+    "change_until_minutes": 14 * 24 * 60,
+}
+
+
+@pytest.mark.parametrize("rule", WHEN_TO_BOOK)
+def test_rules_about_when_one_may_book_affect_no_appointment(cast: Cast, rule: str) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
-    later = cast.book(cast.alice, "2026-03-04 10:45")
-    (visit,) = stranded(cast, run(sa.update(models.ClinicSettings).values(patient_gap_minutes=60)))
-    assert (visit.reference, visit.why) == (later, "It is too close to another visit of the patient.")
+    cast.book(cast.alice, "2026-03-04 10:45")
+    cast.book(cast.dave, "2026-04-14 10:00")
+    work = run(sa.update(models.ClinicSettings).values({rule: WHEN_TO_BOOK[rule]}))
+    assert effect_of(cast, work).visits == []
+    change(cast, work)
+    assert problems(cast) == []
+
+
+def test_a_visit_type_that_is_no_longer_online_or_other_steps_affect_no_appointment(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:15")
+    change(cast, run(sa.update(models.VisitType).values(online=False)))
+    change(cast, run(sa.update(models.Doctor).values(slot_step=60)))
+    assert problems(cast) == []
 
 
 def test_past_or_cancelled_appointments_are_not_affected(cast: Cast) -> None:

@@ -39,7 +39,6 @@ from webapp.scheduling.rule_violations import (
     Broken,
     UpcomingAppointment,
     broken_rules,
-    find_too_close,
     list_upcoming,
 )
 from webapp.scheduling.rules import offered
@@ -154,7 +153,7 @@ def carry_out(
     affected = [appointment for appointment in upcoming if newly[appointment.id]]
     why = {appointment.id: newly[appointment.id][0] for appointment in affected}
     _settle(session, actor, clinic, affected, why, decisions, now=now)
-    _take_flags_off(session, actor, clinic, upcoming, after, now=now)
+    _take_flags_off(session, actor, upcoming, after, now=now)
     return result
 
 
@@ -295,16 +294,13 @@ def settle_flag(
 def _take_flags_off(
     session: Session,
     actor: Actor,
-    clinic: Clinic,
     upcoming: list[UpcomingAppointment],
     broken: dict[int, Broken],
     *,
     now: datetime,
 ) -> None:
-    """Remove the flags from appointments that no rule refuses any more."""
-    healed = [appointment for appointment in upcoming if appointment.flagged_why and appointment.id not in broken]
-    close = find_too_close(session, clinic, healed, now=now)
-    ids = [appointment.id for appointment in healed if appointment.id not in close]
+    """Remove the flags from appointments that can take place again."""
+    ids = [appointment.id for appointment in upcoming if appointment.flagged_why and appointment.id not in broken]
     if ids:
         session.execute(
             sa.update(Appointment)
