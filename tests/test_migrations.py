@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,18 @@ from webapp.appointments.schemas import Cancellation
 from webapp.database import Database, sqlite_module
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
-from webapp.models import Appointment, AuditEvent, Base, OutboxMessage
+from webapp.models import (
+    Appointment,
+    AuditEvent,
+    Base,
+    Closure,
+    Doctor,
+    OutboxMessage,
+    Patient,
+    TimeOff,
+    User,
+    VisitType,
+)
 
 Make = Callable[[], Database]
 
@@ -57,7 +69,8 @@ def make_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]
 
 
 SQLITE_SCHEMA = (
-    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    "SELECT type, name, tbl_name, sql FROM sqlite_master"
+    " WHERE sql IS NOT NULL AND name NOT IN ('alembic_version', 'sqlite_sequence')"
 )
 POSTGRESQL_SCHEMA = """
 SELECT 'column', c.relname || '.' || a.attname,
@@ -142,6 +155,19 @@ def test_every_constraint_has_a_name() -> None:
     assert nameless == []
 
 
+def test_no_table_gives_the_id_of_a_deleted_row_out_again(database: Database) -> None:
+    """The clinic is the one table with an id that is not numbered: it has one row."""
+    numbered = {table.name for table in Base.metadata.sorted_tables if "id" in table.columns} - {"clinic_settings"}
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%id INTEGER NOT NULL PRIMARY KEY AUTOINC%'"
+        if database.is_sqlite
+        else "SELECT table_name FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND column_name = 'id' AND column_default LIKE 'nextval(%'"
+    )
+    with database.reading() as session:
+        assert set(session.scalars(sa.text(query))) == numbered
+
+
 # --------------------------------------------------------------------------------------------- down and up again
 
 
@@ -222,7 +248,7 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
     assert everything(database) == before
 
 
-def _undelivered(error: str) -> OutboxMessage:
+def _undelivered(error: str, *, subject: tuple[str, int] = ("patient", 1)) -> OutboxMessage:
     """A message for which this is kept as what went wrong."""
     return OutboxMessage(
         dedupe_key=error,
@@ -231,8 +257,8 @@ def _undelivered(error: str) -> OutboxMessage:
         recipient="+31 6 1234 5678",
         template="old",
         values={},
-        subject_type="patient",
-        subject_id=1,
+        subject_type=subject[0],
+        subject_id=subject[1],
         due_at=NOW,
         expires_at=NOW,
         created_at=NOW,
@@ -341,6 +367,115 @@ def test_the_guard_of_doctors_moves_without_a_moment_unguarded_and_keeps_every_r
     assert state() == old
     assert set(outcomes + more) == {"appointments_doctor", "busy_times_doctor"}
     assert min(len(outcomes), len(more)) >= 2 * 8
+
+
+def stored(database: Database) -> tuple[dict[str, list[tuple[object, ...]]], set[str]]:
+    """All rows of the tables that there are, and their schema, but for how SQLite chooses ids."""
+    lines = (line.replace(" PRIMARY KEY AUTOINCREMENT", "") for line in schema(database))
+    key = re.compile(r"table (\w+): CONSTRAINT pk_\1 PRIMARY KEY\(id\)")
+    with database.reading() as session:
+        names = sorted(set(sa.inspect(session.connection()).get_table_names()) - {"alembic_version"})
+        rows = {name: [*map(tuple, session.execute(sa.text(f"SELECT * FROM {name} ORDER BY 1, 2")))] for name in names}
+    return rows, {line for line in lines if not key.fullmatch(line)}
+
+
+def test_ids_become_permanent_without_a_moment_unguarded_and_nothing_else_changes(cast: Cast) -> None:
+    database = cast.database
+    there = put(cast, "2026-03-03 10:00", before=5, after=10)
+    cancelled = put(cast, "2026-03-03 10:15", patient="dave", status="cancelled")
+    cast.book(cast.alice, "2026-03-04 10:00")
+    trials = [
+        trial.format(dave=cast.patient_ids["dave"], there=there, cancelled=cancelled)
+        for trial in (ANOTHER_AT_ITS_TIME, A_CANCELLED_ONE_COMES_BACK)
+    ]
+    downgrade(database, "0009")
+    new, shape = stored(database), schema(database)
+    with trials_after_each_step(database, trials) as outcomes:
+        downgrade(database, "0008")
+    assert stored(database) == new
+    assert (schema(database) == shape) is not database.is_sqlite
+    with trials_after_each_step(database, trials) as more:
+        upgrade(database, "0009")
+    assert (stored(database), schema(database)) == (new, shape)
+    assert set(outcomes + more) == {"busy_times_doctor"}
+    upgrade(database)
+    assert guard_is_in_place(database)
+    assert list(find_problems(database, now=NOW)) == []
+    if database.is_sqlite:
+        with database.reading() as session:
+            assert session.execute(sa.text("PRAGMA integrity_check")).all() == [("ok",)]
+            assert session.execute(sa.text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_ids_that_only_the_audit_log_and_the_outbox_remember_stay_used(cast: Cast) -> None:
+    """They are of rows that were deleted before the migration, or on PostgreSQL left out of a restored backup."""
+    database = cast.database
+    downgrade(database, "0008")
+    for subject in ("patient", "closure", "visit_type"):
+        cast.add(audited("removed", (subject, 41)))
+    cast.add(audited("message_read", ("patient", 1), {"message": 43}))
+    cast.add(audited("time_off_removed", ("doctor", 1), {"times": 5}, actor=47))
+    cast.add(_undelivered("late", subject=("doctor", 53)))
+    upgrade(database)
+    first = {
+        Closure: Closure(name="Break", starts_on=NOW.date(), ends_on=NOW.date()),
+        VisitType: VisitType(name="Other", minutes=15),
+        Patient: Patient(name="Gina", created_at=NOW),
+        User: User(email="g@docket.example", name="Gina", password_hash="", role="patient", created_at=NOW),
+        Doctor: Doctor(slug="h", name="Dr. Hugo Hall", specialty="General practice"),
+        OutboxMessage: _undelivered("later"),
+        TimeOff: TimeOff(doctor_id=cast.doctor_ids["bob"], starts_at=NOW, ends_at=NOW + timedelta(hours=1)),
+    }
+    numbers = {kind.__name__: cast.add(row) for kind, row in first.items()}
+    assert numbers == {
+        "Closure": 42,
+        "VisitType": 42,
+        "Patient": 42,
+        "User": 48,
+        "Doctor": 54,
+        "OutboxMessage": 44,
+        "TimeOff": 6,
+    }
+
+
+def test_ids_stay_used_when_the_migration_goes_down_and_up_again(cast: Cast) -> None:
+    def closure() -> int:
+        return cast.add(Closure(name="Break", starts_on=NOW.date(), ends_on=NOW.date()))
+
+    first = closure()
+    cast.change(sa.delete(Closure))
+    downgrade(cast.database, "0008")
+    upgrade(cast.database)
+    assert closure() == first + 1
+
+
+def test_a_table_that_docket_did_not_create_stops_the_migration_and_stays_as_it_is(sqlite_cast: Cast) -> None:
+    database = sqlite_cast.database
+    downgrade(database, "0008")
+    database.write(lambda session: session.execute(sa.text("DROP TABLE working_hours")))
+    own = "CREATE TABLE working_hours (id INTEGER PRIMARY KEY, doctor_id INTEGER)"
+    database.write(lambda session: session.execute(sa.text(own)))
+    shape = schema(database)
+    with pytest.raises(ValueError, match="working_hours"):
+        upgrade(database)
+    assert schema(database) == shape
+    with pytest.raises(sa.exc.DBAPIError, match="may not be modified"):
+        database.write(lambda session: session.execute(sa.text("UPDATE sqlite_master SET sql = ''")))
+
+
+def audited(
+    action: str, subject: tuple[str, int], details: dict[str, int] | None = None, *, actor: int | None = None
+) -> AuditEvent:
+    """A row of the audit log."""
+    return AuditEvent(
+        at=NOW,
+        actor_user_id=actor,
+        actor_role="admin",
+        action=action,
+        subject_type=subject[0],
+        subject_id=subject[1],
+        details=details or {},
+    )
 
 
 def test_down_refuses_while_two_appointments_share_a_time_in_two_lanes(cast: Cast) -> None:

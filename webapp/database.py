@@ -139,7 +139,11 @@ def _minute_in_sqlite(element: minute_of, compiler: SQLCompiler, **options: Any)
 
 
 class Base(DeclarativeBase):
-    """The base class of every table. Every constraint gets a name: SQLite's batch migrations drop unnamed ones."""
+    """The base class of every table. Every constraint gets a name: SQLite's batch migrations drop unnamed ones.
+
+    No database gives the id of a deleted row out again, because people, programs and the audit log remember it.
+    PostgreSQL's sequences only rise; SQLite has to be asked (AUTOINCREMENT).
+    """
 
     metadata = sa.MetaData(
         naming_convention={
@@ -151,6 +155,12 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it from the class.
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        table = cls.__table__
+        if isinstance(table, sa.Table) and table.autoincrement_column is not None:
+            table.kwargs["sqlite_autoincrement"] = True
 
 
 class VersionCache:

@@ -152,6 +152,16 @@ def test_time_off_of_another_doctor_is_not_removed(cast: Cast) -> None:
         remove(cast, number)
 
 
+def test_a_removal_that_is_sent_twice_removes_nothing_else(cast: Cast) -> None:
+    add(cast)
+    [first] = ahead(cast)
+    remove(cast, first.id)
+    add(cast, from_date=date(2026, 3, 9))
+    with pytest.raises(NotFound):
+        remove(cast, first.id)
+    assert spans(cast) == [(local("2026-03-09 00:00"), local("2026-03-10 00:00"))]
+
+
 def test_past_time_off_is_listed_with_the_latest_first(cast: Cast) -> None:
     add(cast, repeat_until=date(2026, 3, 31))
     with cast.database.reading() as session:

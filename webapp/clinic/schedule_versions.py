@@ -36,7 +36,8 @@ _NEVER_CHANGED = 0
 class ScheduleVersion(Base):
     """The version of a doctor's schedule or, with the number 0, of the clinic's.
 
-    There is no foreign key: a version stays when its doctor is deleted, because another doctor may get the same id.
+    There is no foreign key: a version stays when its doctor is deleted, because the doctor may come back with the id
+    from a backup.
     """
 
     __tablename__ = "schedule_versions"
