@@ -1,1 +1,10 @@
 """Docket: appointment booking for clinics, where a time is never given twice."""
+
+import zoneinfo
+
+# Python would take the system's data about time zones first, which is as old as the system. Docket takes the data of
+# the installed tzdata package, so that every process on every machine computes the same hours, and an upgrade brings
+# the laws that have changed. This is the first thing that any part of Docket runs. Zones that were read before keep
+# what they know, so they are forgotten.
+zoneinfo.reset_tzpath(to=())
+zoneinfo.ZoneInfo.clear_cache()
