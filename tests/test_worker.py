@@ -83,10 +83,10 @@ def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: 
         "text/calendar",
     ]
     invitation, file = (part for part in mail.walk() if part.get_content_type() == "text/calendar")
-    assert invitation.get_content_charset() == "utf-8"
     assert invitation["Content-Type"].params["method"] == "REQUEST"
     assert file.get_filename() == "visit.ics"
     for part in (invitation, file):
+        assert part.get_content_charset() == "utf-8"
         said = part.get_payload(decode=True)
         assert isinstance(said, bytes)
         assert b"METHOD:REQUEST" in said

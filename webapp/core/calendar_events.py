@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 MEDIA_TYPE = "text/calendar; charset=utf-8"
 
-Method = Literal["", "PUBLISH", "REQUEST", "CANCEL"]
+Method = Literal["", "REQUEST", "CANCEL"]
 
 
 def _without_controls(value: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -30,14 +31,17 @@ from webapp.core.calendar_events import Event, Method
 PRODUCT = "-//Docket//Appointments//EN"
 # How often a calendar program may fetch the feed again; some programs follow it.
 REFRESH = timedelta(hours=1)
+# A rule of the clocks is written as one if it holds for so many years after those of the calendar.
+YEARS_AHEAD = 5
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
 def calendar_text(events: Sequence[Event], *, zone: ZoneInfo, method: Method = "", name: str = "") -> str:
     """A calendar with these events, in lines that end with CR LF.
 
-    Times are written on the wall clock of `zone`. `method` is the purpose of a mail or a file: to publish, to invite
-    (REQUEST) or to cancel (CANCEL). `name` makes it a feed that programs fetch again.
+    Times are written on the wall clock of `zone`. `method` is the purpose of a mail: to invite (REQUEST) or to cancel
+    (CANCEL), both with an organizer. A file or a feed has none: it only shows events, and PUBLISH would need an
+    organizer, too. `name` makes it a feed that programs fetch again.
     """
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
@@ -124,13 +128,19 @@ class _Onset(NamedTuple):
 
 
 def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
-    """The VTIMEZONE for the years of these events; None where the zone equals UTC, so that times are written in UTC."""
+    """The VTIMEZONE for the years of these events; None where the zone equals UTC, so that times are written in UTC.
+
+    Where the clocks change by the same rules for years to come, it has these rules. Elsewhere it lists the dates: a
+    rule would go on after a country has given up changing its clocks, and readers disagree about rules that end.
+    """
     if not events:
         return None
     earliest = min(event.starts_at for event in events).astimezone(zone)
     latest = max(event.ends_at for event in events)
-    first = datetime(earliest.year - 1, 1, 1, tzinfo=UTC)
-    onsets = _onsets(zone, first, datetime(latest.year + 2, 1, 1, tzinfo=UTC))
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in (earliest.year - 1, latest.year + 2))
+    beyond = last.replace(year=last.year + YEARS_AHEAD)
+    far = _onsets(zone, first, beyond)
+    onsets = [onset for onset in far if onset.at - onset.before < last.replace(tzinfo=None)]
     offset = _offset(first, zone)
     if not onsets and not offset:
         return None
@@ -139,38 +149,47 @@ def _zone_component(zone: ZoneInfo, events: Sequence[Event]) -> Timezone | None:
     if not onsets or onsets[0].at > earliest.replace(tzinfo=None):
         # The clocks do not change before the first event, but it still needs an offset.
         shown = _Onset(first.replace(tzinfo=None), offset, offset, first.astimezone(zone).tzname() or zone.key)
-        component.add_component(_observance([shown], TimezoneStandard()))
-    alike: dict[tuple[timedelta, timedelta, str], list[_Onset]] = {}
-    for onset in onsets:
-        alike.setdefault(onset[1:], []).append(onset)
-    for (before, after, _name), same in alike.items():
-        component.add_component(_observance(same, TimezoneDaylight() if after > before else TimezoneStandard()))
+        component.add_component(_observance([shown], None))
+    rules = {key: _yearly_rule([onset.at for onset in same], beyond.year - 1) for key, same in _alike(far).items()}
+    lasting = None not in rules.values()
+    for key, same in _alike(onsets).items():
+        component.add_component(_observance(same, rules[key] if lasting else None))
     return component
 
 
-def _observance(
-    onsets: list[_Onset], component: TimezoneStandard | TimezoneDaylight
-) -> TimezoneStandard | TimezoneDaylight:
-    """The rule for these onsets: a yearly rule, which more programs understand, or else a list of dates."""
-    component.add("dtstart", onsets[0].at)
-    component.add("tzoffsetfrom", onsets[0].before)
-    component.add("tzoffsetto", onsets[0].after)
-    component.add("tzname", onsets[0].name)
-    rule = _yearly_rule([onset.at for onset in onsets])
+def _alike(onsets: Sequence[_Onset]) -> dict[tuple[timedelta, timedelta, str], list[_Onset]]:
+    """The onsets of the same change, such as those of each spring."""
+    found: dict[tuple[timedelta, timedelta, str], list[_Onset]] = {}
+    for onset in onsets:
+        found.setdefault(onset[1:], []).append(onset)
+    return found
+
+
+def _observance(onsets: list[_Onset], rule: vRecur | None) -> TimezoneDaylight | TimezoneStandard:
+    """These onsets by their rule, or as a list of dates.
+
+    The list holds the first one again: some readers take no onset from DTSTART.
+    """
+    first = onsets[0]
+    component = TimezoneDaylight() if first.after > first.before else TimezoneStandard()
+    component.add("dtstart", first.at)
+    component.add("tzoffsetfrom", first.before)
+    component.add("tzoffsetto", first.after)
+    component.add("tzname", first.name)
     if rule is not None:
         component.add("rrule", rule)
-    else:
-        for onset in onsets[1:]:
+    elif first.before != first.after:
+        for onset in onsets:
             component.add("rdate", onset.at)
     return component
 
 
-def _yearly_rule(moments: list[datetime]) -> vRecur | None:
-    """'The last Sunday of March' as a rule, where these moments of successive years all follow it; else None."""
+def _yearly_rule(moments: list[datetime], last_year: int) -> vRecur | None:
+    """'The last Sunday of March' as a rule, where one moment of each year up to the last one follows it; else None."""
     first = moments[0]
     years = [moment.year for moment in moments]
     same = {(moment.month, moment.weekday(), moment.time()) for moment in moments}
-    if len(moments) < 2 or len(same) > 1 or years != list(range(years[0], years[0] + len(years))):
+    if len(same) > 1 or years != list(range(years[0], last_year + 1)):
         return None
     if all((moment + timedelta(days=7)).month != moment.month for moment in moments):
         place = -1
@@ -186,7 +205,8 @@ def _week_of_month(day: date) -> int:
     return (day.day - 1) // 7 + 1
 
 
-def _onsets(zone: ZoneInfo, first: datetime, last: datetime) -> list[_Onset]:
+@lru_cache(maxsize=64)
+def _onsets(zone: ZoneInfo, first: datetime, last: datetime) -> tuple[_Onset, ...]:
     """Every change of the clocks between two instants: searched by the day, then to the second."""
     found = []
     day = timedelta(days=1)
@@ -202,7 +222,7 @@ def _onsets(zone: ZoneInfo, first: datetime, last: datetime) -> list[_Onset]:
             name = high.astimezone(zone).tzname() or zone.key
             found.append(_Onset((high + before).replace(tzinfo=None), before, later, name))
         moment, before = moment + day, later
-    return found
+    return tuple(found)
 
 
 def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:

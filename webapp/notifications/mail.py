@@ -132,10 +132,17 @@ def compose(recipient: str, message_id: str, message: Rendered, *, mail_from: st
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
-    if message.method in {"REQUEST", "CANCEL"}:
+    if message.method:
         mail.add_alternative(message.calendar, subtype="calendar", params={"method": message.method})
     if message.calendar:
-        mail.add_attachment(message.calendar.encode(), maintype="text", subtype="calendar", filename="visit.ics")
+        # Bytes go out as they are, with the line ends of RFC 5545. Their charset is named: a reader may assume ASCII.
+        mail.add_attachment(
+            message.calendar.encode(),
+            maintype="text",
+            subtype="calendar",
+            filename="visit.ics",
+            params={"charset": "utf-8"},
+        )
     return mail
 
 

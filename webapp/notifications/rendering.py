@@ -119,8 +119,9 @@ def _calendar(
         return "", ""
     from webapp.core.icalendar import calendar_text
 
-    method, clinic = calendar["method"], values["clinic"]
-    # A published event has neither an attendee nor an organizer.
+    # Messages of older releases may say PUBLISH, which needs an organizer.
+    method, clinic = calendar["method"].replace("PUBLISH", ""), values["clinic"]
+    # An event that is only shown has neither an attendee nor an organizer.
     people = {"attendee_email": recipient, "organizer_email": sender, "organizer_name": clinic["name"]}
     events = []
     visits = _readable(values.get("visits") or [values["visit"]])
@@ -133,7 +134,7 @@ def _calendar(
         }
         summary, _newline, description = words.render(visit=visit, clinic=clinic, address=address).partition("\n")
         said |= {"summary": summary, "description": description.strip()}
-        events.append(Event.model_validate(said if method == "PUBLISH" else said | people))
+        events.append(Event.model_validate(said | people if method else said))
     return calendar_text(events, zone=ZoneInfo(clinic["time_zone"]), method=method), method
 
 

@@ -192,7 +192,7 @@ def reminder_values(
     """
     told = [appointment_values(facts, recipient, clinic, now=now) for facts, recipient in appointments]
     events = [_event(facts, recipient, clinic) for facts, recipient in appointments if recipient.channel == "email"]
-    calendar = {"method": "PUBLISH", "events": events} if events else None
+    calendar = {"method": "", "events": events} if events else None
     return {"clinic": clinic.letterhead, "visits": told, "calendar": calendar}
 
 

@@ -15,7 +15,7 @@ from webapp.auth.dependencies import signed_in
 from webapp.auth.exceptions import NoSuchFeed
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
-from webapp.core.calendar_events import MEDIA_TYPE, Event, Method, calendar_fingerprint
+from webapp.core.calendar_events import MEDIA_TYPE, Event, calendar_fingerprint
 from webapp.core.entity_tags import entity_tag, is_known
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage
@@ -38,7 +38,7 @@ def show_calendar_file(page: CurrentPage) -> Response:
         whose = ical.initials(view.patient_name) if actor.is_staff else view.whose(actor) or ""
         href = f"{page.base_url}{access.here}"
         event = ical.event_of(view, clinic, base_url=page.base_url, whose=whose, href=href)
-    text = _calendar_text([event], clinic, method="PUBLISH")
+    text = _calendar_text([event], clinic)
     page.close()
     if actor.is_staff:
         page.database.write(status_service.record_reading, actor, view.id, now=page.now)
@@ -60,11 +60,11 @@ def show_feed(page: CurrentPage, token: str) -> Response:
     return Response(_calendar_text(events, clinic, name=clinic.name), media_type=MEDIA_TYPE, headers=headers)
 
 
-def _calendar_text(events: Sequence[Event], clinic: Clinic, *, method: Method = "", name: str = "") -> str:
+def _calendar_text(events: Sequence[Event], clinic: Clinic, *, name: str = "") -> str:
     # The library takes 25 ms and 3 MiB to import, and few processes write a calendar.
     from webapp.core.icalendar import calendar_text
 
-    return calendar_text(events, zone=clinic.zone, method=method, name=name)
+    return calendar_text(events, zone=clinic.zone, name=name)
 
 
 @router.post("/account/calendar")
