@@ -61,6 +61,17 @@ def day_month_year(instant: datetime | date, zone: ZoneInfo) -> str:
     return _date(local_date(instant, zone), _("d MMMM y"))
 
 
+def days_between(first: date, last: date, zone: ZoneInfo) -> str:
+    """'9 to 13 March 2026', '30 November to 4 December 2026', or '28 December 2026 to 1 January 2027'."""
+    if first.year != last.year:
+        start = day_month_year(first, zone)
+    elif first.month != last.month:
+        start = day_month(first, zone)
+    else:
+        start = day_number(first, zone)
+    return _("%(first)s to %(last)s") % {"first": start, "last": day_month_year(last, zone)}
+
+
 def weekday_long(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Wednesday'."""
     return _date(local_date(instant, zone), _("EEEE"))

@@ -218,12 +218,8 @@ def _link(place: Place, monday: date) -> Link:
 
 
 def _title(monday: date, days: Sequence[CalendarDay], zone: ZoneInfo) -> str:
-    """'9 to 13 March 2026', or '30 November to 4 December 2026'."""
-    sunday = monday + timedelta(days=6 if len(days) > WORKDAYS else 4)
-    start = str(monday.day)
-    if monday.month != sunday.month:
-        start = formats.day_month(monday, zone)
-    return _("%(first)s to %(last)s") % {"first": start, "last": formats.day_month_year(sunday, zone)}
+    """The days that are shown, such as '9 to 13 March 2026'."""
+    return formats.days_between(monday, monday + timedelta(days=6 if len(days) > WORKDAYS else 4), zone)
 
 
 def _days(

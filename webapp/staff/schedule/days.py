@@ -170,10 +170,8 @@ def build_week(
     frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
     days = [_week_day(frame, day, today) for day in shown_days(frame, monday)]
-    last = formats.day_month_year(days[-1].day, clinic.zone)
-    first = str(monday.day) if monday.month == days[-1].day.month else formats.day_month(monday, clinic.zone)
     return Week(
-        title=_("%(first)s to %(last)s") % {"first": first, "last": last},
+        title=formats.days_between(monday, days[-1].day, clinic.zone),
         name=week_name(monday),
         this_week=monday == monday_of(today),
         present=f"/schedule/week/{week_name(monday_of(today))}",

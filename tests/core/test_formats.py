@@ -1,0 +1,24 @@
+"""Dates and times for people."""
+
+from __future__ import annotations
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from webapp.core import formats
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        (date(2026, 3, 9), date(2026, 3, 13), "9 to 13 March 2026"),
+        (date(2026, 11, 30), date(2026, 12, 4), "30 November to 4 December 2026"),
+        (date(2026, 12, 28), date(2027, 1, 1), "28 December 2026 to 1 January 2027"),
+        # The same month of two years.
+        (date(2026, 3, 31), date(2027, 3, 1), "31 March 2026 to 1 March 2027"),
+    ],
+)
+def test_days_between_two_dates_name_what_differs(first: date, last: date, words: str) -> None:
+    assert formats.days_between(first, last, ZoneInfo("Europe/Amsterdam")) == words
