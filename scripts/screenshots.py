@@ -100,7 +100,11 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
 def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     """The pages of a patient, through the whole life of an appointment."""
     sign_in(page, "patient")
-    for name, path in (("appointments", "/appointments"), ("appointments-past", "/appointments?show=past")):
+    for name, path in (
+        ("appointments", "/appointments"),
+        ("appointments-past", "/appointments?show=past"),
+        ("appointments-cancelled", "/appointments?show=cancelled"),
+    ):
         page.goto(path)
         shoot(name)
     page.goto("/account")

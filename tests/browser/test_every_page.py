@@ -123,7 +123,7 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     patient = clinic.new_patient()
     page = open_browser()
     sign_in(page, patient.email)
-    for path in ("/appointments", "/appointments?show=past"):
+    for path in ("/appointments", "/appointments?show=past", "/appointments?show=cancelled"):
         page.goto(path)
         look(page)
     start = clinic.free_time(days=6, hour=14)

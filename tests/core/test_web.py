@@ -82,6 +82,13 @@ def test_only_a_files_own_version_is_kept_for_long(client: TestClient) -> None:
         assert client.get(other).headers["cache-control"] == "no-cache"
 
 
+def test_every_header_shows_the_name_of_the_clinic_to_all_screens(client: TestClient) -> None:
+    for name, path in (("", "/"), ("alice", "/account"), ("carol", "/admin")):
+        brand = read((log_in(client, name) if name else client).get(path)).one("a", class_="brand")
+        shown = brand.one("span", class_="clinic")
+        assert (shown.text, shown.get("class")) == ("Harbour Lane Clinic", "clinic")
+
+
 # ------------------------------------------------------------------------------------------------ flashes
 
 

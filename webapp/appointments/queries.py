@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -161,11 +161,17 @@ class AppointmentPage(NamedTuple):
     total: int
 
 
+Listed = Literal["upcoming", "past", "cancelled"]
+
+
 def list_appointments(
-    session: Session, actor: Actor, *, upcoming: bool, now: datetime, skip: int, limit: int
+    session: Session, actor: Actor, *, show: Listed, now: datetime, skip: int, limit: int
 ) -> AppointmentPage:
-    """The actor's appointments: upcoming ones, soonest first; or past and cancelled ones, latest first."""
-    lines, total = _list_queries(_kind_of(actor), upcoming)
+    """The actor's appointments: upcoming ones, soonest first; or past or cancelled ones, latest first.
+
+    A cancelled appointment is listed as cancelled only, whether its time has passed or not.
+    """
+    lines, total = _list_queries(_kind_of(actor), show)
     values = {"user_id": actor.user_id, "visit_id": actor.visit_id, "now": now}
     found = [AppointmentLine._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
     # A first page that is not full has them all.
@@ -175,12 +181,14 @@ def list_appointments(
 
 # Built once for each kind of actor, because building them takes longer than running them.
 @cache
-def _list_queries(kind: str, upcoming: bool) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
+def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
     number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("visit_id", type_=sa.Integer)
     now = sa.bindparam("now", type_=UtcDateTime)
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
-    condition = sa.and_(_visible(kind, *number), ahead if upcoming else ~ahead)
-    order = Appointment.starts_at.asc() if upcoming else Appointment.starts_at.desc()
+    cancelled = Appointment.status == "cancelled"
+    listed = {"upcoming": ahead, "past": sa.and_(~ahead, ~cancelled), "cancelled": cancelled}
+    condition = sa.and_(_visible(kind, *number), listed[show])
+    order = Appointment.starts_at.asc() if show == "upcoming" else Appointment.starts_at.desc()
     lines = (
         sa.select(
             Appointment.reference,

@@ -457,17 +457,20 @@ def test_the_history_says_who_did_what_and_has_no_health_text(cast: Cast) -> Non
     assert "SECRET" not in str(everything)
 
 
-def test_upcoming_and_past_appointments_are_apart(cast: Cast) -> None:
+def test_upcoming_past_and_cancelled_appointments_are_apart(cast: Cast) -> None:
     ahead = [cast.book(cast.alice, f"2026-03-0{day} 10:00") for day in (5, 4)]
     put(cast, "2026-02-27 10:00", status="completed")
+    put(cast, "2026-02-26 10:00", status="no_show")
     gone = cast.book(cast.alice, "2026-03-06 10:00")
     cancel(cast, cast.alice, gone)
     cast.book(cast.dave, "2026-03-04 14:00")
     with cast.database.reading() as session:
-        upcoming = queries.list_appointments(session, cast.alice, upcoming=True, now=NOW, skip=0, limit=10)
-        past = queries.list_appointments(session, cast.alice, upcoming=False, now=NOW, skip=0, limit=1)
+        upcoming = queries.list_appointments(session, cast.alice, show="upcoming", now=NOW, skip=0, limit=10)
+        past = queries.list_appointments(session, cast.alice, show="past", now=NOW, skip=0, limit=1)
+        cancelled = queries.list_appointments(session, cast.alice, show="cancelled", now=NOW, skip=0, limit=1)
     assert [line.reference for line in upcoming.lines] == ahead[::-1]
-    assert ([line.reference for line in past.lines], past.total) == ([gone], 2)
+    assert ([line.starts_at for line in past.lines], past.total) == ([local("2026-02-27 10:00")], 2)
+    assert ([line.reference for line in cancelled.lines], cancelled.total) == ([gone], 1)
 
 
 def test_refusals_by_the_guard_are_the_same_errors(cast: Cast) -> None:

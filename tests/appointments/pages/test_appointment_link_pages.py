@@ -490,9 +490,12 @@ def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClie
         ("completed", "2026-03-20 09:00", "The time of this visit has come, so there is nothing to confirm any more."),
     ],
 )
-def test_cancelled_or_past_appointments_say_so_and_offer_nothing(cast: Cast, status: str, now: str, said: str) -> None:
+def test_cancelled_or_past_appointments_say_so_and_can_be_booked_again(
+    cast: Cast, status: str, now: str, said: str
+) -> None:
     here = link(reference := cast.book(cast.alice, OLD))
     cast.change(sa.update(models.Appointment).values(status=status))
+    cast.change(sa.update(models.VisitType).values(named_in_messages=False))
     with client_for(cast.database, now=local(now)) as client:
         for path in ("confirmation", "cancellation", "reschedule"):
             asked = client.get(f"{here}/{path}")
@@ -502,6 +505,9 @@ def test_cancelled_or_past_appointments_say_so_and_offer_nothing(cast: Cast, sta
                 assert said in page.text
                 assert page.h1.endswith("is cancelled") == (status == "cancelled")
                 assert not [each for each in page.links if each.startswith(f"{here}")]
+                # The link's holder learns neither who the patient is in our books nor the visit type.
+                again = [each["href"] for each in page.all("a") if each.text == "Book again"]
+                assert again == ["/doctors/bob"]
                 assert not page.all("form", action=f"{here}/confirmation")
             answer = client.post(f"{here}/{path}", data={"version": "1", "starts_at": iso(local(NEW))})
             assert answer.status_code == 409

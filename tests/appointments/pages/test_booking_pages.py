@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.cast import PASSWORD, Cast, client_for, local, log_in
-from tests.reading import HTMX, read
+from tests.reading import HTMX, Element, read
+from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
 from webapp.exceptions import Unavailable
@@ -24,6 +25,10 @@ def book_address(cast: Cast, start: str = TEN, *, visit_type: int | None = None)
 def appointments(cast: Cast) -> list[models.Appointment]:
     with cast.database.reading() as session:
         return list(session.scalars(sa.select(models.Appointment).order_by(models.Appointment.id)))
+
+
+def link_named(page: Element, words: str) -> str:
+    return next(link["href"] for link in page.all("a") if link.text == words)
 
 
 # ------------------------------------------------------------------------------------------ the summary
@@ -130,7 +135,7 @@ def test_the_confirmation_is_shown_only_for_an_active_appointment(client: TestCl
     cast.change(sa.update(models.Appointment).values(status="cancelled"))
     page = read(client.get(f"/appointments/{reference}?booked=1"))
     assert page.h1 == "Your visit to Dr. Bob Brown is cancelled"
-    assert "/doctors/bob" in page.links
+    assert f"/doctors/bob?visit_type={cast.short}" in page.links
 
 
 def test_a_reference_is_understood_in_any_case(client: TestClient, cast: Cast) -> None:
@@ -530,10 +535,13 @@ def test_the_list_shows_upcoming_and_past_appointments(client: TestClient, cast:
     visits = ahead.one("ol", class_="visits")
     assert visits.links == [f"/appointments/{second}", f"/appointments/{first}"]
     assert "Thursday 5 March, 14:00" in visits.text
+    # A cancelled appointment whose day is still to come is not past.
     past = read(client.get("/appointments?show=past"))
-    assert past.one("ol", class_="visits").links == [f"/appointments/{cancelled}"]
-    assert "Cancelled" in past.one("ol", class_="visits").text
-    assert foreign not in ahead.text + past.text
+    assert cancelled not in past.text
+    gone = read(client.get("/appointments?show=cancelled"))
+    assert gone.one("ol", class_="visits").links == [f"/appointments/{cancelled}"]
+    assert "Cancelled" in gone.one("ol", class_="visits").text
+    assert foreign not in ahead.text + past.text + gone.text
 
 
 def test_an_appointment_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
@@ -548,6 +556,7 @@ def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
     log_in(client, "alice")
     assert "Nothing booked" in read(client.get("/appointments")).text
     assert "No past appointments" in read(client.get("/appointments?show=past")).text
+    assert "No cancelled appointments" in read(client.get("/appointments?show=cancelled")).text
 
 
 def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
@@ -575,6 +584,43 @@ def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.Appointment).values(status="completed"))
     past = read(client.get("/appointments?show=past"))
     assert past.one("a", rel="next")["href"] == "/appointments?show=past&page=2"
+
+
+def test_what_is_over_or_cancelled_can_be_booked_again(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    ahead, gone = cast.book(cast.alice, "2026-03-10 09:30"), cast.book(cast.alice, "2026-03-12 09:30")
+    client.post(f"/appointments/{gone}/cancellation", data={"version": "1"})
+    for status in ("completed", "no_show"):
+        put(cast, f"2026-02-{26 if status == 'completed' else 27} 10:00", status=status)
+    assert "Book again" not in read(client.get(f"/appointments/{ahead}")).text
+    over = [href for href in read(client.get("/appointments?show=past")).links if href.startswith("/appointments/")]
+    again = {href: link_named(read(client.get(href)), "Book again") for href in [*over, f"/appointments/{gone}"]}
+    kinds = [cast.long, cast.long, cast.short]
+    assert list(again.values()) == [f"/doctors/bob?visit_type={kind}" for kind in kinds]
+    for href in again.values():
+        assert read(client.get(href)).all("a", class_="slot")
+    # Staff book again for the same patient.
+    with client_for(cast.database) as desk:
+        page = read(log_in(desk, "carol").get(f"/appointments/{gone}"))
+        href = link_named(page, "Book again")
+        assert href == f"/doctors/bob?visit_type={cast.short}&patient={cast.patient_ids['alice']}"
+        slot = read(desk.get(href)).all("a", class_="slot")[0]["href"]
+        assert read(desk.get(slot)).h1 == "Book for Alice Adams"
+
+
+def test_adding_to_a_calendar_comes_before_cancelling(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    log_in(client, "alice")
+    for query in ("", "?booked=1"):
+        page = read(client.get(f"/appointments/{reference}{query}"))
+        assert [
+            link["href"].removeprefix(f"/appointments/{reference}")
+            for link in page.one("div", class_="actions").all("a")
+        ] == [
+            ".ics",
+            "/reschedule",
+            "/cancellation",
+        ]
 
 
 def test_an_appointment_shows_its_history(client: TestClient, cast: Cast) -> None:

@@ -40,6 +40,25 @@ def test_moving_starts_with_the_free_times_of_the_same_doctor_and_visit_type(cli
     assert not page.all("form", class_="kinds")
 
 
+def test_the_calendar_of_a_move_opens_on_the_week_of_the_appointment(client: TestClient, cast: Cast) -> None:
+    path = f"/appointments/{cast.book(cast.alice, '2026-03-18 09:30')}/reschedule"
+    log_in(client, "alice")
+
+    def title() -> str:
+        return read(client.get(path)).one("h2", id="calendar-title").text
+
+    assert title() == "16 to 20 March 2026"
+    # If nothing is free in that week, the next free time comes first.
+    cast.add(
+        models.TimeOff(
+            doctor_id=cast.doctor_ids["bob"],
+            starts_at=local("2026-03-02 00:00"),
+            ends_at=local("2026-03-21 00:00"),
+        )
+    )
+    assert title() == "23 to 27 March 2026"
+
+
 def test_the_calendar_of_a_move_is_a_fragment_for_htmx(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     path = f"/appointments/{reference}/reschedule"

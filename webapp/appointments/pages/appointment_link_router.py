@@ -11,7 +11,7 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
-from webapp.appointments.pages.detail_presenters import change_options
+from webapp.appointments.pages.detail_presenters import book_again_href, change_options
 from webapp.appointments.pages.forms import ConfirmForm
 from webapp.appointments.schemas import AppointmentView
 from webapp.clinic.dependencies import current_clinic
@@ -44,6 +44,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
         desk=None,
         history=None,
         options=change_options(view, access.actor, clinic, page.now),
+        again_href=book_again_href(view, access.actor, page.now),
     )
 
 

@@ -17,6 +17,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.parsing import instant
+from webapp.core.urls import with_query
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 
@@ -66,6 +67,24 @@ def change_options(view: AppointmentView, actor: Actor, clinic: Clinic, now: dat
         may_change=may_change,
         why_not=service.too_late_sentence(view, clinic) if ahead and not may_change else None,
         cancel_until=change_until(view.starts_at, clinic, now) if may_change else None,
+    )
+
+
+def book_again_href(view: AppointmentView, actor: Actor, now: datetime) -> str | None:
+    """Where to book the same again: doctor, visit type and patient. None while the appointment is still ahead.
+
+    The holder of a link learns neither the patient's id nor a visit type that messages do not name.
+    """
+    if view.is_active(now):
+        return None
+    if not view.doctor_active:
+        return "/doctors"
+    named = not actor.by_link or view.named_in_messages
+    chosen = not actor.by_link and view.whose(actor) is not None
+    return with_query(
+        f"/doctors/{view.doctor_slug}",
+        visit_type=view.visit_type_id if named else None,
+        patient=view.patient_id if chosen else None,
     )
 
 

@@ -6,7 +6,7 @@ They are the same pages for a user who is signed in and for the holder of the li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -274,24 +274,26 @@ def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: 
 def _calendar(
     page: Page, view: AppointmentView, request: BookingRequest, path: str, start: datetime | None
 ) -> week_calendar.Calendar:
-    """The free times for the appointment: in the week that was asked for, otherwise in the week of the chosen time."""
+    """The free times for the appointment: in the week that was asked for, otherwise in the week of the chosen time.
+
+    Without either, it is the week of the appointment itself, or if that has no free time, of the next free time.
+    """
     clinic = current_clinic(page)
-    week = week_calendar.parse_week(page.request.query_params.get("week", ""))
-    if week is None and start is not None:
-        week = week_calendar.parse_week(presenters.week_of(start, clinic))
-    return week_calendar.week_calendar(
-        page.session,
-        clinic,
-        request,
-        week_calendar.Place(
-            page=path,
-            fragment=path,
-            slot_address=f"{path}?starts_at=",
-            keep={},
-            visit_types=[],
-            chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
-        ),
-        week=week,
-        now=page.now,
-        viewer=current_viewer(page, view.patient_id, moving=view.id),
+    place = week_calendar.Place(
+        page=path,
+        fragment=path,
+        slot_address=f"{path}?starts_at=",
+        keep={},
+        visit_types=[],
+        chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
     )
+
+    def calendar_of(week: date | None) -> week_calendar.Calendar:
+        viewer = current_viewer(page, view.patient_id, moving=view.id)
+        return week_calendar.week_calendar(page.session, clinic, request, place, week=week, now=page.now, viewer=viewer)
+
+    asked = week_calendar.parse_week(page.request.query_params.get("week", ""))
+    if asked is not None:
+        return calendar_of(asked)
+    near = calendar_of(week_calendar.parse_week(presenters.week_of(start or view.starts_at, clinic)))
+    return calendar_of(None) if near.empty and start is None else near

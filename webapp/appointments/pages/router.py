@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service
-from webapp.appointments.pages.detail_presenters import change_options, list_history, staff_details
+from webapp.appointments.pages.detail_presenters import book_again_href, change_options, list_history, staff_details
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -23,15 +23,16 @@ from webapp.patients import service as patients
 router = Router()
 
 PAGE_SIZE = 10
+LISTS: dict[str, queries.Listed] = {"past": "past", "cancelled": "cancelled"}
 
 
 @router.get("/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """The upcoming or past appointments of a patient and of those they book for; staff have lists of their own."""
+    """The appointments of a patient and of those they book for; staff have lists of their own."""
     actor = signed_in(page)
     if actor.is_staff:
         return page.redirect("/admin/appointments" if actor.role == "admin" else "/schedule")
-    show = "past" if page.request.query_params.get("show") == "past" else "upcoming"
+    show = LISTS.get(page.request.query_params.get("show", ""), "upcoming")
     wanted = whole_number(page.request.query_params.get("page")) or 1
     found = _appointments_on(page, actor, show, wanted)
     number = clamp(wanted, found.total, PAGE_SIZE)
@@ -42,7 +43,7 @@ def list_appointments(page: CurrentPage) -> Response:
         show=show,
         several=len(patients.bookable_patients(page.session, actor)) > 1,
         visits=found.lines,
-        pages=paginate("/appointments", number, found.total, PAGE_SIZE, show=show if show == "past" else None),
+        pages=paginate("/appointments", number, found.total, PAGE_SIZE, show=show if show != "upcoming" else None),
     )
 
 
@@ -67,6 +68,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         day_href=_day_address(actor, day),
         desk=staff_details(page.session, actor, view, clinic, now=page.now) if actor.is_staff else None,
         options=change_options(view, actor, clinic, page.now),
+        again_href=book_again_href(view, actor, page.now),
         history=list_history(page.session, actor, view, clinic),
     )
     if actor.is_staff:
@@ -87,12 +89,12 @@ def _day_address(actor: Actor, day: date) -> str | None:
     return f"/schedule/{day}" if actor.role == "doctor" else f"/admin/appointments?from={day}&until={day}"
 
 
-def _appointments_on(page: Page, actor: Actor, show: str, number: int) -> queries.AppointmentPage:
+def _appointments_on(page: Page, actor: Actor, show: queries.Listed, number: int) -> queries.AppointmentPage:
     """One page of the actor's appointments."""
     return queries.list_appointments(
         page.session,
         actor,
-        upcoming=show == "upcoming",
+        show=show,
         now=page.now,
         skip=(number - 1) * PAGE_SIZE,
         limit=PAGE_SIZE,
