@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests.cast import NOW, Cast, assemble
+from tests.cast import NOW, Cast, assemble, client_for
 from tests.servers import docket_environment
 from tests.visits import put, take_guard_away
 from webapp import cli
@@ -23,7 +23,7 @@ from webapp.auth import passwords
 from webapp.auth.schemas import Role
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound
-from webapp.models import Doctor, OpeningHours, Patient, User
+from webapp.models import AuditEvent, Doctor, OpeningHours, Patient, User
 
 GOOD = "three unrelated garden words"
 
@@ -92,6 +92,10 @@ def url_of(cast: Cast) -> str:
         ("why",),
         ("worker",),
         ("user", "create"),
+        ("user", "list"),
+        ("user", "disable"),
+        ("user", "enable"),
+        ("user", "password-link"),
         ("db", "upgrade"),
     ],
 )
@@ -295,6 +299,76 @@ def test_an_address_has_one_account(run: Run, clinic: Cast) -> None:
     said = create(run, url_of(clinic), email="ALICE@docket.example")
     assert said.code == 1
     assert "already an account" in said.err
+
+
+def test_accounts_are_listed_with_what_they_can_do(run: Run, clinic: Cast) -> None:
+    clinic.change(sa.update(User).where(User.email == "dave@docket.example").values(active=False))
+    clinic.change(sa.update(User).where(User.email == "bob@docket.example").values(has_password=False))
+    clinic.change(sa.update(User).where(User.email == "carol@docket.example").values(last_seen_at=NOW))
+    said = run("user", "list", url=url_of(clinic))
+    assert (said.code, said.err) == (0, "")
+    assert [" ".join(line.split()) for line in said.out.splitlines()] == [
+        "alice@docket.example patient active never Alice Adams",
+        "dave@docket.example patient disabled never Dave Dunn",
+        "bob@docket.example doctor no password never Dr. Bob Brown",
+        "erin@docket.example doctor active never Dr. Erin Eze",
+        "carol@docket.example admin active 2026-03-02 07:00 Carol Clark",
+    ]
+    assert "Dave" in run("user", "list", "--disabled", url=url_of(clinic)).out
+    assert run("user", "list", "--role", "admin", "--disabled", url=url_of(clinic)) == (
+        0, "", "There are no such accounts.\n",
+    )  # fmt: skip
+
+
+def test_an_account_is_disabled_and_enabled_by_its_address(run: Run, clinic: Cast) -> None:
+    url = url_of(clinic)
+    assert run("user", "disable", "Alice@docket.example", url=url).out == (
+        "The account Alice@docket.example is disabled.\n"
+    )
+    assert run("user", "disable", "alice@docket.example", url=url) == (
+        0, "The account alice@docket.example was disabled already.\n", "",
+    )  # fmt: skip
+    with clinic.database.reading() as session:
+        assert session.scalar(sa.select(User.active).where(User.id == clinic.alice.user_id)) is False
+        event = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "user_disabled")).one()
+    assert (event.actor_user_id, event.actor_role, event.details) == (None, "system", {"by": "command line"})
+    assert run("user", "enable", "alice@docket.example", url=url).out.endswith("is enabled.\n")
+    assert run("user", "enable", "alice@docket.example", url=url).out.endswith("was enabled already.\n")
+
+
+def test_the_last_admin_who_can_sign_in_is_not_disabled(run: Run, clinic: Cast) -> None:
+    invited = User(email="ivo@x.example", name="Ivo", role="admin", password_hash="", created_at=NOW)
+    invited.has_password = False
+    clinic.add(invited)
+    said = run("user", "disable", "carol@docket.example", url=url_of(clinic))
+    assert (said.code, said.out) == (1, "")
+    assert "last admin" in said.err
+    assert run("user", "disable", "ivo@x.example", url=url_of(clinic)).code == 0
+
+
+def test_a_password_link_is_printed_and_works_once(run: Run, clinic: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKET_BASE_URL", "https://clinic.example")
+    said = run("user", "password-link", "carol@docket.example", url=url_of(clinic))
+    assert (said.code, said.err) == (0, "")
+    path = said.out.strip().removeprefix("https://clinic.example")
+    monkeypatch.delenv("DOCKET_BASE_URL")
+    with client_for(clinic.database) as client:
+        assert client.post(path, data={"new": GOOD}).status_code == 303
+        assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("deed", ["disable", "enable", "password-link"])
+def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, deed: str) -> None:
+    said = run("user", deed, "nemo@docket.example", url=url_of(clinic))
+    assert (said.code, said.out) == (2, "")
+    assert "no account with the address nemo@docket.example" in said.err
+
+
+def test_a_disabled_account_gets_no_link(run: Run, clinic: Cast) -> None:
+    run("user", "disable", "alice@docket.example", url=url_of(clinic))
+    said = run("user", "password-link", "alice@docket.example", url=url_of(clinic))
+    assert (said.code, said.out) == (1, "")
+    assert "disabled" in said.err
 
 
 # ---------------------------------------------------------------------------------------------------------- check

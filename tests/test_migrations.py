@@ -37,6 +37,7 @@ from webapp.models import (
     Doctor,
     OutboxMessage,
     Patient,
+    PatientWord,
     TimeOff,
     User,
     VisitType,
@@ -184,6 +185,8 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cast) -> None:
     database = cast.database
     cast.book(cast.alice, "2026-03-03 10:00")
+    # Where accounts have no sessions, what they did says when they were last seen.
+    cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(last_seen_at=NOW))
     put(cast, "2026-03-03 10:00", patient="dave", status="cancelled")
     # Messages are in a table of a later migration, so they are lost with it.
     cast.change(sa.delete(OutboxMessage))
@@ -200,6 +203,28 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
         put(cast, "2026-03-03 10:00", patient="dave")
     with pytest.raises(sa.exc.DBAPIError, match="audit_is_append_only"):
         cast.change(sa.delete(AuditEvent))
+
+
+def test_an_address_that_staff_wrote_can_still_be_confirmed(cast: Cast) -> None:
+    """Until 0010 staff corrected the record's address, while messages went to the account's."""
+    database, alice, dave = cast.database, cast.patient_ids["alice"], cast.patient_ids["dave"]
+    downgrade(database, "0009")
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE patients SET email = 'right@docket.example' WHERE id = :id"), {"id": alice})
+        connection.execute(sa.text("UPDATE patients SET email = '' WHERE id = :id"), {"id": dave})
+        word = sa.text("UPDATE patient_words SET word = 'right@docket.example' WHERE word = 'alice@docket.example'")
+        connection.execute(word)
+    upgrade(database)
+    with database.reading() as session:
+        accounts = {row.id: row for row in session.scalars(sa.select(User))}
+        emails = {row.id: row.email for row in session.scalars(sa.select(Patient))}
+        words = set(session.scalars(sa.select(PatientWord.word).where(PatientWord.word.like("%@%"))))
+    assert emails == {alice: "alice@docket.example", dave: "dave@docket.example"}
+    assert words == {"alice@docket.example", "dave@docket.example"}
+    account = accounts[cast.alice.user_id]
+    assert (account.email, account.new_email) == ("alice@docket.example", "right@docket.example")
+    assert account.new_email_until is not None
+    assert accounts[cast.dave.user_id].new_email == ""
 
 
 FLAGS = {
@@ -225,6 +250,8 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
     database.write(service.cancel, cast.carol, reference, Cancellation(), now=cast.now, why="time_off")
     for error in TROUBLES:
         cast.add(_undelivered(error))
+    acting = [cast.alice.user_id, cast.carol.user_id]
+    cast.change(sa.update(User).where(User.id.in_(acting)).values(last_seen_at=cast.now))
     before = everything(database)
 
     downgrade(database, "0007")

@@ -1,22 +1,28 @@
-"""Creating accounts of any role for the command line. This module knows patients and doctors as well as users."""
+"""Creating and managing accounts on the command line. This module knows patients and doctors as well as users."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from webapp.auth import passwords
+from webapp.auth import passwords, queries, roles
 from webapp.auth import service as auth
-from webapp.auth.schemas import Email, PersonName, Role
+from webapp.auth.models import User
+from webapp.auth.queries import UserFilter, UserRow
+from webapp.auth.schemas import Email, PersonName, Role, normal_email
 from webapp.database import Database
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.patients.schemas import Register
+
+T = TypeVar("T")
 
 
 def create_account(
@@ -68,3 +74,49 @@ def _lock_doctor_without_account(session: Session, slug: str) -> int:
     if row.user_id is not None:
         raise Conflict(_("The doctor %(slug)s has an account already.") % {"slug": slug})
     return int(row.id)
+
+
+def list_accounts(database: Database, wanted: UserFilter) -> list[UserRow]:
+    """All accounts that match, the oldest first."""
+    with database.reading() as session:
+        return queries.list_users(session, wanted, limit=None)[::-1]
+
+
+def set_active(database: Database, email: str, *, active: bool, now: datetime) -> bool:
+    """Enable or disable an account as an admin would; returns whether that changed anything.
+
+    Raises:
+        NotFound: no account has this address. LastAdmin: no other admin could sign in.
+    """
+
+    def change(session: Session, user_id: int) -> bool:
+        before = session.scalar(sa.select(User.active).where(User.id == user_id))
+        (roles.enable_account if active else roles.disable_account)(session, None, user_id, now=now)
+        return before is not active
+
+    return _with_account(database, email, change)
+
+
+def make_password_link(database: Database, email: str, *, now: datetime) -> str:
+    """A new link with which the owner of the account chooses a password: its path. Older links end.
+
+    Raises:
+        NotFound: no account has this address. AccountDisabled.
+    """
+
+    def make(session: Session, user_id: int) -> str:
+        return f"/password/reset/{roles.renew_password_link(session, None, user_id, now=now)}"
+
+    return _with_account(database, email, make)
+
+
+def _with_account(database: Database, email: str, work: Callable[[Session, int], T]) -> T:
+    """Run `work` with the id of the account with this address, in one transaction."""
+
+    def run(session: Session) -> T:
+        account = auth.find_account(session, email)
+        if account is None:
+            raise NotFound(_("There is no account with the address %(email)s.") % {"email": normal_email(email)})
+        return work(session, account.user_id)
+
+    return database.write(run)

@@ -220,6 +220,79 @@ def user_create(role: Any, email: str, name: str, doctor: str | None, password_s
     click.echo(f"Created the {role} {email}.")
 
 
+@user.command("list")
+@click.option("--role", type=click.Choice(["patient", "doctor", "admin"]), help="Only accounts with this role.")
+@click.option("--disabled", is_flag=True, help="Only disabled accounts.")
+def user_list(role: Any, disabled: bool) -> None:
+    """List the accounts: address, role, whether they can sign in, when they were last seen (UTC), name."""
+    from webapp.accounts import list_accounts
+    from webapp.auth.queries import UserFilter
+
+    with open_database() as database:
+        found = list_accounts(database, UserFilter(role=role, active=False if disabled else None))
+    if not found:
+        click.echo("There are no such accounts.", err=True)
+        return
+    width = max(len(row.email) for row in found)
+    for row in found:
+        state = "disabled" if not row.active else "active" if row.has_password else "no password"
+        seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}" if row.last_seen_at else "never"
+        click.echo(f"{row.email:{width}}  {row.role:7}  {state:11}  {seen:16}  {row.name}")
+
+
+@user.command("disable")
+@click.argument("email")
+def user_disable(email: str) -> None:
+    """Disable the account EMAIL: it is signed out everywhere and cannot sign in.
+
+    Exit code 1 if it is the last admin who can sign in, 2 if there is no such account.
+    """
+    _set_active(email, active=False)
+
+
+@user.command("enable")
+@click.argument("email")
+def user_enable(email: str) -> None:
+    """Enable the account EMAIL again, with the password that it had. Exit code 2 if there is no such account."""
+    _set_active(email, active=True)
+
+
+def _set_active(email: str, *, active: bool) -> None:
+    from webapp.accounts import set_active
+
+    with open_database() as database, _named_account():
+        changed = set_active(database, email, active=active, now=utc_now())
+    state = "enabled" if active else "disabled"
+    click.echo(f"The account {email} is {state}." if changed else f"The account {email} was {state} already.")
+
+
+@user.command("password-link")
+@click.argument("email")
+def user_password_link(email: str) -> None:
+    """Print a link with which the owner of the account EMAIL chooses a password. It works once, for seven days.
+
+    Older links end; the current password works until the link is used. Exit code 1 if the account is disabled, 2 if
+    there is no such account.
+    """
+    from webapp.accounts import make_password_link
+
+    settings = Settings()
+    with open_database() as database, _named_account():
+        path = make_password_link(database, email, now=utc_now())
+    click.echo(f"{settings.base_url or _own_address('127.0.0.1', 8000)}{path}")
+    if not settings.base_url:
+        click.echo("The setting DOCKET_BASE_URL is empty, so the link is for this machine.", err=True)
+
+
+@contextmanager
+def _named_account() -> Iterator[None]:
+    """An address without an account is wrong use."""
+    try:
+        yield
+    except NotFound as error:
+        raise WrongUse(error.message) from error
+
+
 @docket.command()
 def check() -> None:
     """Prove that no time is given twice, the guard is there, no visit lies outside the rules, no message is lost."""

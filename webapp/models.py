@@ -8,7 +8,7 @@ from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.idempotency.models import IdempotencyKey
 from webapp.notifications.models import OutboxMessage
-from webapp.patients.models import Patient, PatientWord
+from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
 from webapp.scheduling.busy_times import BusyTime
 from webapp.scheduling.models import SQLITE_GUARD, Appointment
 
@@ -31,6 +31,7 @@ __all__ = [
     "PasswordLink",
     "Patient",
     "PatientWord",
+    "PossibleDuplicate",
     "RefreshToken",
     "ScheduleVersion",
     "TimeOff",

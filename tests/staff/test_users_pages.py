@@ -15,10 +15,11 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import Element, read
-from webapp.auth import passwords, roles
+from webapp.auth import password_links, passwords, roles
 from webapp.auth import service as auth
 from webapp.auth.exceptions import LastAdmin
 from webapp.auth.schemas import Actor
+from webapp.auth.tokens import hashed
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
 from webapp.models import AuditEvent, Doctor, PasswordLink, Patient, PatientWord, User, UserSession
@@ -85,6 +86,35 @@ def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
     cast.database.write(roles.enable_account, cast.carol, disabled.user_id, now=NOW)
     change_role(cast, cast.carol, carol, "patient")
     assert user_of(cast, carol).role == "patient"
+
+
+def test_an_admin_who_never_had_a_password_does_not_count(cast: Cast) -> None:
+    """Nobody could sign in as them, and the link to their first password may have expired."""
+    invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
+    invited, token = cast.database.write(users.invite, cast.carol, invite, now=NOW)
+    with pytest.raises(LastAdmin):
+        change_role(cast, cast.carol, cast.carol.user_id, "patient")
+    with pytest.raises(LastAdmin):
+        cast.database.write(roles.disable_account, cast.carol, cast.carol.user_id, now=NOW)
+    cast.database.write(password_links.use_password_link, hashed(token), "a hash", now=NOW)
+    assert user_of(cast, invited).has_password
+    change_role(cast, cast.carol, cast.carol.user_id, "patient")
+    assert user_of(cast, cast.carol.user_id).role == "patient"
+
+
+def test_last_seen_outlives_the_session_and_new_accounts_have_never_signed_in(cast: Cast) -> None:
+    secret = cast.database.write(
+        auth.start_session, cast.alice.user_id, address="192.0.2.1", user_agent="Tests", now=NOW
+    )
+    cast.database.write(auth.forget_session, secret)
+    invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
+    cast.database.write(users.invite, cast.carol, invite, now=NOW)
+    with client_for(cast.database) as client:
+        page = read(log_in(client, "carol").get("/admin/users"))
+    lines = {line.split(" ")[0]: line for line in map(str, (row.text for row in page.all("tr")))}
+    assert "Monday" in lines["Alice"] or "08:00" in lines["Alice"]
+    assert "No password yet Never signed in" in lines["Ivo"]
+    assert "Active Never signed in" in lines["Dave"]
 
 
 def _demote(session: Session, actor: Actor, user_id: int) -> None:

@@ -78,6 +78,7 @@ def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
         .where(UserSession.id == session_id)
         .values(last_seen_at=now, expires_at=now + SESSION_LIFETIME)
     )
+    session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
     return Granted(user_id, session_hash, _next_token(session, session_id, now=now))
 
 

@@ -13,8 +13,11 @@ from webapp.database import Base
 class User(Base):
     """An account. `email` is stored in lower case; pages greet the user by `name`.
 
-    `email_confirmed_at` is when the user followed the link that was sent to the address. `calendar_secret` is part of
-    the address of the private calendar feed: a new secret invalidates the old address; '' means that there is no feed.
+    `email_confirmed_at` is when the user followed the link that was sent to the address. `new_email` is the address
+    that the user wants instead; it replaces `email` when its link is followed before `new_email_until`. `has_password`
+    is false until the link to the first password is used. `last_seen_at` stays when sessions end. `calendar_secret` is
+    part of the address of the private calendar feed: a new secret invalidates the old address; '' means that there is
+    no feed.
     """
 
     __tablename__ = "users"
@@ -29,6 +32,10 @@ class User(Base):
     created_at: Mapped[datetime]
     email_confirmed_at: Mapped[datetime | None]
     calendar_secret: Mapped[str] = mapped_column(sa.String(43), default="", server_default=sa.text("''"))
+    has_password: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    last_seen_at: Mapped[datetime | None]
+    new_email: Mapped[str] = mapped_column(sa.String(254), default="", server_default=sa.text("''"))
+    new_email_until: Mapped[datetime | None]
 
 
 class UserSession(Base):

@@ -87,7 +87,7 @@ def use_password_link(
     if user is None or not user.active or session.scalar(held) is None:
         raise LinkNotValid
     delete_password_links(session, user.id)
-    changed = {"password_hash": new_hash, "calendar_secret": ""}
+    changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user.id).values(**changed))
     session.execute(
         sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))

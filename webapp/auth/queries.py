@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -29,7 +29,10 @@ class UserFilter(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """An account in a list. `last_seen_at` is None where it has no session: never, or not for a month."""
+    """An account in a list. `last_seen_at` is None where it has never signed in.
+
+    `has_password` is false until the link to the first password is used: until then it cannot sign in.
+    """
 
     id: int
     name: str
@@ -38,6 +41,7 @@ class UserRow(NamedTuple):
     active: bool
     created_at: datetime
     last_seen_at: datetime | None
+    has_password: bool
 
 
 class UserFacts(NamedTuple):
@@ -50,6 +54,7 @@ class UserFacts(NamedTuple):
     active: bool
     created_at: datetime
     last_seen_at: datetime | None
+    has_password: bool
     sessions: int
     link_until: datetime | None
 
@@ -62,14 +67,11 @@ class UserName(NamedTuple):
     role: Role
 
 
-def _last_seen() -> sa.ScalarSelect[Any]:
-    mine = UserSession.user_id == User.id
-    return sa.select(sa.func.max(UserSession.last_seen_at)).where(mine).correlate(User).scalar_subquery()
-
-
-def list_users(session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[UserRow]:
-    """Accounts from a cursor, in reading order: the newest first, unless backwards."""
-    query = sa.select(User.id, User.name, User.email, User.role, User.active, User.created_at, _last_seen())
+def list_users(
+    session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int | None
+) -> list[UserRow]:
+    """Accounts from a cursor, in reading order: the newest first, unless backwards. Without a limit, all of them."""
+    query = sa.select(*(getattr(User, name) for name in UserRow._fields))
     here = None if cursor.place is None else (cursor.place,)
     query = seek(query.where(*_conditions(wanted)), (User.id,), here, falling=not cursor.backwards)
     return [UserRow(*row) for row in session.execute(query.limit(limit))]
@@ -104,7 +106,8 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
         User.role,
         User.active,
         User.created_at,
-        _last_seen(),
+        User.last_seen_at,
+        User.has_password,
         sessions.scalar_subquery(),
         link.limit(1).scalar_subquery(),
     ).where(User.id == user_id)

@@ -1,7 +1,12 @@
 """What an admin changes in other accounts: roles, access, sessions and links. At least one admin always remains.
 
-Every change here first locks all active admins, in the order of their ids. So two admins who demote each other at the
+Only an admin who can sign in counts: active, and with a password. An admin who was invited and has not chosen a
+password yet does not.
+
+Every change here first locks all of these admins, in the order of their ids. So two admins who demote each other at the
 same time do it one after the other, and the second finds that no other admin is left.
+
+Where no `actor` is given, it was done on the command line by the operator of the server.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from webapp.i18n import gettext as _
 
 
 class LockedAccount(NamedTuple):
-    """An account under its lock. `admins` are the ids of the active admins, which are locked too."""
+    """An account under its lock. `admins` are the ids of the admins who can sign in, which are locked too."""
 
     user_id: int
     name: str
@@ -33,30 +38,30 @@ class LockedAccount(NamedTuple):
 
     @property
     def is_last_admin(self) -> bool:
-        """Whether this is the only active admin."""
+        """Whether this is the only admin who can sign in."""
         return self.admins == (self.user_id,)
 
 
-def lock_account(session: Session, actor: Actor, user_id: int) -> LockedAccount:
-    """Lock an account and all active admins. Doctors are locked before this, patients after it.
+def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedAccount:
+    """Lock an account and all admins who can sign in. Doctors are locked before this, patients after it.
 
     Raises:
         NotFound: the account does not exist. LastAdmin, Forbidden: the actor was demoted or disabled meanwhile.
     """
-    is_admin = sa.and_(User.role == "admin", User.active.is_(True))
+    is_admin = sa.and_(User.role == "admin", User.active.is_(True), User.has_password.is_(True))
     query = (
-        sa.select(User.id, User.name, User.email, User.role, User.active)
+        sa.select(User.id, User.name, User.email, User.role, User.active, is_admin.label("is_admin"))
         .where(sa.or_(User.id == user_id, is_admin))
         .order_by(User.id)
         .with_for_update(key_share=True)
     )
     found = session.execute(query).all()
-    admins = tuple(row.id for row in found if row.role == "admin" and row.active)
+    admins = tuple(row.id for row in found if row.is_admin)
     wanted = next((row for row in found if row.id == user_id), None)
     if wanted is None:
         raise NotFound(_("There is no such account."))
     account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
-    if actor.user_id not in admins:
+    if actor is not None and actor.user_id not in admins:
         # Of two admins who demote each other, the second is told that no admin would be left.
         raise LastAdmin if account.is_last_admin else Forbidden(_("You are no longer an admin."))
     return account
@@ -66,7 +71,7 @@ def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role,
     """Give a locked account another role; it counts from the account's next request.
 
     Raises:
-        LastAdmin: no other account is an active admin.
+        LastAdmin: no other account is an admin who can sign in.
     """
     if account.is_last_admin and role != "admin":
         raise LastAdmin
@@ -74,7 +79,7 @@ def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role,
     _record(session, actor, "role_changed", account.user_id, now=now, details={"from": account.role, "to": role})
 
 
-def disable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
+def disable_account(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> None:
     """Disable an account: it cannot sign in, and its sessions end at once. Nothing else changes.
 
     Raises:
@@ -90,7 +95,7 @@ def disable_account(session: Session, actor: Actor, user_id: int, *, now: dateti
         _record(session, actor, "user_disabled", user_id, now=now)
 
 
-def enable_account(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
+def enable_account(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> None:
     """Enable an account again, with the password that it had.
 
     Raises:
@@ -114,7 +119,7 @@ def end_sessions(session: Session, actor: Actor, user_id: int, *, now: datetime)
     return ended
 
 
-def renew_password_link(session: Session, actor: Actor, user_id: int, *, now: datetime) -> str:
+def renew_password_link(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> str:
     """Make a new password link and return its token. Older links end; the current password works until it is used.
 
     Raises:
@@ -135,6 +140,17 @@ def _end_sessions(session: Session, user_id: int) -> int:
 
 
 def _record(
-    session: Session, actor: Actor, action: str, user_id: int, *, now: datetime, details: dict[str, Any] | None = None
+    session: Session,
+    actor: Actor | None,
+    action: str,
+    user_id: int,
+    *,
+    now: datetime,
+    details: dict[str, Any] | None = None,
 ) -> None:
-    audit.record_by(session, actor, action, subject=("user", user_id), now=now, details=details)
+    subject = ("user", user_id)
+    if actor is not None:
+        audit.record_by(session, actor, action, subject=subject, now=now, details=details)
+        return
+    said = {"by": "command line", **(details or {})}
+    audit.record(session, action, subject=subject, actor_user_id=None, actor_role="system", now=now, details=said)

@@ -60,15 +60,24 @@ def create_user(
     role: Role,
     now: datetime,
     created_by: Actor | None = None,
+    has_password: bool = True,
 ) -> int:
     """Add an account and return its id. The caller computes the hash before the transaction.
 
-    Without `created_by` the user registered, or the account was made on the command line.
+    Without `created_by` the user registered, or the account was made on the command line. `has_password` is false for
+    a hash that matches no password.
 
     Raises:
         EmailTaken: the address already has an account.
     """
-    user = User(email=normal_email(email), name=name, password_hash=password_hash, role=role, created_at=now)
+    user = User(
+        email=normal_email(email),
+        name=name,
+        password_hash=password_hash,
+        role=role,
+        created_at=now,
+        has_password=has_password,
+    )
     session.add(user)
     try:
         session.flush()
@@ -105,6 +114,7 @@ def create_invited_user(
         role=role,
         now=now,
         created_by=actor,
+        has_password=False,
     )
     return user_id, password_links.create_password_link(
         session, user_id, now=now, lifetime=password_links.FIRST_PASSWORD_LIFETIME
@@ -178,6 +188,7 @@ def forget_session(session: Session, secret: str) -> None:
 def start_session(session: Session, user_id: int, *, address: str, user_agent: str, now: datetime) -> str:
     """Open a session for a user and return its random id, which only the cookie will hold."""
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
+    session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
     secret = new_secret()
     session.add(
         UserSession(
@@ -227,8 +238,10 @@ def find_actor_of_session(session: Session, session_hash: str, *, address: str, 
 
 
 def touch_session(session: Session, session_id: int, *, now: datetime) -> None:
-    """Store that a session was just used."""
-    session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now))
+    """Store that a session, and so its account, was just used."""
+    used = sa.update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now)
+    user_id = session.scalar(used.returning(UserSession.user_id))
+    session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
 
 
 def end_session(session: Session, actor: Actor, session_id: int) -> None:

@@ -13,6 +13,7 @@ from webapp.database import Base
 class Patient(Base):
     """A person with appointments. `user_id` is their own account; `managed_by_id` is the patient who books for them.
 
+    `email` is always the account's address where there is an account: `webapp/patients/addresses.py` changes both.
     `wants_email` and `wants_sms` say which messages about appointments the patient wants.
     """
 
@@ -46,3 +47,20 @@ class PatientWord(Base):
     patient_id: Mapped[int] = mapped_column(
         sa.ForeignKey("patients.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+
+
+class PossibleDuplicate(Base):
+    """Two records that may be of the same person; `patient_id` is the smaller of the two ids.
+
+    `settled_at` is when staff said that they are two people. Pairs of one person end with one of the records.
+    """
+
+    __tablename__ = "possible_duplicates"
+    __table_args__ = (sa.CheckConstraint("patient_id < other_id", name="order"),)
+
+    patient_id: Mapped[int] = mapped_column(sa.ForeignKey("patients.id", ondelete="CASCADE"), primary_key=True)
+    other_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("patients.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    noted_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]

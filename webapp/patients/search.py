@@ -20,7 +20,7 @@ from webapp.auth.models import User
 from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.database import rows, seek, table_of
 from webapp.patients.models import Patient, PatientWord
-from webapp.patients.search_parser import Term, Typed, understand
+from webapp.patients.search_parser import Span, Term, Typed, understand
 
 PAGE_SIZE = 20
 # How many of the words that are close to a typed one are looked up.
@@ -150,7 +150,7 @@ def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElemen
     """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found."""
     conditions = [fits(term) for term in typed.numbers]
     if typed.birth_dates:
-        conditions.append(Patient.birth_date.in_(typed.birth_dates))
+        conditions.append(sa.or_(*map(_born_within, typed.birth_dates)))
     if among is not None:
         conditions.append(Patient.id.in_(among))
     return conditions
@@ -163,7 +163,13 @@ def fits(term: Term) -> sa.ColumnElement[bool]:
     ]
     if term.exact:
         readings.append(Patient.id.in_(_OWNERS.where(_WORDS.word.in_(term.exact))))
+    if term.born is not None:
+        readings.append(_born_within(term.born))
     return sa.or_(*readings)
+
+
+def _born_within(span: Span) -> sa.ColumnElement[bool]:
+    return Patient.birth_date.between(span.first, span.last)
 
 
 def _begins(part: str) -> sa.ColumnElement[bool]:

@@ -1,7 +1,12 @@
-"""Parses the text of a search for patients into birth dates, telephone numbers, and words."""
+"""Parses the text of a search for patients into birth dates, telephone numbers, and words.
+
+A birth date may be incomplete: a year, or a month and a year. Four digits may also be the end of a telephone number, so
+a year alone is read as both.
+"""
 
 from __future__ import annotations
 
+import calendar
 import re
 from contextlib import suppress
 from datetime import date
@@ -22,6 +27,11 @@ _MONTH = (
     r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d", re.ASCII)
+_YEAR_MONTH = re.compile(r"(?<!\S)((?:19|20)\d\d)[-/.](\d{1,2})(?!\S)", re.ASCII)
+_MONTH_YEAR = re.compile(r"(?<!\S)(\d{1,2})[-/.]((?:19|20)\d\d)(?!\S)", re.ASCII)
+_NAMED_MONTH_YEAR = re.compile(rf"(?<!\S){_MONTH}\.?,?[ -]((?:19|20)\d\d)(?!\S)", re.IGNORECASE)
+_SHORT = re.compile(r"(?<!\S)(\d{1,2})([-/.])(\d{1,2})\2(\d{2})(?!\S)", re.ASCII)
 _YEAR_FIRST = re.compile(r"(?<!\S)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\S)", re.ASCII)
 _DAY_FIRST = re.compile(r"(?<!\S)(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})(?!\S)", re.ASCII)
 _DAY_MONTH = re.compile(rf"(?<!\S)(\d{{1,2}})(?:st|nd|rd|th)?[ -]{_MONTH}\.?,?[ -](\d{{4}})(?!\S)", re.IGNORECASE)
@@ -29,23 +39,32 @@ _MONTH_DAY = re.compile(rf"(?<!\S){_MONTH}\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{
 _NUMBER = re.compile(r"(?<!\S)[+(]?\d[\d ()/.\-]*\d(?!\S)", re.ASCII)
 
 
+class Span(NamedTuple):
+    """Days from the first to the last, both included: one birth date, or all of a month or a year."""
+
+    first: date
+    last: date
+
+
 class Term(NamedTuple):
     """One thing that was typed, in every way that it can be read.
 
     A reading matches where each of its parts begins a word of the patient; `exact` are whole words that match as well.
-    `name_parts` are the words of the term where it can be a name; these may contain mistakes.
+    `name_parts` are the words of the term where it can be a name; these may contain mistakes. `born` are the birth
+    dates that it can mean.
     """
 
     readings: tuple[tuple[str, ...], ...]
     exact: tuple[str, ...] = ()
     name_parts: tuple[str, ...] = ()
+    born: Span | None = None
 
 
 class Typed(NamedTuple):
     """Everything that was typed. `birth_dates` are the readings of the one date in it."""
 
     text: str
-    birth_dates: tuple[date, ...]
+    birth_dates: tuple[Span, ...]
     numbers: tuple[Term, ...]
     words: tuple[Term, ...]
 
@@ -62,7 +81,7 @@ def understand(text: str) -> Typed:
     numbers = []
     for number in _NUMBER.findall(rest):
         if sum(letter.isdigit() for letter in number) >= FEWEST_DIGITS:
-            numbers.append(phone_term(number))
+            numbers.append(phone_term(number)._replace(born=_year(int(number)) if _YEAR.fullmatch(number) else None))
             rest = rest.replace(number, " ", 1)
     words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
     return Typed(text.strip(), birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
@@ -97,8 +116,33 @@ def phone_term(number: str) -> Term:
     return Term(tuple(readings), exact=tuple(exact))
 
 
-def _take_date(text: str) -> tuple[tuple[date, ...], str]:
+def _take_date(text: str) -> tuple[tuple[Span, ...], str]:
     """The readings of the first date in a text, and the text without it."""
+    found, rest = _take_day(text)
+    return (tuple(Span(day, day) for day in found), rest) if found else _take_month(text)
+
+
+def _take_month(text: str) -> tuple[tuple[Span, ...], str]:
+    """The same for a month of a year."""
+    if match := _YEAR_MONTH.search(text):
+        year, month = int(match[1]), int(match[2])
+    elif match := _MONTH_YEAR.search(text):
+        year, month = int(match[2]), int(match[1])
+    elif match := _NAMED_MONTH_YEAR.search(text):
+        year, month = int(match[2]), _month(match[1])
+    else:
+        return (), text
+    if not 1 <= month <= len(MONTHS):
+        return (), text
+    span = Span(date(year, month, 1), date(year, month, calendar.monthrange(year, month)[1]))
+    return (span,), f"{text[: match.start()]} {text[match.end() :]}".strip()
+
+
+def _year(year: int) -> Span:
+    return Span(date(year, 1, 1), date(year, 12, 31))
+
+
+def _take_day(text: str) -> tuple[tuple[date, ...], str]:
     if match := _YEAR_FIRST.search(text):
         year, month, day = (int(part) for part in match.groups())
         found = _dates((year, month, day))
@@ -110,6 +154,10 @@ def _take_date(text: str) -> tuple[tuple[date, ...], str]:
         found = _dates((int(match[3]), _month(match[2]), int(match[1])))
     elif match := _MONTH_DAY.search(text):
         found = _dates((int(match[3]), _month(match[1]), int(match[2])))
+    elif match := _SHORT.search(text):
+        first, second = int(match[1]), int(match[3])
+        years = [century + int(match[4]) for century in (1900, 2000)]
+        found = _dates(*((year, second, first) for year in years)) or _dates(*((year, first, second) for year in years))
     else:
         return (), text
     if not found:

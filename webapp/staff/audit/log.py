@@ -148,7 +148,8 @@ def _nameless(event: Event) -> str:
     """The name of an actor without an account, or whose account is gone."""
     if event.actor_user_id:
         return _("Somebody whose account is gone")
-    return _("The link in a message") if event.details.get("by") == "link" else _("Docket")
+    others = {"link": _("The link in a message"), "command line": _("The command line")}
+    return others.get(str(event.details.get("by")), _("Docket"))
 
 
 def record_reading(
