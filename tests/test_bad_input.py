@@ -27,20 +27,25 @@ def long(cast: Cast) -> int:
 
 # What is wrong, the start on the clinic's wall clock, the visit type, and the text that the page must show.
 REFUSED: list[tuple[str, str, Kind, str]] = [
-    ("a Saturday", "2026-03-07 10:00", short, "The clinic is not open for the whole of that visit."),
-    ("a Sunday", "2026-03-08 10:00", short, "The clinic is not open for the whole of that visit."),
-    ("08:59", "2026-03-03 08:59", short, "start every 15 minutes from midnight on"),
-    ("08:45", "2026-03-03 08:45", short, "The clinic is not open for the whole of that visit."),
-    ("16:45 for 30 minutes", "2026-03-03 16:45", long, "The clinic is not open for the whole of that visit."),
-    ("17:00", "2026-03-03 17:00", short, "The clinic is not open for the whole of that visit."),
-    ("in the doctor's break", "2026-03-03 12:00", short, "The doctor does not work for the whole of that visit."),
-    ("into the doctor's break", "2026-03-03 11:45", long, "The doctor does not work for the whole of that visit."),
+    ("a Saturday", "2026-03-07 10:00", short, "The clinic is not open for the whole appointment."),
+    ("a Sunday", "2026-03-08 10:00", short, "The clinic is not open for the whole appointment."),
+    ("08:59", "2026-03-03 08:59", short, "one of this doctor’s start times"),
+    ("08:45", "2026-03-03 08:45", short, "The clinic is not open for the whole appointment."),
+    ("16:45 for 30 minutes", "2026-03-03 16:45", long, "The clinic is not open for the whole appointment."),
+    ("17:00", "2026-03-03 17:00", short, "The clinic is not open for the whole appointment."),
+    ("in the doctor's break", "2026-03-03 12:00", short, "The doctor is not working for the whole appointment."),
+    ("into the doctor's break", "2026-03-03 11:45", long, "The doctor is not working for the whole appointment."),
     ("yesterday", "2026-02-27 10:00", short, "That time has passed."),
     ("a year ago", "2025-03-03 10:00", short, "That time has passed."),
-    ("too soon", "2026-03-02 09:45", short, "a visit must be booked at least 2 hours ahead"),
+    ("too soon", "2026-03-02 09:45", short, "Appointments must be booked at least 2 hours ahead"),
     ("too far ahead", "2026-06-01 10:00", short, "That is too far ahead."),
-    ("one minute off the grid", "2026-03-03 10:01", short, "start every 15 minutes from midnight on"),
-    ("another doctor's kind of visit", "2026-03-03 10:00", lambda cast: cast.erins_only, "does not offer that type"),
+    ("one minute off the grid", "2026-03-03 10:01", short, "one of this doctor’s start times"),
+    (
+        "another doctor's kind of visit",
+        "2026-03-03 10:00",
+        lambda cast: cast.erins_only,
+        "does not offer that visit type",
+    ),
     ("a visit only booked by telephone", "2026-03-03 10:00", lambda cast: cast.by_phone, "cannot be booked online"),
 ]
 
@@ -244,7 +249,7 @@ def test_a_forged_version_moves_and_cancels_nothing(client: TestClient, cast: Ca
             sent = {"version": version, "starts_at": iso(local("2026-03-11 10:00"))}
             answer = client.post(f"/appointments/{reference}/{path}", data=sent)
             assert answer.status_code == 409, (version, path)
-            assert "This visit was changed in the meantime." in read(answer).text
+            assert "This appointment has changed since you opened it." in read(answer).text
     with cast.database.reading() as session:
         visit = session.scalars(sa.select(models.Appointment)).one()
     assert (visit.status, visit.version, visit.starts_at) == ("scheduled", 1, local("2026-03-10 09:30"))
@@ -280,7 +285,7 @@ def test_an_appointment_that_its_doctor_no_longer_offers_cannot_move(client: Tes
     sent = {"version": "1", "starts_at": iso(local("2026-03-11 10:00"))}
     looked, answer = client.get(path, params=sent), client.post(path, data=sent)
     assert looked.status_code == answer.status_code == 422
-    assert "does not offer that type of visit" in read(answer).text
+    assert "does not offer that visit type" in read(answer).text
     assert client.get(f"/appointments/{reference}/cancellation").status_code == 200
 
 

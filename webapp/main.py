@@ -257,7 +257,7 @@ def _templates() -> jinja2.Environment:
         formats.clock,
         formats.day_long,
         formats.day_full,
-        formats.weekday_long,
+        formats.day_brief,
         formats.weekday_short,
         formats.day_number,
         formats.month_short,

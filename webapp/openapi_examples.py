@@ -162,9 +162,7 @@ _PROBLEMS: dict[int, Callable[[], Exception]] = {
 # Problems that have members of their own, by the first of these.
 _WITH_MEMBERS: dict[str, Callable[[], AppError]] = {
     "alternatives": lambda: SlotTaken("This time was just taken. The nearest free times are listed."),
-    "visits": lambda: Conflict(
-        "1 booked visit would be stranded. Decide what becomes of it.", code=AppointmentsAffected.code
-    ),
+    "visits": lambda: Conflict("1 appointment is affected. Choose what to do with it.", code=AppointmentsAffected.code),
     "ids": lambda: LikelyDuplicate([]),
 }
 

@@ -92,7 +92,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
     saved = zoe.request("PUT", place, json=whole, headers={"if-match": moved.headers["etag"]}).json()
     assert (saved["reason"], saved["notes"], saved["status"]) == ("A cough", "", "scheduled")
 
-    assert zoe.request("DELETE", place).json() == {"message": "The visit is cancelled."}
+    assert zoe.request("DELETE", place).json() == {"message": "The appointment is cancelled."}
     assert zoe.get(place).json()["status"] == "cancelled"
     assert code_of(zoe.request("DELETE", place), 409) == "not_active"
     assert code_of(zoe.request("PATCH", place, json={"reason": "?"}), 409) == "not_active"

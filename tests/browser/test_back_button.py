@@ -22,7 +22,7 @@ def test_back_and_forward_walk_through_the_weeks(open_browser: Open) -> None:
     page = open_browser("/doctors/bob")
     weeks = [titles(page)]
     for _ in range(3):
-        page.get_by_role("link", name="Week after").click()
+        page.get_by_role("link", name="Next week").click()
         expect(page.locator("#calendar-title")).not_to_have_text(weeks[-1])
         weeks.append(titles(page))
     assert len(set(weeks)) == 4
@@ -34,7 +34,7 @@ def test_back_and_forward_walk_through_the_weeks(open_browser: Open) -> None:
         page.go_forward()
         expect(page.locator("#calendar-title")).to_have_text(title)
     # The restored page works as before.
-    page.get_by_role("link", name="Week before").click()
+    page.get_by_role("link", name="Previous week").click()
     expect(page.locator("#calendar-title")).to_have_text(weeks[2])
 
 
@@ -45,11 +45,11 @@ def test_back_from_the_booking_page_shows_the_week_that_was_chosen_from(open_bro
     page.locator(".choice", has_text="Skin procedure").click()
     expect(page).to_have_url(re.compile("visit_type="))
     title = titles(page)
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     expect(page.locator("#calendar-title")).not_to_have_text(title)
     title, address = titles(page), page.url
     page.locator("#calendar .slot >> visible=true").first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Almost there. Why are you coming?")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What would you like help with?")
     page.go_back()
     expect(page.locator("#calendar-title")).to_have_text(title)
     expect(page.get_by_label("Skin procedure")).to_be_checked()
@@ -77,7 +77,7 @@ def test_the_address_in_the_bar_shows_another_visitor_the_same_week(open_browser
     page.locator(".choice", has_text="Allergy test").click()
     expect(page).to_have_url(re.compile("visit_type=.*week="))
     week = page.url.partition("week=")[2]
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     # The address changes when the new week has taken the place of the old one.
     expect(page).not_to_have_url(re.compile(f"week={week}"))
     other = open_browser(page.url)
@@ -88,7 +88,7 @@ def test_the_address_in_the_bar_shows_another_visitor_the_same_week(open_browser
 
 def test_on_a_phone_a_day_is_chosen_and_its_times_are_shown(open_browser: Open) -> None:
     page = open_browser("/doctors/bob", **PHONE)
-    page.get_by_role("link", name="Week after").tap()
+    page.get_by_role("link", name="Next week").tap()
     expect(page.locator(".strip label")).to_have_count(5)
     days = page.locator(".week > li >> visible=true")
     expect(days).to_have_count(1)
@@ -102,6 +102,6 @@ def test_a_page_that_is_out_of_date_says_so_when_the_clinic_cannot_be_reached(op
     page = open_browser("/doctors/bob", may_complain=True)
     page.route("**/calendar?*", lambda route: route.abort("blockedbyclient"))
     title = titles(page)
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     expect(page.locator("#status")).to_contain_text("The clinic cannot be reached.")
     assert titles(page) == title

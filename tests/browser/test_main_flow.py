@@ -39,7 +39,7 @@ def press(page: Page, target: Locator, options: dict[str, Any]) -> None:
 def turn_to_the_week_after(page: Page) -> None:
     """Turn the calendar and wait until it shows the other week: reading it earlier would mix the two."""
     title = page.locator("#calendar-title").inner_text()
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     expect(page.locator("#calendar-title")).not_to_have_text(title)
 
 
@@ -65,7 +65,7 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
     if "without" in way:
         press(page, page.get_by_role("button", name="Show times"), options)
     title = page.locator("#calendar-title").inner_text()
-    press(page, page.get_by_role("link", name="Week after"), options)
+    press(page, page.get_by_role("link", name="Next week"), options)
     expect(page.locator("#calendar-title")).not_to_have_text(title)
     expect(page).to_have_url(re.compile(r"/doctors/erin\?.*week=\d{4}-W\d\d"))
     time = page.locator(FIRST_SLOT).first.inner_text()
@@ -78,13 +78,13 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
     page.get_by_label("Password").fill(PASSWORD)
     press(page, page.get_by_role("main").get_by_role("button", name="Sign in"), options)
     expect(page.locator(".slip .time")).to_have_text(time)
-    page.get_by_label("Reason for the visit").fill(REASON)
+    page.get_by_label("Reason for the appointment").fill(REASON)
     button = page.get_by_role("button", name=re.compile(rf"^Book \w+day, {time}$"))
     expect(button).to_be_in_viewport()
     press(page, button, options)
 
     # Booked.
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are booked, Pat.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     expect(page.get_by_text(REASON)).to_be_visible()
     reference = page.locator(".reference").inner_text()
     page.goto("/appointments")
@@ -93,7 +93,7 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
 
     # Move it to the last free time of that week that is visible.
     press(page, page.get_by_role("link", name="Move"), options)
-    press(page, page.get_by_role("link", name="Week after"), options)
+    press(page, page.get_by_role("link", name="Next week"), options)
     expect(page).to_have_url(re.compile("/reschedule.week="))
     other = page.locator(FIRST_SLOT).last
     new_time = other.inner_text()
@@ -103,15 +103,15 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
     expect(page.locator(".compare .time").last).to_have_text(new_time)
     expect(page.locator("#calendar .slot[aria-current]")).to_be_visible()
     press(page, page.get_by_role("button", name=re.compile(rf"^Move to \w+day, {new_time}$")), options)
-    expect(page.get_by_role("status").first).to_contain_text("The visit is moved.")
+    expect(page.get_by_role("status").first).to_contain_text("The appointment is moved.")
     expect(page.locator(".slip .time")).to_contain_text(new_time)
 
     # Cancel it.
     press(page, page.get_by_role("link", name="Cancel"), options)
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"^Cancel .*\?$"))
-    page.get_by_label("Why do you cancel?").fill("I am well again")
-    press(page, page.get_by_role("button", name="Cancel this visit"), options)
-    expect(page.get_by_role("status").first).to_contain_text("The visit is cancelled.")
+    page.get_by_label("Why are you cancelling?").fill("I am well again")
+    press(page, page.get_by_role("button", name="Cancel appointment"), options)
+    expect(page.get_by_role("status").first).to_contain_text("The appointment is cancelled.")
     expect(page.locator(".steps li")).to_have_count(3)
     expect(page.get_by_role("link", name="Move")).to_have_count(0)
 
@@ -129,7 +129,7 @@ def test_a_new_patient_registers_on_the_way(open_browser: Open, clinic: Clinic) 
     page.get_by_role("button", name="Make an account").click()
     expect(page.get_by_role("status").first).to_contain_text("Welcome. Your account is ready.")
     page.get_by_role("button", name=re.compile("^Book ")).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are booked, Nina.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
 
 
 # ------------------------------------------------------------------------------------- by keyboard alone
@@ -185,10 +185,10 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
 
     # The next week: the focus stays on the button, and the change is announced.
     title = page.locator("#calendar-title").inner_text()
-    tab_to(page, page.get_by_role("link", name="Week after"))
+    tab_to(page, page.get_by_role("link", name="Next week"))
     page.keyboard.press("Enter")
     expect(page.locator("#calendar-title")).not_to_have_text(title)
-    expect(page.get_by_role("link", name="Week after")).to_be_focused()
+    expect(page.get_by_role("link", name="Next week")).to_be_focused()
     expect(page.locator("#status")).to_contain_text(page.locator("#calendar-title").inner_text())
 
     # Arrow keys move between the free times.
@@ -212,18 +212,18 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     page.keyboard.press("Enter")
 
     # Book.
-    expect(page.get_by_role("heading", level=1)).to_have_text("Almost there. Why are you coming?")
-    tab_to(page, page.get_by_label("Reason for the visit"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("What would you like help with?")
+    tab_to(page, page.get_by_label("Reason for the appointment"))
     page.keyboard.type("By keyboard")
     tab_to(page, page.get_by_role("button", name=re.compile("^Book ")))
     page.keyboard.press("Space")
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are booked, Pat.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
 
     # Move.
     tab_to(page, page.get_by_role("link", name="Move"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("When would you like to come instead?")
-    tab_to(page, page.get_by_role("link", name="Week after"))
+    tab_to(page, page.get_by_role("link", name="Next week"))
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/reschedule.week="))
     tab_to(page, page.locator(FIRST_SLOT))
@@ -231,15 +231,15 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     expect(page.get_by_role("heading", level=1)).to_have_text("Is this the right time?")
     tab_to(page, page.get_by_role("button", name=re.compile("^Move to ")))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status").first).to_contain_text("The visit is moved.")
+    expect(page.get_by_role("status").first).to_contain_text("The appointment is moved.")
 
     # Cancel.
     tab_to(page, page.get_by_role("link", name="Cancel"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Cancel "))
-    tab_to(page, page.get_by_role("button", name="Cancel this visit"))
+    tab_to(page, page.get_by_role("button", name="Cancel appointment"))
     page.keyboard.press("Space")
-    expect(page.get_by_role("status").first).to_contain_text("The visit is cancelled.")
+    expect(page.get_by_role("status").first).to_contain_text("The appointment is cancelled.")
 
     # Log out.
     tab_to(page, page.get_by_role("button", name="Log out"), key="Shift+Tab")
@@ -276,8 +276,8 @@ def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(open_browser: Open) ->
 def choose(page: Page, clinic: Clinic, email: str, address: str) -> None:
     sign_in(page, email)
     page.goto(address)
-    page.get_by_label("Reason for the visit").fill(REASON)
-    page.get_by_label("Anything we should arrange?").fill("An interpreter")
+    page.get_by_label("Reason for the appointment").fill(REASON)
+    page.get_by_label("Do you need us to arrange anything?").fill("An interpreter")
 
 
 @pytest.mark.parametrize("way", ["with scripts", "on a phone without scripts"])
@@ -294,19 +294,19 @@ def test_of_two_who_want_the_same_time_the_second_books_another_with_one_press(
     choose(second, clinic, clinic.new_patient().email, address)
     for window in (first, second):
         window.get_by_role("button", name=re.compile(f"^Book .*{time}$")).click()
-    expect(first.get_by_role("heading", level=1)).to_have_text("You are booked, Pat.")
+    expect(first.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
 
     faster = second.get_by_role("alert")
-    expect(faster).to_contain_text("Someone was faster")
+    expect(faster).to_contain_text("That time has just been taken")
     if "without" not in way:
         expect(faster).to_be_focused()
-    expect(second.get_by_label("Reason for the visit")).to_have_value(REASON)
-    expect(second.get_by_label("Anything we should arrange?")).to_have_value("An interpreter")
+    expect(second.get_by_label("Reason for the appointment")).to_have_value(REASON)
+    expect(second.get_by_label("Do you need us to arrange anything?")).to_have_value("An interpreter")
     others = faster.get_by_role("button")
     expect(others).to_have_count(3)
     other_time = others.first.locator("b").inner_text()
     others.first.click()
-    expect(second.get_by_role("heading", level=1)).to_have_text("You are booked, Pat.")
+    expect(second.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     expect(second.locator(".slip")).to_contain_text(other_time)
     expect(second.get_by_text(REASON)).to_be_visible()
 
@@ -320,6 +320,6 @@ def test_a_double_click_books_once(open_browser: Open, clinic: Clinic) -> None:
     turn_to_the_week_after(page)
     page.locator(FIRST_SLOT).last.click()
     page.get_by_role("button", name=re.compile("^Book ")).dblclick()
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are booked, Pat.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     page.goto("/appointments")
     expect(page.locator(".visit-line")).to_have_count(1)

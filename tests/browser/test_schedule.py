@@ -39,7 +39,7 @@ def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: C
     said.get_by_role("button", name="Undo").focus()
     page.keyboard.press("Enter")
     expect(card).to_have_attribute("data-status", "scheduled")
-    expect(page.locator("#status")).to_have_text("Alice Adams: booked")
+    expect(page.locator("#status")).to_have_text("Alice Adams: scheduled")
     expect(page.locator(f"#act-{reference}")).to_be_focused()
     expect(page).to_have_url(f"{clinic.url}/schedule")
 

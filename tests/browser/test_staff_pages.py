@@ -150,7 +150,7 @@ def test_appointments_that_a_change_affects(open_browser: Open, clinic: Clinic) 
     expect(page.get_by_text("If you save this")).to_be_visible()
     look(page)
     page.locator("button[name=step][value=save]").last.click()
-    expect(page.get_by_text("1 booked visit would be stranded")).to_be_visible()
+    expect(page.get_by_text("1 appointment is affected")).to_be_visible()
     look(page)
 
 

@@ -25,7 +25,7 @@ def event(start: datetime = START, **changes: Any) -> Event:
         "sequence": 0,
         "starts_at": start,
         "ends_at": start + timedelta(minutes=30),
-        "summary": "Visit: Dr. Bob Brown",
+        "summary": "Appointment: Dr. Bob Brown",
         "updated_at": datetime(2026, 3, 2, 7, 0, tzinfo=UTC),
     }
     return Event(**values | changes)

@@ -44,7 +44,7 @@ def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00
         "sequence": 0,
         "starts_at": starts_at,
         "ends_at": (start + timedelta(minutes=15)).isoformat(),
-        "summary": "Visit: Dr. Bob Brown",
+        "summary": "Appointment: Dr. Bob Brown",
         "description": "The visit: {link}",
         "url": "{link}",
         "updated_at": "2026-03-01T08:00:00Z",

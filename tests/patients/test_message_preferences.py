@@ -50,8 +50,8 @@ def test_without_messages_the_consequence_is_shown_and_booking_mentions_no_mail(
     assert "We send you nothing about your visits now" in read(client.get("/account")).text
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     booked = read(client.get(f"/appointments/{reference}?booked=1"))
-    assert booked.h1 == "You are booked, Alice."
-    assert "A mail" not in booked.text
+    assert booked.h1 == "Your appointment is booked"
+    assert "emailed" not in booked.text
 
 
 def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -> None:

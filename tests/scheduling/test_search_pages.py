@@ -44,7 +44,7 @@ def test_the_first_page_offers_the_earliest_time_of_all_as_one_link(client: Test
     page = read(client.get("/"))
     assert page.h1 == "A doctor can see you today at 10:00."
     book = page.one("section", class_="slip").one("a")
-    assert book.text == "Book it"
+    assert book.text == "Book this time"
     assert book["href"] == f"/book?doctor=bob&visit_type={cast.short}&starts_at=2026-03-02T09:00:00Z"
 
 
@@ -89,7 +89,7 @@ def test_a_filter_narrows_the_page_and_the_fragment_alike(client: TestClient) ->
         assert part.status_code == 200
         assert doctor_names(read_fragment(part, "doctor-list")) == names, query
         if not names:
-            assert "No doctor matches all of that" in read(whole).text
+            assert "No doctors found" in read(whole).text
             # An empty list of doctors has no headline about free times.
             assert read(whole).h1 == "Find a time"
 
@@ -131,14 +131,14 @@ def test_past_the_last_page_is_the_last_page(client: TestClient, monkeypatch: py
 
 def test_a_week_that_has_passed_says_so(client: TestClient) -> None:
     calendar = read(client.get("/doctors/bob?week=2026-W08")).one("section", id="calendar")
-    assert "This week has passed" in calendar.text
-    assert calendar["data-announce"] == "16 to 20 February 2026. This week has passed."
+    assert "This week is over" in calendar.text
+    assert calendar["data-announce"] == "16 to 20 February 2026. This week is over."
 
 
 def test_an_appointment_that_is_only_booked_by_telephone_is_no_filter(client: TestClient) -> None:
     kinds = read(client.get("/doctors")).one("select", name="visit_type")
     assert [option.text for option in kinds.all("option")] == [
-        "Any visit",
+        "Any visit type",
         "Allergy test",
         "First visit",
         "Follow-up",
@@ -161,19 +161,19 @@ def test_the_doctor_with_the_earliest_time_comes_first(client: TestClient, cast:
 def test_without_any_free_time_the_page_says_so(client: TestClient, cast: Cast) -> None:
     cast.add(models.Closure(name="Rebuilding", starts_on=date(2026, 3, 1), ends_on=date(2026, 12, 31)))
     page = read(client.get("/"))
-    assert page.h1 == "No times are free at the moment."
+    assert page.h1 == "There are no free times at the moment."
     assert slots(page) == []
     assert page.text.count("No free times in the next 90 days") == 2
     profile = read(client.get("/doctors/bob"))
-    assert "No free times in this week" in profile.text
+    assert "No free times this week" in profile.text
     assert "Closed: Rebuilding" in profile.text
-    assert "Nothing else is free either" in profile.text
+    assert "There are no other free times." in profile.text
 
 
 def test_a_clinic_without_doctors_still_has_a_first_page(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.Doctor).values(active=False))
     page = read(client.get("/"))
-    assert page.h1 == "No times are free at the moment."
+    assert page.h1 == "There are no free times at the moment."
     assert client.get("/doctors/bob").status_code == 404
 
 
@@ -183,7 +183,7 @@ def test_a_clinic_without_doctors_still_has_a_first_page(client: TestClient, cas
 def test_a_profile_says_who_the_doctor_is_and_shows_the_week_of_the_next_free_time(client: TestClient) -> None:
     page = read(client.get("/doctors/bob"))
     assert page.h1 == "Dr. Bob Brown"
-    for words in ("General practice", "A family doctor.", "Room 3", "Today at 10:00", "Until 24 hours before"):
+    for words in ("General practice", "A family doctor.", "Room 3", "Today at 10:00", "Up to 24 hours before"):
         assert words in page.text
     assert page.one("h2", id="calendar-title").text == "2 to 6 March 2026"
     assert "All times are Amsterdam time." in page.text
@@ -239,7 +239,7 @@ def test_the_weeks_end_at_the_horizon(client: TestClient) -> None:
     assert not last.all("a", id="calendar-next")
     beyond = read(client.get("/doctors/bob?week=2026-W23"))
     assert slots(beyond) == []
-    assert "Not open for booking yet" in beyond.text
+    assert "Booking not open yet" in beyond.text
 
 
 def test_a_week_without_free_times_says_why_and_leads_to_the_next_that_has_one(client: TestClient, cast: Cast) -> None:
@@ -252,7 +252,7 @@ def test_a_week_without_free_times_says_why_and_leads_to_the_next_that_has_one(c
     )
     cast.add(models.Closure(name="Carnival", starts_on=date(2026, 3, 10), ends_on=date(2026, 3, 10)))
     page = read(client.get("/doctors/bob?week=2026-W11"))
-    assert "No free times in this week" in page.text
+    assert "No free times this week" in page.text
     assert "Monday 9 March: Away" in page.text
     assert "Tuesday 10 March: Closed: Carnival" in page.text
     assert page.one("a", id="calendar-jump")["href"] == "/doctors/bob?week=2026-W10"
@@ -298,7 +298,7 @@ def test_a_visit_type_that_is_not_bookable_here_falls_back_to_the_first(client: 
 def test_a_doctor_seen_by_appointment_on_the_telephone_has_no_calendar(client: TestClient, cast: Cast) -> None:
     cast.change(sa.update(models.VisitType).values(online=False))
     page = read(client.get("/doctors/bob"))
-    assert "These visits are booked by telephone" in page.text
+    assert "Call us to book this doctor" in page.text
     assert "020 123 4567" in page.text
     assert slots(page) == []
     # There is nothing to swap in, so HTMX gets the page as well.
@@ -368,7 +368,7 @@ def test_ten_appointments_are_a_banner_and_hide_nothing(client: TestClient, cast
     for day in (*range(9, 14), *range(16, 21)):
         cast.book(cast.alice, f"2026-03-{day:02d} 09:00")
     page = read(log_in(client, "alice").get("/doctors/bob"))
-    assert "You have 10 upcoming visits, which is the most that can be booked online." in page.text
+    assert "You have 10 upcoming appointments, which is the most you can book online." in page.text
     assert slots(page)
     assert "10 upcoming visits" not in read(client.get("/doctors/bob/calendar", headers=HTMX)).text
 

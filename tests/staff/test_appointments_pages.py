@@ -55,8 +55,8 @@ def look(client: TestClient, address: str, status: int = 200) -> Element:
 def test_without_a_patient_staff_choose_one_first(client: TestClient, cast: Cast, who: str) -> None:
     log_in(client, who)
     page = look(client, book_address(cast, patient=None))
-    assert page.h1 == "For whom is the visit?"
-    assert "10:00" in page.one("section", aria_label="The visit").text
+    assert page.h1 == "Who is this appointment for?"
+    assert "10:00" in page.one("section", aria_label="Appointment").text
     form = page.form("/book", "get")
     page = read(client.get("/book", params={**form, "q": "adams"}))
     (link,) = [href for href in page.links if "patient=" in href]
@@ -68,9 +68,9 @@ def test_without_a_patient_staff_choose_one_first(client: TestClient, cast: Cast
 def test_an_empty_result_is_said_and_typing_mistakes_are_tolerated(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     address = book_address(cast, patient=None)
-    assert "Nobody fits that" in look(client, f"{address}&q=zzzzzz").text
+    assert "No patients found" in look(client, f"{address}&q=zzzzzz").text
     similar = look(client, f"{address}&q=Adasm")
-    assert "These come close" in similar.text
+    assert "Did you mean one of these?" in similar.text
     assert "Alice Adams" in similar.text
 
 
@@ -96,7 +96,7 @@ def test_a_doctor_adds_a_patient_on_the_way_and_comes_back_to_the_appointment(cl
     page = look(client, answer.headers["location"])
     assert page.h1 == "Book for Nina New"
     assert "Born 3 February 2001" in page.text
-    assert "10:00" in page.one("section", aria_label="The visit").text
+    assert "10:00" in page.one("section", aria_label="Appointment").text
     # An existing patient is shown before a second record is created.
     again = client.post("/schedule/patients/new", data={**form, **typed})
     assert again.status_code == 409
@@ -126,7 +126,7 @@ def test_staff_book_for_a_patient(client: TestClient, cast: Cast, who: str) -> N
     log_in(client, who)
     page = look(client, book_address(cast))
     assert page.h1 == "Book for Alice Adams"
-    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert page.one("button", class_="primary").text == "Book Tue 3 Mar, 10:00"
     assert not page.all("input", name="override_reason")
     form = page.form("/appointments")
     answer = client.post("/appointments", data={**form, "reason": "Knee", "notes": "Wheelchair", "step": "book"})
@@ -136,7 +136,7 @@ def test_staff_book_for_a_patient(client: TestClient, cast: Cast, who: str) -> N
     actor = {"bob": cast.bob, "carol": cast.carol}[who]
     assert (booked.patient_id, booked.booked_by) == (cast.patient_ids["alice"], actor.user_id)
     assert (booked.reason, booked.notes, booked.override_reason) == ("Knee", "Wheelchair", "")
-    assert "The visit is booked." in look(client, answer.headers["location"]).text
+    assert "The appointment is booked." in look(client, answer.headers["location"]).text
     assert events(cast, "rule_overridden") == []
 
 
@@ -160,15 +160,15 @@ def test_overriding_a_rule_needs_a_reason(client: TestClient, cast: Cast) -> Non
     log_in(client, "bob")
     page = look(client, book_address(cast, "2026-03-03 12:10"))
     notice = page.one("section", role="alert").text
-    assert "Visits with this doctor start every 15 minutes from midnight on." in notice
-    assert "The doctor does not work for the whole of that visit." in notice
-    assert page.one("button", class_="primary").text == "Book all the same"
+    assert "That is not one of this doctor’s start times: appointments start every 15 minutes." in notice
+    assert "The doctor is not working for the whole appointment." in notice
+    assert page.one("button", class_="primary").text == "Book anyway"
     form = {**page.form("/appointments"), "reason": "Knee"}
     for empty in ("", "   "):
         refused = client.post("/appointments", data={**form, "override_reason": empty})
         assert refused.status_code == 422
         again = read(refused)
-        assert "Say why the rule is set aside." in again.text
+        assert "Give a reason for the exception." in again.text
         assert again.form("/appointments")["reason"] == "Knee"
     too_long = client.post("/appointments", data={**form, "override_reason": "a" * 201})
     assert too_long.status_code == 422
@@ -192,7 +192,10 @@ def test_an_overlap_can_never_be_overridden(client: TestClient, cast: Cast) -> N
     cast.book(cast.dave, TEN)
     cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "carol")
-    for patient, words_ in (("alice", "The patient already has a visit at that time."), ("dave", "That time is taken")):
+    for patient, words_ in (
+        ("alice", "The patient already has an appointment at that time."),
+        ("dave", "The doctor has another appointment at that time."),
+    ):
         page = look(client, book_address(cast, patient=patient), 409)
         assert words_ in page.one("section", role="alert").text
         assert not page.all("button", class_="primary")
@@ -229,7 +232,7 @@ def test_another_time_is_shown_before_it_is_booked_and_nothing_typed_is_lost(cli
         answer = client.post("/appointments", data={**changed, "step": step})
         assert answer.status_code == 200
         page = read(answer)
-        assert "Wednesday 4 March 2026 11:30 30 minutes" in page.one("section", aria_label="The visit").text
+        assert "Wednesday 4 March 2026 11:30 30 minutes" in page.one("section", aria_label="Appointment").text
         kept = page.form("/appointments")
         assert (kept["reason"], kept["notes"], kept["starts_at"]) == ("Knee", "A lift", "2026-03-04T10:30:00Z")
     assert appointments(cast) == []
@@ -265,7 +268,7 @@ def test_an_hour_that_comes_twice_is_chosen_by_its_zone(cast: Cast) -> None:
             f"/book?doctor=bob&visit_type={cast.short}&patient={cast.patient_ids['alice']}&date=2026-10-25&time=02:30"
         )
         page = look(client, address)
-        assert "this time comes twice: 02:30 CEST (shown here), 02:30 CET" in page.text
+        assert "this time happens twice: 02:30 CEST (shown here), 02:30 CET" in page.text
         (second,) = [a["href"] for a in page.all("a") if a.text == "02:30 CET"]
         assert client.post("/appointments", data=look(client, second).form("/appointments")).status_code == 303
     assert iso(appointments(cast)[0].starts_at) == "2026-10-25T01:30:00Z"
@@ -283,14 +286,14 @@ def test_a_doctor_books_with_no_other_doctor(client: TestClient, cast: Cast) -> 
     assert client.post("/appointments", data=sent).status_code == 403
     # Starting from a gap in the day, without a doctor or a visit type in the address, it is their own first one.
     page = look(client, f"/book?starts_at={iso(local(TEN))}&patient={cast.patient_ids['alice']}")
-    assert "Dr. Erin Eze" in page.one("section", aria_label="The visit").text
+    assert "Dr. Erin Eze" in page.one("section", aria_label="Appointment").text
 
 
 def test_a_busy_form_without_a_patient_asks_for_the_patient(client: TestClient, cast: Cast) -> None:
     log_in(client, "carol")
     sent = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN))}
     answer = client.post("/appointments", data=sent)
-    assert (answer.status_code, read(answer).h1) == (422, "For whom is the visit?")
+    assert (answer.status_code, read(answer).h1) == (422, "Who is this appointment for?")
 
 
 # ------------------------------------------------------------------------------- moving and cancelling
@@ -301,15 +304,15 @@ def test_staff_move_to_any_time_with_a_reason_for_overriding_a_rule(client: Test
     path = f"/appointments/{reference}/reschedule"
     log_in(client, "bob")
     page = look(client, path)
-    assert page.h1 == "Move the visit of Alice Adams"
+    assert page.h1 == "Move Alice Adams’s appointment"
     assert page.form(path, "get") == {"date": "2026-03-10", "time": "09:30"}
     page = look(client, f"{path}?date=2026-03-11&time=12:10")
-    assert "The doctor does not work" in page.one("section", role="alert").text
+    assert "The doctor is not working" in page.one("section", role="alert").text
     form = page.form(path)
     assert form == {"starts_at": "2026-03-11T11:10:00Z", "version": "1", "override_reason": ""}
     refused = client.post(path, data=form)
     assert refused.status_code == 422
-    assert "Say why the rule is set aside." in read(refused).text
+    assert "Give a reason for the exception." in read(refused).text
     assert client.post(path, data={**form, "override_reason": WHY}).status_code == 303
     (moved,) = appointments(cast)
     assert (moved.starts_at, moved.override_reason) == (local("2026-03-11 12:10"), WHY)
@@ -328,7 +331,7 @@ def test_staff_cannot_move_onto_another_appointment_and_see_the_nearest_times(cl
     for answer in (client.get(path, params={"date": "2026-03-11", "time": "14:00"}), client.post(path, data=taken)):
         assert answer.status_code == 409
         page = read(answer)
-        assert "That time is taken" in page.text
+        assert "The doctor has another appointment at that time." in page.text
         assert len(page.one("section", id="faster").all("a", class_="slot")) == 3
         assert not page.all("section", aria_labelledby="new-time")
     assert appointments(cast)[0].starts_at == local("2026-03-10 09:30")
@@ -343,7 +346,7 @@ def test_an_appointment_changed_by_another_user_is_shown_as_changed(client: Test
         sent = {"starts_at": iso(local(start)), "version": "7", "override_reason": WHY}
         answer = client.post(path, data=sent)
         assert answer.status_code == 409, start
-        assert "This visit was changed in the meantime." in read(answer).text, start
+        assert "This appointment has changed since you opened it." in read(answer).text, start
 
 
 def test_patients_have_no_field_for_any_time(client: TestClient, cast: Cast) -> None:
@@ -366,7 +369,7 @@ def test_a_move_to_an_invalid_time_is_reported(client: TestClient, cast: Cast) -
         ("date=2026-03-11&time=x", "Enter a time of day"),
     ):
         assert words_ in look(client, f"{path}?{query}", 422).text, query
-    assert "That is the time" in read(client.post(path, data={"starts_at": iso(local("2026-03-10 09:30"))})).text
+    assert "already at that time" in read(client.post(path, data={"starts_at": iso(local("2026-03-10 09:30"))})).text
 
 
 def test_the_page_says_who_reads_the_reason_of_a_cancellation(client: TestClient, cast: Cast) -> None:
@@ -374,7 +377,7 @@ def test_the_page_says_who_reads_the_reason_of_a_cancellation(client: TestClient
     path = f"/appointments/{reference}/cancellation"
     log_in(client, "carol")
     page = look(client, path)
-    assert "Whoever has the visit in their account reads this with it." in page.text
+    assert "The patient, anyone who books for them, the doctor and the front desk can see this." in page.text
     assert client.post(path, data={**page.form(path), "reason": "The doctor is ill"}).status_code == 303
     assert appointments(cast)[0].status == "cancelled"
 
@@ -603,7 +606,7 @@ def test_a_time_that_is_offered_can_be_booked_from_the_answer(client: TestClient
     page = ask(client, date="2026-03-03", time="10:00", visit_type=cast.short)
     assert "It is offered: no rule refuses it." in page.text
     (book,) = [href for href in page.links if href.startswith("/book?")]
-    assert look(client, book).h1 == "For whom is the visit?"
+    assert look(client, book).h1 == "Who is this appointment for?"
 
 
 def test_a_patients_other_appointments_count_where_a_patient_is_named(client: TestClient, cast: Cast) -> None:
@@ -611,7 +614,10 @@ def test_a_patients_other_appointments_count_where_a_patient_is_named(client: Te
     log_in(client, "carol")
     assert "It is offered" in ask(client, date="2026-03-03", time="10:00").text
     alice = cast.patient_ids["alice"]
-    for time, words_ in (("10:00", "already has a visit"), ("10:45", "less than 30 minutes lie between them")):
+    for time, words_ in (
+        ("10:00", "already has an appointment"),
+        ("10:45", "another appointment less than 30 minutes away"),
+    ):
         page = ask(client, date="2026-03-03", time=time, patient=alice)
         assert words_ in page.text
         assert f"/appointments/{reference}" in page.links
@@ -634,7 +640,7 @@ def test_a_doctor_who_takes_no_bookings_can_be_asked_about_too(client: TestClien
     cast.change(sa.update(models.Doctor).where(models.Doctor.slug == "bob").values(active=False))
     log_in(client, "carol")
     page = ask(client, date="2026-03-03", time="10:00")
-    assert "This doctor does not take bookings at the moment." in page.text
+    assert "This doctor is not taking bookings at the moment." in page.text
     assert "/admin/doctors/bob" in page.links
 
 
@@ -647,6 +653,6 @@ def test_an_incomplete_question_is_answered_with_what_is_missing(client: TestCli
         ("date=2026-03-03&time=10:00", "Choose a doctor."),
         ("doctor=nobody&date=2026-03-03&time=10:00", "Choose a doctor."),
         ("doctor=bob&date=x&time=10:00", "Enter a real date"),
-        ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "There is no such type of visit."),
+        ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "There is no such visit type."),
     ):
         assert words_ in look(client, f"/admin/appointments/why?{query}", 422).text, query

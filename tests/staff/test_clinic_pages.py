@@ -197,8 +197,8 @@ def test_shorter_opening_hours_ask_about_appointments_outside(carol: TestClient,
     answer = carol.post(address, data=sent)
     assert answer.status_code == 409
     page = read(answer)
-    assert "1 booked visit would be stranded" in page.text
-    assert "It is outside opening hours." in page.text
+    assert "1 appointment is affected" in page.text
+    assert "The clinic is closed at that time." in page.text
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
     assert (visit(cast, early).flagged_why, bool(visit(cast, late).flagged_why)) == ("", True)
     # Another admin still has the old form open.
@@ -223,7 +223,7 @@ def test_a_new_time_zone_explains_itself_asks_and_keeps_wall_clocks(carol: TestC
     assert answer.status_code == 409
     page = read(answer)
     assert "Tuesday 3 March, 09:00 Amsterdam time will read Tuesday 3 March, 08:00 London time." in page.text
-    assert "1 booked visit would be stranded" in page.text
+    assert "1 appointment is affected" in page.text
     assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
     assert clinic_of(cast.database).time_zone == "Europe/London"

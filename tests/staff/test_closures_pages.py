@@ -67,7 +67,7 @@ def test_affected_appointments_are_listed_and_each_decision_is_carried_out(carol
     answer = carol.post("/admin/closures", data={**SPRING, "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "2 booked visits would be stranded" in page.text
+    assert "2 appointments are affected" in page.text
     assert closures(cast) == []
     decided = {**asked(page), f"decide-{kept}": "keep", f"decide-{moved}": "move", "why": "We are away."}
     assert carol.post("/admin/closures", data={**decided, "step": "save"}).status_code == 303
@@ -180,7 +180,7 @@ def test_the_chosen_holidays_become_closures_and_appointments_on_them_are_asked_
     answer = carol.post("/admin/closures/holidays", data=sent)
     assert answer.status_code == 409
     page = read(answer)
-    assert "1 booked visit would be stranded" in page.text
+    assert "1 appointment is affected" in page.text
     assert ticked(page) == ["2026-04-03", "2026-04-06"]
     again: dict[str, Any] = {**asked(page), "days": sent["days"], "decide-all": "cancel", "step": "save"}
     assert carol.post("/admin/closures/holidays", data=again).status_code == 303

@@ -194,7 +194,7 @@ def test_taking_a_visit_type_asks_about_the_appointments_and_the_name_in_address
     sent = {**form, "name": "Dr. Robert Brown", "visit_type_ids": [str(cast.long)]}
     page = read(carol.post("/admin/doctors/bob", data={**sent, "step": "preview"}))
     assert "Dr. Robert Brown" in page.one("section", id="look").text
-    assert "1 booked visit would be stranded" in page.text
+    assert "1 appointment is affected" in page.text
     assert "can no longer be booked." in page.text
     answer = carol.post("/admin/doctors/bob", data={**sent, "step": "save"})
     assert answer.status_code == 409

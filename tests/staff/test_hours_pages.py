@@ -170,7 +170,7 @@ def test_hours_that_affect_an_appointment_ask_for_a_decision(cast: Cast, client:
     assert asked.status_code == 409
     page = read(asked)
     assert "Alice Adams" in page.text
-    assert "It is outside the doctor’s working hours." in page.text
+    assert "The doctor is not working at that time." in page.text
     assert saved(cast)["always"][4] == ((540, 720), (780, 1020))
     answer = client.post(
         address, data={**page.form(address), f"decide-{reference}": decision, "why": "Fewer hours", "step": "save"}

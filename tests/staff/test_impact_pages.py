@@ -46,7 +46,7 @@ def test_a_choice_for_all_decides_about_appointments_that_are_not_shown(client: 
     asked = client.post(ADDRESS, data=CLOSURE)
     page = read(asked)
     assert asked.status_code == 409
-    assert "12 booked visits would be stranded" in page.text
+    assert "12 appointments are affected" in page.text
     assert len([field for field in page.all("select") if (field.get("name") or "").startswith("decide-")]) == 5
     assert "And 7 more." in page.text
     form = page.form(ADDRESS) | {"decide-all": "keep", "decide-AAAA-0000": "cancel", "step": "save"}

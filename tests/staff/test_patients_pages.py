@@ -227,7 +227,7 @@ def test_a_record_shows_facts_people_and_appointments_and_leaves_a_trace(carol: 
     assert "Date of birth not known" in page.text
     ahead, past = page.all("table")
     assert (ahead.links, past.links) == ([f"/appointments/{coming}"], [f"/appointments/{cancelled}"])
-    assert "Dr. Bob Brown Follow-up Booked" in ahead.text
+    assert "Dr. Bob Brown Follow-up Scheduled" in ahead.text
     assert "Dr. Erin Eze First visit Cancelled" in past.text
     for link in (f"/book?patient={alice}", f"/admin/patients/{zoe}", f"/admin/patients/{alice}/people/{zoe}/removal"):
         assert link in page.links

@@ -86,7 +86,7 @@ def test_a_card_shows_the_patient_and_the_reason(client: TestClient, cast: Cast)
         "To arrange: A wheelchair",
         "Your note: Ask about sport",
         "Needs a decision: The doctor is away.",
-        "A rule was set aside: Agreed by telephone",
+        "Exception: Agreed by telephone",
     ):
         assert words in card.text
 
@@ -197,7 +197,7 @@ def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -
         (
             "scheduled",
             "2026-03-03 10:10",
-            ["Arrived", "Completed", "Confirm", "Did not come", "Move", "Cancel", "Private note"],
+            ["Arrived", "Completed", "Confirm", "No-show", "Move", "Cancel", "Private note"],
         ),
         ("arrived", "2026-03-03 10:10", ["Completed", "Private note"]),
         ("completed", "2026-03-03 10:40", []),
@@ -398,7 +398,7 @@ def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> N
     assert "09:00 to 12:00, 13:00 to 17:00" in days[0].text
     assert "No visits" in days[0].text
     assert days[1].links[1:] == [f"/appointments/{first}"]
-    assert "09:30 Alice Adams Follow-up, booked" in days[1].text
+    assert "09:30 Alice Adams Follow-up, scheduled" in days[1].text
     assert "Closed: Spring day" in days[2].text
     assert "14:00 Dave Dunn First visit, confirmed Needs a decision" in days[3].text
     assert "12:00 Time off: Course, until 15:00" in days[4].text

@@ -60,7 +60,7 @@ def test_a_tap_without_scripts_comes_back_to_the_appointment_in_the_day(
     assert said.one("p").text == "Alice Adams: arrived"
     back = send(bob, said, f"/appointments/{reference}/status/undo")
     assert status_of(cast, reference) == "scheduled"
-    assert "Alice Adams: booked" in read(bob.get(back)).one("div", class_="said").text
+    assert "Alice Adams: scheduled" in read(bob.get(back)).one("div", class_="said").text
 
 
 def test_htmx_swaps_the_day_and_says_what_changed(bob: TestClient, reference: str) -> None:
@@ -87,7 +87,7 @@ def test_an_outdated_button_changes_nothing_and_says_so(bob: TestClient, cast: C
     answer = bob.post(form["action"], data=sent | {"status": "no_show"}, headers=HTMX)
     assert answer.status_code == 409
     day = read_fragment(answer, "day")
-    assert "This visit was changed in the meantime" in day.one("div", role="alert").text
+    assert "This appointment has changed since you opened it." in day.one("div", role="alert").text
     assert status_of(cast, reference) == "arrived"
 
 
@@ -97,7 +97,7 @@ def test_undoing_when_the_time_was_given_away_is_a_conflict(bob: TestClient, cas
     form = read(bob.get(DAY)).one("form", action=f"/appointments/{reference}/status/undo")
     answer = bob.post(form["action"], data=form.values(), headers=HTMX)
     assert answer.status_code == 409
-    assert "so it cannot come back" in read_fragment(answer, "day").one("div", role="alert").text
+    assert "so this one cannot be restored" in read_fragment(answer, "day").one("div", role="alert").text
     assert status_of(cast, reference) == "no_show"
 
 
@@ -129,16 +129,16 @@ def test_an_admin_changes_the_status_on_the_appointments_page(cast: Cast, refere
     assert back == f"/appointments/{reference}"
     page = read(carol.get(back))
     assert "Alice Adams: completed." in page.one("div", role="status").text
-    assert "Completed, noted by you" in page.text
+    assert "Marked “Completed” by you" in page.text
     send(carol, page, f"/appointments/{reference}/status/undo")
-    assert "Put back to “Booked” by you" in read(carol.get(f"/appointments/{reference}")).text
+    assert "Changed back to “Scheduled” by you" in read(carol.get(f"/appointments/{reference}")).text
 
 
 def test_the_patient_reads_what_was_noted_and_has_no_such_buttons(bob: TestClient, cast: Cast, reference: str) -> None:
     send(bob, read(bob.get(DAY)), f"/appointments/{reference}/status", status="arrived")
     with client_for(cast.database) as client:
         page = read(log_in(client, "alice").get(f"/appointments/{reference}"))
-    assert "Arrived, noted by Dr. Bob Brown" in page.text
+    assert "Marked “Arrived” by Dr. Bob Brown" in page.text
     assert not page.all("form", action=f"/appointments/{reference}/status")
     assert not page.all("form", action=f"/appointments/{reference}/status/undo")
 

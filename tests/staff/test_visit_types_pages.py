@@ -106,8 +106,8 @@ def test_taking_it_from_a_doctor_asks_about_the_appointments_booked_with_them(ca
     answer = carol.post(address, data=sent)
     assert answer.status_code == 409
     page = read(answer)
-    assert "1 booked visit would be stranded" in page.text
-    assert "The doctor no longer offers this kind of visit." in page.text
+    assert "1 appointment is affected" in page.text
+    assert "The doctor no longer offers this visit type." in page.text
     assert "No free time to move to." in page.text
     assert offered_by(cast, cast.long) == set(cast.doctor_ids.values())
     again = {**asked(page), "decide-all": "cancel", "step": "save"}

@@ -322,7 +322,7 @@ def cancel_appointment(
     page.close()
     with precondition_of(page.request, ChangedMeanwhile):
         page.database.write(service.cancel, actor, view.reference, command, now=page.now)
-    return answer(page, Said, Said(message=_("The visit is cancelled.")))
+    return answer(page, Said, Said(message=_("The appointment is cancelled.")))
 
 
 def appointment_out(view: AppointmentView) -> AppointmentOut:

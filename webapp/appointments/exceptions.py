@@ -13,7 +13,7 @@ class ChangedMeanwhile(Conflict):
     code = "changed_meanwhile"
 
     def __init__(self) -> None:
-        super().__init__(_("This visit was changed in the meantime. Look at it again before you decide."))
+        super().__init__(_("This appointment has changed since you opened it. Check the details before you continue."))
 
 
 class NotActive(Conflict):
@@ -22,7 +22,7 @@ class NotActive(Conflict):
     code = "not_active"
 
     def __init__(self) -> None:
-        super().__init__(_("This visit can no longer be changed: it is over, or it was cancelled."))
+        super().__init__(_("This appointment can no longer be changed because it is over or cancelled."))
 
 
 class TooLateToChange(Invalid):
@@ -39,7 +39,7 @@ class TooManyChanges(Invalid):
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(
-            _("You have booked and moved visits very often today. Call the clinic, or wait until tomorrow.")
+            _("You have reached today’s limit for booking and moving. Try again tomorrow, or call the clinic.")
         )
         self.retry_after = retry_after
 
@@ -50,7 +50,7 @@ class NewBooking(Invalid):
     code = "new_booking"
 
     def __init__(self, field: str) -> None:
-        message = _("Another doctor, visit type or patient is a new booking: book that one, and cancel this one.")
+        message = _("To change the doctor, visit type or patient, book a new appointment and cancel this one.")
         super().__init__(message, field=field)
 
 
@@ -60,7 +60,7 @@ class NothingToChange(Invalid):
     code = "nothing_to_change"
 
     def __init__(self) -> None:
-        super().__init__(_("Name what should change: starts_at, status, reason or notes."))
+        super().__init__(_("Send at least one change: starts_at, status, reason or notes."))
 
 
 class StatusNotYours(Forbidden):
@@ -69,7 +69,7 @@ class StatusNotYours(Forbidden):
     code = "status_not_yours"
 
     def __init__(self) -> None:
-        super().__init__(_("You can cancel the visit. What else becomes of it, only the clinic’s staff say."))
+        super().__init__(_("You can only cancel an appointment. Clinic staff set the other statuses."))
 
 
 class StatusNotPossible(Invalid):
@@ -84,7 +84,7 @@ class NothingToUndo(Conflict):
     code = "nothing_to_undo"
 
     def __init__(self) -> None:
-        super().__init__(_("There is no change of status to undo on this visit."))
+        super().__init__(_("This appointment has no status change to undo."))
 
 
 class NoSuchAppointment(NotFound):
@@ -101,12 +101,16 @@ class AppointmentLinkOver(NotFound):
     """
 
     code = "visit_link_over"
-    title = _l("This link is not valid any more")
+    title = _l("This link no longer works")
     onward = ((_l("See my appointments"), "/appointments"), (_l("Find a time"), "/"))
 
     def __init__(self, phone: str = "") -> None:
-        text = _("It is incomplete, or the clinic no longer writes to the address that it was sent to.")
-        what_now = _("Sign in to see your visits, or call %(phone)s.") if phone else _("Sign in to see your visits.")
+        text = _("It may be incomplete, or sent to an address that the clinic no longer uses for you.")
+        what_now = (
+            _("Sign in to see your appointments, or call %(phone)s.")
+            if phone
+            else _("Sign in to see your appointments.")
+        )
         super().__init__(f"{text} {what_now % {'phone': phone}}")
 
 
@@ -116,7 +120,7 @@ class NotAPatient(Forbidden):
     code = "not_a_patient"
 
     def __init__(self) -> None:
-        super().__init__(_("Visits are booked with a patient's account. Yours belongs to the clinic's staff."))
+        super().__init__(_("You are signed in as staff. To book an appointment for yourself, use a patient account."))
 
 
 class OtherDoctorsAppointment(Forbidden):
@@ -125,4 +129,4 @@ class OtherDoctorsAppointment(Forbidden):
     code = "other_doctors_visit"
 
     def __init__(self) -> None:
-        super().__init__(_("You can book visits with yourself. Ask the front desk for one with another doctor."))
+        super().__init__(_("You can only book patients with yourself. Ask the front desk to book with another doctor."))

@@ -48,14 +48,14 @@ class CodedSentences:
 # Why the clinic keeps an appointment in spite of its rules, moves it or cancels it: the codes are those of the rules.
 REASONS = CodedSentences(
     {
-        "doctor_inactive": _l("The doctor takes no bookings any more."),
-        "visit_type_not_offered": _l("The doctor no longer offers this kind of visit."),
+        "doctor_inactive": _l("The doctor no longer takes bookings."),
+        "visit_type_not_offered": _l("The doctor no longer offers this visit type."),
         "closure": _l("The clinic is closed on that day."),
-        "clinic_closed": _l("It is outside opening hours."),
-        "outside_working_hours": _l("It is outside the doctor’s working hours."),
+        "clinic_closed": _l("The clinic is closed at that time."),
+        "outside_working_hours": _l("The doctor is not working at that time."),
         "time_off": _l("The doctor is away."),
         # Only older flags and messages have these two.
-        "too_far_ahead": _l("It is further ahead than visits can be booked."),
-        "patient_gap": _l("It is too close to another visit of the patient."),
+        "too_far_ahead": _l("It is further ahead than appointments can be booked."),
+        "patient_gap": _l("It is too close to another appointment of the patient."),
     }
 )

@@ -82,6 +82,11 @@ def weekday_short(instant: datetime | date, zone: ZoneInfo) -> str:
     return _date(local_date(instant, zone), _("EEE"))
 
 
+def day_brief(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Wed 11 Mar', for a button that names its time."""
+    return _date(local_date(instant, zone), _("EEE d MMM"))
+
+
 def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
     """'11'."""
     return str(local_date(instant, zone).day)

@@ -157,10 +157,10 @@ def _window(page: Page, since: date | None, until: date | None) -> _Window:
     first = start_of(since, clinic) if since is not None else page.now
     end = end_of(until, clinic) if until is not None else first + timedelta(days=DEFAULT_DAYS)
     if end < first:
-        raise Invalid(_("“to” lies before “from”."), code="wrong_order")
+        raise Invalid(_("“to” is before “from”."), code="wrong_order")
     # One day more, because the clocks may make the days of the window an hour longer.
     if end - first > timedelta(days=MOST_DAYS + 1):
-        message = _("Ask for %(most)d days at most.") % {"most": MOST_DAYS}
+        message = _("Ask for at most %(most)d days.") % {"most": MOST_DAYS}
         raise Invalid(message, code="window_too_long")
     return _Window(first, end)
 
@@ -198,7 +198,7 @@ def _require_bookable(page: Page, actor: Actor | None, patient_id: int) -> None:
         NotSignedIn: the client is not signed in. NoSuchPatient: there is none, or the actor may not book for them.
     """
     if actor is None:
-        raise NotSignedIn(_("Sign in to see the times that are free for a patient."))
+        raise NotSignedIn(_("Sign in to see the free times for a patient."))
     patients.require_bookable_patient(page.session, actor, patient_id)
 
 

@@ -49,7 +49,7 @@ def find_booking_request(
         return BookingRequest(doctor, kind)
     other = doctors.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
     if other is None:
-        raise NotFound(_("There is no such type of visit."))
+        raise NotFound(_("There is no such visit type."))
     return BookingRequest(doctor, other, offered=False)
 
 
@@ -83,7 +83,7 @@ def require_bookable(
     A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first.
     """
     if starts_at.second or starts_at.microsecond:
-        raise RuleBroken(_("Visits start at whole minutes."), code="off_grid", field="starts_at")
+        raise RuleBroken(_("Appointments start on a whole minute."), code="off_grid", field="starts_at")
     found = find_refusals(session, clinic, request, starts_at, now=now, viewer=viewer)
     overridden = []
     for refusal in sorted(found, key=lambda refusal: refusal.overridable) if viewer.by_staff else found:
@@ -101,12 +101,12 @@ def guarded() -> Iterator[None]:
     except IntegrityError as error:
         text = str(error.orig)
         if "busy_times_doctor_overlap" in text:
-            message = _("That time is taken by another visit. Choose another time.")
+            message = _("That time is taken by another appointment. Choose another time.")
             raise SlotTaken(message, field="starts_at") from error
         if "reference" in text:
             # Two references were the same, which happens once in a million million.
-            raise Unavailable(_("That did not work this time. Please send it once more.")) from error
+            raise Unavailable(_("That did not work. Please try again.")) from error
         if "appointments_patient_overlap" in text:
-            message = _("There is another visit of the same patient at that time. Choose another time.")
+            message = _("The patient has another appointment at that time. Choose another time.")
             raise PatientBusy(message, field="starts_at") from error
         raise

@@ -35,18 +35,19 @@ class RuleBroken(Invalid, Refused):
 
 # The rules' sentences address the patient; these are the sentences for staff.
 STAFF_SENTENCES = {
-    "patient_overlap": _l("The patient already has a visit at that time."),
-    "patient_gap": _l("The patient has another visit close to that time: less than %(gap)d minutes lie between them."),
-    "too_many_visits": _l("The patient has %(max)d upcoming visits, which is the most that the rules allow."),
-    "off_grid": _l("Visits with this doctor start every %(step)d minutes from midnight on."),
+    "patient_overlap": _l("The patient already has an appointment at that time."),
+    "patient_gap": _l("The patient has another appointment less than %(gap)d minutes away."),
+    "too_many_visits": _l("The patient has %(max)d upcoming appointments, which is the limit."),
+    "off_grid": _l("That is not one of this doctor’s start times: appointments start every %(step)d minutes."),
+    "same_time": _l("The appointment is already at that time."),
     "in_the_past": _l("That time has passed."),
-    "too_soon": _l("That is sooner than patients may book: the rules ask for %(notice)s."),
-    "too_far_ahead": _l("That is further ahead than visits can be booked yet."),
+    "too_soon": _l("That is less than the minimum notice of %(notice)s."),
+    "too_far_ahead": _l("That is beyond the booking window of %(horizon)s."),
     "closure": _l("The clinic is closed on that day."),
-    "clinic_closed": _l("The clinic is not open for the whole of that visit."),
-    "outside_working_hours": _l("The doctor does not work for the whole of that visit."),
+    "clinic_closed": _l("The clinic is not open for the whole appointment."),
+    "outside_working_hours": _l("The doctor is not working for the whole appointment."),
     "time_off": _l("The doctor is away at that time."),
-    "slot_taken": _l("That time is taken by another visit of the doctor."),
+    "slot_taken": _l("The doctor has another appointment at that time."),
 }
 
 
@@ -55,6 +56,8 @@ def sentence_of(refusal: Refusal, *, by_staff: bool = False) -> str:
     values: dict[str, object] = dict(refusal.values)
     if "notice" in values:
         values["notice"] = formats.minutes(int(refusal.values["notice"]))
+    if "horizon" in values:
+        values["horizon"] = formats.days(int(refusal.values["horizon"]))
     for_staff = STAFF_SENTENCES.get(refusal.code) if by_staff else None
     return (for_staff or Sentence(refusal.sentence)) % values
 

@@ -32,5 +32,5 @@ class FinderForm(DocketForm):
 
     q = StringField(_l("Doctor’s name"), filters=[searched])
     specialty = SelectField(_l("Specialty"), choices=[], validate_choice=False, widget=_PlainSelect())
-    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False, widget=_PlainSelect())
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False, widget=_PlainSelect())
     language = SelectField(_l("Language"), choices=[], validate_choice=False, widget=_PlainSelect())

@@ -13,7 +13,15 @@ from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import BookingRequest, FreeTime
 from webapp.scheduling.slots import number_to_day, to_datetime
-from webapp.scheduling.week_calendar import LABELS, Slot, booking_address, day_title, iso_minute, words_for
+from webapp.scheduling.week_calendar import (
+    LABELS,
+    Slot,
+    booking_address,
+    day_title,
+    iso_minute,
+    next_free_words,
+    words_for,
+)
 
 DAYS_SHOWN = 3
 TIMES_A_DAY = 2
@@ -154,10 +162,6 @@ def _doctor_card(
 
 def doctor_profile(doctor: DoctorRow, first_free: datetime | None, clinic: Clinic, *, now: datetime) -> DoctorProfile:
     """The top of a doctor's page, with their next free time in words."""
-    next_free = None
-    if first_free is not None:
-        words = words_for(first_free, clinic, now=now).removeprefix("on ")
-        next_free = words[:1].upper() + words[1:]
     return DoctorProfile(
         name=doctor.name,
         tint=doctor.tint,
@@ -165,5 +169,5 @@ def doctor_profile(doctor: DoctorRow, first_free: datetime | None, clinic: Clini
         bio=doctor.bio,
         room=doctor.room,
         languages=", ".join(doctor.languages),
-        next_free=next_free,
+        next_free=next_free_words(first_free, clinic, now=now) if first_free is not None else None,
     )

@@ -55,6 +55,7 @@ class Facts:
     doctor_busy: list[Span]
     notice: int
     horizon: Minute
+    horizon_days: int
     gap: int
     max_active: int
     doctor_active: bool = True
@@ -175,68 +176,69 @@ def _patient_gap(facts: Facts) -> list[Span]:
 RULES: tuple[Rule, ...] = (
     Rule(
         "doctor_inactive",
-        _l("This doctor does not take bookings at the moment."),
+        _l("This doctor is not taking bookings at the moment."),
         lambda facts: _everything_if(not facts.doctor_active, facts),
         binds_staff=True,
         of_schedule=True,
     ),
     Rule(
         "visit_type_not_offered",
-        _l("This doctor does not offer that type of visit. Choose one of the doctor's visit types."),
+        _l("This doctor does not offer that visit type. Choose one of the doctor’s visit types."),
         lambda facts: _everything_if(not facts.offered_by_doctor, facts),
         binds_staff=True,
         of_schedule=True,
     ),
     Rule(
         "visit_type_not_online",
-        _l("This type of visit cannot be booked online. Please call the clinic."),
+        _l("This visit type cannot be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
         patients_only=True,
     ),
     Rule(
         "off_grid",
-        _l("Visits with this doctor start every %(step)d minutes from midnight on. Choose one of the times shown."),
+        _l("That isn’t one of this doctor’s start times. Choose one of the times shown."),
         _off_grid,
         values=lambda facts: {"step": facts.step},
         of_schedule=True,
     ),
-    Rule("same_time", _l("That is the time you already have."), _same_time, binds_staff=True),
+    Rule("same_time", _l("Your appointment is already at that time."), _same_time, binds_staff=True),
     Rule("in_the_past", _l("That time has passed. Choose a later one."), _in_the_past),
     Rule(
         "too_soon",
-        _l("That is too soon: a visit must be booked at least %(notice)s ahead."),
+        _l("That is too soon. Appointments must be booked at least %(notice)s ahead."),
         _too_soon,
         values=lambda facts: {"notice": facts.notice},
     ),
     Rule(
         "too_far_ahead",
-        _l("That is too far ahead. Visits that late cannot be booked yet."),
+        _l("That is too far ahead. You can book up to %(horizon)s ahead."),
         _too_far_ahead,
+        values=lambda facts: {"horizon": facts.horizon_days},
     ),
     Rule("closure", _l("The clinic is closed on that day. Choose another day."), _closure, of_schedule=True),
     Rule(
         "clinic_closed",
-        _l("The clinic is not open for the whole of that visit. Choose a time within opening hours."),
+        _l("The clinic is not open for the whole appointment. Choose a time within opening hours."),
         _clinic_closed,
         of_schedule=True,
     ),
     Rule(
         "outside_working_hours",
-        _l("The doctor does not work for the whole of that visit. Choose a time within working hours."),
+        _l("The doctor is not working for the whole appointment. Choose a time within working hours."),
         _outside_working_hours,
         of_schedule=True,
     ),
     Rule("time_off", _l("The doctor is away at that time. Choose another time."), _time_off, of_schedule=True),
     Rule(
         "patient_overlap",
-        _l("You already have a visit at that time. Choose another time, or move the other visit first."),
+        _l("You already have an appointment at that time. Choose another time, or move that appointment first."),
         _patient_overlap,
         binds_staff=True,
         clash=True,
     ),
     Rule(
         "slot_taken",
-        _l("That time is taken by another visit. Choose another time."),
+        _l("That time is taken by another appointment. Choose another time."),
         _slot_taken,
         binds_staff=True,
         clash=True,
@@ -244,14 +246,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "patient_gap",
-        _l("You have another visit close to that time. Between two visits there must be at least %(gap)d minutes."),
+        _l("You have another appointment close to that time. Leave at least %(gap)d minutes between appointments."),
         _patient_gap,
         values=lambda facts: {"gap": facts.gap},
         clash=True,
     ),
     Rule(
         "too_many_visits",
-        _l("You have %(max)d upcoming visits, which is the most that can be booked online. Cancel one, or call us."),
+        _l("You have %(max)d upcoming appointments, which is the most you can book online. Cancel one, or call us."),
         _too_many_visits,
         values=lambda facts: {"max": facts.max_active},
         hides=False,

@@ -71,7 +71,7 @@ def _fill_choices(form: FinderForm, listed: list[DoctorRow]) -> None:
     kinds = {kind.name for doctor in listed for kind in doctor.visit_types if kind.online}
     languages = sorted({language for doctor in listed for language in doctor.languages})
     form.specialty.choices = _choices(_("Any specialty"), specialties)
-    form.visit_type.choices = _choices(_("Any visit"), sorted(kinds))
+    form.visit_type.choices = _choices(_("Any visit type"), sorted(kinds))
     form.language.choices = _choices(_("Any language"), languages)
 
 

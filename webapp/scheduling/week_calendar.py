@@ -297,19 +297,19 @@ REASONS = {
     "clinic_closed": _l("Closed"),
     "outside_working_hours": _l("Not working"),
     "time_off": _l("Away"),
-    "too_far_ahead": _l("Not open for booking yet"),
+    "too_far_ahead": _l("Booking not open yet"),
     "in_the_past": _l("No times left today"),
     "too_soon": _l("Too soon to book online"),
     "slot_taken": _l("Fully booked"),
-    "same_time": _l("Only the time you already have"),
-    "patient_overlap": _l("You have another visit then"),
-    "patient_gap": _l("Too close to your other visit"),
+    "same_time": _l("Only your current time is free"),
+    "patient_overlap": _l("You have another appointment then"),
+    "patient_gap": _l("Too close to your other appointment"),
 }
 STAFF_REASONS = {
-    "too_soon": _l("Too soon for the rules"),
-    "same_time": _l("Only the time of this visit"),
-    "patient_overlap": _l("The patient has another visit then"),
-    "patient_gap": _l("Too close to the patient’s other visit"),
+    "too_soon": _l("Within minimum notice"),
+    "same_time": _l("Only its current time is free"),
+    "patient_overlap": _l("Patient has another appointment then"),
+    "patient_gap": _l("Too close to the patient’s other appointment"),
 }
 
 
@@ -348,6 +348,15 @@ def words_for(instant: datetime, clinic: Clinic, *, now: datetime) -> str:
     if day == today + timedelta(days=1):
         return _("tomorrow at %(time)s") % values
     return _("on %(day)s at %(time)s") % values
+
+
+def next_free_words(instant: datetime, clinic: Clinic, *, now: datetime) -> str:
+    """'Today at 14:20', 'Tomorrow at 09:20', 'Friday 13 March at 08:40'."""
+    day, today = formats.local_date(instant, clinic.zone), clinic.today(now)
+    if day - today > timedelta(days=1):
+        return formats.day_and_time(instant, clinic.zone)
+    words = _("Today at %(time)s") if day == today else _("Tomorrow at %(time)s")
+    return words % {"time": formats.clock(instant, clinic.zone)}
 
 
 def day_title(day: date, clinic: Clinic, *, now: datetime) -> tuple[str, str]:

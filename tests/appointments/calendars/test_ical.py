@@ -170,10 +170,10 @@ def test_the_file_has_time_and_place_but_not_the_reason(cast: Cast) -> None:
     found = read_calendar(answer.text)
     address = f"https://booking.docket.example/appointments/{reference}"
     assert found.all("METHOD") == []
-    assert found.event.text("SUMMARY") == "Visit: Dr. Bob Brown"
+    assert found.event.text("SUMMARY") == "Appointment: Dr. Bob Brown"
     assert found.event.text("LOCATION") == "18 Harbour Lane, Room 3"
     assert found.event["URL"] == address
-    said = f"Harbour Lane Clinic\nReference: {reference}\nTelephone: 020 123 4567\nThe visit: {address}"
+    said = f"Harbour Lane Clinic\nReference: {reference}\nPhone: 020 123 4567\nView appointment: {address}"
     assert found.event.text("DESCRIPTION") == said
     assert (found.event["STATUS"], found.event["CLASS"]) == ("CONFIRMED", "PRIVATE")
     assert found.event.inside("VALARM")[0]["TRIGGER"] == "-PT2H"
@@ -222,10 +222,10 @@ def test_the_event_is_the_same_wherever_docket_is_reached(cast: Cast) -> None:
 def test_staff_get_initials(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 09:30")
     with client_for(cast.database) as client:
-        assert file_of(log_in(client, "bob"), reference).event.text("SUMMARY") == "Visit: A.A."
+        assert file_of(log_in(client, "bob"), reference).event.text("SUMMARY") == "Appointment: A.A."
     with client_for(cast.database) as client:
         summary = file_of(log_in(client, "carol"), reference).event.text("SUMMARY")
-        assert summary == "Visit: Dr. Bob Brown, for A.A."
+        assert summary == "Appointment: Dr. Bob Brown, for A.A."
     query = sa.select(sa.func.count()).where(models.AuditEvent.action == "appointment_read")
     with cast.database.reading() as session:
         assert session.scalar(query) == 2
@@ -265,17 +265,17 @@ def test_a_feed_needs_no_login_and_contains_what_its_owner_may_see(database: Dat
             client.cookies.clear()
         found = {name: read_calendar(client.get(path).text) for name, path in paths.items()}
     assert [(event["URL"][-4:], event.text("SUMMARY"), event["STATUS"]) for event in found["alice"].events] == [
-        ("0004", "Visit: Dr. Bob Brown", "CONFIRMED"),
-        ("0001", "Visit: Dr. Bob Brown", "CONFIRMED"),
-        ("0002", "Visit: Dr. Bob Brown, for Zoe Adams", "CONFIRMED"),
-        ("0006", "Visit: Dr. Bob Brown", "CANCELLED"),
+        ("0004", "Appointment: Dr. Bob Brown", "CONFIRMED"),
+        ("0001", "Appointment: Dr. Bob Brown", "CONFIRMED"),
+        ("0002", "Appointment: Dr. Bob Brown, for Zoe Adams", "CONFIRMED"),
+        ("0006", "Appointment: Dr. Bob Brown", "CANCELLED"),
     ]
     assert [(event["URL"][-4:], event.text("SUMMARY")) for event in found["bob"].events] == [
-        ("0004", "Visit: A.A."),
-        ("0001", "Visit: A.A."),
-        ("0002", "Visit: Z.A."),
-        ("0003", "Visit: D.D."),
-        ("0006", "Visit: A.A."),
+        ("0004", "Appointment: A.A."),
+        ("0001", "Appointment: A.A."),
+        ("0002", "Appointment: Z.A."),
+        ("0003", "Appointment: D.D."),
+        ("0006", "Appointment: A.A."),
     ]
     assert not any(event.inside("VALARM") for event in found["bob"].events)
     assert found["alice"]["NAME"] == "Harbour Lane Clinic"
@@ -339,7 +339,7 @@ def test_a_feed_address_ends_when_it_is_renewed_or_removed_or_its_owner_is_disab
         client.post("/account/calendar/removal")
         assert client.get(second).status_code == 404
         assert client.get("/account/calendar/removal").status_code == 404
-        assert "Make an address" in read(client.get("/account")).text
+        assert "Create calendar link" in read(client.get("/account")).text
     with cast.database.reading() as session:
         rows = session.execute(
             sa.select(models.AuditEvent.action, models.AuditEvent.details)

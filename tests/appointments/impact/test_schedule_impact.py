@@ -186,7 +186,7 @@ def test_a_move_to_a_taken_time_is_reported_and_asked_again(cast: Cast) -> None:
     with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
     (again,) = caught.value.visits
-    assert "taken" in again.problem
+    assert again.problem == "The doctor has another appointment at that time."
     assert again.proposal == local("2026-03-04 13:15")
     assert see(cast, reference).starts_at == local("2026-03-04 10:00")
 
@@ -252,7 +252,7 @@ def test_an_appointment_after_hours_is_affected_when_the_doctor_no_longer_works_
     change(cast, run(sa.delete(models.WorkingHours).where(thursday)))
     work = run(sa.delete(models.WorkingHours).where(wednesday))
     (visit,) = stranded(cast, work)
-    assert visit.why == "It is outside the doctor’s working hours."
+    assert visit.why == "The doctor is not working at that time."
     change(cast, work, each=decide(visit, "keep"))
     assert REASONS.words(see(cast, visit.reference).flagged_why) == visit.why
 
@@ -264,19 +264,19 @@ def test_every_kind_of_change_is_seen(cast: Cast) -> None:
     closure = models.Closure(name="Works", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4))
     offer = models.doctor_visit_types.c
     changes: list[tuple[Work, str]] = [
-        (run(sa.delete(models.WorkingHours).where(afternoon)), "It is outside the doctor’s working hours."),
-        (run(sa.update(models.OpeningHours).values(end_minute=16 * 60)), "It is outside opening hours."),
+        (run(sa.delete(models.WorkingHours).where(afternoon)), "The doctor is not working at that time."),
+        (run(sa.update(models.OpeningHours).values(end_minute=16 * 60)), "The clinic is closed at that time."),
         (lambda session: session.add(closure), "The clinic is closed on that day."),
-        (run(sa.update(models.Doctor).values(active=False)), "The doctor takes no bookings any more."),
+        (run(sa.update(models.Doctor).values(active=False)), "The doctor no longer takes bookings."),
         (
             run(sa.delete(models.doctor_visit_types).where(offer.visit_type_id == cast.short)),
-            "The doctor no longer offers this kind of visit.",
+            "The doctor no longer offers this visit type.",
         ),
         (
             run(sa.update(models.VisitType).values(active=False)),
-            "The doctor no longer offers this kind of visit.",
+            "The doctor no longer offers this visit type.",
         ),
-        (run(sa.update(models.ClinicSettings).values(time_zone="Asia/Tokyo")), "It is outside opening hours."),
+        (run(sa.update(models.ClinicSettings).values(time_zone="Asia/Tokyo")), "The clinic is closed at that time."),
     ]
     for work, why in changes:
         assert [visit.why for visit in stranded(cast, work)] == [why]

@@ -92,11 +92,11 @@ def test_an_appointment_is_confirmed_moved_and_cancelled_by_the_links_in_its_mes
     with client_for(database) as client:
         here = link(reference, mail.recipient)
         page = read(client.get(here))
-        assert page.h1 == "Your visit to Dr. Bob Brown"
+        assert page.h1 == "Your appointment with Dr. Bob Brown"
         answer = client.post(f"{here}/confirmation", data=page.form(f"{here}/confirmation"))
         assert (answer.status_code, answer.headers["location"]) == (303, here)
         page = read(client.get(here))
-        assert "Thank you. The visit is confirmed." in page.text
+        assert "Thank you. The appointment is confirmed." in page.text
         assert not page.all("form", action=f"{here}/confirmation")
         confirmed = appointment(cast, reference)
         assert (confirmed.status, confirmed.previous_status, confirmed.version) == ("confirmed", "scheduled", 2)
@@ -106,18 +106,18 @@ def test_an_appointment_is_confirmed_moved_and_cancelled_by_the_links_in_its_mes
         assert page.h1 == "Is this the right time?"
         answer = client.post(path, data=page.form(path))
         assert (answer.status_code, answer.headers["location"]) == (303, here)
-        assert "The visit is moved." in read(client.get(here)).text
+        assert "The appointment is moved." in read(client.get(here)).text
         moved = appointment(cast, reference)
         assert (moved.starts_at, moved.status, moved.version) == (local(NEW), "scheduled", 3)
 
         path = f"{here}/cancellation"
         page = read(client.get(path))
-        assert page.h1 == "Cancel Wednesday 11 March, 14:00?"
+        assert page.h1 == "Cancel your appointment on Wednesday 11 March at 14:00?"
         assert f"{here}/reschedule" in page.links
         answer = client.post(path, data={**page.form(path), "reason": "I am well again"})
         assert (answer.status_code, answer.headers["location"]) == (303, here)
         page = read(client.get(here))
-        assert "The visit is cancelled." in page.text
+        assert "The appointment is cancelled." in page.text
         assert "well again" not in page.text
         cancelled = appointment(cast, reference)
         assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "I am well again")
@@ -138,9 +138,9 @@ def test_an_appointment_is_confirmed_moved_and_cancelled_by_the_links_in_its_mes
     with client_for(database) as staff:
         history = read(log_in(staff, "carol").get(f"/appointments/{reference}")).text
         assert "Booked by you" in history
-        assert "Confirmed by the link in a message" in history
-        assert "Moved by the link in a message from" in history
-        assert "Cancelled by the link in a message" in history
+        assert "Confirmed by a link in a message" in history
+        assert "Moved by a link in a message from" in history
+        assert "Cancelled by a link in a message" in history
         log = read(staff.get("/admin/audit")).text
         assert log.count("The link in a message") == 3
 
@@ -186,7 +186,7 @@ def test_the_page_shows_time_and_place_but_not_the_reason(client: TestClient, ca
     hidden = [*TOLD.values(), "First visit", "General practice", "Alice", "0612345678", ALICE, "Bob is away", "urgent"]
     for path in QUESTIONS:
         text = client.get(f"{here}{path}").text
-        assert not [words for words in (*hidden, "What has happened") if words in text], path
+        assert not [words for words in (*hidden, "History</h2>") if words in text], path
     cast.change(sa.update(models.VisitType).values(named_in_messages=True))
     assert "First visit" in read(client.get(here)).text
     assert "First visit with Dr. Bob Brown." in read(client.get(f"{here}/reschedule")).text
@@ -223,9 +223,9 @@ def test_a_childs_appointment_names_the_child_to_the_parent_and_not_to_the_child
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
     parents, childs = link(reference), link(reference, "mia@docket.example")
-    assert read(client.get(parents)).h1 == "Visit of Mia Adams to Dr. Bob Brown"
-    assert read(client.get(f"{parents}/confirmation")).h1 == "Is Mia Adams coming on Tuesday 10 March, 09:30?"
-    assert read(client.get(childs)).h1 == "Your visit to Dr. Bob Brown"
+    assert read(client.get(parents)).h1 == "Mia Adams’s appointment with Dr. Bob Brown"
+    assert read(client.get(f"{parents}/confirmation")).h1 == "Is Mia Adams coming on Tuesday 10 March at 09:30?"
+    assert read(client.get(childs)).h1 == "Your appointment with Dr. Bob Brown"
     assert "Mia Adams" in client.get(f"{parents}.ics").text
     assert "Mia Adams" not in client.get(f"{childs}.ics").text
     # Both names are right at every address of the recipients.
@@ -291,8 +291,8 @@ def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, c
             answer = client.get(f"{links[address]}{path}")
             assert answer.status_code == 404
             page = read(answer)
-            assert page.h1 == "This link is not valid any more"
-            assert "Sign in to see your visits, or call 020 123 4567." in page.text
+            assert page.h1 == "This link no longer works"
+            assert "Sign in to see your appointments, or call 020 123 4567." in page.text
             assert "/appointments" in page.links
         for path, form in (("confirmation", {}), ("cancellation", {}), ("reschedule", {"starts_at": iso(local(NEW))})):
             assert client.post(f"{links[address]}/{path}", data=form).status_code == 404
@@ -441,7 +441,7 @@ def test_the_calendar_is_a_fragment_for_htmx_with_the_same_links(client: TestCli
 def test_an_appointment_that_is_too_soon_can_only_be_confirmed(cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD)
     here = link(reference)
-    sentence = "It is too late to change this visit online: that was possible until Monday 9 March at 09:30."
+    sentence = "It is too late to change this appointment online. The deadline was Monday 9 March at 09:30."
     with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
         page = read(client.get(here))
         assert f"{sentence} Please call 020 123 4567." in page.text
@@ -466,7 +466,7 @@ def test_confirming_twice_is_the_same_as_once(client: TestClient, cast: Cast) ->
     assert appointment(cast, reference).version == 2
     answer = client.get(f"{here}/confirmation")
     assert (answer.status_code, answer.headers["location"]) == (303, here)
-    assert "This visit is confirmed already. Thank you." in read(client.get(here)).text
+    assert "This appointment is already confirmed. Thank you." in read(client.get(here)).text
 
 
 def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClient, cast: Cast) -> None:
@@ -476,8 +476,8 @@ def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClie
     answer = client.post(path, data=form)
     assert answer.status_code == 409
     page = read(answer)
-    assert page.h1 == "Are you coming on Wednesday 11 March, 14:00?"
-    assert "This visit was changed in the meantime." in page.text
+    assert page.h1 == "Are you coming on Wednesday 11 March at 14:00?"
+    assert "This appointment has changed since you opened it." in page.text
     assert appointment(cast, reference).status == "scheduled"
     assert client.post(path, data=page.form(path)).status_code == 303
 
@@ -485,9 +485,9 @@ def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClie
 @pytest.mark.parametrize(
     ("status", "now", "said"),
     [
-        ("cancelled", OLD[:10] + " 08:00", "This visit is cancelled, so there is nothing to confirm."),
-        ("scheduled", OLD, "The time of this visit has come, so there is nothing to confirm any more."),
-        ("completed", "2026-03-20 09:00", "The time of this visit has come, so there is nothing to confirm any more."),
+        ("cancelled", OLD[:10] + " 08:00", "This appointment is cancelled, so you don’t need to confirm it."),
+        ("scheduled", OLD, "This appointment has already started, so it’s too late to confirm it."),
+        ("completed", "2026-03-20 09:00", "This appointment has already started, so it’s too late to confirm it."),
     ],
 )
 def test_cancelled_or_past_appointments_say_so_and_can_be_booked_again(

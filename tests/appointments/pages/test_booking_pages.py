@@ -39,7 +39,7 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
-    visit = page.one("section", aria_label="Your visit").text
+    visit = page.one("section", aria_label="Your appointment").text
     for words in (
         "Tuesday 3 March 2026",
         "10:00",
@@ -50,10 +50,10 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
         "Bring your medicines.",
     ):
         assert words in visit
-    assert "The visit is for Alice Adams" in page.text
-    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert "This appointment is for Alice Adams" in page.text
+    assert page.one("button", class_="primary").text == "Book Tue 3 Mar, 10:00"
     # At 08:00 on the day before, 26 hours ahead, two hours are left for changing the appointment.
-    assert "You can move or cancel it until Monday 2 March, 10:00." in page.text
+    assert "You can move or cancel it until Monday 2 March at 10:00." in page.text
     assert page.form("/appointments") == {
         "doctor": "bob",
         "visit_type": str(cast.long),
@@ -65,7 +65,7 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
 
 def test_an_appointment_that_is_soon_says_that_it_cannot_be_changed(client: TestClient, cast: Cast) -> None:
     page = read(log_in(client, "alice").get(book_address(cast, "2026-03-02 10:00")))
-    assert "It is soon: this visit cannot be moved or cancelled online." in page.text
+    assert "To change this appointment after booking, please call us: it’s within 24 hours." in page.text
 
 
 def test_every_free_time_that_is_shown_leads_to_a_page_that_offers_to_book_it(client: TestClient, cast: Cast) -> None:
@@ -88,7 +88,7 @@ def test_an_instant_may_come_with_any_offset(client: TestClient, cast: Cast) -> 
 
 def test_without_a_visit_type_the_doctors_first_is_meant(client: TestClient, cast: Cast) -> None:
     page = read(log_in(client, "alice").get("/book?doctor=bob&starts_at=2026-03-03T09:00:00Z"))
-    assert "Follow-up" in page.one("section", aria_label="Your visit").text
+    assert "Follow-up" in page.one("section", aria_label="Your appointment").text
 
 
 # --------------------------------------------------------------------------------------------- booking
@@ -108,15 +108,15 @@ def test_booking_leads_to_the_appointment_and_says_so_once(client: TestClient, c
     first = client.get(answer.headers["location"])
     assert first.headers["cache-control"] == "no-store"
     page = read(first)
-    assert page.h1 == "You are booked, Alice."
-    assert "A mail about it goes to alice@docket.example." in page.text
+    assert page.h1 == "Your appointment is booked"
+    assert "We’ve emailed the details to alice@docket.example." in page.text
     assert booked.reference in page.text
     assert "Tuesday 3 March 2026" in page.text
     assert "My knee hurts" in page.text
     assert f"/appointments/{booked.reference}/reschedule" in page.links
     assert f"/appointments/{booked.reference}/cancellation" in page.links
     later = read(client.get(f"/appointments/{booked.reference}"))
-    assert later.h1 == "Your visit to Dr. Bob Brown"
+    assert later.h1 == "Your appointment with Dr. Bob Brown"
     assert "Booked by you" in later.text
 
 
@@ -134,7 +134,7 @@ def test_the_confirmation_is_shown_only_for_an_active_appointment(client: TestCl
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     cast.change(sa.update(models.Appointment).values(status="cancelled"))
     page = read(client.get(f"/appointments/{reference}?booked=1"))
-    assert page.h1 == "Your visit to Dr. Bob Brown is cancelled"
+    assert page.h1 == "Your appointment with Dr. Bob Brown is cancelled"
     assert f"/doctors/bob?visit_type={cast.short}" in page.links
 
 
@@ -187,10 +187,10 @@ def test_a_new_patient_registers_on_the_way_and_returns_to_exactly_the_slot(clie
     assert answer.headers["location"] == wanted
     booking = read(client.get(wanted))
     assert "Welcome. Your account is ready." in booking.text
-    assert "The visit is for Nina New" in booking.text
+    assert "This appointment is for Nina New" in booking.text
     answer = client.post("/appointments", data=booking.form("/appointments"))
     assert answer.status_code == 303
-    assert read(client.get(answer.headers["location"])).h1 == "You are booked, Nina."
+    assert read(client.get(answer.headers["location"])).h1 == "Your appointment is booked"
 
 
 def test_registering_and_signing_in_lead_to_each_other_with_the_slot(client: TestClient, cast: Cast) -> None:
@@ -234,7 +234,7 @@ def test_a_busy_database_loses_nothing_typed_and_may_be_tried_again(
     page = read(answer)
     assert "Docket is very busy right now." in page.one("div", role="alert").text
     assert page.form("/appointments") == form
-    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert page.one("button", class_="primary").text == "Book Tue 3 Mar, 10:00"
     assert client.post("/appointments", data=page.form("/appointments")).status_code == 303
 
 
@@ -264,7 +264,7 @@ def test_an_account_without_a_patients_record_books_nothing(client: TestClient, 
         client.post("/appointments", data={"doctor": "bob", "starts_at": "2026-03-03T09:00:00Z"}),
     ):
         assert answer.status_code == 403
-        assert "Visits are booked with a patient" in read(answer).text
+        assert "You are signed in as staff." in read(answer).text
 
 
 # -------------------------------------------------------------------------- a child, or a parent
@@ -279,7 +279,7 @@ def child_of_alice(cast: Cast) -> int:
 def test_a_patient_without_dependants_is_not_asked_for_the_patient(client: TestClient, cast: Cast) -> None:
     page = read(log_in(client, "alice").get(book_address(cast)))
     assert not page.all("input", name="patient")
-    assert "The visit is for Alice Adams" in page.text
+    assert "This appointment is for Alice Adams" in page.text
 
 
 def test_a_parent_chooses_the_patient_and_books_for_the_child(client: TestClient, cast: Cast) -> None:
@@ -295,9 +295,9 @@ def test_a_parent_chooses_the_patient_and_books_for_the_child(client: TestClient
     (booked,) = appointments(cast)
     assert (booked.patient_id, booked.booked_by) == (leo, cast.alice.user_id)
     first = read(client.get(answer.headers["location"]))
-    assert first.h1 == "Leo Adams is booked."
+    assert first.h1 == "Leo Adams’s appointment is booked"
     assert "Booked by you" in first.text
-    assert read(client.get(f"/appointments/{booked.reference}")).h1 == "Visit of Leo Adams to Dr. Bob Brown"
+    assert read(client.get(f"/appointments/{booked.reference}")).h1 == "Leo Adams’s appointment with Dr. Bob Brown"
     assert "Leo Adams, Dr. Bob Brown" in read(client.get("/appointments")).text
     # The doctor reads the patient's name.
     with client_for(cast.database) as doctors:
@@ -324,10 +324,10 @@ def test_the_parents_own_appointment_does_not_prevent_booking_for_the_child(clie
     answer = client.get(book_address(cast))
     assert answer.status_code == 409
     page = read(answer)
-    assert "You already have a visit at that time." in page.text
+    assert "You already have an appointment at that time." in page.text
     # The form can still be sent, for Leo.
     form = {**page.form("/appointments"), "patient": str(leo)}
-    assert page.one("button", class_="primary").text == "Book Tuesday, 10:00"
+    assert page.one("button", class_="primary").text == "Book Tue 3 Mar, 10:00"
     assert client.post("/appointments", data=form).status_code == 303
     assert [each.patient_id for each in appointments(cast)] == [cast.patient_ids["alice"], leo]
 
@@ -339,8 +339,8 @@ def test_the_refusal_of_a_child_is_about_the_child(client: TestClient, cast: Cas
     at_ten = {"starts_at": iso(local(TEN))}
     assert client.post("/appointments", data={**sent, **at_ten}).status_code == 303
     for start, words in (
-        ("2026-03-03 10:30", "Leo Adams has another visit close to that time."),
-        ("2026-03-03 10:15", "Leo Adams has another visit close to that time."),
+        ("2026-03-03 10:30", "Leo Adams has another appointment close to that time."),
+        ("2026-03-03 10:15", "Leo Adams has another appointment close to that time."),
     ):
         answer = client.post("/appointments", data={**sent, "starts_at": iso(local(start))})
         assert (answer.status_code, words in read(answer).text) == (409, True), start
@@ -353,14 +353,14 @@ def test_the_refusal_of_a_child_is_about_the_child(client: TestClient, cast: Cas
         client.post("/appointments", data={**sent, "patient": "", **at_ten}),
     ):
         page = read(answer)
-        assert (answer.status_code, page.h1) == (409, "Take another time?")
+        assert (answer.status_code, page.h1) == (409, "Choose another time")
         said = page.one("section", id="faster").text
-        assert "Leo Adams has the visit on Tuesday 3 March at 10:00." in said
-        assert "faster" not in said
+        assert "Leo Adams has an appointment on Tuesday 3 March at 10:00," in said
+        assert "Someone else" not in said
         assert len(page.all("button", name="alternative")) == 3
     # Others read only that the time is taken.
     stranger = read(log_in(client, "dave").get(book_address(cast)))
-    assert "Someone was faster" in stranger.text
+    assert "That time has just been taken" in stranger.text
     assert "Leo" not in stranger.text
 
 
@@ -387,12 +387,12 @@ def test_a_parent_moves_and_cancels_the_childs_appointment(client: TestClient, c
     client.post("/appointments", data={**sent, "starts_at": iso(local("2026-03-10 09:30"))})
     (booked,) = appointments(cast)
     path = f"/appointments/{booked.reference}"
-    assert read(client.get(f"{path}/reschedule")).h1 == "Move the visit of Leo Adams"
+    assert read(client.get(f"{path}/reschedule")).h1 == "Move Leo Adams’s appointment"
     moved = {"starts_at": iso(local("2026-03-11 14:00")), "version": "1"}
     assert client.post(f"{path}/reschedule", data=moved).status_code == 303
     page = read(client.get(f"{path}/cancellation"))
-    assert page.h1 == "Cancel the visit of Leo Adams, Wednesday 11 March, 14:00?"
-    assert "You need not say why." in page.text
+    assert page.h1 == "Cancel Leo Adams’s appointment on Wednesday 11 March at 14:00?"
+    assert "You don’t have to say." in page.text
     assert client.post(f"{path}/cancellation", data={"version": "2"}).status_code == 303
     assert appointments(cast)[0].status == "cancelled"
 
@@ -411,9 +411,9 @@ def test_when_the_time_was_just_taken_nothing_typed_is_lost_and_one_press_books_
     assert answer.status_code == 409
     page = read(answer)
     faster = page.one("section", id="faster")
-    assert faster.one("h2").text == "Someone was faster"
-    assert page.h1 == "That time is gone. Take another?"
-    assert "Tuesday 3 March at 10:00 was taken while you were choosing." in faster.text
+    assert faster.one("h2").text == "That time has just been taken"
+    assert page.h1 == "Choose another time"
+    assert "Someone else booked Tuesday 3 March at 10:00 while you were choosing." in faster.text
     kept = page.form("/appointments")
     assert kept["reason"] == typed["reason"]
     assert kept["notes"] == typed["notes"]
@@ -430,7 +430,7 @@ def test_when_the_time_was_just_taken_nothing_typed_is_lost_and_one_press_books_
         "March 10:15 15 minutes later",
     ]
     assert not page.all("button", class_="primary")
-    assert page.one("section", aria_label="Your visit").get("data-gone") is not None
+    assert page.one("section", aria_label="Your appointment").get("data-gone") is not None
     assert all(button in page.one("form", action="/appointments").all("button") for button in buttons)
 
     pressed = client.post("/appointments", data={**kept, "alternative": buttons[1]["value"]})
@@ -449,7 +449,7 @@ def test_an_alternative_can_be_taken_as_well_and_others_are_offered(client: Test
     answer = client.post("/appointments", data={**form, "alternative": iso(local("2026-03-03 10:15"))})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Tuesday 3 March at 10:15 was taken" in page.text
+    assert "Someone else booked Tuesday 3 March at 10:15" in page.text
     assert page.form("/appointments")["reason"] == "Knee"
     assert [button["value"] for button in page.all("button", name="alternative")] == [
         "2026-03-03T08:45:00Z",
@@ -478,8 +478,8 @@ def test_a_conflict_with_the_patients_own_appointment_is_explained_without_butto
     cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
     log_in(client, "alice")
     for start, words in (
-        (TEN, "You already have a visit at that time."),
-        ("2026-03-03 10:45", "Between two visits there must be at least 30 minutes."),
+        (TEN, "You already have an appointment at that time."),
+        ("2026-03-03 10:45", "Leave at least 30 minutes between appointments."),
     ):
         form = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(start)), "reason": "Knee"}
         answer = client.post("/appointments", data=form)
@@ -514,7 +514,7 @@ def test_ten_appointments_are_the_most_that_can_be_booked_online(client: TestCli
     form = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN)), "reason": "Knee"}
     for answer in (client.get(book_address(cast)), client.post("/appointments", data=form)):
         assert answer.status_code == 422
-        assert "You have 10 upcoming visits, which is the most that can be booked online." in read(answer).text
+        assert "You have 10 upcoming appointments, which is the most you can book online." in read(answer).text
 
 
 # -------------------------------------------------------------------------------- the list and one appointment
@@ -554,7 +554,7 @@ def test_an_appointment_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
 
 def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
     log_in(client, "alice")
-    assert "Nothing booked" in read(client.get("/appointments")).text
+    assert "No upcoming appointments" in read(client.get("/appointments")).text
     assert "No past appointments" in read(client.get("/appointments?show=past")).text
     assert "No cancelled appointments" in read(client.get("/appointments?show=cancelled")).text
 
@@ -658,9 +658,9 @@ def test_staff_read_an_appointment_as_staff(cast: Cast) -> None:
     for reader, preparation, day in (("alice", True, False), ("bob", False, True), ("carol", False, False)):
         with client_for(cast.database) as client:
             page = read(log_in(client, reader).get(f"/appointments/{reference}?booked=1"))
-            assert ("Before you come" in page.text) is preparation
+            assert ("Before your appointment" in page.text) is preparation
             assert ("/schedule/2026-03-10" in page.links) is day
-            assert ("You are booked" in page.text) is (reader == "alice")
+            assert ("Your appointment is booked" in page.text) is (reader == "alice")
 
 
 def test_when_it_is_too_late_the_appointment_shows_the_limit_and_the_clinics_number(cast: Cast) -> None:
@@ -669,13 +669,13 @@ def test_when_it_is_too_late_the_appointment_shows_the_limit_and_the_clinics_num
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{reference}"))
         assert f"/appointments/{reference}/cancellation" in page.links
-        assert "You can move or cancel it until Monday 9 March, 09:30." in page.text
+        assert "You can move or cancel it until Monday 9 March at 09:30." in page.text
     with client_for(cast.database, now=local("2026-03-09 09:31")) as client:
         log_in(client, "alice")
         page = read(client.get(f"/appointments/{reference}"))
         assert f"/appointments/{reference}/cancellation" not in page.links
         assert f"/appointments/{reference}/reschedule" not in page.links
-        sentence = "It is too late to change this visit online: that was possible until Monday 9 March at 09:30."
+        sentence = "It is too late to change this appointment online. The deadline was Monday 9 March at 09:30."
         assert f"{sentence} Please call 020 123 4567." in page.text
         assert page.links.count("tel:0201234567") == 2
         for path in ("cancellation", "reschedule"):

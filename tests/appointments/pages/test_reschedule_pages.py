@@ -31,7 +31,7 @@ def test_moving_starts_with_the_free_times_of_the_same_doctor_and_visit_type(cli
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
     assert page.h1 == "When would you like to come instead?"
-    assert "First visit with Dr. Bob Brown. Until you say yes below, nothing changes." in page.text
+    assert "First visit with Dr. Bob Brown. Nothing changes until you confirm." in page.text
     assert "Tuesday 10 March 2026" in page.one("section", aria_labelledby="old-time").text
     assert not page.all("section", aria_labelledby="new-time")
     hrefs = [slot["href"] for slot in page.all("a", class_="slot")]
@@ -85,13 +85,13 @@ def test_a_chosen_time_is_shown_beside_the_old_one_and_changes_nothing(client: T
     assert page.h1 == "Is this the right time?"
     assert "Tuesday 10 March 2026 09:30" in page.one("section", aria_labelledby="old-time").text
     assert "Wednesday 11 March 2026 14:00" in page.one("section", aria_labelledby="new-time").text
-    assert page.one("button", class_="primary").text == "Move to Wednesday, 14:00"
+    assert page.one("button", class_="primary").text == "Move to Wed 11 Mar, 14:00"
     assert page.form(path) == {"starts_at": "2026-03-11T13:00:00Z", "version": "1"}
     # The chosen time is marked in the calendar, which shows its week.
     (chosen,) = page.one("section", id="calendar").all("a", aria_current="true")
     assert chosen.text == "14:00"
     assert (
-        "You can move or cancel it until Tuesday 10 March, 14:00."
+        "You can move or cancel it until Tuesday 10 March at 14:00."
         in page.one("section", aria_labelledby="new-time").text
     )
     assert appointment(cast, reference).starts_at == local(OLD)
@@ -100,7 +100,7 @@ def test_a_chosen_time_is_shown_beside_the_old_one_and_changes_nothing(client: T
 def test_moving_to_a_time_that_is_soon_warns_that_it_is_final(client: TestClient, cast: Cast) -> None:
     path = f"/appointments/{cast.book(cast.alice, OLD)}/reschedule"
     page = read(log_in(client, "alice").get(path, params={"starts_at": iso(local("2026-03-02 14:00"))}))
-    said = "It is soon: at that time the visit can no longer be moved or cancelled online."
+    said = "If you move to this time and need another change, please call us: it’s within 24 hours."
     assert said in page.one("section", aria_labelledby="new-time").text
     # The time limit does not apply to staff.
     for staff in ("bob", "carol"):
@@ -119,7 +119,7 @@ def test_confirming_moves_the_appointment_and_keeps_everything_else(client: Test
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/appointments/{reference}"
     page = read(client.get(f"/appointments/{reference}"))
-    assert "The visit is moved." in page.text
+    assert "The appointment is moved." in page.text
     assert "Wednesday 11 March 2026" in page.text
     moved = appointment(cast, reference)
     assert (moved.starts_at, moved.ends_at) == (local(NEW), local("2026-03-11 14:45"))
@@ -127,7 +127,7 @@ def test_confirming_moves_the_appointment_and_keeps_everything_else(client: Test
     assert (moved.reason, moved.status, moved.version) == ("Knee", "scheduled", 2)
     # The old time is free again, and the next page does not repeat the message.
     assert any(iso(local(OLD)) in href for href in read(client.get("/doctors/bob?week=2026-W11")).links)
-    assert "The visit is moved." not in read(client.get(f"/appointments/{reference}")).text
+    assert "The appointment is moved." not in read(client.get(f"/appointments/{reference}")).text
 
 
 def test_moving_by_htmx_redirects_to_the_appointment(client: TestClient, cast: Cast) -> None:
@@ -150,7 +150,7 @@ def test_when_the_time_was_just_taken_the_old_time_stays_and_the_nearest_are_off
         assert answer.status_code == 409
         page = read(answer)
         faster = page.one("section", id="faster")
-        assert "Wednesday 11 March at 14:00 was taken while you were choosing." in faster.text
+        assert "Someone else booked Wednesday 11 March at 14:00 while you were choosing." in faster.text
         others = [link["href"] for link in faster.all("a", class_="slot")]
         assert others == [f"{path}?starts_at=2026-03-11T{time}%3A00Z" for time in ("12%3A30", "12%3A45", "13%3A15")]
         assert page.h1 == "When would you like to come instead?"
@@ -167,10 +167,10 @@ def test_a_time_that_breaks_a_rule_is_refused_with_its_reason(client: TestClient
     log_in(client, "alice")
     for start, words in (
         ("2026-03-14 10:00", "The clinic is not open"),
-        ("2026-03-11 09:01", "start every 15 minutes"),
+        ("2026-03-11 09:01", "one of this doctor’s start times"),
         ("2026-03-01 10:00", "That time has passed."),
-        ("2026-03-02 09:00", "a visit must be booked at least 2 hours ahead"),
-        ("2026-03-11 12:00", "The doctor does not work"),
+        ("2026-03-02 09:00", "Appointments must be booked at least 2 hours ahead"),
+        ("2026-03-11 12:00", "The doctor is not working"),
     ):
         when = iso(local(start))
         for answer in (
@@ -190,7 +190,7 @@ def test_the_current_time_is_no_move(client: TestClient, cast: Cast) -> None:
     sent = {"starts_at": iso(local(OLD)), "version": "1"}
     answer = client.post(f"/appointments/{reference}/reschedule", data=sent)
     assert answer.status_code == 422
-    assert "That is the time you already have." in read(answer).text
+    assert "Your appointment is already at that time." in read(answer).text
 
 
 def test_an_invalid_time_is_refused_and_the_calendar_stays(client: TestClient, cast: Cast) -> None:
@@ -215,7 +215,7 @@ def test_an_appointment_changed_meanwhile_is_shown_again_before_it_moves(client:
     answer = client.post(path, data=stale)
     assert answer.status_code == 409
     page = read(answer)
-    assert "This visit was changed in the meantime." in page.text
+    assert "This appointment has changed since you opened it." in page.text
     assert "Thursday 12 March 2026 09:00" in page.one("section", aria_labelledby="old-time").text
     assert appointment(cast, reference).starts_at == local("2026-03-12 09:00")
 
@@ -229,7 +229,7 @@ def test_cancelling_asks_first(client: TestClient, cast: Cast) -> None:
     answer = log_in(client, "alice").get(path)
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
-    assert page.h1 == "Cancel Tuesday 10 March, 09:30?"
+    assert page.h1 == "Cancel your appointment on Tuesday 10 March at 09:30?"
     assert page.form(path) == {"reason": "", "version": "1"}
     assert f"/appointments/{reference}" in page.one("form", action=path).links
     assert appointment(cast, reference).status == "scheduled"
@@ -243,7 +243,7 @@ def test_confirming_cancels_with_the_reason_and_frees_the_time(client: TestClien
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/appointments/{reference}"
     page = read(client.get(f"/appointments/{reference}"))
-    assert "The visit is cancelled." in page.text
+    assert "The appointment is cancelled." in page.text
     assert f"{path}" not in page.links
     assert f"/appointments/{reference}/reschedule" not in page.links
     with client_for(cast.database) as doctors:
@@ -270,7 +270,7 @@ def test_a_reason_that_is_too_long_is_kept_and_nothing_is_cancelled(client: Test
     page = read(answer)
     assert page.form(path)["reason"] == "a" * 501
     assert "This is too long: at most 500 characters." in page.text
-    assert page.one("title").text.startswith("Problem: Cancel the visit")
+    assert page.one("title").text.startswith("Problem: Cancel the appointment")
     assert appointment(cast, reference).status == "scheduled"
 
 
@@ -283,8 +283,8 @@ def test_an_appointment_changed_meanwhile_is_shown_again_before_it_is_cancelled(
     answer = client.post(path, data={"version": "1", "reason": "Better"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "This visit was changed in the meantime." in page.text
-    assert page.h1 == "Cancel Wednesday 11 March, 14:00?"
+    assert "This appointment has changed since you opened it." in page.text
+    assert page.h1 == "Cancel your appointment on Wednesday 11 March at 14:00?"
     assert page.form(path) == {"reason": "Better", "version": "2"}
     assert client.post(path, data=page.form(path)).status_code == 303
 
@@ -301,7 +301,7 @@ def test_cancelled_or_past_appointments_can_neither_move_nor_be_cancelled(client
             assert (asked.status_code, asked.headers["location"]) == (303, f"/appointments/{reference}"), (status, path)
             answer = client.post(address, data=sent)
             assert answer.status_code == 409, (status, path)
-            assert "This visit can no longer be changed" in read(answer).text
+            assert "This appointment can no longer be changed" in read(answer).text
         assert appointment(cast, reference).status == status
 
 
@@ -321,7 +321,7 @@ def test_a_form_of_any_shape_on_an_appointment_that_is_over_is_a_conflict_withou
         answer = client.post(address, data=sent)
         assert answer.status_code == 409, sent
         page = read(answer)
-        assert "This visit can no longer be changed" in page.text
+        assert "This appointment can no longer be changed" in page.text
         assert not page.all("form", action=address)
         assert [field.raw.strip() for field in page.all("textarea")] == [
             sent[name] for name in sent if name == "reason"
@@ -336,7 +336,7 @@ def test_when_the_time_limit_passes_while_typing_the_text_is_shown(cast: Cast) -
         answer = client.post(f"/appointments/{reference}/cancellation", data=sent)
     assert answer.status_code == 422
     page = read(answer)
-    assert "It is too late to change this visit online" in page.text
+    assert "It is too late to change this appointment online" in page.text
     assert page.one("textarea").raw.strip() == "I am well again"
     assert f"/appointments/{reference}" in page.links
     assert appointment(cast, reference).status == "scheduled"

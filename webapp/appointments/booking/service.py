@@ -216,7 +216,7 @@ def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, n
 def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
     """Until when a change was possible online, and what to do now."""
     until = view.starts_at - timedelta(minutes=clinic.change_until_minutes)
-    message = _("It is too late to change this visit online: that was possible until %(when)s.")
+    message = _("It is too late to change this appointment online. The deadline was %(when)s.")
     text = message % {"when": formats.day_and_time(until, clinic.zone)}
     return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone}}" if clinic.phone else text
 

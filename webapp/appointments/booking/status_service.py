@@ -127,7 +127,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         with checks.guarded():
             service.update_row(session, view, now=now, **values)
     except SlotTaken as taken:
-        message = _("The time of this visit was given to another one, so it cannot come back. Book a new time instead.")
+        message = _("Another appointment now has this time, so this one cannot be restored. Book a new time instead.")
         raise SlotTaken(message) from taken
     service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
     _publish_status(session, actor, view, restored, now=now)
@@ -226,9 +226,9 @@ def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status
 
 def _require_staff(actor: Actor) -> None:
     if not actor.is_staff:
-        raise Forbidden(_("Only the clinic’s staff say what became of a visit."))
+        raise Forbidden(_("Only clinic staff can change the status of an appointment."))
 
 
 def _require_doctor(actor: Actor) -> None:
     if actor.role != "doctor":
-        raise Forbidden(_("This note is the doctor’s alone."))
+        raise Forbidden(_("Only the doctor of this appointment can use this note."))

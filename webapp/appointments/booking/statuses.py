@@ -19,11 +19,11 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE
 
 WORDS = {
-    "scheduled": _l("Booked"),
+    "scheduled": _l("Scheduled"),
     "confirmed": _l("Confirmed"),
     "arrived": _l("Arrived"),
     "completed": _l("Completed"),
-    "no_show": _l("Did not come"),
+    "no_show": _l("No-show"),
     "cancelled": _l("Cancelled"),
 }
 
@@ -73,10 +73,10 @@ def _begun(starts_at: datetime, _clinic: Clinic, now: datetime) -> bool:
 _STEPS = {
     step.status: step
     for step in (
-        Step("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the visit.")),
-        Step("completed", (*ACTIVE, "arrived"), _begun, _l("A visit cannot be completed before it starts.")),
+        Step("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the appointment.")),
+        Step("completed", (*ACTIVE, "arrived"), _begun, _l("An appointment cannot be completed before it starts.")),
         Step("confirmed", ("scheduled",), _always, by_link=True),
-        Step("no_show", ACTIVE, _begun, _l("Nobody has failed to come before the visit starts.")),
+        Step("no_show", ACTIVE, _begun, _l("An appointment cannot be a no-show before it starts.")),
     )
 }
 
@@ -102,7 +102,7 @@ def why_not(appointment: AppointmentState, status: str) -> str:
     if step is not None and step.too_early is not None and appointment.status in step.comes_from:
         return str(step.too_early)
     words = {"now": word_of(appointment.status), "wanted": word_of(status)}
-    return _("From “%(now)s” a visit cannot become “%(wanted)s”.") % words
+    return _("The status of this appointment cannot change from “%(now)s” to “%(wanted)s”.") % words
 
 
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:

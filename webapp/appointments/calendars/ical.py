@@ -51,7 +51,7 @@ def event_of(
     another person. `href` is the full address of a page that shows the appointment; by default that is the page that
     needs a sign-in.
     """
-    kind = appointment.visit_type_name if appointment.named_in_messages else _("Visit")
+    kind = appointment.visit_type_name if appointment.named_in_messages else _("Appointment")
     words = {"kind": kind, "doctor": appointment.doctor_name, "patient": whose}
     summary = _("%(kind)s: %(doctor)s, for %(patient)s") if whose else _("%(kind)s: %(doctor)s")
     return _event(appointment, clinic, summary % words, base_url=base_url, href=href, alarm_minutes=ALARM_MINUTES)
@@ -59,7 +59,7 @@ def event_of(
 
 def diary_event_of(appointment: CalendarAppointment, clinic: Clinic, *, base_url: str) -> Event:
     """The event for the doctor's calendar: the patient's initials only, and no alarms."""
-    summary = _("Visit: %(initials)s") % {"initials": initials(appointment.patient_name)}
+    summary = _("Appointment: %(initials)s") % {"initials": initials(appointment.patient_name)}
     return _event(appointment, clinic, summary, base_url=base_url)
 
 
@@ -85,8 +85,8 @@ def _event(
     href = href or f"{base_url}/appointments/{appointment.reference}"
     lines = [clinic.name, _("Reference: %(reference)s") % {"reference": appointment.reference}]
     if clinic.phone:
-        lines.append(_("Telephone: %(phone)s") % {"phone": clinic.phone})
-    lines.append(_("The visit: %(href)s") % {"href": href})
+        lines.append(_("Phone: %(phone)s") % {"phone": clinic.phone})
+    lines.append(_("View appointment: %(href)s") % {"href": href})
     return Event(
         uid=uid_of(appointment),
         # Calendars count versions from 0, and we count from 1.

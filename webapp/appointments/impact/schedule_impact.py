@@ -95,8 +95,8 @@ class AppointmentsAffected(Conflict):
     def __init__(self, appointments: list[Affected]) -> None:
         super().__init__(
             ngettext(
-                "%(n)d booked visit would be stranded. Decide what becomes of it.",
-                "%(n)d booked visits would be stranded. Decide what becomes of each.",
+                "%(n)d appointment is affected. Choose what to do with it.",
+                "%(n)d appointments are affected. Choose what to do with each.",
                 len(appointments),
             )
             % {"n": len(appointments)}

@@ -56,10 +56,10 @@ def ask_confirmation(page: CurrentPage) -> Response:
     if view.status == "scheduled" and view.is_active(page.now):
         return _confirmation_page(page, access, view)
     if view.status == "confirmed" and view.is_active(page.now):
-        return page.redirect(access.here, flash=_("This visit is confirmed already. Thank you."))
-    said = _("This visit is cancelled, so there is nothing to confirm.")
+        return page.redirect(access.here, flash=_("This appointment is already confirmed. Thank you."))
+    said = _("This appointment is cancelled, so you don’t need to confirm it.")
     if view.status != "cancelled":
-        said = _("The time of this visit has come, so there is nothing to confirm any more.")
+        said = _("This appointment has already started, so it’s too late to confirm it.")
     return page.redirect(access.here, flash=said, tone="info")
 
 
@@ -74,9 +74,9 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
     except (Conflict, Unavailable) as error:
         view = queries.get_appointment(page.session, access.actor, access.reference)
         if not view.is_active(page.now):
-            return error_page(page, error, actions=[(_("Back to the visit"), access.here)])
+            return error_page(page, error, actions=[(_("Back to the appointment"), access.here)])
         return _confirmation_page(page, access, view, error)
-    return page.redirect(access.here, flash=_("Thank you. The visit is confirmed."))
+    return page.redirect(access.here, flash=_("Thank you. The appointment is confirmed."))
 
 
 def _confirmation_page(

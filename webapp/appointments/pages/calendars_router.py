@@ -73,7 +73,7 @@ def make_feed(page: CurrentPage) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.make_feed, actor, now=page.now)
-    return page.redirect("/account#calendar", flash=_("Your calendar has an address."))
+    return page.redirect("/account#calendar", flash=_("Your calendar link is ready."))
 
 
 @router.get("/account/calendar/renewal")
@@ -88,7 +88,7 @@ def renew_feed(page: CurrentPage) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.renew_feed, actor, now=page.now)
-    return page.redirect("/account#calendar", flash=_("Your calendar has a new address. The old one no longer works."))
+    return page.redirect("/account#calendar", flash=_("Your calendar has a new link. The old one no longer works."))
 
 
 @router.get("/account/calendar/removal")
@@ -103,7 +103,7 @@ def remove_feed(page: CurrentPage) -> Response:
     actor = signed_in(page, *feeds.ROLES)
     page.close()
     page.database.write(feeds.remove_feed, actor, now=page.now)
-    return page.redirect("/account", flash=_("The address of your calendar no longer works."), tone="info")
+    return page.redirect("/account", flash=_("Your calendar link no longer works."), tone="info")
 
 
 def _ask(page: CurrentPage, deed: str) -> Response:

@@ -132,11 +132,11 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
             return _("Reason or notes changed by %(who)s") % values
         case "undone":
             now_is = statuses.word_of(str(entry.details.get("to", "")))
-            return _("Put back to “%(status)s” by %(who)s") % {"status": now_is, **values}
+            return _("Changed back to “%(status)s” by %(who)s") % {"status": now_is, **values}
         case "confirmed" if _by_link(entry):
             return _("Confirmed by %(who)s") % values
         case "confirmed" | "arrived" | "completed" | "no_show" as status:
-            return _("%(status)s, noted by %(who)s") % {"status": statuses.word_of(status), **values}
+            return _("Marked “%(status)s” by %(who)s") % {"status": statuses.word_of(status), **values}
         case other:
             return other.replace("_", " ").capitalize()
 
@@ -148,7 +148,7 @@ def _by_link(entry: Entry) -> bool:
 def _author(entry: Entry, actor: Actor, view: AppointmentView) -> str:
     """Who did it, from the point of view of a reader who may have done it."""
     if _by_link(entry):
-        return _("the link in a message")
+        return _("a link in a message")
     if entry.actor_user_id == actor.user_id:
         return _("you")
     if entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:

@@ -26,10 +26,10 @@ from webapp.doctors.service import VisitTypeRow
 from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import PatientChoice
 
-NO_TIME = _l("Choose one of the free times. This address or form did not name a time that we understand.")
+NO_TIME = _l("Choose one of the free times. The link or form had no time that we understand.")
 TOO_LONG = _l("This is too long: at most %(max)d characters.")
-WHY = _l("Say why the rule is set aside.")
-WHOM = _l("Choose whom the visit is for.")
+WHY = _l("Give a reason for the exception.")
+WHOM = _l("Choose who this appointment is for.")
 
 
 class AppointmentForm(DocketForm):
@@ -40,8 +40,10 @@ class AppointmentForm(DocketForm):
     patient: Field
     doctor = HiddenField()
     starts_at = HiddenField()
-    reason = TextAreaField(_l("Reason for the visit"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
-    notes = TextAreaField(_l("Anything we should arrange?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
+    reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
+    notes = TextAreaField(
+        _l("Do you need us to arrange anything?"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines]
+    )
 
     def command(self) -> Booking | None:
         """The booking, as the service takes it; None also if a visit type or a patient is not a number."""
@@ -68,7 +70,7 @@ class BookForm(AppointmentForm):
     """A patient's booking. `alternative` is a button that names another time than the chosen one."""
 
     visit_type = HiddenField()
-    patient = RadioField(_l("Whom is the visit for?"), choices=[], validate_choice=False)
+    patient = RadioField(_l("Who is this for?"), choices=[], validate_choice=False)
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
         """Set the patients to choose from."""
@@ -78,7 +80,7 @@ class BookForm(AppointmentForm):
 class OverrideMixin:
     """The reason why staff override a rule."""
 
-    override_reason = StringField(_l("Why is the rule set aside?"), [Length(max=200, message=TOO_LONG)])
+    override_reason = StringField(_l("Reason for exception"), [Length(max=200, message=TOO_LONG)])
 
 
 class WhenForm(DocketForm):
@@ -106,7 +108,7 @@ class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
     `starts_at` and `shown_type` are what the page showed; a different choice is shown first and booked afterwards.
     """
 
-    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = HiddenField()
     shown_type = HiddenField()
 
@@ -148,7 +150,7 @@ class StaffMoveForm(OverrideMixin, MoveForm):
 class CancelForm(DocketForm):
     """An appointment that is cancelled."""
 
-    reason = TextAreaField(_l("Why do you cancel?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
+    reason = TextAreaField(_l("Why are you cancelling?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     version = HiddenField()
 
     def command(self) -> Cancellation | None:

@@ -96,10 +96,12 @@ def first_refusal(page: Page, request: BookingRequest, start: datetime, viewer: 
 
 # The rules' sentences address the patient; these are for a reader who books for a child.
 ABOUT_ANOTHER = {
-    "patient_overlap": _l("%(name)s already has a visit at that time. Choose another time, or move the other visit."),
-    "patient_gap": _l("%(name)s has another visit close to that time. Choose one that lies further away from it."),
-    "too_many_visits": _l("%(name)s has as many upcoming visits as can be booked online. Cancel one, or call us."),
-    "same_time": _l("That is the time %(name)s already has."),
+    "patient_overlap": _l(
+        "%(name)s already has an appointment at that time. Choose another time, or move that appointment."
+    ),
+    "patient_gap": _l("%(name)s has another appointment close to that time. Choose a time further away from it."),
+    "too_many_visits": _l("%(name)s has reached the limit for upcoming appointments. Cancel one, or call us."),
+    "same_time": _l("%(name)s already has this time."),
 }
 
 
@@ -135,7 +137,7 @@ class StaffRefusals(NamedTuple):
 def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer: Viewer) -> StaffRefusals:
     """The rules that refuse an appointment that staff book or move."""
     if start.second or start.microsecond:
-        return StaffRefusals([RuleBroken(_("Visits start at whole minutes."), code="off_grid")])
+        return StaffRefusals([RuleBroken(_("Appointments start on a whole minute."), code="off_grid")])
     viewer = viewer._replace(by_staff=True)
     found = checks.find_refusals(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
     return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])

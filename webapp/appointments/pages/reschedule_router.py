@@ -72,7 +72,7 @@ def cancel(page: CurrentPage, sent: SentForm) -> Response:
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            return page.redirect(access.here, flash=_("The visit is cancelled."), tone="info")
+            return page.redirect(access.here, flash=_("The appointment is cancelled."), tone="info")
     try:
         view = _changeable(page, access)
     except (NotActive, TooLateToChange) as refusal:
@@ -132,7 +132,7 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
         else:
-            return page.redirect(access.here, flash=_("The visit is moved."))
+            return page.redirect(access.here, flash=_("The appointment is moved."))
     try:
         view = _changeable(page, access)
     except (NotActive, TooLateToChange) as refusal:
@@ -155,7 +155,7 @@ def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
 
 def _refused_page(page: Page, access: AppointmentAccess, refusal: AppError, *, typed: Sequence[Field] = ()) -> Response:
     """Why the appointment can be neither moved nor cancelled, and the way back to it."""
-    return error_page(page, refusal, actions=[(_("Back to the visit"), access.here)], typed=typed)
+    return error_page(page, refusal, actions=[(_("Back to the appointment"), access.here)], typed=typed)
 
 
 def _move_form(actor: Actor, sent: FormData | None = None, *, data: dict[str, str] | None = None) -> MoveForm:
