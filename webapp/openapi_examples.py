@@ -139,7 +139,8 @@ PLACES: dict[str, tuple[str, Any]] = {
 
 def _unreadable_start() -> RequestValidationError:
     return RequestValidationError(
-        [{"type": "timezone_aware", "loc": ("body", "starts_at"), "msg": "Input should have timezone info"}]
+        [{"type": "timezone_aware", "loc": ("body", "starts_at"), "msg": "Input should have timezone info"}],
+        body={"starts_at": "2026-12-02T09:30:00"},
     )
 
 

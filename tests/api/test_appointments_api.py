@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -90,7 +91,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
     assert code_of(zoe.request("PATCH", place, json={"reason": "?"}, headers={"if-match": '"1"'}), 412)
     whole = {"doctor_id": bob["id"], "starts_at": moved.json()["starts_at"], "reason": "A cough"}
     saved = zoe.request("PUT", place, json=whole, headers={"if-match": moved.headers["etag"]}).json()
-    assert (saved["reason"], saved["notes"], saved["status"]) == ("A cough", "", "scheduled")
+    assert (saved["reason"], saved["notes"], saved["status"]) == ("A cough", "Since Friday", "scheduled")
 
     assert zoe.request("DELETE", place).json() == {"message": "The appointment is cancelled."}
     assert zoe.get(place).json()["status"] == "cancelled"
@@ -257,13 +258,39 @@ def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: T
             assert code_of(refused, 422) == "new_booking"
             assert refused.json()["errors"][0]["pointer"] == f"/{next(iter(other))}"
     assert code_of(alice.request("PATCH", place, json={"colour": "red"}), 422) == "nothing_to_change"
-    assert code_of(alice.request("PUT", place, json={"doctor_id": present["doctor_id"]}), 422) == "invalid"
+    for nothing in ({}, {"doctor_id": present["doctor_id"]}, {"starts_at": None}):
+        assert code_of(alice.request("PUT", place, json=nothing), 422) == "nothing_to_change"
     soon = put(sqlite_cast, "2026-03-02 14:00", patient="dave")
     too_late = ApiClient(api, "dave").request("DELETE", f"/appointments/{soon}")
     assert code_of(too_late, 422) == "too_late_to_change"
     # Texts do not depend on the time, so they can still be changed.
     said = ApiClient(api, "dave").request("PATCH", f"/appointments/{soon}", json={"notes": "On crutches"})
     assert said.json()["notes"] == "On crutches"
+
+
+@pytest.mark.parametrize("part", [
+    {"starts_at": "2026-03-04T10:15:00+01:00"},
+    {"reason": "A cough"},
+    {"notes": ""},
+    {"status": "scheduled", "notes": "On crutches", "reason": None},
+    {"status": "cancelled"},
+])  # fmt: skip
+def test_what_a_put_leaves_out_stays_as_it_is(client: TestClient, cast: Cast, part: dict[str, Any]) -> None:
+    alice = ApiClient(client, "alice")
+    wanted = {
+        "doctor_id": cast.doctor_ids["bob"],
+        "starts_at": at("2026-03-03 10:00"),
+        "reason": "A rash",
+        "notes": "!",
+    }
+    made = alice.post("/appointments", wanted)
+    place, old = f"/appointments/{made.json()['id']}", {"if-match": made.headers["etag"]}
+    saved = alice.request("PUT", place, json=part, headers=old)
+    assert saved.status_code == 200, saved.text
+    moved = {"starts_at": "2026-03-04T09:15:00Z", "ends_at": "2026-03-04T09:30:00Z"} if "starts_at" in part else {}
+    named = {name: value for name, value in part.items() if value is not None}
+    assert saved.json() == {**made.json(), **named, **moved, "version": 2}
+    assert code_of(alice.request("PUT", place, json=part, headers=old), 412) == "precondition_failed"
 
 
 def test_a_change_of_an_outdated_version_is_412(api: TestClient, sqlite_cast: Cast) -> None:

@@ -116,21 +116,6 @@ class BookAppointment(BaseModel):
     override_reason: Annotated[Note, OVERRIDE] = ""
 
 
-class SaveAppointment(BaseModel):
-    """A visit as it is to be. Doctor, visit type and patient are those that it has: others are a new booking."""
-
-    doctor_id: Id
-    starts_at: Annotated[Instant, START]
-    visit_type_id: Id | None = None
-    patient_id: Id | None = None
-    status: Annotated[
-        VisitStatus | None, Field(description="Patients can only cancel. Without it, it stays; moving schedules anew.")
-    ] = None
-    reason: Reason | None = ""
-    notes: Notes | None = ""
-    override_reason: Annotated[Note, OVERRIDE] = ""
-
-
 class ChangeAppointment(BaseModel):
     """What is to be different about a visit. What is missing or null stays as it is."""
 
@@ -142,6 +127,22 @@ class ChangeAppointment(BaseModel):
     visit_type_id: Id | None = None
     patient_id: Id | None = None
     override_reason: Annotated[Note, OVERRIDE] = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it names nothing that can change."""
+        return all(each is None for each in (self.starts_at, self.status, self.reason, self.notes))
+
+
+class SaveAppointment(ChangeAppointment):
+    """A visit as it is to be, whole or in part. What is missing or null stays as it is.
+
+    Doctor, visit type and patient are those that it has: others are a new booking.
+    """
+
+    status: Annotated[
+        VisitStatus | None, Field(description="Patients can only cancel. The present one is no change.")
+    ] = None
 
 
 def _codes(*more: str, clash: bool) -> str:
@@ -267,24 +268,16 @@ def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -
     return _answer_read(page, actor, view)
 
 
-@router.put("/{appointment_id}", summary="Replace a visit", responses=CHANGED)
+@router.put("/{appointment_id}", summary="Save a visit", responses=CHANGED)
 def replace_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: SaveAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Say anew when a visit is, why, and what becomes of it; its patient and who books for them, its doctor, admins."""
+    """Say anew when a visit is, why, and what becomes of it; its patient and who books for them, its doctor, admins.
+
+    The same as `PATCH`, but that the present status may be repeated.
+    """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
-    version = version_asked(page.request, view.version)
-    _require_same_booking(view, body)
-    command = Changes(
-        starts_at=body.starts_at,
-        # A body that repeats the present status does not ask for a change.
-        status=body.status if body.status != view.status else None,
-        reason=body.reason or "",
-        notes=body.notes or "",
-        override_reason=body.override_reason,
-        version=version,
-    )
-    return _change(page, actor, view, command)
+    return _change(page, actor, view, body, status=body.status if body.status != view.status else None)
 
 
 @router.patch("/{appointment_id}", summary="Change a visit", responses=CHANGED)
@@ -296,12 +289,7 @@ def change_appointment(
     Staff also say what became of it. Several changes are made together or not at all.
     """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
-    version = version_asked(page.request, view.version)
-    _require_same_booking(view, body)
-    if all(each is None for each in (body.starts_at, body.status, body.reason, body.notes)):
-        raise NothingToChange
-    command = Changes(**body.model_dump(include=set(Changes.model_fields)), version=version)
-    return _change(page, actor, view, command)
+    return _change(page, actor, view, body, status=body.status)
 
 
 @router.delete(
@@ -338,7 +326,7 @@ def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
     return answer(page, AppointmentOut, appointment_out(view), headers={"etag": entity_tag(view.version)})
 
 
-def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeAppointment) -> None:
+def _require_same_booking(view: AppointmentView, body: ChangeAppointment) -> None:
     """Check that an appointment keeps its doctor, its visit type and its patient.
 
     Raises:
@@ -350,8 +338,20 @@ def _require_same_booking(view: AppointmentView, body: SaveAppointment | ChangeA
             raise NewBooking(name)
 
 
-def _change(page: Page, actor: Actor, view: AppointmentView, command: Changes) -> Response:
-    """Make the changes and answer with the appointment afterwards."""
+def _change(
+    page: Page, actor: Actor, view: AppointmentView, body: ChangeAppointment, *, status: VisitStatus | None
+) -> Response:
+    """Make the changes and answer with the appointment afterwards.
+
+    Raises:
+        NothingToChange, NewBooking, PreconditionFailed, and whatever the changes raise.
+    """
+    version = version_asked(page.request, view.version)
+    _require_same_booking(view, body)
+    if body.is_empty:
+        raise NothingToChange
+    asked = body.model_dump(include=set(Changes.model_fields))
+    command = Changes(**{**asked, "status": status, "version": version})
     page.close()
 
     def work(session: Session) -> AppointmentView:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from enum import Enum
 from functools import lru_cache
@@ -146,16 +146,35 @@ def _validation(error: RequestValidationError) -> tuple[int, str, str, list[Fiel
         return 400, "json_invalid", _("The body is not JSON."), []
     if all(problem["loc"][0] == "path" for problem in problems):
         return 404, *_unnamed(404), []
-    return 422, "invalid", _("The request is not as it should be; see errors."), [_field(each) for each in problems]
+    fields: dict[tuple[str | None, str | None], FieldProblem] = {}
+    for each in (_field(problem, error.body) for problem in problems):
+        # A member that may be one of several things is told about for each of them; the first is the usual one.
+        fields.setdefault((each.pointer, each.parameter), each)
+    return 422, "invalid", _("The request is not as it should be; see errors."), [*fields.values()]
 
 
-def _field(problem: Mapping[str, Any]) -> FieldProblem:
+def _field(problem: Mapping[str, Any], body: Any) -> FieldProblem:
     place, *rest = problem["loc"]
     detail = str(problem["msg"]).removeprefix("Value error, ")
     if place == "body":
-        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
+        pointer = "".join(
+            f"/{str(part).replace('~', '~0').replace('/', '~1')}"
+            for part in _members(rest, body, missing=problem["type"] == "missing")
+        )
         return FieldProblem(detail=detail, code=problem["type"], pointer=pointer)
     return FieldProblem(detail=detail, code=problem["type"], parameter=str(rest[0]) if rest else str(place))
+
+
+def _members(place: Sequence[int | str], body: Any, *, missing: bool) -> Iterator[int | str]:
+    """Those parts of pydantic's place of an error that lead through the body: it also names alternatives of a type."""
+    for number, part in enumerate(place, 1):
+        if (isinstance(body, dict) and part in body) or (
+            isinstance(body, list) and isinstance(part, int) and part < len(body)
+        ):
+            body = body[part]  # type: ignore[index]
+            yield part
+        elif missing and number == len(place):
+            yield part
 
 
 def problems(*statuses: int, **why: str) -> dict[int | str, dict[str, Any]]:
