@@ -275,6 +275,18 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
     assert everything(database) == before
 
 
+def test_flags_because_of_rules_about_when_to_book_are_taken_off(cast: Cast) -> None:
+    flags = ["too_far_ahead", "patient_gap", "patient_gap:Call her first.", "time_off"]
+    for day, flag in enumerate(flags, 3):
+        number = put(cast, f"2026-03-{day:02d} 10:00")
+        cast.change(sa.update(Appointment).where(Appointment.id == number).values(flagged_why=flag))
+    downgrade(cast.database, "0010")
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        found = session.scalars(sa.select(Appointment.flagged_why).order_by(Appointment.id))
+        assert found.all() == ["", "", "patient_gap:Call her first.", "time_off"]
+
+
 def _undelivered(error: str, *, subject: tuple[str, int] = ("patient", 1)) -> OutboxMessage:
     """A message for which this is kept as what went wrong."""
     return OutboxMessage(

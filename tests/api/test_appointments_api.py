@@ -77,6 +77,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
         "status": "scheduled",
         "reason": "A rash",
         "notes": "Since Friday",
+        "moved_by_clinic": False,
         "version": 1,
         "created_at": iso(NOW),
         "updated_at": iso(NOW),
@@ -291,6 +292,15 @@ def test_what_a_put_leaves_out_stays_as_it_is(client: TestClient, cast: Cast, pa
     named = {name: value for name, value in part.items() if value is not None}
     assert saved.json() == {**made.json(), **named, **moved, "version": 2}
     assert code_of(alice.request("PUT", place, json=part, headers=old), 412) == "precondition_failed"
+
+
+def test_what_the_clinic_moved_may_be_cancelled_until_it_starts(api: TestClient, sqlite_cast: Cast) -> None:
+    number = put(sqlite_cast, "2026-03-03 10:00")
+    moved = ApiClient(api, "carol").request(
+        "PATCH", f"/appointments/{number}", json={"starts_at": at("2026-03-02 10:30")}
+    )
+    assert moved.json()["moved_by_clinic"] is True
+    assert ApiClient(api, "alice").request("DELETE", f"/appointments/{number}").status_code == 200
 
 
 def test_a_change_of_an_outdated_version_is_412(api: TestClient, sqlite_cast: Cast) -> None:

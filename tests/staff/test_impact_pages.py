@@ -1,4 +1,4 @@
-"""The form of a change that affects more appointments than the page shows."""
+"""The form of a change that affects appointments: the choice for all, those not shown, and from when to propose."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import Cast, local, log_in
 from tests.reading import read
+from tests.visits import put
 from webapp import models
 from webapp.staff import impact_pages
 
@@ -64,3 +65,41 @@ def test_deciding_about_those_that_are_shown_is_not_enough(client: TestClient, c
     page = read(client.post(ADDRESS, data=CLOSURE))
     each = {f"decide-AAAA-{number:04d}": "cancel" for number in range(5)}
     assert client.post(ADDRESS, data=page.form(ADDRESS) | each | {"step": "save"}).status_code == 409
+
+
+def test_moving_all_keeps_those_who_have_arrived(client: TestClient, crowded: Cast) -> None:
+    visit = models.Appointment
+    here = {"reference": "AAAA-0000", "status": "arrived"}
+    crowded.change(sa.update(visit).where(visit.reference == here["reference"]).values(status=here["status"]))
+    log_in(client, "carol")
+    page = read(client.post(ADDRESS, data=CLOSURE))
+    assert "The patient has arrived." in page.text
+    assert "Patients who have already arrived keep their appointment" in page.text
+    field = page.one(name="decide-AAAA-0000")
+    assert [option.get("value") for option in field.all("option")] == ["", "keep"]
+    answer = client.post(ADDRESS, data=page.form(ADDRESS) | {"decide-all": "move", "step": "save"})
+    assert answer.status_code == 303
+    with crowded.database.reading() as session:
+        found = session.execute(sa.select(visit.status, visit.moved_by_clinic, visit.flagged_why)).all()
+    assert sorted(map(tuple, found)) == [("arrived", False, "closure"), *[("scheduled", True, "")] * 11]
+
+
+def test_asking_for_times_from_today_shows_them_before_anything_is_moved(client: TestClient, cast: Cast) -> None:
+    put(cast, "2026-03-02 16:00", minutes=15)
+    closed = CLOSURE | {"starts_on": "2026-03-03", "ends_on": "2026-03-06"}
+    put(cast, "2026-03-03 09:00", minutes=15, patient="dave")
+    log_in(client, "carol")
+    page = read(client.post(ADDRESS, data=closed))
+    assert "Proposed: Monday 9 March, 09:00." in page.text
+    form = page.form(ADDRESS)
+    assert form["proposals-from"] == "next_working_day"
+    answer = client.post(ADDRESS, data=form | {"proposals-from": "today", "decide-all": "move", "step": "save"})
+    assert answer.status_code == 409
+    page = read(answer)
+    assert "Proposed: Monday 2 March, 16:30." in page.text
+    form = page.form(ADDRESS)
+    assert (form["proposals-from"], form["decide-all"]) == ("today", "move")
+    assert client.post(ADDRESS, data=form | {"step": "save"}).status_code == 303
+    with cast.database.reading() as session:
+        starts = session.scalars(sa.select(models.Appointment.starts_at).order_by(models.Appointment.starts_at))
+        assert starts.all() == [local("2026-03-02 16:00"), local("2026-03-02 16:30")]

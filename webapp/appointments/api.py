@@ -84,6 +84,13 @@ class AppointmentOut(BaseModel):
     status: VisitStatus
     reason: Annotated[str, Field(description="Why the patient comes.", examples=["A rash on the left arm"])]
     notes: Annotated[str, Field(description="What else the patient told the doctor.")]
+    moved_by_clinic: Annotated[
+        bool,
+        Field(
+            description="The clinic moved it last, so its patient may move and cancel it until it starts.",
+            examples=[False],
+        ),
+    ]
     version: Annotated[int, Field(description="Counts the changes; the `ETag` is made of it.", examples=[1])]
     created_at: Moment
     updated_at: Moment

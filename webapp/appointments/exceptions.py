@@ -17,12 +17,21 @@ class ChangedMeanwhile(Conflict):
 
 
 class NotActive(Conflict):
-    """The appointment is over or cancelled, so it cannot be changed."""
+    """The appointment's status, or its time, does not allow a change any more."""
 
     code = "not_active"
 
-    def __init__(self) -> None:
-        super().__init__(_("This appointment can no longer be changed because it is over or cancelled."))
+    def __init__(self, status: str) -> None:
+        super().__init__(str(_NOT_ACTIVE.get(status, _BEGUN)))
+
+
+_BEGUN = _l("This appointment can no longer be changed: it has begun.")
+_NOT_ACTIVE = {
+    "arrived": _l("This appointment can no longer be changed: the patient has arrived."),
+    "completed": _l("This appointment can no longer be changed: it is over."),
+    "no_show": _l("This appointment can no longer be changed: the patient did not come."),
+    "cancelled": _l("This appointment can no longer be changed: it is cancelled."),
+}
 
 
 class TooLateToChange(Invalid):

@@ -87,6 +87,7 @@ _VIEW: Any = (
         VisitType.named_in_messages,
         Appointment.busy_from,
         Appointment.busy_until,
+        Appointment.moved_by_clinic,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

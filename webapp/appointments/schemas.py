@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, StringConstraints
@@ -91,6 +91,14 @@ class WriteNote(BaseModel):
     seen: str = ""
 
 
+def last_change(starts_at: datetime, clinic: Clinic, *, moved_by_clinic: bool = False) -> datetime:
+    """Until when a patient may move or cancel an appointment online.
+
+    If the clinic moved it, the patient did not choose its time, and may change it until it starts.
+    """
+    return starts_at if moved_by_clinic else starts_at - timedelta(minutes=clinic.change_until_minutes)
+
+
 class AppointmentView(NamedTuple):
     """One appointment as its page shows it. Instants are UTC; `busy_from` and `busy_until` include the buffers."""
 
@@ -129,6 +137,7 @@ class AppointmentView(NamedTuple):
     named_in_messages: bool
     busy_from: datetime
     busy_until: datetime
+    moved_by_clinic: bool
 
     @property
     def minutes(self) -> int:
@@ -158,7 +167,7 @@ class AppointmentView(NamedTuple):
         return too_late_to_change(
             starts=to_minute(self.starts_at),
             now=minute_reached(now),
-            change_until=clinic.change_until_minutes,
+            change_until=0 if self.moved_by_clinic else clinic.change_until_minutes,
         )
 
 

@@ -58,7 +58,8 @@ class Appointment(Base):
     undo restores. `flagged_why` says why an active appointment needs attention: the doctor's hours or leave changed
     after it was booked. It is the code of a reason of the clinic, with the text that staff typed as its value; see
     `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text that was typed.
-    `override_reason` is why staff let the appointment break a rule. `private_note` is for the doctor only.
+    `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it last, so the
+    patient may move and cancel it until it starts. `private_note` is for the doctor only.
     """
 
     __tablename__ = "appointments"
@@ -126,6 +127,7 @@ class Appointment(Base):
     flagged_why: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     override_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     previous_status: Mapped[str | None] = mapped_column(sa.String(10))
+    moved_by_clinic: Mapped[bool] = mapped_column(server_default=sa.false())
     version: Mapped[int] = mapped_column(default=1)
     booked_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     created_at: Mapped[datetime]

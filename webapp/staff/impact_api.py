@@ -58,6 +58,9 @@ class AffectedVisit(BaseModel):
     id: int
     reference: Annotated[str, Field(description="Decisions name it by this.", examples=["K7QM-2F9X"])]
     version: Annotated[int, Field(description="Goes into the decision: a visit that changed since needs a new one.")]
+    arrived: Annotated[
+        bool, Field(description="The patient is at the clinic: the appointment can only be kept.", examples=[False])
+    ]
     starts_at: Moment
     ends_at: Moment
     doctor_name: str
@@ -183,7 +186,14 @@ def add(
 def _effect(page: Page, plan: Plan) -> Response:
     page.close()
     with _explained(page):
-        effect = schedule_impact.preview(page.database, plan.actor, plan.work, doctor_ids=plan.doctor_ids, now=page.now)
+        effect = schedule_impact.preview(
+            page.database,
+            plan.actor,
+            plan.work,
+            doctor_ids=plan.doctor_ids,
+            now=page.now,
+            proposals_from=plan.decisions.proposals_from,
+        )
     return answer(page, EffectOut, EffectOut.model_validate(effect))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +19,14 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
+from webapp.appointments.impact.schedule_impact import (
+    Affected,
+    AppointmentsAffected,
+    Decision,
+    Decisions,
+    Effect,
+    ProposalsFrom,
+)
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.forms import DocketForm, Submission
@@ -30,6 +36,8 @@ from webapp.core.web import Page
 T = TypeVar("T")
 
 KINDS = ("keep", "move", "cancel")
+# Instead of a proposal: the patient has arrived, so whatever is chosen for all, the appointment is kept.
+ARRIVED = "arrived"
 # So many appointments have a choice of their own; the choice for all decides about the rest.
 SHOWN = 300
 
@@ -46,7 +54,8 @@ class Change:
     """The data of `staff/_change.html`: the effect, the affected appointments, and what was typed and chosen so far.
 
     `choices` holds the first `SHOWN` of `count` appointments. `listed` says which appointments in which state the page
-    lists. `message` says why nothing was saved, `why` is the typed reason, and `for_all` the choice for all.
+    lists. `message` says why nothing was saved, `why` is the typed reason, and `for_all` the choice for all. New times
+    are proposed from the day that `proposals_from` names.
     """
 
     effect: Effect | None = None
@@ -57,6 +66,7 @@ class Change:
     message: str = ""
     why: str = ""
     for_all: str = ""
+    proposals_from: ProposalsFrom = "next_working_day"
 
 
 NOTHING_ASKED = Change()
@@ -118,7 +128,14 @@ def make(
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
     if sent.get("step") == "preview":
-        effect = schedule_impact.preview(page.database, actor, work, doctor_ids=doctor_ids, now=page.now)
+        effect = schedule_impact.preview(
+            page.database,
+            actor,
+            work,
+            doctor_ids=doctor_ids,
+            now=page.now,
+            proposals_from=_proposals_from(sent, "proposals-from"),
+        )
         raise Asked(_shown(effect.visits, sent, effect=effect), 200)
     try:
         return page.database.write(
@@ -129,23 +146,34 @@ def make(
 
 
 def decisions_of(sent: FormData) -> Decisions:
-    """The decisions in the form about the appointments that it listed; anything unreadable is no decision."""
+    """The decisions in the form about the appointments that it listed; anything unreadable is no decision.
+
+    If the choice about proposals was changed, the listed proposals are outdated: moving to one is no decision.
+    """
     for_all = str(sent.get("decide-all", ""))
+    wanted = _proposals_from(sent, "proposals-from")
+    outdated = wanted != _proposals_from(sent, "proposed-from")
     each: dict[str, Decision] = {}
     for entry in str(sent.get("listed", "")).split():
         reference, _separator, rest = entry.partition("|")
         version, _separator, proposal = rest.partition("|")
         kind = str(sent.get(f"decide-{reference}", "")) or for_all
+        if kind in KINDS and proposal == ARRIVED:
+            kind = "keep"
         number = whole_number(version)
         if kind not in KINDS or number is None:
             continue
-        starts_at = instant(proposal) if kind == "move" else None
+        starts_at = instant(proposal) if kind == "move" and not outdated else None
         each[reference] = Decision(kind=kind, version=number, starts_at=starts_at)  # type: ignore[arg-type]
     try:
-        return Decisions(each=each, why=str(sent.get("why", "")))
+        return Decisions(each=each, why=str(sent.get("why", "")), proposals_from=wanted)
     except ValidationError:
         # The field allows no more than the longest reason; a longer text from another client is cut.
-        return Decisions(each=each, why=str(sent.get("why", "")).strip()[:200])
+        return Decisions(each=each, why=str(sent.get("why", "")).strip()[:200], proposals_from=wanted)
+
+
+def _proposals_from(sent: FormData, field: str) -> ProposalsFrom:
+    return "today" if sent.get(field) == "today" else "next_working_day"
 
 
 def _shown(visits: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None) -> Change:
@@ -155,10 +183,11 @@ def _shown(visits: list[Affected], sent: FormData, *, message: str = "", effect:
             Choice(visit, _chosen(visit, str(sent.get(f"decide-{visit.reference}", "")))) for visit in visits[:SHOWN]
         ],
         count=len(visits),
-        listed=" ".join(f"{visit.reference}|{visit.version}|{_written(visit.proposal)}" for visit in visits),
+        listed=" ".join(f"{visit.reference}|{visit.version}|{_written(visit)}" for visit in visits),
         message=message,
         why=str(sent.get("why", ""))[:200],
         for_all=str(sent.get("decide-all", "")),
+        proposals_from=_proposals_from(sent, "proposals-from"),
     )
 
 
@@ -166,5 +195,8 @@ def _chosen(visit: Affected, kind: str) -> str:
     return "" if kind not in KINDS or (kind == "move" and visit.proposal is None) else kind
 
 
-def _written(proposal: datetime | None) -> str:
-    return formats.iso(proposal) if proposal is not None else ""
+def _written(visit: Affected) -> str:
+    """What the hidden field says of an appointment besides its version: its proposal, or that the patient is here."""
+    if visit.arrived:
+        return ARRIVED
+    return formats.iso(visit.proposal) if visit.proposal is not None else ""

@@ -400,6 +400,27 @@ def test_staff_may_cancel_when_it_is_too_late_for_the_patient(cast: Cast) -> Non
     assert see(cast, reference).status == "cancelled"
 
 
+def test_a_patient_whom_the_clinic_moved_may_move_and_cancel_until_the_start(cast: Cast) -> None:
+    minute = timedelta(minutes=1)
+    reference, other = cast.book(cast.alice, "2026-03-05 10:00"), cast.book(cast.dave, "2026-03-05 11:00")
+    move(cast, cast.carol, reference, "2026-03-04 10:00")
+    move(cast, cast.bob, other, "2026-03-04 11:00")
+    assert see(cast, reference).moved_by_clinic
+    cancel(cast, cast.dave, other, now=local("2026-03-04 11:00") - minute)
+    move(cast, cast.alice, reference, "2026-03-04 15:00", now=local("2026-03-04 10:00") - minute)
+    # This time is the patient's own choice again.
+    assert not see(cast, reference).moved_by_clinic
+    with pytest.raises(TooLateToChange):
+        cancel(cast, cast.alice, reference, now=local("2026-03-04 10:00"))
+
+
+def test_an_appointment_that_the_clinic_moved_cannot_be_changed_once_it_has_begun(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 10:00")
+    move(cast, cast.carol, reference, "2026-03-04 10:00")
+    with pytest.raises(NotActive):
+        cancel(cast, cast.alice, reference, now=local("2026-03-04 10:00"))
+
+
 def test_the_window_is_a_setting_of_the_clinic(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     cast.change(sa.update(ClinicSettings).values(change_until_minutes=60))

@@ -62,6 +62,12 @@ def effect_of(cast: Cast, work: Work) -> Effect:
     return schedule_impact.preview(cast.database, cast.carol, work, doctor_ids=None, now=cast.now)
 
 
+def from_today(cast: Cast, work: Work) -> list[Affected]:
+    """The affected appointments when staff ask for new times from today."""
+    preview = partial(schedule_impact.preview, doctor_ids=None, now=cast.now, proposals_from="today")
+    return preview(cast.database, cast.carol, work).visits
+
+
 def see(cast: Cast, reference: str) -> AppointmentView:
     """The appointment as the admin sees it."""
     with cast.database.reading() as session:
@@ -122,6 +128,41 @@ def test_a_proposal_keeps_clear_of_the_patients_other_appointments(cast: Cast) -
     assert visit.proposal == local("2026-03-04 14:00")
 
 
+def test_new_times_are_proposed_from_the_clinics_next_working_day(cast: Cast) -> None:
+    # It is Friday, 11:00; the clinic is closed on Monday.
+    cast.now = local("2026-03-06 11:00")
+    put(cast, "2026-03-10 09:00")
+    cast.add(models.Closure(name="Works", starts_on=date(2026, 3, 9), ends_on=date(2026, 3, 9)))
+    saturday = {"day": date(2026, 3, 7), "start_minute": 540, "end_minute": 1020}
+    cast.add(models.ExtraHours(doctor_id=cast.doctor_ids["bob"], **saturday))
+    work = away(cast, "2026-03-10 09:00", "2026-03-20 17:00")
+    (visit,) = stranded(cast, work)
+    assert visit.proposal == local("2026-03-23 09:00")
+    assert [each.proposal for each in from_today(cast, work)] == [local("2026-03-07 16:30")]
+
+
+def test_times_from_today_keep_the_notice_that_patients_have(cast: Cast) -> None:
+    cast.now = local("2026-03-02 11:05")
+    put(cast, "2026-03-02 11:30")
+    work = away(cast, "2026-03-02 11:30", "2026-03-02 12:00")
+    assert [each.proposal for each in stranded(cast, work)] == [local("2026-03-03 09:00")]
+    assert [each.proposal for each in from_today(cast, work)] == [local("2026-03-02 13:15")]
+
+
+def test_a_patient_who_has_arrived_is_kept_and_no_time_is_proposed(cast: Cast) -> None:
+    here = put(cast, "2026-03-02 10:00", status="arrived")
+    work = away(cast, "2026-03-02 09:30", "2026-03-02 12:00")
+    (visit,) = stranded(cast, work)
+    assert (visit.id, visit.arrived, visit.proposal) == (here, True, None)
+    with pytest.raises(AppointmentsAffected) as caught:
+        change(cast, work, each=decide(visit, "cancel"))
+    assert [again.problem for again in caught.value.visits] == [
+        "This appointment can no longer be changed: the patient has arrived."
+    ]
+    change(cast, work, each=decide(visit, "keep"))
+    assert see(cast, visit.reference).flagged_why == "time_off"
+
+
 def test_keeping_flags_the_appointment_with_the_reason_and_the_check_finds_nothing(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
@@ -144,6 +185,7 @@ def test_moving_gives_the_proposed_time_and_leaves_no_flag(cast: Cast) -> None:
 
     moved = see(cast, reference)
     assert (moved.starts_at, moved.flagged_why, moved.status) == (visit.proposal, "", "scheduled")
+    assert moved.moved_by_clinic
     assert problems(cast) == []
 
 

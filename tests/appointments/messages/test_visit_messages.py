@@ -203,6 +203,8 @@ def test_messages_about_new_leave_have_the_reason_and_a_choice(cast: Cast) -> No
     assert "The clinic moved it. The doctor is away." in text
     assert "Before: Monday 9 March 2026, 09:30" in text
     assert "Now: Monday 16 March 2026, 09:30" in text
+    assert "You can move or cancel it online until it starts." in text
+    assert "You can move or cancel it online until it starts." in told["visit_moved"].html
     for act in ("confirmation", "reschedule", "cancellation"):
         assert f"/{act}\n" in text
         assert f'/{act}"' in told["visit_moved"].html

@@ -69,6 +69,18 @@ def holder(cast: Cast, reference: str, sent_to: str = ALICE) -> Actor:
         return appointment_links.find_link_access(session, token, [SECRET_KEY])[0]
 
 
+def test_the_link_to_an_appointment_that_the_clinic_moved_allows_changes_until_it_starts(cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    cast.database.write(service.move, cast.carol, reference, Move(starts_at=local(NEW)), now=NOW)
+    with client_for(cast.database, now=local("2026-03-11 13:59")) as client:
+        for path in ("", "/confirmation"):
+            assert "You can move or cancel it until it starts." in read(client.get(link(reference) + path)).text
+        page = read(client.get(f"{link(reference)}/cancellation"))
+        form = page.form(f"{link(reference)}/cancellation")
+        assert client.post(f"{link(reference)}/cancellation", data=form).status_code == 303
+    assert appointment(cast, reference).status == "cancelled"
+
+
 def everything(cast: Cast) -> list[Any]:
     """All rows of the database."""
     with cast.database.reading() as session:

@@ -688,6 +688,21 @@ def test_when_it_is_too_late_the_appointment_shows_the_limit_and_the_clinics_num
     assert appointments(cast)[0].status == "scheduled"
 
 
+def test_the_page_of_an_appointment_that_the_clinic_moved_allows_changes_until_it_starts(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-10 09:30")
+    cast.change(sa.update(models.Appointment).values(moved_by_clinic=True))
+    with client_for(cast.database, now=local("2026-03-10 09:29")) as client:
+        log_in(client, "alice")
+        page = read(client.get(f"/appointments/{reference}"))
+        assert "You can move or cancel it until it starts." in page.text
+        assert f"/appointments/{reference}/reschedule" in page.links
+        form = read(client.get(f"/appointments/{reference}/cancellation")).form(
+            f"/appointments/{reference}/cancellation"
+        )
+        assert client.post(f"/appointments/{reference}/cancellation", data=form).status_code == 303
+    assert appointments(cast)[0].status == "cancelled"
+
+
 def test_coming_back_after_booking_leads_to_the_appointment(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     log_in(client, "alice")

@@ -21,7 +21,14 @@ from webapp.appointments.exceptions import (
     OtherDoctorsAppointment,
     TooLateToChange,
 )
-from webapp.appointments.schemas import AppointmentView, Booking, Cancellation, ChangeWords, Move
+from webapp.appointments.schemas import (
+    AppointmentView,
+    Booking,
+    Cancellation,
+    ChangeWords,
+    Move,
+    last_change,
+)
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
@@ -135,6 +142,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
             previous_status=None,
             flagged_why="",
             override_reason=command.override_reason if overridden else "",
+            moved_by_clinic=actor.is_staff,
             **times,
         )
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
@@ -195,7 +203,7 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
     if not values:
         return
     if not (view.status in ACTIVE if actor.is_staff else view.is_active(now)):
-        raise NotActive
+        raise NotActive(view.status)
     update_row(session, view, now=now, **values)
     record(session, actor, "words_changed", view.id, now, {"changed": ", ".join(sorted(values))})
 
@@ -204,18 +212,19 @@ def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, n
     """Check that the actor may move and cancel this appointment now.
 
     Raises:
-        NotActive: it is over or cancelled (409). TooLateToChange: it is too late for the patient (422).
+        NotActive: its status or its time does not allow it (409).
+        TooLateToChange: it is too late for the patient (422).
     """
     if view.may_change(actor, clinic, now):
         return
     if not view.is_active(now):
-        raise NotActive
+        raise NotActive(view.status)
     raise TooLateToChange(too_late_sentence(view, clinic))
 
 
 def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
     """Until when a change was possible online, and what to do now."""
-    until = view.starts_at - timedelta(minutes=clinic.change_until_minutes)
+    until = last_change(view.starts_at, clinic, moved_by_clinic=view.moved_by_clinic)
     message = _("It is too late to change this appointment online. The deadline was %(when)s.")
     text = message % {"when": formats.day_and_time(until, clinic.zone)}
     return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone}}" if clinic.phone else text

@@ -70,7 +70,7 @@ def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatu
     """
     view = service.lock_for_change(session, actor, reference, None)
     if not view.is_active(now):
-        raise NotActive
+        raise NotActive(view.status)
     if view.status != "confirmed":
         change_status(session, actor, reference, command, now=now)
 

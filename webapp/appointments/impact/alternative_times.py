@@ -1,4 +1,8 @@
-"""Proposes free times for appointments that can no longer take place, a different one for each."""
+"""Proposes free times for appointments that can no longer take place, a different one for each.
+
+A proposal keeps the minimum notice that patients have. It is on the clinic's next working day or later, so that the
+patient can hear of it in time, unless staff ask for earlier ones.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,10 +19,20 @@ from webapp.clinic.service import Clinic
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
-from webapp.scheduling.models import OCCUPIES, Appointment
+from webapp.scheduling.models import ACTIVE, OCCUPIES, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
 from webapp.scheduling.rules import Facts
-from webapp.scheduling.slots import Minute, Span, to_datetime, to_minute
+from webapp.scheduling.slots import (
+    DAY,
+    Minute,
+    Span,
+    day_number,
+    days_span,
+    subtract,
+    to_datetime,
+    to_minute,
+    wall_of,
+)
 
 # The search for free times ends this many days after the last of the appointments.
 PROPOSAL_DAYS = 42
@@ -30,6 +44,7 @@ def propose(
     affected: list[UpcomingAppointment],
     who: dict[int, DoctorRow],
     *,
+    from_today: bool = False,
     now: datetime,
 ) -> dict[int, datetime]:
     """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed."""
@@ -40,17 +55,19 @@ def propose(
     last = min(last, today + timedelta(days=clinic.horizon_days))
     requests = [BookingRequest(doctor, doctors.any_visit_type(session)) for doctor in who.values()]
     facts = load_facts(session, clinic, requests, today, max(last, today), now=now)
+    earliest = 0 if from_today or not facts else _next_working_day(next(iter(facts.values())), today)
     engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
     starts: dict[tuple[int, int], list[Minute]] = {}
     given: dict[int, list[Span]] = defaultdict(list)
     proposals: dict[int, datetime] = {}
     for appointment in affected:
         kind = who[appointment.doctor_id].visit_type(appointment.visit_type_id)
-        if kind is None:
+        if kind is None or appointment.status not in ACTIVE:
             continue
         of_kind = (appointment.doctor_id, kind.id)
         if of_kind not in starts:
-            starts[of_kind] = [time.start for time in free_times(wanting(facts[appointment.doctor_id], kind))]
+            free = free_times(wanting(facts[appointment.doctor_id], kind))
+            starts[of_kind] = [time.start for time in free if time.start >= earliest]
         others = [span for number, span in engaged[appointment.patient_id] if number != appointment.id]
         for start in nearest_first(starts[of_kind], appointment.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
@@ -61,6 +78,20 @@ def propose(
                 proposals[appointment.id] = to_datetime(start)
                 break
     return proposals
+
+
+def _next_working_day(facts: Facts, today: date) -> Minute:
+    """The beginning of the next day on which the clinic is open, or of tomorrow if the facts cover no such day."""
+    number = day_number(today) + 1
+    tomorrow = days_span(facts.pieces, number, number)[0]
+    opens = (
+        low
+        for start, end in facts.opening
+        if end > tomorrow
+        for low, _high in subtract((max(start, tomorrow), end), facts.closures)
+    )
+    first = wall_of(facts.pieces, next(opens, tomorrow)) // DAY
+    return days_span(facts.pieces, first, first)[0]
 
 
 def wanting(facts: Facts, kind: VisitTypeRow) -> Facts:

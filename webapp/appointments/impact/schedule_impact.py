@@ -34,7 +34,7 @@ from webapp.i18n import ngettext
 from webapp.patients import service as patients
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import BookingRequest, load_facts
-from webapp.scheduling.models import Appointment
+from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.rule_violations import (
     Broken,
     UpcomingAppointment,
@@ -51,8 +51,12 @@ Work = Callable[[Session], T]
 EFFECT_DAYS = 28
 
 
+# The day from which new times are proposed.
+ProposalsFrom = Literal["next_working_day", "today"]
+
+
 class Decision(BaseModel):
-    """What becomes of one visit: `starts_at` says where it moves to, `version` which state of it was seen."""
+    """What to do with one appointment: `starts_at` is its new time, `version` the state of it that was seen."""
 
     kind: Literal["keep", "move", "cancel"]
     version: StrictInt
@@ -60,21 +64,29 @@ class Decision(BaseModel):
 
 
 class Decisions(BaseModel):
-    """What becomes of each stranded visit, by reference, and `why`: for the flag or for whoever is told."""
+    """What to do with each affected appointment, by reference, and `why`: for the flag, or for the patient.
+
+    New times are proposed from the clinic's next working day, unless `proposals_from` asks for earlier ones.
+    """
 
     each: dict[str, Decision] = Field(default_factory=dict)
     why: Note = ""
+    proposals_from: ProposalsFrom = "next_working_day"
 
 
 NOTHING_DECIDED = Decisions()
 
 
 class Affected(NamedTuple):
-    """One appointment that a change affects. `proposal` is a free time to move to; `problem` is why a move failed."""
+    """One appointment that a change affects. `proposal` is a free time to move to; `problem` is why a move failed.
+
+    If the patient has `arrived`, the appointment can only be kept.
+    """
 
     id: int
     reference: str
     version: int
+    arrived: bool
     starts_at: datetime
     ends_at: datetime
     doctor_name: str
@@ -171,7 +183,13 @@ def _newly(appointment: UpcomingAppointment, before: Broken, after: Broken) -> l
 
 
 def preview(
-    database: Database, actor: Actor, work: Work[T], *, doctor_ids: Sequence[int] | None, now: datetime
+    database: Database,
+    actor: Actor,
+    work: Work[T],
+    *,
+    doctor_ids: Sequence[int] | None,
+    now: datetime,
+    proposals_from: ProposalsFrom = "next_working_day",
 ) -> Effect:
     """The effect that `carry_out` would have, found by running it in a transaction that is rolled back.
 
@@ -184,7 +202,8 @@ def preview(
     def attempt(session: Session) -> None:
         appointments: list[Affected] = []
         try:
-            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now)
+            nothing = Decisions(proposals_from=proposals_from)
+            carry_out(session, actor, work, doctor_ids=doctor_ids, now=now, decisions=nothing)
         except AppointmentsAffected as affected:
             appointments = affected.visits
         found.append(_effect(session, before, _bookable(session, doctor_ids, now=now), appointments))
@@ -235,7 +254,8 @@ def _settle(
             if problems:
                 raise _Undo
     if undecided or problems:
-        raise AppointmentsAffected(_described(session, clinic, affected, why, problems, now=now))
+        from_today = decisions.proposals_from == "today"
+        raise AppointmentsAffected(_described(session, clinic, affected, why, problems, from_today=from_today, now=now))
 
 
 def _is_open(appointment: UpcomingAppointment, decision: Decision | None) -> bool:
@@ -319,6 +339,7 @@ def _described(
     why: dict[int, str],
     problems: dict[int, str],
     *,
+    from_today: bool,
     now: datetime,
 ) -> list[Affected]:
     """The affected appointments for display, each with the nearest free time that is not proposed for another."""
@@ -333,12 +354,13 @@ def _described(
         )
     }
     kinds = doctors.visit_types_by_id(session)
-    proposals = propose(session, clinic, affected, who, now=now)
+    proposals = propose(session, clinic, affected, who, from_today=from_today, now=now)
     return [
         Affected(
             appointment.id,
             appointment.reference,
             appointment.version,
+            appointment.status not in ACTIVE,
             appointment.starts_at,
             appointment.ends_at,
             who[appointment.doctor_id].name,

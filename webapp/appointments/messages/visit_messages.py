@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.calendars.ical import event_of, initials
+from webapp.appointments.schemas import last_change
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic, get_clinic
@@ -68,6 +69,7 @@ class AppointmentFacts(NamedTuple):
     manager_phone: str
     manager_wants_email: bool
     manager_wants_sms: bool
+    moved_by_clinic: bool
 
 
 class Recipient(NamedTuple):
@@ -124,6 +126,7 @@ FACTS = sa.select(
     sa.func.coalesce(_MANAGER.c.phone, ""),
     sa.func.coalesce(_MANAGER.c.wants_email, sa.false()),
     sa.func.coalesce(_MANAGER.c.wants_sms, sa.false()),
+    _VISIT.c.moved_by_clinic,
 ).select_from(
     _VISIT.join(_DOCTOR, _DOCTOR.c.id == _VISIT.c.doctor_id)
     .join(_KIND, _KIND.c.id == _VISIT.c.visit_type_id)
@@ -238,7 +241,7 @@ def appointment_values(
     facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, *, now: datetime
 ) -> dict[str, Any]:
     """What a message says about an appointment, as values of its template: a dict that the outbox keeps as JSON."""
-    until = facts.starts_at - timedelta(minutes=clinic.change_until_minutes)
+    until = last_change(facts.starts_at, clinic, moved_by_clinic=facts.moved_by_clinic)
     return {
         "reference": facts.reference,
         "starts_at": formats.iso(facts.starts_at),

@@ -66,7 +66,9 @@ def change_options(view: AppointmentView, actor: Actor, clinic: Clinic, now: dat
         ahead=ahead,
         may_change=may_change,
         why_not=service.too_late_sentence(view, clinic) if ahead and not may_change else None,
-        cancel_until=change_until(view.starts_at, clinic, now) if may_change else None,
+        cancel_until=change_until(view.starts_at, clinic, now, moved_by_clinic=view.moved_by_clinic)
+        if may_change
+        else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from webapp.appointments import queries
 from webapp.appointments.pages.forms import NO_TIME, WhenForm
+from webapp.appointments.schemas import last_change
 from webapp.auth.dependencies import current_actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
@@ -227,7 +228,7 @@ def calendar_href(request: BookingRequest, start: datetime, clinic: Clinic, pati
     )
 
 
-def change_until(start: datetime, clinic: Clinic, now: datetime) -> datetime | None:
+def change_until(start: datetime, clinic: Clinic, now: datetime, *, moved_by_clinic: bool = False) -> datetime | None:
     """Until when the patient may move or cancel; None if that has passed."""
-    until = start - timedelta(minutes=clinic.change_until_minutes)
+    until = last_change(start, clinic, moved_by_clinic=moved_by_clinic)
     return until if until >= now else None

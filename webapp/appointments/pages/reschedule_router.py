@@ -49,7 +49,7 @@ def ask_cancellation(page: CurrentPage) -> Response:
     try:
         view = _changeable(page, access)
     except NotActive:
-        # The page of an appointment that is over or cancelled says so; there is nothing to ask.
+        # The page of an appointment shows its status; there is nothing to ask.
         return page.redirect(access.here)
     except TooLateToChange as refusal:
         return _refused_page(page, access, refusal)
@@ -146,7 +146,7 @@ def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
     """The appointment, after checking that the reader may move and cancel it now.
 
     Raises:
-        NotActive: it is over or cancelled. TooLateToChange: it is too late for the patient.
+        NotActive: its status or its time does not allow it. TooLateToChange: it is too late for the patient.
     """
     view = queries.get_appointment(page.session, access.actor, access.reference)
     service.require_changeable(view, access.actor, current_clinic(page), now=page.now)

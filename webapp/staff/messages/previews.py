@@ -94,6 +94,7 @@ def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **oth
         manager_phone="",
         manager_wants_email=False,
         manager_wants_sms=False,
+        moved_by_clinic=False,
     )._replace(**others)
 
 
@@ -110,7 +111,7 @@ def _notice(
     **others: Any,
 ) -> dict[str, Any]:
     """The values of a message about an event that did not happen."""
-    facts = _visit(clinic, now, **others)
+    facts = _visit(clinic, now, **others)._replace(moved_by_clinic=moved and by_staff)
     by = DoneBy(_STAFF_USER, "admin", "") if by_staff else DoneBy(_PATIENT_USER, "patient", "")
     before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
     recipient = _recipient(channel, facts.patient_name if for_child else "")
