@@ -21,8 +21,10 @@ from webapp import cli
 from webapp.accounts import create_account
 from webapp.auth import passwords
 from webapp.auth.schemas import Role
+from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound
+from webapp.migrations import newest_revision
 from webapp.models import AuditEvent, Doctor, OpeningHours, Patient, User
 
 GOOD = "three unrelated garden words"
@@ -125,16 +127,69 @@ def test_wrong_settings_exit_with_two_and_have_the_name_of_their_variable(
     assert "DOCKET_LOG_FORMAT" in said.err
 
 
-@pytest.mark.parametrize("words", [
+BESIDES_UPGRADE = [
     ("check",),
     ("why", "bob", "2026-03-03T09:30"),
     ("user", "create", "--role=admin", "--email=a@b.example", "--name=Anna", "--password-stdin"),
-])  # fmt: skip
-def test_a_database_without_tables_is_reported_in_one_sentence(run: Run, empty: str, words: tuple[str, ...]) -> None:
-    said = run(*words, url=empty, typed=f"{GOOD}\n")
-    assert said.code == 1
-    assert "docket db upgrade" in said.err
-    assert "Traceback" not in said.err
+    ("user", "list"),
+    ("user", "disable", "a@b.example"),
+    ("demo",),
+    ("serve", "--port", "1"),
+    ("worker",),
+]
+
+
+@pytest.mark.parametrize("words", BESIDES_UPGRADE, ids=lambda words: " ".join(words[:2]))
+def test_without_a_database_nothing_is_created_and_the_place_is_named(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = run(*words, url="sqlite:///var/docket.db", typed=f"{GOOD}\n")
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert f"no database at {tmp_path}/var/docket.db" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", BESIDES_UPGRADE[:-2], ids=lambda words: " ".join(words[:2]))
+def test_a_database_without_tables_is_reported_in_one_sentence(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "docket.db").touch()
+    said = run(*words, url="sqlite:///docket.db", typed=f"{GOOD}\n")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "Error: The database has no tables yet. Run `docket db upgrade` first.\n"
+
+
+@pytest.mark.parametrize("words", [("db", "upgrade"), *BESIDES_UPGRADE[:-2]], ids=lambda words: " ".join(words[:2]))
+def test_a_database_of_a_newer_version_is_left_alone(run: Run, cast: Cast, words: tuple[str, ...]) -> None:
+    be_of_a_newer_version(cast.database)
+    said = run(*words, url=url_of(cast), typed=f"{GOOD}\n")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"Error: {NEWER}\n"
+
+
+NEWER = (
+    "The database has schema revision 9042, and this version of Docket knows revisions up to "
+    f"{newest_revision()}. A newer version has upgraded it: use that version, or restore a backup from before the "
+    "upgrade."
+)
+
+
+def be_of_a_newer_version(database: Database) -> None:
+    """Let the database have a revision that does not exist yet."""
+    database.write(lambda session: session.execute(sa.text("UPDATE alembic_version SET version_num = '9042'")))
+
+
+def test_serving_a_database_of_a_newer_version_warns_and_is_not_ready(
+    run: Run, cast: Cast, capsys: pytest.CaptureFixture[str]
+) -> None:
+    be_of_a_newer_version(cast.database)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = run("serve", "--port", str(taken.getsockname()[1]), url=url_of(cast))
+    assert said.err.startswith(f"Warning: {NEWER}\n")
+    with client_for(cast.database) as client:
+        ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["schema"]) == (503, "newer")
+    assert NEWER in capsys.readouterr().err
 
 
 def test_a_database_that_cannot_be_created_is_reported_in_one_sentence(run: Run, tmp_path: Path) -> None:
@@ -161,10 +216,11 @@ def test_the_command_is_installed_and_returns_its_exit_code(sqlite_url: str, tmp
 # ---------------------------------------------------------------------------------------------------------- serve
 
 
-def test_a_taken_port_and_a_missing_schema_are_reported_in_one_sentence_each(run: Run, empty: str) -> None:
+def test_a_taken_port_and_a_missing_schema_are_reported_in_one_sentence_each(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "docket.db").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = run("serve", "--port", str(port), url=empty)
+        said = run("serve", "--port", str(port), url="sqlite:///docket.db")
     assert (said.code, said.out) == (1, "")
     schema, in_use = said.err.splitlines()
     assert "docket db upgrade" in schema

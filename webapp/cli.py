@@ -134,9 +134,9 @@ def _warn_of_schema() -> None:
     """Explain a wrong schema before the first error. The database may also become reachable later."""
     from webapp import migrations
 
-    with suppress(DBAPIError), open_database() as database:
-        if not migrations.is_current(database):
-            click.echo("Warning: the database has not this version's schema. Run `docket db upgrade`.", err=True)
+    with suppress(DBAPIError), _any_database() as database:
+        if wrong := migrations.what_is_wrong(migrations.find_revision(database)):
+            click.echo(f"Warning: {wrong}", err=True)
 
 
 @docket.group()
@@ -149,7 +149,7 @@ def upgrade() -> None:
     """Bring the database to the newest schema; does nothing when it is there already."""
     from webapp import migrations
 
-    with open_database() as database:
+    with _any_database(create=True) as database:
         if migrations.is_current(database):
             click.echo("The database has the newest schema already.")
             return
@@ -296,11 +296,9 @@ def _named_account() -> Iterator[None]:
 @docket.command()
 def check() -> None:
     """Prove that no time is given twice, the guard is there, no visit lies outside the rules, no message is lost."""
-    from webapp import integrity, migrations
+    from webapp import integrity
 
     with open_database() as database:
-        if not migrations.is_current(database):
-            raise click.ClickException("The schema is not this version's. Run `docket db upgrade` first.")
         for warning in integrity.warnings(database):
             click.echo(f"Warning: {warning}", err=True)
         problems = list(integrity.find_problems(database, now=utc_now()))
@@ -354,10 +352,36 @@ def openapi() -> None:
 
 @contextmanager
 def open_database() -> Iterator[Any]:
-    """The database from the settings; it is closed at the end."""
+    """The database from the settings, which has this version's schema; it is closed at the end.
+
+    Raises:
+        WrongUse: there is none. WrongSchema: it has another schema.
+    """
+    from webapp import migrations
+
+    with _any_database() as database:
+        migrations.require_current(database)
+        yield database
+
+
+@contextmanager
+def _any_database(*, create: bool = False) -> Iterator[Any]:
+    """The database from the settings, whatever its schema is.
+
+    Raises:
+        WrongUse: there is none, and none is to be created.
+    """
+    from webapp.database import sqlite_file
     from webapp.event_handlers import wired_database
 
-    database = wired_database(Settings().database_url)
+    url = Settings().database_url
+    path = sqlite_file(url)
+    if path is not None and not create and not path.exists():
+        raise WrongUse(
+            f"There is no database at {path.absolute()}. Run the command in the folder of your clinic, or name the "
+            "database in DOCKET_DATABASE_URL; `docket db upgrade` creates a new one."
+        )
+    database = wired_database(url)
     try:
         yield database
     finally:

@@ -308,10 +308,18 @@ def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) 
         raise DisconnectionError
 
 
+def sqlite_file(url: str | sa.URL) -> Path | None:
+    """The file of an SQLite database; None for PostgreSQL, and for what is only in memory."""
+    url = make_url(url)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+        return None
+    return Path(url.database)
+
+
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     """SQLite set up for several processes that all write; the comments explain each setting."""
-    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
-        _make_private(Path(url.database))
+    if path := sqlite_file(url):
+        _make_private(path)
     # Errors include their statement; with its parameters they would write patients' names and reasons to the log.
     engine = sa.create_engine(url, module=sqlite_module(), **POOL, hide_parameters=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from webapp.core.routing import Router
 from webapp.database import Database
 from webapp.exceptions import AppError
 from webapp.integrity import guard_is_in_place
-from webapp.migrations import is_current
+from webapp.migrations import find_revision, is_unknown, newest_revision, what_is_wrong
+
+logger = logging.getLogger(__name__)
 
 router = Router()
 
@@ -57,16 +60,20 @@ def ready(request: Request) -> JSONResponse:
 
 def _look(database: Database) -> dict[str, str]:
     try:
-        current = is_current(database)
+        revision = find_revision(database)
+        current = revision == newest_revision()
         guarded = current and guard_is_in_place(database) and _knows_changes(database)
     except (SQLAlchemyError, AppError):
         return {"status": "unready", "database": "unreachable"}
     if guarded:
         return READY
+    if not current:
+        # The answer is public: the revisions are for those who read the log.
+        logger.warning("%s", what_is_wrong(revision))
     return {
         "status": "unready",
         "database": "connected",
-        "schema": "current" if current else "outdated",
+        "schema": "current" if current else "newer" if is_unknown(revision) else "outdated",
         "guard": "missing",
     }
 

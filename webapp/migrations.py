@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from webapp.config import resource_folder
 from webapp.database import Database
+from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,11 +27,30 @@ def alembic_config(database: Database) -> Config:
     return config
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`. If two processes call this at once, one waits for the other."""
-    from alembic import command
+class WrongSchema(AppError):
+    """The database does not have the schema that this version of Docket needs."""
 
-    command.upgrade(alembic_config(database), revision)
+    status = 503
+    code = "wrong_schema"
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Run the migrations up to `revision`. If two processes call this at once, one waits for the other.
+
+    Raises:
+        WrongSchema: the database has a revision that this version of Docket does not know.
+    """
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(alembic_config(database), revision)
+    except CommandError as error:
+        # Asked only now: before its turn came, another upgrade may have been under way.
+        found = find_revision(database)
+        if is_unknown(found):
+            raise WrongSchema(str(what_is_wrong(found))) from error
+        raise
 
 
 def downgrade(database: Database, revision: str) -> None:
@@ -44,13 +65,55 @@ def newest_revision() -> str:
 
     A test compares this with Alembic's own answer.
     """
-    return max(path.name.partition("_")[0] for path in (resource_folder("alembic") / "versions").glob("*.py"))
+    return max(_revisions())
+
+
+def _revisions() -> set[str]:
+    return {path.name.partition("_")[0] for path in (resource_folder("alembic") / "versions").glob("*.py")}
+
+
+def find_revision(database: Database) -> str | None:
+    """The revision that the database has; None before its first migration."""
+    with database.engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def is_unknown(revision: str | None) -> bool:
+    """Whether this version of Docket has no such revision: a newer version has upgraded the database."""
+    return revision is not None and revision not in _revisions()
 
 
 def is_current(database: Database) -> bool:
     """Whether the schema is the one that this version of Docket needs."""
-    with database.engine.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return False
-        found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
-    return found == [newest_revision()]
+    return find_revision(database) == newest_revision()
+
+
+def what_is_wrong(found: str | None) -> str | None:
+    """Why this version of Docket cannot use a database with this revision, and what to do; None if it can."""
+    newest = newest_revision()
+    if found == newest:
+        return None
+    if is_unknown(found):
+        return _(
+            "The database has schema revision %(found)s, and this version of Docket knows revisions up to %(newest)s. "
+            "A newer version has upgraded it: use that version, or restore a backup from before the upgrade."
+        ) % {"found": found, "newest": newest}
+    if found is None:
+        return _("The database has no tables yet. Run `docket db upgrade` first.")
+    words = _(
+        "The database has schema revision %(found)s, and this version of Docket needs %(newest)s. "
+        "Run `docket db upgrade` first."
+    )
+    return words % {"found": found, "newest": newest}
+
+
+def require_current(database: Database) -> None:
+    """Check that this version of Docket can use the database.
+
+    Raises:
+        WrongSchema: it cannot; the message says what to do.
+    """
+    if wrong := what_is_wrong(find_revision(database)):
+        raise WrongSchema(wrong)
