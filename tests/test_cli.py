@@ -210,7 +210,7 @@ def test_the_command_is_installed_and_returns_its_exit_code(sqlite_url: str, tmp
         text=True,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: There is no such doctor.\n"
+    assert done.stderr == "Error: Doctor not found.\n"
 
 
 # ---------------------------------------------------------------------------------------------------------- serve

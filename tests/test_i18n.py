@@ -86,10 +86,10 @@ def test_a_text_that_is_no_code_is_shown_unchanged() -> None:
 
 def test_the_value_of_a_problem_is_in_its_text() -> None:
     assert TROUBLES.words("mail_answered:550 5.1.1: 100% full") == "The mail server answered: 550 5.1.1: 100% full"
-    assert TROUBLES.words("not_written_out:KeyError") == "It could not be written out: KeyError."
+    assert TROUBLES.words("not_written_out:KeyError") == "The message could not be created: KeyError."
     with speaking(PSEUDO):
         said = TROUBLES.words("sms_answered:500")
-        assert said == wide("The gateway for text messages answered with status %(value)s.") % {"value": 500}
+        assert said == wide("The text message gateway answered with status %(value)s.") % {"value": 500}
 
 
 # ------------------------------------------------------------------------------------------- nothing at import

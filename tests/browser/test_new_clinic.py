@@ -94,10 +94,10 @@ def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | N
     link = None
     if email:
         link = page.get_by_label("Link to choose a password").input_value()
-        page.get_by_role("link", name="Go on: say when they work").click()
+        page.get_by_role("link", name="Next: set working hours").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("New working hours")
     fill_week(page, hours)
-    page.get_by_role("button", name="Save the hours").click()
+    page.get_by_role("button", name="Save hours").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Working hours of {name}")
     return link
 
@@ -110,7 +110,7 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     sign_in(admin, *ADMIN)
 
     # The overview says what comes first, and each step has its form.
-    expect(admin.locator(".todo h3").first).to_have_text("Say when the clinic is open")
+    expect(admin.locator(".todo h3").first).to_have_text("Set the clinic’s opening hours")
     admin.goto("/admin/clinic/details")
     admin.get_by_label("Name of the clinic").fill("Harbour Lane Clinic")
     admin.get_by_label("Address", exact=False).first.fill("18 Harbour Lane, 1011 AB Amsterdam")

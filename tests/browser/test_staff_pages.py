@@ -88,11 +88,11 @@ def test_a_message_that_was_not_delivered_is_sent_again(open_browser: Open, clin
     sign_in(page, "carol@docket.example")
     page.goto(f"/admin/messages?to={patient.email}")
     look(page)
-    page.get_by_role("link", name="Visit booked").click()
+    page.get_by_role("link", name="Appointment booked").click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="Your visit is booked")).to_be_visible()
     look(page)
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_text("The message is on its way again.")).to_be_visible()
+    expect(page.get_by_text("The message will be sent again.")).to_be_visible()
 
 
 def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
@@ -130,7 +130,7 @@ def test_forms_with_their_errors(open_browser: Open, clinic: Clinic) -> None:
         ("/admin/visit-types/new", "Name", "Save visit type"),
         ("/admin/closures/new", "Name", "Save closure"),
         ("/admin/clinic/opening-hours", "Monday", "Save opening hours"),
-        ("/admin/doctors/bob/hours/new", "Tuesday", "Save the hours"),
+        ("/admin/doctors/bob/hours/new", "Tuesday", "Save hours"),
         ("/admin/users/new", "Name", "Add"),
     ):
         page.goto(path)
@@ -146,7 +146,7 @@ def test_appointments_that_a_change_affects(open_browser: Open, clinic: Clinic) 
     page = open_browser()
     sign_in(page, "bob@docket.example")
     page.goto(f"/schedule/time-off/new?from={day}T09:00&until={day}T12:00")
-    page.get_by_role("button", name="Show what it changes").click()
+    page.get_by_role("button", name="Preview changes").click()
     expect(page.get_by_text("If you save this")).to_be_visible()
     look(page)
     page.locator("button[name=step][value=save]").last.click()

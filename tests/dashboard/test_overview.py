@@ -48,19 +48,19 @@ def test_an_admin_lands_here(client: TestClient, cast: Cast) -> None:
 def test_a_quiet_clinic_needs_nothing(cast: Cast) -> None:
     page = overview(cast)
     assert matters(page) == ["Nothing needs your attention"]
-    assert numbers(page)["Booked"] == "0"
+    assert numbers(page)["Appointments"] == "0"
 
 
 def test_a_clinic_without_a_mail_server_is_warned(cast: Cast) -> None:
     """On a developer's machine this is normal and needs no attention."""
-    assert "E-mails are kept as files" in overview(cast).one("ol", class_="todo").text
+    assert "Emails are kept as files" in overview(cast).one("ol", class_="todo").text
     real = {"environment": "production", "base_url": "https://clinic.example"}
     page = overview(cast, **real)
-    assert matters(page) == ["E-mails reach nobody"]
+    assert matters(page) == ["Emails are not being sent"]
     assert "DOCKET_SMTP_URL" in page.text
     page = overview(cast, **real, smtp_url="smtp://mail.clinic.example")
     assert matters(page) == ["Nothing needs your attention"]
-    assert "messages arrive" in page.text
+    assert "messages are delivered" in page.text
 
 
 def test_today_is_counted_by_status(cast: Cast) -> None:
@@ -69,7 +69,7 @@ def test_today_is_counted_by_status(cast: Cast) -> None:
     put(cast, "2026-03-03 09:00", status="confirmed")
     page = overview(cast, now="2026-03-02 11:30")
     found = numbers(page)
-    assert [found[key] for key in ("Booked", "Seen", "In the building", "Did not come")] == ["3", "1", "1", "1"]
+    assert [found[key] for key in ("Appointments", "Seen", "Arrived", "No-shows")] == ["3", "1", "1", "1"]
     assert "of 2 due by now" in page.one("dl", class_="stats").text
     bob = page.all("tbody")[0].all("tr")[0]
     assert [cell.text for cell in bob.all("td")][:3] == ["3", "1", "1"]
@@ -81,7 +81,7 @@ def test_tomorrows_unconfirmed_appointments_are_named_with_a_link(cast: Cast) ->
     put(cast, "2026-03-03 13:00", status="confirmed")
     put(cast, "2026-03-04 09:00")
     page = overview(cast)
-    assert matters(page) == ["2 visits tomorrow are not confirmed"]
+    assert matters(page) == ["2 appointments tomorrow are not confirmed"]
     assert "/admin/appointments?from=2026-03-03&until=2026-03-03&status=scheduled" in page.links
 
 
@@ -91,7 +91,7 @@ def test_flagged_appointments_come_first_with_why(cast: Cast) -> None:
     flag = sa.update(models.Appointment).where(models.Appointment.id == number)
     cast.change(flag.values(flagged_why="time_off"))
     page = overview(cast)
-    assert matters(page)[0] == "1 visit needs a decision"
+    assert matters(page)[0] == "1 appointment needs a decision"
     assert "Alice Adams with Dr. Bob Brown, Thursday 5 March at 09:00. The doctor is away." in page.text
 
 
@@ -101,7 +101,7 @@ def test_a_patient_without_contact_details_is_named(cast: Cast) -> None:
     cast.patient_ids["lena"] = lost.id
     put(cast, "2026-03-05 09:00", patient="lena")
     page = overview(cast)
-    assert matters(page) == ["Lena Lost cannot be reached"]
+    assert matters(page) == ["Lena Lost has no contact details"]
     assert f"/admin/patients/{lost.id}/edit" in page.links
 
 
@@ -183,7 +183,7 @@ def test_a_later_delivered_message_settles_it(cast: Cast, subject: str) -> None:
 def test_a_new_clinic_is_shown_the_first_steps(cast: Cast) -> None:
     cast.change(sa.delete(models.OpeningHours))
     cast.change(sa.delete(models.WorkingHours))
-    assert matters(overview(cast)) == ["Say when the clinic is open", "Say when your doctors work"]
+    assert matters(overview(cast)) == ["Set the clinic’s opening hours", "Set your doctors’ working hours"]
 
 
 @pytest.mark.parametrize("today", ["2026-03-30", "2026-10-26"])
@@ -240,7 +240,7 @@ def test_flagged_is_settled_with_a_reason(client: TestClient, cast: Cast) -> Non
     assert "The doctor is away." in page.text
     without = client.post(address, data=page.form(address))
     assert without.status_code == 422
-    assert "Say why it stays as it is." in read(without).text
+    assert "Enter a reason for keeping it." in read(without).text
     answer = client.post(address, data=page.form(address) | {"reason": "Dr. Eze takes over."})
     assert answer.status_code == 303
     assert client.get(address).headers["location"] == f"/appointments/{reference}"

@@ -95,7 +95,7 @@ def test_an_accepted_mail_is_sent_once(database: Database, courier: Couriers) ->
         ("550 5.1.1 no\x00 such\x07 user", "dead", "The mail server answered: 550 5.1.1 no such user"),
         ("421 4.3.2 shutting down", "waiting", "The mail server answered: 421 4.3.2 shutting down"),
         ("hang", "waiting", "The mail server did not answer in time."),
-        ("hang up", "waiting", "The mail server broke the connection off."),
+        ("hang up", "waiting", "The mail server closed the connection."),
     ],
 )
 def test_a_refused_mail_waits_or_is_given_up(
@@ -164,7 +164,7 @@ def test_an_outdated_message_is_given_up(database: Database, courier: Couriers) 
         assert database.write(delivery.give_up_expired, now=when) == given_up
     message = row(database, untried)
     assert (message.status, message.finished_at) == ("dead", later)
-    assert TROUBLES.words(message.last_error) == "It could not be delivered while it was still news."
+    assert TROUBLES.words(message.last_error) == "It could not be delivered before it was out of date."
 
 
 def test_a_message_that_cannot_be_rendered_delays_no_other(
@@ -180,7 +180,7 @@ def test_a_message_that_cannot_be_rendered_delays_no_other(
     assert len(server.mails) == 1
     message = row(database, number)
     said = TROUBLES.words(message.last_error)
-    assert (message.status, said) == ("waiting", "It could not be written out: TypeError.")
+    assert (message.status, said) == ("waiting", "The message could not be created: TypeError.")
 
 
 def test_messages_about_one_subject_arrive_in_order(database: Database, courier: Couriers) -> None:

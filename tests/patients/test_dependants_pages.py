@@ -62,7 +62,7 @@ def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient,
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
             ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
-            ("phone", "call me", "Enter a telephone number"),
+            ("phone", "call me", "Enter a phone number"),
         ):
             answer = client.post(address, data={**ZOE, field: value})
             assert answer.status_code == 422, (address, field, value)

@@ -313,7 +313,7 @@ def test_a_week_that_does_not_exist_is_not_found(client: TestClient) -> None:
         for path in ("/doctors/bob", "/doctors/bob/calendar"):
             answer = client.get(path, params={"week": week})
             assert answer.status_code == 404, week
-            assert "There is no such week in the calendar." in answer.text
+            assert "This week does not exist." in answer.text
 
 
 def test_a_doctor_who_does_not_exist_is_not_found(client: TestClient) -> None:

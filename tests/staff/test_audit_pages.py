@@ -51,7 +51,7 @@ def lines(page: Element) -> list[list[str]]:
 
 def recorded(page: Element) -> list[tuple[str, str]]:
     """Who did what, without reading the log itself."""
-    return [(who, did) for _when, who, did, _what, _from in lines(page) if did != "Read the audit log"]
+    return [(who, did) for _when, who, did, _what, _from in lines(page) if did != "Viewed the audit log"]
 
 
 def test_a_row_shows_actor_action_subject_time_and_address(cast: Cast, carol: TestClient) -> None:
@@ -65,12 +65,12 @@ def test_a_row_shows_actor_action_subject_time_and_address(cast: Cast, carol: Te
         [
             "Today, 08:00",
             "Alice Adams patient",
-            "Booked a visit",
-            f"Visit {reference} of Alice Adams",
+            "Booked an appointment",
+            f"Appointment {reference} of Alice Adams",
             "not recorded",
         ],
         ["Today, 07:30", "Docket", "Changed the clinic’s settings", "The clinic", "192.0.2.7"],
-        ["Today, 07:30", "Dr. Bob Brown doctor", "Opened a patient’s record", "Alice Adams", "192.0.2.7"],
+        ["Today, 07:30", "Dr. Bob Brown doctor", "Viewed a patient’s record", "Alice Adams", "192.0.2.7"],
         ["27 February 2026, 23:59", "Carol Clark admin", "Something new", "Robot 5", "192.0.2.7"],
         ["27 February 2026, 23:58", "Carol Clark admin", "Changed a doctor’s details", "Dr. Bob Brown", "192.0.2.7"],
     ]
@@ -106,8 +106,8 @@ def test_a_patients_rows_are_those_of_record_appointments_and_account(cast: Cast
     # The doctor with the same id is another person.
     record(cast, cast.carol, "doctor_changed", ("doctor", alice))
     hers = {
-        ("Alice Adams patient", "Booked a visit"),
-        ("Dr. Bob Brown doctor", "Opened a patient’s record"),
+        ("Alice Adams patient", "Booked an appointment"),
+        ("Dr. Bob Brown doctor", "Viewed a patient’s record"),
         ("Alice Adams patient", "Changed their own details"),
     }
     for text in ("alice", "Adams+Alice", str(alice), "alice@docket.example"):
@@ -130,7 +130,7 @@ def test_when_several_patients_fit_one_can_be_chosen(cast: Cast, carol: TestClie
     record(cast, cast.bob, "patient_read", ("patient", other))
     record(cast, cast.bob, "patient_read", ("patient", cast.patient_ids["alice"]))
     page = read(carol.get("/admin/audit?patient=alice&action=patient_read"))
-    assert "2 patients fit" in page.text
+    assert "2 patients match" in page.text
     assert len(recorded(page)) == 2
     href = f"/admin/audit?patient={other}&action=patient_read"
     assert href in page.links
@@ -143,17 +143,17 @@ def test_filters_by_person_action_day_and_address(cast: Cast, carol: TestClient)
     record(cast, cast.erin, "patient_read", ("patient", 2), at="2026-02-28 00:00")
     bob, erin = "Dr. Bob Brown doctor", "Dr. Erin Eze doctor"
     for query, expected in (
-        ("who=bob", [(bob, "Opened a schedule"), (bob, "Opened a patient’s record")]),
-        ("who=erin%40docket.example", [(erin, "Opened a patient’s record")]),
+        ("who=bob", [(bob, "Viewed a schedule"), (bob, "Viewed a patient’s record")]),
+        ("who=erin%40docket.example", [(erin, "Viewed a patient’s record")]),
         ("who=nobody", []),
-        ("action=patient_read", [(erin, "Opened a patient’s record"), (bob, "Opened a patient’s record")]),
+        ("action=patient_read", [(erin, "Viewed a patient’s record"), (bob, "Viewed a patient’s record")]),
         ("action=nonsense", []),
-        ("first=2026-02-28", [(erin, "Opened a patient’s record")]),
-        ("last=2026-02-27&who=bob&action=schedule_read", [(bob, "Opened a schedule")]),
-        ("first=2026-02-27&last=2026-02-27&action=patient_read", [(bob, "Opened a patient’s record")]),
+        ("first=2026-02-28", [(erin, "Viewed a patient’s record")]),
+        ("last=2026-02-27&who=bob&action=schedule_read", [(bob, "Viewed a schedule")]),
+        ("first=2026-02-27&last=2026-02-27&action=patient_read", [(bob, "Viewed a patient’s record")]),
         ("first=2026-03-01&last=2026-02-01", []),
         ("address=192.0.2.8", []),
-        ("address=192.0.2.7&action=schedule_read", [(bob, "Opened a schedule")]),
+        ("address=192.0.2.7&action=schedule_read", [(bob, "Viewed a schedule")]),
     ):
         assert recorded(read(carol.get(f"/admin/audit?{query}"))) == expected, query
 
@@ -177,7 +177,7 @@ def test_an_invalid_filter_is_reported_beside_its_field(cast: Cast, carol: TestC
     for path in ("/admin/audit", "/admin/audit.csv"):
         answer = carol.get(f"{path}?who=xaver")
         assert answer.status_code == 422
-        assert "Very many people fit." in read(answer).one(id="who-error").text
+        assert "Too many people match." in read(answer).one(id="who-error").text
 
 
 def test_the_log_has_pages_that_keep_the_filters(cast: Cast, carol: TestClient) -> None:
@@ -206,14 +206,14 @@ def test_the_export_holds_the_filtered_rows_and_no_formula(cast: Cast, carol: Te
     assert answer.headers["cache-control"] == "no-store"
     table = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert table == [
-        ["When (UTC)", "Day", "Time", "Who", "As", "Did", "What", "From"],
+        ["When (UTC)", "Day", "Time", "Who", "Role", "Action", "Item", "IP address"],
         [
             "2026-03-02T06:30:00Z",
             "2026-03-02",
             "07:30",
             "'=HYPERLINK(A1)",
             "patient",
-            "Opened a patient’s record",
+            "Viewed a patient’s record",
             "Alice Adams",
             "192.0.2.7",
         ],

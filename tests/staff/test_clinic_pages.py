@@ -52,7 +52,7 @@ def test_the_overview_shows_every_setting_and_leads_to_it(carol: TestClient) -> 
         assert words in page.text
     for place in ("details", "opening-hours", "rules", "time-zone"):
         assert f"/admin/clinic/{place}" in page.links
-    assert "Before patients can book" not in page.text
+    assert "To do before patients can book" not in page.text
 
 
 # ------------------------------------------------------------------------------------------ name and address
@@ -67,7 +67,7 @@ def test_name_and_address_are_changed_and_invalid_input_is_kept(carol: TestClien
     assert page.one(id="name-error").text.endswith("Enter the clinic's name.")
     assert asked(page)["phone"] == "call us"
     answer = carol.post(address, data={**form, "phone": "call us"})
-    assert "Enter a telephone number" in read(answer).one(id="phone-error").text
+    assert "Enter a phone number" in read(answer).one(id="phone-error").text
     sent = {**form, "name": "Quay <Clinic>", "address": "2 Quay, 1011 Amsterdam", "phone": "+31 20 1"}
     assert carol.post(address, data=sent).status_code == 303
     assert "Quay <Clinic>, 2 Quay, 1011 Amsterdam" in read(carol.get("/")).text
@@ -96,12 +96,12 @@ def test_rules_have_units_and_bounds(carol: TestClient, cast: Cast) -> None:
         "patient_gap_unit": "minutes",
     }
     for field, value, words in (
-        ("notice_minutes", "", "Enter a whole number; 0 is possible, too."),
+        ("notice_minutes", "", "Enter a whole number, 0 or more."),
         ("notice_minutes", "x", "Enter a whole number, such as 30."),
         ("notice_minutes", "337", "Enter a notice of at most 14 days."),
         ("horizon_days", "0", "Enter a number of days from 1 to 730."),
-        ("change_until_minutes", "-1", "Enter a time of at most 14 days."),
-        ("max_active_visits", "101", "Enter a number of visits from 1 to 100."),
+        ("change_until_minutes", "-1", "Enter a deadline of at most 14 days."),
+        ("max_active_visits", "101", "Enter a number from 1 to 100."),
         ("patient_gap_minutes", "1441", "Enter a gap of at most 1 day."),
     ):
         answer = carol.post(address, data={**form, field: value, "step": "save"})
@@ -121,8 +121,8 @@ def test_a_nearer_horizon_shows_its_effect_and_asks_about_no_appointment(carol: 
     address = "/admin/clinic/rules"
     form = {**asked(read(carol.get(address))), "horizon_days": "14"}
     page = read(carol.post(address, data={**form, "step": "preview"}))
-    assert "can no longer be booked." in page.text
-    assert "No booked visit is affected." in page.text
+    assert "can no longer be booked in the next 28 days." in page.text
+    assert "No appointments are affected." in page.text
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert clinic_of(cast.database).horizon_days == 14
     assert visit(cast, reference).flagged_why == ""
@@ -134,7 +134,7 @@ def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
     page = read(carol.post(address, data={**form, "step": "preview"}))
     # It is 08:00: with two hours of notice no appointment can begin from 09:00 to 10:00. Bob has four short and four
     # long ones that could, and four buffered ones; Erin has two of each of her two types.
-    assert "16 more times can be booked." in page.text
+    assert "16 more times can be booked in the next 28 days." in page.text
 
 
 # ----------------------------------------------------------------------------------------------- reminders
@@ -150,7 +150,7 @@ def test_reminders_are_read_checked_and_saved(carol: TestClient, cast: Cast) -> 
         ("reminder_days", "61", "Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
         ("reminder_days", "1 2 3 4 5 6", "Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
         ("daytime", "", "Enter hours, such as 09:00-20:00."),
-        ("daytime", "9-12, 13-20", "Enter one stretch of hours, such as 09:00-20:00."),
+        ("daytime", "9-12, 13-20", "Enter a single period, such as 09:00-20:00."),
         ("daytime", "20-9", "20-9 ends before it starts."),
     ):
         answer = carol.post(address, data={**form, field: value})
@@ -184,7 +184,7 @@ def test_opening_hours_are_copied_previewed_and_saved(carol: TestClient, cast: C
     assert answer.status_code == 422
     assert asked(read(answer))["friday"] == "whenever"
     preview = read(carol.post(address, data={**asked(page), "step": "preview"}))
-    assert "can no longer be booked." in preview.text
+    assert "can no longer be booked in the next 28 days." in preview.text
     assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
     assert week_of(cast.database).days == (((600, 720), (780, 960)),) * 5 + ((), ())
 
@@ -216,13 +216,13 @@ def test_a_new_time_zone_explains_itself_asks_and_keeps_wall_clocks(carol: TestC
     leave = cast.add(TimeOff(doctor_id=cast.doctor_ids["erin"], starts_at=start, ends_at=end))
     address = "/admin/clinic/time-zone"
     page = read(carol.get(address))
-    assert "Booked visits keep their instant" in page.text
+    assert "Appointments stay at the same moment" in page.text
     form = asked(page)
     assert form["time_zone"] == "Europe/Amsterdam"
     answer = carol.post(address, data={**form, "time_zone": "Europe/London", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Tuesday 3 March, 09:00 Amsterdam time will read Tuesday 3 March, 08:00 London time." in page.text
+    assert "Tuesday 3 March, 09:00 Amsterdam time becomes Tuesday 3 March, 08:00 London time." in page.text
     assert "1 appointment is affected" in page.text
     assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
@@ -241,7 +241,7 @@ def test_the_preview_of_a_time_zone_changes_nothing(carol: TestClient, cast: Cas
     form = asked(read(carol.get(address)))
     page = read(carol.post(address, data={**form, "time_zone": "Asia/Tokyo", "step": "preview"}))
     assert "times can be booked" in page.text
-    assert "No visit is booked, so no patient is affected." in page.text
+    assert "There are no upcoming appointments, so no patients are affected." in page.text
     assert asked(page)["time_zone"] == "Asia/Tokyo"
     assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
     answer = carol.post(address, data={**form, "time_zone": "Europe/Atlantis", "step": "save"})
@@ -286,7 +286,7 @@ def test_every_page_can_be_shown_and_previewed_without_anything(empty: TestClien
         form = asked(read(empty.get(address)))
         if place != "details":
             answer = empty.post(address, data={**form, "step": "preview"})
-            assert "the same times can be booked as now" in read(answer).text, place
+            assert "The same times can be booked" in read(answer).text, place
         # Saving the values that are shown stores them.
         answer = empty.post(address, data={**form, "step": "save"})
         assert (answer.status_code, answer.headers.get("location")) == (303, "/admin/clinic"), place
@@ -294,7 +294,7 @@ def test_every_page_can_be_shown_and_previewed_without_anything(empty: TestClien
 
 def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, database: Database) -> None:
     page = read(empty.get("/admin/clinic"))
-    for words in ("No opening hours", "No doctor takes bookings", "No visit type"):
+    for words in ("No opening hours", "No doctor is taking bookings", "No visit types"):
         assert words in page.one("section", **{"aria-labelledby": "missing-title"}).text
     week = {**dict.fromkeys(WEEKDAYS, "9-17"), "saturday": "", "sunday": "", "step": "save"}
     assert empty.post("/admin/clinic/opening-hours", data=week).status_code == 303

@@ -56,7 +56,7 @@ def test_the_preview_counts_what_can_no_longer_be_booked_and_saves_nothing(carol
     answer = carol.post("/admin/closures", data={**SPRING, "ends_on": "2026-03-03", "step": "preview"})
     assert answer.status_code == 200
     # Bob: 28 short, 26 long and 24 buffered appointments could begin on that day. Erin: 14 of each of her two types.
-    assert "In the next 28 days 106 times can no longer be booked." in read(answer).text
+    assert "106 times can no longer be booked in the next 28 days." in read(answer).text
     assert asked(read(answer))["name"] == "Spring break"
     assert closures(cast) == []
 
@@ -87,7 +87,7 @@ def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> No
         ("starts_on", "", "Enter the first day."),
         ("starts_on", "3 March", "Enter a real date, such as 2026-12-25."),
         ("ends_on", "2026-02-30", "Enter a real date, such as 2026-12-25."),
-        ("ends_on", "2026-03-02", "The last day lies before the first one."),
+        ("ends_on", "2026-03-02", "The last day is before the first day."),
         ("ends_on", "2028-03-04", "This is longer than a year."),
     ):
         answer = carol.post("/admin/closures", data={**SPRING, field: value, "step": "save"})
@@ -124,7 +124,7 @@ def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, ca
     address = f"/admin/closures/{number}/removal"
     form = read(carol.get(address)).form(address)
     preview = carol.post(address, data={**form, "step": "preview"})
-    assert "more times can be booked." in read(preview).text
+    assert "more times can be booked in the next 28 days." in read(preview).text
     assert len(closures(cast)) == 1
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert closures(cast) == []
@@ -160,7 +160,7 @@ def test_holidays_are_offered_for_the_clinics_country_but_for_days_on_which_it_i
     assert "Sunday 5 April: Easter Sunday (never open on this weekday)" in page.text
     # It is 2 March.
     assert "New Year" not in page.text
-    assert "Closed already Monday 27 April: King's Day" in page.text
+    assert "Already closed Monday 27 April: King's Day" in page.text
 
 
 def test_another_country_region_and_year(carol: TestClient) -> None:
@@ -191,5 +191,5 @@ def test_the_chosen_holidays_become_closures_and_appointments_on_them_are_asked_
     # They cannot be chosen again.
     answer = carol.post("/admin/closures/holidays", data=again)
     assert answer.status_code == 422
-    assert "Tick at least one day." in read(answer).one(id="days-error").text
+    assert "Select at least one day." in read(answer).one(id="days-error").text
     assert len(closures(cast)) == 2

@@ -63,12 +63,12 @@ def test_the_list_shows_this_weeks_appointments_and_accounts_and_is_searched(car
     cast.book(cast.dave, "2026-03-09 10:00")
     bob, erin = rows(carol.get("/admin/doctors"))
     assert "Dr. Bob Brown" in bob
-    assert "General practice Room 3 2 Active Takes bookings" in bob
-    assert "Dermatology Room 5 0 Active Takes bookings" in erin
+    assert "General practice Room 3 2 Active Taking bookings" in bob
+    assert "Dermatology Room 5 0 Active Taking bookings" in erin
     assert len(rows(carol.get("/admin/doctors?q=derma+ERIN"))) == 1
-    assert "No doctor fits these filters." in read(carol.get("/admin/doctors?show=inactive")).text
+    assert "No doctors match these filters." in read(carol.get("/admin/doctors?show=inactive")).text
     cast.change(sa.update(Doctor).where(Doctor.slug == "bob").values(active=False))
-    assert "Takes none" in rows(carol.get("/admin/doctors?show=inactive"))[0]
+    assert "Not taking bookings" in rows(carol.get("/admin/doctors?show=inactive"))[0]
     assert len(rows(carol.get("/admin/doctors?show=all"))) == 2
     for odd in ("show=nonsense", "page=x", "page=0", "page=99999", "q=%00"):
         assert carol.get(f"/admin/doctors?{odd}").status_code in (200, 400), odd
@@ -127,7 +127,7 @@ def test_the_link_to_the_first_password_is_shown_once_and_works(carol: TestClien
     assert carol.get(urlsplit(link).path).status_code == 200
     shown = carol.get("/admin/doctors/emre-yildiz/account").text
     assert "emre@docket.example" in shown
-    assert "It waits for its first password." in shown
+    assert "No password is set yet." in shown
     assert link not in shown
     with cast.database.reading() as session:
         user = session.scalars(sa.select(User).where(User.email == "emre@docket.example")).one()
@@ -151,15 +151,15 @@ def test_with_an_address_that_is_taken_or_wrong_there_is_neither_doctor_nor_acco
 
 def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> None:
     for field, value, words in (
-        ("name", "", "Enter their name."),
+        ("name", "", "Enter a name."),
         ("name", "1", "Enter a name of 2 to 120 characters."),
-        ("specialty", "", "Enter their specialty."),
+        ("specialty", "", "Enter a specialty."),
         ("languages", ",".join(f"Language {letter}" for letter in "abcdefghijklm"), "Enter at most 12 languages"),
         ("room", "r" * 61, "This is too long: at most 60 characters."),
         ("bio", "b" * 2001, "This is too long: at most 2000 characters."),
         ("position", "first", "Enter a whole number, such as 30."),
         ("position", "10000", "Enter a number from 0 to 9999."),
-        ("slot_step", "3", "Choose one of the steps."),
+        ("slot_step", "3", "Choose one of the intervals."),
         ("tint", "7", "Choose one of the colours."),
     ):
         answer = carol.post("/admin/doctors", data={**EMRE, field: value})
@@ -195,7 +195,7 @@ def test_taking_a_visit_type_asks_about_the_appointments_and_the_name_in_address
     page = read(carol.post("/admin/doctors/bob", data={**sent, "step": "preview"}))
     assert "Dr. Robert Brown" in page.one("section", id="look").text
     assert "1 appointment is affected" in page.text
-    assert "can no longer be booked." in page.text
+    assert "can no longer be booked in the next 28 days." in page.text
     answer = carol.post("/admin/doctors/bob", data={**sent, "step": "save"})
     assert answer.status_code == 409
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
@@ -247,7 +247,7 @@ def test_deactivating_leaves_keep_or_cancel_and_reactivating_takes_flags_off(car
     assert visit(cast, gone).status == "cancelled"
     assert carol.get("/doctors/bob").status_code == 404
     page = read(carol.get("/admin/doctors/bob"))
-    assert "Takes no bookings" in page.text
+    assert "Not taking bookings" in page.text
     form = read(carol.get(address)).form(address)
     for _ in range(2):
         assert carol.post(address, data={**form, "step": "save"}).status_code == 303

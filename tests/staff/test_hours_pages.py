@@ -60,7 +60,7 @@ def test_doctors_read_their_own_hours_and_admins_those_of_any_doctor(cast: Cast,
 def test_an_admin_keeps_the_hours_of_a_doctor_who_takes_no_bookings(cast: Cast, client: TestClient) -> None:
     cast.change(sa.update(Doctor).where(Doctor.slug == "bob").values(active=False))
     log_in(client, "carol")
-    assert "takes no bookings at present" in read(client.get(BOBS)).text
+    assert "is not taking bookings" in read(client.get(BOBS)).text
     form = read(client.get(f"{BOBS}/always")).form(f"{BOBS}/always")
     answer = client.post(f"{BOBS}/always", data={**form, "friday": "", "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, BOBS)
@@ -98,14 +98,14 @@ def test_the_form_for_new_hours_starts_with_the_current_ones_and_ends_them_the_d
     assert set(saved(cast)) == {"..2026-05-31", "2026-06-01.."}
     page = read(bob.get(OWN))
     assert "From 1 June 2026" in page.text
-    assert "Until 31 May 2026 counts now" in page.text
+    assert "Until 31 May 2026 Current" in page.text
 
 
 def test_past_hours_are_folded_away(cast: Cast, bob: TestClient) -> None:
     cast.change(sa.update(WorkingHours).values(valid_until=date(2026, 3, 1)))
     page = read(bob.get(OWN))
     assert "Until 1 March 2026" in page.one("details").text
-    assert "No hours count now or later" in page.text
+    assert "No current or upcoming hours" in page.text
 
 
 def test_a_day_is_copied_to_others_without_saving_anything(cast: Cast, bob: TestClient) -> None:
@@ -127,7 +127,7 @@ def test_a_day_is_copied_to_others_without_saving_anything(cast: Cast, bob: Test
     [
         ("monday", "12-9", "ends before it starts"),
         ("tuesday", "9-12, 11-13", "overlap"),
-        ("sunday", "always", "Write hours like"),
+        ("sunday", "always", "Enter hours like"),
         ("valid_until", "31 May", "real date"),
         ("valid_until", "2199-01-01", "between the years 2000 and 2100"),
     ],
@@ -154,8 +154,8 @@ def test_a_preview_says_what_changes_and_saves_nothing(cast: Cast, bob: TestClie
     answer = bob.post(address, data={**form, "friday": "9-12", "step": "preview"})
     assert answer.status_code == 200
     page = read(answer)
-    assert "can no longer be booked." in page.text
-    assert "No booked visit is affected." in page.text
+    assert "can no longer be booked in the next 28 days." in page.text
+    assert "No appointments are affected." in page.text
     assert texts(page)["friday"] == "09:00-12:00"
     assert saved(cast)["always"][4] == ((540, 720), (780, 1020))
 
@@ -210,7 +210,7 @@ def test_when_the_hours_were_removed_meanwhile_nothing_typed_is_lost(cast: Cast,
     cast.change(sa.delete(WorkingHours))
     answer = bob.post(address, data={**form, "monday": "8-12", "step": "save"})
     assert answer.status_code == 409
-    assert "Somebody else has removed these hours" in read(answer).text
+    assert "Someone else has removed these hours" in read(answer).text
     assert texts(read(answer))["monday"] == "08:00-12:00"
     assert bob.get(address).status_code == 404
 
@@ -239,7 +239,7 @@ def test_removing_hours_that_were_changed_meanwhile_asks_again(cast: Cast, bob: 
     answer = bob.post(address, data={**form, "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else changed these hours" in page.text
+    assert "Someone else changed these hours" in page.text
     assert "Monday to Friday" not in page.text
     assert bob.post(address, data={**page.form(address), "step": "save"}).status_code == 303
 

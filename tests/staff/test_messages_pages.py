@@ -80,14 +80,14 @@ def actions(cast: Cast, action: str) -> list[tuple[str, int, Any]]:
 
 def test_a_message_shows_its_kind_recipient_and_state(carol: TestClient, cast: Cast) -> None:
     empty = read(carol.get(MESSAGES))
-    assert "No message has been written yet." in empty.text
-    assert "No mail server is set up, so e-mails reach nobody" in empty.text
+    assert "No messages yet." in empty.text
+    assert "No mail server is set up, so emails are not sent" in empty.text
     reference = cast.book(cast.alice, "2026-03-10 10:00")
     number = give_up(cast)
     page = read(carol.get(MESSAGES))
     row = page.all("tbody")[0].one("tr")
-    assert row.one("th").text == "Visit booked"
-    for words in ("alice@docket.example", "E-mail", "Not delivered", ERROR, "4 tries", "Today, 08:00"):
+    assert row.one("th").text == "Appointment booked"
+    for words in ("alice@docket.example", "Email", "Not delivered", ERROR, "4 attempts", "Today, 08:00"):
         assert words in row.text
     assert [each["href"] for each in row.all("a")] == [f"{MESSAGES}/{number}", f"/appointments/{reference}"]
     assert f"{MESSAGES}/previews" in page.links
@@ -124,7 +124,7 @@ def test_messages_are_found_by_state_channel_and_address(carol: TestClient, cast
         "?to=nobody": [],
     }.items():
         assert shown(read(carol.get(MESSAGES + query))) == [str(ids[name]) for name in names], query
-    assert "No message fits these filters." in read(carol.get(MESSAGES + "?to=nobody")).text
+    assert "No messages match these filters." in read(carol.get(MESSAGES + "?to=nobody")).text
 
 
 def test_messages_about_an_appointment_include_the_reminders_that_name_it(carol: TestClient, cast: Cast) -> None:
@@ -177,7 +177,7 @@ def test_a_filter_with_too_many_addresses_is_not_searched(
         write(cast, f"m{number}", recipient=f"zoe{number}@example.org")
     answer = carol.get(f"{MESSAGES}?to=zoe")
     assert answer.status_code == 422
-    assert "Very many addresses begin so." in read(answer).text
+    assert "Too many addresses match." in read(answer).text
     assert len(shown(read(carol.get(f"{MESSAGES}?to=zoe1")))) == 1
 
 
@@ -195,8 +195,8 @@ def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: Tes
     answer = carol.get(f"{MESSAGES}/{number}")
     page = read(answer)
     assert answer.status_code == 200
-    assert page.h1 == "Visit booked"
-    assert "Its links lead nowhere from here" in page.text
+    assert page.h1 == "Appointment booked"
+    assert "The links in this copy do not work" in page.text
     said = [reference, "alice@docket.example"]
     assert unsign(DEAD_KEYS, "visit", token(page.text, "/visit/")) == said
     address = page.one("iframe")["src"]
@@ -214,7 +214,7 @@ def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: Tes
         assert carol.get(bare + query).status_code == 200
     assert len(actions(cast, "message_read")) == 3
     assert carol.get(f"{MESSAGES}/{number + 1}").status_code == 404
-    assert "Read a message" in read(carol.get("/admin/audit")).text
+    assert "Viewed a message" in read(carol.get("/admin/audit")).text
     assert "message" not in read(log_in(client_for(cast.database), "alice").get(f"/appointments/{reference}")).text
 
 
@@ -258,7 +258,7 @@ def test_a_text_message_and_one_that_cannot_be_written_out(carol: TestClient, ca
     broken = write(cast, "broken", template="a_template_of_old")
     answer = carol.get(f"{MESSAGES}/{broken}")
     assert answer.status_code == 200
-    assert "What it says cannot be shown" in read(answer).text
+    assert "This message cannot be shown" in read(answer).text
     assert read(answer).h1 == "A template of old"
 
 
@@ -283,7 +283,7 @@ def test_an_undelivered_message_waits_again_as_the_same_message(carol: TestClien
     before = stored(cast, number)
     page = read(carol.get(f"{MESSAGES}/{number}"))
     assert carol.post(f"{MESSAGES}/{number}/sending", data=page.form(f"{MESSAGES}/{number}/sending")).status_code == 303
-    assert "The message is on its way again." in read(carol.get(f"{MESSAGES}/{number}")).text
+    assert "The message will be sent again." in read(carol.get(f"{MESSAGES}/{number}")).text
     after = stored(cast, number)
     assert (after.status, after.tries, after.last_error, after.finished_at) == ("waiting", 0, "", None)
     assert (after.due_at, after.expires_at) == (NOW, NOW + LIFETIME)
@@ -291,7 +291,7 @@ def test_an_undelivered_message_waits_again_as_the_same_message(carol: TestClien
     assert actions(cast, "message_sent_again") == [("appointment", after.subject_id, number)]
     status, said = again(carol, number)
     assert status == 409
-    assert "was delivered, or is on its way" in said
+    assert "was delivered or is being sent" in said
     assert len(actions(cast, "message_sent_again")) == 1
     assert again(carol, number + 1)[0] == 404
 
@@ -303,7 +303,7 @@ def test_a_message_expires_when_its_appointment_begins(carol: TestClient, cast: 
     assert stored(cast, number).expires_at == local("2026-03-03 10:00")
 
 
-@pytest.mark.parametrize(("now", "what"), [("2026-03-10 10:00", "has begun or is over"), ("2026-03-10 09:59", "")])
+@pytest.mark.parametrize(("now", "what"), [("2026-03-10 10:00", "has started or is over"), ("2026-03-10 09:59", "")])
 def test_a_message_about_a_past_appointment_is_not_sent_again(cast: Cast, now: str, what: str) -> None:
     cast.book(cast.alice, "2026-03-10 10:00")
     number = give_up(cast)
@@ -323,7 +323,7 @@ def test_a_message_that_is_no_longer_true_is_not_sent(carol: TestClient, cast: C
     moved = give_up(cast)
     assert again(carol, booked)[0] == 422
     page = read(carol.get(f"{MESSAGES}/{booked}"))
-    assert "It cannot be sent again. The visit has changed since" in page.text
+    assert "It cannot be sent again. The appointment has changed since" in page.text
     assert not page.all("form", action=f"{MESSAGES}/{booked}/sending")
     cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=NOW)
     cancelled = give_up(cast)
@@ -340,7 +340,7 @@ def test_a_reminder_can_be_sent_again_while_all_its_appointments_are_active(caro
     assert again(carol, number)[0] == 303
     give_up(cast)
     cast.database.write(service.cancel, cast.carol, second, Cancellation(), now=NOW)
-    assert "The visit has changed since" in again(carol, number)[1]
+    assert "The appointment has changed since" in again(carol, number)[1]
 
 
 def test_account_mails_can_be_sent_again_while_their_links_are_valid(cast: Cast) -> None:
@@ -357,7 +357,7 @@ def test_account_mails_can_be_sent_again_while_their_links_are_valid(cast: Cast)
     cast.database.write(confirmation.confirm, [cast.dave.user_id, cast.dave.email], address="", now=NOW)
     with client_for(cast.database, now=hour) as client:
         log_in(client, "carol")
-        for number, words in ((reset, "good for an hour"), (confirm, "is confirmed by now")):
+        for number, words in ((reset, "valid for an hour"), (confirm, "is already confirmed")):
             status, said = again(client, number)
             assert status == 422
             assert words in said
@@ -373,24 +373,24 @@ def test_all_current_messages_are_sent_again_after_a_question(carol: TestClient,
     listed = read(carol.get(f"{MESSAGES}?state=dead"))
     assert f"{MESSAGES}/sending" in listed.links
     question = read(carol.get(f"{MESSAGES}/sending"))
-    assert "1 message that could not be delivered is sent again." in question.text
-    assert "1 message stays as it is" in question.text
+    assert "1 undelivered message will be sent again." in question.text
+    assert "1 message will not be sent" in question.text
     answer = carol.post(f"{MESSAGES}/sending", data=question.form(f"{MESSAGES}/sending"))
     assert answer.status_code == 303
-    assert "1 message is sent again." in read(carol.get(MESSAGES)).text
+    assert "1 message will be sent again." in read(carol.get(MESSAGES)).text
     with cast.database.reading() as session:
         left = session.scalars(sa.select(OutboxMessage.id).where(OutboxMessage.status == "dead")).all()
     assert old in left
     assert len(left) == 2
     assert len(actions(cast, "message_sent_again")) == 1
-    assert "There is no message that could be sent again." in read(carol.get(f"{MESSAGES}/sending")).text
+    assert "No messages can be sent again." in read(carol.get(f"{MESSAGES}/sending")).text
 
 
 def test_a_waiting_message_says_when_it_is_tried_again(carol: TestClient, cast: Cast) -> None:
     later = NOW + timedelta(minutes=20)
     write(cast, "rests", tries=2, last_error=ERROR, due_at=later)
     row = read(carol.get(MESSAGES)).all("tbody")[0].text
-    assert "Trying again" in row
+    assert "Retrying" in row
     assert "Due: Today, 08:20" in row
     page = read(carol.get(f"{MESSAGES}/{newest(cast).id}"))
     assert iso(later) in [each["datetime"] for each in page.all("time")]

@@ -72,10 +72,10 @@ def test_patients_are_listed_and_found(carol: TestClient, cast: Cast) -> None:
         page = read(carol.get("/admin/patients", params={"q": text}))
         assert names(page) == found
         assert page.form("/admin/patients", "get") == {"q": text}
-        assert "Nobody fits exactly" not in page.text
+        assert "No exact match" not in page.text
     page = read(carol.get("/admin/patients?q=zeo+viser"))
     assert names(page) == ["Zoë Visser"]
-    assert "Nobody fits exactly. These come close, the closest first." in page.text
+    assert "No exact match. The closest matches come first." in page.text
     # Opening a list opens no record.
     assert recorded(cast) == []
 
@@ -92,11 +92,11 @@ def test_a_patient_is_found_by_the_reference_of_an_appointment(carol: TestClient
 
 def test_an_empty_result_offers_to_add_a_patient(carol: TestClient) -> None:
     page = read(carol.get("/admin/patients?q=peter+post"))
-    assert "Nobody found" in page.text
+    assert "No patients found" in page.text
     assert "/admin/patients/new?name=peter+post" in page.links
     page = read(carol.get("/admin/patients/new?name=peter+post"))
     assert page.form("/admin/patients")["name"] == "peter post"
-    assert "Nobody found" in read(carol.get("/admin/patients?q=%3F%3F%3F")).text
+    assert "No patients found" in read(carol.get("/admin/patients?q=%3F%3F%3F")).text
 
 
 def test_a_clinic_without_patients_says_so(carol: TestClient, cast: Cast) -> None:
@@ -173,13 +173,19 @@ def test_a_likely_duplicate_is_warned_about_once(carol: TestClient, cast: Cast) 
     assert answer.status_code == 409
     page = read(answer)
     alert = page.one("div", role="alert")
-    assert "This patient may be in the books already" in alert.text
+    assert "This patient may already have a record" in alert.text
     assert "Zoë Visser , 4 May 2019, 020 123 4567" in alert.text.replace("Visser,", "Visser ,")
     assert f"/admin/patients/{zoe}" in alert.links
     assert page.form("/admin/patients") == form
-    # Enter does not add the patient: that is the second button.
+    # Enter presses the first button, which is hidden and compares again. The only visible one adds the patient.
     first, second = page.one("form", action="/admin/patients").all("button")
-    assert (first.get("name"), second["name"], second["value"]) == (None, "anyway", "yes")
+    assert (first.get("name"), first["class"], second["name"], second["value"]) == (
+        None,
+        "visually-hidden",
+        "anyway",
+        "yes",
+    )
+    assert second.text == "Add as new patient"
     assert carol.post("/admin/patients", data={**form, "anyway": "yes"}).status_code == 303
     assert [action for action, _kind, _number in recorded(cast)] == ["patient_created"]
 
@@ -197,8 +203,8 @@ def test_errors_are_reported_beside_their_field_and_nothing_typed_is_lost(carol:
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
             ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
-            ("phone", "call me", "Enter a telephone number"),
-            ("email", "zoe", "Enter an e-mail address like name@example.org, or leave this empty."),
+            ("phone", "call me", "Enter a phone number"),
+            ("email", "zoe", "Enter an email address like name@example.org, or leave this empty."),
         ):
             typed = {**ZOE, **hidden, field: value}
             answer = carol.post(address, data=typed)
@@ -239,13 +245,13 @@ def test_a_record_shows_facts_people_and_appointments_and_leaves_a_trace(carol: 
 
 def test_a_patient_without_contact_details_is_pointed_out(carol: TestClient, cast: Cast) -> None:
     zoe = add(cast)
-    assert "There is no way to reach this patient." in read(carol.get(f"/admin/patients/{zoe}")).text
+    assert "This patient has no contact details." in read(carol.get(f"/admin/patients/{zoe}")).text
     alice = read(carol.get(f"/admin/patients/{cast.patient_ids['alice']}"))
-    assert "There is no way to reach this patient." not in alice.text
+    assert "This patient has no contact details." not in alice.text
     assert f"/admin/audit?patient={cast.patient_ids['alice']}" in alice.links
     # A child is reached through the person who books for it.
     carol.post(f"/admin/patients/{cast.patient_ids['alice']}/people", data={"patient": str(zoe)})
-    assert "There is no way to reach this patient." not in read(carol.get(f"/admin/patients/{zoe}")).text
+    assert "This patient has no contact details." not in read(carol.get(f"/admin/patients/{zoe}")).text
 
 
 def test_many_past_appointments_have_pages(carol: TestClient, cast: Cast) -> None:
@@ -307,7 +313,7 @@ def test_an_existing_patient_is_linked_and_unlinked(carol: TestClient, cast: Cas
     alice, zoe = cast.patient_ids["alice"], add(cast)
     address = f"/admin/patients/{alice}/people"
     page = read(carol.get(f"{address}?q=viser"))
-    assert "Nobody fits exactly" in page.text
+    assert "No exact match" in page.text
     button = next(form for form in page.all("form", action=address) if form.values().get("patient") == str(zoe))
     answer = carol.post(address, data=button.values())
     assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/patients/{alice}")
@@ -318,7 +324,7 @@ def test_an_existing_patient_is_linked_and_unlinked(carol: TestClient, cast: Cas
     assert answer.status_code == 409
     assert "Alice Adams books for this person already." in read(answer).one("div", role="alert").text
     page = read(carol.get(f"{address}/{zoe}/removal"))
-    assert page.h1 == "Shall Alice Adams no longer book for Zoë Visser?"
+    assert page.h1 == "Stop Alice Adams from booking for Zoë Visser?"
     answer = carol.post(f"{address}/{zoe}/removal")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/patients/{alice}")
     assert f"/admin/patients/{zoe}" not in read(carol.get(f"/admin/patients/{alice}")).links
@@ -337,7 +343,7 @@ def test_a_new_dependant_is_added_after_a_warning(carol: TestClient, cast: Cast)
     assert "Zoë Visser" in read(carol.get(f"/admin/patients/{alice}")).text
     answer = carol.post(address, data={**form, **ZOE})
     assert answer.status_code == 409
-    assert "This patient may be in the books already" in read(answer).one("div", role="alert").text
+    assert "This patient may already have a record" in read(answer).one("div", role="alert").text
     assert carol.post(address, data={**form, **ZOE, "anyway": "yes"}).status_code == 303
     with cast.database.reading() as session:
         query = sa.select(sa.func.count()).where(models.Patient.managed_by_id == alice)
@@ -352,12 +358,12 @@ def test_a_disabled_account_is_signed_out_at_the_next_click(carol: TestClient, c
         log_in(hers, "alice")
         page = read(carol.get(address))
         assert page.h1 == "Disable the account of Alice Adams?"
-        assert "alice@docket.example is signed out everywhere at once" in page.text
+        assert "alice@docket.example is signed out everywhere" in page.text
         assert hers.get("/account").status_code == 200
         assert carol.post(address, data=page.form(address)).status_code == 303
         assert hers.get("/account").status_code == 303
         record = read(carol.get(f"/admin/patients/{alice}"))
-        assert "Nobody can sign in as alice@docket.example." in record.text
+        assert "Sign-in as alice@docket.example is disabled." in record.text
         assert "Disabled" in read(carol.get("/admin/patients?q=alice")).one("tbody").text
         page = read(carol.get(address))
         assert page.h1 == "Enable the account of Alice Adams?"
@@ -374,7 +380,7 @@ def test_a_missing_answer_asks_again_and_without_an_account_there_is_no_page(car
     answer = carol.post(f"/admin/patients/{alice}/account", data={"active": "perhaps"})
     assert answer.status_code == 422
     page = read(answer)
-    assert "Choose whether the account is to be active." in page.one("div", role="alert").text
+    assert "Choose whether to enable or disable the account." in page.one("div", role="alert").text
     assert page.form(f"/admin/patients/{alice}/account") == {"active": "no"}
     for number in (add(cast), 999_999):
         assert carol.get(f"/admin/patients/{number}/account").status_code == 404

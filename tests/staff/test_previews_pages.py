@@ -1,4 +1,4 @@
-"""Previews of messages: every kind can be read, and the document is sandboxed."""
+"""Message previews: every kind can be read, and the document is sandboxed."""
 
 from __future__ import annotations
 

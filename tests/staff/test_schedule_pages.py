@@ -75,13 +75,13 @@ def test_a_card_shows_the_patient_and_the_reason(client: TestClient, cast: Cast)
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
     assert page.h1 == "Tuesday 3 March 2026"
-    assert "Dr. Bob Brown · Room 3 · 1 visit · finishes 09:45" in page.text
+    assert "Dr. Bob Brown · Room 3 · 1 appointment · finishes 09:45" in page.text
     card = page.one("article", class_="visit")
     assert f"/appointments/{reference}" in card.links
     # Alice is 42 the day after.
     assert card.one("h3").text == "Alice Adams 41 years"
     for words in (
-        "Follow-up, 15 min · first visit",
+        "Follow-up, 15 min · first appointment",
         "My <i>knee</i>",
         "To arrange: A wheelchair",
         "Your note: Ask about sport",
@@ -97,14 +97,14 @@ def test_the_first_appointment_is_the_first_that_counts_with_this_doctor(cast: C
     cast.book(cast.alice, "2026-03-03 09:30")
     cast.book(cast.alice, "2026-03-03 11:00")
     first, second = day_of(cast).all("article", class_="visit")
-    assert "first visit" in first.text
-    assert "first visit" not in second.text
+    assert "first appointment" in first.text
+    assert "first appointment" not in second.text
 
 
 def test_the_other_doctor_sees_another_day(client: TestClient, cast: Cast) -> None:
     cast.book(cast.dave, "2026-03-03 14:00")
     page = read(log_in(client, "erin").get("/schedule/2026-03-03"))
-    assert "No visits on this day" in page.text
+    assert "No appointments on this day" in page.text
     assert "Dave Dunn" not in page.text
 
 
@@ -244,13 +244,13 @@ def test_the_day_in_numbers(cast: Cast) -> None:
     ):
         put(cast, f"2026-03-03 {start}", status=status)
     page = day_of(cast, now="2026-03-03 11:20")
-    assert "6 visits · finishes 17:00" in page.text
+    assert "6 appointments · finishes 17:00" in page.text
     assert totals(page) == {
         "Seen": "1 of 6",
-        "In the building": "1",
+        "Arrived": "1",
         "Still to come": "2",
         "Not marked yet": "1",
-        "Did not come": "1",
+        "No-shows": "1",
         "Cancelled": "1",
         "Free": "3 hours 30 minutes in 3 gaps",
     }
@@ -264,11 +264,11 @@ def test_the_strip_counts_the_appointments_of_the_weeks_days(cast: Cast) -> None
     put(cast, "2026-03-05 10:00", status="cancelled")
     strip = day_of(cast).one("nav", class_="weekdays")
     assert [link.text for link in strip.all("a")] == [
-        "Mon 2 0 visits",
-        "Tue 3 2 visits",
-        "Wed 4 0 visits",
-        "Thu 5 0 visits",
-        "Fri 6 0 visits",
+        "Mon 2 0 booked",
+        "Tue 3 2 booked",
+        "Wed 4 0 booked",
+        "Thu 5 0 booked",
+        "Fri 6 0 booked",
     ]
     assert strip.one("a", aria_current="date")["href"] == "/schedule/2026-03-03"
     put(cast, "2026-03-07 10:00", patient="dave")
@@ -290,7 +290,7 @@ def test_htmx_gets_the_day_alone(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:30")
     log_in(client, "bob")
     day = read_fragment(client.get("/schedule/2026-03-03", headers=HTMX), "day")
-    assert day["data-announce"] == "Tuesday 3 March 2026. Dr. Bob Brown · Room 3 · 1 visit · finishes 09:45"
+    assert day["data-announce"] == "Tuesday 3 March 2026. Dr. Bob Brown · Room 3 · 1 appointment · finishes 09:45"
     assert day["data-title"] == "Tuesday 3 March 2026, Dr. Bob Brown · Harbour Lane Clinic"
     week = read_fragment(client.get("/schedule/week/2026-W10", headers=HTMX), "week")
     assert "Alice Adams" in week.text
@@ -362,11 +362,11 @@ def test_a_day_that_does_not_exist_is_not_found(client: TestClient) -> None:
     for odd in ("2026-02-30", "x", "2026-13-01", "0001-01-01", "9999-12-31", "2026-03-03T10:00"):
         answer = client.get(f"/schedule/{odd}")
         assert answer.status_code == 404, odd
-        assert "There is no such day in the calendar." in read(answer).text
+        assert "This day does not exist." in read(answer).text
     for odd in ("2026-W54", "2026", "x", "0001-W01", "2026-03-03"):
         answer = client.get(f"/schedule/week/{odd}")
         assert answer.status_code == 404, odd
-        assert "There is no such week in the calendar." in read(answer).text
+        assert "This week does not exist." in read(answer).text
 
 
 def test_the_ends_of_the_calendar_can_be_opened(client: TestClient) -> None:
@@ -396,7 +396,7 @@ def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> N
     assert [day.links[0] for day in days] == [f"/schedule/2026-03-0{number}" for number in range(2, 7)]
     assert [bool(day.all("a", aria_current="date")) for day in days] == [True, False, False, False, False]
     assert "09:00 to 12:00, 13:00 to 17:00" in days[0].text
-    assert "No visits" in days[0].text
+    assert "No appointments" in days[0].text
     assert days[1].links[1:] == [f"/appointments/{first}"]
     assert "09:30 Alice Adams Follow-up, scheduled" in days[1].text
     assert "Closed: Spring day" in days[2].text
@@ -425,4 +425,4 @@ def test_a_doctors_account_without_a_doctor_is_explained(client: TestClient, cas
     cast.change(sa.update(models.Doctor).values(user_id=None))
     answer = log_in(client, "bob").get("/schedule")
     assert answer.status_code == 404
-    assert "Your account is not tied to a doctor yet" in read(answer).text
+    assert "Your account is not linked to a doctor yet" in read(answer).text

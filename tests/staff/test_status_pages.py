@@ -105,7 +105,7 @@ def test_an_unknown_status_is_refused(bob: TestClient, cast: Cast, reference: st
     for status in ("", "cancelled", "scheduled", "asleep"):
         answer = bob.post(f"/appointments/{reference}/status", data={"status": status, "back": DAY})
         assert answer.status_code == 422, status
-        assert "There is no such status." in read(answer).text
+        assert "This status does not exist." in read(answer).text
     assert bob.post("/appointments/ZZZZ-ZZZZ/status", data={"status": "arrived"}).status_code == 404
     assert status_of(cast, reference) == "scheduled"
 

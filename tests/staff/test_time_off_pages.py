@@ -46,7 +46,7 @@ def bob(client: TestClient) -> TestClient:
 
 
 def test_a_doctor_enters_time_off_and_sees_it(cast: Cast, bob: TestClient) -> None:
-    assert "No time off ahead." in read(bob.get(OWN)).text
+    assert "No upcoming time off." in read(bob.get(OWN)).text
     form = read(bob.get(NEW)).form(NEW)
     assert form["whole_days"]
     answer = bob.post(
@@ -82,7 +82,7 @@ def test_a_block_of_time_comes_filled_in_from_the_address(cast: Cast, bob: TestC
 
 def test_an_admin_enters_and_removes_it_for_a_doctor(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
-    assert read(client.get(BOBS)).h1 == "Time off of Dr. Bob Brown"
+    assert read(client.get(BOBS)).h1 == "Time off for Dr. Bob Brown"
     answer = client.post(f"{BOBS}/new", data={**TUESDAY, "from_date": "2026-04-01", "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, BOBS)
     address = f"{BOBS}/{ahead(cast)[0].id}/removal"
@@ -241,4 +241,4 @@ def test_time_off_that_two_people_remove_is_gone_for_the_second(cast: Cast, bob:
         assert office.post(f"{BOBS}/{number}/removal", data={"step": "save"}).status_code == 303
     answer = bob.post(f"{OWN}/{number}/removal", data={"step": "save"})
     assert answer.status_code == 404
-    assert "Somebody may have removed it already" in read(answer).text
+    assert "It may have been removed" in read(answer).text

@@ -229,10 +229,10 @@ def test_a_doctors_account_is_connected_and_disconnected(cast: Cast) -> None:
     change_role(cast, cast.carol, bob, "doctor", doctor)
     assert doctor_user(cast) == bob
     for role, doctor_id, words in (
-        ("doctor", None, "Choose which doctor this is."),
-        ("doctor", cast.doctor_ids["erin"], "has an account already"),
-        ("doctor", 999, "There is no such doctor."),
-        ("admin", doctor, "Only a doctor’s account is for a doctor."),
+        ("doctor", None, "Choose a doctor."),
+        ("doctor", cast.doctor_ids["erin"], "already has an account"),
+        ("doctor", 999, "Doctor not found."),
+        ("admin", doctor, "Only an account with the role Doctor can have a doctor."),
     ):
         with pytest.raises(AppError, match=re.escape(words)):
             change_role(cast, cast.carol, bob, role, doctor_id)
@@ -300,7 +300,7 @@ def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Ca
         page = read(client.get(f"/admin/users?{query}"))
         assert (rows(page) if page.all("tbody") else []) == found, query
         if not found:
-            assert "Nobody fits these filters." in page.text
+            assert "No users match these filters." in page.text
 
 
 def test_long_lists_have_pages_in_both_directions(cast: Cast, client: TestClient) -> None:
@@ -366,13 +366,18 @@ def test_a_doctor_is_added_for_a_doctor_without_account(cast: Cast, client: Test
     page = read(client.get("/admin/users/new"))
     assert [option["value"] for option in page.all("option")] == ["", doctor]
     for sent, field, words, status in (
-        ({**new, "doctor": ""}, "doctor", "Choose which doctor this is.", 422),
+        ({**new, "doctor": ""}, "doctor", "Choose a doctor.", 422),
         ({**new, "doctor": str(cast.doctor_ids["erin"])}, "doctor", "Not a valid choice", 422),
-        ({**new, "doctor": doctor, "role": "admin"}, "doctor", "Only a doctor’s account is for a doctor.", 422),
+        (
+            {**new, "doctor": doctor, "role": "admin"},
+            "doctor",
+            "Only an account with the role Doctor can have a doctor.",
+            422,
+        ),
         ({**new, "doctor": doctor, "role": ""}, "role", "Choose a role.", 422),
         ({**new, "doctor": doctor, "role": "patient"}, "role", "Not a valid choice", 422),
         ({**new, "doctor": doctor, "name": "B"}, "name", "Enter a name of 2 to 120 characters.", 422),
-        ({**new, "doctor": doctor, "email": "bea"}, "email", "Enter an e-mail address", 422),
+        ({**new, "doctor": doctor, "email": "bea"}, "email", "Enter an email address", 422),
         ({**new, "doctor": doctor, "email": "alice@docket.example"}, "email", "already an account", 409),
     ):
         answer = client.post("/admin/users", data=sent)
@@ -391,7 +396,7 @@ def test_an_account_is_shown_with_its_connections(cast: Cast, client: TestClient
     assert "/admin/doctors/bob" in page.links
     page = read(client.get(f"/admin/users/{cast.alice.user_id}"))
     assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
-    assert "1 visit to come stays booked." in page.text
+    assert "1 upcoming appointment stays booked." in page.text
     for path in ("", "/access"):
         assert client.get(f"/admin/users/999{path}").status_code == 404
     for path in ("/role", "/access", "/password-link", "/sessions/end"):

@@ -50,7 +50,7 @@ def test_a_new_visit_type_is_offered_at_once_by_the_ticked_doctors(carol: TestCl
     assert (empty["buffer_before"], empty["online"], "named_in_messages" in empty) == ("0", "y", False)
     sent = {**VACCINATION, "preparation": "Wear short sleeves.", "doctor_ids": [str(bob)]}
     preview = carol.post("/admin/visit-types", data={**sent, "step": "preview"})
-    assert "more times can be booked." in read(preview).text
+    assert "more times can be booked in the next 28 days." in read(preview).text
     assert kind(cast, "Vaccination") is None
     answer = carol.post("/admin/visit-types", data={**sent, "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/visit-types")
@@ -71,10 +71,10 @@ def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> No
         ("minutes", "soon", "Enter a whole number, such as 30."),
         ("minutes", "4", "Enter a number of minutes from 5 to 240."),
         ("minutes", "241", "Enter a number of minutes from 5 to 240."),
-        ("buffer_before", "121", "Enter a number of minutes from 0 to 120; 0 is none."),
-        ("buffer_after", "-1", "Enter a number of minutes from 0 to 120; 0 is none."),
+        ("buffer_before", "121", "Enter minutes from 0 to 120; 0 means no buffer."),
+        ("buffer_after", "-1", "Enter minutes from 0 to 120; 0 means no buffer."),
         ("preparation", "x" * 2001, "This is too long: at most 2000 characters."),
-        ("name", "Operation", "There is already a visit type with this name."),
+        ("name", "Operation", "A visit type with this name already exists."),
     ):
         sent = {**VACCINATION, "preparation": "", field: value}
         answer = carol.post("/admin/visit-types", data={**sent, "step": "save"})

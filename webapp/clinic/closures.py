@@ -73,7 +73,7 @@ def get_closure(session: Session, closure_id: int) -> SavedClosure:
     """
     row = session.execute(_COLUMNS.where(Closure.id == closure_id)).one_or_none()
     if row is None:
-        raise NotFound(_("There is no such closure. Somebody may have removed it."))
+        raise NotFound(_("Closure not found. It may have been removed."))
     return _saved(row)
 
 
@@ -138,9 +138,9 @@ def closed_days(session: Session, first: date, last: date) -> set[date]:
 
 def _check(closure: CloseDays) -> None:
     if closure.ends_on < closure.starts_on:
-        raise Invalid(_("The last day lies before the first one."), field="ends_on")
+        raise Invalid(_("The last day is before the first day."), field="ends_on")
     if closure.ends_on - closure.starts_on > LONGEST:
-        raise Invalid(_("This is longer than a year. Check the years of both days."), field="ends_on")
+        raise Invalid(_("This is longer than a year. Check the year of each day."), field="ends_on")
 
 
 def _lock(session: Session, closure_id: int) -> SavedClosure:

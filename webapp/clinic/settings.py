@@ -170,7 +170,7 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
         Invalid: daytime ends before it begins. EditedMeanwhile: another user saved others after `seen` was read.
     """
     if command.daytime_from >= command.daytime_until:
-        raise Invalid(_("Daytime must begin before it ends."), field="daytime")
+        raise Invalid(_("The start must be before the end."), field="daytime")
     lock_settings(session)
     _save(session, actor, get_reminders(session), command, seen, now=now)
 

@@ -52,7 +52,7 @@ class NameTaken(Conflict):
     code = "visit_type_name_taken"
 
     def __init__(self) -> None:
-        super().__init__(_("There is already a visit type with this name. Choose another one."), field="name")
+        super().__init__(_("A visit type with this name already exists. Choose another name."), field="name")
 
 
 _COLUMNS = sa.select(
@@ -79,7 +79,7 @@ def get_visit_type(session: Session, visit_type_id: int) -> SavedVisitType:
     """
     row = session.execute(_COLUMNS.where(VisitType.id == visit_type_id)).one_or_none()
     if row is None:
-        raise NotFound(_("There is no such visit type."))
+        raise NotFound(_("Visit type not found."))
     return _saved(row)
 
 

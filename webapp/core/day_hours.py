@@ -48,7 +48,7 @@ def parse_hours(text: str) -> Spans:
     while place < len(text):
         found = _SPAN.match(text, place)
         if found is None:
-            raise UnreadableHours(_("Write hours like 9-12, 13:00-17:30, or leave this empty."))
+            raise UnreadableHours(_("Enter hours like 9-12, 13:00-17:30, or leave this empty."))
         start, end = _minute(found.groups()[:5]), _minute(found.groups()[5:])
         if start >= end:
             raise UnreadableHours(_("%(span)s ends before it starts.") % {"span": found.group().strip()})
@@ -65,9 +65,9 @@ def _minute(groups: Sequence[str | None]) -> int:
     if half is not None and 1 <= hour <= 12:
         hour = hour % 12 + (12 if half == "pm" else 0)
     elif half is not None:
-        raise UnreadableHours(_("Hours with am or pm go from 1 to 12."))
+        raise UnreadableHours(_("Hours with am or pm must be from 1 to 12."))
     if minute > 59 or hour * 60 + minute > DAY:
-        raise UnreadableHours(_("A day goes from 00:00 to 24:00."))
+        raise UnreadableHours(_("Times must be from 00:00 to 24:00."))
     return hour * 60 + minute
 
 
@@ -86,7 +86,7 @@ def in_order(spans: list[Span]) -> Spans:
             both = {"one": format_hours([before]), "other": format_hours([after])}
             raise UnreadableHours(_("%(one)s and %(other)s overlap.") % both)
     if len(spans) > MAX_SPANS:
-        raise UnreadableHours(_("Write at most %(n)d spans for a day.") % {"n": MAX_SPANS})
+        raise UnreadableHours(_("Enter at most %(n)d periods per day.") % {"n": MAX_SPANS})
     return tuple(spans)
 
 

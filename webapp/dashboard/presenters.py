@@ -68,13 +68,13 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
 def _missing(setup: Setup) -> list[Matter]:
     """What a new clinic still has to enter before a patient can book, in the order of entering it."""
     steps = (
-        (setup.opening_hours, _("Say when the clinic is open"), "/admin/clinic/opening-hours", _("Opening hours")),
-        (setup.visit_types, _("Add the kinds of visit that you offer"), "/admin/visit-types/new", _("Visit types")),
+        (setup.opening_hours, _("Set the clinic’s opening hours"), "/admin/clinic/opening-hours", _("Opening hours")),
+        (setup.visit_types, _("Add the visit types that you offer"), "/admin/visit-types/new", _("Visit types")),
         (setup.doctors, _("Add your first doctor"), "/admin/doctors/new", _("New doctor")),
-        (setup.working_hours, _("Say when your doctors work"), "/admin/doctors", _("Doctors")),
+        (setup.working_hours, _("Set your doctors’ working hours"), "/admin/doctors", _("Doctors")),
     )
     return [
-        Matter("info", title, _("Nobody can book before that."), href, deed)
+        Matter("info", title, _("Nothing can be booked before that."), href, deed)
         for is_done, title, href, deed in steps
         if not is_done
     ]
@@ -90,11 +90,11 @@ def _flagged(page: Page) -> list[Matter]:
     return [
         Matter(
             "bad",
-            ngettext("%(n)d visit needs a decision", "%(n)d visits need a decision", count) % {"n": count},
+            ngettext("%(n)d appointment needs a decision", "%(n)d appointments need a decision", count) % {"n": count},
             _("The next is %(name)s with %(doctor)s, %(when)s. %(why)s")
             % {"name": first.patient_name, "doctor": first.doctor_name, "when": when, "why": REASONS.words(first.why)},
             "/admin/appointments?flagged=1",
-            _("Look at them"),
+            _("Show appointments"),
         )
     ]
 
@@ -109,11 +109,13 @@ def _unconfirmed(page: Page) -> list[Matter]:
     return [
         Matter(
             "warn",
-            ngettext("%(n)d visit tomorrow is not confirmed", "%(n)d visits tomorrow are not confirmed", count)
+            ngettext(
+                "%(n)d appointment tomorrow is not confirmed", "%(n)d appointments tomorrow are not confirmed", count
+            )
             % {"n": count},
             _("A call today can fill a gap tomorrow."),
             with_query("/admin/appointments", **on_day(page, 1), status="scheduled"),
-            _("Show them"),
+            _("Show appointments"),
         )
     ]
 
@@ -123,21 +125,21 @@ def _messages(page: Page) -> list[Matter]:
     matters = []
     if not page.settings.smtp_url and page.settings.environment == "production":
         text = _("No mail server is set up, so each is kept as a file. The setting is DOCKET_SMTP_URL.")
-        matters.append(Matter("bad", _("E-mails reach nobody"), text, "/admin/messages", _("Look at them")))
+        matters.append(Matter("bad", _("Emails are not being sent"), text, "/admin/messages", _("Show messages")))
     since = page.now - timedelta(days=queries.DEAD_DAYS)
     count = outbox.count_dead(page.session, since=since, limit=queries.MOST_DEAD)
     if count:
         title = ngettext("%(n)d message could not be delivered", "%(n)d messages could not be delivered", count)
-        text = _("They were given up in the last 14 days. Whoever was to get them does not know.")
-        matters.append(Matter("bad", title % {"n": count}, text, "/admin/messages?state=dead", _("Look at them")))
+        text = _("These are from the last 14 days. The recipients have not been told.")
+        matters.append(Matter("bad", title % {"n": count}, text, "/admin/messages?state=dead", _("Show messages")))
     standstill = outbox.find_standstill(page.session, now=page.now)
     if standstill is not None:
         when = formats.day_and_time(standstill.since, current_clinic(page).zone)
         text = TROUBLES.words(standstill.last_error) or _(
-            "Nobody has tried to deliver them. Is the worker running? Its command is “docket worker”."
+            "No delivery has been attempted. Is the worker running? Its command is “docket worker”."
         )
         title = _("Messages have been waiting since %(when)s") % {"when": when}
-        matters.append(Matter("bad", title, text, "/admin/messages?state=trouble", _("Look at them")))
+        matters.append(Matter("bad", title, text, "/admin/messages?state=trouble", _("Show messages")))
     return matters
 
 
@@ -148,8 +150,8 @@ def _unreachable(page: Page) -> list[Matter]:
     matters = [
         Matter(
             "warn",
-            _("%(name)s cannot be reached") % {"name": patient.name},
-            _("There is neither a telephone number nor an e-mail address. The next visit is %(when)s.")
+            _("%(name)s has no contact details") % {"name": patient.name},
+            _("There is no phone number or email address. The next appointment is %(when)s.")
             % {"when": formats.day_and_time(patient.starts_at, zone)},
             f"/admin/patients/{patient.patient_id}/edit",
             _("Add contact details"),
@@ -169,7 +171,7 @@ def _undelivered(page: Page) -> list[Matter]:
         Matter(
             "warn",
             _("%(name)s gets no messages") % {"name": patient.name},
-            _("The last one to %(address)s could not be delivered. %(why)s The next visit is %(when)s.")
+            _("The last one to %(address)s could not be delivered. %(why)s The next appointment is %(when)s.")
             % {
                 "address": patient.address,
                 # A mail server's answer seldom ends like a sentence.
@@ -177,7 +179,7 @@ def _undelivered(page: Page) -> list[Matter]:
                 "when": formats.day_and_time(patient.starts_at, zone),
             },
             f"/admin/patients/{patient.patient_id}",
-            _("Look at the record"),
+            _("Open record"),
         )
         for patient in found
     ]

@@ -100,7 +100,7 @@ def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow
     """
     doctor = service.get_doctor_by_id(page.session, doctor_id)
     if not (doctor.active or _sees_inactive(actor)):
-        raise NotFound(_("There is no such doctor."))
+        raise NotFound(_("Doctor not found."))
     return doctor
 
 

@@ -64,7 +64,7 @@ def parse_period(key: str) -> Period:
         period = Period(None, None)
     # Each period has exactly one address, so other spellings are not found.
     if period.key != key:
-        raise NotFound(_("There are no such hours."))
+        raise NotFound(_("These hours were not found."))
     return period
 
 
@@ -102,9 +102,7 @@ class HoursGone(Conflict):
     code = "hours_gone"
 
     def __init__(self) -> None:
-        super().__init__(
-            _("Somebody else has removed these hours meanwhile, or given them other dates. Look at what is saved now.")
-        )
+        super().__init__(_("Someone else has removed these hours or changed their dates. Check the current hours."))
 
 
 # -------------------------------------------------------------------------------------------------- reading
@@ -118,7 +116,7 @@ def find_doctor(session: Session, slug: str) -> DoctorRow:
     """
     doctor_id = session.scalar(sa.select(Doctor.id).where(Doctor.slug == slug))
     if doctor_id is None:
-        raise NotFound(_("There is no such doctor."))
+        raise NotFound(_("Doctor not found."))
     return get_doctor_by_id(session, doctor_id)
 
 
@@ -147,7 +145,7 @@ def get_period(session: Session, doctor_id: int, period: Period) -> PeriodHours:
     for hours in list_periods(session, doctor_id):
         if hours.period == period:
             return hours
-    raise NotFound(_("There are no such hours."))
+    raise NotFound(_("These hours were not found."))
 
 
 def week_on(periods: Iterable[PeriodHours], day: date) -> Week:
@@ -261,7 +259,7 @@ def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: Ext
     if command.day < get_clinic(session).today(now):
         raise Invalid(_("That day is over. Choose today or a later day."), field="day")
     if not command.spans:
-        raise Invalid(_("Write the hours of that day, such as 9-12."), field="spans")
+        raise Invalid(_("Enter the hours for that day, such as 9-12."), field="spans")
     there = [extra.spans for extra in list_extra_hours(session, doctor_id, command.day) if extra.day == command.day]
     spans = united([*command.spans, *(span for spans in there for span in spans)])
     _delete_extra(session, doctor_id, command.day)
@@ -290,16 +288,16 @@ def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date
 
 def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> None:
     if command.valid_from and command.valid_until and command.valid_until < command.valid_from:
-        raise Invalid(_("The last day lies before the first."), field="valid_until")
+        raise Invalid(_("The last day is before the first day."), field="valid_until")
     if Period(command.valid_from, command.valid_until) in others:
-        raise Invalid(_("There are hours with these very dates already. Change those instead."), field="valid_from")
+        raise Invalid(_("Hours with these dates already exist. Change those instead."), field="valid_from")
     if command.end_present and others and command.valid_from is None:
         raise Invalid(
-            _("Give the first day, so that the present hours can end the day before."),
+            _("Enter the first day, so that the current hours can end the day before."),
             field="valid_from",
         )
     if not any(command.week):
-        raise Invalid(_("Write the hours of at least one day."), field="monday")
+        raise Invalid(_("Enter hours for at least one day."), field="monday")
 
 
 def _make_room(session: Session, doctor_id: int, period: Period, others: Iterable[PeriodHours]) -> list[str]:

@@ -50,7 +50,7 @@ class OfferedMeanwhile(Conflict):
     code = "offered_meanwhile"
 
     def __init__(self) -> None:
-        super().__init__(_("Somebody else changed who offers this visit type at the same moment. Try again."))
+        super().__init__(_("Someone else changed who offers this visit type at the same time. Try again."))
 
 
 def doctors_to_choose(session: Session) -> list[DoctorName]:

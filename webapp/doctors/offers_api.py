@@ -53,7 +53,7 @@ def read_visit_type(page: CurrentPage, actor: MaybeCaller, visit_type_id: PathId
     """A kind of visit that can be booked; everybody. For admins also one that can be booked no longer."""
     saved, offer = offers.get_offer(page.session, visit_type_id)
     if not _is_for(actor, saved):
-        raise NotFound(_("There is no such visit type."))
+        raise NotFound(_("Visit type not found."))
     return answer_unless_known(page, visit_type_out(saved, offer))
 
 

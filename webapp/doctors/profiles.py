@@ -162,7 +162,7 @@ def get_profile(session: Session, slug: str, *, now: datetime) -> SavedDoctor:
     )
     found = session.execute(query).one_or_none()
     if found is None:
-        raise NotFound(_("There is no such doctor."))
+        raise NotFound(_("Doctor not found."))
     doctor, email, may_sign_in, link = found
     profile = DoctorProfile.model_construct(
         **{name: getattr(doctor, name) for name in DoctorProfile.model_fields if name != "visit_type_ids"},
@@ -288,7 +288,7 @@ def _offer(session: Session, doctor_id: int, visit_type_ids: Sequence[int]) -> N
     query = sa.select(VisitType.id).where(VisitType.id.in_(wanted), VisitType.active.is_(True)).order_by(VisitType.id)
     if list(session.scalars(query.with_for_update(read=True))) != wanted:
         raise Invalid(
-            _("One of these visit types cannot be booked any more. Open this page again to see which."),
+            _("One of these visit types can no longer be booked. Open this page again to see which."),
             field="visit_type_ids",
         )
     session.execute(

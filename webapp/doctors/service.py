@@ -97,7 +97,7 @@ def _one(session: Session, query: sa.Select[Any], value: object, fits: Callable[
     found = filter(fits, _all_doctors(session)) if is_kept else iter(_doctors(session, query, value=value))
     doctor = next(found, None)
     if doctor is None:
-        raise NotFound(_("There is no such doctor."))
+        raise NotFound(_("Doctor not found."))
     return doctor
 
 
@@ -129,7 +129,7 @@ def get_doctor_of_user(session: Session, user_id: int) -> DoctorRow:
     doctors = kept_for_clinic(session, ("doctor of", user_id), lambda: _doctors(session, _BY_USER, value=user_id))
     if not doctors:
         raise NotFound(
-            _("Your account is not tied to a doctor yet, so there is no day to show. Ask the clinic's admin.")
+            _("Your account is not linked to a doctor yet, so there is no day to show. Ask an admin of the clinic.")
         )
     return doctors[0]
 
@@ -154,7 +154,7 @@ def lock_doctor(session: Session, *, slug: str | None = None, doctor_id: int | N
     query, value = (_LOCK_BY_ID, doctor_id) if slug is None else (_LOCK_BY_SLUG, slug)
     found = rows(session, query, value=value).scalar()
     if found is None:
-        raise NotFound(_("There is no such doctor."))
+        raise NotFound(_("Doctor not found."))
     return int(found)
 
 

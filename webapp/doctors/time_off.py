@@ -88,7 +88,7 @@ def get_time_off(session: Session, doctor_id: int, time_off_id: int, *, now: dat
     query = sa.select(*_COLUMNS).where(TimeOff.id == time_off_id, TimeOff.doctor_id == doctor_id, TimeOff.ends_at > now)
     row = session.execute(query).one_or_none()
     if row is None:
-        raise NotFound(_("There is no such time off ahead. Somebody may have removed it already."))
+        raise NotFound(_("Time off not found. It may have been removed."))
     return TimeOffRow._make(row)
 
 
@@ -116,7 +116,7 @@ def add_time_off(
     if exactly is not None:
         spans[0] = exactly
     if spans[0][1] <= spans[0][0]:
-        raise Invalid(_("This must be later than the start."), field="until_time")
+        raise Invalid(_("The end must be after the start."), field="until_time")
     series = secrets.token_hex(6) if weeks > 1 else None
     made = session.scalars(
         sa.insert(TimeOff).returning(TimeOff.id, sort_by_parameter_order=True),
@@ -159,15 +159,15 @@ def _require_sensible(command: AddTimeOff, clinic: Clinic, *, now: datetime) -> 
     if command.from_date < clinic.today(now):
         raise Invalid(_("That day is over. Choose today or a later day."), field="from_date")
     if command.until_date < command.from_date:
-        raise Invalid(_("The last day lies before the first."), field="until_date")
+        raise Invalid(_("The last day is before the first day."), field="until_date")
     if command.until_date - command.from_date >= LONGEST:
         raise Invalid(_("Time off can be a year long at most. Enter the rest separately."), field="until_date")
     if command.repeat_until is None:
         return
     if command.repeat_until < command.from_date:
-        raise Invalid(_("This lies before the first day."), field="repeat_until")
+        raise Invalid(_("This is before the first day."), field="repeat_until")
     if command.until_date - command.from_date >= WEEK:
-        raise Invalid(_("Only what is shorter than a week can come again each week."), field="repeat_until")
+        raise Invalid(_("Only time off shorter than a week can repeat weekly."), field="repeat_until")
     if _weeks(command) > MOST_TIMES:
         raise Invalid(
             _("That is more than %(n)d times. Choose an earlier day.") % {"n": MOST_TIMES}, field="repeat_until"
@@ -194,7 +194,7 @@ def _span(command: AddTimeOff, later: timedelta, zone: ZoneInfo) -> tuple[dateti
     else:
         end = _shown(datetime.combine(last, command.until_time), zone, "until_time")[-1]
     if end <= start:
-        raise Invalid(_("This must be later than the start."), field="until_time")
+        raise Invalid(_("The end must be after the start."), field="until_time")
     return start, end
 
 
@@ -205,7 +205,7 @@ def _shown(wall: datetime, zone: ZoneInfo, field: str) -> list[datetime]:
     if not found:
         words = {"time": f"{wall:%H:%M}", "day": formats.day_full(wall.date(), zone)}
         raise Invalid(
-            _("There is no %(time)s on %(day)s: the clocks are put forward. Choose another time.") % words, field=field
+            _("%(time)s does not exist on %(day)s: the clocks go forward. Choose another time.") % words, field=field
         )
     return found
 

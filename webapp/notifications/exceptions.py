@@ -8,21 +8,21 @@ from webapp.i18n import lazy_gettext as _l
 # The sentences that the clinic's admins read about a message that was not taken.
 TROUBLES = CodedSentences(
     {
-        "mail_address": _l("The mail server cannot write to such an address."),
+        "mail_address": _l("The mail server cannot send to this kind of address."),
         "mail_answered": _l("The mail server answered: %(value)s"),
         "mail_away": _l("The mail server cannot be reached."),
-        "mail_broken_off": _l("The mail server broke the connection off."),
+        "mail_broken_off": _l("The mail server closed the connection."),
         "mail_late": _l("The mail server did not answer in time."),
-        "mail_login": _l("The mail server does not let us in: %(value)s"),
-        "mail_login_unsafe": _l("The mail server offers no safe way to log in."),
+        "mail_login": _l("The mail server refused to sign us in: %(value)s"),
+        "mail_login_unsafe": _l("The mail server offers no secure way to sign in."),
         "mail_refused": _l("The mail server refused the connection."),
-        "mail_unsafe": _l("The mail server offers no safe connection: its certificate is not one we can trust."),
-        "not_written_out": _l("It could not be written out: %(value)s."),
-        "old_news": _l("It could not be delivered while it was still news."),
-        "no_file": _l("It could not be written into a file: %(value)s."),
-        "sms_answered": _l("The gateway for text messages answered with status %(value)s."),
-        "sms_away": _l("The gateway for text messages cannot be reached."),
-        "sms_late": _l("The gateway for text messages did not answer in time."),
+        "mail_unsafe": _l("The mail server’s certificate is not trusted, so the connection is not secure."),
+        "not_written_out": _l("The message could not be created: %(value)s."),
+        "old_news": _l("It could not be delivered before it was out of date."),
+        "no_file": _l("It could not be saved as a file: %(value)s."),
+        "sms_answered": _l("The text message gateway answered with status %(value)s."),
+        "sms_away": _l("The text message gateway cannot be reached."),
+        "sms_late": _l("The text message gateway did not answer in time."),
     }
 )
 

@@ -121,7 +121,7 @@ def get_message(session: Session, number: int) -> StoredMessage:
     """
     row = session.execute(_STORED.where(_MESSAGE.id == number)).one_or_none()
     if row is None:
-        raise NotFound(_("There is no such message."))
+        raise NotFound(_("Message not found."))
     return StoredMessage(*row)
 
 

@@ -13,7 +13,7 @@ from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 SENTENCES = {
     "name": _l("Enter a name of 2 to 120 characters."),
     "email": _l("Enter an e-mail address like name@example.org."),
-    "phone": _l("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+    "phone": _l("Enter a phone number, such as +31 20 123 4567, or leave this empty."),
     "birth_date": _l("Enter a date of birth that is not in the future, or leave this empty."),
 }
 NOT_A_DATE = _l("Enter a real date, such as 1984-03-27, or leave this empty.")

@@ -49,7 +49,7 @@ def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
             error = refusal
         else:
             address = f"/appointments/{reference.upper()}"
-            return page.redirect(address, flash=_("The visit stays, and needs no more attention."))
+            return page.redirect(address, flash=_("The appointment is kept and no longer needs attention."))
     view = queries.get_appointment(page.session, actor, reference)
     if error is not None:
         form.version.data = str(view.version)

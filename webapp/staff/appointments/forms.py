@@ -24,7 +24,7 @@ REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)
 
 def doctor_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
     """Every doctor, by the name in the address; the first choice, `nothing`, is empty."""
-    inactive = _("%(name)s (takes no bookings)")
+    inactive = _("%(name)s (not taking bookings)")
     return [
         SelectChoice("", nothing),
         *(
@@ -57,14 +57,14 @@ class AppointmentFilterForm(DocketForm):
     """Which appointments are shown; each filter may be left empty."""
 
     first = DayField(_l("From"), [Optional()], within=YEARS, name="from")
-    last = DayField(_l("Until"), [Optional()], within=YEARS, name="until")
+    last = DayField(_l("To"), [Optional()], within=YEARS, name="until")
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
     status = SelectField(
         _l("Status"),
         choices=[SelectChoice("", _l("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
         validate_choice=False,
     )
-    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = SearchField(_l("Patient or reference"), filters=[searched])
     flagged = BooleanField(_l("Flagged only"))
     unconfirmed = BooleanField(_l("Not confirmed only"))
@@ -73,7 +73,7 @@ class AppointmentFilterForm(DocketForm):
     def offer(self, choices: Choices) -> None:
         """Let admins choose among these doctors and visit types."""
         self.doctor.choices = doctor_choices(choices, _("Any doctor"))
-        self.visit_type.choices = visit_type_choices(choices, _("Any kind"))
+        self.visit_type.choices = visit_type_choices(choices, _("Any type"))
 
     @property
     def is_empty(self) -> bool:
@@ -103,24 +103,24 @@ class NewBookingForm(DocketForm):
     """The doctor and visit type of a new booking. `patient` is known already where a record led here."""
 
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
-    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:
         """Let admins choose among the doctors who take bookings, and all visit types."""
         taking = [each for each in choices.doctors if each[3]]
         self.doctor.choices = doctor_choices(Choices(taking, []), _("Choose a doctor"))
-        self.visit_type.choices = visit_type_choices(choices, _("The doctor’s first"))
+        self.visit_type.choices = visit_type_choices(choices, _("Default type"))
 
 
 class WhyForm(WhenForm):
     """A doctor, a visit type, and a minute."""
 
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
-    visit_type = SelectField(_l("Kind of visit"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:
         """Let admins choose among these doctors and visit types."""
         self.doctor.choices = doctor_choices(choices, _("Choose a doctor"))
-        self.visit_type.choices = visit_type_choices(choices, _("The doctor’s first"))
+        self.visit_type.choices = visit_type_choices(choices, _("Default type"))

@@ -107,13 +107,13 @@ def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
         shown = all(keep[name] == value for name, value in span.items())
         links.append(DayLink(words, list_href({**keep, **span}), shown))
     ahead = {**keep, "from": "", "until": ""}
-    return [*links, DayLink(_("From today on"), list_href(ahead), not (keep["from"] or keep["until"]))]
+    return [*links, DayLink(_("Upcoming"), list_href(ahead), not (keep["from"] or keep["until"]))]
 
 
 def csv_table(pieces: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
     """The rows for spreadsheets, in pieces. A byte order mark tells spreadsheets that the text is UTF-8."""
     columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
-    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
+    columns += [_("Phone"), _("Doctor"), _("Visit type"), _("Status"), _("Flag"), _("Booked on")]
     yield "\ufeff" + _csv([columns])
     for rows in pieces:
         yield _csv([_cells(row, clinic) for row in rows])
@@ -159,9 +159,9 @@ def _place(code: str, request: BookingRequest) -> Place | None:
     rules = Place(_("Booking rules"), "/admin/clinic/rules")
     places = {
         "doctor_inactive": Place(_("The doctor"), doctor),
-        "visit_type_not_offered": Place(_("Kinds of visit of the doctor"), doctor),
+        "visit_type_not_offered": Place(_("The doctor’s visit types"), doctor),
         "visit_type_not_online": Place(_("Visit types"), "/admin/visit-types"),
-        "off_grid": Place(_("The doctor’s step"), doctor),
+        "off_grid": Place(_("The doctor’s start times"), doctor),
         "too_soon": rules,
         "too_far_ahead": rules,
         "patient_gap": rules,

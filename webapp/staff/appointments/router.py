@@ -118,7 +118,7 @@ def new_booking(page: CurrentPage) -> Response:
         doctor = doctors.get_doctor(page.session, form.doctor.data)
         kinds = {str(kind.id) for kind in doctor.visit_types}
         if not doctor.visit_types:
-            form.doctor.errors = [_("This doctor offers no kind of visit yet.")]
+            form.doctor.errors = [_("This doctor offers no visit types yet.")]
         elif form.visit_type.data and form.visit_type.data not in kinds:
             words = {"name": doctor.name, "kinds": ", ".join(kind.name for kind in doctor.visit_types)}
             form.visit_type.errors = [_("%(name)s does not offer that. Choose one of: %(kinds)s.") % words]
@@ -183,14 +183,14 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
         patient_ids = [patient.id for patient in found.patients]
         if found.similar:
             names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
-            limits.append(_("Nobody is called exactly that. These come close: %(names)s.") % {"names": names})
+            limits.append(_("No exact match. Similar names: %(names)s.") % {"names": names})
         if found.beside.after is not None:
             limits.append(
-                _("More than %(most)d patients fit; these are the visits of the first of them. Write more of the name.")
+                _("More than %(most)d patients match; only the first ones are shown. Enter more of the name.")
                 % {"most": MOST_PATIENTS}
             )
     if asked.reference is not None:
-        limits.append(_("A reference names one visit; the other filters are left aside."))
+        limits.append(_("A reference finds one appointment; the other filters are ignored."))
     first = asked.first or (clinic.today(page.now) if asked.last is None else None)
     wanted = AppointmentFilter(
         since=first_instant(first, clinic.zone) if first else None,

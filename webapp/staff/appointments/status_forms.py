@@ -16,7 +16,7 @@ from webapp.i18n import lazy_form_text as _l
 class StatusForm(DocketForm):
     """A button that changes an appointment's status; `back` is the page with the button."""
 
-    sentences = {"status": _l("There is no such status.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"status": _l("This status does not exist.")}  # noqa: RUF012 - nobody changes it.
     status = HiddenField()
     version = HiddenField()
     back = HiddenField()
@@ -53,9 +53,9 @@ class FlagForm(DocketForm):
     """Why a flagged appointment may stay as it is."""
 
     reason = StringField(
-        _l("Why does it stay as it is?"),
+        _l("Reason for keeping it"),
         [
-            DataRequired(_l("Say why it stays as it is.")),
+            DataRequired(_l("Enter a reason for keeping it.")),
             Length(max=200, message=_l("This is too long: at most %(max)d characters.")),
         ],
     )

@@ -30,12 +30,12 @@ def _action_choices() -> list[SelectChoice]:
 class AuditFilterForm(DocketForm):
     """Who did what to which patient, when and from where; each filter may be left empty."""
 
-    who = SearchField(_l("Who did it"), filters=[searched_name])
-    patient = SearchField(_l("About which patient"), filters=[searched_name])
-    action = SelectField(_l("What"), choices=_action_choices, validate_choice=False)
+    who = SearchField(_l("User"), filters=[searched_name])
+    patient = SearchField(_l("Patient"), filters=[searched_name])
+    action = SelectField(_l("Item"), choices=_action_choices, validate_choice=False)
     first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    last = DayField(_l("Until"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
-    address = StringField(_l("Network address"), filters=[searched_name])
+    last = DayField(_l("To"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    address = StringField(_l("IP address"), filters=[searched_name])
 
     def search(self) -> AuditSearch | None:
         """The search, or None after every error was put next to its field."""

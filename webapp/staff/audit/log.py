@@ -97,7 +97,7 @@ def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSe
     if search.who:
         actors = accounts.find_user_ids(session, search.who, limit=MOST_PEOPLE + 1)
         if len(actors) > MOST_PEOPLE:
-            raise Invalid(_("Very many people fit. Write more of the name or the e-mail address."), field="who")
+            raise Invalid(_("Too many people match. Enter more of the name or email address."), field="who")
     patients = _find_patients(session, search.patient) if search.patient else []
     wanted = EventFilter(
         actors=actors,
@@ -147,8 +147,8 @@ def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] =
 def _nameless(event: Event) -> str:
     """The name of an actor without an account, or whose account is gone."""
     if event.actor_user_id:
-        return _("Somebody whose account is gone")
-    others = {"link": _("The link in a message"), "command line": _("The command line")}
+        return _("Deleted account")
+    others = {"link": _("Link in a message"), "command line": _("Command line")}
     return others.get(str(event.details.get("by")), _("Docket"))
 
 
@@ -170,7 +170,9 @@ def as_csv(entries: Iterable[Entry], clinic: Clinic) -> str:
     output = io.StringIO()
     output.write("\ufeff")
     writer = csv.writer(output)
-    writer.writerow([_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("As"), _("Did"), _("What"), _("From")])
+    writer.writerow(
+        [_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("Role"), _("Action"), _("Item"), _("IP address")]
+    )
     for entry in entries:
         local = entry.at.astimezone(clinic.zone)
         when = [formats.iso(entry.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
@@ -222,7 +224,7 @@ def _visits(session: Session, ids: set[int]) -> dict[int, Named]:
     query = sa.select(Appointment.id, Appointment.reference, Patient.name).join(
         Patient, Patient.id == Appointment.patient_id
     )
-    words = _("Visit %(reference)s of %(name)s")
+    words = _("Appointment %(reference)s of %(name)s")
     return {
         row.id: Named(words % {"reference": row.reference, "name": row.name}, f"/appointments/{row.reference}")
         for row in session.execute(query.where(Appointment.id.in_(ids)))

@@ -86,5 +86,5 @@ class HolidaysForm(DocketForm):
             if each.day.isoformat() in ticked
         ]
         if not closures:
-            self.days.errors = [_("Tick at least one day.")]
+            self.days.errors = [_("Select at least one day.")]
         return closures

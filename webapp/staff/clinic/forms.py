@@ -17,7 +17,7 @@ from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 
 UNITS = {"minutes": 1, "hours": 60, "days": 1440}
 UNIT_NAMES = {"minutes": _l("minutes"), "hours": _l("hours"), "days": _l("days")}
-SPAN_NEEDED = _l("Enter a whole number; 0 is possible, too.")
+SPAN_NEEDED = _l("Enter a whole number, 0 or more.")
 
 
 class DetailsForm(DocketForm):
@@ -25,11 +25,11 @@ class DetailsForm(DocketForm):
 
     sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
-        "phone": _l("Enter a telephone number, such as +31 20 123 4567, or leave this empty."),
+        "phone": _l("Enter a phone number, such as +31 20 123 4567, or leave this empty."),
     }
     name = StringField(_l("Name of the clinic"), [InputRequired(_l("Enter the clinic's name."))])
     address = StringField(_l("Address"))
-    phone = TelField(_l("Telephone"))
+    phone = TelField(_l("Phone"))
     seen = HiddenField()
 
     def command(self) -> ClinicDetails | None:
@@ -58,7 +58,7 @@ class ZoneForm(DocketForm):
         names = settings.zone_names()
         regions = {region: [SelectChoice(name, _place(name)) for name in places] for region, places in names.items()}
         if not any(saved in places for places in names.values()):
-            regions = {_("As it is now"): [SelectChoice(saved, saved)], **regions}
+            regions = {_("Current"): [SelectChoice(saved, saved)], **regions}
         self.time_zone.choices = regions
 
     def command(self) -> ClinicZone | None:
@@ -104,17 +104,19 @@ class RulesForm(DocketForm):
     sentences = {  # noqa: RUF012 - never changed.
         "notice_minutes": _l("Enter a notice of at most 14 days."),
         "horizon_days": _l("Enter a number of days from 1 to 730."),
-        "change_until_minutes": _l("Enter a time of at most 14 days."),
-        "max_active_visits": _l("Enter a number of visits from 1 to 100."),
+        "change_until_minutes": _l("Enter a deadline of at most 14 days."),
+        "max_active_visits": _l("Enter a number from 1 to 100."),
         "patient_gap_minutes": _l("Enter a gap of at most 1 day."),
     }
-    notice_minutes = WholeNumberField(_l("Shortest notice"), [InputRequired(SPAN_NEEDED)])
+    notice_minutes = WholeNumberField(_l("Minimum notice"), [InputRequired(SPAN_NEEDED)])
     notice_unit = _unit(_l("Unit of the notice"))
-    horizon_days = WholeNumberField(_l("Days ahead"), [InputRequired(_l("Enter a number of days."))])
-    change_until_minutes = WholeNumberField(_l("Last time to move or cancel"), [InputRequired(SPAN_NEEDED)])
-    change_until_unit = _unit(_l("Unit of this time"))
-    max_active_visits = WholeNumberField(_l("Upcoming visits of a patient"), [InputRequired(_l("Enter a number."))])
-    patient_gap_minutes = WholeNumberField(_l("Between two visits of a patient"), [InputRequired(SPAN_NEEDED)])
+    horizon_days = WholeNumberField(_l("Booking window"), [InputRequired(_l("Enter a number of days."))])
+    change_until_minutes = WholeNumberField(_l("Deadline to move or cancel"), [InputRequired(SPAN_NEEDED)])
+    change_until_unit = _unit(_l("Unit of the deadline"))
+    max_active_visits = WholeNumberField(
+        _l("Upcoming appointments per patient"), [InputRequired(_l("Enter a number."))]
+    )
+    patient_gap_minutes = WholeNumberField(_l("Gap between a patient’s appointments"), [InputRequired(SPAN_NEEDED)])
     patient_gap_unit = _unit(_l("Unit of the gap"))
     seen = HiddenField()
 
@@ -153,15 +155,15 @@ class RemindersForm(DocketForm):
     sentences = {  # noqa: RUF012 - never changed.
         "reminder_days": _l("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
     }
-    reminder_days = StringField(_l("Days before a visit"))
-    daytime = DayHoursField(_l("Daytime"), [InputRequired(_l("Enter hours, such as 09:00-20:00."))])
+    reminder_days = StringField(_l("Days before an appointment"))
+    daytime = DayHoursField(_l("Sending hours"), [InputRequired(_l("Enter hours, such as 09:00-20:00."))])
     seen = HiddenField()
 
     def command(self) -> ReminderRules | None:
         """The command for the service."""
         spans = self.daytime.spans
         if len(spans) != 1:
-            self.daytime.errors = [*self.daytime.errors, _("Enter one stretch of hours, such as 09:00-20:00.")]
+            self.daytime.errors = [*self.daytime.errors, _("Enter a single period, such as 09:00-20:00.")]
             return None
         start, end = spans[0]
         return self.parse(

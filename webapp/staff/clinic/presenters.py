@@ -43,9 +43,9 @@ def list_missing(page: Page, opening: OpeningWeek) -> list[Missing]:
     if not any(opening.days):
         found.append(Missing(_("No opening hours"), _("Set opening hours"), "/admin/clinic/opening-hours"))
     if not doctors:
-        found.append(Missing(_("No doctor takes bookings"), _("Add a doctor"), "/admin/doctors/new"))
+        found.append(Missing(_("No doctor is taking bookings"), _("Add a doctor"), "/admin/doctors/new"))
     if not kinds:
-        found.append(Missing(_("No visit type"), _("Add a visit type"), "/admin/visit-types/new"))
+        found.append(Missing(_("No visit types"), _("Add a visit type"), "/admin/visit-types/new"))
     found += [
         Missing(
             _("%(name)s has no working hours") % {"name": each.name},

@@ -15,7 +15,7 @@ from webapp.doctors.offers import DoctorName, VisitTypeOffer
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
-NO_BUFFER = _l("Enter a number of minutes from 0 to 120; 0 is none.")
+NO_BUFFER = _l("Enter minutes from 0 to 120; 0 means no buffer.")
 
 
 class VisitTypeForm(DocketForm):
@@ -29,17 +29,17 @@ class VisitTypeForm(DocketForm):
     }
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name, such as Follow-up."))])
     minutes = WholeNumberField(_l("Length in minutes"), [InputRequired(_l("Enter how many minutes it takes."))])
-    buffer_before = WholeNumberField(_l("Minutes kept free before"), [InputRequired(NO_BUFFER)], default=0)
-    buffer_after = WholeNumberField(_l("Minutes kept free after"), [InputRequired(NO_BUFFER)], default=0)
-    preparation = TextAreaField(_l("How patients prepare"), filters=[unix_lines])
-    online = BooleanField(_l("Patients can book it themselves"), default=True)
-    named_in_messages = BooleanField(_l("Messages to patients may name it"))
+    buffer_before = WholeNumberField(_l("Buffer before"), [InputRequired(NO_BUFFER)], default=0)
+    buffer_after = WholeNumberField(_l("Buffer after"), [InputRequired(NO_BUFFER)], default=0)
+    preparation = TextAreaField(_l("Preparation"), filters=[unix_lines])
+    online = BooleanField(_l("Patients can book it online"), default=True)
+    named_in_messages = BooleanField(_l("Show its name in messages"))
     doctor_ids = CheckboxesField(_l("Doctors who offer it"), coerce=int)
     seen = HiddenField()
 
     def offer(self, doctors: Sequence[DoctorName]) -> None:
         """Set the doctors to choose from."""
-        not_now = _("%(name)s (takes no bookings)")
+        not_now = _("%(name)s (not taking bookings)")
         self.doctor_ids.choices = [
             SelectChoice(each.id, each.name if each.active else not_now % {"name": each.name}) for each in doctors
         ]

@@ -38,8 +38,8 @@ class DoctorFilterForm(DocketForm):
     show = SelectField(
         _l("Bookings"),
         choices=[
-            SelectChoice("active", _l("Take bookings")),
-            SelectChoice("inactive", _l("Take none")),
+            SelectChoice("active", _l("Taking bookings")),
+            SelectChoice("inactive", _l("Not taking bookings")),
             SelectChoice("all", _l("All doctors")),
         ],
         validate_choice=False,
@@ -75,23 +75,23 @@ class DoctorForm(DocketForm):
         "specialty": _l("Enter a specialty of 2 to 80 characters."),
         "languages": _l("Enter at most 12 languages, such as English, Dutch."),
         "position": _l("Enter a number from 0 to 9999."),
-        "slot_step": _l("Choose one of the steps."),
+        "slot_step": _l("Choose one of the intervals."),
         "tint": _l("Choose one of the colours."),
     }
-    name = StringField(_l("Name"), [InputRequired(_l("Enter their name."))])
-    specialty = StringField(_l("Specialty"), [InputRequired(_l("Enter their specialty."))])
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
+    specialty = StringField(_l("Specialty"), [InputRequired(_l("Enter a specialty."))])
     languages = StringField(_l("Languages"))
     room = StringField(_l("Room"))
-    bio = TextAreaField(_l("About them"), filters=[unix_lines])
-    visit_type_ids = CheckboxesField(_l("Visit types they offer"), coerce=int)
-    slot_step = SelectField(_l("A visit can begin every"), default="30", validate_choice=False)
+    bio = TextAreaField(_l("About"), filters=[unix_lines])
+    visit_type_ids = CheckboxesField(_l("Visit types offered"), coerce=int)
+    slot_step = SelectField(_l("Appointments start every"), default="30", validate_choice=False)
     tint = RadioField(
         _l("Colour"),
         choices=[SelectChoice(str(tint), name) for tint, name in zip(TINTS, TINT_NAMES, strict=True)],
         default="1",
         validate_choice=False,
     )
-    position = WholeNumberField(_l("Place in the list"), [InputRequired(_l("Enter a number, such as 1."))])
+    position = WholeNumberField(_l("Position in the list"), [InputRequired(_l("Enter a number, such as 1."))])
     seen = HiddenField()
 
     def offer(self, visit_types: Sequence[tuple[int, str]]) -> None:
@@ -130,9 +130,9 @@ class NewDoctorForm(DoctorForm):
 
     sentences = {  # noqa: RUF012 - never changed.
         **DoctorForm.sentences,
-        "email": _l("Enter an e-mail address like name@example.org, or leave this empty."),
+        "email": _l("Enter an email address like name@example.org, or leave this empty."),
     }
-    email = EmailField(_l("E-mail address of their account"))
+    email = EmailField(_l("Email address for their account"))
 
     def address(self) -> str | None:
         """The account's e-mail address; None if the field is empty or invalid, which puts an error next to it."""
@@ -145,8 +145,8 @@ class NewDoctorForm(DoctorForm):
 class AccountForm(DocketForm):
     """An account for a doctor who has none."""
 
-    sentences = {"email": _l("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
-    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter their e-mail address."))])
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_l("Email address"), [InputRequired(_l("Enter an email address."))])
 
     def command(self) -> AccountAddress | None:
         """The address."""

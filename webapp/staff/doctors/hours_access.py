@@ -56,5 +56,5 @@ def doctor_of(page: Page, actor: Actor, doctor_id: int) -> DoctorRow:
     require_role(actor, "doctor", "admin")
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)
     if actor.role == "doctor" and doctors.get_doctor_of_user(page.session, actor.user_id).id != doctor.id:
-        raise Forbidden(_("These are the hours of another doctor."), code="another_doctor")
+        raise Forbidden(_("These hours belong to another doctor."), code="another_doctor")
     return doctor

@@ -196,7 +196,7 @@ def remove_hours(
 
 def _command(body: SavePeriod, period: Period | None, *, end_present: bool = False, seen: str = "") -> SaveHours:
     if not body.hours:
-        raise Invalid(_("Write the hours of at least one day."), field="hours")
+        raise Invalid(_("Enter hours for at least one day."), field="hours")
     return SaveHours(
         period=period,
         valid_from=body.valid_from,

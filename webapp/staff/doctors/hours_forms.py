@@ -20,7 +20,7 @@ class HoursForm(WeekHoursForm):
     sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - never changed.
     valid_from = DayField(_l("First day"), [Optional()])
     valid_until = DayField(_l("Last day"), [Optional()])
-    end_present = BooleanField(_l("End the present hours the day before"))
+    end_present = BooleanField(_l("Replace current hours from this date"))
     seen = HiddenField()
 
     def command(self, period: Period | None) -> SaveHours | None:
@@ -47,7 +47,7 @@ class ExtraHoursForm(DocketForm):
 
     sentences = {"day": NO_DAY}  # noqa: RUF012 - never changed.
     day = DayField(_l("Day"), [InputRequired(_l("Choose a day."))])
-    spans = DayHoursField(_l("Hours"), [InputRequired(_l("Write the hours of that day, such as 9-12."))])
+    spans = DayHoursField(_l("Hours"), [InputRequired(_l("Enter the hours for that day, such as 9-12."))])
 
     def command(self) -> ExtraDay | None:
         """The command for the service."""

@@ -162,7 +162,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
     except Asked as asked:
         return _removal_page(page, owner, saved, form, status=asked.status, change=asked.change)
     except EditedMeanwhile as error:
-        form.form_errors.append(_("Somebody else changed these hours meanwhile. They are now as below."))
+        form.form_errors.append(_("Someone else changed these hours in the meantime. The current hours are below."))
         form.seen.data = fingerprint(error.saved)
         now_saved = error.saved if isinstance(error.saved, PeriodHours) else saved
         return _removal_page(page, owner, now_saved, form, status=error.status)
@@ -287,7 +287,7 @@ def _extra_on(page: Page, owner: HoursAccess, day: str) -> ExtraDay:
     try:
         wanted = date.fromisoformat(day)
     except ValueError:
-        raise NotFound(_("There is no such day in the calendar.")) from None
+        raise NotFound(_("This day does not exist.")) from None
     return hours.get_extra_hours(page.session, owner.doctor.id, wanted)
 
 

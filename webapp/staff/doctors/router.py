@@ -89,7 +89,7 @@ def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
         slug, token = page.write(_create, page, actor, command, email)
         if token is not None:
             return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=True)
-        said = _("%(name)s is added. Now say when they work.") % {"name": command.name}
+        said = _("%(name)s is added. Now set their working hours.") % {"name": command.name}
         return page.redirect(f"/admin/doctors/{slug}/hours/new", flash=said)
     return _form_page(page, form, None, status=submission.status)
 
@@ -149,7 +149,7 @@ def change_activity(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
     work = partial(profiles.set_active, actor=actor, slug=slug, active=active, now=page.now)
     with ChangeSubmission(page, actor, sent, form) as submission:
         submission.make(work, doctor_ids=[saved.id])
-        done = _("%(name)s takes bookings again.") if active else _("%(name)s takes no bookings any more.")
+        done = _("%(name)s is taking bookings again.") if active else _("%(name)s is no longer taking bookings.")
         return page.redirect(f"/admin/doctors/{slug}", flash=done % {"name": saved.profile.name})
     return _activity_page(page, saved, form, change=submission.change, status=submission.status)
 

@@ -101,7 +101,7 @@ def read_time_off(page: CurrentPage, actor: Caller, doctor_id: PathId, time_off_
     return answer_unless_known(page, TimeOffOut.model_validate(row))
 
 
-@router.post("", summary="Enter time off", status_code=201, responses=created(TimeOffOut))
+@router.post("", summary="Add time off", status_code=201, responses=created(TimeOffOut))
 def add_time_off(
     page: CurrentPage,
     actor: WritingCaller,
@@ -162,7 +162,7 @@ def _written(body: TakeTimeOff, zone: ZoneInfo) -> tuple[AddTimeOff, tuple[datet
         return whole, None, {"from_date": "starts_on", "until_date": "ends_on"}
     if body.starts_at is None or body.ends_at is None or days:
         raise Invalid(
-            _("Give starts_at and ends_at, or else starts_on and ends_on."),
+            _("Send either starts_at and ends_at, or starts_on and ends_on."),
             field="starts_on" if days else "ends_at" if body.starts_at else "starts_at",
         )
     start, end = (each.replace(second=0, microsecond=0) for each in (body.starts_at, body.ends_at))

@@ -15,7 +15,7 @@ from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.hours_forms import NO_DAY
 
 NO_TIME = _l("Enter a time such as 09:30, or tick “Whole days”.")
-WHOLE_DAYS_WITH_TIMES = _l("Untick “Whole days” for these times, or take the times away.")
+WHOLE_DAYS_WITH_TIMES = _l("Untick “Whole days” to use these times, or clear the times.")
 CLOCK_FORMATS = ["%H:%M", "%H:%M:%S", "%H.%M"]
 
 
@@ -40,11 +40,11 @@ class TimeOffForm(DocketForm):
     }
     whole_days = BooleanField(_l("Whole days"))
     from_date = DayField(_l("First day"), [InputRequired(_l("Choose the first day."))])
-    from_time = ClockField(_l("From what time"), [Optional()], format=CLOCK_FORMATS)
+    from_time = ClockField(_l("Start"), [Optional()], format=CLOCK_FORMATS)
     until_date = DayField(_l("Last day"), [Optional()])
-    until_time = ClockField(_l("Until what time"), [Optional()], format=CLOCK_FORMATS)
+    until_time = ClockField(_l("End"), [Optional()], format=CLOCK_FORMATS)
     reason = StringField(_l("Reason"))
-    repeat_until = DayField(_l("Repeat each week until"), [Optional()])
+    repeat_until = DayField(_l("Repeat weekly until"), [Optional()])
     day = HiddenField()
 
     @property
@@ -101,10 +101,10 @@ class RemoveTimeOffForm(DocketForm):
     """Whether time off should really be removed, and how much of a series."""
 
     scope = RadioField(
-        _l("What should be removed?"),
+        _l("What do you want to remove?"),
         choices=[
             SelectChoice("one", _l("Only this one")),
-            SelectChoice("series", _l("This and every other one of the series that is not over")),
+            SelectChoice("series", _l("This one and all others in the series that are not over")),
         ],
         default="one",
     )

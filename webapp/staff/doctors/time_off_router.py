@@ -59,7 +59,7 @@ def add_time_off(page: CurrentPage, sent: SentForm) -> Response:
             time_off.add_time_off, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now
         )
         times = len(submission.make(work, doctor_ids=[owner.doctor.id]))
-        words = ngettext("The time off is saved.", "The time off is saved, %(n)d times.", times)
+        words = ngettext("The time off is saved.", "The time off is saved for %(n)d weeks.", times)
         # A doctor who blocks a time on their day goes back to that day.
         back = f"/schedule/{form.came_from}" if owner.own and form.came_from is not None else f"{owner.base}/time-off"
         return page.redirect(back, flash=words % {"n": times})
@@ -94,7 +94,7 @@ def remove_time_off(page: CurrentPage, time_off_id: PathId, sent: SentForm) -> R
         times = impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except Asked as asked:
         return _removal_page(page, owner, row, form, status=asked.status, change=asked.change)
-    words = ngettext("The time off is removed.", "The time off is removed, %(n)d times.", times)
+    words = ngettext("The time off is removed.", "The time off is removed for %(n)d weeks.", times)
     return page.redirect(f"{owner.base}/time-off", flash=words % {"n": times})
 
 

@@ -10,17 +10,17 @@ from webapp.i18n import lazy_form_text as _l
 from webapp.notifications.queries import TROUBLE
 from webapp.staff.messages.log import STATES, MessageSearch
 
-CHANNELS = {"email": _l("E-mail"), "sms": _l("Text message")}
+CHANNELS = {"email": _l("Email"), "sms": _l("Text message")}
 
 
 class MessageFilterForm(DocketForm):
     """Which messages to list; each filter may be left empty."""
 
     state = SelectField(
-        _l("State"),
+        _l("Status"),
         choices=[
             SelectChoice("", _l("Any")),
-            SelectChoice(TROUBLE, _l("In trouble")),
+            SelectChoice(TROUBLE, _l("With problems")),
             *(SelectChoice(state, badge.text) for state, badge in STATES.items()),
         ],
         validate_choice=False,
@@ -31,7 +31,7 @@ class MessageFilterForm(DocketForm):
         validate_choice=False,
     )
     to = SearchField(_l("Sent to"), filters=[searched_name])
-    reference = SearchField(_l("About the visit"), filters=[searched_name])
+    reference = SearchField(_l("Appointment reference"), filters=[searched_name])
 
     def search(self) -> MessageSearch:
         """The search; an unknown value of a choice matches every message."""

@@ -42,12 +42,12 @@ class Badge(NamedTuple):
 
 STATES = {
     "waiting": Badge(_l("Waiting"), "info", "clock"),
-    "sending": Badge(_l("Being sent"), "info", "paper-airplane"),
+    "sending": Badge(_l("Sending"), "info", "paper-airplane"),
     "sent": Badge(_l("Sent"), "ok", "check"),
     "kept": Badge(_l("Kept as a file"), "info", "archive-box"),
     "dead": Badge(_l("Not delivered"), "bad", "exclamation-triangle"),
 }
-_FAILING = Badge(_l("Trying again"), "warn", "arrow-path")
+_FAILING = Badge(_l("Retrying"), "warn", "arrow-path")
 
 
 class MessageSearch(NamedTuple):
@@ -99,7 +99,7 @@ def resolve(session: Session, search: MessageSearch) -> MessageFilter:
         # E-mail addresses are stored in lower case; telephone numbers have no letters.
         recipients = outbox.find_recipients(session, search.recipient.lower(), limit=MOST_RECIPIENTS + 1)
         if len(recipients) > MOST_RECIPIENTS:
-            raise Invalid(_("Very many addresses begin so. Write more of it."), field="to")
+            raise Invalid(_("Too many addresses match. Enter more of the address."), field="to")
     about = _about_appointment(session, search.reference) if search.reference else None
     return MessageFilter(search.state, search.channel, recipients, about)
 
@@ -149,19 +149,19 @@ def badge_of(message: MessageRow | StoredMessage) -> Badge:
 
 def steps_of(message: StoredMessage) -> list[Step]:
     """What has happened to a message and what comes next, in order."""
-    steps = [Step("pencil", _("Written"), message.created_at)]
+    steps = [Step("pencil", _("Created"), message.created_at)]
     match message.status:
         case "waiting":
-            text = _("It is tried again") if message.last_error else _("It is sent")
+            text = _("Next attempt") if message.last_error else _("To be sent")
             steps.append(Step("clock", text, message.due_at))
-            steps.append(Step("minus-small", _("After this it is given up"), message.expires_at))
+            steps.append(Step("minus-small", _("Last attempt"), message.expires_at))
         case "sending" if message.lease_until is not None:
-            text = _("It is being sent. If that is not done by now, it is tried again")
+            text = _("Sending. Next attempt if this fails")
             steps.append(Step("paper-airplane", text, message.lease_until))
         case "sent" | "kept" | "dead" if message.finished_at is not None:
             text = {
-                "sent": _("Taken by the server that delivers it"),
-                "kept": _("Kept as a file, for no server is set up that could send it"),
+                "sent": _("Accepted for delivery"),
+                "kept": _("Kept as a file, because no server is set up to send it"),
                 "dead": _("Given up"),
             }[message.status]
             badge = STATES[message.status]

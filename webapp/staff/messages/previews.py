@@ -48,7 +48,7 @@ def find_kind(name: str) -> Kind:
     """
     kind = next((kind for kind in KINDS if kind.name == name), None)
     if kind is None:
-        raise NotFound(_("There is no such message."))
+        raise NotFound(_("Message not found."))
     return kind
 
 
@@ -159,56 +159,56 @@ _BOTH: tuple[Channel, ...] = ("email", "sms")
 KINDS = (
     Kind(
         "visit_booked",
-        _l("Visit booked"),
-        _l("A patient books a visit."),
+        _l("Appointment booked"),
+        _l("A patient books an appointment."),
         visit_messages.BOOKED,
         _BOTH,
         partial(_notice, template=visit_messages.BOOKED),
     ),
     Kind(
         "visit_booked_for_child",
-        _l("Visit booked for somebody else"),
-        _l("The clinic books for a child: whoever books for it is told. This kind of visit may be named in messages."),
+        _l("Appointment booked for someone else"),
+        _l("The clinic books for a child, and the parent is told. This visit type may be named."),
         visit_messages.BOOKED,
         _BOTH,
         _booked_for_child,
     ),
     Kind(
         "visit_moved",
-        _l("Visit moved"),
-        _l("A patient moves their visit."),
+        _l("Appointment moved"),
+        _l("A patient moves their appointment."),
         visit_messages.MOVED,
         _BOTH,
         partial(_notice, template=visit_messages.MOVED, moved=True),
     ),
     Kind(
         "visit_moved_by_clinic",
-        _l("Visit moved by the clinic"),
-        _l("New leave or hours would strand a visit, and it is moved."),
+        _l("Appointment moved by the clinic"),
+        _l("New time off or hours affect an appointment, and staff move it."),
         visit_messages.MOVED,
         _BOTH,
         partial(_notice, template=visit_messages.MOVED, moved=True, by_staff=True, why="time_off"),
     ),
     Kind(
         "visit_cancelled",
-        _l("Visit cancelled"),
-        _l("A patient cancels their visit."),
+        _l("Appointment cancelled"),
+        _l("A patient cancels their appointment."),
         visit_messages.CANCELLED,
         _BOTH,
         partial(_notice, template=visit_messages.CANCELLED, status="cancelled"),
     ),
     Kind(
         "visit_cancelled_by_clinic",
-        _l("Visit cancelled by the clinic"),
-        _l("Staff cancel a visit, here because of a closure."),
+        _l("Appointment cancelled by the clinic"),
+        _l("Staff cancel an appointment, here because of a closure."),
         visit_messages.CANCELLED,
         _BOTH,
         partial(_notice, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why="closure"),
     ),
     Kind(
         "visit_restored",
-        _l("Cancellation taken back"),
-        _l("Staff take the cancellation of a visit back."),
+        _l("Cancellation undone"),
+        _l("Staff undo a cancellation."),
         visit_messages.RESTORED,
         _BOTH,
         partial(_notice, template=visit_messages.RESTORED, by_staff=True),
@@ -216,23 +216,23 @@ KINDS = (
     Kind(
         "visit_reminder",
         _l("Reminder"),
-        _l("So many days before a visit as the clinic’s settings say, in daytime."),
+        _l("Some days before an appointment, as set under Reminders."),
         visit_messages.REMINDER,
         _BOTH,
         _one_reminder,
     ),
     Kind(
         "visit_reminder_of_several",
-        _l("Reminder of several visits"),
-        _l("One message reminds of all visits of a day: here one’s own, which is confirmed, and a child’s."),
+        _l("Reminder of several appointments"),
+        _l("One message for all appointments of a day: here the patient’s own, already confirmed, and their child’s."),
         visit_messages.REMINDER,
         _BOTH,
         _reminder_of_family,
     ),
     Kind(
         "confirm_email",
-        _l("Confirm an e-mail address"),
-        _l("Somebody makes an account, or asks for this mail again."),
+        _l("Confirm an email address"),
+        _l("A patient creates an account, or asks for this email again."),
         "confirm_email",
         ("email",),
         _account,
@@ -240,7 +240,7 @@ KINDS = (
     Kind(
         "password_reset",
         _l("New password"),
-        _l("Somebody forgot their password."),
+        _l("A person forgot their password."),
         "password_reset",
         ("email",),
         _account,

@@ -37,7 +37,7 @@ class NotGivenUp(Conflict):
     code = "not_given_up"
 
     def __init__(self) -> None:
-        super().__init__(_("This message cannot be sent again: it was delivered, or is on its way."))
+        super().__init__(_("This message cannot be sent again: it was delivered or is being sent."))
 
 
 class NoNewsAnyMore(Invalid):
@@ -133,18 +133,18 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
     until = now + LIFETIME
     if message.template == password_reset.TEMPLATE:
         if message.expires_at <= now:
-            return Chance(None, _("The link in it was good for an hour, which is over. They can ask for a new one."))
+            return Chance(None, _("Its link was valid for an hour and has expired. They can request a new one."))
         return Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
-        return Chance(None, _("The address is confirmed by now, or the account has another one."))
+        return Chance(None, _("The address is already confirmed, or the account has a different one now."))
     said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:
-            return Chance(None, _("The visit that it is about has begun or is over."))
+            return Chance(None, _("The appointment has started or is over."))
         start, status = books.visits.get(reference, (None, ""))
         stands = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
         if start != starts_at or not stands:
-            return Chance(None, _("The visit has changed since, so it would say what is not so any more."))
+            return Chance(None, _("The appointment has changed since then, so the message is out of date."))
     return Chance(min([until, *(starts_at for _reference, starts_at in said)]))
 
 

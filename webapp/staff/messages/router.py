@@ -58,7 +58,7 @@ def send_all_again(page: CurrentPage) -> Response:
     """Send undelivered messages again that failed lately and are still true; admins."""
     actor = signed_in(page, "admin")
     outcome = page.write(messages_again.send_all_again, actor, now=page.now)
-    said = ngettext("%(n)d message is sent again.", "%(n)d messages are sent again.", outcome.again)
+    said = ngettext("%(n)d message will be sent again.", "%(n)d messages will be sent again.", outcome.again)
     return page.redirect("/admin/messages", flash=said % {"n": outcome.again})
 
 
@@ -76,7 +76,7 @@ def show_document(page: CurrentPage, message_id: PathId) -> Response:
     message = outbox.get_message(page.session, message_id)
     rendered = _written(page, message).rendered
     if rendered is None or not rendered.html:
-        raise NotFound(_("This message has no document."))
+        raise NotFound(_("This message has no HTML part."))
     read = unsign(page.settings.secret_keys, READ_PURPOSE, page.request.query_params.get("read", ""))
     if read != [message_id, actor.user_id]:
         page.write(messages.record_reading, actor, message, now=page.now)
@@ -94,7 +94,7 @@ def send_again(page: CurrentPage, message_id: PathId) -> Response:
     except AppError as error:
         message = outbox.get_message(page.session, message_id)
         return _message_page(page, actor, message, problem=error.message, status=error.status)
-    return page.redirect(f"/admin/messages/{message_id}", flash=_("The message is on its way again."))
+    return page.redirect(f"/admin/messages/{message_id}", flash=_("The message will be sent again."))
 
 
 def _list_page(

@@ -77,13 +77,13 @@ def change_access(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Resp
     form = AccessForm(sent)
     record = _with_account(page, patient_id)
     if form.active.data not in {"yes", "no"}:
-        form.form_errors.append(_("Choose whether the account is to be active."))
+        form.form_errors.append(_("Choose whether to enable or disable the account."))
         form.active.data = "no" if record.account is not None and record.account.active else "yes"
         return _access_page(page, record, form, status=422)
     active = form.active.data == "yes"
     with Submission(form) as submission:
         page.write(records.set_account_active, actor, patient_id, active=active, now=page.now)
-        said = _("The account is enabled.") if active else _("The account is disabled, and signed out everywhere.")
+        said = _("The account is enabled.") if active else _("The account is disabled and signed out everywhere.")
         return page.redirect(f"/admin/patients/{patient_id}", flash=said)
     return _access_page(page, record, form, status=submission.status)
 

@@ -22,11 +22,11 @@ class PatientSearchForm(DocketForm):
 class PatientForm(DocketForm):
     """A patient's data. `seen` is the fingerprint of what the form was opened with."""
 
-    sentences = SENTENCES | {"email": _l("Enter an e-mail address like name@example.org, or leave this empty.")}
+    sentences = SENTENCES | {"email": _l("Enter an email address like name@example.org, or leave this empty.")}
     name = StringField(_l("Name"), [InputRequired(_l("Enter the patient’s name."))])
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_l("Telephone"))
-    email = EmailField(_l("E-mail address"))
+    phone = TelField(_l("Phone"))
+    email = EmailField(_l("Email address"))
     seen = HiddenField()
 
     def command(self) -> PatientDetails | None:

@@ -308,7 +308,7 @@ def _summary(doctor: DoctorRow, visits: list[ScheduleAppointment], clinic: Clini
     """'Dr. Amara Okafor · Room 3 · 14 visits · finishes 17:10'."""
     parts = [doctor.name, *([doctor.room] if doctor.room else [])]
     count = count_not_cancelled(visits)
-    parts.append(ngettext("%(n)d visit", "%(n)d visits", count) % {"n": count})
+    parts.append(ngettext("%(n)d appointment", "%(n)d appointments", count) % {"n": count})
     ends = [visit.ends_at for visit in visits if visit.occupies]
     if ends:
         parts.append(_("finishes %(time)s") % {"time": formats.clock(max(ends), clinic.zone)})
@@ -326,12 +326,12 @@ def _totals(
     numbers = []
     if day <= today:
         numbers.append((_("Seen"), _("%(n)d of %(all)d") % {"n": count["completed"], "all": in_all}))
-        numbers.append((_("In the building"), str(count["arrived"])))
+        numbers.append((_("Arrived"), str(count["arrived"])))
     if day >= today:
         numbers.append((_("Still to come"), str(coming)))
     if coming < len(active):
         numbers.append((_("Not marked yet"), str(len(active) - coming)))
-    numbers.append((_("Did not come"), str(count["no_show"])))
+    numbers.append((_("No-shows"), str(count["no_show"])))
     numbers.append((_("Cancelled"), str(count["cancelled"])))
     if day >= today:
         numbers.append((_("Free"), _free_words(free)))
@@ -341,7 +341,7 @@ def _totals(
 def _free_words(free: list[Span]) -> str:
     """'1 hour 50 minutes in 4 gaps'."""
     if not free:
-        return _("Nothing")
+        return _("None")
     words = formats.minutes(sum(end - start for start, end in free))
     gaps = ngettext("%(words)s in %(n)d gap", "%(words)s in %(n)d gaps", len(free))
     return gaps % {"words": words, "n": len(free)}

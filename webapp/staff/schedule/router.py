@@ -46,7 +46,7 @@ def some_week(page: CurrentPage, week: str) -> Response:
     actor = signed_in(page, "doctor")
     monday = parse_week(week)
     if monday is None:
-        raise NotFound(_("There is no such week in the calendar."))
+        raise NotFound(_("This week does not exist."))
     doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
     shown = build_week(page.session, actor, current_clinic(page), doctor, monday, now=page.now)
     response = page.render(
@@ -68,5 +68,5 @@ def _read_day(page: Page, actor: Actor, day: date) -> Response:
 def _require_day(text: str) -> date:
     day = parse_day(text)
     if day is None:
-        raise NotFound(_("There is no such day in the calendar."))
+        raise NotFound(_("This day does not exist."))
     return day

@@ -25,18 +25,18 @@ from webapp.staff.users.service import ChangeRole, InviteUser
 
 ROLE_NAMES: dict[str, str] = {"patient": _l("Patient"), "doctor": _l("Doctor"), "admin": _l("Admin")}
 # What a role may do, in one line each.
-PATIENT_MAY = _l("Patient: books, moves and cancels their own visits")
+PATIENT_MAY = _l("Patient: books, moves and cancels their own appointments")
 DOCTOR_MAY = _l("Doctor: runs their own day, books for patients, and sets their own hours and time off")
-ADMIN_MAY = _l("Admin: runs the clinic, with all patients, visits, settings, accounts and the audit log")
+ADMIN_MAY = _l("Admin: runs the clinic, with all patients, appointments, settings, accounts and the audit log")
 
 
 class UserFilterForm(DocketForm):
     """Which accounts to list."""
 
-    q = SearchField(_l("Name or e-mail address"))
+    q = SearchField(_l("Name or email address"))
     role = SelectField(
         _l("Role"),
-        choices=[SelectChoice("", _l("Everybody")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
+        choices=[SelectChoice("", _l("All")), *(SelectChoice(*each) for each in ROLE_NAMES.items())],
         validate_choice=False,
     )
     access = SelectField(
@@ -55,11 +55,11 @@ class UserFilterForm(DocketForm):
 class TiedForm(DocketForm):
     """A role, and the doctor to whom a doctor’s account belongs."""
 
-    doctor = SelectField(_l("Which doctor"))
+    doctor = SelectField(_l("Doctor"))
 
     def offer(self, doctors: list[tuple[int, str]]) -> None:
         """Set the doctors to choose from."""
-        nobody = SelectChoice("", _("Nobody: this is not a doctor’s account"))
+        nobody = SelectChoice("", _("None: not a doctor’s account"))
         self.doctor.choices = [nobody, *(SelectChoice(str(number), name) for number, name in doctors)]
 
     @property
@@ -74,10 +74,10 @@ class InviteForm(TiedForm):
 
     sentences = {  # noqa: RUF012 - never changed.
         "name": _l("Enter a name of 2 to 120 characters."),
-        "email": _l("Enter an e-mail address like name@example.org."),
+        "email": _l("Enter an email address like name@example.org."),
     }
-    name = StringField(_l("Name"), [InputRequired(_l("Enter their name."))])
-    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter their e-mail address."))])
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
+    email = EmailField(_l("Email address"), [InputRequired(_l("Enter an email address."))])
     role = RadioField(
         _l("Role"),
         [InputRequired(_l("Choose a role."))],

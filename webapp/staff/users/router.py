@@ -84,7 +84,7 @@ def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
         page.write(users.change_role, actor, user_id, command, seen=form.seen.data or "", now=page.now)
         # Admins who gave up their own rights cannot see that page any more.
         onward = "/" if user_id == actor.user_id and command.role != "admin" else f"/admin/users/{user_id}"
-        return page.redirect(onward, flash=_("The role is saved. It holds from their next click on."))
+        return page.redirect(onward, flash=_("The role is saved and takes effect immediately."))
     if submission.error is not None:
         view = users.get_user(page.session, user_id, now=page.now)
         form.offer(_doctors_for(page, view))
@@ -109,7 +109,7 @@ def change_access(page: CurrentPage, sent: SentForm, user_id: PathId) -> Respons
     enable = form.access.is_yes
     with Submission(form) as submission:
         page.write(roles.enable_account if enable else roles.disable_account, actor, user_id, now=page.now)
-        done = _("They can sign in again.") if enable else _("The account is disabled, and signed out everywhere.")
+        done = _("The account is enabled.") if enable else _("The account is disabled and signed out everywhere.")
         return page.redirect(f"/admin/users/{user_id}", flash=done)
     return _access_page(page, users.get_user(page.session, user_id, now=page.now), form, status=submission.status)
 

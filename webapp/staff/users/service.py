@@ -83,7 +83,7 @@ class DoctorHasAccount(Conflict):
     code = "doctor_has_account"
 
     def __init__(self) -> None:
-        super().__init__(_("This doctor has an account already. Choose another doctor."), field="doctor")
+        super().__init__(_("This doctor already has an account. Choose another doctor."), field="doctor")
 
 
 def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
@@ -125,7 +125,7 @@ def invite(session: Session, actor: Actor, command: InviteUser, *, now: datetime
         patients, who register themselves.
     """
     if command.role == "patient":
-        raise Invalid(_("Choose doctor or admin: patients make their accounts themselves."), field="role")
+        raise Invalid(_("Choose doctor or admin: patients create their own accounts."), field="role")
     _lock_doctor(session, command.role, command.doctor_id, tied_to=None)
     user_id, token = auth.create_invited_user(session, actor, command.email, command.name, command.role, now=now)
     _tie(session, command.doctor_id, user_id)
@@ -154,10 +154,12 @@ def _lock_doctor(session: Session, role: Role, doctor_id: int | None, *, tied_to
     """Lock the doctor for an account, and require that the doctor has no other account than `tied_to`."""
     if role != "doctor":
         if doctor_id is not None:
-            raise Invalid(_("Only a doctor’s account is for a doctor. Choose nobody here."), field="doctor")
+            raise Invalid(
+                _("Only an account with the role Doctor can have a doctor. Choose “None” here."), field="doctor"
+            )
         return
     if doctor_id is None:
-        raise Invalid(_("Choose which doctor this is."), field="doctor")
+        raise Invalid(_("Choose a doctor."), field="doctor")
     doctors.lock_doctor(session, doctor_id=doctor_id)
     if session.scalar(sa.select(Doctor.user_id).where(Doctor.id == doctor_id)) not in {None, tied_to}:
         raise DoctorHasAccount
