@@ -482,7 +482,7 @@ def test_a_repeated_time_is_answered_twice(run: Run, clinic: Cast) -> None:
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    (("nobody", "2026-03-03T09:30"), "no such doctor"),
+    (("nobody", "2026-03-03T09:30"), "Doctor not found"),
     (("bob", "2026-03-29T02:30"), "the clocks skip it"),
     (("bob", "soon"), "is no time"),
     (("bob", "9999-12-31T23:59"), "too far away"),

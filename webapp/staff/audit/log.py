@@ -199,6 +199,8 @@ def _unnamed(event: Event) -> Named:
     if event.subject_type in PLACES:
         words, address = PLACES[event.subject_type]
         return Named(str(words), address)
+    if event.subject_type in GONE:
+        return Named(GONE[event.subject_type] % {"id": event.subject_id}, None)
     return Named(f"{event.subject_type.replace('_', ' ').capitalize()} {event.subject_id}", None)
 
 
@@ -207,6 +209,16 @@ PLACES = {
     "clinic": (_l("The clinic"), "/admin/clinic"),
     "closure": (_l("A closure"), "/admin/closures"),
     "audit": (_l("The audit log"), None),
+}
+
+# Things that are no longer there, with the number by which the log knows them.
+GONE = {
+    "appointment": _l("Appointment %(id)d"),
+    "doctor": _l("Doctor %(id)d"),
+    "message": _l("Message %(id)d"),
+    "patient": _l("Patient %(id)d"),
+    "user": _l("Account %(id)d"),
+    "visit_type": _l("Visit type %(id)d"),
 }
 
 
