@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import threading
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import psycopg
 
 from bench.free_slots import PlannedBooking
 from tests.postgres import libpq
 from webapp.appointments.booking.service import new_reference
+from webapp.core.local_time import wall_minute
 from webapp.database import Database, sqlite_module
 
 COLUMNS = (
-    "reference", "doctor_id", "patient_id", "visit_type_id", "starts_at", "ends_at", "busy_from", "busy_until",
-    "status", "reason", "notes", "cancellation_reason", "version", "booked_by", "created_at", "updated_at",
+    "reference", "doctor_id", "patient_id", "visit_type_id", "starts_at", "ends_at", "promised_minute",
+    "busy_from", "busy_until", "status", "reason", "notes", "cancellation_reason", "version", "booked_by",
+    "created_at", "updated_at",
 )  # fmt: skip
+CLINICS_ZONE = ZoneInfo("Europe/Amsterdam")
 AUDIT_COLUMNS = (
     "at", "actor_user_id", "actor_role", "action", "subject_type", "subject_id", "visible", "details", "address",
 )  # fmt: skip
@@ -43,10 +47,11 @@ def raw_booker(database: Database) -> RawBooker:
 
 
 def _values(booking: PlannedBooking) -> list[Any]:
-    times = [
+    start, end, busy_from, busy_until = (
         f"{time:%Y-%m-%d %H:%M:%S}"
         for time in (booking.starts_at, booking.ends_at, booking.busy_from, booking.busy_until)
-    ]
+    )
+    times = [start, end, wall_minute(booking.starts_at, CLINICS_ZONE), busy_from, busy_until]
     now = f"{booking.now:%Y-%m-%d %H:%M:%S}"
     ids = [new_reference(), booking.doctor_id, booking.patient_id, booking.visit_type_id]
     return [*ids, *times, "scheduled", booking.reason, "", "", 1, booking.user_id, now, now]

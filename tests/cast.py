@@ -28,6 +28,7 @@ from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
+from webapp.core.local_time import wall_minute
 from webapp.core.web import cookie_name
 from webapp.database import Database
 from webapp.main import create_app
@@ -38,6 +39,11 @@ NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 PASSWORD = "a long sentence for tests"
 ORIGIN = "http://docket.test"
 SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
+
+
+def promised(starts_at: datetime) -> int:
+    """The wall minute that the clinic's clock shows at an instant, as appointments keep it."""
+    return wall_minute(starts_at, AMSTERDAM)
 
 
 def local(text: str) -> datetime:

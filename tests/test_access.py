@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash
+from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash, promised
 from tests.reading import read
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
@@ -483,6 +483,7 @@ class AccessClinic:
                 visit_type_id=self.cast.short,
                 starts_at=starts,
                 ends_at=ends,
+                promised_minute=promised(starts),
                 busy_from=starts,
                 busy_until=ends,
                 # A change of status that can be undone.

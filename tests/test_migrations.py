@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
-from tests.cast import NOW, Cast
+from tests.cast import NOW, Cast, promised
 from tests.postgres import new_database
 from tests.servers import docket_environment
-from tests.visits import GUARDS, put
+from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Cancellation
+from webapp.core import formats
+from webapp.core.local_time import wall_time
 from webapp.database import Database, sqlite_module
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
@@ -33,6 +35,7 @@ from webapp.models import (
     Appointment,
     AuditEvent,
     Base,
+    ClinicSettings,
     Closure,
     Doctor,
     OutboxMessage,
@@ -391,16 +394,21 @@ def test_the_guard_of_doctors_moves_without_a_moment_unguarded_and_keeps_every_r
             visits = session.execute(sa.text("SELECT * FROM appointments ORDER BY id"))
             return [tuple(visit) for visit in visits], schema(database)
 
-    new, busy = state(), everything(database)["busy_times"]
+    busy = everything(database)["busy_times"]
     assert len(busy) == 4
+    # The trials do not know the columns of later migrations.
+    downgrade(database, "0009")
+    new = state()
     with trials_after_each_step(database, trials) as outcomes:
         downgrade(database, "0005")
     old = state()
     with pytest.raises(IntegrityError, match="appointments_doctor_overlap"):
-        put(cast, "2026-03-03 10:00", patient="dave")
+        database.write(lambda session: session.execute(sa.text(trials[0])))
     with trials_after_each_step(database, trials) as more:
-        upgrade(database)
-    assert (*state(), everything(database)["busy_times"]) == (*new, busy)
+        upgrade(database, "0009")
+    assert state() == new
+    upgrade(database)
+    assert everything(database)["busy_times"] == busy
     assert guard_is_in_place(database)
     downgrade(database, "0005")
     assert state() == old
@@ -590,3 +598,47 @@ def test_upgrading_twice_or_at_once_does_no_harm(make_empty: Make) -> None:
 def test_the_newest_revision_is_the_one_that_alembic_would_upgrade_to(sqlite_url: str) -> None:
     config = alembic_config(Database(sqlite_url))
     assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+PROMISES = {
+    # In Amsterdam's winter and summer, on both sides of a change of the clocks, and in both hours that are shown twice.
+    "2025-12-01T09:00:00Z": "2025-12-01 10:00",
+    "2026-03-29T00:59:00Z": "2026-03-29 01:59",
+    "2026-03-29T01:00:00Z": "2026-03-29 03:00",
+    "2026-07-01T08:00:00Z": "2026-07-01 10:00",
+    "2026-10-25T00:30:00Z": "2026-10-25 02:30",
+    "2026-10-25T01:30:00Z": "2026-10-25 02:30",
+    "2031-03-03T09:00:00Z": "2031-03-03 10:00",
+}
+
+
+@pytest.mark.parametrize(("zone", "later"), [("Europe/Amsterdam", 0), ("Nowhere/Such", None)])
+def test_appointments_get_the_hour_that_the_clock_showed(cast: Cast, zone: str, later: int | None) -> None:
+    for start in PROMISES:
+        row = visit(cast, "2026-01-01 00:00", status="cancelled")
+        moved = datetime.fromisoformat(start) - row["starts_at"]
+        times = {name: row[name] + moved for name in ("starts_at", "ends_at", "busy_from", "busy_until")}
+        insert(cast, row | times | {"promised_minute": promised(times["starts_at"])})
+    with cast.database.reading() as session:
+        before = session.execute(sa.text("SELECT id, reference, starts_at, version FROM appointments")).all()
+    downgrade(cast.database, "0011")
+    cast.change(sa.update(ClinicSettings).values(time_zone=zone))
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        assert session.execute(sa.text("SELECT id, reference, starts_at, version FROM appointments")).all() == before
+        found = session.execute(sa.select(Appointment.starts_at, Appointment.promised_minute)).all()
+    shown = {formats.iso(start): f"{wall_time(minute):%Y-%m-%d %H:%M}" for start, minute in found}
+    utc = {start: f"{datetime.fromisoformat(start):%Y-%m-%d %H:%M}" for start in PROMISES}
+    assert shown == (utc if later is None else PROMISES)
+    assert guard_is_in_place(cast.database)
+
+
+def test_the_guard_of_patients_watches_while_the_hours_are_filled_in(sqlite_cast: Cast) -> None:
+    put(sqlite_cast, "2026-03-03 10:00")
+    number = put(sqlite_cast, "2026-03-03 10:15", doctor="erin", status="cancelled")
+    downgrade(sqlite_cast.database, "0011")
+    trial = f"UPDATE appointments SET status = 'scheduled' WHERE id = {number}"
+    with trials_after_each_step(sqlite_cast.database, [trial]) as outcomes:
+        upgrade(sqlite_cast.database)
+    assert set(outcomes) == {"appointments_patient"}
+    assert len(outcomes) > 6

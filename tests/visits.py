@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tests.cast import NOW, Cast, local
+from tests.cast import NOW, Cast, local, promised
 from webapp.database import Database
 from webapp.models import Appointment
 
@@ -38,6 +38,7 @@ def visit(
         "visit_type_id": cast.long,
         "starts_at": starts_at,
         "ends_at": ends_at,
+        "promised_minute": promised(starts_at),
         "busy_from": starts_at - timedelta(minutes=before),
         "busy_until": ends_at + timedelta(minutes=after),
         **({"lane": 1, "squeeze_reason": squeezed} if squeezed else {}),

@@ -23,7 +23,7 @@ from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import CONTENTS, BusyTime, expected
 from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
-from webapp.scheduling.slots import to_datetime
+from webapp.scheduling.slots import to_datetime, to_minute
 
 # The first SQLite release with the fix for the bug that could corrupt a database in WAL mode.
 SAFE_SQLITE = (3, 51, 3)
@@ -79,6 +79,7 @@ def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) ->
         "visit_type_id": -1,
         "starts_at": start,
         "ends_at": end,
+        "promised_minute": to_minute(start),
         "busy_from": start,
         "busy_until": end,
         "created_at": start,

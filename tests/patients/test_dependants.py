@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.cast import NOW, Cast, local
+from tests.cast import NOW, Cast, local, promised
 from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid
@@ -130,6 +130,7 @@ def test_a_dependant_with_appointments_of_any_status_is_not_removed(cast: Cast, 
             visit_type_id=cast.short,
             starts_at=starts,
             ends_at=ends,
+            promised_minute=promised(starts),
             busy_from=starts,
             busy_until=ends,
             status=status,

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, local, log_in
+from tests.cast import NOW, Cast, local, log_in, promised
 from tests.reading import read
 from webapp import models
 from webapp.patients import dependants
@@ -98,6 +98,7 @@ def test_a_dependant_with_appointments_stays_and_the_page_says_whom_to_ask(clien
             visit_type_id=cast.short,
             starts_at=local("2026-03-03 09:00"),
             ends_at=local("2026-03-03 09:15"),
+            promised_minute=promised(local("2026-03-03 09:00")),
             busy_from=local("2026-03-03 09:00"),
             busy_until=local("2026-03-03 09:15"),
             created_at=NOW,

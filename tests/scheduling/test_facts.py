@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from tests.cast import AMSTERDAM, NOW, Cast, local
+from tests.cast import AMSTERDAM, NOW, Cast, local, promised
 from tests.visits import put, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
@@ -375,7 +375,7 @@ def arrange(session: Session, cast: Cast, about: dict[str, Any]) -> datetime:
         for slot in slots:
             begins = midnight + timedelta(minutes=30 * slot)
             row = visit(cast, "2026-01-01 00:00", doctor=doctor, patient=patient)
-            times = {"starts_at": begins, "busy_from": begins}
+            times: dict[str, Any] = {"starts_at": begins, "promised_minute": promised(begins), "busy_from": begins}
             times |= dict.fromkeys(("ends_at", "busy_until"), begins + timedelta(minutes=20))
             session.execute(sa.insert(Appointment).values(row | times))
     return midnight

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tests.cast import NOW, Cast, assemble, local
+from tests.cast import NOW, Cast, assemble, local, promised
 from tests.visits import GUARDS, insert, put, take_guard_away, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking, Move
@@ -116,7 +116,8 @@ def test_no_update_of_a_row_bypasses_the_guard(cast: Cast) -> None:
     cancelled = put(cast, TEN, patient="dave", status="cancelled")
     elsewhere = put(cast, TEN, patient="dave", doctor="erin")
     later = put(cast, "2026-03-03 11:00", patient="dave")
-    at_ten = {name: visit(cast, TEN)[name] for name in ("starts_at", "ends_at", "busy_from", "busy_until")}
+    times = ("starts_at", "ends_at", "promised_minute", "busy_from", "busy_until")
+    at_ten = {name: visit(cast, TEN)[name] for name in times}
     changes: list[tuple[int, dict[str, Any], str]] = [
         (cancelled, {"status": "confirmed", "patient_id": cast.patient_ids["alice"]}, "overlap"),
         (elsewhere, {"doctor_id": cast.doctor_ids["bob"]}, GUARDS["doctor"]),
@@ -158,6 +159,20 @@ def test_instants_have_no_seconds_and_texts_their_lengths(cast: Cast) -> None:
         insert(cast, visit(cast, TEN) | {"reason": "x" * 501})
     with pytest.raises((IntegrityError, sa.exc.DataError)):
         insert(cast, visit(cast, TEN) | {"notes": "x" * 1001})
+
+
+def test_whatever_writes_a_start_also_writes_what_was_promised(cast: Cast) -> None:
+    row = visit(cast, TEN)
+    with pytest.raises(IntegrityError, match="promised"):
+        insert(cast, row | {"promised_minute": promised(local("2026-03-04 10:00"))})
+    row.pop("promised_minute")
+    with pytest.raises(IntegrityError, match="promised_minute"):
+        insert(cast, row)
+    there = put(cast, TEN)
+    times = ("starts_at", "ends_at", "busy_from", "busy_until")
+    later = {name: visit(cast, "2026-03-05 10:00")[name] for name in times}
+    with pytest.raises(IntegrityError, match="promised"):
+        cast.change(sa.update(Appointment).where(Appointment.id == there).values(later))
 
 
 def test_sqlite_takes_only_the_one_form_of_an_instant_that_compares(sqlite_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, local, log_in
+from tests.cast import Cast, local, log_in, promised
 from tests.reading import read
 from tests.visits import put
 from webapp import models
@@ -33,6 +33,7 @@ def crowded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
                 patient_id=patient,
                 visit_type_id=cast.short,
                 **span,
+                promised_minute=promised(starts),
                 busy_from=span["starts_at"],
                 busy_until=span["ends_at"],
                 created_at=cast.now,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, client_for, local, log_in
+from tests.cast import NOW, Cast, client_for, local, log_in, promised
 from tests.reading import Element, read
 from webapp import models
 from webapp.patients.search_index import keep_words
@@ -267,6 +267,7 @@ def test_many_past_appointments_have_pages(carol: TestClient, cast: Cast) -> Non
                 visit_type_id=cast.short,
                 starts_at=starts,
                 ends_at=ends,
+                promised_minute=promised(starts),
                 busy_from=starts,
                 busy_until=ends,
                 status="completed",

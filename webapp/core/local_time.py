@@ -5,11 +5,24 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+_EPOCH, _MINUTE = datetime(1970, 1, 1), timedelta(minutes=1)  # noqa: DTZ001 - a wall clock has no zone.
+
 
 def instants_of(wall: datetime, zone: ZoneInfo) -> list[datetime]:
     """The instants, in UTC, at which the wall clock shows a naive time: one or two, or none where it is skipped."""
     meant = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
     return sorted(instant for instant in meant if instant.astimezone(zone).replace(tzinfo=None, fold=0) == wall)
+
+
+def wall_minute(instant: datetime, zone: ZoneInfo) -> int:
+    """What the wall clock shows at an instant, in whole minutes since it showed 1970-01-01 00:00."""
+    shown = instant.astimezone(zone).replace(tzinfo=None, fold=0)
+    return (shown - _EPOCH) // _MINUTE
+
+
+def wall_time(minute: int) -> datetime:
+    """The naive time of such a wall minute."""
+    return _EPOCH + minute * _MINUTE
 
 
 def first_instant(day: date, zone: ZoneInfo) -> datetime:

@@ -18,6 +18,7 @@ from webapp.auth.models import User
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
+from webapp.core.local_time import wall_minute
 from webapp.database import table_of
 from webapp.demo import hours
 from webapp.demo.cast import DemoDoctor, make_doctors
@@ -266,6 +267,7 @@ def _visit_row(visit: Visit, reference: str, patient_id: int, user_id: int) -> R
         "visit_type_id": kind.id,
         "starts_at": to_datetime(visit.start),
         "ends_at": to_datetime(end),
+        "promised_minute": wall_minute(to_datetime(visit.start), ZoneInfo(ZONE)),
         "busy_from": to_datetime(visit.start - kind.buffer_before),
         "busy_until": to_datetime(end + kind.buffer_after),
         "status": visit.status,

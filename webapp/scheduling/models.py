@@ -50,8 +50,29 @@ def _longest_checks() -> list[sa.CheckConstraint]:
     return [sa.CheckConstraint(text, name="longest").ddl_if(dialect=dialect) for dialect, text in words.items()]
 
 
+# Clocks are at most 14 hours ahead of UTC, and 12 behind.
+_MOST_OFFSET = 15 * 60
+
+
+def _promised_checks() -> list[sa.CheckConstraint]:
+    """The CHECKs that the promised wall minute is near the start: what writes a start must also write the promise."""
+    words = {
+        "sqlite": "CAST(strftime('%s', starts_at) AS INTEGER) / 60",
+        "postgresql": "CAST(date_part('epoch', starts_at) / 60 AS integer)",
+    }
+    return [
+        sa.CheckConstraint(
+            f"promised_minute - {minute} BETWEEN -{_MOST_OFFSET} AND {_MOST_OFFSET}", name="promised"
+        ).ddl_if(dialect=dialect)
+        for dialect, minute in words.items()
+    ]
+
+
 class Appointment(Base):
     """One appointment. All instants are UTC. `busy_from` and `busy_until` include the visit type's buffers.
+
+    `promised_minute` is what the clinic's wall clock was to show at the start when it was booked or moved, as a
+    `wall_minute`: it stays what people were told, even if a law later gives that hour to another instant.
 
     `lane` is 0, or 1 for an appointment that was squeezed in beside another for `squeeze_reason`. `version` counts the
     changes, so that two people who edit the same appointment notice each other. `previous_status` is the status that an
@@ -74,6 +95,7 @@ class Appointment(Base):
         ),
         *whole_minutes_checks("starts_at", "ends_at", "busy_from", "busy_until"),
         *_longest_checks(),
+        *_promised_checks(),
         ExcludeConstraint(
             (sa.column("patient_id"), "="),
             (
@@ -109,6 +131,7 @@ class Appointment(Base):
     visit_type_id: Mapped[int] = mapped_column(sa.ForeignKey("visit_types.id"))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    promised_minute: Mapped[int]
     busy_from: Mapped[datetime]
     busy_until: Mapped[datetime]
     # The CHECK is on the column, because SQLite can add a column with a CHECK but cannot add a CHECK to a table.

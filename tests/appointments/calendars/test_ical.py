@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.calendars import Component, read_calendar
-from tests.cast import NOW, ORIGIN, SECRET_KEY, Cast, assemble, client_for, local, log_in
+from tests.cast import NOW, ORIGIN, SECRET_KEY, Cast, assemble, client_for, local, log_in, promised
 from tests.reading import read
 from webapp import models
 from webapp.appointments import queries
@@ -56,6 +56,7 @@ def visit(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "al
         "visit_type_id": cast.short,
         "starts_at": starts_at,
         "ends_at": ends_at,
+        "promised_minute": promised(starts_at),
         "busy_from": starts_at,
         "busy_until": ends_at,
         "created_at": NOW,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -33,8 +34,10 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
+from webapp.core.local_time import wall_minute
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
+from webapp.doctors.service import VisitTypeRow
 from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, TimeFreed
 from webapp.events.publishing import publish
 from webapp.i18n import gettext as _
@@ -87,7 +90,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         "doctor_id": doctor_id,
         "patient_id": patient_id,
         "visit_type_id": kind.id,
-        **_times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after),
+        **times_of(command.starts_at, kind, clinic),
         "reason": command.reason,
         "notes": command.notes,
         "override_reason": command.override_reason if overridden else "",
@@ -132,7 +135,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
         now=now,
     )
     kind = request.visit_type
-    times = _times(command.starts_at, kind.minutes, kind.buffer_before, kind.buffer_after)
+    times = times_of(command.starts_at, kind, clinic)
     with guarded():
         update_row(
             session,
@@ -279,13 +282,25 @@ def publish_freed_time(
             publish(session, freed, now=now)
 
 
-def _times(starts_at: datetime, minutes: int, before: int, after: int) -> dict[str, datetime]:
-    ends_at = starts_at + timedelta(minutes=minutes)
+class Times(TypedDict):
+    """The columns that follow from the start of an appointment."""
+
+    starts_at: datetime
+    ends_at: datetime
+    promised_minute: int
+    busy_from: datetime
+    busy_until: datetime
+
+
+def times_of(starts_at: datetime, kind: VisitTypeRow, clinic: Clinic) -> Times:
+    """The columns of an appointment of this type that is promised for this start."""
+    ends_at = starts_at + timedelta(minutes=kind.minutes)
     return {
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "busy_from": starts_at - timedelta(minutes=before),
-        "busy_until": ends_at + timedelta(minutes=after),
+        "promised_minute": wall_minute(starts_at, clinic.zone),
+        "busy_from": starts_at - timedelta(minutes=kind.buffer_before),
+        "busy_until": ends_at + timedelta(minutes=kind.buffer_after),
     }
 
 
