@@ -82,14 +82,18 @@ def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> No
     with pytest.raises(EditedMeanwhile) as details:
         write(settings.change_details, carol, ClinicDetails(name="Theirs"), seen=seen["details"], now=NOW)
     assert details.value.saved.model_dump() == {"name": "Ours", "address": "", "phone": ""}
+    others = RULES.model_copy(update={"max_active_visits": 7})
     with pytest.raises(EditedMeanwhile) as rules:
-        write(settings.change_rules, carol, RULES, seen=seen["rules"], now=NOW)
+        write(settings.change_rules, carol, others, seen=seen["rules"], now=NOW)
     assert rules.value.saved == RULES
     with pytest.raises(EditedMeanwhile):
         write(settings.change_zone, carol, ClinicZone(time_zone="Europe/Paris"), seen=seen["zone"], now=NOW)
     with pytest.raises(EditedMeanwhile) as hours:
-        write(settings.change_opening_hours, carol, week, seen=seen["week"], now=NOW)
+        write(settings.change_opening_hours, carol, OpeningWeek(days=((),) * 7), seen=seen["week"], now=NOW)
     assert hours.value.saved == week
+    # The same form again has the same effect as once.
+    write(settings.change_rules, carol, RULES, seen=seen["rules"], now=NOW)
+    write(settings.change_opening_hours, carol, week, seen=seen["week"], now=NOW)
 
 
 def test_saving_unchanged_settings_leaves_no_row(cast: Cast) -> None:

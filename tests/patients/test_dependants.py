@@ -84,19 +84,20 @@ def test_a_date_of_birth_in_the_future_is_refused(cast: Cast) -> None:
 
 
 def test_there_are_ten_at_most_also_when_two_are_added_at_once(cast: Cast) -> None:
-    for _number in range(dependants.MOST_PEOPLE - 1):
-        add(cast, cast.alice)
+    people = [ZOE.model_copy(update={"name": f"Zoë {letter}"}) for letter in "ABCDEFGHIJKL"]
+    for person in people[: dependants.MOST_PEOPLE - 1]:
+        add(cast, cast.alice, person)
     start, outcomes = threading.Barrier(2), []
 
-    def add_one() -> None:
+    def add_one(person: UpdateProfile) -> None:
         start.wait(5)
         try:
-            add(cast, cast.alice)
+            add(cast, cast.alice, person)
             outcomes.append("added")
         except TooManyPeople:
             outcomes.append("refused")
 
-    threads = [threading.Thread(target=add_one) for _ in range(2)]
+    threads = [threading.Thread(target=add_one, args=[person]) for person in people[-2:]]
     for thread in threads:
         thread.start()
     for thread in threads:

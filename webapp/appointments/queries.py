@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.appointments.schemas import AppointmentLine, AppointmentView
+from webapp.appointments.schemas import AppointmentLine, AppointmentView, Booking
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.database import UtcDateTime, rows
@@ -225,6 +225,23 @@ def find_booked_reference(
         Appointment.starts_at == starts_at,
         Appointment.status.in_(ACTIVE),
     )
+    return session.scalar(query)
+
+
+def find_same_booking(session: Session, actor: Actor, command: Booking) -> str | None:
+    """The reference of the appointment that this very command has booked already, or None."""
+    own = sa.select(_READER.id).where(_READER.user_id == actor.user_id).scalar_subquery()
+    query = sa.select(Appointment.reference).where(
+        visible_to(actor),
+        Appointment.patient_id == (own if command.patient_id is None else command.patient_id),
+        Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.slug == command.doctor)),
+        Appointment.starts_at == command.starts_at,
+        Appointment.status.in_(ACTIVE),
+        Appointment.reason == command.reason,
+        Appointment.notes == command.notes,
+    )
+    if command.visit_type_id is not None:
+        query = query.where(Appointment.visit_type_id == command.visit_type_id)
     return session.scalar(query)
 
 

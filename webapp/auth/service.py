@@ -139,6 +139,12 @@ def find_account(session: Session, email: str) -> KnownAccount | None:
     return KnownAccount(row.id, cast(Role, row.role), row.active, row.password_hash) if row else None
 
 
+def is_made_since(session: Session, user_id: int, since: datetime) -> bool:
+    """Whether the account was made at this instant or later."""
+    query = sa.select(User.id).where(User.id == user_id, User.created_at >= since)
+    return session.scalar(query) is not None
+
+
 def verify_login(account: KnownAccount | None, password: str) -> VerifiedLogin:
     """Verify the password; this is slow and needs no database.
 
@@ -257,6 +263,11 @@ def end_session(session: Session, actor: Actor, session_id: int) -> None:
     )
     if ended.one_or_none() is None:
         raise NotFound(_("That session has ended already."))
+
+
+def is_session(session: Session, session_id: int) -> bool:
+    """Whether this session exists, of any account."""
+    return session.scalar(sa.select(UserSession.id).where(UserSession.id == session_id)) is not None
 
 
 def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[SessionRow]:

@@ -104,7 +104,7 @@ def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, 
     """
     _check(command)
     saved = _lock(session, closure_id)
-    require_unchanged(saved.details, seen)
+    require_unchanged(saved.details, seen, wanted=command)
     session.execute(sa.update(Closure).where(Closure.id == closure_id).values(**command.model_dump()))
     _record(session, actor, "closure_changed", closure_id, command, now=now)
     if (saved.details.starts_on, saved.details.ends_on) != (command.starts_on, command.ends_on):

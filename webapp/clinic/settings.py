@@ -197,7 +197,7 @@ def change_opening_hours(session: Session, actor: Actor, command: OpeningWeek, *
         EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
-    require_unchanged(get_opening_hours(session), seen)
+    require_unchanged(get_opening_hours(session), seen, wanted=command)
     session.execute(sa.delete(OpeningHours))
     for weekday, spans in enumerate(command.days):
         for start, end in spans:
@@ -228,7 +228,7 @@ def _insert_or_nothing(session: Session, values: dict[str, Any]) -> sa.Insert:
 
 def _save(session: Session, actor: Actor, saved: BaseModel, command: BaseModel, seen: str, *, now: datetime) -> bool:
     """Save what changed; return whether anything did."""
-    require_unchanged(saved, seen)
+    require_unchanged(saved, seen, wanted=command)
     changed = {name: value for name, value in command.model_dump().items() if getattr(saved, name) != value}
     if changed:
         session.execute(sa.update(ClinicSettings).where(ClinicSettings.id == 1).values(**changed))

@@ -35,13 +35,18 @@ def fingerprint(saved: BaseModel) -> str:
     return hashlib.blake2b(saved.model_dump_json().encode(), digest_size=12).hexdigest()
 
 
-def require_unchanged(saved: BaseModel, seen: str) -> None:
+def require_unchanged(saved: BaseModel, seen: str, *, wanted: BaseModel | None = None) -> None:
     """Require that the caller saw what is saved now. An empty `seen` skips the check.
+
+    `wanted` is what the caller is going to save. If exactly that is saved already, the same form was probably sent
+    twice, and there is nothing to compare.
 
     Raises:
         EditedMeanwhile: `saved` is not what the caller saw.
     """
-    if seen and seen != fingerprint(saved):
+    if not seen or seen == fingerprint(saved):
+        return
+    if wanted is None or any(getattr(saved, name) != value for name, value in wanted):
         raise EditedMeanwhile(saved)
 
 

@@ -131,7 +131,7 @@ def change(
     """
     saved = visit_types.lock_visit_type(session, visit_type_id)
     before = _offer_of(session, saved)
-    require_unchanged(before, seen)
+    require_unchanged(before, seen, wanted=command)
     _require_locked(before, locked)
     changed = visit_types.change(session, saved, command.details)
     wanted = set(command.doctor_ids)

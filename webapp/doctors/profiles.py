@@ -233,8 +233,9 @@ def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *,
         NotFound, EditedMeanwhile. Invalid: one of the visit types cannot be booked any more.
     """
     saved = _lock(session, slug, now=now)
-    require_unchanged(DoctorState(active=saved.active, profile=saved.profile), seen)
     wanted = sorted(set(command.visit_type_ids))
+    stored = DoctorState(active=saved.active, profile=command.model_copy(update={"visit_type_ids": wanted}))
+    require_unchanged(DoctorState(active=saved.active, profile=saved.profile), seen, wanted=stored)
     values = command.model_dump(exclude={"visit_type_ids"})
     changed = [name for name, value in values.items() if getattr(saved.profile, name) != value]
     if changed:

@@ -47,6 +47,8 @@ def get_person(session: Session, actor: Actor, patient_id: int) -> Person:
 def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> int:
     """Add a person, without an account, for whom the actor will book; return the id.
 
+    Adding the same person twice has the same effect as once: the form was sent twice.
+
     Raises:
         Invalid: the birth date is impossible. TooManyPeople. NoSuchPatient: the actor is no patient.
     """
@@ -55,7 +57,11 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     own = lock_own_patient(session, actor)
     if own is None:
         raise NoSuchPatient
-    if len(list_people(session, actor)) >= MOST_PEOPLE:
+    people = list_people(session, actor)
+    for person in people:
+        if profile_of(person) == command:
+            return person.id
+    if len(people) >= MOST_PEOPLE:
         raise TooManyPeople(most=MOST_PEOPLE)
     details = PatientDetails(name=command.name, birth_date=command.birth_date, phone=command.phone)
     patient_id = add_patient(session, details, managed_by=own, now=now)
@@ -76,7 +82,7 @@ def change_person(
     saved = lock_details(session, patient_id)
     get_person(session, actor, patient_id)
     require_birth_date(command.birth_date, now)
-    require_unchanged(profile_of(saved), seen)
+    require_unchanged(profile_of(saved), seen, wanted=command)
     details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
     write_details(session, patient_id, details)
     _record(session, actor, "patient_changed", patient_id, now=now)

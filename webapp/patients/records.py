@@ -104,7 +104,7 @@ def change_patient(
     """
     saved = lock_details(session, patient_id)
     require_birth_date(details.birth_date, now)
-    require_unchanged(saved, seen)
+    require_unchanged(saved, seen, wanted=details)
     write_details(session, patient_id, details)
     changed = [name for name in PatientDetails.model_fields if getattr(saved, name) != getattr(details, name)]
     _record(session, actor, "patient_changed", patient_id, now=now, details={"changed": changed})

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from webapp.auth import login_throttle, passwords
-from webapp.auth.exceptions import EmailTaken
+from webapp.auth import service as auth
+from webapp.auth.exceptions import EmailTaken, WrongCredentials
+from webapp.auth.schemas import LogIn
+from webapp.auth.service import VerifiedLogin
+from webapp.auth.signing_in import sign_in
 from webapp.database import Database
-from webapp.exceptions import AppError
+from webapp.exceptions import AppError, TooManyAttempts
 from webapp.patients.schemas import Register
 
 T = TypeVar("T")
+
+# Within this time, a second registration with the same address and password is the same form again.
+JUST_MADE = timedelta(minutes=30)
 
 
 def register(
@@ -37,3 +46,24 @@ def register(
     except AppError:
         database.write(login_throttle.forget, attempt)
         raise
+
+
+def sign_in_again(database: Database, login: LogIn, *, previous: str, now: datetime) -> str | None:
+    """Sign in to the account that the same form made a moment ago, and return the session's secret id, or None.
+
+    To tell no more than the log-in does, it counts and takes as long as an attempt to log in, also where the account is
+    older and stays closed.
+    """
+    try:
+        return sign_in(database, login, _finish, previous=previous, now=now)[1]
+    except (WrongCredentials, TooManyAttempts):
+        return None
+
+
+def _finish(
+    session: Session, attempt_id: int, verified: VerifiedLogin, login: LogIn, *, now: datetime, previous: str
+) -> str | None:
+    if verified.role != "patient" or not auth.is_made_since(session, verified.user_id, now - JUST_MADE):
+        login_throttle.forget(session, attempt_id)
+        return None
+    return auth.finish_login(session, attempt_id, verified, login, now=now, previous=previous)

@@ -10,14 +10,15 @@ from webapp.auth.dependencies import (
     clear_session_cookie,
     current_actor,
     home_of,
+    known_device,
     session_secret,
     set_device_cookie,
     set_session_cookie,
     signed_in,
 )
-from webapp.auth.exceptions import TooManyConfirmations, WrongCurrentPassword
+from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import PasswordForm
-from webapp.auth.schemas import Actor, ChangePassword
+from webapp.auth.schemas import Actor, ChangePassword, LogIn
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission
@@ -29,7 +30,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
 from webapp.patients.presenters import device_lines, person_line
-from webapp.patients.schemas import Origin
+from webapp.patients.schemas import Origin, Register
 
 router = Router()
 
@@ -52,15 +53,37 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         command = submission.read(form.command)
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
         page.close()
-        secret = registration.register(
-            page.database, command, service.register_and_sign_in, origin, address=page.address, now=page.now
-        )
+        secret = _register(page, command, origin)
         welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
         response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
         return response
     return _register_page(page, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _register(page: Page, command: Register, origin: Origin) -> str:
+    """Make the account, or find it made if the same form was sent before; return the secret id of the session.
+
+    Raises:
+        EmailTaken and the others of `registration.register`.
+    """
+    try:
+        return registration.register(
+            page.database, command, service.register_and_sign_in, origin, address=page.address, now=page.now
+        )
+    except EmailTaken:
+        login = LogIn(
+            email=command.email,
+            password=command.password,
+            address=origin.address,
+            user_agent=origin.user_agent,
+            known_device=known_device(page, command.email),
+        )
+        secret = registration.sign_in_again(page.database, login, previous=origin.previous, now=page.now)
+        if secret is None:
+            raise
+        return secret
 
 
 @router.get("/account")
@@ -151,8 +174,8 @@ def end_session(page: CurrentPage, session_id: PathId) -> Response:
     try:
         page.write(auth.end_session, actor, session_id)
     except NotFound:
-        # This browser's own session may have ended in another tab at the same moment: it is signed out, as requested.
-        if session_id != actor.session_id:
+        # It may have ended a moment ago, by the same form or in another tab: it is signed out, as requested.
+        if auth.is_session(page.session, session_id):
             raise
     if session_id != actor.session_id:
         return page.redirect("/account", flash=_("That device is signed out."))

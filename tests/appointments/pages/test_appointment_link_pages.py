@@ -522,6 +522,9 @@ def test_cancelled_or_past_appointments_say_so_and_can_be_booked_again(
                 assert again == ["/doctors/bob"]
                 assert not page.all("form", action=f"{here}/confirmation")
             answer = client.post(f"{here}/{path}", data={"version": "1", "starts_at": iso(local(NEW))})
+            if (status, path) == ("cancelled", "cancellation"):
+                assert (answer.status_code, answer.headers["location"]) == (303, here)
+                continue
             assert answer.status_code == 409
             assert here in read(answer).links
     assert appointment(cast, reference).status == status

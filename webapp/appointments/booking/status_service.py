@@ -152,7 +152,8 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
     """
     _require_doctor(actor)
     view = service.lock_for_change(session, actor, reference, None)
-    require_unchanged(SavedNote(private_note=view.private_note), command.seen)
+    wanted = SavedNote(private_note=command.private_note)
+    require_unchanged(SavedNote(private_note=view.private_note), command.seen, wanted=wanted)
     session.execute(
         sa.update(Appointment)
         .where(Appointment.id == view.id)

@@ -81,10 +81,12 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     if command is not None:
         page.close()
         try:
-            reference = page.database.write(service.book, actor, command, now=page.now)
+            reference: str | None = page.database.write(service.book, actor, command, now=page.now)
         except (Conflict, Invalid, NotFound, Unavailable) as refusal:
             error = refusal
-        else:
+            # The same form was sent before: what it asks for is there.
+            reference = queries.find_same_booking(page.session, actor, command)
+        if reference is not None:
             return page.redirect(f"/appointments/{reference}?booked=1")
     try:
         choices = patients.bookable_patients(page.session, actor)

@@ -18,7 +18,7 @@ from webapp.appointments.exceptions import NotActive, TooLateToChange
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
 from webapp.appointments.pages.forms import WHY, CancelForm, MoveForm, StaffMoveForm, WhenForm
-from webapp.appointments.schemas import AppointmentView
+from webapp.appointments.schemas import AppointmentView, Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
@@ -71,7 +71,7 @@ def cancel(page: CurrentPage, sent: SentForm) -> Response:
             page.database.write(service.cancel, access.actor, access.reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
-        else:
+        if error is None or _is_cancelled(page, access, command):
             return page.redirect(access.here, flash=_("The appointment is cancelled."), tone="info")
     try:
         view = _changeable(page, access)
@@ -131,7 +131,7 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
             page.database.write(service.move, access.actor, access.reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
             error = refusal
-        else:
+        if error is None or _is_moved(page, access, command):
             return page.redirect(access.here, flash=_("The appointment is moved."))
     try:
         view = _changeable(page, access)
@@ -140,6 +140,23 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
     if error is not None:
         form.version.data = str(view.version)
     return _reschedule_page(page, access, view, form, start, error, status=422)
+
+
+def _is_cancelled(page: Page, access: AppointmentAccess, command: Cancellation) -> bool:
+    """Whether the appointment is cancelled already, and no reason that was typed would be lost.
+
+    The same form may have been sent before: then one change has been made since its page was shown.
+    """
+    view = queries.get_appointment(page.session, access.actor, access.reference)
+    sent_before = command.version is not None and view.version == command.version + 1
+    return view.status == "cancelled" and (sent_before or not command.reason)
+
+
+def _is_moved(page: Page, access: AppointmentAccess, command: Move) -> bool:
+    """Whether the appointment was moved to this time after its page was shown: the same form was sent before."""
+    view = queries.get_appointment(page.session, access.actor, access.reference)
+    changed = command.version is not None and view.version > command.version
+    return changed and view.is_active(page.now) and view.starts_at == command.starts_at
 
 
 def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:

@@ -11,6 +11,7 @@ from datetime import datetime
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
@@ -83,9 +84,12 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
         return _summary(page, form, request, requested, status=422)
     page.close()
     try:
-        reference = page.database.write(service.book, actor, command, now=page.now)
+        reference: str | None = page.database.write(service.book, actor, command, now=page.now)
     except (Conflict, Invalid, NotFound, Unavailable) as error:
-        return _summary(page, form, request, requested, error)
+        # If the same form was sent before, what it asks for is there.
+        reference = queries.find_same_booking(page.session, actor, command)
+        if reference is None:
+            return _summary(page, form, request, requested, error)
     return page.redirect(f"/appointments/{reference}", flash=_("The appointment is booked."))
 
 

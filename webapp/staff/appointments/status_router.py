@@ -13,7 +13,7 @@ from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
 from webapp.appointments.exceptions import StatusNotPossible
-from webapp.appointments.schemas import AppointmentView
+from webapp.appointments.schemas import AppointmentView, ChangeStatus, UndoStatus
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -99,7 +99,8 @@ def _change(
         try:
             page.write(work, actor, reference, command, now=page.now)
         except (Conflict, Invalid, Unavailable) as refusal:
-            error = refusal
+            # A second tap on the same button asks for what is there already.
+            error = None if _is_done(page, actor, reference, command) else refusal
     day = _day_of(page, back) if actor.role == "doctor" else None
     if day is not None and page.wants_fragment:
         doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
@@ -112,6 +113,17 @@ def _change(
     view = queries.get_appointment(page.session, actor, reference)
     words = {"name": view.patient_name, "status": statuses.word_of(view.status).lower()}
     return page.redirect(back, flash=_("%(name)s: %(status)s.") % words)
+
+
+def _is_done(page: Page, actor: Actor, reference: str, command: BaseModel) -> bool:
+    """Whether the appointment is as the button wanted it: it has that status, or its last change is undone."""
+    view = queries.get_appointment(page.session, actor, reference)
+    match command:
+        case ChangeStatus():
+            return view.status == command.status
+        case UndoStatus(version=int(version)):
+            return view.version == version + 1 and view.previous_status is None
+    return False
 
 
 def _way_back(address: str | None, reference: str) -> str:

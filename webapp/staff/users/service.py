@@ -141,7 +141,7 @@ def change_role(session: Session, actor: Actor, user_id: int, command: ChangeRol
     """
     _lock_doctor(session, command.role, command.doctor_id, tied_to=user_id)
     account = roles.lock_account(session, actor, user_id)
-    require_unchanged(get_user(session, user_id, now=now).state, seen)
+    require_unchanged(get_user(session, user_id, now=now).state, seen, wanted=command)
     if account.role != command.role:
         roles.set_role(session, actor, account, command.role, now=now)
     session.execute(sa.update(Doctor).where(Doctor.user_id == user_id).values(user_id=None))

@@ -1,0 +1,218 @@
+"""A form that is sent twice (a double click, Back, Reload, a lost answer) has the same effect as once, and says so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in
+from tests.reading import HTMX, read
+from tests.visits import put
+from webapp import models
+from webapp.core.formats import iso
+
+TEN = "2026-03-10 10:00"
+PHONED = {"name": "Nora Nowak", "email": "nora@example.org", "password": "two words and more words"}
+
+
+def appointments(cast: Cast) -> list[models.Appointment]:
+    with cast.database.reading() as session:
+        return list(session.scalars(sa.select(models.Appointment).order_by(models.Appointment.id)))
+
+
+def count(cast: Cast, table: type[models.Base]) -> int:
+    with cast.database.reading() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+# --------------------------------------------------------------------------------------------- booking
+
+
+def test_booking_twice_leads_to_the_same_appointment(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    address = f"/book?doctor=bob&visit_type={cast.short}&starts_at={iso(local(TEN))}"
+    form = read(client.get(address)).form("/appointments") | {"reason": "My knee ", "notes": ""}
+    first, second = (client.post("/appointments", data=form) for _ in range(2))
+    (booked,) = appointments(cast)
+    for answer in (first, second):
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}?booked=1")
+    # Another reason is not thrown away in silence.
+    other = client.post("/appointments", data=form | {"reason": "My other knee"})
+    assert other.status_code == 409
+    assert "My other knee" in other.text
+    # The same time for another type of visit is no repetition either.
+    assert client.post("/appointments", data=form | {"visit_type": str(cast.long)}).status_code == 409
+    # To Dave the time is taken, as before.
+    with client_for(cast.database) as daves:
+        assert log_in(daves, "dave").post("/appointments", data=form).status_code == 409
+    assert len(appointments(cast)) == 1
+
+
+def test_booking_twice_is_fine_also_when_the_first_filled_a_limit(client: TestClient, cast: Cast) -> None:
+    cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1))
+    log_in(client, "alice")
+    form = {"doctor": "bob", "starts_at": iso(local(TEN))}
+    answers = {client.post("/appointments", data=form).headers.get("location") for _ in range(2)}
+    assert answers == {f"/appointments/{appointments(cast)[0].reference}?booked=1"}
+
+
+def test_staff_who_book_twice_are_led_to_the_same_appointment(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    patient = cast.patient_ids["alice"]
+    page = read(client.get(f"/book?doctor=bob&visit_type={cast.short}&starts_at={iso(local(TEN))}&patient={patient}"))
+    form = page.form("/appointments") | {"reason": "By telephone"}
+    answers = [client.post("/appointments", data=form) for _ in range(2)]
+    (booked,) = appointments(cast)
+    for answer in answers:
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}")
+
+
+# ------------------------------------------------------------------------------------ moving and cancelling
+
+
+def test_moving_twice_says_twice_that_it_is_moved(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN)
+    path = f"/appointments/{reference}/reschedule"
+    form = {"starts_at": iso(local("2026-03-11 14:00")), "version": "1"}
+    log_in(client, "alice")
+    for _ in range(2):
+        answer = client.post(path, data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")
+        assert "The appointment is moved." in read(client.get(answer.headers["location"])).text
+    assert [(each.version, each.starts_at) for each in appointments(cast)] == [(2, local("2026-03-11 14:00"))]
+    # After another change the first form no longer says what is so.
+    assert client.post(path, data={"starts_at": iso(local(TEN)), "version": "2"}).status_code == 303
+    assert client.post(path, data=form).status_code == 409
+
+
+@pytest.mark.parametrize("reason", ["", "I am better"])
+def test_cancelling_twice_says_twice_that_it_is_cancelled(client: TestClient, cast: Cast, reason: str) -> None:
+    reference = cast.book(cast.alice, TEN)
+    log_in(client, "alice")
+    for _ in range(2):
+        answer = client.post(f"/appointments/{reference}/cancellation", data={"version": "1", "reason": reason})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")
+        assert "The appointment is cancelled." in read(client.get(answer.headers["location"])).text
+    assert [(each.version, each.cancellation_reason) for each in appointments(cast)] == [(2, reason)]
+
+
+def test_a_reason_is_not_lost_when_the_appointment_was_cancelled_before(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN)
+    cast.change(sa.update(models.Appointment).values(status="cancelled", version=4))
+    log_in(client, "alice")
+    answer = client.post(f"/appointments/{reference}/cancellation", data={"version": "1", "reason": "I am better"})
+    assert answer.status_code == 409
+    assert "I am better" in answer.text
+
+
+# -------------------------------------------------------------------------------------------- registering
+
+
+def register(cast: Cast, *, later: timedelta = timedelta(), **changed: str) -> tuple[int, TestClient]:
+    with client_for(cast.database, now=NOW + later) as client:
+        answer = client.post("/register", data=PHONED | {"next": "/appointments"} | changed)
+        assert (answer.headers.get("location") == "/appointments") == (answer.status_code == 303)
+        return answer.status_code, client
+
+
+def test_registering_twice_signs_in_to_the_same_account(cast: Cast) -> None:
+    before = count(cast, models.User)
+    for _ in range(2):
+        status, client = register(cast)
+        assert status == 303
+        assert client.get("/appointments").status_code == 200
+    assert count(cast, models.User) == before + 1
+    # Neither is a failed attempt that counts against the account.
+    with cast.database.reading() as session:
+        failed = sa.select(models.FailedLogin.device).where(models.FailedLogin.judged)
+        assert set(session.scalars(failed)) == {"register"}
+
+
+def test_registering_with_an_address_that_is_taken_opens_nothing(cast: Cast) -> None:
+    assert register(cast)[0] == 303
+    for changed, later in (
+        # A stranger who guesses, as at the log-in.
+        ({"password": "another password here"}, timedelta()),
+        # The account is not new any more: its owner is asked to sign in.
+        ({}, timedelta(hours=2)),
+        # An account of staff, with the right password.
+        ({"email": "carol@docket.example", "password": PASSWORD}, timedelta()),
+    ):
+        status, client = register(cast, later=later, **changed)
+        assert status == 409
+        assert client.get("/appointments").headers["location"].startswith("/login")
+
+
+def test_guessing_by_registering_is_throttled_as_at_the_log_in(cast: Cast) -> None:
+    assert register(cast)[0] == 303
+    for number in range(10):
+        assert register(cast, password=f"guess number {number} of ten")[0] == 409
+    # By now even the right password opens nothing, here as there.
+    assert register(cast)[0] == 409
+    with client_for(cast.database) as client:
+        assert client.post("/login", data=PHONED).status_code == 429
+
+
+# ------------------------------------------------------------------------------------------------- staff
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_second_tap_on_a_status_changes_nothing_and_is_no_error(
+    client: TestClient, cast: Cast, swapped: bool
+) -> None:
+    put(cast, "2026-03-02 10:00")
+    (booked,) = appointments(cast)
+    log_in(client, "bob")
+    for path, form in (
+        ("status", {"status": "arrived", "version": "1", "back": "/schedule"}),
+        ("status/undo", {"version": "2", "back": "/schedule"}),
+    ):
+        for _ in range(2):
+            answer = client.post(f"/appointments/{booked.reference}/{path}", data=form, headers=HTMX if swapped else {})
+            assert answer.status_code == (200 if swapped else 303), answer.text
+    assert [(each.status, each.version) for each in appointments(cast)] == [("scheduled", 3)]
+    # A tap on what is no longer possible still says so.
+    late = client.post(f"/appointments/{booked.reference}/status", data={"status": "arrived", "version": "1"})
+    assert late.status_code == 409
+
+
+def test_a_form_that_is_saved_twice_is_saved(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN)
+    cast.add(models.Closure(name="A day out", starts_on=local(TEN).date(), ends_on=local(TEN).date()))
+    bobs = [cast.short, cast.long, cast.buffered, cast.by_phone]
+    both = [cast.doctor_ids["bob"], cast.doctor_ids["erin"]]
+    for who, path, changed in (
+        ("bob", f"/appointments/{reference}/note", {"private_note": "Ask again."}),
+        ("carol", "/admin/clinic/details", {"name": "Harbour Lane Practice"}),
+        ("carol", "/admin/clinic/opening-hours", {}),
+        ("carol", f"/admin/patients/{cast.patient_ids['alice']}/edit", {"phone": "020 123 4568"}),
+        ("carol", "/admin/doctors/bob", {"room": "Room 9", "visit_type_ids": bobs}),
+        ("carol", f"/admin/visit-types/{cast.long}", {"preparation": "Come early.", "doctor_ids": both}),
+        ("carol", "/admin/closures/1", {"name": "A day away"}),
+    ):
+        log_in(client, who)
+        page = read(client.get(path))
+        form = page.form(path) | changed
+        answers = [client.post(path, data=form) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [303, 303], (path, read(answers[1]).text)
+
+
+def test_a_person_who_is_added_twice_is_there_once(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    before = count(cast, models.Patient)
+    for _ in range(2):
+        assert client.post("/account/people", data={"name": "Ada Adams", "birth_date": "2020-01-02"}).status_code == 303
+    assert count(cast, models.Patient) == before + 1
+
+
+def test_a_device_that_is_signed_out_twice_is_signed_out(client: TestClient, cast: Cast) -> None:
+    log_in(client, "alice")
+    log_in(client, "alice")
+    with cast.database.reading() as session:
+        other = session.scalars(sa.select(models.UserSession.id).order_by(models.UserSession.id)).first()
+    for _ in range(2):
+        answer = client.post(f"/account/sessions/{other}/end")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
