@@ -74,10 +74,12 @@ class MailServer:
 
 
 @contextmanager
-def mail_server(verdict: Verdict = lambda _recipient: "", *, port: int = 0) -> Iterator[MailServer]:
-    """A mail server on a port of this machine, until the block ends."""
+def mail_server(
+    verdict: Verdict = lambda _recipient: "", *, port: int = 0, any_letter: bool = False
+) -> Iterator[MailServer]:
+    """A mail server on a port of this machine, until the block ends. With `any_letter` it offers SMTPUTF8."""
     server = MailServer(verdict, port or free_port())
-    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller = Controller(server, hostname="127.0.0.1", port=server.port, enable_SMTPUTF8=any_letter)
     controller.start()
     try:
         yield server

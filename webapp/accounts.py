@@ -14,7 +14,8 @@ from webapp.auth import passwords, queries, roles
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.queries import UserFilter, UserRow
-from webapp.auth.schemas import Email, PersonName, Role, normal_email
+from webapp.auth.schemas import Email, PersonName, Role
+from webapp.core.email_address import normal_email
 from webapp.database import Database
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict, Invalid, NotFound

@@ -63,6 +63,20 @@ def test_registering_makes_an_account_that_can_sign_in_and_a_mail_to_confirm_it(
         assert PASSWORD not in refused.text
 
 
+def test_programs_send_pasted_text_too(api: TestClient, sqlite_cast: Cast) -> None:
+    anonymous = ApiClient(api)
+    pasted = {
+        "name": "Zoe\u0308\u00a0Zander\u200b",
+        "email": "zoe@docket.example\u202c",
+        "password": "zoe\u0308 teapot orbit",
+    }
+    made = anonymous.post("/auth/register", {**NEW, **pasted})
+    assert made.status_code == 201, made.text
+    assert (made.json()["name"], made.json()["email"]) == ("Zoë Zander", "zoe@docket.example")
+    form = {"username": "\u200bzoe@docket.example", "password": "zoë teapot orbit"}
+    assert anonymous.request("POST", "/auth/token", data=form).status_code == 200
+
+
 def test_many_registrations_from_one_network_are_throttled_as_on_the_page(api: TestClient, sqlite_cast: Cast) -> None:
     anonymous = ApiClient(api)
     attempts = [

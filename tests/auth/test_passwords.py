@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from passlib.hash import argon2
 
@@ -117,3 +119,49 @@ def test_a_hash_with_older_parameters_is_renewed() -> None:
 def test_a_missing_hash_matches_no_password() -> None:
     assert passwords.verify(GOOD, None) == (False, None)
     assert passwords.verify("", None) == (False, None)
+
+
+COMPOSED = "zoë en andré fietsen"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+@pytest.mark.parametrize("chosen", [COMPOSED, DECOMPOSED, COMPOSED.replace(" ", "\u00a0")])
+def test_a_password_is_the_same_on_every_keyboard(chosen: str) -> None:
+    stored = passwords.hash_password(chosen)
+    for typed in (COMPOSED, DECOMPOSED, COMPOSED.replace(" ", "\u3000")):
+        assert passwords.verify(typed, stored) == (True, None)
+    assert passwords.verify(COMPOSED.replace("ë", "e"), stored) == (False, None)
+
+
+@pytest.mark.parametrize("chosen", [DECOMPOSED, COMPOSED.replace(" ", "\u00a0")])
+def test_the_hash_of_a_password_as_it_was_typed_still_matches_and_is_renewed(chosen: str) -> None:
+    stored = str(passwords.context.hash(chosen))
+    right, renewed = passwords.verify(chosen, stored)
+    assert right
+    assert renewed
+    assert passwords.verify(COMPOSED, renewed) == (True, None)
+    assert passwords.verify("zoe en andre fietsen", stored) == (False, None)
+
+
+def test_an_older_hash_in_decomposed_letters_matches_composed_ones() -> None:
+    assert passwords.verify(COMPOSED, str(passwords.context.hash(DECOMPOSED)))[0]
+
+
+def test_an_unknown_account_costs_as_many_verifications(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[str] = []
+    monkeypatch.setattr(passwords.context, "dummy_verify", lambda: verified.append("dummy"))
+
+    def is_wrong(_password: str, _stored: str) -> tuple[bool, None]:
+        verified.append("real")
+        return False, None
+
+    monkeypatch.setattr(passwords.context, "verify_and_update", is_wrong)
+    for password in (GOOD, COMPOSED, DECOMPOSED):
+        for stored in (None, "a hash"):
+            verified.clear()
+            assert passwords.verify(password, stored) == (False, None)
+            assert len(verified) == {GOOD: 1, COMPOSED: 2, DECOMPOSED: 2}[password]
+
+
+def test_the_length_counts_what_people_see() -> None:
+    assert code_of(unicodedata.normalize("NFD", "ëëëëëëëëëëë")) == "password_too_short"

@@ -234,6 +234,43 @@ def test_workers_at_once_send_each_message_once(database: Database, courier: Cou
     assert {row(database, number).status for number in numbers} == {"sent"}
 
 
+def test_a_domain_in_any_language_reaches_every_mail_server(database: Database, courier: Couriers) -> None:
+    number = put(database, "nora@praxis-müller.example")
+    with mail_server() as server:
+        courier(to(server.port)).deliver_next()
+    assert row(database, number).status == "sent"
+    assert server.mails[0]["To"] == "nora@xn--praxis-mller-klb.example"
+
+
+@pytest.mark.parametrize("any_letter", [False, True])
+def test_letters_before_the_at_sign_need_a_server_that_takes_them(
+    database: Database, courier: Couriers, any_letter: bool
+) -> None:
+    number = put(database, "zoë@docket.example")
+    with mail_server(any_letter=any_letter) as server:
+        courier(to(server.port)).deliver_next()
+    message = row(database, number)
+    assert message.status == ("sent" if any_letter else "dead")
+    if any_letter:
+        assert server.mails[0]["To"] == "zoë@docket.example"
+    else:
+        assert TROUBLES.words(message.last_error) == (
+            "The mail server cannot send to this address: there is a letter such as é before the @. "
+            "Ask the patient for another address."
+        )
+
+
+def test_a_domain_that_cannot_exist_is_given_up_at_once(database: Database, courier: Couriers) -> None:
+    number = put(database, "nora@é_.example")
+    with mail_server() as server:
+        courier(to(server.port)).deliver_next()
+    message = row(database, number)
+    assert (message.status, TROUBLES.words(message.last_error)) == (
+        "dead",
+        "This address does not exist. Check the part after the @.",
+    )
+
+
 @pytest.mark.parametrize("word", ["=?utf-8?q?=0D=0ABcc:_eve@x.example=0D=0A=0D=0A?=", "=?utf-8?b?DQpCY2M6IHgNCg0K?="])
 def test_names_cannot_inject_headers(word: str) -> None:
     message = Rendered(word, f"The visit of {word} is booked", "Text\n", "<p>Text</p>", "", "")

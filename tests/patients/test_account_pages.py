@@ -43,6 +43,23 @@ def test_registering_makes_an_account_and_signs_in(client: TestClient, cast: Cas
     assert patient_of(cast, "nina@docket.example").name == "Nina New"
 
 
+def test_pasted_text_is_registered_as_people_see_it(client: TestClient, cast: Cast) -> None:
+    pasted = {
+        "name": "\u202aNi\u00adna\u00a0 New\u200b",
+        "email": "\u202aNina@praxis-mu\u0308ller.example\u202c",
+        "phone": "\u202d+31\u00a020 123\u20114567\u202c",
+        "birth_date": "1984\u201103\u201127\u200b",
+        "password": "zoe\u0308 andre\u0301 orbit",
+    }
+    assert client.post("/register", data=pasted).status_code == 303
+    nina = patient_of(cast, "nina@praxis-müller.example")
+    assert (nina.name, str(nina.birth_date)) == ("Nina New", "1984-03-27")
+    # Another browser sends the domain in ASCII, and another keyboard composed letters.
+    with client_for(cast.database) as other:
+        sent = {"email": "nina@xn--praxis-mller-klb.example", "password": "zoë andré orbit"}
+        assert other.post("/login", data=sent).status_code == 303
+
+
 def test_registering_by_htmx_redirects(client: TestClient) -> None:
     answer = client.post("/register", data={**NINA, "next": "/appointments"}, headers=HTMX)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")

@@ -83,15 +83,11 @@ def test_a_birth_date_may_be_today_or_in_1900(cast: Cast) -> None:
     {"email": '"nora"@docket.example'},
     {"email": "nora@nils@docket.example"},
     {"email": "no\x07ra@docket.example"},
-    {"email": "nora\u202e@docket.example"},
+    {"email": "nora@do_cket\u00e9.example"},
     {"email": "nora@=?utf-8?q?=0D=0A?=.example"},
-    {"name": "Nora\u202eweN"},
-    {"name": "Nora\u2028New"},
-    {"name": "Nora\u2029New"},
     {"name": "Nora\x85New"},
-    {"name": "Nora\tNew"},
-    {"name": "No\u200bra"},
-    {"name": "Nora\u200d"},
+    {"name": "Nora\x0bNew"},
+    {"name": "N\u200b"},
     {"name": "\u200c\u200d\u200c"},
     {"name": "1234"},
     {"name": "..."},
@@ -104,6 +100,19 @@ def test_a_birth_date_may_be_today_or_in_1900(cast: Cast) -> None:
 def test_an_invalid_name_address_or_number_is_refused_at_registration(spoil: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Register.model_validate({"name": "Nora New", "email": "nora@docket.example", "password": "x"} | spoil)
+
+
+@pytest.mark.parametrize("pasted", [
+    {"name": "No\u202era New"},
+    {"name": "Nora\u2028New\u200d"},
+    {"name": " Nora\u00a0\tNew"},
+    {"name": "No\u00adra N\u200bew\ufeff"},
+    {"email": " nora\u202e@Docket.example\u200b"},
+    {"email": "no\u00adra@docket.example\u00a0"},
+])  # fmt: skip
+def test_what_is_unseen_in_a_pasted_name_or_address_is_taken_away(pasted: dict[str, str]) -> None:
+    read = Register.model_validate({"name": "Nora New", "email": "nora@docket.example", "password": "x"} | pasted)
+    assert (read.name, read.email) == ("Nora New", "nora@docket.example")
 
 
 @pytest.mark.parametrize("name", ["\u0646\u06cc\u200c\u0645\u0627", "Anne-Marie O'Neil", "\u674e\u660e", "John 3rd"])

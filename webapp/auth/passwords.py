@@ -1,5 +1,8 @@
 """Passwords: hashing with Argon2id through passlib's API, and which passwords are good enough.
 
+A password is prepared as RFC 8265 says (OpaqueString): any space is a space, and letters are in NFC, since keyboards
+send the same letter in different ways. Hashes of passwords that were not prepared still match what was typed then.
+
 The parameters (19 MiB, two passes, one lane) are OWASP's for Argon2id. One verification takes about 25 ms, so only a
 few run at once, however many requests there are.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import unicodedata
 from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
@@ -40,10 +44,19 @@ _at_once = BoundedSemaphore(4)
 _one_estimate = Lock()
 
 
+def prepared(password: str) -> str:
+    """The password as it is hashed, whichever keyboard it was typed on."""
+    if password.isascii():
+        return password
+    return unicodedata.normalize(
+        "NFC", "".join(" " if unicodedata.category(each) == "Zs" else each for each in password)
+    )
+
+
 def hash_password(password: str) -> str:
     """The hash to store, which includes its own random salt."""
     with _at_once:
-        return str(context.hash(password))
+        return str(context.hash(prepared(password)))
 
 
 def unusable_hash() -> str:
@@ -57,17 +70,26 @@ def unusable_hash() -> str:
 
 
 def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Whether the password is right, and a new hash where the stored one has old parameters.
+    """Whether the password is right, and a new hash where the stored one has old parameters or was not prepared.
 
     Without a stored hash (no account has that e-mail address) the call takes as long, so that time reveals nothing.
     A password longer than the maximum is wrong in the same way, for any account.
     """
-    with _at_once:
-        if stored is None or len(password) > MAXIMUM_LENGTH:
-            context.dummy_verify()
-            return False, None
-        right, renewed = context.verify_and_update(password, stored)
-        return bool(right), renewed
+    if len(password) > MAXIMUM_LENGTH:
+        stored, password = None, ""
+    wanted = prepared(password)
+    # What older versions have hashed: the password as it is typed now, or as a keyboard of the other kind sent it.
+    for reading in dict.fromkeys((wanted, password, unicodedata.normalize("NFD", wanted))):
+        with _at_once:
+            if stored is None:
+                context.dummy_verify()
+                continue
+            right, renewed = context.verify_and_update(reading, stored)
+            if right and reading != wanted:
+                renewed = str(context.hash(wanted))
+            if right:
+                return True, renewed
+    return False, None
 
 
 def require_good_password(password: str, *, about: list[str], field: str) -> None:
@@ -76,6 +98,7 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
     Raises:
         Invalid: with a sentence for `field` that says what to do.
     """
+    password = prepared(password)
     if len(password) < MINIMUM_LENGTH:
         message = _("Use at least %(count)d characters. Three or four unrelated words are easy to remember.")
         raise Invalid(message % {"count": MINIMUM_LENGTH}, code="password_too_short", field=field)

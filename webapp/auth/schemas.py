@@ -8,14 +8,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, StringConstraints
 
+from webapp.core.email_address import mailable, normal_email
+from webapp.core.strict_types import ONE_LINE
 from webapp.events.kinds import DoneBy
 
 Role = Literal["patient", "doctor", "admin"]
-
-
-def normal_email(value: str) -> str:
-    """E-mail addresses are compared and stored in lower case, without surrounding spaces."""
-    return value.strip().lower()
 
 
 # Control and format characters (bidi overrides, zero widths), surrogates, line and paragraph separators.
@@ -42,10 +39,11 @@ def seen_address(value: str) -> str:
     """An e-mail address has no invisible characters, and no sequence that mail programs decode into another address.
 
     Raises:
-        ValueError: this address has one.
+        ValueError: this address has one, or no such domain can exist.
     """
     if "=?" in value or any(unicodedata.category(letter) in UNSEEN for letter in value):
         raise ValueError("An e-mail address has no unseen characters.")
+    mailable(value)
     return value
 
 
@@ -55,9 +53,7 @@ Email = Annotated[
     AfterValidator(seen_address),
     StringConstraints(max_length=254, pattern=r"^[^@\s,;\"<>()\\]+@[^@\s,;\"'<>()\\]+\.[^@\s.,;\"'<>()\\]+$"),
 ]
-PersonName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
-]
+PersonName = Annotated[str, StringConstraints(min_length=2, max_length=120), ONE_LINE, AfterValidator(readable_name)]
 
 
 # No account has this id. None would match every record without an account.

@@ -18,8 +18,9 @@ from webapp.audit import service as audit
 from webapp.auth import login_throttle, password_links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import User, UserSession
-from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow, normal_email
+from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow
 from webapp.auth.tokens import hashed, new_secret
+from webapp.core.email_address import normal_email
 from webapp.database import rows, table_of
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _

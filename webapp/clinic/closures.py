@@ -14,7 +14,7 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
 from webapp.core.optimistic_lock import require_unchanged
-from webapp.core.strict_types import AS_WRITTEN
+from webapp.core.strict_types import AS_WRITTEN, ONE_LINE
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
@@ -32,9 +32,7 @@ Day = Annotated[date, AS_WRITTEN, Field(ge=date(2000, 1, 1), le=date(2100, 12, 3
 class CloseDays(BaseModel):
     """A closure, first and last day included."""
 
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
-    ]
+    name: Annotated[str, StringConstraints(min_length=2, max_length=120), ONE_LINE, AfterValidator(readable_name)]
     starts_on: Day
     ends_on: Day
 

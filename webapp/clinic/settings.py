@@ -24,7 +24,7 @@ from webapp.clinic.models import ClinicSettings, OpeningHours
 from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core.day_hours import Week
 from webapp.core.optimistic_lock import require_unchanged
-from webapp.core.strict_types import Whole
+from webapp.core.strict_types import ONE_LINE, Whole
 from webapp.database import table_of
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
@@ -40,10 +40,8 @@ MOST_REMINDERS, FURTHEST_REMINDER = 5, 60
 class ClinicDetails(BaseModel):
     """The clinic's name for patients, and how they find and reach it."""
 
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120), AfterValidator(readable_name)
-    ]
-    address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    name: Annotated[str, StringConstraints(min_length=2, max_length=120), ONE_LINE, AfterValidator(readable_name)]
+    address: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = ""
     phone: Annotated[
         str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^([+(]?[\d\s()./-]+)?$")
     ] = ""

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import VisitType
-from webapp.core.strict_types import Whole, YesNo
+from webapp.core.strict_types import ONE_LINE, Whole, YesNo
 from webapp.exceptions import Conflict, NotFound
 from webapp.i18n import gettext as _
 
@@ -27,9 +27,7 @@ Buffer = Annotated[Whole, Field(ge=0, le=120)]
 class VisitTypeDetails(BaseModel):
     """A visit type; durations in minutes. Buffers keep the doctor free before and after the patient's time."""
 
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80), AfterValidator(readable_name)
-    ]
+    name: Annotated[str, StringConstraints(min_length=2, max_length=80), ONE_LINE, AfterValidator(readable_name)]
     minutes: Annotated[Whole, Field(ge=5, le=240)]
     buffer_before: Buffer = 0
     buffer_after: Buffer = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC
 from enum import Enum
 from functools import lru_cache
@@ -26,6 +26,7 @@ from webapp.core.errors import headers_of
 from webapp.core.parsing import MAX_ID
 from webapp.core.routing import LateRoute
 from webapp.core.strict_types import Whole
+from webapp.core.text import tidy_json
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError, BadRequest
@@ -41,6 +42,8 @@ EXPOSED_HEADERS = (
     "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
 )  # fmt: skip
 MAX_SKIP = 100_000
+# Members of a body whose text is taken as it was typed.
+SECRET_MEMBERS = frozenset({"password"})
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors of the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
@@ -226,6 +229,24 @@ async def require_readable_body(request: Request) -> None:
         raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
 
 
+class _TidyRequest(Request):
+    """A request whose body of JSON comes without what nobody sees in pasted text."""
+
+    async def json(self) -> Any:
+        """The body, tidied; it is read once."""
+        return tidy_json(await super().json(), secret=SECRET_MEMBERS)
+
+
+class _ApiRoute(LateRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_tidied(request: Request) -> Response:
+            return await handle(_TidyRequest(request.scope, request.receive))
+
+        return handle_tidied
+
+
 class ApiRouter(APIRouter):
     """Some routes of the API, below its prefix. Their names are the operations' ids in its description."""
 
@@ -235,7 +256,7 @@ class ApiRouter(APIRouter):
             tags=tags,
             dependencies=[Depends(require_readable_body)],
             generate_unique_id_function=lambda route: route.name,
-            route_class=LateRoute,
+            route_class=_ApiRoute,
         )
 
 

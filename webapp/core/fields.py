@@ -6,6 +6,7 @@ from typing import Any
 
 from wtforms import DateField, HiddenField, IntegerField, TimeField
 
+from webapp.core.text import bare
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -47,7 +48,7 @@ class DayField(DateField):
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed date."""
         try:
-            super().process_formdata(valuelist)
+            super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
             raise ValueError(self.unreadable) from None
         if self.data is not None and self.within is not None and self.data.year not in self.within:
@@ -61,7 +62,7 @@ class ClockField(TimeField):
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed time."""
         try:
-            super().process_formdata(valuelist)
+            super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
             raise ValueError(NO_CLOCK) from None
 
@@ -72,7 +73,7 @@ class WholeNumberField(IntegerField):
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the typed number."""
         try:
-            super().process_formdata([text.strip() for text in valuelist])
+            super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
             raise ValueError(_("Enter a whole number, such as 30.")) from None
 

@@ -5,17 +5,18 @@ A route that takes a form reads from top to bottom: a `Submission` collects the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from wtforms import BooleanField, Field, Form, SelectFieldBase, SelectMultipleField
+from wtforms import BooleanField, Field, Form, PasswordField, SelectFieldBase, SelectMultipleField
 from wtforms.form import BaseForm
 from wtforms.meta import DefaultMeta
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.core.optimistic_lock import EditedMeanwhile
+from webapp.core.text import tidy
 from webapp.exceptions import AppError, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -49,8 +50,33 @@ class _ReadersTranslations:
     ngettext = staticmethod(ngettext)
 
 
+class _Tidied:
+    """What was sent, as WTForms reads it, without what nobody sees in pasted text. Passwords stay as typed."""
+
+    def __init__(self, sent: Any, secret: set[str]) -> None:
+        self._sent = sent
+        self._secret = secret
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sent)
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._sent
+
+    def getlist(self, name: str) -> list[Any]:
+        """All values of a field."""
+        values = self._sent.getlist(name)
+        return values if name in self._secret else [tidy(each) if isinstance(each, str) else each for each in values]
+
+
 class DocketForm(Form):
-    """A WTForms form that takes errors from schemas and services. `sentences` are this form's own words by field."""
+    """A WTForms form that takes errors from schemas and services. `sentences` are this form's own words by field.
+
+    Text comes into its fields as `core/text.py` tidies it.
+    """
 
     sentences: dict[str, str] = {}  # noqa: RUF012 - subclasses replace it and never change it.
 
@@ -60,6 +86,12 @@ class DocketForm(Form):
         def get_translations(self, form: BaseForm) -> _ReadersTranslations:
             """Translate into the reader's language."""
             return _ReadersTranslations()
+
+        def wrap_formdata(self, form: BaseForm, formdata: Any) -> Any:
+            """Tidy what was sent, before any field reads it."""
+            sent = super().wrap_formdata(form, formdata)
+            secret = {field.name for field in form if isinstance(field, PasswordField)}
+            return None if sent is None else _Tidied(sent, secret)
 
     def add_error(self, error: AppError) -> None:
         """Put an error next to its field, or at the top of the form where it has no visible field."""

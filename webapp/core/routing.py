@@ -15,6 +15,8 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
+from webapp.core.text import bare
+
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
 _completing = RLock()
 
@@ -46,6 +48,16 @@ class LateRoute(APIRoute):
                 if name in self.__dict__:
                     return self.__dict__[name]
         raise AttributeError(name)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path, and take from its parts what nobody sees in a reference or a link that was copied."""
+        match, child_scope = super().matches(scope)
+        parts = child_scope.get("path_params", {})
+        if not get_route_path(scope).isascii():
+            child_scope["path_params"] = {
+                name: bare(part) if isinstance(part, str) else part for name, part in parts.items()
+            }
+        return match, child_scope
 
 
 class Router(APIRouter):

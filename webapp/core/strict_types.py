@@ -1,4 +1,4 @@
-"""Types that accept values in JSON only as they should be written.
+"""Types that accept values in JSON only as they should be written, and text without what people cannot see.
 
 By default, pydantic takes a number for a day or an instant (as seconds since 1970), 0 for false and "30" for 30.
 """
@@ -9,6 +9,8 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Strict
+
+from webapp.core.text import bare, tidy_line
 
 _BEGINS_LIKE_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -27,3 +29,9 @@ Whole = Annotated[int, Strict()]
 
 YesNo = Annotated[bool, Strict()]
 """True or false, not 1 or 0."""
+
+ONE_LINE = BeforeValidator(lambda value: tidy_line(value) if isinstance(value, str) else value)
+"""For a name, a title, an address: text of one line (see `core/text.py`)."""
+
+BARE = BeforeValidator(lambda value: bare(value) if isinstance(value, str) else value)
+"""For a number or a code, of which nothing is unseen."""

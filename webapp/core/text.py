@@ -1,11 +1,74 @@
-"""Plain letters, for addresses and for searching."""
+"""Text as people type and paste it: what they cannot see is taken away, and letters are compared plainly.
+
+Programs, phones and web pages add signs that nobody sees to what is copied: marks of direction, zero-width spaces, soft
+hyphens, spaces that do not break. `tidy` is for all text, `tidy_line` for names and other text of one line, `bare` for
+numbers, codes, references and addresses. Forms (`core/forms.py`), bodies of the API (`core/api.py`) and addresses of
+pages (`core/routing.py`) come tidied, so that a new field does too. Passwords have rules of their own
+(`auth/passwords.py`).
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Any
 
 # Letters that cannot be decomposed into a plain letter and an accent; and marks that people type in different ways.
-PLAIN_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "’": "", "'": ""})
+PLAIN_LETTERS = str.maketrans(
+    {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"} | dict.fromkeys("’‘'ʼʻ`´", "")
+)
+
+# Spaces that look like one, and breaks of lines and paragraphs that only some programs know.
+_SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# Soft hyphens, zero-width spaces, embeddings and isolates of direction, and signs that Unicode took out of use.
+_UNSEEN = "\u00ad\u180e\u200b\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+# Marks of direction and joiners mean something inside a text, but nothing at its ends.
+_MARKS = "\u061c\u200c-\u200f"
+_JOINERS = "\u200c\u200d"
+_SPACE, _NOT_SEEN = re.compile(f"[{_SPACES}]"), re.compile(f"[{_UNSEEN}]")
+_AT_THE_ENDS = re.compile(f"^[{_MARKS}]+|[{_MARKS}]+$")
+_BLANKS = re.compile(r"[ \t]+")
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+
+
+def tidy(text: str) -> str:
+    """The text in NFC, with ordinary spaces and without signs that cannot be seen; its lines stay as they are."""
+    if text.isascii():
+        return text
+    seen = _NOT_SEEN.sub("", _SPACE.sub(" ", text))
+    return unicodedata.normalize("NFC", _AT_THE_ENDS.sub("", seen))
+
+
+def tidy_line(text: str) -> str:
+    """The same for a name or a heading: one space between words, none around them, and no marks of direction."""
+    seen = "".join(letter for letter in tidy(text) if letter in _JOINERS or unicodedata.category(letter) != "Cf")
+    return _BLANKS.sub(" ", seen).strip(" " + _JOINERS)
+
+
+def bare(text: str) -> str:
+    """The same for a number, a code or an address: nothing that is unseen, and hyphens as hyphens."""
+    text = text.strip()
+    if text.isascii():
+        return text
+    seen = "".join(letter for letter in _SPACE.sub(" ", text) if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFC", _DASHES.sub("-", seen)).strip()
+
+
+def tidy_json(body: Any, *, secret: frozenset[str] = frozenset()) -> Any:
+    """Tidy all texts of a body of JSON in place, but for the members whose names are secret, such as passwords."""
+    if isinstance(body, str):
+        return tidy(body)
+    # A loop instead of recursion, because a body may be nested deeper than Python's recursion limit.
+    parts = [body]
+    while parts:
+        part = parts.pop()
+        places: Any = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        for place, value in list(places):
+            if isinstance(value, str) and place not in secret:
+                part[place] = tidy(value)
+            elif isinstance(value, (dict, list)):
+                parts.append(value)
+    return body
 
 
 def plain(text: str) -> str:

@@ -20,8 +20,9 @@ from webapp.audit import service as audit
 from webapp.auth.models import PasswordLink, User
 from webapp.auth.schemas import Actor, PersonName, readable_name
 from webapp.clinic.models import VisitType
+from webapp.core.names import without_titles
 from webapp.core.optimistic_lock import fingerprint, require_unchanged
-from webapp.core.strict_types import Whole
+from webapp.core.strict_types import ONE_LINE, Whole
 from webapp.core.text import plain
 from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
 from webapp.events.kinds import ScheduleChanged
@@ -34,25 +35,20 @@ TINTS = range(1, 7)
 RESERVED_SLUGS = {"new", "list"}
 # A slug has at most 80 characters; this leaves room for the number that tells equal names apart.
 SLUG_LETTERS = 70
-TITLES = {"dr", "dr.", "prof", "prof."}
 # A change of these affects which times are free.
 _TIMING = {"slot_step", "visit_types"}
 
 AccountState = Literal["none", "invited", "active", "disabled"]
-Language = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=40), AfterValidator(readable_name)
-]
+Language = Annotated[str, StringConstraints(min_length=2, max_length=40), ONE_LINE, AfterValidator(readable_name)]
 
 
 class DoctorProfile(BaseModel):
     """A doctor's details as an admin enters them. `slot_step` is in minutes; `position` orders the list of doctors."""
 
     name: PersonName
-    specialty: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80), AfterValidator(readable_name)
-    ]
+    specialty: Annotated[str, StringConstraints(min_length=2, max_length=80), ONE_LINE, AfterValidator(readable_name)]
     languages: Annotated[list[Language], Field(max_length=12)] = Field(default_factory=list)
-    room: Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)] = ""
+    room: Annotated[str, StringConstraints(max_length=60), ONE_LINE] = ""
     tint: Annotated[int, Field(ge=1, le=6)] = 1
     slot_step: Annotated[int, Field(ge=5, le=240)] = 30
     position: Annotated[Whole, Field(ge=0, le=9999)] = 0
@@ -218,7 +214,7 @@ def create(session: Session, actor: Actor, command: DoctorProfile, *, now: datet
 
 def _slugs_for(name: str) -> Iterable[str]:
     """'emre-yildiz' for 'Dr. Emre Yıldız', then 'emre-yildiz-2', and so on."""
-    spoken = " ".join(word for word in name.replace("-", " ").split() if word.casefold() not in TITLES)
+    spoken = " ".join(without_titles(name)).replace("-", " ")
     words = plain(spoken).encode("ascii", "ignore").decode().split()
     slug = "-".join(words)[:SLUG_LETTERS].strip("-") or "doctor"
     if slug not in RESERVED_SLUGS:

@@ -8,8 +8,12 @@ from webapp.i18n import lazy_gettext as _l
 # The sentences that the clinic's admins read about a message that was not taken.
 TROUBLES = CodedSentences(
     {
-        "mail_address": _l("The mail server cannot send to this kind of address."),
+        "mail_address": _l(
+            "The mail server cannot send to this address: there is a letter such as é before the @. "
+            "Ask the patient for another address."
+        ),
         "mail_answered": _l("The mail server answered: %(value)s"),
+        "mail_domain": _l("This address does not exist. Check the part after the @."),
         "mail_away": _l("The mail server cannot be reached."),
         "mail_broken_off": _l("The mail server closed the connection."),
         "mail_late": _l("The mail server did not answer in time."),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from webapp.core.clock import utc_now
+from webapp.core.email_address import mailable
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
 from webapp.notifications.rendering import Rendered
 
@@ -58,6 +59,10 @@ class MailSender:
             NeverTaken: the server refuses this message or its address permanently. NotTakenNow: it refuses it now.
             ServerAway: it takes none of our messages now.
         """
+        try:
+            recipient = mailable(recipient)
+        except ValueError as error:
+            raise NeverTaken("mail_domain") from error
         mail = compose(recipient, message_id, message, mail_from=self.mail_from, now=utc_now())
         try:
             # A server may limit the messages of one connection, or close an idle one.

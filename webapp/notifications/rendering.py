@@ -22,6 +22,7 @@ from webapp.config import resource_folder
 from webapp.core import formats
 from webapp.core.calendar_events import Event
 from webapp.core.codes import REASONS
+from webapp.core.names import before_stop
 from webapp.core.signing import sign
 from webapp.core.templates import template_environment
 from webapp.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
@@ -219,6 +220,7 @@ def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
         environment.filters[show.__name__] = _in_clinic_zone(show)
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
+    environment.filters["before_stop"] = before_stop
     return environment
 
 

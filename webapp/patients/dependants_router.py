@@ -7,6 +7,7 @@ from starlette.responses import Response
 from webapp.auth.dependencies import signed_in
 from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
+from webapp.core.names import before_stop
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -35,7 +36,8 @@ def add_person(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         page.write(dependants.add_person, actor, command, now=page.now)
-        return page.redirect("/account", flash=_("You can now book for %(name)s.") % {"name": command.name})
+        said = _("You can now book for %(name)s.") % {"name": before_stop(command.name)}
+        return page.redirect("/account", flash=said)
     return _person_page(page, form, None, status=submission.status)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, StringConstraints
 
 from webapp.auth.schemas import Email, PersonName
+from webapp.core.strict_types import BARE
 
-Phone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^\+?[0-9 ()/.\-]*$")]
+Phone = Annotated[str, StringConstraints(max_length=40, pattern=r"^\+?[0-9 ()/.\-]*$"), BARE]
 
 
 class Register(BaseModel):

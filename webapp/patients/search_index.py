@@ -12,6 +12,7 @@ import re
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.core.email_address import normal_email
 from webapp.core.text import plain
 from webapp.database import table_of
 from webapp.patients.models import PatientWord
@@ -34,7 +35,7 @@ def phone_word(phone: str) -> str:
 
 def words_of(name: str, email: str, phone: str) -> set[str]:
     """All the words of one patient."""
-    return {word for word in (*name_words(name), email.strip().lower(), phone_word(phone)) if word}
+    return {word for word in (*name_words(name), normal_email(email), phone_word(phone)) if word}
 
 
 def keep_words(session: Session, patient_id: int, *, name: str, email: str, phone: str) -> None:

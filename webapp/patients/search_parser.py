@@ -12,7 +12,8 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
-from webapp.core.text import plain
+from webapp.core.email_address import normal_email
+from webapp.core.text import bare, plain
 from webapp.patients.search_index import PHONE, name_words, phone_word
 
 # More or longer words are not a search but an accident.
@@ -76,7 +77,7 @@ class Typed(NamedTuple):
 
 def understand(text: str) -> Typed:
     """Parse a search text: a date first, then a telephone number, and the rest as words."""
-    readable = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_LETTERS])
+    readable = "".join(letter if letter.isprintable() else " " for letter in bare(text)[:MAX_LETTERS])
     birth_dates, rest = _take_date(" ".join(readable.split()))
     numbers = []
     for number in _NUMBER.findall(rest):
@@ -91,7 +92,7 @@ def word_term(word: str) -> Term:
     """A word of a name, or the beginning of an e-mail address, or either."""
     lowered = word.lower()
     if "@" in word:
-        return Term(((lowered,),))
+        return Term(((normal_email(word),),))
     parts = tuple(sorted(name_words(word)))
     readings = [parts] if parts else []
     if parts and lowered != plain(word):

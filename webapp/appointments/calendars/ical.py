@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from webapp.clinic.service import Clinic
+from webapp.core import names
 from webapp.core.calendar_events import Event
 from webapp.i18n import gettext as _
 
@@ -65,7 +66,7 @@ def diary_event_of(appointment: CalendarAppointment, clinic: Clinic, *, base_url
 
 def initials(name: str) -> str:
     """'A.A.' for Alice Adams."""
-    return "".join(f"{word[0].upper()}." for word in name.split())
+    return "".join(f"{letter}." for letter in names.initials(name))
 
 
 def uid_of(appointment: CalendarAppointment) -> str:

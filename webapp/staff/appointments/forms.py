@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import NamedTuple
 
@@ -14,12 +13,11 @@ from webapp.appointments.booking.listing import Choices, Order
 from webapp.appointments.pages.forms import WhenForm
 from webapp.core.fields import DayField, searched
 from webapp.core.forms import DocketForm
-from webapp.core.parsing import YEARS, whole_number
+from webapp.core.parsing import YEARS, reference_in, whole_number
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
 ORDERS: tuple[Order, ...] = ("time", "-time", "booked")
-REFERENCE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}", re.IGNORECASE | re.ASCII)
 
 
 def doctor_choices(choices: Choices, nothing: str) -> list[SelectChoice]:
@@ -84,6 +82,7 @@ class AppointmentFilterForm(DocketForm):
         """The search. Values that cannot be read are left out, and their fields get an error."""
         self.validate()
         text = (self.patient.data or "").strip()
+        reference = reference_in(text, surely=True)
         status = self.status.data if self.status.data in statuses.WORDS else None
         order: Order = next((order for order in ORDERS if order == self.sort.data), "time")
         return AppointmentSearch(
@@ -92,8 +91,8 @@ class AppointmentFilterForm(DocketForm):
             doctor=(self.doctor.data or "")[:100],
             status="scheduled" if self.unconfirmed.data else status,
             visit_type=whole_number(self.visit_type.data),
-            patient="" if REFERENCE.fullmatch(text) else text,
-            reference=text.upper() if REFERENCE.fullmatch(text) else None,
+            patient="" if reference else text,
+            reference=reference,
             flagged=bool(self.flagged.data),
             order=order,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -13,6 +12,8 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
+from webapp.core.email_address import normal_email
+from webapp.core.parsing import reference_in
 from webapp.exceptions import Invalid
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
@@ -27,7 +28,6 @@ from webapp.staff.messages.previews import DEAD_KEYS, KINDS
 
 MOST_RECIPIENTS = 100
 AT_ONCE = timedelta(minutes=1)
-REFERENCE = re.compile(r"([0-9A-Z]{4})[- ]?([0-9A-Z]{4})", re.ASCII | re.IGNORECASE)
 # The title of each template; of several examples of one template, the first has the general title.
 TITLES = {kind.template: kind.title for kind in reversed(KINDS)}
 
@@ -96,8 +96,7 @@ def resolve(session: Session, search: MessageSearch) -> MessageFilter:
     """
     recipients = None
     if search.recipient:
-        # E-mail addresses are stored in lower case; telephone numbers have no letters.
-        recipients = outbox.find_recipients(session, search.recipient.lower(), limit=MOST_RECIPIENTS + 1)
+        recipients = outbox.find_recipients(session, normal_email(search.recipient), limit=MOST_RECIPIENTS + 1)
         if len(recipients) > MOST_RECIPIENTS:
             raise Invalid(_("Too many addresses match. Enter more of the address."), field="to")
     about = _about_appointment(session, search.reference) if search.reference else None
@@ -105,10 +104,9 @@ def resolve(session: Session, search: MessageSearch) -> MessageFilter:
 
 
 def _about_appointment(session: Session, text: str) -> list[About]:
-    typed = REFERENCE.fullmatch(text)
-    if typed is None:
+    reference = reference_in(text)
+    if reference is None:
         raise Invalid(_("A reference looks like K7QM-2F9X."), field="reference")
-    reference = f"{typed[1]}-{typed[2]}".upper()
     query = sa.select(Appointment.id, Patient.id, Patient.managed_by_id).where(
         Appointment.reference == reference, Patient.id == Appointment.patient_id
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from webapp.auth.schemas import Actor
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
-from webapp.core.parsing import whole_number
+from webapp.core.parsing import reference_in, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
@@ -32,7 +31,6 @@ router = Router()
 PAST_SIZE = 20
 # More than any patient has.
 MOST_AHEAD = 200
-REFERENCE = re.compile(r"([0-9A-Z]{4})-?([0-9A-Z]{4})", re.ASCII)
 
 
 @router.get("/admin/patients")
@@ -139,11 +137,11 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
 
 def _by_reference(page: Page, actor: Actor, text: str) -> Found | None:
     """The patient of the appointment with this reference; None where there is none: the text may still be a name."""
-    match = REFERENCE.fullmatch(text.upper())
-    if match is None:
+    reference = reference_in(text)
+    if reference is None:
         return None
     try:
-        view = appointments.get_appointment(page.session, actor, f"{match[1]}-{match[2]}")
+        view = appointments.get_appointment(page.session, actor, reference)
     except NoSuchAppointment:
         return None
     return Found(patients_by_id(page.session, [view.patient_id]))

@@ -1,0 +1,89 @@
+"""Text as people paste it: what nobody sees is taken away, wherever it comes in."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from starlette.datastructures import FormData
+from wtforms import PasswordField, StringField, TextAreaField
+
+from webapp.core.forms import DocketForm
+from webapp.core.parsing import instant, parse_day, reference_in, whole_number
+from webapp.core.text import bare, plain, tidy, tidy_json, tidy_line
+
+NFD = unicodedata.normalize("NFD", "Zoë")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        ("plain", "plain"),
+        ("\u202ano\u202c", "no"),
+        ("soft\u00adhyphen\u200b", "softhyphen"),
+        ("two\u00a0words\u202fhere", "two words here"),
+        ("\ufeffone\nline\ttwo", "one\nline\ttwo"),
+        (NFD, "Zoë"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d👧 \u200f", "👩\u200d👧 "),
+    ],
+)
+def test_text_is_what_people_see(pasted: str, meant: str) -> None:
+    assert tidy(pasted) == meant
+
+
+def test_a_line_has_single_spaces_and_no_marks_of_direction() -> None:
+    assert tidy_line("\u200e Anna \u00a0 van\u200f der\tBerg\u200d ") == "Anna van der Berg"
+    assert tidy_line("نی\u200cما") == "نی\u200cما"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        ("\u202a+31\u00a020\u20117654\u202c", "+31 20-7654"),
+        ("k7qm\u20132f9x\u200b", "k7qm-2f9x"),
+        ("a\u200db", "ab"),
+    ],
+)
+def test_numbers_and_codes_keep_nothing_unseen(pasted: str, meant: str) -> None:
+    assert bare(pasted) == meant
+
+
+def test_ids_days_instants_and_references_are_read_as_they_were_pasted() -> None:
+    assert whole_number("\u200b42\u00a0") == 42
+    assert str(parse_day("\u202a2026\u201112\u201125\u202c")) == "2026-12-25"
+    assert instant("2026-12-01T09:30:00Z\u200b") is not None
+    for typed in ("k7qm\u20112f9x", " K7QM 2F9X\u200b", "K7QM2F9X"):
+        assert reference_in(typed) == "K7QM-2F9X"
+    assert reference_in("K7QM2F9X", surely=True) == "K7QM-2F9X"
+    assert reference_in("Isabella", surely=True) is None
+    assert reference_in("Anna Smit") == "ANNA-SMIT"
+    assert reference_in("anybody else") is None
+
+
+class Typed(DocketForm):
+    """A form as any other: nothing in it says that its text is tidied."""
+
+    name = StringField("Name")
+    words = TextAreaField("Words")
+    password = PasswordField("Password")
+
+
+def test_every_form_tidies_what_is_sent_but_for_passwords() -> None:
+    pasted = f"\u202a{NFD}\u00a0\u200bB\u202c"
+    form = Typed(FormData({"name": pasted, "words": f"{pasted}\n{pasted}", "password": pasted}))
+    assert (form.name.data, form.words.data) == ("Zoë B", "Zoë B\nZoë B")
+    assert form.password.data == pasted
+
+
+def test_a_body_of_json_is_tidied_but_for_its_secrets() -> None:
+    body: Any = {"name": NFD, "days": [{"why": "a\u200bb"}], "password": NFD, "count": 3}
+    assert tidy_json(body, secret=frozenset({"password"})) == {
+        "name": "Zoë", "days": [{"why": "ab"}], "password": NFD, "count": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["O'Neil", "O’Neil", "Oʼneil", "O`Neil", "o´neil", "ONeil"])
+def test_an_apostrophe_is_found_however_it_was_typed(name: str) -> None:
+    assert plain(name) == "oneil"
