@@ -50,7 +50,6 @@ RULES = {
     "change_until_unit": "minutes",
     "patient_gap_unit": "minutes",
 }
-FAR_CLOSURE = {"name": "Far away", "starts_on": "2027-04-01", "ends_on": "2027-04-02"}
 
 # fmt: off
 PUBLIC: Row = (200,) * 7
@@ -334,6 +333,8 @@ class AccessClinic:
             return f"/book?doctor=bob&visit_type={self.cast.short}&starts_at={slot['starts_at']}", None
         self.registered += 1
         new_person = {"name": "Somebody New", "email": f"new{self.registered}@docket.example"}
+        closed_on = str(date(2070, 1, 1) + timedelta(days=self.registered))
+        far_closure = {"name": "Far away", "starts_on": closed_on, "ends_on": closed_on}
         forms: dict[str, dict[str, Any]] = {
             "/appointments": {**slot, "patient": str(self.cast.patient_ids["alice"])} if role in STAFF else slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
@@ -372,8 +373,8 @@ class AccessClinic:
             "/admin/clinic/opening-hours": dict.fromkeys(WORKDAYS, "9-17"),
             "/admin/clinic/rules": RULES,
             "/admin/clinic/reminders": {"reminder_days": "7, 1", "daytime": "9-20"},
-            "/admin/closures": FAR_CLOSURE,
-            "/admin/closures/{closure_id}": FAR_CLOSURE,
+            "/admin/closures": far_closure,
+            "/admin/closures/{closure_id}": far_closure,
             "/admin/closures/holidays": {"country": "NL", "region": "", "year": "2027", "days": "2027-12-25"},
             "/account": {"name": "Same Person"},
             "/account/password": {"current": PASSWORD, "new": "walrus teapot orbit"},
@@ -464,7 +465,7 @@ class AccessClinic:
             "/hours/new": {"valid_from": str(day), "valid_until": str(day), "monday": "9-12"},
             "/hours/{period}": {"valid_from": str(day), "valid_until": str(day), "monday": "9-12"},
             "/hours/extra": {"day": "2026-03-07", "spans": "9-12"},
-            "/time-off/new": {"from_date": "2027-05-01", "whole_days": "y"},
+            "/time-off/new": {"from_date": str(day), "whole_days": "y"},
         }
         return next(({path: form} for ending, form in forms.items() if path.endswith(ending)), {})
 

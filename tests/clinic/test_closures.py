@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -9,10 +10,10 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, Cast
 from webapp.clinic import closures, holidays
-from webapp.clinic.closures import CloseDays
+from webapp.clinic.closures import AlreadyClosed, CloseDays
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.exceptions import Invalid, NotFound
-from webapp.models import AuditEvent
+from webapp.models import AuditEvent, ClinicSettings
 
 BREAK = CloseDays(name="Spring break", starts_on=date(2026, 3, 9), ends_on=date(2026, 3, 11))
 
@@ -52,6 +53,35 @@ def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> No
     assert caught.value.saved == ours
     with pytest.raises(EditedMeanwhile):
         cast.database.write(closures.remove, cast.carol, number, seen=fingerprint(BREAK), now=NOW)
+
+
+def test_a_closure_is_not_entered_twice(cast: Cast) -> None:
+    add(cast, BREAK)
+    again = BREAK.model_copy(update={"name": "Easter"})
+    with pytest.raises(AlreadyClosed) as refused:
+        add(cast, again)
+    assert "“Spring break”" in refused.value.message
+    # Days may overlap: a closure within a longer one has a name of its own.
+    other = again.model_copy(update={"ends_on": date(2026, 3, 10)})
+    [number] = add(cast, other)
+    with pytest.raises(AlreadyClosed):
+        cast.database.write(closures.change, cast.carol, number, again, seen=fingerprint(other), now=NOW)
+    renamed = other.model_copy(update={"name": "Two days"})
+    cast.database.write(closures.change, cast.carol, number, renamed, seen=fingerprint(other), now=NOW)
+
+
+def test_of_two_who_enter_a_closure_at_once_one_is_told_that_it_is_there(cast: Cast) -> None:
+    cast.change(sa.delete(ClinicSettings))
+
+    def enter(_number: int) -> str:
+        try:
+            add(cast, BREAK)
+        except AlreadyClosed:
+            return "told"
+        return "saved"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(enter, range(2))) == ["saved", "told"]
 
 
 def test_days_in_the_wrong_order_or_for_years_are_refused(cast: Cast) -> None:

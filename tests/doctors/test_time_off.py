@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tests.cast import NOW, Cast, local
 from webapp.core.local_time import first_instant, instants_of
 from webapp.doctors import time_off
-from webapp.doctors.time_off import AddTimeOff, TimeOffRow
+from webapp.doctors.time_off import AddTimeOff, AlreadyOff, TimeOffRow
 from webapp.exceptions import Invalid, NotFound
 from webapp.models import AuditEvent, TimeOff
 
@@ -47,6 +47,18 @@ def test_whole_days_and_hours(cast: Cast) -> None:
         (local("2026-03-09 09:30"), local("2026-03-09 12:00")),
     ]
     assert [(row.reason, row.series) for row in ahead(cast)] == [("Congress", None), ("", None)]
+
+
+def test_time_off_is_not_entered_twice_but_may_overlap(cast: Cast) -> None:
+    hours = {"from_time": time(9), "until_time": time(12)}
+    add(cast, **hours)
+    with pytest.raises(AlreadyOff):
+        add(cast, reason="Sent twice", **hours)
+    # The first of this series was entered before; the others were not.
+    assert add(cast, repeat_until=TUESDAY + timedelta(days=14), **hours) == 3
+    with pytest.raises(AlreadyOff):
+        add(cast, repeat_until=TUESDAY + timedelta(days=14), **hours)
+    assert add(cast, until_date=TUESDAY) == 1
 
 
 def test_a_weekly_series_keeps_the_wall_clock_when_the_clocks_go_forward(cast: Cast) -> None:
@@ -123,7 +135,7 @@ def test_the_bounds_themselves_are_allowed(cast: Cast) -> None:
 
 def test_one_of_a_series_is_removed_or_all_that_are_not_over(cast: Cast) -> None:
     add(cast, repeat_until=date(2026, 3, 31))
-    add(cast)
+    add(cast, from_time=time(9))
     rows = [row for row in ahead(cast) if row.series]
     assert remove(cast, rows[1].id) == 1
     later = local("2026-03-05 12:00")
@@ -139,7 +151,7 @@ def test_one_of_a_series_is_removed_or_all_that_are_not_over(cast: Cast) -> None
 
 def test_removing_one_outside_of_a_series_keeps_the_others(cast: Cast) -> None:
     add(cast)
-    add(cast)
+    add(cast, from_time=time(9))
     assert remove(cast, ahead(cast)[0].id, "series") == 1
     assert len(ahead(cast)) == 1
 

@@ -183,7 +183,7 @@ def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClie
     page = read(asked)
     assert "Alice Adams" in page.text
     assert "The doctor is away." in page.text
-    assert "Proposed: Monday 2 March, 16:45." in page.text
+    assert "Proposed: Wednesday 4 March, 09:00." in page.text
     assert page.form(NEW)["reason"] == "Course"
     assert ahead(cast) == []
     undecided = bob.post(NEW, data={**page.form(NEW), "step": "save"})
@@ -197,7 +197,7 @@ def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClie
         assert stands.flagged_why == "time_off:Bob is on a course."
         assert stands.starts_at == local("2026-03-03 09:30")
     elif decision == "move":
-        assert stands.starts_at == local("2026-03-02 16:45")
+        assert stands.starts_at == local("2026-03-04 09:00")
         assert stands.flagged_why == ""
     else:
         assert stands.status == "cancelled"

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import Closure
+from webapp.clinic.settings import lock_settings
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN, ONE_LINE
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
-from webapp.exceptions import Invalid, NotFound
+from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.i18n import gettext as _
 
 # A longer closure is most likely a mistyped year.
@@ -35,6 +36,16 @@ class CloseDays(BaseModel):
     name: Annotated[str, StringConstraints(min_length=2, max_length=120), ONE_LINE, AfterValidator(readable_name)]
     starts_on: Day
     ends_on: Day
+
+
+class AlreadyClosed(Conflict):
+    """There is a closure with the same first and last day; a second one would have to be removed as well."""
+
+    code = "already_closed"
+
+    def __init__(self, name: str) -> None:
+        message = _("There is already a closure on these days: “%(name)s”. Change that one instead.")
+        super().__init__(message % {"name": name}, field="starts_on")
 
 
 class SavedClosure(NamedTuple):
@@ -80,10 +91,13 @@ def add(session: Session, actor: Actor, closures: Sequence[CloseDays], *, now: d
 
     Raises:
         Invalid: one of them ends before it starts, or is longer than a year.
+        AlreadyClosed: there is one on the same days.
     """
+    lock_settings(session)
     ids = []
     for closure in closures:
         _check(closure)
+        _require_other_days(session, closure)
         row = Closure(**closure.model_dump())
         session.add(row)
         session.flush()
@@ -99,13 +113,18 @@ def change(session: Session, actor: Actor, closure_id: int, command: CloseDays, 
 
     Raises:
         NotFound, EditedMeanwhile. Invalid: it ends before it starts, or is longer than a year.
+        AlreadyClosed: there is another one on the same days.
     """
     _check(command)
+    lock_settings(session)
     saved = _lock(session, closure_id)
     require_unchanged(saved.details, seen, wanted=command)
+    has_other_days = (saved.details.starts_on, saved.details.ends_on) != (command.starts_on, command.ends_on)
+    if has_other_days:
+        _require_other_days(session, command)
     session.execute(sa.update(Closure).where(Closure.id == closure_id).values(**command.model_dump()))
     _record(session, actor, "closure_changed", closure_id, command, now=now)
-    if (saved.details.starts_on, saved.details.ends_on) != (command.starts_on, command.ends_on):
+    if has_other_days:
         _publish(session, actor, now=now)
 
 
@@ -139,6 +158,14 @@ def _check(closure: CloseDays) -> None:
         raise Invalid(_("The last day is before the first day."), field="ends_on")
     if closure.ends_on - closure.starts_on > LONGEST:
         raise Invalid(_("This is longer than a year. Check the year of each day."), field="ends_on")
+
+
+def _require_other_days(session: Session, closure: CloseDays) -> None:
+    """Check that no closure has the same days; the caller holds the lock of the settings."""
+    same = sa.select(Closure.name).where(Closure.starts_on == closure.starts_on, Closure.ends_on == closure.ends_on)
+    name = session.scalar(same.limit(1))
+    if name is not None:
+        raise AlreadyClosed(name)
 
 
 def _lock(session: Session, closure_id: int) -> SavedClosure:

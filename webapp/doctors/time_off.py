@@ -20,7 +20,7 @@ from webapp.doctors.hours import Day
 from webapp.doctors.models import TimeOff
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
-from webapp.exceptions import Invalid, NotFound
+from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.i18n import gettext as _
 
 LONGEST = timedelta(days=366)
@@ -29,6 +29,15 @@ PAST_SHOWN = 50
 WEEK = timedelta(days=7)
 
 Scope = Literal["one", "series"]
+
+
+class AlreadyOff(Conflict):
+    """The doctor has time off with the same start and end; a second entry would have to be removed as well."""
+
+    code = "already_off"
+
+    def __init__(self) -> None:
+        super().__init__(_("This time off has already been entered."), field="from_date")
 
 
 class TimeOffRow(NamedTuple):
@@ -108,6 +117,7 @@ def add_time_off(
     Raises:
         Invalid: it lies in the past, ends before it starts, is too long or too often, or names a time that the
             clocks skip.
+        AlreadyOff: all of it was entered before.
     """
     clinic = get_clinic(session)
     _require_sensible(command, clinic, now=now)
@@ -117,6 +127,8 @@ def add_time_off(
         spans[0] = exactly
     if spans[0][1] <= spans[0][0]:
         raise Invalid(_("The end must be after the start."), field="until_time")
+    if set(spans) <= {(row.starts_at, row.ends_at) for row in list_ahead(session, doctor_id, now=now)}:
+        raise AlreadyOff
     series = secrets.token_hex(6) if weeks > 1 else None
     made = session.scalars(
         sa.insert(TimeOff).returning(TimeOff.id, sort_by_parameter_order=True),
