@@ -45,7 +45,7 @@ T = TypeVar("T")
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
 BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
-_BUSY_NOW = _l("Docket is very busy right now. Please try again in a moment.")
+_BUSY_NOW = _l("The booking system is very busy. Please try again in a moment.")
 
 # Forty threads answer requests, and each may hold one connection for reading and one for writing. With fewer than two
 # connections per thread, forty requests could hold all connections and wait for each other. Requests that have to wait

@@ -286,7 +286,9 @@ def _handle_errors(app: FastAPI) -> None:
 
     def on_database_error(request: Request, error: Exception) -> Response:
         if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and is_busy(error)):
-            return on_app_error(request, Unavailable(_("Docket is very busy. Please try again in a moment.")))
+            return on_app_error(
+                request, Unavailable(_("The booking system is very busy. Please try again in a moment."))
+            )
         raise error
 
     for kind in (AppError, HTTPException, RequestValidationError):

@@ -156,7 +156,7 @@ _PROBLEMS: dict[int, Callable[[], Exception]] = {
     422: _unreadable_start,
     429: lambda: TooManyRequests(retry_after=20),
     500: lambda: Exception(),
-    503: lambda: Unavailable("Docket is very busy. Please try again in a moment."),
+    503: lambda: Unavailable("The booking system is very busy. Please try again in a moment."),
 }
 
 

@@ -42,22 +42,22 @@ def test_registering_sends_a_link_that_asks_and_confirms_logged_out(client: Test
     user_id = mail.subject_id
     assert (mail.recipient, mail.values["name"]) == ("nina@docket.example", "Nina New")
     path = path_of([mail.values["user_id"], mail.values["email"]])
-    assert "not confirmed yet" in read(client.get("/account")).text
+    assert "Please confirm your email address" in read(client.get("/account")).text
     with client_for(cast.database) as mailbox:
         page = mailbox.get(path)
-        assert read(page).h1 == "Confirm your e-mail address"
+        assert read(page).h1 == "Confirm your email address"
         assert (page.headers["referrer-policy"], page.headers["x-robots-tag"]) == ("strict-origin", "noindex")
         # Mail scanners follow links.
         assert confirmed_at(cast, user_id) is None
         answer = mailbox.post(path, data=read(page).form(path))
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        assert "Your address is confirmed." in read(mailbox.get("/")).text
+        assert "Your email address is confirmed." in read(mailbox.get("/")).text
         assert confirmed_at(cast, user_id) == NOW
-        assert read(mailbox.get(path)).h1 == "Your address is confirmed"
+        assert read(mailbox.get(path)).h1 == "Your email address is confirmed"
         assert mailbox.post(path).status_code == 303
     text = read(client.get("/account")).text
-    assert "You sign in as nina@docket.example. The address is confirmed." in text
-    assert "Send the mail again" not in text
+    assert "You’re signed in as nina@docket.example. Your email address is confirmed." in text
+    assert "Send the email again" not in text
     with cast.database.reading() as session:
         event = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "email_confirmed")).one()
     assert (event.actor_user_id, event.subject_id, event.details) == (user_id, user_id, {"by": "link"})
@@ -78,7 +78,7 @@ def test_another_address_purpose_or_key_confirms_nothing(client: TestClient, cas
     ):
         for answer in (client.get(path), client.post(path)):
             assert answer.status_code == 404, path
-            assert read(answer).h1 == "This link does not work"
+            assert read(answer).h1 == "This link doesn’t work"
     assert confirmed_at(cast, alice.user_id) is None
 
 

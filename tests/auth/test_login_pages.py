@@ -60,7 +60,7 @@ def test_an_empty_form_says_what_is_missing(client: TestClient) -> None:
     assert answer.status_code == 422
     summary = read(answer).one("div", role="alert")
     assert summary.links == ["#email", "#password"]
-    assert "Enter your e-mail address." in summary.text
+    assert "Enter your email address." in summary.text
 
 
 def test_known_and_unknown_addresses_get_the_same_answer(client: TestClient, cast: Cast) -> None:
@@ -77,7 +77,7 @@ def test_known_and_unknown_addresses_get_the_same_answer(client: TestClient, cas
         assert "set-cookie" not in answer.headers
         pages.append(answer.text.replace(email, "EMAIL"))
     assert len(set(pages)) == 1
-    assert "The e-mail address or the password is not right." in pages[0]
+    assert "The email address or password is wrong." in pages[0]
 
 
 def test_an_unknown_address_costs_a_verification_like_a_known_one(
@@ -168,7 +168,7 @@ def test_ten_wrong_passwords_make_the_next_wait(client: TestClient, cast: Cast) 
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "900"
     page = read(answer)
-    assert "There were too many wrong passwords. Wait 15 minutes, then try again." in page.text
+    assert "There have been too many wrong passwords. Wait 15 minutes, then try again." in page.text
     assert page.form("/login")["email"] == "alice@docket.example"
     # A refused attempt does not extend the wait.
     with client_for(cast.database, now=NOW + timedelta(minutes=14, seconds=59)) as later:
@@ -185,7 +185,7 @@ def test_during_many_sign_ins_a_user_waits_for_seconds(client: TestClient, cast:
         cast.add(models.FailedLogin(account=f"{number}", address="testclient", at=NOW))
     answer = client.post("/login", data=ALICE)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
-    assert "Many people are signing in at this moment. Try again in a few seconds." in answer.text
+    assert "Many people are signing in right now. Try again in a few seconds." in answer.text
     with client_for(cast.database, now=NOW + timedelta(minutes=1)) as later:
         assert later.post("/login", data=ALICE).status_code == 303
 
@@ -292,7 +292,7 @@ def test_signing_out_in_two_tabs_at_once_is_no_error(client: TestClient, monkeyp
     log_in(client, "alice")
 
     def ended(*_args: object) -> None:
-        raise NotFound("That session has ended already.")
+        raise NotFound("That device is already signed out.")
 
     monkeypatch.setattr(service, "end_session", ended)
     answer = client.post("/logout")

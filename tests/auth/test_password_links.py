@@ -180,7 +180,7 @@ def test_the_page_sets_the_password_and_signs_out_everywhere(cast: Cast, client:
     answer = client.post(address, data={**page.form(address), "new": NEW})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     page = read(client.get("/login"))
-    assert "Your password is set. Sign in with it." in page.text
+    assert "Your password is set. You can now sign in." in page.text
     assert client.get("/account").status_code == 303
     assert client.post("/login", data={"email": "alice@docket.example", "password": NEW}).status_code == 303
     with cast.database.reading() as session:
@@ -212,7 +212,7 @@ def test_an_invalid_link_says_what_to_do(cast: Cast, client: TestClient) -> None
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.text for answer in answers}) == 1
     page = read(answers[0])
-    assert page.h1 == "This link does not work"
+    assert page.h1 == "This link doesn’t work"
     assert "call us on 020 123 4567" in page.text
     assert client.get(f"/password/reset/{'x' * 5000}").status_code == 404
 

@@ -83,7 +83,7 @@ def test_a_password_reset_ends_the_calendar_link(client: TestClient, cast: Cast)
     ask(client, "alice@docket.example")
     (mail,) = mails(cast)
     client.post(path_of(mail), data={"new": NEW})
-    assert "your calendar has ended" in read(client.get("/login")).text
+    assert "Your calendar link no longer works" in read(client.get("/login")).text
     assert client.get(feed).status_code == 404
 
 
@@ -156,7 +156,7 @@ def test_the_requests_of_one_network_are_limited(client: TestClient, cast: Cast)
 
 
 def test_an_invalid_address_is_reported_beside_the_field(client: TestClient, cast: Cast) -> None:
-    for typed, words in (("", "Enter your e-mail address."), ("alice", "like name@example.org")):
+    for typed, words in (("", "Enter your email address."), ("alice", "like name@example.org")):
         answer = client.post("/password/forgot", data={"email": typed})
         assert answer.status_code == 422
         assert words in read(answer).text

@@ -125,7 +125,7 @@ def open_browser(browser: Browser, clinic: Clinic) -> Iterator[Callable[..., Pag
 def sign_in(page: Page, email: str) -> None:
     """Sign in through the form."""
     page.goto("/login")
-    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Email address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")

@@ -102,7 +102,7 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
 
 def test_forms_with_mistakes(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
-    for path, button in (("/login", "Sign in"), ("/register", "Make an account")):
+    for path, button in (("/login", "Sign in"), ("/register", "Create an account")):
         page.goto(path)
         page.get_by_role("main").get_by_role("button", name=button).click()
         expect(page.get_by_role("alert")).to_be_visible()
@@ -244,7 +244,7 @@ def test_too_large_too_many_and_broken(open_browser: Open, clinic: Clinic) -> No
         "(field) => { field.maxLength = 2_000_000; field.value = 'knee '.repeat(300_000) }"
     )
     page.get_by_role("button", name="Book ").click()
-    expect(page.locator("h1")).to_have_text("That is too much text")
+    expect(page.locator("h1")).to_have_text("That’s too much text")
     look(page)
 
     with broken(clinic):
@@ -256,10 +256,10 @@ def test_too_large_too_many_and_broken(open_browser: Open, clinic: Clinic) -> No
     for _ in range(10):
         clinic.cast.add(models.FailedLogin(account="somebody's", address="192.0.2.2", judged=True, at=utc_now()))
     guesser = open_browser("/login", extra_http_headers={"x-forwarded-for": "192.0.2.2"})
-    guesser.get_by_label("E-mail address").fill("dave@docket.example")
+    guesser.get_by_label("Email address").fill("dave@docket.example")
     guesser.get_by_label("Password").fill("wrong")
     guesser.get_by_role("main").get_by_role("button", name="Sign in").click()
-    expect(guesser.get_by_role("alert")).to_contain_text("There were too many wrong passwords.")
+    expect(guesser.get_by_role("alert")).to_contain_text("There have been too many wrong passwords.")
     look(guesser)
 
 

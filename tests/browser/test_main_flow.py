@@ -74,7 +74,7 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
     # Sign in on the way, and return to exactly that time.
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     expect(page.locator(".intent")).to_contain_text(f"{time} with Dr. Erin Eze")
-    page.get_by_label("E-mail address").fill(patient.email)
+    page.get_by_label("Email address").fill(patient.email)
     page.get_by_label("Password").fill(PASSWORD)
     press(page, page.get_by_role("main").get_by_role("button", name="Sign in"), options)
     expect(page.locator(".slip .time")).to_have_text(time)
@@ -121,12 +121,12 @@ def test_a_new_patient_registers_on_the_way(open_browser: Open, clinic: Clinic) 
     turn_to_the_week_after(page)
     page.locator(FIRST_SLOT).nth(3).click()
     intent = page.locator(".intent").inner_text()
-    page.get_by_role("link", name="Make an account").click()
+    page.get_by_role("link", name="Create an account").click()
     expect(page.locator(".intent")).to_have_text(intent)
     page.get_by_label("Your name").fill("Nina New")
-    page.get_by_label("E-mail address").fill("nina@docket.example")
+    page.get_by_label("Email address").fill("nina@docket.example")
     page.get_by_label("Password").fill("walrus teapot orbit")
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create an account").click()
     expect(page.get_by_role("status").first).to_contain_text("Welcome. Your account is ready.")
     page.get_by_role("button", name=re.compile("^Book ")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
@@ -205,7 +205,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
 
     # Sign in on the way.
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
-    tab_to(page, page.get_by_label("E-mail address"))
+    tab_to(page, page.get_by_label("Email address"))
     page.keyboard.type(patient.email)
     tab_to(page, page.get_by_label("Password"))
     page.keyboard.type(PASSWORD)
@@ -242,14 +242,14 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     expect(page.get_by_role("status").first).to_contain_text("The appointment is cancelled.")
 
     # Log out.
-    tab_to(page, page.get_by_role("button", name="Log out"), key="Shift+Tab")
+    tab_to(page, page.get_by_role("button", name="Sign out"), key="Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("You are signed out.")
 
 
 def test_a_form_with_mistakes_starts_at_its_summary_which_leads_to_the_fields(open_browser: Open) -> None:
     page = open_browser("/register")
-    tab_to(page, page.get_by_role("main").get_by_role("button", name="Make an account"))
+    tab_to(page, page.get_by_role("main").get_by_role("button", name="Create an account"))
     page.keyboard.press("Enter")
     expect(page.locator("[data-error-summary]")).to_be_focused()
     assert page.title().startswith("Problem: ")
@@ -264,9 +264,9 @@ def test_the_menu_of_a_phone_opens_and_closes_by_keyboard(open_browser: Open) ->
     tab_to(page, menu)
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
-    tab_to(page, page.get_by_role("link", name="Register"))
+    tab_to(page, page.get_by_role("link", name="Create an account"))
     page.keyboard.press("Escape")
-    expect(page.get_by_role("link", name="Register")).to_be_hidden()
+    expect(page.get_by_role("link", name="Create an account")).to_be_hidden()
     expect(menu).to_be_focused()
 
 

@@ -61,7 +61,7 @@ def empty_clinic(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emp
 def sign_in(page: Page, email: str, password: str) -> None:
     """Sign in through the form."""
     page.goto("/login")
-    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Email address").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
 
@@ -89,7 +89,7 @@ def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | N
     page.get_by_label("Check-up").check()
     page.get_by_label("Follow-up").check()
     if email:
-        page.get_by_label(re.compile("E-mail address")).fill(email)
+        page.get_by_label(re.compile("E-?mail address")).fill(email)
     page.get_by_role("button", name="Add doctor").click()
     link = None
     if email:
@@ -154,11 +154,11 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     expect(patient.locator("#doctor-list h2")).to_have_text("2 doctors")
     patient.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
     patient.locator("#calendar .slot >> visible=true").last.click()
-    patient.get_by_role("main").get_by_role("link", name="Make an account").click()
+    patient.get_by_role("main").get_by_role("link", name="Create an account").click()
     patient.get_by_label("Your name").fill("Alice Adams")
-    patient.get_by_label("E-mail address").fill("alice@docket.example")
+    patient.get_by_label("Email address").fill("alice@docket.example")
     patient.get_by_label("Password").fill("walrus teapot orbit")
-    patient.get_by_role("button", name="Make an account").click()
+    patient.get_by_role("button", name="Create an account").click()
     patient.get_by_label("Reason for the appointment").fill("My knee")
     patient.get_by_role("button", name=re.compile("^Book ")).click()
     expect(patient.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")

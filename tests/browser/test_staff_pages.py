@@ -89,7 +89,7 @@ def test_a_message_that_was_not_delivered_is_sent_again(open_browser: Open, clin
     page.goto(f"/admin/messages?to={patient.email}")
     look(page)
     page.get_by_role("link", name="Appointment booked").click()
-    expect(page.frame_locator("iframe").get_by_role("heading", name="Your visit is booked")).to_be_visible()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Your appointment is booked")).to_be_visible()
     look(page)
     page.get_by_role("button", name="Send again").click()
     expect(page.get_by_text("The message will be sent again.")).to_be_visible()

@@ -60,10 +60,10 @@ def failing(client: TestClient) -> TestClient:
         ("invalid", 422, "It is not possible."),
         ("too-many", 429, "It is too much."),
         ("unavailable", 503, "It is busy."),
-        ("broken", 500, "Nothing you did caused this."),
-        ("pool", 503, "Docket is very busy. Please try again in a moment."),
-        ("locked", 503, "Docket is very busy. Please try again in a moment."),
-        ("database", 500, "Nothing you did caused this."),
+        ("broken", 500, "This is our fault, not yours."),
+        ("pool", 503, "The booking system is very busy. Please try again in a moment."),
+        ("locked", 503, "The booking system is very busy. Please try again in a moment."),
+        ("database", 500, "This is our fault, not yours."),
     ],
 )
 def test_every_error_is_a_page_and_a_fragment_with_its_status(
@@ -151,7 +151,7 @@ def test_the_login_link_leads_back_to_the_page_of_the_form(client: TestClient) -
 def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:
     answer = client.get("/logout")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert read(answer).h1 == "That does not work here"
+    assert read(answer).h1 == "That doesn’t work here"
 
 
 def test_without_a_database_there_is_still_an_error_page(tmp_path: Any) -> None:

@@ -67,7 +67,7 @@ def test_a_form_is_accepted_only_from_our_own_pages(bare: TestClient, headers: d
     answer = bare.post("/login", data=ALICE, headers=headers)
     assert answer.status_code == status
     if status == 403:
-        assert "This form was not sent from our own pages." in read(answer).text
+        assert "This form wasn’t sent from our own pages." in read(answer).text
         assert "set-cookie" not in answer.headers
 
 
@@ -343,7 +343,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(client: T
         answer = client.post("/appointments", content=content, headers=FORM)
         assert answer.status_code == 413
         page = read(answer)
-        assert page.h1 == "That is too much text"
+        assert page.h1 == "That’s too much text"
     fragment = client.post("/appointments", content=b"a" * (MAX_BODY_BYTES + 1), headers={**FORM, **HTMX})
     assert fragment.status_code == 413
     assert read(fragment).one("section", id="fragment")
@@ -367,7 +367,7 @@ def test_a_long_reason_comes_back_to_be_shortened(client: TestClient, cast: Cast
     answer = client.post("/appointments", data={**form, **typed})
     assert answer.status_code == 422
     page = read(answer)
-    assert "This is too long: at most 500 characters." in page.one(id="reason-error").text
+    assert "This is too long. Use up to 500 characters." in page.one(id="reason-error").text
     kept = page.form("/appointments")
     assert kept["reason"] == typed["reason"]
     assert kept["notes"] == "Wheelchair"

@@ -45,7 +45,7 @@ def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00
         "starts_at": starts_at,
         "ends_at": (start + timedelta(minutes=15)).isoformat(),
         "summary": "Appointment: Dr. Bob Brown",
-        "description": "The visit: {link}",
+        "description": "View appointment: {link}",
         "url": "{link}",
         "updated_at": "2026-03-01T08:00:00Z",
     }
@@ -108,7 +108,7 @@ def test_names_are_escaped_in_html_and_plain_in_the_text() -> None:
 
 def test_no_name_starts_a_header_or_a_new_line() -> None:
     said = mail("visit_booked", values(whose="Mia\r\nBcc: evil@docket.test\u2028\x00"))
-    assert said.subject == "The visit of Mia Bcc: evil@docket.test is booked: Tuesday 3 March, 09:30"
+    assert said.subject == "Mia Bcc: evil@docket.test ’s appointment is booked: Tuesday 3 March, 09:30"
     assert not re.search(r"^Bcc:", said.text, re.MULTILINE)
 
 
@@ -145,13 +145,13 @@ def test_the_clinics_number_is_a_telephone_link() -> None:
     said["clinic"]["phone"] = "+31 20 014 7200"
     html = mail("visit_moved", said).html
     assert len(re.findall(r'<a class="telephone" href="tel:\+31200147200"[^>]*>', html)) == 2
-    assert "please call +31 20 014 7200 :" in seen(html)
+    assert "please call +31 20 014 7200 ." in seen(html)
 
 
 def test_a_message_about_a_cancelled_appointment_has_no_time_and_place() -> None:
     said = mail("visit_cancelled", values())
     assert "Cancelled: Tuesday 3 March 2026, 09:30 (Amsterdam time)\n" in said.text
-    assert "Book another visit online, or call 020." in said.text
+    assert "You can book another appointment online, or call 020." in said.text
     for part in (said.text, seen(said.html)):
         assert not re.search(r"When|Where|Room 3", part)
 
@@ -182,7 +182,7 @@ def test_a_text_message_is_one_line_without_html() -> None:
     for template in MAILS:
         said = render(template, "sms", "+31 6", values(whose="O’Neill & Söhne"), base_url="https://d.test", keys=KEYS)
         assert said._replace(text="") == Rendered("Harbour Lane Clinic", "", "", "", "", "")
-        assert said.text.startswith("Harbour Lane Clinic: The visit of O’Neill & Söhne")
+        assert said.text.startswith("Harbour Lane Clinic: O’Neill & Söhne")
         assert "\n" not in said.text
     with pytest.raises(jinja2.TemplateNotFound):
         render("password_reset", "sms", "+31 6", values(), base_url="", keys=KEYS)

@@ -38,7 +38,7 @@ def test_registering_makes_an_account_and_signs_in(client: TestClient, cast: Cas
     answer = client.post("/register", data={**form, **NINA, **details})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     page = read(client.get("/account"))
-    assert "You sign in as nina@docket.example" in page.text
+    assert "You’re signed in as nina@docket.example" in page.text
     assert page.form("/account") == {"name": "Nina New", "phone": "+31 20 123 4567", "birth_date": "1984-03-27"}
     assert patient_of(cast, "nina@docket.example").name == "Nina New"
 
@@ -70,17 +70,17 @@ def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient)
         ("name", "", "Enter your name."),
         ("name", "N", "Enter a name of 2 to 120 characters."),
         ("name", "N" * 121, "Enter a name of 2 to 120 characters."),
-        ("email", "", "Enter your e-mail address."),
-        ("email", "nina", "Enter an e-mail address like name@example.org."),
-        ("email", f"{'n' * 250}@docket.example", "Enter an e-mail address like name@example.org."),
-        ("phone", "call me", "Enter a telephone number"),
+        ("email", "", "Enter your email address."),
+        ("email", "nina", "Enter an email address like name@example.org."),
+        ("email", f"{'n' * 250}@docket.example", "Enter an email address like name@example.org."),
+        ("phone", "call me", "Enter a phone number"),
         ("birth_date", "27/3/1984", "Enter a real date, such as 1984-03-27"),
         ("birth_date", "2026-02-30", "Enter a real date, such as 1984-03-27"),
-        ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
-        ("birth_date", "1783-01-01", "Enter a date of birth after 1900."),
+        ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
+        ("birth_date", "1783-01-01", "Enter a date of birth in 1900 or later."),
         ("password", "", "Choose a password."),
         ("password", "walrus team", "Use at least 12 characters."),
-        ("password", "w" * 129, "Use at most 128 characters."),
+        ("password", "w" * 129, "Use no more than 128 characters."),
         ("password", "password1234", "This password is easy to guess."),
         ("password", "nina@docket.example", "This password is easy to guess."),
     ):
@@ -105,7 +105,7 @@ def test_an_address_with_an_account_is_refused_with_that_reason(client: TestClie
     answer = client.post("/register", data={**NINA, "email": "ALICE@docket.example"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "There is already an account with this e-mail address. Sign in instead." in page.text
+    assert "There is already an account with this email address. Sign in instead." in page.text
     assert page.form("/register")["name"] == "Nina New"
 
 
@@ -126,7 +126,7 @@ def test_too_many_registrations_of_a_network_wait_before_anything_slow(
     answer = client.post("/register", data=NINA)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
     page = read(answer)
-    assert "Too many accounts were made from your network. Wait 1 hour, then try again." in page.text
+    assert "Too many accounts have been created from your network. Wait 1 hour, then try again." in page.text
     assert page.form("/register")["email"] == NINA["email"]
     assert slow == []
     # Signing in is not affected.
@@ -192,7 +192,7 @@ def test_a_new_password_needs_the_present_one_and_must_be_good(client: TestClien
         (PASSWORD, "", "new", "Enter a new password."),
         (PASSWORD, "short", "new", "Use at least 12 characters."),
         (PASSWORD, "alice adams 1", "new", "This password is easy to guess."),
-        (PASSWORD, "a1" * 65, "new", "Use at most 128 characters."),
+        (PASSWORD, "a1" * 65, "new", "Use no more than 128 characters."),
     ):
         answer = client.post("/account/password", data={"current": current, "new": new})
         assert answer.status_code == 422, (current, new)
@@ -229,7 +229,7 @@ def test_sessions_are_listed_with_this_device_first_and_can_be_ended(client: Tes
         log_in_by_form(phone, "alice")
         devices = read(client.get("/account")).one("ul", class_="devices").all("li")
         assert "Firefox on Linux This device" in devices[0].text
-        assert "Safari on iPhone Last seen: Today, 08:09" in devices[1].text
+        assert "Safari on iPhone Last active: Today, 08:09" in devices[1].text
         action = devices[1].one("form")["action"]
         answer = client.post(action)
         assert (answer.status_code, answer.headers["location"]) == (303, "/account")

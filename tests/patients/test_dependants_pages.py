@@ -28,28 +28,28 @@ def child_of(cast: Cast, parent: str) -> int:
 def test_a_patient_adds_edits_and_removes_a_dependant(client: TestClient) -> None:
     log_in(client, "alice")
     account = read(client.get("/account"))
-    assert "Nobody yet." in account.text
+    assert "You haven’t added anyone yet." in account.text
     assert "/account/people/new" in account.links
     form = read(client.get("/account/people/new")).form("/account/people")
     assert form == {"name": "", "birth_date": "", "phone": "", "seen": ""}
     answer = client.post("/account/people", data={**form, **ZOE})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     account = read(client.get("/account"))
-    assert "You can now book for Zoë Adams." in account.text
+    assert "You can now book appointments for Zoë Adams." in account.text
     assert "Zoë Adams Born on 4 May 2019" in account.text
     [address] = [link for link in account.links if link.startswith("/account/people/") and link[-1].isdigit()]
     form = read(client.get(address)).form(address)
     assert form.pop("seen")
     assert form == ZOE
     assert client.post(address, data={**form, "name": "Zoë Zimmer"}).status_code == 303
-    assert "The details of Zoë Zimmer are saved." in read(client.get("/account")).text
+    assert "Zoë Zimmer’s details are saved." in read(client.get("/account")).text
     assert f"{address}/removal" in read(client.get(address)).links
     assert read(client.get(f"{address}/removal")).h1 == "Remove Zoë Zimmer?"
     answer = client.post(f"{address}/removal")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     account = read(client.get("/account"))
-    assert "Zoë Zimmer is removed. You no longer book for them." in account.text
-    assert "Nobody yet." in account.text
+    assert "Zoë Zimmer has been removed. You can no longer book for them." in account.text
+    assert "You haven’t added anyone yet." in account.text
     assert client.get(address).status_code == 404
 
 
@@ -61,7 +61,7 @@ def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient,
             ("name", "", "Enter a name."),
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
-            ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
+            ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
             ("phone", "call me", "Enter a phone number"),
         ):
             answer = client.post(address, data={**ZOE, field: value})
@@ -80,8 +80,8 @@ def test_the_second_to_save_sees_both_versions(client: TestClient, cast: Cast) -
     answer = client.post(address, data={**form, "phone": "020 2"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else saved this while you were writing." in page.one("div", role="alert").text
-    assert page.one(id="phone-theirs").text == "Saved meanwhile: 020 1"
+    assert "Someone else changed this while you were editing." in page.one("div", role="alert").text
+    assert page.one(id="phone-theirs").text == "Saved in the meantime: 020 1"
     assert page.form(address)["phone"] == "020 2"
     # Now both versions were seen.
     assert client.post(address, data=page.form(address)).status_code == 303
@@ -108,7 +108,7 @@ def test_a_dependant_with_appointments_stays_and_the_page_says_whom_to_ask(clien
     answer = client.post(f"/account/people/{zoe}/removal")
     assert answer.status_code == 409
     alert = read(answer).one("div", role="alert").text
-    assert "This person has visits at the clinic" in alert
+    assert "they have past or upcoming appointments" in alert
     assert "020 123 4567" in alert
     assert client.get(f"/account/people/{zoe}").status_code == 200
 
@@ -119,10 +119,10 @@ def test_a_patient_has_at_most_ten_dependants(client: TestClient, cast: Cast) ->
         child_of(cast, "alice")
     account = read(client.get("/account"))
     assert "/account/people/new" not in account.links
-    assert "You can book for 10 people here. Ask the clinic for more." in account.text
+    assert "You can add up to 10 people. To add more, please ask the clinic." in account.text
     answer = client.post("/account/people", data=ZOE)
     assert answer.status_code == 409
-    assert "You book for 10 people already" in read(answer).one("div", role="alert").text
+    assert "You can book for up to 10 people." in read(answer).one("div", role="alert").text
 
 
 def test_a_user_signed_out_meanwhile_returns_to_the_empty_form(client: TestClient) -> None:

@@ -30,7 +30,7 @@ def test_a_patient_chooses_messages_for_themselves_and_their_dependants(client: 
     cast.change(sa.update(Patient).where(Patient.id == alice).values(phone="+31 6 1234 5678"))
     log_in(client, "alice")
     page = read(client.get("/account"))
-    assert "Mails that set a password or confirm your address come in any case." in page.text
+    assert "We always send password and confirmation emails." in page.text
     assert page.form("/account/messages") == {"wants_email": "y"}
     assert client.post("/account/messages", data={"wants_sms": "y"}).status_code == 303
     assert read(client.get("/account")).form("/account/messages") == {"wants_sms": "y"}
@@ -47,7 +47,7 @@ def test_a_patient_chooses_messages_for_themselves_and_their_dependants(client: 
 def test_without_messages_the_consequence_is_shown_and_booking_mentions_no_mail(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     client.post("/account/messages", data={})
-    assert "We send you nothing about your visits now" in read(client.get("/account")).text
+    assert "You won’t get any messages about your appointments" in read(client.get("/account")).text
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     booked = read(client.get(f"/appointments/{reference}?booked=1"))
     assert booked.h1 == "Your appointment is booked"
@@ -59,7 +59,7 @@ def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -
     answer = client.post("/account/messages", data={"wants_sms": "y"})
     assert answer.status_code == 422
     page = read(answer)
-    assert page.one(id="wants_sms-error").text.startswith("Error: Text messages need a telephone number.")
+    assert page.one(id="wants_sms-error").text.startswith("Error: Add your phone number under “Your details” first.")
     assert page.form("/account/messages") == {"wants_sms": "y"}
     assert preferences(cast)["Alice Adams"] == (True, False)
     profile = page.form("/account")

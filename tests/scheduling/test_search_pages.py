@@ -321,7 +321,7 @@ def test_a_doctor_who_does_not_exist_is_not_found(client: TestClient) -> None:
         assert client.get(path).status_code == 404, path
     fragment = client.get("/doctors/nobody/calendar", headers=HTMX)
     assert fragment.status_code == 404
-    assert read_fragment(fragment, "fragment").one("h2").text == "We cannot find that page"
+    assert read_fragment(fragment, "fragment").one("h2").text == "Page not found"
 
 
 def test_clocks_going_forward_leave_no_time_that_does_not_exist(cast: Cast) -> None:

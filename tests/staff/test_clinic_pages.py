@@ -74,7 +74,7 @@ def test_name_and_address_are_changed_and_invalid_input_is_kept(carol: TestClien
     # An admin with the old form is told so, and sees both versions.
     answer = carol.post(address, data={**form, "phone": "+31 20 2"})
     assert answer.status_code == 409
-    assert read(answer).one(id="name-theirs").text == "Saved meanwhile: Quay <Clinic>"
+    assert read(answer).one(id="name-theirs").text == "Saved in the meantime: Quay <Clinic>"
     assert clinic_of(cast.database).phone == "+31 20 1"
 
 
@@ -204,7 +204,7 @@ def test_shorter_opening_hours_ask_about_appointments_outside(carol: TestClient,
     # Another admin still has the old form open.
     answer = carol.post(address, data={**form, "monday": "8-12", "step": "save"})
     assert answer.status_code == 409
-    assert read(answer).one(id="tuesday-theirs").text == "Saved meanwhile: 09:00-16:00"
+    assert read(answer).one(id="tuesday-theirs").text == "Saved in the meantime: 09:00-16:00"
 
 
 # ---------------------------------------------------------------------------------------------- the time zone

@@ -106,9 +106,9 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
     answer = carol.post(address, data={**form, "name": "Team days", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else saved this while you were writing." in page.text
-    assert page.one(id="ends_on-theirs").text == "Saved meanwhile: 2026-03-05"
-    assert page.one(id="name-theirs").text == "Saved meanwhile: Spring break"
+    assert "Someone else changed this while you were editing." in page.text
+    assert page.one(id="ends_on-theirs").text == "Saved in the meantime: 2026-03-05"
+    assert page.one(id="name-theirs").text == "Saved in the meantime: Spring break"
     # An admin who has seen both may save theirs.
     assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
     assert closures(cast) == [("Team days", date(2026, 3, 3), date(2026, 3, 4))]

@@ -155,8 +155,8 @@ def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> No
         ("name", "1", "Enter a name of 2 to 120 characters."),
         ("specialty", "", "Enter a specialty."),
         ("languages", ",".join(f"Language {letter}" for letter in "abcdefghijklm"), "Enter at most 12 languages"),
-        ("room", "r" * 61, "This is too long: at most 60 characters."),
-        ("bio", "b" * 2001, "This is too long: at most 2000 characters."),
+        ("room", "r" * 61, "This is too long. Use up to 60 characters."),
+        ("bio", "b" * 2001, "This is too long. Use up to 2000 characters."),
         ("position", "first", "Enter a whole number, such as 30."),
         ("position", "10000", "Enter a number from 0 to 9999."),
         ("slot_step", "3", "Choose one of the intervals."),
@@ -222,9 +222,9 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
     answer = carol.post("/admin/doctors/bob", data={**form, "tint": "6", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert page.one(id="room-theirs").text == "Saved meanwhile: Room 9"
-    assert page.one(id="visit_type_ids-theirs").text == "Saved meanwhile: First visit"
-    assert page.one(id="tint-theirs").text == "Saved meanwhile: Teal"
+    assert page.one(id="room-theirs").text == "Saved in the meantime: Room 9"
+    assert page.one(id="visit_type_ids-theirs").text == "Saved in the meantime: First visit"
+    assert page.one(id="tint-theirs").text == "Saved in the meantime: Teal"
     assert carol.post("/admin/doctors/bob", data={**asked(page), "step": "save"}).status_code == 303
     changed = doctor(cast, "bob")
     assert changed is not None

@@ -202,7 +202,7 @@ def test_errors_are_reported_beside_their_field_and_nothing_typed_is_lost(carol:
             ("name", "", "Enter the patient’s name."),
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
-            ("birth_date", "2026-03-03", "A date of birth cannot lie in the future."),
+            ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
             ("phone", "call me", "Enter a phone number"),
             ("email", "zoe", "Enter an email address like name@example.org, or leave this empty."),
         ):
@@ -298,8 +298,8 @@ def test_a_record_is_changed_and_the_second_of_two_editors_sees_both(carol: Test
     answer = carol.post(address, data={**form, "phone": "020 2"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else saved this while you were writing." in page.one("div", role="alert").text
-    assert page.one(id="name-theirs").text == "Saved meanwhile: Zoë de Vries"
+    assert "Someone else changed this while you were editing." in page.one("div", role="alert").text
+    assert page.one(id="name-theirs").text == "Saved in the meantime: Zoë de Vries"
     assert page.form(address)["phone"] == "020 2"
     assert carol.post(address, data=page.form(address)).status_code == 303
     assert carol.get("/admin/patients/999999/edit").status_code == 404
@@ -323,7 +323,7 @@ def test_an_existing_patient_is_linked_and_unlinked(carol: TestClient, cast: Cas
     assert f"/admin/patients/{zoe}" in read(carol.get(f"/admin/patients/{alice}")).links
     answer = carol.post(f"/admin/patients/{cast.patient_ids['dave']}/people", data={"patient": str(zoe)})
     assert answer.status_code == 409
-    assert "Alice Adams books for this person already." in read(answer).one("div", role="alert").text
+    assert "Alice Adams already books for this person." in read(answer).one("div", role="alert").text
     page = read(carol.get(f"{address}/{zoe}/removal"))
     assert page.h1 == "Stop Alice Adams from booking for Zoë Visser?"
     answer = carol.post(f"{address}/{zoe}/removal")

@@ -224,7 +224,7 @@ def test_a_note_that_is_too_long_is_kept_to_be_shortened(bob: TestClient, refere
     answer = bob.post(address, data={"private_note": "x" * 2001})
     assert answer.status_code == 422
     page = read(answer)
-    assert "This is too long: at most 2000 characters." in page.one("div", role="alert").text
+    assert "This is too long. Use up to 2000 characters." in page.one("div", role="alert").text
     assert page.form(address)["private_note"] == "x" * 2001
 
 
@@ -236,6 +236,6 @@ def test_the_second_window_is_shown_both_notes(bob: TestClient, reference: str) 
     assert answer.status_code == 409
     page = read(answer)
     assert page.form(address)["private_note"] == "Mine, later"
-    assert "Saved meanwhile: Mine" in page.text
+    assert "Saved in the meantime: Mine" in page.text
     send(bob, page, address)
     assert read(bob.get(address)).form(address)["private_note"] == "Mine, later"

@@ -416,7 +416,7 @@ def test_a_role_is_changed_on_the_page(cast: Cast, client: TestClient) -> None:
     answer = client.post(f"{address}/role", data={**form, "role": "patient", "doctor": ""})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else saved this while you were writing." in page.text
+    assert "Someone else changed this while you were editing." in page.text
     assert "Admin: runs the clinic" in page.one(id="role-theirs").text
     again = page.form(f"{address}/role")
     assert again["role"] == "patient"
@@ -430,7 +430,7 @@ def test_the_page_says_that_the_last_admin_stays(cast: Cast, client: TestClient)
     for path, data in (("role", {"role": "patient", "doctor": ""}), ("access", {"access": "no"})):
         answer = client.post(f"{address}/{path}", data=data)
         assert answer.status_code == 409
-        assert "This is the last admin." in read(answer).one("div", role="alert").text
+        assert "This is the only admin." in read(answer).one("div", role="alert").text
     add_admin(cast)
     answer = client.post(f"{address}/role", data={"role": "patient", "doctor": ""})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")

@@ -73,7 +73,7 @@ def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> No
         ("minutes", "241", "Enter a number of minutes from 5 to 240."),
         ("buffer_before", "121", "Enter minutes from 0 to 120; 0 means no buffer."),
         ("buffer_after", "-1", "Enter minutes from 0 to 120; 0 means no buffer."),
-        ("preparation", "x" * 2001, "This is too long: at most 2000 characters."),
+        ("preparation", "x" * 2001, "This is too long. Use up to 2000 characters."),
         ("name", "Operation", "A visit type with this name already exists."),
     ):
         sent = {**VACCINATION, "preparation": "", field: value}
@@ -125,9 +125,9 @@ def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) 
     answer = carol.post(address, data={**form, "name": "Intake", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert page.one(id="minutes-theirs").text == "Saved meanwhile: 40"
-    assert page.one(id="name-theirs").text == "Saved meanwhile: First visit"
-    assert page.one(id="doctor_ids-theirs").text == "Saved meanwhile: Dr. Erin Eze"
+    assert page.one(id="minutes-theirs").text == "Saved in the meantime: 40"
+    assert page.one(id="name-theirs").text == "Saved in the meantime: First visit"
+    assert page.one(id="doctor_ids-theirs").text == "Saved in the meantime: Dr. Erin Eze"
     assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
     made = kind(cast, "Intake")
     assert made is not None

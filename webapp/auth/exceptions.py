@@ -14,14 +14,14 @@ class WrongCredentials(Invalid):
     code = "wrong_credentials"
 
     def __init__(self) -> None:
-        super().__init__(_("The e-mail address or the password is not right. Check both and try again."))
+        super().__init__(_("The email address or password is wrong. Check both and try again."))
 
 
 class TooManyLogins(TooManyAttempts):
     """Too many wrong passwords from this address or for this account."""
 
     def __init__(self, *, retry_after: int) -> None:
-        message = _("There were too many wrong passwords. Wait %(time)s, then try again.")
+        message = _("There have been too many wrong passwords. Wait %(time)s, then try again.")
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
@@ -29,7 +29,7 @@ class AttemptsUnderWay(TooManyAttempts):
     """As many attempts are pending as failures are still allowed; they will be judged in a moment."""
 
     def __init__(self) -> None:
-        message = _("Many people are signing in at this moment. Try again in a few seconds.")
+        message = _("Many people are signing in right now. Try again in a few seconds.")
         super().__init__(message, retry_after=2)
 
 
@@ -37,7 +37,7 @@ class TooManyRegistrations(TooManyAttempts):
     """Too many registrations, or attempts at one, from this network."""
 
     def __init__(self, *, retry_after: int) -> None:
-        message = _("Too many accounts were made from your network. Wait %(time)s, then try again.")
+        message = _("Too many accounts have been created from your network. Wait %(time)s, then try again.")
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
@@ -45,7 +45,7 @@ class TooManyResets(TooManyAttempts):
     """Too many password reset links were requested from this network."""
 
     def __init__(self, *, retry_after: int) -> None:
-        message = _("Too many links were asked for from your network. Wait %(time)s, then try again.")
+        message = _("Too many links have been requested from your network. Wait %(time)s, then try again.")
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
@@ -53,7 +53,7 @@ class TooManyConfirmations(TooManyAttempts):
     """The confirmation mail was sent too often lately."""
 
     def __init__(self, *, retry_after: int) -> None:
-        message = _("We have sent you that mail several times. Look into your spam folder, or wait %(time)s.")
+        message = _("We have sent you that email several times. Check your spam folder, or try again in %(time)s.")
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
 
 
@@ -63,7 +63,7 @@ class EmailTaken(Conflict):
     code = "email_taken"
 
     def __init__(self) -> None:
-        super().__init__(_("There is already an account with this e-mail address. Sign in instead."), field="email")
+        super().__init__(_("There is already an account with this email address. Sign in instead."), field="email")
 
 
 class WrongCurrentPassword(Invalid):
@@ -81,7 +81,9 @@ class LinkNotValid(NotFound):
     code = "link_not_valid"
 
     def __init__(self) -> None:
-        message = _("A link works once, and for a limited time. This one was used, has expired, or is incomplete.")
+        message = _(
+            "A link works once, and only for a limited time. This one has been used, has expired or is incomplete."
+        )
         super().__init__(message)
 
 
@@ -91,7 +93,7 @@ class AddressNotConfirmable(NotFound):
     code = "address_not_confirmable"
 
     def __init__(self) -> None:
-        super().__init__(_("This link is incomplete, or it was sent to an address that the account no longer has."))
+        super().__init__(_("This link is incomplete, or your account now has another email address."))
 
 
 class NoSuchFeed(NotFound):
@@ -100,7 +102,7 @@ class NoSuchFeed(NotFound):
     code = "no_such_feed"
 
     def __init__(self) -> None:
-        super().__init__(_("There is no calendar at this address. Your account shows the address of yours."))
+        super().__init__(_("There is no calendar at this link. You can find your calendar link in your account."))
 
 
 class LastAdmin(Conflict):
@@ -109,9 +111,7 @@ class LastAdmin(Conflict):
     code = "last_admin"
 
     def __init__(self) -> None:
-        super().__init__(
-            _("This is the last admin. Make somebody else an admin first: without one nobody could run the clinic.")
-        )
+        super().__init__(_("This is the only admin. Make someone else an admin first."))
 
 
 class AccountDisabled(Conflict):
@@ -129,4 +129,4 @@ class RefreshTokenNotValid(NotSignedIn):
     code = "invalid_refresh_token"
 
     def __init__(self) -> None:
-        super().__init__(_("This refresh token is not valid any more. Sign in with the password again."))
+        super().__init__(_("This refresh token is no longer valid. Sign in again with the password."))

@@ -13,7 +13,7 @@ from webapp.i18n import lazy_form_text as _l
 class LoginForm(DocketForm):
     """E-mail address and password; `next` is the page that the user wanted."""
 
-    email = StringField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
+    email = StringField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
     password = PasswordField(_l("Password"), [InputRequired(_l("Enter your password."))])
     next = HiddenField()
 
@@ -32,8 +32,8 @@ class LoginForm(DocketForm):
 class ForgottenForm(DocketForm):
     """The e-mail address of an account whose password was forgotten."""
 
-    sentences = {"email": _l("Enter an e-mail address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
-    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
 
     def command(self) -> ForgottenPassword | None:
         """The command for the service."""

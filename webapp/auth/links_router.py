@@ -52,9 +52,9 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     except AppError as error:
         form.add_error(error)
         return _new_password_page(page, token, owner, form, status=error.status)
-    said = _("Your password is set. Sign in with it.")
+    said = _("Your password is set. You can now sign in.")
     if calendar_ended:
-        said = _("Your password is set. The private address of your calendar has ended: sign in to make another.")
+        said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
     response = page.redirect("/login", flash=said)
     clear_session_cookie(page, response)
     return response
@@ -111,7 +111,7 @@ def confirm_address(page: CurrentPage, token: LongToken) -> Response:
         page.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)
     except AddressNotConfirmable as error:
         return _not_confirmable_page(page, error)
-    return page.redirect("/" if actor is None else "/account", flash=_("Thank you. Your address is confirmed."))
+    return page.redirect("/" if actor is None else "/account", flash=_("Thank you. Your email address is confirmed."))
 
 
 def _said(page: Page, token: str) -> object:

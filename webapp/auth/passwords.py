@@ -103,11 +103,11 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
         message = _("Use at least %(count)d characters. Three or four unrelated words are easy to remember.")
         raise Invalid(message % {"count": MINIMUM_LENGTH}, code="password_too_short", field=field)
     if len(password) > MAXIMUM_LENGTH:
-        message = _("Use at most %(count)d characters.")
+        message = _("Use no more than %(count)d characters.")
         raise Invalid(message % {"count": MAXIMUM_LENGTH}, code="password_too_long", field=field)
     words = [word for text in about for word in (text, *text.replace("@", " ").split())]
     if _is_merely(password, words) or _score(password, words) < WEAKEST_SCORE:
-        message = _("This password is easy to guess. Three or four unrelated words make a better one.")
+        message = _("This password is easy to guess. Use three or four unrelated words.")
         raise Invalid(message, code="password_too_common", field=field)
 
 

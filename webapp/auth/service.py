@@ -263,7 +263,7 @@ def end_session(session: Session, actor: Actor, session_id: int) -> None:
         .returning(UserSession.id)
     )
     if ended.one_or_none() is None:
-        raise NotFound(_("That session has ended already."))
+        raise NotFound(_("That device is already signed out."))
 
 
 def is_session(session: Session, session_id: int) -> bool:

@@ -27,4 +27,4 @@ def device_name(user_agent: str) -> str:
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
-    return browser or system or _("Another program")
+    return browser or system or _("Another app")

@@ -23,26 +23,29 @@ Action = tuple[str, str]
 def words_for(status: int) -> Words:
     """The title and the sentence for a status, for errors that have none of their own."""
     known: dict[int, Words] = {
-        400: (_("We could not read that"), _("The address or the form is damaged. Go back and try again.")),
+        400: (_("Something is wrong with that link or form"), _("We couldn’t read it. Go back and try again.")),
         401: (_("Please sign in"), _("You need to sign in to do this.")),
-        403: (_("This is not for you"), _("Your account may not do this.")),
-        404: (_("We cannot find that page"), _("Check the address, or start again from the first page.")),
+        403: (
+            _("You don’t have access to this page"),
+            _("Your account can’t do this. If you think it should, ask the clinic."),
+        ),
+        404: (_("Page not found"), _("Check the address, or start again from the home page.")),
         405: (
-            _("That does not work here"),
-            _("This page cannot be used in that way. Go back and try again."),
+            _("That doesn’t work here"),
+            _("This page can’t be used in that way. Go back and try again."),
         ),
-        409: (_("Something changed meanwhile"), _("Look at the page again before you decide.")),
+        409: (_("Something has changed"), _("Check the page again before you continue.")),
         413: (
-            _("That is too much text"),
-            _("What you sent is larger than any form here allows. Shorten it."),
+            _("That’s too much text"),
+            _("What you sent is too long. Make it shorter and try again."),
         ),
-        422: (_("That is not possible"), _("Go back, change your choice and try again.")),
-        429: (_("Please wait a little"), _("There were too many attempts. Try again in some minutes.")),
-        503: (_("We are very busy"), _("Nothing was changed. Please try again in a moment.")),
+        422: (_("That’s not possible"), _("Go back, change your answers and try again.")),
+        429: (_("Please wait a few minutes"), _("There have been too many attempts. Try again in a few minutes.")),
+        503: (_("We’re very busy"), _("Nothing has changed. Please try again in a moment.")),
     }
     broken = (
-        _("Something went wrong on our side"),
-        _("Nothing you did caused this. Try again; if it stays, call us and give the number below."),
+        _("Sorry, something went wrong"),
+        _("This is our fault, not yours. Try again. If it keeps happening, call us and give the number below."),
     )
     return known.get(status, broken)
 
@@ -72,7 +75,7 @@ def error_page(
     if status == 401:
         actions = [(_("Sign in"), with_query("/login", next=way_back(request))), *actions]
     if isinstance(error, NotSignedIn):
-        text = _("You are no longer signed in. What you typed is still in the page before: go back to copy it.")
+        text = _("You’re no longer signed in. What you typed is still on the previous page: go back to copy it.")
     return page.render(
         "core/errors/page.html",
         fragment="core/errors/_fragment.html",

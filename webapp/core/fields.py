@@ -12,8 +12,8 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
 NO_DATE = _l("Enter a real date, such as 2026-12-25.")
-NO_CLOCK = _l("Enter a time of day, such as 09:30.")
-FAR_DATE = _l("Enter a date between the years 2000 and 2100.")
+NO_CLOCK = _l("Enter a time, such as 09:30.")
+FAR_DATE = _l("Enter a date between 2000 and 2100.")
 
 MAX_SEARCH = 100
 MAX_NAME_SEARCH = 120
@@ -89,5 +89,5 @@ class YesNoField(HiddenField):
             Invalid: the answer is missing or neither of the two. A missing answer must not count as no.
         """
         if self.data not in {"yes", "no"}:
-            raise Invalid(_("This form does not say what should be done. Open its page again."))
+            raise Invalid(_("Something is missing from this form. Open the page again."))
         return self.data == "yes"

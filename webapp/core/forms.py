@@ -29,8 +29,8 @@ T = TypeVar("T")
 THEIRS = "theirs"
 # Pydantic's own sentences are for programmers.
 SENTENCES = {
-    "string_too_long": _l("This is too long: at most %(max_length)d characters."),
-    "string_too_short": _l("Write at least %(min_length)d characters."),
+    "string_too_long": _l("This is too long. Use up to %(max_length)d characters."),
+    "string_too_short": _l("Use at least %(min_length)d characters."),
     "missing": _l("Fill this in."),
 }
 
@@ -121,7 +121,7 @@ class DocketForm(Form):
             for problem in failure.errors():
                 name = str(problem["loc"][0]) if problem["loc"] else ""
                 sentence = self.sentences.get(name) or SENTENCES.get(problem["type"])
-                message = sentence % problem.get("ctx", {}) if sentence else _("Check what you wrote here.")
+                message = sentence % problem.get("ctx", {}) if sentence else _("Check what you entered here.")
                 self.add_error(AppError(message, field=name))
             return None
         return None if self.errors or self.form_errors else command

@@ -25,7 +25,7 @@ class EditedMeanwhile(Conflict):
 
     def __init__(self, saved: BaseModel) -> None:
         super().__init__(
-            _("Somebody else saved this while you were writing. Compare both below, then save yours or leave theirs.")
+            _("Someone else changed this while you were editing. Compare both below, then save yours or keep theirs.")
         )
         self.saved = saved
 

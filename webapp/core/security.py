@@ -127,7 +127,7 @@ def refuse_dirty_address(scope: Scope) -> None:
     """
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
-        raise BadRequest(_("This address holds characters that no address of ours has."))
+        raise BadRequest(_("This address has characters that we don’t use."))
 
 
 def refuse_large_body(request: Request) -> None:
@@ -138,7 +138,7 @@ def refuse_large_body(request: Request) -> None:
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
-        raise TooLarge(_("What you sent is larger than any form here allows. Shorten it."))
+        raise TooLarge(_("What you sent is too long. Make it shorter and try again."))
 
 
 def is_clean_text(encoded: bytes) -> bool:
@@ -173,7 +173,7 @@ def refuse_other_origin(request: Request, *, base_url: str) -> None:
             return
         if origins and _is_our_own(origins[0], host=headers.get("host", ""), base_url=base_url):
             return
-    raise Forbidden(_("This form was not sent from our own pages. Open the page again and send it from there."))
+    raise Forbidden(_("This form wasn’t sent from our own pages. Open the page again and send it from there."))
 
 
 def _is_our_own(origin: str, *, host: str, base_url: str) -> bool:

@@ -200,14 +200,14 @@ async def _read_form(request: Request) -> FormData:
     if not body:
         return FormData()
     if kind != "application/x-www-form-urlencoded":
-        raise BadRequest(_("This form was not sent the way our pages send forms."))
+        raise BadRequest(_("This form wasn’t sent in the way our pages send forms."))
     decoded = unquote_to_bytes(body)
     try:
         decoded.decode()
     except UnicodeDecodeError:
-        raise BadRequest(_("The form holds something that is not text.")) from None
+        raise BadRequest(_("The form contains something that isn’t text.")) from None
     if b"\x00" in decoded:
-        raise BadRequest(_("The form holds a NUL byte, which no text has."))
+        raise BadRequest(_("The form contains a character that isn’t text."))
     return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
 
 

@@ -36,7 +36,7 @@ def add_person(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         page.write(dependants.add_person, actor, command, now=page.now)
-        said = _("You can now book for %(name)s.") % {"name": before_stop(command.name)}
+        said = _("You can now book appointments for %(name)s.") % {"name": before_stop(command.name)}
         return page.redirect("/account", flash=said)
     return _person_page(page, form, None, status=submission.status)
 
@@ -58,7 +58,7 @@ def change_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Resp
     with Submission(form, saved_form=_filled) as submission:
         command = submission.read(form.command)
         page.write(dependants.change_person, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect("/account", flash=_("The details of %(name)s are saved.") % {"name": command.name})
+        return page.redirect("/account", flash=_("%(name)s’s details are saved.") % {"name": command.name})
     return _person_page(page, form, person, status=submission.status)
 
 
@@ -81,7 +81,7 @@ def remove_person(page: CurrentPage, patient_id: PathId) -> Response:
         return page.render(
             "patients/dependants/removal.html", status=error.status, person=person, problem=error.message
         )
-    said = _("%(name)s is removed. You no longer book for them.") % {"name": person.name}
+    said = _("%(name)s has been removed. You can no longer book for them.") % {"name": person.name}
     return page.redirect("/account", flash=said, tone="info")
 
 

@@ -10,7 +10,7 @@ class NoSuchPatient(NotFound):
     """The patient does not exist, or the actor may not see the record: both get the same answer on purpose."""
 
     def __init__(self) -> None:
-        super().__init__(_("There is no such patient. Perhaps the record is somebody else’s."))
+        super().__init__(_("There is no such patient, or you do not have access to their record."))
 
 
 class TooManyPeople(Conflict):
@@ -19,9 +19,7 @@ class TooManyPeople(Conflict):
     code = "too_many_people"
 
     def __init__(self, *, most: int) -> None:
-        message = _(
-            "You book for %(most)d people already, which is the most there can be here. Ask the clinic for more."
-        )
+        message = _("You can book for up to %(most)d people. To add more, ask the clinic.")
         super().__init__(message % {"most": most})
 
 
@@ -31,7 +29,9 @@ class HasRecord(Conflict):
     code = "has_record"
 
     def __init__(self) -> None:
-        message = _("This person has visits at the clinic, past or to come, so you cannot remove them. Ask the clinic.")
+        message = _(
+            "You cannot remove this person because they have past or upcoming appointments. Ask the clinic for help."
+        )
         super().__init__(message)
 
 
@@ -41,7 +41,7 @@ class ManagedAlready(Conflict):
     code = "managed_already"
 
     def __init__(self, *, name: str) -> None:
-        message = _("%(name)s books for this person already. Take that link away first.")
+        message = _("%(name)s already books for this person. Remove that link first.")
         super().__init__(message % {"name": name})
 
 
@@ -51,6 +51,6 @@ class LikelyDuplicate(Conflict):
     code = "likely_duplicate"
 
     def __init__(self, ids: list[int]) -> None:
-        super().__init__(_("This patient may be in the books already. Compare before you add another record."))
+        super().__init__(_("This patient may already have a record. Compare them before you add a new one."))
         self.ids = ids
         self.members["ids"] = ids

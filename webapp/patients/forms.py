@@ -12,7 +12,7 @@ from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 
 SENTENCES = {
     "name": _l("Enter a name of 2 to 120 characters."),
-    "email": _l("Enter an e-mail address like name@example.org."),
+    "email": _l("Enter an email address like name@example.org."),
     "phone": _l("Enter a phone number, such as +31 20 123 4567, or leave this empty."),
     "birth_date": _l("Enter a date of birth that is not in the future, or leave this empty."),
 }
@@ -24,8 +24,8 @@ class RegisterForm(DocketForm):
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
-    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
-    phone = TelField(_l("Telephone"))
+    email = EmailField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
+    phone = TelField(_l("Phone number"))
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     password = PasswordField(_l("Password"), [InputRequired(_l("Choose a password."))])
     next = HiddenField()
@@ -47,7 +47,7 @@ class ProfileForm(DocketForm):
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
-    phone = TelField(_l("Telephone"))
+    phone = TelField(_l("Phone number"))
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
 
     def command(self) -> UpdateProfile | None:
@@ -74,7 +74,7 @@ class StaffProfileForm(DocketForm):
 class MessagesForm(DocketForm):
     """Which messages about appointments a patient wants."""
 
-    wants_email = BooleanField(_l("E-mails"))
+    wants_email = BooleanField(_l("Emails"))
     wants_sms = BooleanField(_l("Text messages"))
 
     def command(self) -> MessagePreferences | None:
@@ -90,7 +90,7 @@ class PersonForm(DocketForm):
     sentences = SENTENCES
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_l("Telephone"))
+    phone = TelField(_l("Phone number"))
     seen = HiddenField()
 
     def command(self) -> UpdateProfile | None:

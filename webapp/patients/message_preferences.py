@@ -36,7 +36,7 @@ def change_message_preferences(session: Session, actor: Actor, command: MessageP
     if own is None:
         raise NoSuchPatient
     if command.wants_sms and not own.phone:
-        sentence = _("Text messages need a telephone number. Save yours under “About you” first.")
+        sentence = _("Add your phone number under “Your details” first. Text messages need one.")
         raise Invalid(sentence, code="no_phone", field="wants_sms")
     theirs = sa.and_(Patient.managed_by_id == own.id, Patient.user_id.is_(None))
     session.execute(

@@ -118,7 +118,7 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
         ManagedAlready: another patient books for that person. Conflict: the two would book for each other.
     """
     if manager_id == patient_id:
-        raise Invalid(_("Everybody books for themselves anyway. Choose somebody else."))
+        raise Invalid(_("Patients can always book for themselves. Choose another person."))
     both = sa.select(Patient.id, Patient.managed_by_id).where(Patient.id.in_((manager_id, patient_id)))
     locked = both.order_by(Patient.id).with_for_update(key_share=True)
     managed_by = {row.id: row.managed_by_id for row in session.execute(locked)}
@@ -128,7 +128,7 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
     if present is not None and present != manager_id:
         raise ManagedAlready(name=get_record(session, present).name)
     if managed_by[manager_id] == patient_id:
-        raise Conflict(_("That person books for this one. Take that link away first."))
+        raise Conflict(_("That person already books for this patient. Remove that link first."))
     session.execute(sa.update(Patient).where(Patient.id == patient_id).values(managed_by_id=manager_id))
     _record(session, actor, "patient_linked", patient_id, now=now, details={"managed_by": manager_id})
 

@@ -54,7 +54,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
         page.close()
         secret = _register(page, command, origin)
-        welcome = _("Welcome. Your account is ready. We have sent you a mail: follow its link to confirm your address.")
+        welcome = _("Welcome. Your account is ready. Please use the link we’ve emailed you to confirm your address.")
         response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
@@ -122,9 +122,9 @@ def choose_messages(page: CurrentPage, sent: SentForm) -> Response:
         form.add_error(error)
         return _account_page(page, actor, messages=form, status=error.status)
     if not (command.wants_email or command.wants_sms):
-        sentence = _("Your choice is saved. We send you nothing about your visits now, not even that one is cancelled.")
+        sentence = _("Saved. You won’t get any messages about your appointments, even if one is cancelled.")
         return page.redirect("/account", flash=sentence, tone="info")
-    return page.redirect("/account", flash=_("Your choice is saved."))
+    return page.redirect("/account", flash=_("Your message settings are saved."))
 
 
 @router.post("/account/email/confirmation")
@@ -137,7 +137,9 @@ def send_confirmation(page: CurrentPage) -> Response:
         page.write(confirmation.send_again, actor, letterhead, now=page.now)
     except TooManyConfirmations as error:
         return error_page(page, error, actions=[(_("My account"), "/account")])
-    sentence = _("We have sent a mail to %(email)s. Follow the link in it.") % {"email": actor.email}
+    sentence = _("We’ve sent an email to %(email)s. Use the link in it to confirm your address.") % {
+        "email": actor.email
+    }
     return page.redirect("/account", flash=sentence, tone="info")
 
 
@@ -148,7 +150,7 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
     form = PasswordForm(sent)
     with Submission(form) as submission:
         _change_password(page, actor, submission.read(form.command))
-        return page.redirect("/account", flash=_("Your password is changed. Other devices are signed out."))
+        return page.redirect("/account", flash=_("Your password is changed. Your other devices are signed out."))
     return _account_page(page, actor, password=form, status=submission.status, headers=headers_of(submission.error))
 
 

@@ -34,9 +34,9 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
         Invalid: it lies in the future, or too far in the past.
     """
     if birth_date is not None and birth_date.year < EARLIEST_BIRTH_YEAR:
-        raise Invalid(_("Enter a date of birth after 1900."), code="birth_date", field="birth_date")
+        raise Invalid(_("Enter a date of birth in 1900 or later."), code="birth_date", field="birth_date")
     if birth_date is not None and birth_date > now.date():
-        raise Invalid(_("A date of birth cannot lie in the future."), code="birth_date", field="birth_date")
+        raise Invalid(_("The date of birth cannot be in the future."), code="birth_date", field="birth_date")
 
 
 def register(session: Session, command: Register, password_hash: str, *, now: datetime) -> int:

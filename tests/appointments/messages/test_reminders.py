@@ -77,7 +77,7 @@ def test_each_is_reminded_once_a_day_of_all_appointments_of_a_day(cast: Cast) ->
     (alices,) = (each for each in messages(cast) if each.recipient.startswith("alice"))
     assert alices.expires_at == local("2026-03-05 10:00")
     said = render("visit_reminder", "email", alices.recipient, alices.values, base_url="https://d.test", keys=KEYS)
-    assert said.subject == "Reminder: 3 visits on Thursday 5 March 2026"
+    assert said.subject == "Reminder: 3 appointments on Thursday 5 March 2026"
     assert said.text.count("/confirmation") == 2
     assert said.text.count("For: Mia Adams") == 1
     assert "Allergy" not in said.text + said.html

@@ -81,8 +81,8 @@ def test_each_event_sends_the_patient_one_message_that_names_the_actor(cast: Cas
     assert {each.recipient for each in told} == {"alice@docket.example"}
     assert [written(each).method for each in told] == ["REQUEST", "REQUEST", "CANCEL", "REQUEST"]
     moved = written(told[1])
-    assert "Before: Thursday 5 March 2026, 09:30 (Amsterdam time)" in moved.text
-    assert "Now: Friday 6 March 2026, 10:00 (Amsterdam time)" in moved.text
+    assert "Old time: Thursday 5 March 2026, 09:30 (Amsterdam time)" in moved.text
+    assert "New time: Friday 6 March 2026, 10:00 (Amsterdam time)" in moved.text
     for each in told:
         for said in (*written(each), str(each.values)):
             assert not [word for word in SECRETS if word in said]
@@ -95,7 +95,7 @@ def test_the_visit_type_and_how_to_prepare_are_named_only_where_the_clinic_allow
     hidden, named = outbox(cast)
     assert "First visit" not in str(hidden.values)
     assert "medicines" not in str(hidden.values)
-    assert "its page says how." in written(hidden).text
+    assert "The appointment page explains how." in written(hidden).text
     for said in written(named)[2:4]:
         assert "First visit" in said
         assert "Bring your medicines.\nCome early." in said
@@ -108,13 +108,13 @@ def test_messages_about_a_childs_appointment_go_to_the_parent_and_name_the_child
     book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
     (message,) = outbox(cast)
     assert message.recipient == "alice@docket.example"
-    assert written(message).subject == "The visit of Mia Adams is booked: Thursday 5 March, 09:30"
+    assert written(message).subject == "Mia Adams’s appointment is booked: Thursday 5 March, 09:30"
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(email="mia@docket.example"))
     book_with_words(cast, cast.carol, "2026-03-06 09:30", patient_id=child)
     both = {each.recipient: written(each) for each in outbox(cast)[1:]}
-    assert both["alice@docket.example"].subject.startswith("The visit of Mia Adams")
-    assert both["mia@docket.example"].subject.startswith("Your visit")
-    assert "The clinic booked it." in both["mia@docket.example"].text
+    assert both["alice@docket.example"].subject.startswith("Mia Adams’s appointment")
+    assert both["mia@docket.example"].subject.startswith("Your appointment")
+    assert "The clinic booked this appointment." in both["mia@docket.example"].text
 
 
 def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
@@ -133,7 +133,7 @@ def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
         ("2026-03-06", "email"): True,
         ("2026-03-06", "sms"): False,
     }
-    assert written(told["2026-03-05", "email"]).subject.startswith("The visit of W.A.W.N. is booked")
+    assert written(told["2026-03-05", "email"]).subject.startswith("W.A.W.N.’s appointment is booked")
 
 
 def test_patients_who_want_no_mail_get_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:
@@ -200,13 +200,13 @@ def test_messages_about_new_leave_have_the_reason_and_a_choice(cast: Cast) -> No
     told = {each.template: written(each) for each in outbox(cast)[3:]}
     assert set(told) == {"visit_moved", "visit_cancelled"}
     text = told["visit_moved"].text
-    assert "The clinic moved it. The doctor is away." in text
-    assert "Before: Monday 9 March 2026, 09:30" in text
-    assert "Now: Monday 16 March 2026, 09:30" in text
+    assert "The clinic moved this appointment. The doctor is away." in text
+    assert "Old time: Monday 9 March 2026, 09:30" in text
+    assert "New time: Monday 16 March 2026, 09:30" in text
     assert "You can move or cancel it online until it starts." in text
     assert "You can move or cancel it online until it starts." in told["visit_moved"].html
     for act in ("confirmation", "reschedule", "cancellation"):
         assert f"/{act}\n" in text
         assert f'/{act}"' in told["visit_moved"].html
-    assert "The clinic cancelled it. The doctor is away." in told["visit_cancelled"].text
+    assert "The clinic cancelled this appointment. The doctor is away." in told["visit_cancelled"].text
     assert "a private word" not in str(told)

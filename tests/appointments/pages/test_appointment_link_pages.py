@@ -263,7 +263,7 @@ def test_a_user_signed_in_to_another_account_acts_as_holder_of_the_link(client: 
         log_in(client, name)
         for path in ("", "/confirmation", "/cancellation", "/reschedule"):
             text = client.get(f"{here}{path}").text
-            assert "Log out" not in text
+            assert "Sign out" not in text
             assert not [words for words in ("Dave Dunn", "Carol Clark", "/schedule", "/admin") if words in text]
         # The front desk could override the rule; a link never can.
         taken = {"starts_at": iso(local("2026-03-14 10:00")), "version": "1", "override_reason": "because"}

@@ -269,7 +269,7 @@ def test_a_reason_that_is_too_long_is_kept_and_nothing_is_cancelled(client: Test
     assert answer.status_code == 422
     page = read(answer)
     assert page.form(path)["reason"] == "a" * 501
-    assert "This is too long: at most 500 characters." in page.text
+    assert "This is too long. Use up to 500 characters." in page.text
     assert page.one("title").text.startswith("Problem: Cancel the appointment")
     assert appointment(cast, reference).status == "scheduled"
 

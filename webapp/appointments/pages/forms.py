@@ -27,7 +27,7 @@ from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import PatientChoice
 
 NO_TIME = _l("Choose one of the free times. The link or form had no time that we understand.")
-TOO_LONG = _l("This is too long: at most %(max)d characters.")
+TOO_LONG = _l("This is too long. Use up to %(max)d characters.")
 WHY = _l("Give a reason for the exception.")
 WHOM = _l("Choose who this appointment is for.")
 

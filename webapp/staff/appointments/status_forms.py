@@ -56,7 +56,7 @@ class FlagForm(DocketForm):
         _l("Reason for keeping it"),
         [
             DataRequired(_l("Enter a reason for keeping it.")),
-            Length(max=200, message=_l("This is too long: at most %(max)d characters.")),
+            Length(max=200, message=_l("This is too long. Use up to %(max)d characters.")),
         ],
     )
     version = HiddenField()
