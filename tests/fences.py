@@ -65,6 +65,7 @@ NAMED = {
     # They answer requests within core, or are a part of that.
     "core.web": "web",
     "core.errors": "web",
+    "core.api_cursors": "web",
     "core.entity_tags": "web",
     "core.rate_limit": "web",
     "core.routing": "web",

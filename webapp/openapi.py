@@ -34,7 +34,8 @@ password and a disabled account end both at once. Whoever is signed in on the pa
 listed if and only if booking it would succeed.
 
 **Lists** are plain arrays. `skip` and `limit` choose a part; the headers `X-Total-Count` and `Link` say what else
-there is.
+there is. To read a whole list, follow the `next` links until there is none. A parameter that takes several values is
+repeated, as in `?status=scheduled&status=confirmed`; any other one is given once.
 
 **Errors** are problem details (RFC 9457): a `status`, a stable `code` for programs, a sentence for people, and in
 `errors` the members of the request that are meant. What is not yours answers 404, as what does not exist does.

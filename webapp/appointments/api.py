@@ -35,15 +35,14 @@ from webapp.core.api import (
     LIST_HEADERS,
     LOCATION_HEADER,
     ApiRouter,
-    AskedPaging,
     Id,
     Moment,
     QueryId,
     answer,
-    answer_list,
     problem_listing,
     problems,
 )
+from webapp.core.api_cursors import AskedCursorPaging, answer_part, invalid_cursor
 from webapp.core.entity_tags import (
     ETAG_HEADER,
     NOT_MODIFIED,
@@ -95,6 +94,9 @@ class AppointmentOut(BaseModel):
     created_at: Moment
     updated_at: Moment
 
+
+# How many values one filter takes.
+MOST_VALUES = 100
 
 START = Field(
     description="An instant with its offset, one of those that availability lists.",
@@ -225,8 +227,10 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
 def list_appointments(
     page: CurrentPage,
     actor: Caller,
-    paging: AskedPaging,
-    status: Annotated[VisitStatus | None, Query(description="Only those with this status.")] = None,
+    paging: AskedCursorPaging,
+    status: Annotated[
+        list[VisitStatus] | None, Query(max_length=MOST_VALUES, description="Only those with one of these statuses.")
+    ] = None,
     since: Annotated[
         When | None,
         Query(alias="from", description="Only those that start at this instant or later, or from this day on."),
@@ -235,9 +239,15 @@ def list_appointments(
         When | None,
         Query(alias="to", description="Only those that start before this instant, or until this day has passed."),
     ] = None,
-    doctor_id: Annotated[QueryId | None, Query(description="Only those with this doctor.")] = None,
-    visit_type_id: Annotated[QueryId | None, Query(description="Only those of this kind.")] = None,
-    patient_id: Annotated[QueryId | None, Query(description="Only those of this patient.")] = None,
+    doctor_id: Annotated[
+        list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those with one of these doctors.")
+    ] = None,
+    visit_type_id: Annotated[
+        list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those of one of these visit types.")
+    ] = None,
+    patient_id: Annotated[
+        list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those of one of these patients.")
+    ] = None,
 ) -> Response:
     """Visits by their start, the earliest first: patients' own and of whom they book for, doctors' own, admins' all.
 
@@ -247,18 +257,21 @@ def list_appointments(
     wanted = listing.AppointmentFilter(
         since=start_of(since, clinic) if since is not None else None,
         until=end_of(until, clinic) if until is not None else None,
-        doctor_id=doctor_id,
-        status=status,
-        visit_type_id=visit_type_id,
-        patient_ids=[patient_id] if patient_id is not None else None,
+        doctor_ids=doctor_id or None,
+        statuses=status or None,
+        visit_type_ids=visit_type_id or None,
+        patient_ids=patient_id or None,
     )
-    found = listing.list_part(page.session, actor, wanted, skip=paging.skip, limit=paging.limit)
+    after = listing.parse_place(paging.place)
+    if paging.place and after is None:
+        raise invalid_cursor()
+    found = listing.list_part(page.session, actor, wanted, after=after, skip=paging.skip, limit=paging.limit)
     if actor.is_staff and found.views:
         page.close()
         read = [view.id for view in found.views]
         page.database.write(status_service.record_listing, actor, read, now=page.now)
     shown = [appointment_out(view) for view in found.views]
-    return answer_list(page, AppointmentOut, shown, total=found.total, paging=paging)
+    return answer_part(page, AppointmentOut, shown, total=found.total, paging=paging, after=found.after)
 
 
 @router.get(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,7 +29,6 @@ from webapp.core.parsing import MAX_ID
 from webapp.core.routing import LateRoute
 from webapp.core.strict_types import Whole
 from webapp.core.text import tidy_json
-from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.exceptions import AppError, BadRequest
 from webapp.i18n import gettext as _
@@ -247,6 +248,37 @@ class _ApiRoute(LateRoute):
         return handle_tidied
 
 
+def require_single_values(request: Request) -> None:
+    """Require that a parameter is given once, unless it takes several values: otherwise all but one would be ignored.
+
+    Raises:
+        RequestValidationError: it is given more often; the problem names it.
+    """
+    names = Counter(name for name, _value in request.query_params.multi_items())
+    repeated = {name for name, times in names.items() if times > 1}
+    if not repeated:
+        return
+    sentence = _("Give this parameter only once.")
+    problems = [
+        {"type": "repeated", "loc": ("query", field.alias), "msg": sentence}
+        for field in _query_parameters(request.scope["route"].dependant)
+        if field.alias in repeated and not _takes_several(field.field_info.annotation)
+    ]
+    if problems:
+        raise RequestValidationError(problems)
+
+
+def _query_parameters(dependant: Any) -> Iterator[Any]:
+    """The query parameters of a route, those of its dependencies included."""
+    yield from dependant.query_params
+    for each in dependant.dependencies:
+        yield from _query_parameters(each)
+
+
+def _takes_several(kind: Any) -> bool:
+    return any(get_origin(each) is list for each in (kind, *get_args(kind)))
+
+
 class ApiRouter(APIRouter):
     """Some routes of the API, below its prefix. Their names are the operations' ids in its description."""
 
@@ -254,7 +286,7 @@ class ApiRouter(APIRouter):
         super().__init__(
             prefix=API_PREFIX + prefix,
             tags=tags,
-            dependencies=[Depends(require_readable_body)],
+            dependencies=[Depends(require_readable_body), Depends(require_single_values)],
             generate_unique_id_function=lambda route: route.name,
             route_class=_ApiRoute,
         )
@@ -334,10 +366,21 @@ LIST_HEADERS: dict[str, Any] = {
 LOCATION_HEADER: dict[str, Any] = {"Location": {"description": "Where it stands.", "schema": {"type": "string"}}}
 
 
-def answer_list(page: Page, kind: Any, items: Sequence[Any], *, total: int, paging: Paging) -> Response:
-    """A part of a list as a plain array; headers hold the total and the addresses of the other parts."""
+def answer_list(
+    page: Page,
+    kind: Any,
+    items: Sequence[Any],
+    *,
+    total: int,
+    paging: Paging,
+    following: Mapping[str, str] | None = None,
+) -> Response:
+    """A part of a list as a plain array; headers hold the total and the addresses of the other parts.
+
+    `following` is what chooses the next part, if not `skip`.
+    """
     headers = {"x-total-count": str(total)}
-    if links := _links(page.request, total, paging):
+    if links := _links(page.request, total, paging, following):
         headers["link"] = links
     return answer(page, list[kind], items, headers=headers)
 
@@ -347,16 +390,20 @@ def part_of(items: Sequence[Any], paging: Paging) -> Sequence[Any]:
     return items[paging.skip : paging.skip + paging.limit]
 
 
-def _links(request: Request, total: int, paging: Paging) -> str:
-    last = max(0, (total - 1) // paging.limit * paging.limit)
-    where = {"first": 0, "last": last}
-    if paging.skip > 0:
-        where["prev"] = max(0, paging.skip - paging.limit)
-    if paging.skip + paging.limit < total:
-        where["next"] = paging.skip + paging.limit
-    kept = {name: value for name, value in request.query_params.items() if name not in {"skip", "limit"}}
+def _links(request: Request, total: int, paging: Paging, following: Mapping[str, str] | None) -> str:
+    from_cursor = "cursor" in request.query_params
+    skips = {"first": 0, "last": max(0, (total - 1) // paging.limit * paging.limit)}
+    if paging.skip > 0 and not from_cursor:
+        skips["prev"] = max(0, paging.skip - paging.limit)
+    if paging.skip + paging.limit < total and not from_cursor and following is None:
+        skips["next"] = paging.skip + paging.limit
+    # No link leads to where nothing can be skipped to.
+    parts = {name: {"skip": str(skip)} for name, skip in skips.items() if skip <= MAX_SKIP}
+    if following is not None:
+        parts["next"] = dict(following)
+    kept = [each for each in request.query_params.multi_items() if each[0] not in {"skip", "limit", "cursor"}]
 
-    def address(skip: int) -> str:
-        return with_query(request.url.path, **kept, skip=str(skip), limit=str(paging.limit))
+    def address(part: Mapping[str, str]) -> str:
+        return f"{request.url.path}?{urlencode([*kept, *part.items(), ('limit', str(paging.limit))])}"
 
-    return ", ".join(f'<{address(skip)}>; rel="{name}"' for name, skip in where.items())
+    return ", ".join(f'<{address(part)}>; rel="{name}"' for name, part in parts.items())

@@ -19,14 +19,13 @@ from webapp.core.api import (
     LIST_HEADERS,
     LOCATION_HEADER,
     ApiRouter,
-    AskedPaging,
     Moment,
     answer,
-    answer_list,
     problem_listing,
     problems,
     storable,
 )
+from webapp.core.api_cursors import AskedCursorPaging, answer_part, invalid_cursor
 from webapp.core.entity_tags import (
     ETAG_HEADER,
     NOT_MODIFIED,
@@ -37,10 +36,12 @@ from webapp.core.entity_tags import (
     version_asked,
 )
 from webapp.core.optimistic_lock import fingerprint, merged
+from webapp.core.parsing import whole_number
 from webapp.core.strict_types import AS_WRITTEN, YesNo
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.idempotency.api import Key, create
 from webapp.patients import dependants, message_preferences, queries, records, registration, service
+from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.queries import PatientView
 from webapp.patients.schemas import MessagePreferences, PatientDetails, Phone, Register, UpdateProfile
 
@@ -164,7 +165,7 @@ def register(page: CurrentPage, body: RegisterAccount) -> Response:
 def list_patients(
     page: CurrentPage,
     actor: Caller,
-    paging: AskedPaging,
+    paging: AskedCursorPaging,
     q: Annotated[
         str,
         Query(max_length=200, description="A name, birth date, telephone number or e-mail address, or parts of them."),
@@ -178,9 +179,15 @@ def list_patients(
     if actor.is_staff:
         page.close()
         page.database.write(records.note_search, actor, now=page.now)
-    found = queries.list_patients(page.session, actor, q.strip(), skip=paging.skip, limit=paging.limit)
+    after = whole_number(paging.place)
+    if paging.place and after is None:
+        raise invalid_cursor()
+    try:
+        found = queries.list_patients(page.session, actor, q.strip(), after=after, skip=paging.skip, limit=paging.limit)
+    except NoSuchPatient as error:
+        raise invalid_cursor() from error
     shown = [patient_out(view) for view in found.views]
-    return answer_list(page, PatientOut, shown, total=found.total, paging=paging)
+    return answer_part(page, PatientOut, shown, total=found.total, paging=paging, after=found.after)
 
 
 @router.post(

@@ -31,10 +31,11 @@ class PatientView(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some of the patients, and the total."""
+    """Some of the patients, the total, and the id of the last one if more follow."""
 
     views: list[PatientView]
     total: int
+    after: int | None = None
 
 
 _VIEW: Any = sa.select(
@@ -85,13 +86,20 @@ def get_own(session: Session, actor: Actor) -> PatientView:
     return found[0]
 
 
-def list_patients(session: Session, actor: Actor, text: str, *, skip: int, limit: int) -> Part:
-    """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all."""
+def list_patients(
+    session: Session, actor: Actor, text: str, *, after: int | None = None, skip: int, limit: int
+) -> Part:
+    """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all.
+
+    Raises:
+        NoSuchPatient: the part begins after a patient who is not there any more.
+    """
     # Staff may find every patient, so their search needs no list of ids.
     among = None if actor.is_staff else sa.select(Patient.id).where(visible_to(actor))
-    found = search_part(session, text, among=among, skip=skip, limit=limit)
+    found = search_part(session, text, among=among, after=after, skip=skip, limit=limit)
     views = {view.id: view for view in _views(session, actor, Patient.id.in_(found.ids))}
-    return Part([views[number] for number in found.ids if number in views], found.total)
+    last = found.ids[-1] if found.goes_on else None
+    return Part([views[number] for number in found.ids if number in views], found.total, last)
 
 
 def _views(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> Sequence[PatientView]:

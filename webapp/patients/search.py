@@ -19,6 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from webapp.auth.models import User
 from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.database import rows, seek, table_of
+from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
 from webapp.patients.search_parser import Span, Term, Typed, understand
 
@@ -119,14 +120,23 @@ def search_patients(
 
 
 class FoundPart(NamedTuple):
-    """The ids of some of the patients found, in order, and how many were found in all."""
+    """The ids of some of the patients found, in order, and how many were found in all; `goes_on` if more follow."""
 
     ids: list[int]
     total: int
+    goes_on: bool = False
 
 
-def search_part(session: Session, text: str, *, among: sa.Select[int] | None, skip: int, limit: int) -> FoundPart:
-    """The same for programs, which count and skip: by name, or the closest first where nothing matches exactly."""
+def search_part(
+    session: Session, text: str, *, among: sa.Select[int] | None, after: int | None = None, skip: int, limit: int
+) -> FoundPart:
+    """The same for programs, which count and skip: by name, or the closest first where nothing matches exactly.
+
+    The part begins after the patient with the id `after`.
+
+    Raises:
+        NoSuchPatient: there is no such patient any more.
+    """
     typed = understand(text)
     if typed.is_nothing:
         return FoundPart([], 0)
@@ -134,10 +144,21 @@ def search_part(session: Session, text: str, *, among: sa.Select[int] | None, sk
     fitting = [*conditions, *(fits(term) for term in typed.words)]
     total = session.scalar(sa.select(sa.func.count(Patient.id)).where(*fitting)) or 0
     if total:
-        query = sa.select(Patient.id).where(*fitting).order_by(Patient.name, Patient.id).offset(skip).limit(limit)
-        return FoundPart(list(session.scalars(query)), total)
+        here = None if after is None else (_name_of(session, after), after)
+        query = seek(sa.select(Patient.id).where(*fitting), (Patient.name, Patient.id), here, falling=False)
+        ids = list(session.scalars(query.offset(skip).limit(limit + 1)))
+        return FoundPart(ids[:limit], total, goes_on=len(ids) > limit)
     similar = [patient.id for patient in _similar(session, typed, conditions, limit=PAGE_SIZE).patients]
-    return FoundPart(similar[skip : skip + limit], len(similar))
+    if after in similar:
+        skip += similar.index(after) + 1
+    return FoundPart(similar[skip : skip + limit], len(similar), goes_on=skip + limit < len(similar))
+
+
+def _name_of(session: Session, patient_id: int) -> str:
+    name = session.scalar(sa.select(Patient.name).where(Patient.id == patient_id))
+    if name is None:
+        raise NoSuchPatient
+    return name
 
 
 def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:

@@ -114,17 +114,17 @@ def test_filters_leave_out_what_does_not_fit(cast: Cast) -> None:
         (AppointmentFilter(since=local("2026-03-03 00:00")), 8),
         (AppointmentFilter(since=local("2026-03-03 00:00"), until=local("2026-03-04 00:00")), 4),
         (AppointmentFilter(until=local("2026-03-02 09:00")), 0),
-        (AppointmentFilter(doctor_id=bob), 9),
-        (AppointmentFilter(doctor_id=0), 0),
-        (AppointmentFilter(status="completed"), 1),
-        (AppointmentFilter(status="scheduled"), 11),
-        (AppointmentFilter(visit_type_id=cast.long), 12),
-        (AppointmentFilter(visit_type_id=cast.short), 0),
+        (AppointmentFilter(doctor_ids=[bob]), 9),
+        (AppointmentFilter(doctor_ids=[0]), 0),
+        (AppointmentFilter(statuses=["completed"]), 1),
+        (AppointmentFilter(statuses=["scheduled"]), 11),
+        (AppointmentFilter(visit_type_ids=[cast.long]), 12),
+        (AppointmentFilter(visit_type_ids=[cast.short]), 0),
         (AppointmentFilter(patient_ids=[dave]), 6),
         (AppointmentFilter(patient_ids=[]), 0),
         (AppointmentFilter(flagged=True), 3),
-        (AppointmentFilter(flagged=True, patient_ids=[dave], doctor_id=bob), 0),
-        (AppointmentFilter(doctor_id=bob, patient_ids=[dave], since=local("2026-03-04 00:00")), 1),
+        (AppointmentFilter(flagged=True, patient_ids=[dave], doctor_ids=[bob]), 0),
+        (AppointmentFilter(doctor_ids=[bob], patient_ids=[dave], since=local("2026-03-04 00:00")), 1),
     ):
         assert len(read_page(cast, wanted).rows) == count, wanted
 
@@ -133,7 +133,7 @@ def test_a_reference_is_found_despite_other_filters(cast: Cast) -> None:
     put_week(cast)
     reference = read_page(cast, AppointmentFilter()).rows[3].reference
     [line] = read_page(
-        cast, AppointmentFilter(reference=reference, status="cancelled", since=local("2030-01-01 00:00"))
+        cast, AppointmentFilter(reference=reference, statuses=["cancelled"], since=local("2030-01-01 00:00"))
     ).rows
     assert line.reference == reference
 
@@ -167,7 +167,7 @@ def test_all_rows_are_read_in_batches_up_to_the_limit(cast: Cast, monkeypatch: p
         pieces = list(listing.all_appointments(cast.database, AppointmentFilter(), most=most))
         assert [len(piece) for piece in pieces] == sizes, most
         assert [line.id for piece in pieces for line in piece] == numbers[:most]
-    assert list(listing.all_appointments(cast.database, AppointmentFilter(status="cancelled"))) == []
+    assert list(listing.all_appointments(cast.database, AppointmentFilter(statuses=["cancelled"]))) == []
 
 
 def test_a_place_is_written_and_read() -> None:

@@ -45,9 +45,9 @@ class AppointmentFilter(NamedTuple):
 
     since: datetime | None = None
     until: datetime | None = None
-    doctor_id: int | None = None
-    status: str | None = None
-    visit_type_id: int | None = None
+    doctor_ids: Sequence[int] | None = None
+    statuses: Sequence[str] | None = None
+    visit_type_ids: Sequence[int] | None = None
     patient_ids: Sequence[int] | None = None
     reference: str | None = None
     flagged: bool = False
@@ -117,26 +117,34 @@ def list_appointments(
 
 
 class CountedPart(NamedTuple):
-    """A part of the matching appointments, in full, and the total number."""
+    """A part of the matching appointments, in full, the total number, and the place of the last one if more follow."""
 
     views: list[AppointmentView]
     total: int
+    after: Place | None = None
 
 
-def list_part(session: Session, actor: Actor, wanted: AppointmentFilter, *, skip: int, limit: int) -> CountedPart:
-    """A part of the matching appointments that the actor may see, by start: for API clients, which page by number."""
+def list_part(
+    session: Session, actor: Actor, wanted: AppointmentFilter, *, after: Place | None = None, skip: int, limit: int
+) -> CountedPart:
+    """A part of the matching appointments that the actor may see, by start: for API clients."""
     appointments, conditions = _all_visible(actor, wanted)
     total = session.scalar(sa.select(sa.func.count()).select_from(appointments).where(*conditions)) or 0
-    chosen = sa.select(appointments.c.id).where(*conditions).order_by(appointments.c.starts_at, appointments.c.id)
-    ids = list(session.scalars(chosen.offset(skip).limit(limit)))
-    return CountedPart(queries.get_appointments(session, actor, ids), total)
+    if after is not None:
+        appointments, conditions = _all_visible(actor, _narrowed(wanted, after, falling=False))
+    chosen = sa.select(appointments.c.id, appointments.c.starts_at).where(*conditions)
+    chosen = seek(chosen, (appointments.c.starts_at, appointments.c.id), after and (after.at, after.id), falling=False)
+    found = session.execute(chosen.offset(skip).limit(limit + 1)).all()
+    shown = found[:limit]
+    last = Place(shown[-1].starts_at, shown[-1].id) if len(found) > limit else None
+    return CountedPart(queries.get_appointments(session, actor, [row.id for row in shown]), total, last)
 
 
 def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause, list[sa.ColumnElement[bool]]]:
     """The source of the appointments that the actor may see, and the filters as conditions on it."""
     visible = queries.visible_to(actor)
     its_own = wanted.patient_ids is not None or actor.role == "patient"
-    if not its_own and not (actor.role == "doctor" and wanted.status is not None):
+    if not its_own and not (actor.role == "doctor" and wanted.statuses is not None):
         return table_of(Appointment), [visible, *_conditions(wanted)]
     # One person's appointments are few. They are fetched first, because an index on the other filters would lead
     # through the appointments of all people.
@@ -147,9 +155,9 @@ def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause
     filters: list[tuple[Any, Any]] = [
         (few.c.starts_at.__ge__, wanted.since),
         (few.c.starts_at.__lt__, wanted.until),
-        (few.c.doctor_id.__eq__, wanted.doctor_id),
-        (few.c.status.__eq__, wanted.status),
-        (few.c.visit_type_id.__eq__, wanted.visit_type_id),
+        (few.c.doctor_id.in_, wanted.doctor_ids),
+        (few.c.status.in_, wanted.statuses),
+        (few.c.visit_type_id.in_, wanted.visit_type_ids),
     ]
     return few, [compare(value) for compare, value in filters if value is not None]
 
@@ -240,17 +248,23 @@ def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(_VISIT.starts_at >= wanted.since)
     if wanted.until is not None:
         conditions.append(_VISIT.starts_at < wanted.until)
-    if wanted.doctor_id is not None:
-        conditions.append(_VISIT.doctor_id == wanted.doctor_id)
-    if wanted.status is not None:
-        conditions.append(status_is(wanted.status))
-    if wanted.visit_type_id is not None:
-        conditions.append(_VISIT.visit_type_id == wanted.visit_type_id)
+    if wanted.doctor_ids is not None:
+        conditions.append(_any_of(_VISIT.doctor_id, wanted.doctor_ids))
+    if wanted.statuses is not None:
+        conditions.append(sa.or_(sa.false(), *map(status_is, wanted.statuses)))
+    if wanted.visit_type_ids is not None:
+        conditions.append(_any_of(_VISIT.visit_type_id, wanted.visit_type_ids))
     if wanted.patient_ids is not None:
         conditions.append(_VISIT.patient_id.in_(list(wanted.patient_ids)))
     if wanted.flagged:
         conditions.append(FLAGGED)
     return conditions
+
+
+def _any_of(column: Any, values: Sequence[int]) -> sa.ColumnElement[bool]:
+    """One value is compared with `=`: an index is then read in the order of its next column."""
+    one: sa.ColumnElement[bool] = column == values[0] if len(values) == 1 else column.in_(list(values))
+    return one
 
 
 class Choices(NamedTuple):

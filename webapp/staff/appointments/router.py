@@ -196,9 +196,9 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
         since=first_instant(first, clinic.zone) if first else None,
         until=first_instant(asked.last + timedelta(days=1), clinic.zone) if asked.last else None,
         # A doctor who does not exist has no appointments.
-        doctor_id=(choices.doctor_id(asked.doctor) or 0) if asked.doctor else None,
-        status=asked.status,
-        visit_type_id=asked.visit_type,
+        doctor_ids=[choices.doctor_id(asked.doctor) or 0] if asked.doctor else None,
+        statuses=[asked.status] if asked.status else None,
+        visit_type_ids=[asked.visit_type] if asked.visit_type is not None else None,
         patient_ids=patient_ids,
         reference=asked.reference,
         flagged=asked.flagged,
