@@ -18,7 +18,17 @@ _PATTERN = re.compile(r"[EMdy ]+")
 _KEPT = re.compile(r"%\(\w+\)[sd]|%%|<[^>]*>|&\w+;")
 _WIDE = {letter: letter + 0xFEE0 for letter in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
 # Attributes that users read, or that screen readers read out, beside the text.
-READ_ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "label", "data-offline")
+READ_ATTRIBUTES = (
+    "title",
+    "aria-label",
+    "placeholder",
+    "alt",
+    "label",
+    "data-offline",
+    "data-slow",
+    "data-busy",
+    "data-broken",
+)
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _ADDRESS = re.compile(r"\bhttps?://\S+")
 

@@ -20,4 +20,5 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 
-document.addEventListener("htmx:sendError", () => announce(status?.dataset.offline));
+// Other scripts announce a sentence with this event.
+document.addEventListener("docket:announce", (event) => announce(event.detail));

@@ -1,0 +1,55 @@
+// When a part of the page cannot be replaced (offline, a timeout, an error of the server), the page stays as it is,
+// with the focus and everything typed, and a bar offers to repeat the request.
+// Markup: <section id="connection" hidden data-offline="words" data-slow="words" data-busy="words" data-broken="words">
+// with a <p> for the words and a <button>. The words come from the page, so that they can be translated.
+
+const bar = document.getElementById("connection");
+const button = bar?.querySelector("button");
+// The last failed request for each part of the page. A newer request for the same part takes its place.
+const failed = new Map();
+
+const partOf = ({ target, elt }) => target?.id || target || elt;
+
+function fail({ detail }, kind) {
+  const { elt, target, requestConfig } = detail;
+  failed.set(partOf(detail), { elt, target, ...requestConfig });
+  button.removeAttribute("aria-busy");
+  bar.querySelector("p").textContent = bar.dataset[kind];
+  bar.hidden = false;
+  document.dispatchEvent(new CustomEvent("docket:announce", { detail: bar.dataset[kind] }));
+}
+
+function succeed({ detail }) {
+  const request = failed.get(partOf(detail));
+  if (!request || !detail.successful) return;
+  failed.delete(partOf(detail));
+  if (failed.size) return;
+  // The bar takes its focus along, so give it back to what was used before, or to the new part.
+  const hadFocus = bar.contains(document.activeElement);
+  bar.hidden = true;
+  button.removeAttribute("aria-busy");
+  if (!hadFocus) return;
+  const link = request.elt.id ? document.getElementById(request.elt.id) : request.elt;
+  const part = request.target?.id ? document.getElementById(request.target.id) : request.target;
+  [link, part?.querySelector("[data-focus]"), document.getElementById("main")]
+    .find((each) => each?.isConnected && each.checkVisibility())?.focus();
+}
+
+if (bar) {
+  document.addEventListener("htmx:sendError", (event) => fail(event, "offline"));
+  document.addEventListener("htmx:timeout", (event) => fail(event, "slow"));
+  document.addEventListener("htmx:responseError", (event) => {
+    const { status } = event.detail.xhr;
+    // Any other error has replaced the part and says there what to do.
+    if (status >= 500 || status === 429) fail(event, status === 500 ? "broken" : "busy");
+  });
+  document.addEventListener("htmx:afterSettle", succeed);
+  document.addEventListener("htmx:afterRequest", succeed);
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-busy", "true");
+    for (const { elt, target, verb, path, formData } of failed.values()) {
+      const source = elt.isConnected ? elt : target;
+      htmx.ajax(verb, path, { source, target, values: formData });
+    }
+  });
+}

@@ -1,0 +1,69 @@
+"""A part of the page that cannot be loaded: the page stays, a bar says so, and a button repeats the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import PHONE, Clinic, sign_in
+from tests.browser.test_every_page import look
+from tests.browser.test_schedule import visit_today
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+
+
+def test_offline_the_page_stays_and_one_press_repeats_the_request(open_browser: Open) -> None:
+    page = open_browser("/doctors/bob", may_complain=True, **PHONE)
+    bar, title = page.get_by_role("region", name="Connection"), page.locator("#calendar-title")
+    before = title.inner_text()
+    expect(bar).to_be_hidden()
+    page.context.set_offline(True)
+    onward = page.get_by_role("link", name="Next week")
+    onward.focus()
+    page.keyboard.press("Enter")
+    expect(bar).to_be_in_viewport()
+    expect(bar).to_contain_text("Check your internet connection")
+    expect(page.locator("#status")).to_contain_text("Check your internet connection")
+    expect(onward).to_be_focused()
+    expect(title).to_have_text(before)
+    look(page)
+    onward.focus()
+    # Still offline: the bar stays.
+    bar.get_by_role("button", name="Try again").press("Enter")
+    expect(bar.get_by_role("button")).not_to_have_attribute("aria-busy", "true")
+    expect(bar).to_be_visible()
+    expect(bar.get_by_role("button")).to_be_focused()
+    page.context.set_offline(False)
+    bar.get_by_role("button", name="Try again").press("Enter")
+    expect(title).not_to_have_text(before)
+    expect(bar).to_be_hidden()
+    expect(page.get_by_role("link", name="Next week")).to_be_focused()
+    assert "week=" in page.url
+
+
+@pytest.mark.parametrize(("status", "words"), [(503, "very busy"), (500, "on our side"), (429, "very busy")])
+def test_an_error_of_the_server_keeps_what_was_chosen(
+    open_browser: Open, clinic: Clinic, status: int, words: str
+) -> None:
+    """Also for a tap that writes: what failed is repeated as it was sent."""
+    hour = {503: 10, 500: 12, 429: 14}[status]
+    reference = visit_today(clinic, hour, "alice")
+    page = open_browser(may_complain=True, viewport={"width": 1280, "height": 800})
+    sign_in(page, "bob@docket.example")
+    failing = [status]
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=failing.pop(), body="<p>Sorry</p>") if failing else route.continue_()
+
+    page.route("**/status", answer)
+    card = page.locator(f"#visit-{reference}")
+    card.get_by_role("button", name="Arrived: Alice Adams").press("Enter")
+    bar = page.get_by_role("region", name="Connection")
+    expect(bar).to_contain_text(words)
+    expect(card).to_have_attribute("data-status", "scheduled")
+    bar.get_by_role("button", name="Try again").click()
+    expect(card).to_have_attribute("data-status", "arrived")
+    expect(bar).to_be_hidden()
