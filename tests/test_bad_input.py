@@ -304,4 +304,4 @@ def test_a_next_address_that_names_no_real_appointment_is_not_described(client: 
         for path in ("/login", "/register"):
             answer = client.get(path, params={"next": odd})
             assert answer.status_code == 200, odd
-            assert "Next: book" not in read(answer).text, odd
+            assert "you’ll book" not in read(answer).text, odd

@@ -246,7 +246,7 @@ def test_an_invalid_date_or_time_is_reported_beside_it(client: TestClient, cast:
     form = {**look(client, book_address(cast)).form("/appointments"), "reason": "Knee"}
     for wrong, words_ in (
         ({"date": "2026-02-30"}, "Enter a real date"),
-        ({"time": "25:00"}, "Enter a time of day"),
+        ({"time": "25:00"}, "Enter a time, such as 09:30."),
         ({"date": "2026-03-29", "time": "02:30"}, "the clocks skip it"),
         ({"date": "1850-01-01"}, "lies too far away"),
     ):
@@ -366,7 +366,7 @@ def test_a_move_to_an_invalid_time_is_reported(client: TestClient, cast: Cast) -
     for query, words_ in (
         ("date=2026-03-29&time=02:30", "the clocks skip it"),
         ("date=2026-02-30&time=10:00", "Enter a real date"),
-        ("date=2026-03-11&time=x", "Enter a time of day"),
+        ("date=2026-03-11&time=x", "Enter a time, such as 09:30."),
     ):
         assert words_ in look(client, f"{path}?{query}", 422).text, query
     assert "already at that time" in read(client.post(path, data={"starts_at": iso(local("2026-03-10 09:30"))})).text
@@ -479,7 +479,7 @@ def test_odd_filters_break_nothing(client: TestClient, cast: Cast) -> None:
     assert "Enter a real date" in wrong.text
     assert len(rows_of(wrong)) == 3
     for far in ("until=9999-12-31", "from=0001-01-01", "until=2101-01-01"):
-        assert "between the years 2000 and 2100" in look(client, f"/admin/appointments?{far}", 422).text
+        assert "Enter a date between 2000 and 2100." in look(client, f"/admin/appointments?{far}", 422).text
     assert len(rows_of(look(client, "/admin/appointments?from=2000-01-01&until=2100-12-31"))) == 4
 
 
@@ -653,6 +653,6 @@ def test_an_incomplete_question_is_answered_with_what_is_missing(client: TestCli
         ("date=2026-03-03&time=10:00", "Choose a doctor."),
         ("doctor=nobody&date=2026-03-03&time=10:00", "Choose a doctor."),
         ("doctor=bob&date=x&time=10:00", "Enter a real date"),
-        ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "There is no such visit type."),
+        ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "Visit type not found."),
     ):
         assert words_ in look(client, f"/admin/appointments/why?{query}", 422).text, query

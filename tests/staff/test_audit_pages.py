@@ -169,7 +169,7 @@ def test_an_invalid_filter_is_reported_beside_its_field(cast: Cast, carol: TestC
         for name, day in (("first", "0001-01-01"), ("last", "9999-12-31")):
             answer = carol.get(f"{path}?{name}={day}")
             assert answer.status_code == 422
-            assert "between the years 2000 and 2100" in read(answer).one(id=f"{name}-error").text
+            assert "Enter a date between 2000 and 2100." in read(answer).one(id=f"{name}-error").text
     for number in range(101):
         cast.add(
             User(email=f"x{number}@docket.example", name="Xaver", role="patient", password_hash="", created_at=NOW)

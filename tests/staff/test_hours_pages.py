@@ -195,7 +195,7 @@ def test_the_second_of_two_editors_sees_both_and_decides(cast: Cast, client: Tes
     answer = client.post(address, data={**form, "tuesday": "8-12", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
-    assert "Somebody else saved this" in page.text
+    assert "Someone else changed this" in page.text
     assert "10:00-12:00" in page.one("p", id="monday-theirs").text
     assert WEEK in page.one("p", id="tuesday-theirs").text
     assert {each["id"] for each in page.all("p", class_="theirs")} == {"monday-theirs", "tuesday-theirs"}

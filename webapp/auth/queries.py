@@ -113,7 +113,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
     ).where(User.id == user_id)
     row = session.execute(query).one_or_none()
     if row is None:
-        raise NotFound(_("There is no such account."))
+        raise NotFound(_("Account not found."))
     return UserFacts(*row)
 
 

@@ -59,7 +59,7 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
     admins = tuple(row.id for row in found if row.is_admin)
     wanted = next((row for row in found if row.id == user_id), None)
     if wanted is None:
-        raise NotFound(_("There is no such account."))
+        raise NotFound(_("Account not found."))
     account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
     if actor is not None and actor.user_id not in admins:
         # Of two admins who demote each other, the second is told that no admin would be left.

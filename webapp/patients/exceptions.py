@@ -10,7 +10,7 @@ class NoSuchPatient(NotFound):
     """The patient does not exist, or the actor may not see the record: both get the same answer on purpose."""
 
     def __init__(self) -> None:
-        super().__init__(_("There is no such patient, or you do not have access to their record."))
+        super().__init__(_("Patient not found."))
 
 
 class TooManyPeople(Conflict):

@@ -49,7 +49,7 @@ def find_booking_request(
         return BookingRequest(doctor, kind)
     other = doctors.find_visit_type(session, visit_type_id) if visit_type_id is not None else None
     if other is None:
-        raise NotFound(_("There is no such visit type."))
+        raise NotFound(_("Visit type not found."))
     return BookingRequest(doctor, other, offered=False)
 
 

@@ -82,7 +82,7 @@ def _week(page: Page) -> date | None:
     text = page.request.query_params.get("week")
     week = week_calendar.parse_week(text or "")
     if text and week is None:
-        raise NotFound(_("There is no such week in the calendar."))
+        raise NotFound(_("This week does not exist."))
     return week
 
 

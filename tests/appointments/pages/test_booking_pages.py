@@ -156,7 +156,7 @@ def test_a_signed_out_patient_signs_in_and_returns_to_exactly_the_slot(client: T
     assert urlsplit(to_login.headers["location"]).path == "/login"
     assert parse_qs(urlsplit(to_login.headers["location"]).query) == {"next": [wanted]}
     page = read(client.get(to_login.headers["location"]))
-    assert "Next: book Tuesday 3 March, 10:00 with Dr. Bob Brown" in page.text
+    assert "Next, you’ll book: Tuesday 3 March, 10:00 with Dr. Bob Brown" in page.text
     form = page.form("/login")
     answer = client.post("/login", data={**form, "email": "alice@docket.example", "password": PASSWORD})
     assert answer.status_code == 303

@@ -140,7 +140,7 @@ def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
     """
     doctor = doctors.get_doctor(page.session, form.doctor.data or "")
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
-        raise RuleBroken(_("There is no such visit type."), code="visit_type_not_offered")
+        raise RuleBroken(_("Visit type not found."), code="visit_type_not_offered")
     request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data))
     start = instant(form.starts_at.data)
     if start is None:

@@ -104,7 +104,7 @@ def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest
     if own is not None and own.id != doctor.id:
         raise OtherDoctorsAppointment
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
-        raise RuleBroken(_("There is no such visit type."), code="visit_type_not_offered")
+        raise RuleBroken(_("Visit type not found."), code="visit_type_not_offered")
     request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=True)
     form.doctor.data = doctor.slug
     form.offer_types(doctor.visit_types if request.offered else [*doctor.visit_types, request.visit_type])
