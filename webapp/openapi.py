@@ -26,43 +26,47 @@ from webapp.openapi_examples import PLACES, example_of, problem_example
 DESCRIPTION = """
 Appointment booking for clinics, under the same rules as Docket's pages.
 
-**Signing in.** `POST /api/v1/auth/token` gives an access token for an e-mail address and a password; send it as
-`Authorization: Bearer …`. It lives a quarter of an hour: the refresh token gets the next pair. Signing out, a new
-password and a disabled account end both at once. Whoever is signed in on the pages may read with their cookie, too.
+**Signing in.** `POST /api/v1/auth/token` gives an access token for an email address and a password; send it as
+`Authorization: Bearer …`. It is valid for 15 minutes: the refresh token gets the next pair. Signing out, setting a new
+password and disabling the account end both immediately. People who are signed in on the web pages can also read with
+their cookie.
 
-**Times** go in with an offset and come out in UTC; `GET /api/v1/clinic` names the clinic's time zone. A free time is
-listed if and only if booking it would succeed.
+**Times** are sent with an offset and returned in UTC; `GET /api/v1/clinic` names the clinic's time zone. A free time
+is listed if and only if booking it would succeed.
 
-**Lists** are plain arrays. `skip` and `limit` choose a part; the headers `X-Total-Count` and `Link` say what else
-there is. To read a whole list, follow the `next` links until there is none. A parameter that takes several values is
-repeated, as in `?status=scheduled&status=confirmed`; any other one is given once.
+**Lists** are plain arrays. `skip` and `limit` choose a part; the headers `X-Total-Count` and `Link` describe the rest.
+To read a whole list, follow the `next` links to the end. To send several values for a parameter that takes them,
+repeat it, as in `?status=scheduled&status=confirmed`.
 
 **Errors** are problem details (RFC 9457): a `status`, a stable `code` for programs, a sentence for people, and in
-`errors` the members of the request that are meant. What is not yours answers 404, as what does not exist does.
+`errors` the invalid members of the request. Resources that you may not see answer 404, like those that do not exist.
 
-**Sending a request again** that creates something is safe with an `Idempotency-Key`.
+**Retrying** a request that creates something is safe with an `Idempotency-Key`.
 
-**Changing what somebody else may change, too:** send the `ETag` that you read as `If-Match`, and 412 tells you that
-somebody was faster. `If-None-Match` saves reading again what is still the same.
+**Concurrent changes:** send the `ETag` you received as `If-Match`. The answer is 412 if the resource has changed since.
+With `If-None-Match`, a resource that has not changed is not sent again.
 
-**Changes that would strand booked visits**, such as a closure, are refused with the list of these visits until
-`decisions` says what becomes of each. `?preview=true` answers what a change would do, and changes nothing.
+**Changes that affect appointments**, such as a closure, are refused with a list of these appointments until
+`decisions` says what to do with each. `?preview=true` returns the effect of a change and saves nothing.
 """.strip()
 
 TAGS = {
     "Signing in": "Accounts and tokens.",
     "Clinic": "Name, time zone, opening hours, rules and closures.",
-    "Visit types": "The kinds of visit, how long they take and who offers them.",
-    "Doctors": "Whom patients can see.",
-    "Free times": "Exactly the times that can be booked, with one doctor or with any.",
-    "Appointments": "Book, read, move and cancel visits.",
-    "Patients": "Oneself, whom one books for, and for staff everybody.",
-    "Doctors' times": "Weekly hours, extra hours and time off; the doctor's own and admins'.",
+    "Visit types": "Visit types, their length and who offers them.",
+    "Doctors": "The doctors of the clinic.",
+    "Free times": "The times that can be booked, with one doctor or with any.",
+    "Appointments": "Book, read, move and cancel appointments.",
+    "Patients": "Patients' own records and those of people they book for; all patients for staff.",
+    "Doctors' times": "Weekly hours, extra hours and time off. Access: the doctor, admins.",
 }
 
 # Literals that several models share, each under its own name.
 ENUMS: dict[str, tuple[Any, str]] = {
-    "VisitStatus": (VisitStatus, "What is or was to become of a visit; no-shows and cancelled ones take no time."),
+    "VisitStatus": (
+        VisitStatus,
+        "The status of an appointment; no-shows and cancelled appointments do not block time.",
+    ),
     "Role": (Role, "The kind of account."),
     "Weekday": (Weekday, "A day of the week."),
 }
@@ -70,38 +74,38 @@ ENUMS: dict[str, tuple[Any, str]] = {
 # The problems that mean the same everywhere: a name, a sentence, and whether any request can get it.
 PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Unreadable", "The request cannot be read."),
-    401: ("NotSignedIn", "Nobody is signed in, or the token is not valid any more."),
-    403: ("NotAllowed", "This is not for the account that asks."),
-    404: ("NotThere", "There is nothing there, or it is not yours."),
-    409: ("Clash", "It clashes with what there is."),
-    412: ("ChangedMeanwhile", "It is not what `If-Match` names any more."),
-    413: ("TooLarge", "The body is larger than any that we take."),
-    415: ("OtherKindOfBody", "The body is of another kind than the address takes."),
-    422: ("Refused", "The request has not the right shape, or a rule refuses it; `code` and `errors` say which."),
-    429: ("TooMany", "Too many requests: wait as long as `Retry-After` says."),
-    500: ("OurError", "An error on our side."),
+    401: ("NotSignedIn", "You are not signed in, or the token has expired."),
+    403: ("NotAllowed", "Your account does not have access."),
+    404: ("NotThere", "It does not exist, or you have no access to it."),
+    409: ("Clash", "It conflicts with existing data."),
+    412: ("ChangedMeanwhile", "The resource has changed since the `ETag` in `If-Match`."),
+    413: ("TooLarge", "The body is too large."),
+    415: ("OtherKindOfBody", "This content type is not accepted here."),
+    422: ("Refused", "The request is invalid, or a rule refuses it; see `code` and `errors`."),
+    429: ("TooMany", "Too many requests: wait for the number of seconds in `Retry-After`."),
+    500: ("OurError", "Internal error."),
     503: ("Busy", "Docket is busy: try again after `Retry-After`."),
 }
 ALWAYS = (400, 429, 500, 503)
 WITH_BODY = (413, 415, 422)
 # FastAPI's texts for answers without a description.
-SUCCESS = {"200": "As asked.", "201": "It was created."}
+SUCCESS = {"200": "Success.", "201": "Created."}
 UNTOLD = {"Successful Response", *(status.phrase for status in HTTPStatus)}
 
 HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
-        "description": "Stands for what was answered: for `If-Match` and `If-None-Match`.",
+        "description": "The version of the answer, for `If-Match` and `If-None-Match`.",
         "schema": {"type": "string"},
         "example": '"3"',
         "required": True,
     },
     "ETag-Unless-Preview": {
-        "description": "Stands for what was answered: for `If-Match` and `If-None-Match`; not with `preview`.",
+        "description": "The version of the answer, for `If-Match` and `If-None-Match`; not sent with `preview`.",
         "schema": {"type": "string"},
         "example": '"3"',
     },
     "Idempotency-Replayed": {
-        "description": "`true` where this is the answer that the same `Idempotency-Key` got before.",
+        "description": "`true` if this answer repeats an earlier one for the same `Idempotency-Key`.",
         "schema": {"type": "string", "const": "true"},
     },
     "Link": {
@@ -111,23 +115,23 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
     },
     "Location": {
-        "description": "Where the new thing is.",
+        "description": "The address of the new resource.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/api/v1/appointments/1",
         "required": True,
     },
     "RateLimit": {
-        "description": "How many requests are left (`r`), and in how many seconds there are more (`t`).",
+        "description": "Requests left (`r`), and seconds until there are more (`t`).",
         "schema": {"type": "string"},
         "example": '"account";r=1199;t=60',
     },
     "RateLimit-Policy": {
-        "description": "How many requests (`q`) are allowed in how many seconds (`w`), to an account or a network.",
+        "description": "Requests allowed (`q`) per number of seconds (`w`), for an account or a network.",
         "schema": {"type": "string"},
         "example": '"account";q=1200;w=60',
     },
     "Retry-After": {
-        "description": "After how many seconds the same request may succeed.",
+        "description": "Seconds to wait before sending the request again.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 20,
         "required": True,
@@ -138,7 +142,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
     },
     "X-Total-Count": {
-        "description": "How many there are in all.",
+        "description": "Total number of items.",
         "schema": {"type": "integer", "minimum": 0},
         "example": 42,
         "required": True,
@@ -149,7 +153,7 @@ IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "The `ETag` that was read: 304 where it is still the same.",
+    "description": "An `ETag` you received: the answer is 304 if nothing has changed.",
     "schema": {"type": "string"},
 }
 
@@ -160,7 +164,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Docket",
             version="1.0",
-            summary="Book, move and cancel visits; run the clinic.",
+            summary="Book, move and cancel appointments, and run the clinic.",
             description=DESCRIPTION,
             routes=list(all_routes(app.routes)),
             servers=[{"url": "/", "description": "This clinic's Docket."}],

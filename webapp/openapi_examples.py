@@ -126,9 +126,9 @@ BODIES: dict[str, Any] = {
 }
 # What a part of an address means, with an example.
 PLACES: dict[str, tuple[str, Any]] = {
-    "appointment_id": ("The visit's id.", 1),
+    "appointment_id": ("The appointment's id.", 1),
     "closure_id": ("The closure's id.", 1),
-    "day": ("A day of the clinic.", "2026-12-05"),
+    "day": ("A day in the clinic's time zone.", "2026-12-05"),
     "doctor_id": ("The doctor's id.", 1),
     "patient_id": ("The patient's id.", 1),
     "period": ("The period's id: its days, as in the list, or `always`.", "always"),
@@ -145,13 +145,13 @@ def _unreadable_start() -> RequestValidationError:
 
 
 _PROBLEMS: dict[int, Callable[[], Exception]] = {
-    400: lambda: BadRequest("The body is not JSON.", code="json_invalid"),
-    401: lambda: NotSignedIn("Sign in: send an access token in the header Authorization."),
-    403: lambda: Forbidden("This is not for your kind of account.", code="wrong_role"),
-    404: lambda: NotFound("There is nothing there, or it is not yours."),
-    409: lambda: Conflict("Somebody else saved it at the same moment. Try again."),
+    400: lambda: BadRequest("The body is not valid JSON.", code="json_invalid"),
+    401: lambda: NotSignedIn("Sign in: send an access token in the Authorization header."),
+    403: lambda: Forbidden("Your account does not have access.", code="wrong_role"),
+    404: lambda: NotFound("It does not exist, or you have no access to it."),
+    409: lambda: Conflict("Someone else saved it at the same time. Try again."),
     412: PreconditionFailed,
-    413: lambda: TooLarge("The body is larger than any that we take."),
+    413: lambda: TooLarge("The body is too large."),
     415: lambda: UnsupportedMediaType("Send the body as application/json."),
     422: _unreadable_start,
     429: lambda: TooManyRequests(retry_after=20),

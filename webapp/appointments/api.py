@@ -74,14 +74,14 @@ class AppointmentOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
-    reference: Annotated[str, Field(description="What people call it.", examples=["K7QM-2F9X"])]
+    reference: Annotated[str, Field(description="The reference for people.", examples=["K7QM-2F9X"])]
     doctor_id: int
     patient_id: int
     visit_type_id: int
     starts_at: Moment
     ends_at: Moment
     status: VisitStatus
-    reason: Annotated[str, Field(description="Why the patient comes.", examples=["A rash on the left arm"])]
+    reason: Annotated[str, Field(description="The reason for the appointment.", examples=["A rash on the left arm"])]
     notes: Annotated[str, Field(description="What else the patient told the doctor.")]
     moved_by_clinic: Annotated[
         bool,
@@ -90,7 +90,7 @@ class AppointmentOut(BaseModel):
             examples=[False],
         ),
     ]
-    version: Annotated[int, Field(description="Counts the changes; the `ETag` is made of it.", examples=[1])]
+    version: Annotated[int, Field(description="Counts the changes; used in the `ETag`.", examples=[1])]
     created_at: Moment
     updated_at: Moment
 
@@ -99,34 +99,34 @@ class AppointmentOut(BaseModel):
 MOST_VALUES = 100
 
 START = Field(
-    description="An instant with its offset, one of those that availability lists.",
+    description="A time with an offset, one of those that availability lists.",
     examples=["2026-12-01T09:30:00+01:00"],
 )
-OVERRIDE = Field(description="Staff: why rules that may be set aside are. Others are bound by them whatever it says.")
+OVERRIDE = Field(description="Staff only: the reason for an exception to the rules. It has no effect for others.")
 
 
 class BookAppointment(BaseModel):
-    """A visit to book."""
+    """An appointment to book."""
 
     doctor_id: Annotated[Id, Field(examples=[1])]
     starts_at: Annotated[Instant, START]
     visit_type_id: Annotated[
-        Id | None, Field(description="One that the doctor offers; the doctor's first, where it is missing.")
+        Id | None, Field(description="One that the doctor offers. Default: the doctor's default type.")
     ] = None
     reason: Annotated[Reason | None, Field(examples=["A rash on the left arm"])] = ""
     notes: Notes | None = ""
     patient_id: Annotated[
         Id | None,
         Field(
-            description="Whom it is for. Patients name themselves, which is the default, or whom they book for; staff "
-            "name anybody."
+            description="The patient. Patients send their own id, which is the default, or that of a person they "
+            "book for; staff send any id."
         ),
     ] = None
     override_reason: Annotated[Note, OVERRIDE] = ""
 
 
 class ChangeAppointment(BaseModel):
-    """What is to be different about a visit. What is missing or null stays as it is."""
+    """Changes to an appointment. Missing or null members stay unchanged."""
 
     starts_at: Annotated[Instant | None, START] = None
     status: Annotated[VisitStatus | None, Field(description="Patients can only cancel.", examples=["cancelled"])] = None
@@ -144,13 +144,13 @@ class ChangeAppointment(BaseModel):
 
 
 class SaveAppointment(ChangeAppointment):
-    """A visit as it is to be, whole or in part. What is missing or null stays as it is.
+    """The new state of an appointment, complete or in part. Missing or null members stay unchanged.
 
-    Doctor, visit type and patient are those that it has: others are a new booking.
+    Doctor, visit type and patient cannot change: that needs a new appointment.
     """
 
     status: Annotated[
-        VisitStatus | None, Field(description="Patients can only cancel. The present one is no change.")
+        VisitStatus | None, Field(description="Patients can only cancel. Sending the current status changes nothing.")
     ] = None
 
 
@@ -160,19 +160,19 @@ def _codes(*more: str, clash: bool) -> str:
 
 
 def _refused(*more: str) -> dict[int | str, dict[str, Any]]:
-    return problems(s422=f"Its shape is not right (`invalid`), or a rule refuses it: {_codes(*more, clash=False)}.")
+    return problems(s422=f"The request is invalid (`invalid`), or a rule refuses it: {_codes(*more, clash=False)}.")
 
 
 CLASH = problem_listing(
     409,
-    f"The time clashes with another visit ({_codes(clash=True)}), and `alternatives` are the free times nearest to it; "
-    "or the visit was changed meanwhile, or is over.",
+    f"The time conflicts with another appointment ({_codes(clash=True)}), and `alternatives` lists the nearest free "
+    "times; or the appointment has changed or is over.",
     alternatives={"$ref": "#/components/schemas/FreeTimeOut"},
 )
-STALE = problems(s412="The visit is not what `If-Match` names.")
+STALE = problems(s412="The appointment has changed since the `ETag` in `If-Match`.")
 OFTEN = problems(
-    s429="Too many requests; or a patient booked and moved visits very often within a day (`too_many_changes`). "
-    "Wait as long as `Retry-After` says."
+    s429="Too many requests; or a patient booked and moved too many appointments in a day (`too_many_changes`). "
+    "Wait for the number of seconds in `Retry-After`."
 )
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": AppointmentOut, "headers": ETAG_HEADER},
@@ -186,18 +186,18 @@ CHANGED: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "",
-    summary="Book a visit",
+    summary="Book an appointment",
     status_code=201,
     responses={
         201: {"model": AppointmentOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}},
-        **problems(401, 403, s404="There is no such doctor, visit type or patient."),
+        **problems(401, 403, s404="The doctor, visit type or patient does not exist."),
         **_refused("idempotency_key_reused"),
         **CLASH,
         **OFTEN,
     },
 )
 def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointment, key: Key = None) -> Response:
-    """Book a visit; patients for themselves and whom they book for, doctors with themselves, admins for anybody."""
+    """Book an appointment. Access: patients for themselves and those they book for, doctors with themselves, admins."""
 
     def work(session: Session) -> tuple[AppointmentOut, dict[str, str]]:
         doctor = doctors.get_doctor_by_id(session, body.doctor_id)
@@ -221,7 +221,7 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
 
 @router.get(
     "",
-    summary="List visits",
+    summary="List appointments",
     responses={200: {"model": list[AppointmentOut], "headers": LIST_HEADERS}, **problems(401)},
 )
 def list_appointments(
@@ -233,11 +233,11 @@ def list_appointments(
     ] = None,
     since: Annotated[
         When | None,
-        Query(alias="from", description="Only those that start at this instant or later, or from this day on."),
+        Query(alias="from", description="Only those that start at or after this time, or on or after this day."),
     ] = None,
     until: Annotated[
         When | None,
-        Query(alias="to", description="Only those that start before this instant, or until this day has passed."),
+        Query(alias="to", description="Only those that start before this time, or on or before this day."),
     ] = None,
     doctor_id: Annotated[
         list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those with one of these doctors.")
@@ -249,9 +249,9 @@ def list_appointments(
         list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those of one of these patients.")
     ] = None,
 ) -> Response:
-    """Visits by their start, the earliest first: patients' own and of whom they book for, doctors' own, admins' all.
+    """Appointments by start, earliest first. Access: patients and who books for them, doctors for theirs, admins.
 
-    That staff read them is written down.
+    Reading by staff is recorded in the audit log.
     """
     clinic = current_clinic(page)
     wanted = listing.AppointmentFilter(
@@ -276,11 +276,14 @@ def list_appointments(
 
 @router.get(
     "/{appointment_id}",
-    summary="Read a visit",
+    summary="Read an appointment",
     responses={200: {"model": AppointmentOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
 )
 def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -> Response:
-    """One visit; its patient and who books for them, its doctor, admins. That staff read it is written down."""
+    """An appointment. Access: the patient, who books for them, the doctor, admins.
+
+    Reading by staff is recorded in the audit log.
+    """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     tag = entity_tag(view.version)
     if is_known(page.request, tag):
@@ -288,25 +291,25 @@ def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -
     return _answer_read(page, actor, view)
 
 
-@router.put("/{appointment_id}", summary="Save a visit", responses=CHANGED)
+@router.put("/{appointment_id}", summary="Replace an appointment", responses=CHANGED)
 def replace_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: SaveAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Say anew when a visit is, why, and what becomes of it; its patient and who books for them, its doctor, admins.
+    """Replace time, reason and status of an appointment. Access: the patient, who books for them, the doctor, admins.
 
-    The same as `PATCH`, but that the present status may be repeated.
+    Like `PATCH`, except that the current status may be repeated.
     """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     return _change(page, actor, view, body, status=body.status if body.status != view.status else None)
 
 
-@router.patch("/{appointment_id}", summary="Change a visit", responses=CHANGED)
+@router.patch("/{appointment_id}", summary="Change an appointment", responses=CHANGED)
 def change_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: ChangeAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Move a visit, cancel it, or say anew why; its patient and who books for them, its doctor, admins.
+    """Move or cancel an appointment, or change its reason. Access: the patient, who books for them, the doctor, admins.
 
-    Staff also say what became of it. Several changes are made together or not at all.
+    Staff can also set the status. Several changes are saved together or not at all.
     """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     return _change(page, actor, view, body, status=body.status)
@@ -314,17 +317,17 @@ def change_appointment(
 
 @router.delete(
     "/{appointment_id}",
-    summary="Cancel a visit",
+    summary="Cancel an appointment",
     responses={
         200: {"model": Said},
-        **problems(401, 404, s409="It is over or cancelled already, or was changed at the same moment."),
+        **problems(401, 404, s409="It is over, already cancelled, or was changed at the same time."),
         **STALE,
     },
 )
 def cancel_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, _if_match: IfMatch = None
 ) -> Response:
-    """Cancel a visit, which stays in the books as cancelled; its patient and who books for them, its doctor, admins."""
+    """Cancel an appointment, which stays on record. Access: the patient, who books for them, the doctor, admins."""
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     command = Cancellation(version=version_asked(page.request, view.version))
     page.close()

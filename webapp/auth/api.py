@@ -25,22 +25,24 @@ SECONDS = int(ACCESS_LIFETIME.total_seconds())
 
 
 class Tokens(BaseModel):
-    """What a program is given for a password or a refresh token, in the words of OAuth 2 (RFC 6749, section 5.1)."""
+    """Tokens for a password or a refresh token, as in OAuth 2 (RFC 6749, section 5.1)."""
 
     access_token: Annotated[str, Field(description="For the header `Authorization: Bearer …`.")]
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - OAuth's word for the kind of token.
-    expires_in: Annotated[int, Field(description="Seconds that the access token lives.", examples=[SECONDS])] = SECONDS
-    refresh_token: Annotated[str, Field(description="For the next pair; can be used once, within 30 days.")]
+    expires_in: Annotated[int, Field(description="Lifetime of the access token in seconds.", examples=[SECONDS])] = (
+        SECONDS
+    )
+    refresh_token: Annotated[str, Field(description="Gets the next tokens; works once, within 30 days.")]
 
 
 class Refresh(BaseModel):
-    """A refresh token that is handed back."""
+    """A refresh token to exchange."""
 
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class Me(BaseModel):
-    """The account of whoever asks."""
+    """The signed-in account."""
 
     id: int
     name: Annotated[str, Field(examples=["Alice Adams"])]
@@ -49,7 +51,7 @@ class Me(BaseModel):
 
 
 class Said(BaseModel):
-    """That something was done, in words."""
+    """A sentence that says what was done."""
 
     message: str
 
@@ -58,17 +60,17 @@ class PasswordGrant(BaseModel):
     """OAuth 2's form for a password (RFC 6749, section 4.3.2)."""
 
     grant_type: Literal["password"] = "password"
-    username: Annotated[str, Field(max_length=254, description="The e-mail address."), AfterValidator(storable)]
+    username: Annotated[str, Field(max_length=254, description="The email address."), AfterValidator(storable)]
     password: Annotated[str, Field(max_length=1000), AfterValidator(storable)]
 
 
 @router.post(
     "/token",
     summary="Sign in",
-    responses={200: {"model": Tokens}, **problems(s401="E-mail address and password do not belong together.")},
+    responses={200: {"model": Tokens}, **problems(s401="The email address or the password is wrong.")},
 )
 def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]) -> Response:
-    """A pair of tokens for an e-mail address and a password; everybody, but guessing is throttled."""
+    """Get tokens for an email address and a password. Access: everyone; attempts are limited."""
     command = LogIn(
         email=form.username,
         password=form.password,
@@ -83,10 +85,10 @@ def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]
 @router.post(
     "/refresh",
     summary="Get the next pair of tokens",
-    responses={200: {"model": Tokens}, **problems(s401="The refresh token is not valid, or was used before.")},
+    responses={200: {"model": Tokens}, **problems(s401="The refresh token is invalid or has been used.")},
 )
 def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
-    """A new pair for a refresh token, which ends with it; whoever holds one. One that comes twice ends the session."""
+    """Get new tokens. A refresh token works once: using it again ends the session. Access: anyone who has one."""
     page.close()
     granted = page.database.write(api_sessions.rotate, command.refresh_token, now=page.now)
     if granted is None:
@@ -96,15 +98,15 @@ def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
 
 @router.post("/logout", summary="Sign out", responses={200: {"model": Said}, **problems(401)})
 def sign_out(page: CurrentPage, actor: WritingCaller) -> Response:
-    """End the session: its access token and its refresh token are worth nothing from now on; whoever is signed in."""
+    """End the session, with its access token and refresh token. Access: everyone who is signed in."""
     page.close()
     page.database.write(service.end_session, actor, actor.session_id)
     return answer(page, Said, Said(message=_("You are signed out.")))
 
 
-@router.get("/me", summary="Read who I am", responses={200: {"model": Me}, **problems(401)})
+@router.get("/me", summary="Read my account", responses={200: {"model": Me}, **problems(401)})
 def read_me(page: CurrentPage, actor: Caller) -> Response:
-    """The account of whoever asks; whoever is signed in."""
+    """The signed-in account. Access: everyone who is signed in."""
     return answer(page, Me, Me(id=actor.user_id, name=actor.name, email=actor.email, role=actor.role))
 
 

@@ -25,13 +25,13 @@ bearer = OAuth2PasswordBearer(
     tokenUrl=f"{API_PREFIX}/auth/token",
     refreshUrl=f"{API_PREFIX}/auth/refresh",
     scheme_name="password",
-    description="E-mail address and password for a short-lived access token and a refresh token.",
+    description="Email address and password, for a short-lived access token and a refresh token.",
     auto_error=False,
 )
 cookie = APIKeyCookie(
     name=SESSION_COOKIE,
     scheme_name="session",
-    description="The session of somebody who is signed in on the pages; for reading only.",
+    description="The session of a person who is signed in on the web pages; read-only.",
     auto_error=False,
 )
 Bearer = Annotated[str | None, Security(bearer)]
@@ -50,7 +50,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     if claims is not None:
         found = service.find_actor_of_session(page.session, claims.session_hash, address=page.address, now=page.now)
     if found is None or claims is None or found.actor.user_id != claims.user_id:
-        raise NotSignedIn(_("The access token is not valid, or it has expired."), code="invalid_token")
+        raise NotSignedIn(_("The access token is invalid or has expired."), code="invalid_token")
     page.known["actor"] = found.actor
     return found.actor
 
@@ -58,7 +58,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
 def _somebody(page: CurrentPage, token: Bearer, _cookie: Annotated[str | None, Security(cookie)]) -> Actor:
     actor = caller_of(page, token)
     if actor is None:
-        raise NotSignedIn(_("Sign in: send an access token in the header Authorization."))
+        raise NotSignedIn(_("Sign in: send an access token in the Authorization header."))
     return actor
 
 
@@ -90,4 +90,4 @@ def require_role(actor: Actor, *roles: Role) -> None:
         Forbidden: the actor has another role.
     """
     if actor.role not in roles:
-        raise Forbidden(_("This is not for your kind of account."), code="wrong_role")
+        raise Forbidden(_("Your account does not have access."), code="wrong_role")

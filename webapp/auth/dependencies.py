@@ -41,7 +41,7 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     if actor is None:
         raise NotSignedIn(_("Sign in to see this page."))
     if roles and actor.role not in roles:
-        raise Forbidden(_("This page is not for your kind of account."))
+        raise Forbidden(_("Your account does not have access to this page."))
     return actor
 
 

@@ -30,17 +30,17 @@ class ClinicOut(BaseModel):
     phone: str
     time_zone: Annotated[str, Field(description="An IANA time zone.", examples=["Europe/Amsterdam"])]
     opening_hours: list[WeekdayHours]
-    notice_minutes: Annotated[int, Field(description="How long before a visit it can be booked at the latest.")]
-    horizon_days: Annotated[int, Field(description="How many days ahead visits can be booked.")]
+    notice_minutes: Annotated[int, Field(description="Minimum notice for booking.")]
+    horizon_days: Annotated[int, Field(description="Booking window: how many days ahead patients can book.")]
     change_until_minutes: Annotated[
-        int, Field(description="How long before a visit its patient may move or cancel it at the latest.")
+        int, Field(description="Deadline for patients to move or cancel, before the start.")
     ]
-    max_active_visits: Annotated[int, Field(description="How many visits a patient may have ahead.")]
-    patient_gap_minutes: Annotated[int, Field(description="How long lies between two visits of a patient at least.")]
+    max_active_visits: Annotated[int, Field(description="Maximum number of upcoming appointments per patient.")]
+    patient_gap_minutes: Annotated[int, Field(description="Minimum gap between two appointments of a patient.")]
 
 
 class ClosureOut(BaseModel):
-    """Local days on which the clinic is closed, the last one included."""
+    """Days when the clinic is closed, the last one included."""
 
     id: int
     name: Annotated[str, Field(examples=["Summer break"])]
@@ -49,7 +49,7 @@ class ClosureOut(BaseModel):
 
 
 class OpeningHoursOut(BaseModel):
-    """When the clinic is open in a week; doctors' extra hours may lie outside of it."""
+    """The weekly opening hours. Doctors' extra hours can be outside them."""
 
     opening_hours: list[WeekdayHours]
 
@@ -59,7 +59,7 @@ TAGGED: dict[str, Any] = {"headers": ETAG_HEADER}
 
 @router.get("/clinic", summary="Read the clinic", responses={200: {"model": ClinicOut, **TAGGED}, **NOT_MODIFIED})
 def read_clinic(page: CurrentPage) -> Response:
-    """The clinic's name, time zone, opening hours and booking rules; everybody."""
+    """The clinic's name, time zone, opening hours and booking rules. Access: everyone."""
     return answer_unless_known(page, clinic_out(page.session))
 
 
@@ -69,7 +69,7 @@ def read_clinic(page: CurrentPage) -> Response:
     responses={200: {"model": OpeningHoursOut, **TAGGED}, **NOT_MODIFIED},
 )
 def read_opening_hours(page: CurrentPage) -> Response:
-    """When the clinic is open in a week; everybody."""
+    """The weekly opening hours. Access: everyone."""
     return answer_unless_known(page, opening_hours_out(page.session))
 
 
@@ -77,9 +77,9 @@ def read_opening_hours(page: CurrentPage) -> Response:
 def list_closures(
     page: CurrentPage,
     paging: AskedPaging,
-    over: Annotated[bool, Query(description="Those that are over, the latest first, instead of those ahead.")] = False,
+    over: Annotated[bool, Query(description="List past closures, latest first, instead of upcoming ones.")] = False,
 ) -> Response:
-    """The days on which the clinic is closed, the next ones first; everybody."""
+    """The days when the clinic is closed, soonest first. Access: everyone."""
     today = current_clinic(page).today(page.now)
     found = closures.list_past(page.session, today, limit=None) if over else closures.list_ahead(page.session, today)
     shown = [closure_out(saved) for saved in part_of(found, paging)]
@@ -92,7 +92,7 @@ def list_closures(
     responses={200: {"model": ClosureOut, **TAGGED}, **NOT_MODIFIED, **problems(404)},
 )
 def read_closure(page: CurrentPage, closure_id: PathId) -> Response:
-    """One closure; everybody."""
+    """A closure. Access: everyone."""
     return answer_unless_known(page, closure_out(closures.get_closure(page.session, closure_id)))
 
 

@@ -49,9 +49,9 @@ _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors of the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
     400: ("bad_request", _l("The request cannot be read.")),
-    404: ("not_found", _l("There is nothing at this address.")),
-    405: ("method_not_allowed", _l("This address does not take this method; see the header Allow.")),
-    413: ("too_large", _l("The body is larger than any that we take.")),
+    404: ("not_found", _l("Nothing exists at this address.")),
+    405: ("method_not_allowed", _l("This address does not support this method: see the Allow header.")),
+    413: ("too_large", _l("The body is too large.")),
     500: ("error", _l("Something went wrong on our side. Nothing you sent caused this.")),
 }
 # Before version 3.13, Python has older phrases for these than RFC 9110.
@@ -78,14 +78,16 @@ def is_api(request: Request) -> bool:
 
 
 class FieldProblem(BaseModel):
-    """One member of the request that is not as it should be."""
+    """An invalid member of the request."""
 
     detail: Annotated[str, Field(description="What is wrong with it, for people.")]
     code: Annotated[str, Field(description="What is wrong with it, for programs.")]
     pointer: Annotated[
-        str | None, Field(description="Where it stands in the body, as a JSON Pointer.", examples=["/starts_at"])
+        str | None, Field(description="Its place in the body, as a JSON Pointer.", examples=["/starts_at"])
     ] = None
-    parameter: Annotated[str | None, Field(description="Which parameter or header it is.", examples=["limit"])] = None
+    parameter: Annotated[str | None, Field(description="The name of the parameter or header.", examples=["limit"])] = (
+        None
+    )
 
 
 class Problem(BaseModel):
@@ -93,13 +95,13 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: Annotated[str, Field(description="The kind of problem; `about:blank` says that `status` tells all.")]
+    type: Annotated[str, Field(description="The kind of problem; `about:blank` means that `status` says it all.")]
     title: Annotated[str, Field(description="What the status means, in a few words.")]
     status: Annotated[int, Field(description="The HTTP status.", examples=[422])]
     detail: Annotated[str, Field(description="What happened and what would help, for people.")]
     code: Annotated[str, Field(description="What happened, for programs; stable.", examples=["clinic_closed"])]
-    errors: Annotated[list[FieldProblem], Field(description="Which members of the request are meant.")] = []
-    reference: Annotated[str | None, Field(description="What our log calls this error.")] = None
+    errors: Annotated[list[FieldProblem], Field(description="The invalid members of the request.")] = []
+    reference: Annotated[str | None, Field(description="The number of this error in the log.")] = None
 
 
 class UnsupportedMediaType(AppError):
@@ -147,14 +149,14 @@ def _validation(error: RequestValidationError) -> tuple[int, str, str, list[Fiel
     """Status, code, sentence and field problems of a request whose shape does not match the route."""
     problems = error.errors()
     if any(problem["type"] == "json_invalid" for problem in problems):
-        return 400, "json_invalid", _("The body is not JSON."), []
+        return 400, "json_invalid", _("The body is not valid JSON."), []
     if all(problem["loc"][0] == "path" for problem in problems):
         return 404, *_unnamed(404), []
     fields: dict[tuple[str | None, str | None], FieldProblem] = {}
     for each in (_field(problem, error.body) for problem in problems):
         # A member that may be one of several things is told about for each of them; the first is the usual one.
         fields.setdefault((each.pointer, each.parameter), each)
-    return 422, "invalid", _("The request is not as it should be; see errors."), [*fields.values()]
+    return 422, "invalid", _("The request is invalid: see errors."), [*fields.values()]
 
 
 def _field(problem: Mapping[str, Any], body: Any) -> FieldProblem:
@@ -227,7 +229,7 @@ async def require_readable_body(request: Request) -> None:
         raise UnsupportedMediaType(_("Send the body as %(kind)s.") % {"kind": JSON_TYPE})
     # JSON is UTF-8. The library also takes UTF-16 and UTF-32, in which every sign of JSON contains a NUL.
     if b"\x00" in body or (b"\\u" in body and not _is_storable(json.loads(body))):
-        raise BadRequest(_("The body holds a NUL or half a character, which no text has."))
+        raise BadRequest(_("The body contains a NUL or an incomplete character."))
 
 
 class _TidyRequest(Request):
@@ -347,8 +349,8 @@ class Paging(NamedTuple):
 
 
 def _paging(
-    skip: Annotated[int, Query(ge=0, le=MAX_SKIP, description="How many to leave out from the beginning.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many to answer with at most.")] = 10,
+    skip: Annotated[int, Query(ge=0, le=MAX_SKIP, description="Number of items to skip.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items to return.")] = 10,
 ) -> Paging:
     return Paging(skip, limit)
 
@@ -356,7 +358,7 @@ def _paging(
 AskedPaging = Annotated[Paging, Depends(_paging)]
 
 LIST_HEADERS: dict[str, Any] = {
-    "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer", "minimum": 0}},
+    "X-Total-Count": {"description": "Total number of items.", "schema": {"type": "integer", "minimum": 0}},
     "Link": {
         "description": "RFC 8288 links to the `first`, `prev`, `next` and `last` part of the list.",
         "schema": {"type": "string"},

@@ -14,19 +14,19 @@ WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "
 ClockTime = Annotated[
     str,
     StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
-    Field(description="On the clinic's wall clock; 24:00 is the end of the day.", examples=["09:00"]),
+    Field(description="In the clinic's time zone; 24:00 is the end of the day.", examples=["09:00"]),
 ]
 
 
 class DayHours(BaseModel):
-    """A span of a day."""
+    """A period of a day."""
 
     start: ClockTime
     end: Annotated[ClockTime, Field(examples=["12:00"])]
 
 
 class WeekdayHours(DayHours):
-    """A span of a weekday; several a day make breaks."""
+    """A period of a weekday; the time between periods is a break."""
 
     weekday: Weekday
 

@@ -24,10 +24,12 @@ Version = TypeVar("Version", int, str)
 ETAG_HEADER: dict[str, Any] = {
     "ETag": {"description": "Stands for what was answered; for `If-Match`.", "schema": {"type": "string"}},
 }
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "`If-None-Match` names what there is."}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the `ETag` in `If-None-Match`."}
+}
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", description="The `ETag` that was read: where it is another one by now, nothing changes."),
+    Header(alias="If-Match", description="An `ETag` you received: nothing is saved if the resource has changed since."),
 ]
 
 
@@ -38,7 +40,7 @@ class PreconditionFailed(AppError):
     code = "precondition_failed"
 
     def __init__(self) -> None:
-        super().__init__(_("It was changed in the meantime: read it again before you decide."))
+        super().__init__(_("It has changed in the meantime. Read it again before you decide."))
 
 
 def entity_tag(version: int | str) -> str:
@@ -84,7 +86,7 @@ def precondition_of(request: Request, *stale: type[AppError]) -> Iterator[None]:
         if "if-match" in request.headers:
             raise PreconditionFailed from error
         if isinstance(error, EditedMeanwhile):
-            raise Conflict(_("Somebody else saved it at the same moment. Try again."), code=error.code) from error
+            raise Conflict(_("Someone else saved it at the same time. Try again."), code=error.code) from error
         raise
 
 

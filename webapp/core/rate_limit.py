@@ -29,7 +29,7 @@ class TooManyRequests(AppError):
     code = "too_many_requests"
 
     def __init__(self, *, retry_after: int) -> None:
-        super().__init__(_("You ask too often. Wait as many seconds as the header Retry-After says."))
+        super().__init__(_("Too many requests. Wait for the number of seconds in the Retry-After header."))
         self.retry_after = retry_after
 
 

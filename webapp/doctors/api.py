@@ -25,7 +25,7 @@ Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(storabl
 
 
 class OfferedVisitTypeOut(BaseModel):
-    """A kind of visit that a doctor offers. Durations are in minutes."""
+    """A visit type that a doctor offers. Durations are in minutes."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -34,23 +34,25 @@ class OfferedVisitTypeOut(BaseModel):
     minutes: Annotated[int, Field(examples=[30])]
     buffer_before: int
     buffer_after: int
-    preparation: Annotated[str, Field(description="What the patient is told to prepare.")]
-    online: Annotated[bool, Field(description="Whether patients can book it, or staff alone.")]
+    preparation: Annotated[str, Field(description="How the patient should prepare.")]
+    online: Annotated[bool, Field(description="Whether patients can book it online, or only staff.")]
 
 
 class DoctorOut(BaseModel):
-    """A doctor whom patients can see."""
+    """A doctor."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: int
-    slug: Annotated[str, Field(description="The name in addresses of pages.", examples=["amara-okafor"])]
+    slug: Annotated[str, Field(description="The name in page addresses.", examples=["amara-okafor"])]
     name: Annotated[str, Field(examples=["Dr. Amara Okafor"])]
     specialty: Annotated[str, Field(examples=["Dermatology"])]
     languages: Annotated[list[str], Field(examples=[["English", "Dutch"]])]
     bio: str
     room: str
-    slot_step: Annotated[int, Field(description="Visits start on multiples of so many minutes.", examples=[15])]
+    slot_step: Annotated[
+        int, Field(description="Appointments start at multiples of this number of minutes.", examples=[15])
+    ]
     active: Annotated[bool, Field(description="Whether they take bookings.")]
     visit_types: Annotated[list[OfferedVisitTypeOut], Field(description="What they offer, the default first.")]
 
@@ -67,9 +69,9 @@ def list_doctors(
     specialty: Annotated[Words, Query(description="Only those of this specialty.", examples=["Dermatology"])] = "",
     language: Annotated[Words, Query(description="Only those who speak this language.", examples=["English"])] = "",
     visit_type_id: Annotated[QueryId | None, Query(description="Only those who offer this visit type.")] = None,
-    q: Annotated[Words, Query(description="Words in their name or specialty; accents do not count.")] = "",
+    q: Annotated[Words, Query(description="Words in their name or specialty; accents are ignored.")] = "",
 ) -> Response:
-    """Doctors in the clinic's order; everybody. Staff also see those who take no bookings at the moment."""
+    """Doctors in the clinic's order. Access: everyone. Staff also get doctors who are not taking bookings."""
     words = plain(q).split()
     listed = service.list_doctors(page.session, inactive=_sees_inactive(actor))
     found = [
@@ -88,7 +90,7 @@ def list_doctors(
     responses={200: {"model": DoctorOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
 )
 def read_doctor(page: CurrentPage, actor: MaybeCaller, doctor_id: PathId) -> Response:
-    """A doctor who takes bookings; everybody. For staff also one who takes none."""
+    """A doctor who takes bookings. Access: everyone. Staff also get doctors who are not taking bookings."""
     return answer_unless_known(page, doctor_out(visible_doctor(page, actor, doctor_id)))
 
 

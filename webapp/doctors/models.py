@@ -19,7 +19,7 @@ doctor_visit_types = sa.Table(
 
 
 class Doctor(Base):
-    """A doctor whom patients can see. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
+    """A doctor. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
 
     __tablename__ = "doctors"
     __table_args__ = (

@@ -124,7 +124,7 @@ def change(
     seen: str,
     now: datetime,
 ) -> None:
-    """Save a visit type and who offers it.
+    """Replace a visit type and who offers it.
 
     Raises:
         NotFound, EditedMeanwhile, OfferedMeanwhile, NameTaken. Invalid: there is no such doctor.

@@ -22,23 +22,27 @@ router = ApiRouter(prefix="/visit-types", tags=["Visit types"])
 
 
 class VisitTypeOut(BaseModel):
-    """A kind of visit. Durations are in minutes."""
+    """A visit type. Durations are in minutes."""
 
     id: int
     name: Annotated[str, Field(examples=["First visit"])]
-    minutes: Annotated[int, Field(description="How long the patient's time is.", examples=[30])]
-    buffer_before: Annotated[int, Field(description="How long the doctor is kept free before it.")]
-    buffer_after: Annotated[int, Field(description="How long the doctor is kept free after it.")]
-    preparation: Annotated[str, Field(description="What the patient is told to prepare.")]
-    online: Annotated[bool, Field(description="Whether patients can book it, or staff alone.")]
-    named_in_messages: Annotated[bool, Field(description="Whether messages name it, though it may be a diagnosis.")]
+    minutes: Annotated[int, Field(description="The length of the appointment.", examples=[30])]
+    buffer_before: Annotated[int, Field(description="Buffer before the appointment.")]
+    buffer_after: Annotated[int, Field(description="Buffer after the appointment.")]
+    preparation: Annotated[str, Field(description="How the patient should prepare.")]
+    online: Annotated[bool, Field(description="Whether patients can book it online, or only staff.")]
+    named_in_messages: Annotated[
+        bool, Field(description="Whether messages show its name, which may reveal a diagnosis.")
+    ]
     active: Annotated[bool, Field(description="Whether it can be booked at all.")]
-    doctor_ids: Annotated[list[int], Field(description="The doctors who offer it, also those who take no bookings.")]
+    doctor_ids: Annotated[
+        list[int], Field(description="The doctors who offer it, including those not taking bookings.")
+    ]
 
 
 @router.get("", summary="List visit types", responses={200: {"model": list[VisitTypeOut], "headers": LIST_HEADERS}})
 def list_visit_types(page: CurrentPage, actor: MaybeCaller, paging: AskedPaging) -> Response:
-    """The kinds of visit that can be booked, by name; everybody. Admins also see those that can be booked no longer."""
+    """The visit types that can be booked, by name. Access: everyone. Admins also get inactive ones."""
     found = [offer for offer in offers.list_offers(page.session) if _is_for(actor, offer[0])]
     shown = [visit_type_out(*offer) for offer in part_of(found, paging)]
     return answer_list(page, VisitTypeOut, shown, total=len(found), paging=paging)
@@ -50,7 +54,7 @@ def list_visit_types(page: CurrentPage, actor: MaybeCaller, paging: AskedPaging)
     responses={200: {"model": VisitTypeOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(404)},
 )
 def read_visit_type(page: CurrentPage, actor: MaybeCaller, visit_type_id: PathId) -> Response:
-    """A kind of visit that can be booked; everybody. For admins also one that can be booked no longer."""
+    """A visit type that can be booked. Access: everyone. Admins also get inactive ones."""
     saved, offer = offers.get_offer(page.session, visit_type_id)
     if not _is_for(actor, saved):
         raise NotFound(_("Visit type not found."))

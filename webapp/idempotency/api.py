@@ -23,8 +23,8 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="A fresh random value for each thing to create, such as a UUID. The same request with the same "
-        "key gets the same answer for 24 hours, however often it is sent.",
+        description="A new random value for each request that creates something, such as a UUID. Repeating the "
+        "request with the same key returns the same answer for 24 hours.",
     ),
 ]
 

@@ -39,7 +39,7 @@ class IdempotencyKeyReused(Invalid):
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
-        super().__init__(_("This Idempotency-Key was used for another request. Make a new key for each request."))
+        super().__init__(_("This Idempotency-Key was used for another request. Use a new key for each request."))
 
 
 _TABLE = table_of(IdempotencyKey)

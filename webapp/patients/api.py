@@ -52,7 +52,7 @@ REACHED = Field(examples=["+31 20 123 4567"])
 
 
 class PatientOut(BaseModel):
-    """Somebody with visits."""
+    """A patient."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -60,7 +60,7 @@ class PatientOut(BaseModel):
     name: Annotated[str, Field(examples=["Alice Adams"])]
     birth_date: date | None
     phone: str
-    email: Annotated[str, Field(description="For messages; empty where there is none, or it is not yours to see.")]
+    email: Annotated[str, Field(description="For messages; empty if unknown or not visible to you.")]
     has_account: Annotated[bool, Field(description="Whether they can sign in themselves.")]
     managed_by_id: Annotated[int | None, Field(description="The patient who books for them.")]
     wants_email: bool
@@ -77,7 +77,10 @@ class RegisterAccount(BaseModel):
         str,
         StringConstraints(max_length=1000),
         AfterValidator(storable),
-        Field(description="Three or four unrelated words make a good one.", examples=["three or four unrelated words"]),
+        Field(
+            description="Three or four unrelated words make a good password.",
+            examples=["three or four unrelated words"],
+        ),
     ]
     phone: Annotated[Phone | None, REACHED] = ""
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
@@ -95,39 +98,48 @@ class AddPatient(BaseModel):
     name: Annotated[PersonName, Field(examples=["Robin Adams"])]
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
     phone: Annotated[Phone | None, REACHED] = ""
-    email: Annotated[Email | None, Field(description="For messages. Staff alone write it.")] = None
+    email: Annotated[Email | None, Field(description="For messages. Only staff can set it.")] = None
     anyway: Annotated[
-        YesNo, Field(description="Staff: add them although they may be in the books already, as the 409 said.")
+        YesNo, Field(description="Staff only: add the patient despite the 409 about a possible duplicate.")
     ] = False
 
 
 class ChangePatient(BaseModel):
-    """What is to be different about a patient. What is missing or null stays as it is."""
+    """Changes to a patient. Missing or null members stay unchanged."""
 
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
-    email: Annotated[Email | Literal[""] | None, Field(description="For messages. Staff alone write it.")] = None
+    email: Annotated[Email | Literal[""] | None, Field(description="For messages. Only staff can set it.")] = None
 
 
 class ChangeMe(BaseModel):
-    """What is to be different about oneself. What is missing or null stays as it is."""
+    """Changes to one's own record. Missing or null members stay unchanged."""
 
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
-    wants_email: Annotated[YesNo | None, Field(description="Whether messages about visits come as mails.")] = None
-    wants_sms: Annotated[YesNo | None, Field(description="Whether they come as text messages; needs a phone.")] = None
+    wants_email: Annotated[YesNo | None, Field(description="Whether to send messages about appointments by email.")] = (
+        None
+    )
+    wants_sms: Annotated[
+        YesNo | None, Field(description="Whether to send them as text messages; needs a phone number.")
+    ] = None
 
 
 SHOWN: dict[int | str, dict[str, Any]] = {200: {"model": PatientOut, "headers": ETAG_HEADER}, **NOT_MODIFIED}
 CHANGED: dict[int | str, dict[str, Any]] = {
     200: {"model": PatientOut, "headers": ETAG_HEADER},
-    **problems(401, 403, s409="Somebody else saved it at the same moment.", s412="It is not what `If-Match` names."),
+    **problems(
+        401,
+        403,
+        s409="Someone else saved it at the same time.",
+        s412="The resource has changed since the `ETag` in `If-Match`.",
+    ),
 }
 LIKELY = problem_listing(
     409,
-    "The patient may be in the books already, as one of `ids`; or a patient books for as many people as there can be.",
+    "The patient may already have a record, one of `ids`; or the patient cannot book for any more people.",
     ids={"type": "integer"},
 )
 
@@ -139,11 +151,11 @@ LIKELY = problem_listing(
     status_code=201,
     responses={
         201: {"model": RegisteredOut, "headers": LOCATION_HEADER},
-        **problems(s409="The e-mail address has an account already."),
+        **problems(s409="An account with this email address already exists."),
     },
 )
 def register(page: CurrentPage, body: RegisterAccount) -> Response:
-    """Make an account for a patient, who signs in afterwards; everybody, but many from one network are throttled."""
+    """Create a patient's account. The patient signs in afterwards. Access: everyone; limited per network."""
     command = Register(**body.model_dump(exclude={"phone"}), phone=body.phone or "")
     page.close()
     user_id = registration.register(
@@ -168,13 +180,13 @@ def list_patients(
     paging: AskedCursorPaging,
     q: Annotated[
         str,
-        Query(max_length=200, description="A name, birth date, telephone number or e-mail address, or parts of them."),
+        Query(max_length=200, description="A name, date of birth, phone number or email address, or a part of one."),
         AfterValidator(storable),
     ] = "",
 ) -> Response:
-    """Patients by name; staff find everybody, which is written down, and patients themselves and whom they book for.
+    """Patients by name. Access: staff for all, which is recorded; patients for themselves and those they book for.
 
-    Where nothing fits `q`, those who come close to it are listed, the closest first.
+    If nothing matches `q`, the closest matches are listed, best first.
     """
     if actor.is_staff:
         page.close()
@@ -198,7 +210,7 @@ def list_patients(
     responses={201: {"model": PatientOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **problems(401), **LIKELY},
 )
 def add_patient(page: CurrentPage, actor: WritingCaller, body: AddPatient, key: Key = None) -> Response:
-    """Add a patient without an account; staff. Or somebody whom one books for, such as a child; patients."""
+    """Add a patient without an account. Access: staff; patients for a person they book for, such as a child."""
 
     def work(session: Session) -> tuple[PatientOut, dict[str, str]]:
         if actor.is_staff:
@@ -213,16 +225,16 @@ def add_patient(page: CurrentPage, actor: WritingCaller, body: AddPatient, key: 
     return create(page, actor, key, body, PatientOut, work)
 
 
-@router.get("/patients/me", tags=["Patients"], summary="Read myself", responses={**SHOWN, **problems(401, 403)})
+@router.get("/patients/me", tags=["Patients"], summary="Read my record", responses={**SHOWN, **problems(401, 403)})
 def read_my_patient(page: CurrentPage, actor: Caller) -> Response:
-    """One's own record; patients."""
+    """The signed-in patient's own record. Access: patients."""
     require_role(actor, "patient")
     return answer_unless_known(page, patient_out(queries.get_own(page.session, actor)))
 
 
-@router.patch("/patients/me", tags=["Patients"], summary="Change myself", responses=CHANGED)
+@router.patch("/patients/me", tags=["Patients"], summary="Change my record", responses=CHANGED)
 def change_my_patient(page: CurrentPage, actor: WritingCaller, body: ChangeMe, _if_match: IfMatch = None) -> Response:
-    """Change one's own name, telephone number and date of birth, and which messages come; patients."""
+    """Change one's own name, phone number, date of birth and message settings. Access: patients."""
     require_role(actor, "patient")
     return _change_me(page, actor, body)
 
@@ -231,7 +243,7 @@ def change_my_patient(page: CurrentPage, actor: WritingCaller, body: ChangeMe, _
     "/patients/{patient_id}", tags=["Patients"], summary="Read a patient", responses={**SHOWN, **problems(401, 404)}
 )
 def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Response:
-    """One patient; patients themselves and whoever books for them, and staff, which is written down."""
+    """A patient. Access: the patient, who books for them, and staff, which is recorded."""
     shown = patient_out(queries.get_patient(page.session, actor, patient_id))
     if actor.is_staff:
         page.close()
@@ -245,7 +257,7 @@ def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Respon
 def change_patient(
     page: CurrentPage, actor: WritingCaller, patient_id: PathId, body: ChangePatient, _if_match: IfMatch = None
 ) -> Response:
-    """Change what is kept about a patient; admins, and patients for themselves and for whom they book for."""
+    """Change a patient's record. Access: admins; patients for themselves and those they book for."""
     require_role(actor, "admin", "patient")
     view = queries.get_patient(page.session, actor, patient_id)
     if actor.role == "admin":

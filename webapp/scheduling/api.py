@@ -39,7 +39,7 @@ From = Annotated[
     When | None,
     Query(
         alias="from",
-        description="The first start: an instant with its offset, or a day of the clinic. Now, where it is missing.",
+        description="The earliest start: a time with an offset, or a day in the clinic's time zone. Default: now.",
         examples=["2026-12-01"],
     ),
 ]
@@ -47,29 +47,29 @@ To = Annotated[
     When | None,
     Query(
         alias="to",
-        description=f"An instant before which the starts lie, or the last day of the clinic. Where it is missing, "
-        f"{DEFAULT_DAYS} days after `from`; at most {MOST_DAYS} days after it.",
+        description="The end of the search: a time with an offset, or the last day in the clinic's time zone. "
+        f"Default: {DEFAULT_DAYS} days after `from`. Maximum: {MOST_DAYS} days after `from`.",
         examples=["2026-12-07"],
     ),
 ]
 ForPatient = Annotated[
     QueryId | None,
     Query(
-        description="Whom the visit is for: times that clash with their other visits are left out. Patients name "
-        "themselves, which is the default, or whom they book for; staff name anybody."
+        description="The patient: times that conflict with their other appointments are left out. Patients send their "
+        "own id, which is the default, or that of a person they book for; staff send any id."
     ),
 ]
 
 
 class FreeTimeOut(BaseModel):
-    """A visit that can be booked."""
+    """A time that can be booked."""
 
     starts_at: Moment
     ends_at: Moment
 
 
 class DoctorsFreeTimeOut(FreeTimeOut):
-    """A visit that can be booked with this doctor."""
+    """A time that can be booked with this doctor."""
 
     doctor_id: Annotated[int, Field(examples=[1])]
 
@@ -85,13 +85,13 @@ def list_free_times_of_doctor(
     doctor_id: PathId,
     since: From = None,
     until: To = None,
-    visit_type_id: Annotated[QueryId | None, Query(description="Without it, the doctor's default.")] = None,
+    visit_type_id: Annotated[QueryId | None, Query(description="Default: the doctor's default type.")] = None,
     patient_id: ForPatient = None,
 ) -> Response:
-    """The times at which a visit with a doctor can be booked, in order and all of them; everybody.
+    """All times at which an appointment with a doctor can be booked, in order. Access: everyone.
 
-    A time is in the list if and only if booking it would succeed. Whoever is signed in is not offered times that
-    clash with their own visits.
+    A time is in the list if and only if booking it would succeed. Patients who are signed in do not get
+    times that conflict with their own appointments.
     """
     doctor = visible_doctor(page, actor, doctor_id)
     window = _window(page, since, until)
@@ -117,16 +117,16 @@ def list_free_times(
     specialty: Annotated[Words, Query(description="Only doctors of this specialty.", examples=["Dermatology"])] = "",
     language: Annotated[Words, Query(description="Only doctors who speak this language.")] = "",
     visit_type_id: Annotated[
-        QueryId | None, Query(description="Only doctors who offer it. Without it, each doctor's default.")
+        QueryId | None, Query(description="Only doctors who offer it. Default: each doctor's default type.")
     ] = None,
     patient_id: ForPatient = None,
     limit: Annotated[
-        int | None, Query(ge=1, le=100_000, description="Only the first so many; without it, all of them.")
+        int | None, Query(ge=1, le=100_000, description="Only this many of the first times. Default: all.")
     ] = None,
 ) -> Response:
-    """The times at which a visit can be booked with any doctor, by start, then by end; everybody.
+    """The times at which an appointment with any doctor can be booked, by start, then by end. Access: everyone.
 
-    The list has no pages: it holds all that there is between `from` and `to`, or the first `limit` of it.
+    The list is not paginated: it holds all times between `from` and `to`, or the first `limit` of them.
     """
     window = _window(page, since, until)
     fitting = [

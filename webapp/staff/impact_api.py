@@ -32,32 +32,33 @@ M = TypeVar("M", bound=BaseModel)
 
 # -------------------------------------------------------------------------------------------------- shapes
 
-Preview = Annotated[
-    bool, Query(description="Change nothing: answer with what the change would do to free times and booked visits.")
-]
+Preview = Annotated[bool, Query(description="Save nothing: return the effect on free times and appointments.")]
 
 
 class Change(BaseModel):
-    """What goes with every change that may strand visits."""
+    """What every change that may affect appointments can include."""
 
     decisions: Annotated[
         Decisions,
         Field(
-            description="What becomes of each booked visit that the change would strand. Without it, or with a visit "
-            "missing in it, the change is refused and the problem lists them.",
+            description="What to do with each affected appointment. If one is missing, the change is refused and the "
+            "problem lists them.",
             examples=[{"each": {"K7QM-2F9X": {"kind": "cancel", "version": 3}}, "why": "The clinic moves house."}],
         ),
     ] = schedule_impact.NOTHING_DECIDED
 
 
 class AffectedVisit(BaseModel):
-    """A booked visit that a change would strand."""
+    """An appointment that a change affects."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: int
-    reference: Annotated[str, Field(description="Decisions name it by this.", examples=["K7QM-2F9X"])]
-    version: Annotated[int, Field(description="Goes into the decision: a visit that changed since needs a new one.")]
+    reference: Annotated[str, Field(description="Used to name it in decisions.", examples=["K7QM-2F9X"])]
+    version: Annotated[
+        int,
+        Field(description="Send it with the decision: if the appointment has changed since, a new decision is needed."),
+    ]
     arrived: Annotated[
         bool, Field(description="The patient is at the clinic: the appointment can only be kept.", examples=[False])
     ]
@@ -67,13 +68,15 @@ class AffectedVisit(BaseModel):
     patient_id: int
     patient_name: str
     visit_type_name: str
-    why: Annotated[str, Field(description="What will be wrong with it.")]
-    proposal: Annotated[Moment | None, Field(description="A free time to which it could be moved.")]
-    problem: Annotated[str, Field(description="Why it could not be done what was decided; empty where that is not so.")]
+    why: Annotated[str, Field(description="Why the change affects it.")]
+    proposal: Annotated[Moment | None, Field(description="A free time it could be moved to.")]
+    problem: Annotated[
+        str, Field(description="Why the decision could not be carried out; empty if there is no problem.")
+    ]
 
 
 class DayChange(BaseModel):
-    """How many bookable starts a day of a doctor would gain and lose."""
+    """How many bookable times a doctor gains and loses on a day."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -88,10 +91,10 @@ class EffectOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    gained: Annotated[int, Field(description="Bookable starts that there would be more.")]
-    lost: Annotated[int, Field(description="Bookable starts that there would be no longer.")]
+    gained: Annotated[int, Field(description="How many times can be booked in addition.")]
+    lost: Annotated[int, Field(description="How many times can no longer be booked.")]
     days: list[DayChange]
-    visits: Annotated[list[AffectedVisit], Field(description="Booked visits that need a decision.")]
+    visits: Annotated[list[AffectedVisit], Field(description="Appointments that need a decision.")]
 
 
 def members_optional(kind: type[M]) -> type[M]:
@@ -103,7 +106,7 @@ def members_optional(kind: type[M]) -> type[M]:
             continue
         typed: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         members[name] = (typed | None, Field(default=None, description=field.description, examples=field.examples))
-    told = f"{kind.__doc__} What is missing or null stays as it is."
+    told = f"{kind.__doc__} Missing or null members stay unchanged."
     optional = create_model(kind.__name__, __doc__=told, __module__=kind.__module__, **members)
     return cast(type[M], optional)
 
@@ -226,13 +229,12 @@ _REFUSED = {
     **problems(401, 403, 404),
     **problem_listing(
         409,
-        "The change would strand the `visits`, and not for each of them it was said what to do; or it clashes with "
-        "what is there.",
+        "The change affects the `visits`, and some have no decision; or it conflicts with existing data.",
         visits={"$ref": "#/components/schemas/AffectedVisit"},
     ),
 }
-_STALE = problems(s412="It is not what `If-Match` names.")
-_EFFECT = {"model": EffectOut, "description": "With `preview`: what the change would do."}
+_STALE = problems(s412="The resource has changed since the `ETag` in `If-Match`.")
+_EFFECT = {"model": EffectOut, "description": "With `preview`: the effect of the change."}
 MAY_ADD = {200: _EFFECT, **_REFUSED}
 
 

@@ -23,7 +23,7 @@ router = ApiRouter(prefix="/clinic", tags=["Clinic"])
 
 
 class SaveOpeningHours(Change):
-    """When the clinic is open in a week."""
+    """The weekly opening hours."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"opening_hours": [{"weekday": "monday", "start": "09:00", "end": "17:00"}]}]}
@@ -34,7 +34,7 @@ class SaveOpeningHours(Change):
 
 @members_optional
 class ChangeClinic(ClinicDetails, BookingRules, ClinicZone, Change):
-    """What is to be different about the clinic. With a new time zone its wall clocks go on; booked visits stay."""
+    """Changes to the clinic. With a new time zone, hours keep their clock times and appointments their moment."""
 
 
 @router.put("/opening-hours", summary="Replace the opening hours", responses=changed(OpeningHoursOut))
@@ -45,7 +45,7 @@ def replace_opening_hours(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Say anew when the clinic is open in a week; admins. No hours at all close it."""
+    """Replace the weekly opening hours. An empty list closes the clinic. Access: admins."""
     require_role(actor, "admin")
     seen = seen_by(page, opening_hours_out(page.session), settings.get_opening_hours(page.session))
     command = OpeningWeek(days=week_of(body.opening_hours))
@@ -65,7 +65,7 @@ def change_clinic(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Change name, address, telephone number, booking rules or time zone of the clinic; admins."""
+    """Change the clinic's name, address, phone number, booking rules or time zone. Access: admins."""
     require_role(actor, "admin")
     details, rules = settings.get_details(page.session), settings.get_rules(page.session)
     place = settings.get_zone(page.session)

@@ -36,7 +36,7 @@ router = ApiRouter(prefix="/closures", tags=["Clinic"])
 
 
 class CloseClinic(CloseDays, Change):
-    """Local days on which the clinic is closed, the last one included."""
+    """Days when the clinic is closed, the last one included."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "Summer break", "starts_on": "2026-07-27", "ends_on": "2026-08-07"}]}
@@ -45,14 +45,14 @@ class CloseClinic(CloseDays, Change):
 
 @members_optional
 class ChangeClosure(CloseClinic):
-    """What is to be different about a closure."""
+    """Changes to a closure."""
 
 
 @router.post("", summary="Close the clinic", status_code=201, responses=created(ClosureOut))
 def create_closure(
     page: CurrentPage, actor: WritingCaller, body: CloseClinic, key: Key = None, preview: Preview = False
 ) -> Response:
-    """Close the clinic on some days; admins. Booked visits on them need a decision each."""
+    """Close the clinic on some days. Each affected appointment needs a decision. Access: admins."""
     require_role(actor, "admin")
 
     def work(session: Session) -> ClosureOut:
@@ -76,7 +76,7 @@ def replace_closure(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Give a closure another name and other days; admins."""
+    """Replace the name and days of a closure. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, closure_id, body, preview=preview)
 
@@ -90,7 +90,7 @@ def change_closure(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Give a closure another name or other days; admins."""
+    """Change the name or days of a closure. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, closure_id, body, preview=preview)
 
@@ -104,7 +104,7 @@ def remove_closure(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Open the clinic again on these days; admins. The body is optional."""
+    """Reopen the clinic on these days. The body is optional. Access: admins."""
     require_role(actor, "admin")
     saved = closures.get_closure(page.session, closure_id)
     seen = seen_by(page, closure_out(saved), saved.details)

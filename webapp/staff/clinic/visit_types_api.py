@@ -27,7 +27,7 @@ router = ApiRouter(prefix="/visit-types", tags=["Visit types"])
 
 
 class AddVisitType(VisitTypeDetails, Change):
-    """A kind of visit; durations in minutes."""
+    """A visit type. Durations are in minutes."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,21 +41,21 @@ class AddVisitType(VisitTypeDetails, Change):
 
 
 class SaveVisitType(AddVisitType):
-    """A kind of visit as it is to be; durations in minutes. Booked visits keep the length they were booked with."""
+    """The new state of a visit type. Durations are in minutes. Existing appointments keep their length."""
 
     active: Annotated[YesNo, Field(description="Whether it can be booked at all.")] = True
 
 
 @members_optional
 class ChangeVisitType(SaveVisitType):
-    """What is to be different about a kind of visit."""
+    """Changes to a visit type."""
 
 
 @router.post("", summary="Add a visit type", status_code=201, responses=created(VisitTypeOut))
 def create_visit_type(
     page: CurrentPage, actor: WritingCaller, body: AddVisitType, key: Key = None, preview: Preview = False
 ) -> Response:
-    """Add a kind of visit; admins."""
+    """Add a visit type. Access: admins."""
     require_role(actor, "admin")
 
     def work(session: Session) -> VisitTypeOut:
@@ -80,7 +80,7 @@ def replace_visit_type(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Say anew what a kind of visit is, who offers it, and whether it can be booked; admins."""
+    """Replace a visit type, the doctors who offer it, and whether it can be booked. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, visit_type_id, body, preview=preview)
 
@@ -94,7 +94,7 @@ def change_visit_type(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Change a kind of visit, who offers it, or whether it can be booked; admins."""
+    """Change a visit type, the doctors who offer it, or whether it can be booked. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, visit_type_id, body, preview=preview)
 

@@ -30,7 +30,7 @@ OWN_CHOICE = ("position", "tint")
 
 
 class AddDoctor(DoctorProfile):
-    """A doctor. `tint` is a colour of the palette, `position` orders lists: without it they stand last."""
+    """A doctor. `tint` is a colour of the palette. `position` sets the place in lists: without it, the last."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -48,20 +48,20 @@ class AddDoctor(DoctorProfile):
         }
     )
 
-    visit_type_ids: Annotated[list[Id], Field(max_length=200, description="The visit types that they offer.")] = Field(
-        default_factory=list
-    )
+    visit_type_ids: Annotated[
+        list[Id], Field(max_length=200, description="The visit types offered by this doctor.")
+    ] = Field(default_factory=list)
 
 
 class SaveDoctor(AddDoctor, Change):
-    """A doctor as they are to be. Without `tint` (a colour of the palette) and `position` (in lists) both stay."""
+    """The new state of a doctor. `tint` (a colour of the palette) and `position` (in lists) stay if missing."""
 
     active: Annotated[YesNo, Field(description="Whether they take bookings.")] = True
 
 
 @members_optional
 class ChangeDoctor(SaveDoctor):
-    """What is to be different about a doctor."""
+    """Changes to a doctor."""
 
 
 @router.post(
@@ -71,7 +71,7 @@ class ChangeDoctor(SaveDoctor):
     responses={201: {"model": DoctorOut, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **problems(401, 403, 409)},
 )
 def create_doctor(page: CurrentPage, actor: WritingCaller, body: AddDoctor, key: Key = None) -> Response:
-    """Add a doctor, who has neither working hours nor an account yet; admins."""
+    """Add a doctor, without working hours or an account. Access: admins."""
     require_role(actor, "admin")
 
     def work(session: Session) -> tuple[DoctorOut, dict[str, str]]:
@@ -94,7 +94,7 @@ def replace_doctor(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Say anew who a doctor is, what they offer, and whether they take bookings; admins."""
+    """Replace a doctor's profile, visit types, and whether they take bookings. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, doctor_id, body, preview=preview)
 
@@ -108,7 +108,7 @@ def change_doctor(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Change what is said about a doctor, what they offer, or whether they take bookings; admins."""
+    """Change a doctor's profile, visit types, or whether they take bookings. Access: admins."""
     require_role(actor, "admin")
     return _change(page, actor, doctor_id, body, preview=preview)
 

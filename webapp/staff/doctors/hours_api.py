@@ -39,12 +39,12 @@ router = ApiRouter(prefix="/doctors/{doctor_id}", tags=["Doctors' times"])
 
 
 class PeriodOut(BaseModel):
-    """The weekly hours of a doctor from a first to a last day, both included; null leaves that side open."""
+    """A doctor's weekly hours from the first to the last day, both included; null means no limit."""
 
     id: Annotated[
         str,
         Field(
-            description="Names the period in addresses: its days, or `always`. It changes with them.",
+            description="Identifies the period in addresses: its days, or `always`. It changes with the days.",
             examples=["2026-06-01..2026-08-31"],
         ),
     ]
@@ -54,16 +54,16 @@ class PeriodOut(BaseModel):
 
 
 class ExtraHoursOut(BaseModel):
-    """Hours of one day besides the weekly ones; they hold outside of opening hours, too."""
+    """Hours on one day in addition to the weekly hours, even outside opening hours."""
 
     day: date
     hours: list[DayHours]
 
 
 class SavePeriod(Change):
-    """Weekly hours, and from which to which day they hold, both included; null leaves that side open.
+    """Weekly hours and their first and last day, both included; null means no limit.
 
-    Where several periods hold on a day, their hours add up.
+    If several periods apply to a day, their hours add up.
     """
 
     model_config = ConfigDict(
@@ -80,19 +80,19 @@ class SavePeriod(Change):
 
 
 class AddPeriod(SavePeriod):
-    """New weekly hours, and from which to which day they hold, both included; null leaves that side open.
+    """New weekly hours and their first and last day, both included; null means no limit.
 
-    Where several periods hold on a day, their hours add up.
+    If several periods apply to a day, their hours add up.
     """
 
     end_present: Annotated[
         YesNo,
-        Field(description="End the hours that hold on the first day the day before; they go on after the last."),
+        Field(description="Replace the hours that apply on the first day; they apply again after the last day."),
     ] = False
 
 
 class AddExtraHours(Change):
-    """Hours of one day besides the weekly ones; those that are there already stay."""
+    """Hours on one day in addition to the weekly hours. Existing extra hours stay."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"day": "2026-12-05", "hours": [{"start": "10:00", "end": "12:00"}]}]}
@@ -111,7 +111,7 @@ class AddExtraHours(Change):
     responses={200: {"model": list[PeriodOut], "headers": LIST_HEADERS}, **problems(401, 403, 404)},
 )
 def list_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: AskedPaging) -> Response:
-    """All weekly hours, over or to come, the earliest first; the doctor, and admins."""
+    """All weekly hours, past and upcoming, earliest first. Access: the doctor, admins."""
     found = hours.list_periods(page.session, doctor_of(page, actor, doctor_id).id)
     return answer_list(
         page, PeriodOut, [_period_out(each) for each in part_of(found, paging)], total=len(found), paging=paging
@@ -124,7 +124,7 @@ def list_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: Aske
     responses={200: {"model": PeriodOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
 )
 def read_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, period: str) -> Response:
-    """The weekly hours of a period; the doctor, and admins."""
+    """The weekly hours of a period. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     return answer_unless_known(page, _period_out(hours.get_period(page.session, doctor.id, hours.parse_period(period))))
 
@@ -138,7 +138,7 @@ def add_hours(
     key: Key = None,
     preview: Preview = False,
 ) -> Response:
-    """Add weekly hours; the doctor, and admins."""
+    """Add weekly hours. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     command = _command(body, None, end_present=body.end_present)
 
@@ -163,7 +163,7 @@ def replace_hours(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Say anew what the hours of a period are, and from which to which day they hold; the doctor, and admins."""
+    """Replace the hours of a period and its first and last day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
     command = _command(body, saved.period, seen=seen_by(page, _period_out(saved), saved))
@@ -185,7 +185,7 @@ def remove_hours(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Remove a period with its hours; the doctor, and admins. The body is optional."""
+    """Remove a period and its hours. The body is optional. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
     seen = seen_by(page, _period_out(saved), saved)
@@ -225,7 +225,7 @@ def _period_out(saved: PeriodHours) -> PeriodOut:
     responses={200: {"model": list[ExtraHoursOut], "headers": LIST_HEADERS}, **problems(401, 403, 404)},
 )
 def list_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: AskedPaging) -> Response:
-    """The extra hours from today on, a day each; the doctor, and admins."""
+    """The extra hours from today, one entry per day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     found = hours.list_extra_hours(page.session, doctor.id, current_clinic(page).today(page.now))
     return answer_list(
@@ -239,7 +239,7 @@ def list_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging
     responses={200: {"model": ExtraHoursOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
 )
 def read_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, day: date) -> Response:
-    """The extra hours of a day; the doctor, and admins."""
+    """The extra hours of a day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     return answer_unless_known(page, _extra_out(hours.get_extra_hours(page.session, doctor.id, day)))
 
@@ -253,7 +253,7 @@ def add_extra_hours(
     key: Key = None,
     preview: Preview = False,
 ) -> Response:
-    """Let the doctor see patients at other times, too, on one day; the doctor, and admins."""
+    """Add extra working hours on one day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     command = ExtraDay(day=body.day, spans=spans_of(body.hours))
 
@@ -277,7 +277,7 @@ def remove_extra_hours(
     body: Change | None = None,
     preview: Preview = False,
 ) -> Response:
-    """Remove the extra hours of a day; the doctor, and admins. The body is optional."""
+    """Remove the extra hours of a day. The body is optional. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     hours.get_extra_hours(page.session, doctor.id, day)
     work = partial(hours.remove_extra_hours, actor=actor, doctor_id=doctor.id, day=day, now=page.now)

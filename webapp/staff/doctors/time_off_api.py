@@ -32,22 +32,22 @@ router = ApiRouter(prefix="/doctors/{doctor_id}/time-off", tags=["Doctors' times
 
 
 class TimeOffOut(BaseModel):
-    """A stretch of time in which the doctor sees nobody."""
+    """A period when the doctor is away."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: int
     starts_at: Moment
     ends_at: Moment
-    reason: Annotated[str, Field(description="For the doctor and for admins alone.")]
-    series: Annotated[str | None, Field(description="What stretches that were entered together have in common.")]
+    reason: Annotated[str, Field(description="Visible only to the doctor and admins.")]
+    series: Annotated[str | None, Field(description="Shared by entries that were added together.")]
 
 
 class TakeTimeOff(Change):
-    """Time off: either from one instant until another, or whole days of the clinic, the last one included.
+    """Time off: either from one time to another, or whole days in the clinic's time zone, the last one included.
 
-    With `repeat_until` the same comes again each week, at the same time of the clinic's wall clock, as long as it
-    begins on or before that day.
+    With `repeat_until` it repeats weekly at the same time of day in the clinic's time zone, as long as it begins on or
+    before that day.
     """
 
     model_config = ConfigDict(
@@ -62,7 +62,7 @@ class TakeTimeOff(Change):
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     starts_on: Day | None = None
-    ends_on: Annotated[Day | None, Field(description="Without it, the first day is the last.")] = None
+    ends_on: Annotated[Day | None, Field(description="Default: the first day.")] = None
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] = ""
     repeat_until: Day | None = None
 
@@ -77,9 +77,11 @@ def list_time_off(
     actor: Caller,
     doctor_id: PathId,
     paging: AskedPaging,
-    over: Annotated[bool, Query(description="What is over, the latest first, instead of what is ahead.")] = False,
+    over: Annotated[
+        bool, Query(description="List past time off, latest first, instead of current and upcoming.")
+    ] = False,
 ) -> Response:
-    """The time off that is not over, in order; the doctor, and admins."""
+    """Current and upcoming time off, in order. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     if over:
         found = time_off.list_past(page.session, doctor.id, now=page.now, limit=None)
@@ -95,7 +97,7 @@ def list_time_off(
     responses={200: {"model": TimeOffOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 403, 404)},
 )
 def read_time_off(page: CurrentPage, actor: Caller, doctor_id: PathId, time_off_id: PathId) -> Response:
-    """A stretch of time off that is not over; the doctor, and admins."""
+    """One entry of time off that is not over. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     row = time_off.get_time_off(page.session, doctor.id, time_off_id, now=page.now)
     return answer_unless_known(page, TimeOffOut.model_validate(row))
@@ -110,7 +112,7 @@ def add_time_off(
     key: Key = None,
     preview: Preview = False,
 ) -> Response:
-    """Let the doctor be away, once or weekly; the doctor, and admins. The answer is the first stretch of a series."""
+    """Add time off, once or weekly. For a series, the first entry is returned. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     command, exactly, names = _written(body, current_clinic(page).zone)
 
@@ -136,10 +138,10 @@ def remove_time_off(
     doctor_id: PathId,
     time_off_id: PathId,
     body: Change | None = None,
-    scope: Annotated[Scope, Query(description="This one, or all of its series that are not over.")] = "one",
+    scope: Annotated[Scope, Query(description="Remove only this one, or all of its series that are not over.")] = "one",
     preview: Preview = False,
 ) -> Response:
-    """Let the doctor be there after all; the doctor, and admins. The body is optional."""
+    """Remove time off. The body is optional. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     row = time_off.get_time_off(page.session, doctor.id, time_off_id, now=page.now)
     work = partial(
