@@ -7,6 +7,8 @@ from webapp.database import Database
 from webapp.events.kinds import (
     AppointmentBooked,
     AppointmentCancelled,
+    AppointmentHourChanged,
+    AppointmentHourKept,
     AppointmentMoved,
     AppointmentStatusChanged,
 )
@@ -16,6 +18,8 @@ from webapp.events.publishing import EventHandlers, on
 HANDLERS = EventHandlers(
     on(AppointmentBooked, messages.announce_booking),
     on(AppointmentMoved, messages.announce_move),
+    on(AppointmentHourKept, messages.withdraw_reminders),
+    on(AppointmentHourChanged, messages.announce_hour),
     on(AppointmentCancelled, messages.announce_cancellation),
     on(AppointmentStatusChanged, messages.announce_return),
 )

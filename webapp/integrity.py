@@ -22,6 +22,7 @@ from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
 from webapp.scheduling.busy_times import CONTENTS, BusyTime, expected
 from webapp.scheduling.models import OCCUPIES, Appointment
+from webapp.scheduling.promised_hours import find_broken
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.scheduling.slots import to_datetime, to_minute
 
@@ -29,6 +30,8 @@ from webapp.scheduling.slots import to_datetime, to_minute
 SAFE_SQLITE = (3, 51, 3)
 # Messages that have waited for longer than this are lost: no worker is delivering them.
 LOST_AFTER = timedelta(hours=1)
+# The page where an admin puts promised hours right.
+PROMISED_HOURS = "/admin/appointments/promised-hours"
 
 
 class _Undo(Exception):
@@ -139,6 +142,7 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
         yield from _doctors_overlaps(session)
         yield from _patients_overlaps(session)
         yield from _strays(session)
+        yield from _broken_promises(session, now=now)
         yield from _outside_hours(session, now=now)
         yield from _lost_messages(session, now=now)
 
@@ -205,6 +209,18 @@ def _busy_time_in_words(doctor_id: int, lane: int, low: int, high: int, appointm
     what = f"of appointment {appointment_id}" if appointment_id is not None else "of no appointment"
     times = f"{to_datetime(low):%Y-%m-%d %H:%M} to {to_datetime(high):%H:%M} UTC"
     return f"The time {what}, {times} with doctor {doctor_id} in lane {lane},"
+
+
+def _broken_promises(session: Session, *, now: datetime) -> Iterator[str]:
+    """Appointments ahead for which the clinic's clock shows another hour than their patients were told."""
+    clinic = get_clinic(session)
+    _count, broken = find_broken(session, clinic, now=now)
+    for each in broken:
+        shown = each.starts_at.astimezone(clinic.zone)
+        yield (
+            f"Appointment {each.reference} was promised for {each.promised:%Y-%m-%d %H:%M}, but begins when the clock "
+            f"shows {shown:%Y-%m-%d %H:%M}. {PROMISED_HOURS} puts it right."
+        )
 
 
 def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:

@@ -28,6 +28,7 @@ from webapp.scheduling.api import router as free_times_api
 from webapp.scheduling.profile_router import router as profile_router
 from webapp.scheduling.search_router import router as search_router
 from webapp.staff.appointments.flags_router import router as flags_router
+from webapp.staff.appointments.promised_hours_router import router as promised_hours_router
 from webapp.staff.appointments.router import router as staff_appointments_router
 from webapp.staff.appointments.status_router import router as status_router
 from webapp.staff.appointments.why_router import router as why_router
@@ -64,6 +65,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     appointment_link_router,
     staff_appointments_router,
     why_router,
+    promised_hours_router,
     patients_router,
     dependants_router,
     staff_patients_router,

@@ -17,6 +17,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
 from webapp.notifications.exceptions import TROUBLES
+from webapp.scheduling.promised_hours import find_broken
 
 
 class Matter(NamedTuple):
@@ -57,6 +58,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
     """What needs attention, the most urgent first; things in order are left out."""
     return [
         *_missing(setup),
+        *_broken_promises(page),
         *_flagged(page),
         *_unconfirmed(page),
         *_messages(page),
@@ -78,6 +80,22 @@ def _missing(setup: Setup) -> list[Matter]:
         for is_done, title, href, deed in steps
         if not is_done
     ]
+
+
+def _broken_promises(page: Page) -> list[Matter]:
+    """Appointments for which the clinic's clock shows another hour than their patients were told."""
+    clinic = current_clinic(page)
+    count, broken = find_broken(page.session, clinic, now=page.now, limit=1)
+    if not count:
+        return []
+    first = broken[0]
+    title = ngettext(
+        "%(n)d appointment is not at its promised time", "%(n)d appointments are not at their promised times", count
+    )
+    text = _("The clocks have changed. The next one was promised for %(promised)s, and now starts on %(shown)s.")
+    times = {"promised": f"{first.promised:%H:%M}", "shown": formats.day_and_time(first.starts_at, clinic.zone)}
+    href = "/admin/appointments/promised-hours"
+    return [Matter("bad", title % {"n": count}, text % times, href, _("Correct the times"))]
 
 
 def _flagged(page: Page) -> list[Matter]:

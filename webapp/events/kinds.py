@@ -73,6 +73,23 @@ class AppointmentMoved(AppointmentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppointmentHourKept(AppointmentEvent):
+    """The clinic's clock has changed, and the appointment keeps its hour: its instant was `before`, in UTC."""
+
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppointmentHourChanged(AppointmentEvent):
+    """The clinic's clock has changed, and the appointment keeps its instant: the clock shows another hour for it.
+
+    `before` is the instant at which the changed clock shows the hour that the patient was told.
+    """
+
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentCancelled(AppointmentEvent):
     """An appointment was cancelled. `why` is the clinic's reason, or ''."""
 
@@ -118,6 +135,8 @@ class ScheduleChanged(Event):
 EVENTS: tuple[type[Event], ...] = (
     AppointmentBooked,
     AppointmentMoved,
+    AppointmentHourKept,
+    AppointmentHourChanged,
     AppointmentCancelled,
     AppointmentStatusChanged,
     TimeFreed,

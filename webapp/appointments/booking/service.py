@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -250,7 +250,22 @@ def lock_for_change(session: Session, actor: Actor, reference: str, version: int
     return view
 
 
-def update_row(session: Session, view: AppointmentView, *, now: datetime, **values: object) -> None:
+class Stored(Protocol):
+    """What was read of a row that is to be changed."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def doctor_id(self) -> int: ...
+    @property
+    def busy_from(self) -> datetime: ...
+    @property
+    def busy_until(self) -> datetime: ...
+
+
+def update_row(session: Session, view: Stored, *, now: datetime, **values: object) -> None:
     """Update the row if its version has not changed since it was read."""
     updated = session.execute(
         sa.update(Appointment)
@@ -266,7 +281,7 @@ def update_row(session: Session, view: AppointmentView, *, now: datetime, **valu
 def publish_freed_time(
     session: Session,
     actor: Actor,
-    view: AppointmentView,
+    view: Stored,
     *,
     still_busy: tuple[datetime, datetime] | None = None,
     now: datetime,

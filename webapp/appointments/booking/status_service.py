@@ -25,6 +25,7 @@ from webapp.appointments.schemas import (
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.local_time import wall_minute
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import AppointmentStatusChanged
 from webapp.events.publishing import publish
@@ -122,6 +123,8 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         "cancellation_code": "",
     }
     if comes_back:
+        # The patient is told again when it is.
+        values["promised_minute"] = wall_minute(view.starts_at, get_clinic(session).zone)
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
     try:
         with checks.guarded():

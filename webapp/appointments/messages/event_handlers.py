@@ -6,8 +6,24 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.visit_messages import BOOKED, CANCELLED, MOVED, RESTORED, Notice, enqueue
-from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, AppointmentStatusChanged
+from webapp.appointments.messages.visit_messages import (
+    BOOKED,
+    CANCELLED,
+    CLOCK,
+    MOVED,
+    RESTORED,
+    Notice,
+    enqueue,
+    withdraw_reminders_of,
+)
+from webapp.events.kinds import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentHourChanged,
+    AppointmentHourKept,
+    AppointmentMoved,
+    AppointmentStatusChanged,
+)
 
 
 def announce_booking(session: Session, event: AppointmentBooked, /, *, now: datetime) -> None:
@@ -18,6 +34,16 @@ def announce_booking(session: Session, event: AppointmentBooked, /, *, now: date
 def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
     """Write the messages about an appointment that was moved to another start."""
     enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=event.why), now=now)
+
+
+def announce_hour(session: Session, event: AppointmentHourChanged, /, *, now: datetime) -> None:
+    """Write the messages about an appointment for which the clinic's clock shows another hour than it did."""
+    enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=CLOCK), now=now)
+
+
+def withdraw_reminders(session: Session, event: AppointmentHourKept, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Withdraw waiting reminders of an appointment whose instant moved; they are written again with the new one."""
+    withdraw_reminders_of(session, event.appointment_id, event.before)
 
 
 def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, now: datetime) -> None:

@@ -18,7 +18,7 @@ from webapp.appointments.messages.visit_messages import FACTS, REMINDER, Appoint
 from webapp.audit.models import AuditEvent
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import days_of
-from webapp.core.local_time import first_instant
+from webapp.core.local_time import first_instant, wall_minute
 from webapp.database import rows, table_of
 from webapp.notifications.outbox import Message, enqueue, written_already
 from webapp.patients import service as patients
@@ -68,7 +68,7 @@ class Day(NamedTuple):
 def is_any_due(session: Session, *, now: datetime) -> bool:
     """Whether `enqueue_due` would write anything. It only reads, so no booking waits for it."""
     clinic = get_clinic(session)
-    return any(_unwritten(session, day) for day in _days(clinic, now))
+    return any(_unwritten(session, clinic, day) for day in _days(clinic, now))
 
 
 def enqueue_due(session: Session, *, now: datetime) -> int:
@@ -80,7 +80,7 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
     clinic = get_clinic(session)
     written = 0
     for day in _days(clinic, now):
-        unwritten = sorted(_unwritten(session, day).items())[: PORTION - written]
+        unwritten = sorted(_unwritten(session, clinic, day).items())[: PORTION - written]
         written += _enqueue(session, clinic, day, dict(unwritten), now=now)
     return written
 
@@ -99,9 +99,9 @@ def _day(clinic: Clinic, lead: int, today: date) -> Day:
     return Day(lead, day, {name: first_instant(each, clinic.zone) for name, each in asked.items()})
 
 
-def _unwritten(session: Session, day: Day) -> dict[str, list[int]]:
+def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int]]:
     """The missing reminders for that day: the patients whose appointments they are about, by address."""
-    found = _grouped(AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked))
+    found = _grouped(clinic, (AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked)))
     known = written_already(session, [day.key(address) for address in found])
     return {
         address: [appointment.patient_id for appointment, _recipient in reminder.visits]
@@ -121,7 +121,7 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
     for patient_id in patient_ids:
         patients.lock_patient(session, patient_id)
     upcoming = rows(session, _OF_DAY_AND_PATIENTS, **day.asked, patient_ids=patient_ids)
-    found = _grouped(AppointmentFacts(*row) for row in upcoming)
+    found = _grouped(clinic, (AppointmentFacts(*row) for row in upcoming))
     return sum(
         enqueue(session, _message(clinic, day.key(address), found[address], now=now), now=now)
         for address in unwritten
@@ -129,14 +129,22 @@ def _enqueue(session: Session, clinic: Clinic, day: Day, unwritten: dict[str, li
     )
 
 
-def _grouped(appointments: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
-    """The appointments by the address that is reminded of them."""
+def _grouped(clinic: Clinic, appointments: Iterable[AppointmentFacts]) -> dict[str, Reminder]:
+    """The appointments by the address that is reminded of them.
+
+    Where the clock does not show the promised hour any more, a reminder would name the wrong one. It waits until the
+    clinic has put that right.
+    """
     found: dict[str, Reminder] = {}
+    doubtful: set[str] = set()
     for appointment in appointments:
+        is_doubtful = appointment.promised_minute != wall_minute(appointment.starts_at, clinic.zone)
         for recipient in visit_messages.recipients_of(appointment):
             reminder = found.setdefault(recipient.address, Reminder(recipient, []))
             reminder.visits.append((appointment, recipient))
-    return found
+            if is_doubtful:
+                doubtful.add(recipient.address)
+    return {address: reminder for address, reminder in found.items() if address not in doubtful}
 
 
 def _message(clinic: Clinic, key: str, reminder: Reminder, *, now: datetime) -> Message:

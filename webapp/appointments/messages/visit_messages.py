@@ -31,6 +31,8 @@ from webapp.scheduling.models import Appointment
 
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER = "visit_reminder"
+# The reason, among those of the clinic, why the clock shows another hour for an appointment.
+CLOCK = "clock_changed"
 # Only the recipient of a message may follow its links.
 LINK_PURPOSE = "visit"
 
@@ -48,6 +50,7 @@ class AppointmentFacts(NamedTuple):
     status: str
     starts_at: datetime
     ends_at: datetime
+    promised_minute: int
     created_at: datetime
     updated_at: datetime
     doctor_name: str
@@ -105,6 +108,7 @@ FACTS = sa.select(
     _VISIT.c.status,
     _VISIT.c.starts_at,
     _VISIT.c.ends_at,
+    _VISIT.c.promised_minute,
     _VISIT.c.created_at,
     _VISIT.c.updated_at,
     _DOCTOR.c.name,
@@ -335,6 +339,14 @@ def earliest_text(clinic: Clinic, wanted: datetime, planned_for: datetime, expir
 def reminder_keys(clinic: Clinic, starts_at: datetime) -> str:
     """The prefix of the keys of all reminders for the local day of an appointment."""
     return f"{REMINDER}:{starts_at.astimezone(clinic.zone).date().isoformat()}:"
+
+
+def withdraw_reminders_of(session: Session, appointment_id: int, before: datetime) -> None:
+    """Withdraw the reminders of an appointment that began at `before`, and of the day on which it is now."""
+    clinic = get_clinic(session)
+    facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
+    for start in (before, facts.starts_at):
+        _withdraw_reminders(session, clinic, facts, start)
 
 
 def _withdraw_reminders(session: Session, clinic: Clinic, facts: AppointmentFacts, starts_at: datetime) -> None:

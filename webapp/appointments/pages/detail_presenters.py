@@ -128,6 +128,8 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
             return _("Booked by %(who)s") % values
         case "moved":
             return _("Moved by %(who)s from %(from)s to %(to)s") % values
+        case "hour_changed":
+            return _("%(from)s became %(to)s when %(who)s corrected the time zone") % values
         case "cancelled":
             return _("Cancelled by %(who)s") % values
         case "words_changed":

@@ -7,16 +7,21 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.listing import AppointmentRow
+from webapp.appointments.impact import promised_hours
+from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.codes import REASONS
 from webapp.core.urls import with_query
+from webapp.core.web import Page
 from webapp.i18n import gettext as _
 from webapp.scheduling.explain import Answer
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.promised_hours import find_broken
 from webapp.staff.audit.log import harmless
 
 
@@ -36,6 +41,17 @@ class AppointmentLine(NamedTuple):
     flagged_why: str
     booked: str
     href: str
+
+
+class PromiseLine(NamedTuple):
+    """An appointment whose clock does not show the promised hour: both in words, and why it could not be put right."""
+
+    reference: str
+    patient_name: str
+    doctor_name: str
+    promised: str
+    shown: str
+    problem: str
 
 
 class DayLink(NamedTuple):
@@ -172,3 +188,25 @@ def _place(code: str, request: BookingRequest) -> Place | None:
         "time_off": Place(_("Time off"), f"{doctor}/time-off"),
     }
     return places.get(code)
+
+
+def promise_lines(page: Page, problems: Mapping[int, str], *, limit: int) -> tuple[int, list[PromiseLine]]:
+    """How many appointments have another hour than the promised one, and the first of them."""
+    clinic = current_clinic(page)
+    count, broken = find_broken(page.session, clinic, now=page.now, limit=limit)
+    names = promised_hours.name_people(page.session, broken)
+    return count, [
+        PromiseLine(
+            each.reference,
+            *names[each.id],
+            _day_and_time(each.promised, clinic.zone),
+            formats.day_and_time(each.starts_at, clinic.zone),
+            problems.get(each.id, ""),
+        )
+        for each in broken
+    ]
+
+
+def _day_and_time(wall: datetime, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March at 09:20', of a time on the wall clock."""
+    return _("%(day)s at %(time)s") % {"day": formats.day_long(wall.date(), zone), "time": f"{wall:%H:%M}"}

@@ -8,6 +8,8 @@ from webapp.i18n import lazy_gettext as _l
 ACTIONS: dict[str, Sentence] = {
     "booked": _l("Booked an appointment"),
     "moved": _l("Moved an appointment"),
+    "hour_kept": _l("Kept the clock time of an appointment"),
+    "hour_changed": _l("Changed the clock time of an appointment"),
     "cancelled": _l("Cancelled an appointment"),
     "confirmed": _l("Confirmed an appointment"),
     "arrived": _l("Marked as arrived"),

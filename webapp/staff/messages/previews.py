@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
 from webapp.clinic.service import Clinic
+from webapp.core.local_time import wall_minute
 from webapp.events.kinds import DoneBy
 from webapp.exceptions import NotFound
 from webapp.i18n import Sentence, language
@@ -73,6 +74,7 @@ def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **oth
         status="scheduled",
         starts_at=starts_at,
         ends_at=starts_at + timedelta(minutes=20),
+        promised_minute=wall_minute(starts_at, clinic.zone),
         created_at=now,
         updated_at=now,
         doctor_name=_("Dr. Robin Example"),

@@ -1,0 +1,81 @@
+"""Appointments whose promised hour is not what the clinic's clock shows any more: put right all at once; admins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from webapp.appointments.impact import promised_hours
+from webapp.appointments.impact.promised_hours import NotKept
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
+from webapp.staff.appointments.presenters import promise_lines
+
+router = Router()
+
+ADDRESS = "/admin/appointments/promised-hours"
+# So many appointments are listed; the button puts the others right, too.
+SHOWN = 100
+
+
+@router.get(ADDRESS)
+def show_broken_promises(page: CurrentPage) -> Response:
+    """The appointments ahead with another hour than the promised one; admins."""
+    signed_in(page, "admin")
+    return _page(page)
+
+
+@router.post(ADDRESS)
+def keep_promises(page: CurrentPage) -> Response:
+    """Move them to the instants at which the clock shows the promised hours, a portion in a transaction; admins."""
+    actor = signed_in(page, "admin")
+    moved, left = 0, list[NotKept]()
+    while True:
+        leave = {each.appointment.id for each in left}
+        more, problems = page.write(promised_hours.keep_hours, actor, now=page.now, leave=leave)
+        if not more and not problems:
+            break
+        moved += more
+        left += problems
+    if left:
+        return _page(page, left, message=_done(moved) if moved else "", status=409)
+    return page.redirect("/admin", flash=_done(moved))
+
+
+@router.post(f"{ADDRESS}/{{reference}}")
+def change_promise(page: CurrentPage, reference: str) -> Response:
+    """Let one of them keep its instant, and tell the patient the hour that the clock shows; admins."""
+    actor = signed_in(page, "admin")
+    told = page.write(promised_hours.tell_hours, actor, now=page.now, reference=reference)
+    if not told:
+        return page.redirect(ADDRESS, flash=_("This appointment is already at its promised time."), tone="info")
+    return page.redirect(ADDRESS, flash=_("The new time is saved. Patients who get messages are told about it."))
+
+
+def _done(count: int) -> str:
+    if not count:
+        return _("Every appointment is at its promised time.")
+    words = ngettext(
+        "%(n)d appointment is back at its promised time.",
+        "%(n)d appointments are back at their promised times.",
+        count,
+    )
+    return words % {"n": count}
+
+
+def _page(page: Page, left: Sequence[NotKept] = (), *, message: str = "", status: int = 200) -> Response:
+    count, lines = promise_lines(page, {each.appointment.id: each.why for each in left}, limit=SHOWN)
+    return page.render(
+        "staff/appointments/promised_hours.html",
+        status=status,
+        lines=lines,
+        count=count,
+        left=len(left),
+        message=message,
+        place=current_clinic(page).zone_label,
+    )
