@@ -92,6 +92,73 @@ def test_temporary_hours_are_followed_by_the_current_ones(cast: Cast) -> None:
     }
 
 
+def remove(cast: Cast, key: str, *, resume: bool = True) -> None:
+    period = hours.parse_period(key)
+    command = partial(hours.remove_hours, actor=cast.bob, doctor_id=cast.doctor_ids["bob"], period=period, now=NOW)
+    cast.database.write(lambda session: command(session, resume=resume))
+
+
+def test_removing_temporary_hours_brings_back_the_hours_that_they_replaced(cast: Cast) -> None:
+    save(cast, valid_until=date(2026, 8, 31), end_present=True)
+    remove(cast, "2026-06-01..2026-08-31")
+    assert periods(cast) == {"always": PRESENT}
+    assert details(cast)[-1] == (
+        "hours_changed",
+        {"period": "", "was": "2026-06-01..2026-08-31", "shortened": [], "resumed": ["always"]},
+    )
+
+
+def test_removing_new_hours_without_an_end_brings_back_the_hours_before(cast: Cast) -> None:
+    save(cast, end_present=True)
+    remove(cast, "2026-06-01..")
+    assert periods(cast) == {"always": PRESENT}
+
+
+def test_removing_hours_between_different_ones_lets_the_earlier_go_on_until_the_later(cast: Cast) -> None:
+    save(cast, valid_until=date(2026, 8, 31), end_present=True)
+    save(cast, period=Period(date(2026, 9, 1), None), valid_from=date(2026, 9, 1), week=MORNINGS)
+    remove(cast, "2026-06-01..2026-08-31")
+    assert periods(cast) == {"..2026-08-31": PRESENT, "2026-09-01..": MORNINGS}
+
+
+def test_hours_may_be_removed_without_bringing_others_back(cast: Cast) -> None:
+    save(cast, valid_until=date(2026, 8, 31), end_present=True)
+    remove(cast, "2026-06-01..2026-08-31", resume=False)
+    assert periods(cast) == {"..2026-05-31": PRESENT, "2026-09-01..": PRESENT}
+    with cast.database.reading() as session:
+        found = hours.list_periods(session, cast.doctor_ids["bob"])
+    gap = Period(JUNE, date(2026, 8, 31))
+    assert hours.list_gaps(found, NOW.date(), date(2026, 12, 31)) == [gap]
+    assert hours.list_gaps(found, NOW.date(), date(2026, 6, 30)) == [Period(JUNE, date(2026, 6, 30))]
+    assert hours.list_gaps(found, date(2026, 8, 1), date(2026, 8, 2)) == [Period(date(2026, 8, 1), date(2026, 8, 2))]
+    assert hours.list_gaps(found, NOW.date(), LAST_OF_MAY) == []
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        ((date(2026, 6, 8), date(2026, 8, 31)), {"..2026-06-07", "2026-06-08..2026-08-31", "2026-09-01.."}),
+        ((JUNE, date(2026, 7, 31)), {"..2026-05-31", "2026-06-01..2026-07-31", "2026-08-01.."}),
+        ((date(2026, 10, 1), date(2026, 10, 9)), {"..2026-09-30", "2026-10-01..2026-10-09", "2026-10-10.."}),
+    ],
+)
+def test_hours_around_a_period_follow_its_new_dates(cast: Cast, dates: tuple[date, date], expected: set[str]) -> None:
+    summer = Period(JUNE, date(2026, 8, 31))
+    save(cast, valid_until=summer.valid_until, end_present=True)
+    save(cast, period=summer, valid_from=dates[0], valid_until=dates[1], follow=True)
+    assert set(periods(cast)) == expected
+    assert periods(cast)[Period(*dates).key] == MORNINGS
+    assert week_on(cast, date(2026, 12, 1)) == PRESENT
+
+
+def test_hours_that_add_up_stay_when_others_follow(cast: Cast) -> None:
+    evenings: Week = (((1080, 1200),), (), (), (), (), (), ())
+    save(cast, valid_from=date(2026, 5, 1), week=evenings)
+    save(cast, valid_until=date(2026, 8, 31), end_present=False)
+    save(cast, period=Period(JUNE, date(2026, 8, 31)), valid_until=date(2026, 7, 31), follow=True)
+    assert set(periods(cast)) == {"always", "2026-05-01..", "2026-06-01..2026-07-31"}
+
+
 def test_planned_and_past_hours_stay_unchanged(cast: Cast) -> None:
     save(cast, valid_from=None, valid_until=date(2026, 1, 31))
     save(cast, valid_from=date(2026, 9, 1))
@@ -148,7 +215,7 @@ def test_the_second_of_two_editors_sees_a_conflict(cast: Cast) -> None:
         cast.database.write(lambda session: remove(session, seen=seen))
     cast.database.write(lambda session: remove(session))
     assert periods(cast) == {}
-    assert details(cast)[-1] == ("hours_changed", {"period": "", "was": "always", "shortened": []})
+    assert details(cast)[-1] == ("hours_changed", {"period": "", "was": "always", "shortened": [], "resumed": []})
     with pytest.raises(HoursGone):
         save(cast, period=ALWAYS, valid_from=None)
     with pytest.raises(HoursGone):

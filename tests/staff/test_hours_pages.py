@@ -232,6 +232,42 @@ def test_removing_hours_asks_first_also_about_appointments(cast: Cast, bob: Test
     assert bob.get(address).status_code == 404
 
 
+TEMPORARY = {"valid_from": "2026-03-09", "valid_until": "2026-03-13", "end_present": "y", "monday": "8-10"}
+
+
+def test_removing_temporary_hours_offers_the_hours_that_they_replaced(cast: Cast, bob: TestClient) -> None:
+    assert bob.post(f"{OWN}/new", data={**TEMPORARY, "step": "save"}).status_code == 303
+    address = f"{OWN}/2026-03-09..2026-03-13/removal"
+    page = read(bob.get(address))
+    assert "Until 8 March 2026" in page.text
+    form = page.form(address)
+    assert form["resume"]
+    assert bob.post(address, data={**form, "step": "save"}).status_code == 303
+    assert list(saved(cast)) == ["always"]
+
+
+def test_days_without_hours_are_named_on_the_page_of_hours(cast: Cast, bob: TestClient) -> None:
+    bob.post(f"{OWN}/new", data={**TEMPORARY, "step": "save"})
+    address = f"{OWN}/2026-03-09..2026-03-13/removal"
+    form = read(bob.get(address)).form(address)
+    form.pop("resume")
+    assert "No working hours on these days" not in read(bob.get(OWN)).text
+    assert bob.post(address, data={**form, "step": "save"}).status_code == 303
+    page = read(bob.get(OWN))
+    assert "No working hours on these days" in page.text
+    assert "9 March 2026 to 13 March 2026" in page.text
+
+
+def test_other_dates_of_temporary_hours_move_the_hours_around_them(cast: Cast, bob: TestClient) -> None:
+    assert "follow" not in read(bob.get(f"{OWN}/always")).form(f"{OWN}/always")
+    bob.post(f"{OWN}/new", data={**TEMPORARY, "step": "save"})
+    address = f"{OWN}/2026-03-09..2026-03-13"
+    form = read(bob.get(address)).form(address)
+    assert form["follow"]
+    assert bob.post(address, data={**form, "valid_until": "2026-03-20", "step": "save"}).status_code == 303
+    assert list(saved(cast)) == ["..2026-03-08", "2026-03-09..2026-03-20", "2026-03-21.."]
+
+
 def test_removing_hours_that_were_changed_meanwhile_asks_again(cast: Cast, bob: TestClient) -> None:
     address = f"{OWN}/always/removal"
     form = read(bob.get(address)).form(address)

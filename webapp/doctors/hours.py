@@ -86,6 +86,7 @@ class SaveHours(BaseModel):
     """The hours of a period. `period` is the one that is changed, None for a new one; `seen` is its fingerprint.
 
     With `end_present`, hours that already apply on the first day end the day before, and resume after the last day.
+    With `follow`, the hours that end the day before a changed period follow its new dates in the same way.
     """
 
     period: Period | None
@@ -93,6 +94,7 @@ class SaveHours(BaseModel):
     valid_until: Day | None
     week: Week
     end_present: bool = False
+    follow: bool = False
     seen: str = ""
 
 
@@ -154,6 +156,29 @@ def week_on(periods: Iterable[PeriodHours], day: date) -> Week:
     return _week_of((weekday, span) for week in counting for weekday, spans in enumerate(week) for span in spans)
 
 
+def list_ended_for(periods: Iterable[PeriodHours], period: Period) -> list[PeriodHours]:
+    """The hours that end on the day before this period begins: without the period, they could go on."""
+    if period.valid_from is None:
+        return []
+    day_before = period.valid_from - timedelta(days=1)
+    return [hours for hours in periods if hours.period.valid_until == day_before]
+
+
+def list_gaps(periods: Iterable[PeriodHours], first: date, last: date) -> list[Period]:
+    """The stretches of days from `first` to `last` on which no period applies."""
+    gaps: list[Period] = []
+    for hours in sorted(periods, key=lambda hours: hours.period.valid_from or date.min):
+        begins, ends = hours.period.valid_from or date.min, hours.period.valid_until or date.max
+        if first > last or begins > last:
+            break
+        if begins > first:
+            gaps.append(Period(first, begins - timedelta(days=1)))
+        if ends >= last:
+            return gaps
+        first = max(first, ends + timedelta(days=1))
+    return [*gaps, Period(first, last)]
+
+
 def list_extra_hours(session: Session, doctor_id: int, first: date) -> list[ExtraDay]:
     """The extra hours on or after a day, in order."""
     query = sa.select(ExtraHours.day, ExtraHours.start_minute, ExtraHours.end_minute).where(
@@ -213,9 +238,12 @@ def save_hours(session: Session, actor: Actor, doctor_id: int, command: SaveHour
         require_unchanged(saved, command.seen)
     period = Period(command.valid_from, command.valid_until)
     _require_sensible(command, others)
-    shortened = _make_room(session, doctor_id, period, others.values()) if command.end_present else []
+    room_in = list(others.values()) if command.end_present else []
     if command.period is not None:
         _delete(session, doctor_id, command.period)
+        if command.follow and command.period != period:
+            room_in = _resume(session, doctor_id, command.period, list(others.values()))
+    shortened = _make_room(session, doctor_id, period, room_in)
     _insert(session, doctor_id, period, command.week)
     _record(
         session,
@@ -233,9 +261,16 @@ def save_hours(session: Session, actor: Actor, doctor_id: int, command: SaveHour
 
 
 def remove_hours(
-    session: Session, actor: Actor, doctor_id: int, period: Period, *, seen: str = "", now: datetime
+    session: Session,
+    actor: Actor,
+    doctor_id: int,
+    period: Period,
+    *,
+    resume: bool = True,
+    seen: str = "",
+    now: datetime,
 ) -> None:
-    """Remove a period with its hours.
+    """Remove a period with its hours. With `resume`, the hours that ended the day before it go on instead.
 
     Raises:
         EditedMeanwhile: they are not what the user saw. HoursGone: they do not exist any more.
@@ -246,7 +281,14 @@ def remove_hours(
         raise HoursGone from None
     require_unchanged(saved, seen)
     _delete(session, doctor_id, period)
-    _record(session, actor, "hours_changed", doctor_id, now, {"period": "", "was": period.key, "shortened": []})
+    resumed = _resume(session, doctor_id, period, list_periods(session, doctor_id)) if resume else []
+    details: dict[str, object] = {
+        "period": "",
+        "was": period.key,
+        "shortened": [],
+        "resumed": [hours.period.key for hours in resumed],
+    }
+    _record(session, actor, "hours_changed", doctor_id, now, details)
     _publish(session, actor, "working_hours", doctor_id, now=now)
 
 
@@ -291,7 +333,7 @@ def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> 
         raise Invalid(_("The last day is before the first day."), field="valid_until")
     if Period(command.valid_from, command.valid_until) in others:
         raise Invalid(_("Hours with these dates already exist. Change those instead."), field="valid_from")
-    if command.end_present and others and command.valid_from is None:
+    if (command.end_present or command.follow) and others and command.valid_from is None:
         raise Invalid(
             _("Enter the first day, so that the current hours can end the day before."),
             field="valid_from",
@@ -314,6 +356,26 @@ def _make_room(session: Session, doctor_id: int, period: Period, others: Iterabl
             _insert(session, doctor_id, Period(last + timedelta(days=1), ends), hours.week)
         shortened.append(hours.period.key)
     return shortened
+
+
+def _resume(session: Session, doctor_id: int, period: Period, others: list[PeriodHours]) -> list[PeriodHours]:
+    """Let the hours that ended the day before a removed period go on over its days; returns them as they are then.
+
+    If the same hours begin again on the day after it, the two become one period.
+    """
+    resumed = []
+    for hours in list_ended_for(others, period):
+        until = period.valid_until
+        after = until + timedelta(days=1) if until is not None else None
+        rest = next((each for each in others if after and each.period.valid_from == after), None)
+        if rest is not None and rest.week == hours.week:
+            others.remove(rest)
+            _delete(session, doctor_id, rest.period)
+            until = rest.period.valid_until
+        _delete(session, doctor_id, hours.period)
+        resumed.append(PeriodHours(period=Period(hours.period.valid_from, until), week=hours.week))
+        _insert(session, doctor_id, resumed[-1].period, hours.week)
+    return resumed
 
 
 def _insert(session: Session, doctor_id: int, period: Period, week: Week) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 from functools import partial
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -77,6 +78,18 @@ class SavePeriod(Change):
     valid_from: Day | None = None
     valid_until: Day | None = None
     hours: HoursOfWeek
+
+
+class ChangePeriod(SavePeriod):
+    """Weekly hours and their dates, for a period that exists."""
+
+    follow: Annotated[
+        YesNo,
+        Field(
+            description="With other dates, hours that ended the day before the period end the day before its new "
+            "first day, and resume after its new last day."
+        ),
+    ] = True
 
 
 class AddPeriod(SavePeriod):
@@ -159,14 +172,14 @@ def replace_hours(
     actor: WritingCaller,
     doctor_id: PathId,
     period: str,
-    body: SavePeriod,
+    body: ChangePeriod,
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
     """Replace the hours of a period and its first and last day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
-    command = _command(body, saved.period, seen=seen_by(page, _period_out(saved), saved))
+    command = _command(body, saved.period, follow=body.follow, seen=seen_by(page, _period_out(saved), saved))
 
     def work(session: Session) -> PeriodOut:
         hours.save_hours(session, actor, doctor.id, command, now=page.now)
@@ -182,6 +195,9 @@ def remove_hours(
     doctor_id: PathId,
     period: str,
     body: Change | None = None,
+    resume: Annotated[
+        bool, Query(description="Let the hours that ended the day before this period continue over its days.")
+    ] = True,
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
@@ -189,12 +205,22 @@ def remove_hours(
     doctor = doctor_of(page, actor, doctor_id)
     saved = hours.get_period(page.session, doctor.id, hours.parse_period(period))
     seen = seen_by(page, _period_out(saved), saved)
-    work = partial(hours.remove_hours, actor=actor, doctor_id=doctor.id, period=saved.period, seen=seen, now=page.now)
+    work = partial(
+        hours.remove_hours,
+        actor=actor,
+        doctor_id=doctor.id,
+        period=saved.period,
+        resume=resume,
+        seen=seen,
+        now=page.now,
+    )
     plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
     return impact_api.remove(page, plan, _("The hours are removed."), preview=preview)
 
 
-def _command(body: SavePeriod, period: Period | None, *, end_present: bool = False, seen: str = "") -> SaveHours:
+def _command(
+    body: SavePeriod, period: Period | None, *, end_present: bool = False, follow: bool = False, seen: str = ""
+) -> SaveHours:
     if not body.hours:
         raise Invalid(_("Enter hours for at least one day."), field="hours")
     return SaveHours(
@@ -203,6 +229,7 @@ def _command(body: SavePeriod, period: Period | None, *, end_present: bool = Fal
         valid_until=body.valid_until,
         week=week_of(body.hours),
         end_present=end_present,
+        follow=follow,
         seen=seen,
     )
 

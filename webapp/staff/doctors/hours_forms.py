@@ -15,12 +15,13 @@ NO_DAY = _l("Enter a real day between the years 2000 and 2100, such as 2026-06-0
 
 
 class HoursForm(WeekHoursForm):
-    """The hours of a period. Only new hours can end the current ones."""
+    """The hours of a period. Only new hours can end the current ones; changed ones can take others with them."""
 
     sentences = {"valid_from": NO_DAY, "valid_until": NO_DAY}  # noqa: RUF012 - never changed.
     valid_from = DayField(_l("First day"), [Optional()])
     valid_until = DayField(_l("Last day"), [Optional()])
     end_present = BooleanField(_l("Replace current hours from this date"))
+    follow = BooleanField(_l("Adjust the hours before and after"))
     seen = HiddenField()
 
     def command(self, period: Period | None) -> SaveHours | None:
@@ -32,6 +33,7 @@ class HoursForm(WeekHoursForm):
             valid_until=self.valid_until.data,
             week=self.week,
             end_present=period is None and bool(self.end_present.data),
+            follow="follow" in self and bool(self.follow.data),
             seen=self.seen.data or "",
         )
 
@@ -54,7 +56,12 @@ class ExtraHoursForm(DocketForm):
         return self.parse(ExtraDay, day=self.day.data, spans=self.spans.spans)
 
 
-class RemoveHoursForm(DocketForm):
-    """Whether hours should really be removed."""
+class RemoveExtraHoursForm(DocketForm):
+    """Whether the extra hours of a day should really be removed."""
 
+
+class RemoveHoursForm(DocketForm):
+    """Whether hours should really be removed, and whether those that ended for them go on."""
+
+    resume = BooleanField(_l("Continue the hours from before"))
     seen = HiddenField()

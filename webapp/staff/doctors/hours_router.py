@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 from starlette.responses import Response
@@ -20,7 +20,13 @@ from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
 from webapp.staff.doctors import presenters
 from webapp.staff.doctors.hours_access import HoursAccess, hours_access
-from webapp.staff.doctors.hours_forms import ExtraHoursForm, HoursForm, RemoveHoursForm, hours_data
+from webapp.staff.doctors.hours_forms import (
+    ExtraHoursForm,
+    HoursForm,
+    RemoveExtraHoursForm,
+    RemoveHoursForm,
+    hours_data,
+)
 from webapp.staff.impact_pages import NOTHING_ASKED, Asked, Change, ChangeSubmission
 
 router = Router()
@@ -35,11 +41,13 @@ def show_hours(page: CurrentPage) -> Response:
     today = clinic.today(page.now)
     periods = hours.list_periods(page.session, owner.doctor.id)
     shown = [presenters.period_line(owner, each, clinic, today) for each in periods]
+    gaps = hours.list_gaps(periods, today, today + timedelta(days=clinic.horizon_days)) if periods else []
     return page.render(
         "staff/doctors/hours/week.html",
         owner=owner,
         week=presenters.list_days(hours.week_on(periods, today)),
         today=today,
+        gaps=[presenters.dates_in_words(gap, clinic) for gap in gaps],
         periods=[line for line in shown if line.state != "over"],
         over=[line for line in shown if line.state == "over"],
         extra=[
@@ -62,6 +70,7 @@ def new_hours(page: CurrentPage) -> Response:
     week = hours.week_on(periods, current_clinic(page).today(page.now))
     started = PeriodHours(period=Period(None, None), week=week)
     form = HoursForm(data={**hours_data(started, ""), "end_present": bool(periods)})
+    del form.follow
     return _hours_page(page, owner, None, form)
 
 
@@ -100,7 +109,7 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
 def ask_extra_removal(page: CurrentPage, day: str) -> Response:
     """Ask whether the extra hours of a day should be removed; the doctor, and admins."""
     owner = hours_access(page)
-    return _extra_removal_page(page, owner, _extra_on(page, owner, day), RemoveHoursForm())
+    return _extra_removal_page(page, owner, _extra_on(page, owner, day), RemoveExtraHoursForm())
 
 
 @router.post("/schedule/hours/extra/{day}/removal")
@@ -113,7 +122,9 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     try:
         impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except Asked as asked:
-        return _extra_removal_page(page, owner, extra, RemoveHoursForm(sent), status=asked.status, change=asked.change)
+        return _extra_removal_page(
+            page, owner, extra, RemoveExtraHoursForm(sent), status=asked.status, change=asked.change
+        )
     return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are removed."))
 
 
@@ -123,7 +134,9 @@ def edit_hours(page: CurrentPage, period: str) -> Response:
     """The form of one period; the doctor, and admins."""
     owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
-    return _hours_page(page, owner, saved.period, _form_of(saved))
+    form = _form_of(saved)
+    _drop_unasked(page, owner, saved.period, form)
+    return _hours_page(page, owner, saved.period, form)
 
 
 @router.post("/schedule/hours/{period}")
@@ -139,7 +152,7 @@ def ask_removal(page: CurrentPage, period: str) -> Response:
     """Ask whether a period with its hours should be removed; the doctor, and admins."""
     owner = hours_access(page)
     saved = hours.get_period(page.session, owner.doctor.id, hours.parse_period(period))
-    return _removal_page(page, owner, saved, RemoveHoursForm(data={"seen": fingerprint(saved)}))
+    return _removal_page(page, owner, saved, RemoveHoursForm(data={"seen": fingerprint(saved), "resume": True}))
 
 
 @router.post("/schedule/hours/{period}/removal")
@@ -154,6 +167,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
         actor=owner.actor,
         doctor_id=owner.doctor.id,
         period=saved.period,
+        resume=bool(form.resume.data),
         seen=form.seen.data or "",
         now=page.now,
     )
@@ -172,8 +186,7 @@ def remove_hours(page: CurrentPage, period: str, sent: SentForm) -> Response:
 def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: SentForm) -> Response:
     """Copy a day, preview, ask or save, depending on the form's button."""
     form = HoursForm(sent)
-    if period is not None:
-        del form.end_present
+    _drop_unasked(page, owner, period, form)
     if sent.get("step") == "copy":
         form.copy_day()
         return _hours_page(page, owner, period, form)
@@ -188,9 +201,21 @@ def _save_hours(page: Page, owner: HoursAccess, period: Period | None, sent: Sen
 
 def _form_of(saved: PeriodHours) -> HoursForm:
     """The form, filled with saved hours."""
-    form = HoursForm(data=hours_data(saved, fingerprint(saved)))
+    form = HoursForm(data={**hours_data(saved, fingerprint(saved)), "follow": True})
     del form.end_present
     return form
+
+
+def _drop_unasked(page: Page, owner: HoursAccess, period: Period | None, form: HoursForm) -> None:
+    """Remove the fields that make no sense: new hours have none to take along, and others may have none before them."""
+    if period is not None:
+        del form.end_present
+    if period is None or not _ended_for(page, owner, period):
+        del form.follow
+
+
+def _ended_for(page: Page, owner: HoursAccess, period: Period) -> list[PeriodHours]:
+    return hours.list_ended_for(hours.list_periods(page.session, owner.doctor.id), period)
 
 
 # -------------------------------------------------------------------------------------------------- pages
@@ -228,14 +253,19 @@ def _removal_page(
     status: int = 200,
     change: Change = NOTHING_ASKED,
 ) -> Response:
+    clinic = current_clinic(page)
+    before = _ended_for(page, owner, saved.period)
+    if not before:
+        del form.resume
     return page.render(
         "staff/doctors/hours/removal.html",
         status=status,
         owner=owner,
         form=form,
+        before=[(presenters.dates_in_words(each.period, clinic), presenters.group_days(each.week)) for each in before],
         action=f"{owner.base}/hours/{saved.period.key}/removal",
         title=_("Remove these hours?"),
-        dates=presenters.dates_in_words(saved.period, current_clinic(page)),
+        dates=presenters.dates_in_words(saved.period, clinic),
         lines=presenters.group_days(saved.week),
         change=change,
     )
@@ -264,7 +294,7 @@ def _extra_removal_page(
     page: Page,
     owner: HoursAccess,
     extra: ExtraDay,
-    form: RemoveHoursForm,
+    form: RemoveExtraHoursForm,
     *,
     status: int = 200,
     change: Change = NOTHING_ASKED,
@@ -274,6 +304,7 @@ def _extra_removal_page(
         status=status,
         owner=owner,
         form=form,
+        before=[],
         action=f"{owner.base}/hours/extra/{extra.day}/removal",
         title=_("Remove these extra hours?"),
         dates=formats.day_full(extra.day, current_clinic(page).zone),
