@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -105,6 +105,12 @@ class pairs_joined(FunctionElement[str]):  # noqa: N801 - it is used like a func
 
     type = sa.String()
     inherit_cache = True
+
+
+def count_up_to(session: Session, query: sa.Select[Any], most: int | None) -> int:
+    """How many rows a query has. With `most` it stops after one more than that, because exact numbers cost time."""
+    rows_of = query.limit(most + 1 if most is not None else None).subquery()
+    return session.scalar(sa.select(sa.func.count()).select_from(rows_of)) or 0
 
 
 def split_pairs(text: str) -> list[tuple[int, int]]:
@@ -243,6 +249,25 @@ class Database:
         known = {"cache": self._cache}
         with Session(self._reading, autoflush=False, expire_on_commit=False, info=known) as session:
             yield session
+
+    def stream(self, read: Callable[[Session], tuple[int, Iterator[T]]]) -> tuple[int, Iterator[T]]:
+        """A number that is known at once, and rows that are read as they are used, both from one snapshot.
+
+        The snapshot and its connection are kept until the rows end, or nothing refers to them any more.
+        """
+        totals: list[int] = []
+
+        def rows() -> Iterator[T]:
+            with self.reading() as session:
+                total, found = read(session)
+                totals.append(total)
+                # A generator that has begun is closed with its session, even if it is never used again.
+                yield cast("T", None)
+                yield from found
+
+        stream = rows()
+        next(stream)
+        return totals[0], stream
 
     def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(session, …)` in one transaction, commit it, and return its result.

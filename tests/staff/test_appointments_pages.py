@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from tests import visits
-from tests.cast import Cast, client_for, local, log_in
+from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
 from webapp import models
 from webapp.appointments.booking import listing
@@ -529,19 +530,40 @@ def test_the_most_used_days_are_one_click_away(client: TestClient, cast: Cast) -
 
 def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(client: TestClient, cast: Cast) -> None:
     put_some(cast)
-    cast.change(sa.update(models.Patient).where(models.Patient.name == "Dave Dunn").values(name='=cmd|" /C calc"!A0'))
+    formula, number = '=cmd|" /C calc"!A0', "+32 470 12 34 56"
+    cast.change(sa.update(models.Patient).where(models.Patient.name == "Dave Dunn").values(name=formula, phone=number))
     log_in(client, "carol")
-    (link,) = [href for href in look(client, "/admin/appointments?from=2026-03-01").links if ".csv" in href]
+    page = look(client, "/admin/appointments?from=2026-03-01")
+    assert "Export as CSV (4 rows)" in page.text
+    (link,) = [href for href in page.links if ".csv" in href]
     answer = client.get(link)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert 'filename="appointments-2026-03-02.csv"' in answer.headers["content-disposition"]
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-total-count"] == "4"
     table = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert table[0][:3] == ["Starts (UTC)", "Day", "Time"]
     assert [row[1] for row in table[1:]] == ["2026-03-01", "2026-03-02", "2026-03-09", "2026-03-10"]
-    assert table[2][5] == '\'=cmd|" /C calc"!A0'
+    assert table[2][5] == f"'{formula}"
+    assert table[2][7] == number
     assert table[4][11] == "Erin is away then"
     assert len(events(cast, "appointments_exported")) == 1
+
+
+def test_an_export_is_refused_where_it_would_lack_patients(client: TestClient, cast: Cast) -> None:
+    def add(session: Session) -> None:
+        for number in range(101):
+            patient = models.Patient(name=f"Xaver {number}", created_at=NOW)
+            session.add(patient)
+            session.flush()
+            search_index.keep_words(session, patient.id, name=patient.name, email="", phone="")
+
+    cast.database.write(add)
+    log_in(client, "carol")
+    answer = client.get("/admin/appointments.csv?patient=xaver")
+    assert answer.status_code == 422
+    assert "More than 100 patients match." in read(answer).text
+    assert client.get("/admin/appointments.csv?patient=xaver+1").status_code == 200
 
 
 def test_staff_who_open_the_patients_list_are_redirected_to_their_own(cast: Cast) -> None:

@@ -7,7 +7,7 @@ other indexes, and are few enough to be sorted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from webapp.audit.models import AuditEvent
 from webapp.core.pagination import FIRST_PAGE, Cursor
-from webapp.database import seek, table_of
+from webapp.database import count_up_to, seek, table_of
+
+CHUNK = 500
 
 _EVENT = table_of(AuditEvent).c
 
@@ -61,6 +63,19 @@ def list_events(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = 
         here = (at, cursor.place)
     query = seek(query, (_EVENT.at, _EVENT.id), here, falling=not cursor.backwards)
     return [Event(*row) for row in session.execute(query.limit(limit))]
+
+
+def count_events(session: Session, wanted: EventFilter, *, most: int | None = None) -> int:
+    """How many rows match; with `most`, one more than that stands for any greater number."""
+    return count_up_to(session, sa.select(_EVENT.id).where(*_conditions(wanted)), most)
+
+
+def all_events(session: Session, wanted: EventFilter) -> Iterator[list[Event]]:
+    """All rows that match, the newest first, in batches as the database finds them."""
+    query = sa.select(*(_EVENT[name] for name in Event._fields)).where(*_conditions(wanted))
+    query = seek(query, (_EVENT.at, _EVENT.id), None, falling=True).execution_options(yield_per=CHUNK)
+    for rows in session.execute(query).partitions():
+        yield [Event(*row) for row in rows]
 
 
 def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:

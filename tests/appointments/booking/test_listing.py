@@ -160,14 +160,33 @@ def test_a_page_costs_one_query(cast: Cast) -> None:
         assert len([text for text in asked if "appointments" in text]) == 1
 
 
-def test_all_rows_are_read_in_batches_up_to_the_limit(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_has_all_rows_in_batches_from_one_snapshot(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = put_week(cast)
     monkeypatch.setattr(listing, "CHUNK", 5)
-    for most, sizes in ((100, [5, 5, 2]), (12, [5, 5, 2]), (10, [5, 5]), (3, [3])):
-        pieces = list(listing.all_appointments(cast.database, AppointmentFilter(), most=most))
-        assert [len(piece) for piece in pieces] == sizes, most
-        assert [line.id for piece in pieces for line in piece] == numbers[:most]
-    assert list(listing.all_appointments(cast.database, AppointmentFilter(statuses=["cancelled"]))) == []
+    total, batches = listing.export(cast.database, AppointmentFilter())
+    first = next(batches)
+    # One comes behind the others, and one of them goes, while the export is under way.
+    visits.put(cast, "2026-03-20 10:00")
+    cast.change(sa.delete(models.Appointment).where(models.Appointment.id == numbers[-2]))
+    assert [row.id for piece in (first, *batches) for row in piece] == numbers
+    assert total == len(numbers) == 12
+    total, batches = listing.export(cast.database, AppointmentFilter(statuses=["cancelled"]))
+    assert (total, list(batches)) == (0, [])
+    assert listing.export(cast.database, AppointmentFilter(patient_ids=[]))[0] == 0
+
+
+def test_an_export_that_is_broken_off_gives_its_connection_back(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_week(cast)
+    monkeypatch.setattr(listing, "CHUNK", 5)
+    pool = cast.database.engine.pool
+    assert isinstance(pool, sa.QueuePool)
+    before = pool.checkedout()
+    for read in (0, 1):
+        _total, batches = listing.export(cast.database, AppointmentFilter())
+        assert len([next(batches) for _ in range(read)]) == read
+        assert pool.checkedout() == before + 1
+        del batches
+        assert pool.checkedout() == before
 
 
 def test_a_place_is_written_and_read() -> None:

@@ -19,14 +19,13 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.core.parsing import YEARS, whole_number
-from webapp.database import Database, rows, seek, table_of
+from webapp.database import Database, count_up_to, rows, seek, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
 from webapp.scheduling.models import FLAGGED, Appointment, status_is
 
 PAGE_SIZE = 50
 CHUNK = 500
-MOST_EXPORTED = 10_000
 PLACE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 # In UTC, the first appointments of the first year and the last ones of the last may fall into the years next to these.
 PLACE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
@@ -162,20 +161,25 @@ def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause
     return few, [compare(value) for compare, value in filters if value is not None]
 
 
-def all_appointments(
-    database: Database, wanted: AppointmentFilter, *, most: int = MOST_EXPORTED
-) -> Iterator[list[AppointmentRow]]:
-    """The rows of the filtered list, at most `most`, in batches. No connection is held while a batch is sent."""
+def count_appointments(session: Session, wanted: AppointmentFilter, *, most: int | None = None) -> int:
+    """How many rows the filtered list has; with `most`, one more than that stands for any greater number."""
+    if wanted.patient_ids is not None and not wanted.patient_ids:
+        return 0
+    return count_up_to(session, sa.select(_VISIT.id).where(*_conditions(wanted)), most)
+
+
+def export(database: Database, wanted: AppointmentFilter) -> tuple[int, Iterator[list[AppointmentRow]]]:
+    """The number of rows of the filtered list, and all of them in batches, from one snapshot."""
+    return database.stream(
+        lambda session: (count_appointments(session, wanted), all_appointments(session, wanted)),
+    )
+
+
+def all_appointments(session: Session, wanted: AppointmentFilter) -> Iterator[list[AppointmentRow]]:
+    """All rows of the filtered list, in batches."""
     cursor: Cursor[Place] = FIRST_PAGE
-    left = most
-    while left > 0:
-        with database.reading() as session:
-            found = _read(session, wanted, cursor, limit=min(CHUNK, left))
-        if found:
-            yield found
-        if len(found) < min(CHUNK, left):
-            return
-        left -= len(found)
+    while found := _read(session, wanted, cursor, limit=CHUNK):
+        yield found
         cursor = Cursor(found[-1].place(wanted.order))
 
 

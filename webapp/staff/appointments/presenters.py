@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -16,13 +14,13 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.codes import REASONS
+from webapp.core.spreadsheets import csv_pieces
 from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.i18n import gettext as _
 from webapp.scheduling.explain import Answer
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.promised_hours import find_broken
-from webapp.staff.audit.log import harmless
 
 
 class AppointmentLine(NamedTuple):
@@ -126,19 +124,11 @@ def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
     return [*links, DayLink(_("Upcoming"), list_href(ahead), not (keep["from"] or keep["until"]))]
 
 
-def csv_table(pieces: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
-    """The rows for spreadsheets, in pieces. A byte order mark tells spreadsheets that the text is UTF-8."""
+def csv_table(batches: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
+    """The rows as a table for spreadsheets, in pieces."""
     columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
-    columns += [_("Phone"), _("Doctor"), _("Visit type"), _("Status"), _("Flag"), _("Booked on")]
-    yield "\ufeff" + _csv([columns])
-    for rows in pieces:
-        yield _csv([_cells(row, clinic) for row in rows])
-
-
-def _csv(table: list[list[str]]) -> str:
-    output = io.StringIO()
-    csv.writer(output).writerows(table)
-    return output.getvalue()
+    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
+    return csv_pieces(columns, ([_cells(row, clinic) for row in rows] for rows in batches))
 
 
 def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
@@ -146,7 +136,7 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     texts = [row.patient_name, str(row.patient_birth_date or ""), row.patient_phone, row.doctor_name]
     texts += [row.visit_type_name, statuses.word_of(row.status), REASONS.words(row.flagged_why)]
     when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
-    return [*when, *(harmless(text) for text in texts), f"{booked:%Y-%m-%d}"]
+    return [*when, *texts, f"{booked:%Y-%m-%d}"]
 
 
 def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None) -> ShownAnswer:

@@ -23,9 +23,11 @@ from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
+from webapp.core.spreadsheets import MEDIA_TYPE, MOST_COUNTED, csv_headers
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
+from webapp.exceptions import Invalid
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
@@ -78,17 +80,21 @@ def list_appointments(page: CurrentPage) -> Response:
         order_names=ORDER_NAMES,
         jumps=presenters.day_links(clinic.today(page.now), keep),
         export_href=with_query("/admin/appointments.csv", **keep),
-        most_exported=listing.MOST_EXPORTED,
+        exported=listing.count_appointments(page.session, found.filter, most=MOST_COUNTED),
+        most_counted=MOST_COUNTED,
     )
 
 
 @router.get("/admin/appointments.csv")
 def export_appointments(page: CurrentPage) -> Response:
-    """The first 10,000 rows of the filtered list, as a table; admins, and the export is logged."""
+    """All rows of the filtered list, as a table; admins, and the export is logged."""
     actor = signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
-    wanted = _resolve(page, form.search(), choices, clinic).filter
+    found = _resolve(page, form.search(), choices, clinic)
+    if found.lacks_patients:
+        words = _("More than %(most)d patients match. Enter more of the name, then export.")
+        raise Invalid(words % {"most": MOST_PATIENTS})
     page.write(
         audit.record,
         "appointments_exported",
@@ -98,11 +104,11 @@ def export_appointments(page: CurrentPage) -> Response:
         now=page.now,
         address=actor.address,
     )
-    name = f"appointments-{clinic.today(page.now):%Y-%m-%d}.csv"
+    total, batches = listing.export(page.database, found.filter)
     return StreamingResponse(
-        presenters.csv_table(listing.all_appointments(page.database, wanted), clinic),
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": f'attachment; filename="{name}"'},
+        presenters.csv_table(batches, clinic),
+        media_type=MEDIA_TYPE,
+        headers=csv_headers(f"appointments-{clinic.today(page.now):%Y-%m-%d}", total),
     )
 
 
@@ -161,10 +167,11 @@ ORDER_NAMES: dict[listing.Order, Sentence] = {
 
 
 class ResolvedSearch(NamedTuple):
-    """The appointments that a search means, and sentences about what it leaves out."""
+    """The appointments that a search means, sentences about what it leaves out, and whether those are patients."""
 
     filter: AppointmentFilter
     limits: list[str]
+    lacks_patients: bool = False
 
 
 def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
@@ -178,13 +185,15 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
     """Look up the doctor and the patients of a search. Without a date it begins today."""
     limits = []
     patient_ids = None
+    lacks_patients = False
     if asked.patient:
         found = search.search_patients(page.session, asked.patient, limit=MOST_PATIENTS)
         patient_ids = [patient.id for patient in found.patients]
         if found.similar:
             names = ", ".join(dict.fromkeys(patient.name for patient in found.patients[:5]))
             limits.append(_("No exact match. Similar names: %(names)s.") % {"names": names})
-        if found.beside.after is not None:
+        lacks_patients = found.beside.after is not None
+        if lacks_patients:
             limits.append(
                 _("More than %(most)d patients match; only the first ones are shown. Enter more of the name.")
                 % {"most": MOST_PATIENTS}
@@ -204,7 +213,7 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
         flagged=asked.flagged,
         order=asked.order,
     )
-    return ResolvedSearch(wanted, limits)
+    return ResolvedSearch(wanted, limits, lacks_patients)
 
 
 def _kept(page: Page) -> dict[str, str]:

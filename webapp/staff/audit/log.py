@@ -5,9 +5,7 @@ Nothing that a patient or a doctor wrote is shown: the log says that an appointm
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -25,6 +23,8 @@ from webapp.core import formats
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.core.parsing import whole_number
+from webapp.core.spreadsheets import csv_pieces
+from webapp.database import Database
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
@@ -36,9 +36,6 @@ from webapp.staff.audit.words import action_words, role_words
 
 MOST_PEOPLE = 100
 MOST_PATIENTS = 20
-MOST_EXPORTED = 10_000
-# A spreadsheet would take a text that begins with one of these for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AuditSearch(NamedTuple):
@@ -118,8 +115,12 @@ def _find_patients(session: Session, text: str) -> list[FoundPatient]:
         found = [FoundPatient(*row) for row in session.execute(query)]
         if found:
             return found
-    rows = search_patients(session, text, limit=MOST_PATIENTS).patients
-    return [FoundPatient(row.id, row.name, row.birth_date) for row in rows]
+    rows = search_patients(session, text, limit=MOST_PATIENTS)
+    if rows.beside.after is not None:
+        raise Invalid(
+            _("More than %(most)d patients match. Enter more of the name.") % {"most": MOST_PATIENTS}, field="patient"
+        )
+    return [FoundPatient(row.id, row.name, row.birth_date) for row in rows.patients]
 
 
 def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | sa.Select[int]]]:
@@ -131,7 +132,20 @@ def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | 
 
 def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:
     """Rows of the log in words, as `list_events` reads them, always with the same few queries."""
-    events = log.list_events(session, wanted, cursor=cursor, limit=limit)
+    return _in_words(session, log.list_events(session, wanted, cursor=cursor, limit=limit))
+
+
+def export(database: Database, wanted: EventFilter) -> tuple[int, Iterator[list[Entry]]]:
+    """The number of rows that match, and all of them in words and in batches, from one snapshot."""
+    return database.stream(
+        lambda session: (
+            log.count_events(session, wanted),
+            (_in_words(session, events) for events in log.all_events(session, wanted)),
+        )
+    )
+
+
+def _in_words(session: Session, events: Sequence[Event]) -> list[Entry]:
     people = accounts.names_of(session, [event.actor_user_id for event in events if event.actor_user_id is not None])
     things = _names_of_subjects(session, events)
     entries = []
@@ -165,25 +179,16 @@ def record_reading(
     )
 
 
-def as_csv(entries: Iterable[Entry], clinic: Clinic) -> str:
-    """The rows as a table for spreadsheets, with a byte order mark that tells them that the text is UTF-8."""
-    output = io.StringIO()
-    output.write("\ufeff")
-    writer = csv.writer(output)
-    writer.writerow(
-        [_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("Role"), _("Action"), _("Item"), _("IP address")]
-    )
-    for entry in entries:
-        local = entry.at.astimezone(clinic.zone)
-        when = [formats.iso(entry.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
-        texts = [entry.who, entry.role, entry.did, entry.what, entry.address]
-        writer.writerow([*when, *(harmless(text) for text in texts)])
-    return output.getvalue()
+def csv_table(batches: Iterable[list[Entry]], clinic: Clinic) -> Iterator[str]:
+    """The rows as a table for spreadsheets, in pieces."""
+    columns = [_("When (UTC)"), _("Day"), _("Time"), _("Who"), _("Role"), _("Action"), _("Item"), _("IP address")]
+    return csv_pieces(columns, ([_cells(entry, clinic) for entry in entries] for entries in batches))
 
 
-def harmless(text: str) -> str:
-    """The text in a form that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cells(entry: Entry, clinic: Clinic) -> list[str]:
+    local = entry.at.astimezone(clinic.zone)
+    when = [formats.iso(entry.at), f"{local:%Y-%m-%d}", f"{local:%H:%M}"]
+    return [*when, entry.who, entry.role, entry.did, entry.what, entry.address]
 
 
 def _more(event: Event) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from webapp.audit import queries as events
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
 from webapp.core.routing import Router
+from webapp.core.spreadsheets import MEDIA_TYPE, MOST_COUNTED, csv_headers
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Invalid
@@ -33,24 +35,24 @@ def show_log(page: CurrentPage) -> Response:
     cursor = newest_first(query)
     found = audit.list_entries(page.session, resolved.filter, cursor=cursor, limit=PAGE_SIZE + 1)
     entries, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/audit", **_kept(page))
+    exported = events.count_events(page.session, resolved.filter, most=MOST_COUNTED)
     _record_reading(page, actor, resolved, exported=False)
-    return _log_page(page, form, entries, neighbours, resolved.patients)
+    return _log_page(page, form, entries, neighbours, resolved.patients, exported=exported)
 
 
 @router.get("/admin/audit.csv")
 def export_log(page: CurrentPage) -> Response:
-    """The newest 10,000 rows that match the filters, as a table; admins. This adds a row, too."""
+    """All rows that match the filters, as a table; admins. This adds a row, too."""
     actor = signed_in(page, "admin")
     form = AuditFilterForm(page.request.query_params)
     resolved = _resolve(page, form)
     if resolved is None:
         return _log_page(page, form, [], Neighbours(), [], status=422)
     clinic = current_clinic(page)
-    entries = audit.list_entries(page.session, resolved.filter, limit=audit.MOST_EXPORTED)
     _record_reading(page, actor, resolved, exported=True)
-    name = f"audit-log-{clinic.today(page.now):%Y-%m-%d}.csv"
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(audit.as_csv(entries, clinic), media_type="text/csv; charset=utf-8", headers=headers)
+    total, entries = audit.export(page.database, resolved.filter)
+    name = f"audit-log-{clinic.today(page.now):%Y-%m-%d}"
+    return StreamingResponse(audit.csv_table(entries, clinic), media_type=MEDIA_TYPE, headers=csv_headers(name, total))
 
 
 def _resolve(page: Page, form: AuditFilterForm) -> ResolvedSearch | None:
@@ -82,6 +84,7 @@ def _log_page(
     neighbours: Neighbours,
     patients: list[FoundPatient],
     *,
+    exported: int = 0,
     status: int = 200,
 ) -> Response:
     kept = _kept(page)
@@ -94,5 +97,6 @@ def _log_page(
         patients=[(patient, with_query("/admin/audit", **{**kept, "patient": patient.id})) for patient in patients],
         filtered=any(kept.values()),
         export_href=with_query("/admin/audit.csv", **kept),
-        most_exported=audit.MOST_EXPORTED,
+        exported=exported,
+        most_counted=MOST_COUNTED,
     )
