@@ -30,6 +30,7 @@ from webapp.core.formats import iso
 from webapp.core.routing import all_routes
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
+from webapp.patients import duplicates
 
 ROLES = ("guest", "alice", "dave", "bob", "erin", "carol", "disabled")
 STAFF = {"bob", "erin", "carol"}
@@ -186,6 +187,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/visit/{token}/reschedule"):           PUBLIC,
     ("POST", "/visit/{token}/reschedule"):          (303,) * 7,
     ("POST", "/account/email/confirmation"):        (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/email"):                     (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/email/withdrawal"):          (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/messages"):                  (401,    303,   303,   403,   403,   403,  401),
     ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
@@ -225,6 +228,9 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/patients/{patient_id}/people/{person_id}/removal"): (401, 403, 403, 403, 403, 303, 401),
     ("GET", "/admin/patients/{patient_id}/account"): (LOGIN, 403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/patients/{patient_id}/account"): (401,  403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/patients/duplicates"):          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/patients/{patient_id}/duplicates/{other_id}"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
+    ("POST", "/admin/patients/{patient_id}/duplicates/{other_id}"): (401, 403, 403, 403, 403, 303, 401),
     ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit.csv"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/health"):                             PUBLIC,
@@ -308,6 +314,9 @@ class AccessClinic:
         if "{patient_id}" in path:
             patient, person = self.child() if path.startswith("/account") else self.family()
             address = path.replace("{patient_id}", str(patient)).replace("{person_id}", str(person))
+            if "{other_id}" in path:
+                address = address.replace("{other_id}", str(person))
+                self.cast.database.write(duplicates.note_pair, patient, person, now=NOW)
         if "/hours" in path or "/time-off" in path:
             address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
         if "/calendar/" in path:
@@ -361,6 +370,8 @@ class AccessClinic:
             "/admin/patients/{patient_id}/edit": new_person,
             "/admin/patients/{patient_id}/people": new_person,
             "/admin/patients/{patient_id}/account": {"active": "no"},
+            "/admin/patients/{patient_id}/duplicates/{other_id}": {"decision": "same"},
+            "/account/email": {"email": new_person["email"], "current": PASSWORD},
             **self.hours_forms(path),
             "/password/reset/{token}": {"new": "walrus teapot orbit"},
             "/password/forgot": {"email": "dave@docket.example"},

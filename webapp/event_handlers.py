@@ -5,14 +5,17 @@ from __future__ import annotations
 from webapp.appointments.messages import event_handlers as messages
 from webapp.database import Database
 from webapp.events.kinds import (
+    AccountAddressChanged,
     AppointmentBooked,
     AppointmentCancelled,
     AppointmentHourChanged,
     AppointmentHourKept,
     AppointmentMoved,
     AppointmentStatusChanged,
+    ContactChanged,
 )
 from webapp.events.publishing import EventHandlers, on
+from webapp.patients import addresses
 
 # Handlers of the same event are called in this order.
 HANDLERS = EventHandlers(
@@ -22,6 +25,9 @@ HANDLERS = EventHandlers(
     on(AppointmentHourChanged, messages.announce_hour),
     on(AppointmentCancelled, messages.announce_cancellation),
     on(AppointmentStatusChanged, messages.announce_return),
+    on(AccountAddressChanged, addresses.follow_account),
+    on(AccountAddressChanged, messages.follow_account),
+    on(ContactChanged, messages.follow_contact),
 )
 
 

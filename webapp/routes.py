@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 
 from webapp.api_docs import router as docs_router
 from webapp.appointments.api import router as appointments_api
+from webapp.appointments.pages.address_router import router as address_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
 from webapp.appointments.pages.calendars_router import router as calendars_router
@@ -48,6 +49,7 @@ from webapp.staff.doctors.time_off_router import router as time_off_router
 from webapp.staff.messages.previews_router import router as previews_router
 from webapp.staff.messages.router import router as messages_router
 from webapp.staff.patients.dependants_router import router as staff_dependants_router
+from webapp.staff.patients.duplicates_router import router as duplicates_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
 from webapp.staff.users.router import router as users_router
@@ -68,11 +70,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     promised_hours_router,
     patients_router,
     dependants_router,
+    duplicates_router,
     staff_patients_router,
     staff_dependants_router,
     auth_router,
     password_reset_router,
     links_router,
+    address_router,
     users_router,
     doctors_router,
     visit_types_router,

@@ -158,7 +158,7 @@ def test_a_patient_who_no_longer_gets_messages_is_named(cast: Cast) -> None:
     page = overview(cast)
     assert matters(page) == ["1 message could not be delivered", "Alice Adams gets no messages"]
     assert "The last one to alice@docket.example could not be delivered. There is no such mailbox." in page.text
-    assert f"/admin/patients/{cast.patient_ids['alice']}" in page.links
+    assert f"/admin/patients/{cast.patient_ids['alice']}/edit" in page.links
     hers = models.Patient.id == cast.patient_ids["alice"]
     for makes_good, undo in (
         (sa.update(models.Patient).where(hers).values(wants_email=False), {"wants_email": True}),

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import Element, read
+from webapp.appointments import address_confirmation
 from webapp.appointments.booking import service
 from webapp.appointments.messages import reminders
 from webapp.appointments.schemas import Booking, Cancellation, Move
@@ -354,7 +355,8 @@ def test_account_mails_can_be_sent_again_while_their_links_are_valid(cast: Cast)
         assert [again(client, number)[0] for number in (reset, confirm)] == [303, 303]
     assert stored(cast, reset).expires_at == hour
     give_up(cast)
-    cast.database.write(confirmation.confirm, [cast.dave.user_id, cast.dave.email], address="", now=NOW)
+    link: list[object] = [cast.dave.user_id, cast.dave.email]
+    cast.database.write(address_confirmation.confirm_address, link, actor=None, address="", now=NOW)
     with client_for(cast.database, now=hour) as client:
         log_in(client, "carol")
         for number, words in ((reset, "valid for an hour"), (confirm, "is already confirmed")):

@@ -139,3 +139,23 @@ class OtherDoctorsAppointment(Forbidden):
 
     def __init__(self) -> None:
         super().__init__(_("You can only book patients with yourself. Ask the front desk to book with another doctor."))
+
+
+class RecordsClash(Conflict):
+    """Two records cannot be joined while they have appointments at the same time."""
+
+    code = "records_clash"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Both records have an appointment at the same time. Cancel or move one of them, then join the records.")
+        )
+
+
+class TwoAccounts(Conflict):
+    """Two records with an account each cannot be joined: one of the accounts would have no record."""
+
+    code = "two_accounts"
+
+    def __init__(self) -> None:
+        super().__init__(_("Both have an account of their own, so these records can’t be joined."))

@@ -1,13 +1,13 @@
 """Confirming an e-mail address: the owner follows a link that was sent to it, and confirms on the page.
 
-The link is the account and the address, signed. It is valid for as long as the account has that address, and allows
-nothing but this confirmation.
+The link is the account and the address, signed. It is valid for as long as the account has that address, or wants it,
+and allows nothing but this confirmation.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.exceptions import AddressNotConfirmable, TooManyConfirmations
 from webapp.auth.models import User
-from webapp.auth.schemas import Actor
+from webapp.auth.schemas import Actor, Role
+from webapp.auth.tokens import new_secret
 from webapp.notifications import outbox as notifications
 from webapp.notifications.outbox import Message
 
@@ -25,22 +26,36 @@ MOST_MAILS, WINDOW = 3, timedelta(hours=1)
 
 
 class Address(NamedTuple):
-    """The address that a link confirms, and when it was confirmed; None: not yet."""
+    """The address that a link confirms, and when it was confirmed; None: not yet.
+
+    `wanted`: the account has another address until this one is confirmed.
+    """
 
     user_id: int
     email: str
-    role: str
+    role: Role
     confirmed_at: datetime | None
+    wanted: bool
 
 
-def send(session: Session, user_id: int, email: str, name: str, letterhead: dict[str, str], *, now: datetime) -> None:
-    """Write the mail that asks the owner to confirm the address."""
+def send(
+    session: Session,
+    user_id: int,
+    email: str,
+    name: str,
+    letterhead: dict[str, str],
+    *,
+    corrected: bool = False,
+    now: datetime,
+) -> None:
+    """Write the mail that asks the owner to confirm the address; `corrected`: the clinic has entered it."""
+    values = {"user_id": user_id, "email": email, "name": name, "corrected": corrected, "clinic": letterhead}
     message = Message(
-        dedupe_key=f"{TEMPLATE}:{user_id}:{int(now.timestamp())}",
+        dedupe_key=f"{TEMPLATE}:{user_id}:{new_secret() if corrected else int(now.timestamp())}",
         channel="email",
         recipient=email,
         template=TEMPLATE,
-        values={"user_id": user_id, "email": email, "name": name, "clinic": letterhead},
+        values=values,
         subject=("user", user_id),
     )
     notifications.enqueue(session, message, now=now)
@@ -68,30 +83,28 @@ def confirmed_at(session: Session, actor: Actor) -> datetime | None:
     return session.scalar(sa.select(User.email_confirmed_at).where(User.id == actor.user_id))
 
 
-def find_address(session: Session, said: Any) -> Address:
+def find_address(session: Session, said: Any, *, now: datetime) -> Address:
     """The address that a link confirms; `said` is the content of the link's token.
 
     Raises:
-        AddressNotConfirmable: none of our keys signed it, or the account has another address now, or is disabled.
+        AddressNotConfirmable: none of our keys signed it, or the account neither has nor wants this address now, or is
+            disabled.
     """
     match said:
         case [int(user_id), str(email)]:
-            query = sa.select(User.id, User.email, User.role, User.email_confirmed_at).where(
-                User.id == user_id, User.email == email, User.active.is_(True)
+            wanted = sa.and_(User.new_email == email, User.new_email_until > now)
+            query = sa.select(User.id, User.role, User.email, User.email_confirmed_at).where(
+                User.id == user_id, sa.or_(User.email == email, wanted), User.active.is_(True)
             )
             row = session.execute(query).one_or_none()
             if row is not None:
-                return Address(*row)
+                has = row.email == email
+                return Address(row.id, email, cast(Role, row.role), row.email_confirmed_at if has else None, not has)
     raise AddressNotConfirmable
 
 
-def confirm(session: Session, said: Any, *, address: str, now: datetime) -> None:
-    """Store that the owner of the address has followed the link. Repeating it changes nothing.
-
-    Raises:
-        AddressNotConfirmable: as for `find_address`.
-    """
-    found = find_address(session, said)
+def confirm(session: Session, found: Address, *, address: str, now: datetime) -> None:
+    """Store that the owner of the account's present address has followed its link. Repeating it changes nothing."""
     changed = session.execute(
         sa.update(User)
         .where(User.id == found.user_id, User.email == found.email, User.email_confirmed_at.is_(None))

@@ -66,6 +66,45 @@ class EmailTaken(Conflict):
         super().__init__(_("There is already an account with this email address. Sign in instead."), field="email")
 
 
+class AddressTaken(Conflict):
+    """An account cannot have the e-mail address of another account."""
+
+    code = "email_taken"
+
+    def __init__(self) -> None:
+        super().__init__(_("Another account already has this email address."), field="email")
+
+
+class SameAddress(Invalid):
+    """The account has this e-mail address already."""
+
+    code = "same_address"
+
+    def __init__(self) -> None:
+        super().__init__(_("This is already your email address."), field="email")
+
+
+class StaffAddress(Conflict):
+    """Admins correct the addresses of patients only: whoever reads a mailbox can set the account's password."""
+
+    code = "staff_address"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("This account belongs to a member of staff. They change their email address themselves, in My account."),
+            field="email",
+        )
+
+
+class NoAddress(Invalid):
+    """An account signs in with its e-mail address, so it must have one."""
+
+    code = "no_address"
+
+    def __init__(self) -> None:
+        super().__init__(_("This patient signs in with their email address, so it can’t be empty."), field="email")
+
+
 class WrongCurrentPassword(Invalid):
     """The current password, which a change of password needs, is wrong."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from webapp.auth.schemas import ChangePassword, ForgottenPassword, LogIn
+from webapp.auth.schemas import ChangeEmail, ChangePassword, ForgottenPassword, LogIn
 from webapp.core.forms import DocketForm
 from webapp.i18n import lazy_form_text as _l
 
@@ -49,6 +49,23 @@ class PasswordForm(DocketForm):
     def command(self) -> ChangePassword | None:
         """The command for the service."""
         return self.parse(ChangePassword, current=self.current.data or "", new=self.new.data or "")
+
+
+class EmailForm(DocketForm):
+    """Another email address for the account; this needs the current password.
+
+    The ids of its fields differ from those of the other forms on the page.
+    """
+
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    email = EmailField(_l("New email address"), [InputRequired(_l("Enter your new email address."))], id="new-email")
+    current = PasswordField(
+        _l("Current password"), [InputRequired(_l("Enter your current password."))], id="email-password"
+    )
+
+    def command(self) -> ChangeEmail | None:
+        """The command for the service."""
+        return self.parse(ChangeEmail, email=self.email.data or "", current=self.current.data or "")
 
 
 class NewPasswordForm(DocketForm):

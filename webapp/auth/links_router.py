@@ -1,4 +1,4 @@
-"""Links in messages: choosing a password, and confirming an address. The link itself authorises its holder."""
+"""Links with which the owner of an account chooses a password. The link itself authorises its holder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Annotated
 from fastapi import Path
 from starlette.responses import Response
 
-from webapp.auth import confirmation, password_links, passwords
-from webapp.auth.dependencies import clear_session_cookie, current_actor, session_secret
-from webapp.auth.exceptions import AddressNotConfirmable, LinkNotValid
+from webapp.auth import password_links, passwords
+from webapp.auth.dependencies import clear_session_cookie, session_secret
+from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
-from webapp.core import signing
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
@@ -22,8 +21,6 @@ from webapp.i18n import gettext as _
 router = Router()
 
 Token = Annotated[str, Path(max_length=200)]
-# This token holds an e-mail address, which may be long.
-LongToken = Annotated[str, Path(max_length=600)]
 
 
 @router.get("/password/reset/{token}")
@@ -86,37 +83,3 @@ def _new_password_page(
 
 def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
     return page.render("auth/password_link_over.html", status=error.status, sentence=error.message)
-
-
-@router.get("/email/confirm/{token}")
-def ask_confirmation(page: CurrentPage, token: LongToken) -> Response:
-    """Ask for confirmation first, because mail scanners follow links too; the holder of the link."""
-    try:
-        found = confirmation.find_address(page.session, _said(page, token))
-    except AddressNotConfirmable as error:
-        return _not_confirmable_page(page, error)
-    return page.render(
-        "auth/email_confirm.html",
-        email=found.email,
-        confirmed=found.confirmed_at is not None,
-        action=f"/email/confirm/{token}",
-    )
-
-
-@router.post("/email/confirm/{token}")
-def confirm_address(page: CurrentPage, token: LongToken) -> Response:
-    """Store that the address is confirmed; the holder of the link, signed in or not."""
-    actor = current_actor(page)
-    try:
-        page.write(confirmation.confirm, _said(page, token), address=page.address, now=page.now)
-    except AddressNotConfirmable as error:
-        return _not_confirmable_page(page, error)
-    return page.redirect("/" if actor is None else "/account", flash=_("Thank you. Your email address is confirmed."))
-
-
-def _said(page: Page, token: str) -> object:
-    return signing.unsign(page.settings.secret_keys, confirmation.PURPOSE, token)
-
-
-def _not_confirmable_page(page: Page, error: AddressNotConfirmable) -> Response:
-    return page.render("auth/email_link_over.html", status=error.status, sentence=error.message)

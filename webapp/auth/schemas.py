@@ -121,6 +121,13 @@ class ChangePassword(BaseModel):
     new: str
 
 
+class ChangeEmail(BaseModel):
+    """A request for another e-mail address. The current password proves who the user is."""
+
+    current: str
+    email: Email
+
+
 class SessionRow(NamedTuple):
     """One signed-in browser of an account, as its owner sees it. Instants are UTC."""
 

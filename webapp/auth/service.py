@@ -170,7 +170,7 @@ def finish_login(
     Raises:
         WrongCredentials: the password was changed meanwhile, or the account disabled.
     """
-    if not _still_verified(session, verified.user_id, verified.stored_hash):
+    if not still_verified(session, verified.user_id, verified.stored_hash):
         raise WrongCredentials
     login_throttle.forget(session, attempt_id)
     if verified.renewed_hash:
@@ -179,7 +179,7 @@ def finish_login(
     return start_session(session, verified.user_id, address=command.address, user_agent=command.user_agent, now=now)
 
 
-def _still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
+def still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
     """Lock the account, and return whether it is active and still has this hash."""
     mine = sa.select(User.active, User.password_hash).where(User.id == user_id).with_for_update(key_share=True)
     row = session.execute(mine).one_or_none()
@@ -314,7 +314,7 @@ def change_password(
     Raises:
         WrongCurrentPassword: the password was changed meanwhile, so it is no longer that hash.
     """
-    if not _still_verified(session, actor.user_id, verified):
+    if not still_verified(session, actor.user_id, verified):
         raise WrongCurrentPassword
     login_throttle.forget(session, attempt_id)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=new_hash))

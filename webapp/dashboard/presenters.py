@@ -17,6 +17,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.notifications import queries as outbox
 from webapp.notifications.exceptions import TROUBLES
+from webapp.patients import duplicates
 from webapp.scheduling.promised_hours import find_broken
 
 
@@ -64,6 +65,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
         *_messages(page),
         *_unreachable(page),
         *_undelivered(page),
+        *_duplicates(page),
     ]
 
 
@@ -196,14 +198,24 @@ def _undelivered(page: Page) -> list[Matter]:
                 "why": f"{TROUBLES.words(patient.why).rstrip('.')}.",
                 "when": formats.day_and_time(patient.starts_at, zone),
             },
-            f"/admin/patients/{patient.patient_id}",
-            _("Open record"),
+            f"/admin/patients/{patient.patient_id}/edit",
+            _("Correct the address"),
         )
         for patient in found
     ]
     rest = count - len(found)
     more = ngettext("%(n)d more patient gets no messages.", "%(n)d more patients get no messages.", rest)
     return _and_more(matters, more, rest)
+
+
+def _duplicates(page: Page) -> list[Matter]:
+    """Pairs of records that may be of one person."""
+    count = duplicates.count_pairs(page.session)
+    if not count:
+        return []
+    title = ngettext("%(n)d possible duplicate", "%(n)d possible duplicates", count) % {"n": count}
+    text = _("Two records may belong to the same person. Compare them, and join them if they do.")
+    return [Matter("info", title, text, "/admin/patients/duplicates", _("Compare"))]
 
 
 def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:

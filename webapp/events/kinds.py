@@ -1,7 +1,7 @@
 """Events: small frozen facts about what happens at the clinic, for handlers in other modules.
 
 An event carries ids, and what its handlers cannot read from the database any more: the previous state, the clinic's
-reason, and who did it. It holds no text that a person wrote.
+reason, and who did it. It holds no text that a person wrote, except an address that was replaced.
 """
 
 from __future__ import annotations
@@ -125,6 +125,26 @@ class PatientJoined(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAddressChanged(Event):
+    """An account has another e-mail address. `before` is the old one."""
+
+    user_id: int
+    before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactChanged(Event):
+    """A patient is reached by e-mail or text message under another address or number; `before` is the old one.
+
+    Where the patient has an account, a change of the e-mail address is an `AccountAddressChanged` instead.
+    """
+
+    patient_id: int
+    channel: Literal["email", "sms"]
+    before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleChanged(Event):
     """A change of `what` affects the free times of these doctors, in order of id; None means all doctors."""
 
@@ -141,6 +161,8 @@ EVENTS: tuple[type[Event], ...] = (
     AppointmentStatusChanged,
     TimeFreed,
     PatientJoined,
+    AccountAddressChanged,
+    ContactChanged,
     ScheduleChanged,
 )
 """All kinds of event."""

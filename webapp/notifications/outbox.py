@@ -92,6 +92,39 @@ def sent_since(session: Session, recipient: str, template: str, since: datetime)
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
 
 
+def written_about(session: Session, subject: tuple[str, int], template: str, since: datetime) -> list[datetime]:
+    """When messages with this template were written about a subject after `since`, oldest first."""
+    query = sa.select(OutboxMessage.created_at).where(
+        OutboxMessage.subject_type == subject[0],
+        OutboxMessage.subject_id == subject[1],
+        OutboxMessage.template == template,
+        OutboxMessage.created_at > since,
+    )
+    return list(session.scalars(query.order_by(OutboxMessage.created_at)))
+
+
+def withdraw_to(session: Session, recipient: str, *, subject: tuple[str, int]) -> None:
+    """Withdraw waiting messages about a subject to a recipient, for example with links that open nothing any more."""
+    session.execute(
+        sa.delete(OutboxMessage).where(
+            OutboxMessage.recipient == recipient,
+            OutboxMessage.subject_type == subject[0],
+            OutboxMessage.subject_id == subject[1],
+            OutboxMessage.status == "waiting",
+        )
+    )
+
+
+def change_subject(session: Session, subject_type: str, before: int, after: int) -> None:
+    """Let messages about one subject be about another, because the two are one."""
+    session.execute(
+        sa.update(OutboxMessage)
+        .where(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id == before)
+        .values(subject_id=after)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def withdraw(
     session: Session,
     template: str,

@@ -110,7 +110,10 @@ class ChangePatient(BaseModel):
     name: PersonName | None = None
     phone: Annotated[Phone | None, REACHED] = None
     birth_date: Annotated[date | None, AS_WRITTEN, BORN] = None
-    email: Annotated[Email | Literal[""] | None, Field(description="For messages. Only staff can set it.")] = None
+    email: Annotated[
+        Email | Literal[""] | None,
+        Field(description="For messages. Only staff can set it. A patient with an account signs in with it."),
+    ] = None
 
 
 class ChangeMe(BaseModel):

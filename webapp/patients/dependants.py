@@ -13,10 +13,11 @@ from webapp.auth.schemas import Actor
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
+from webapp.patients.addresses import announce_changes
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.message_preferences import take_over_message_preferences
 from webapp.patients.models import Patient
-from webapp.patients.records import PERSON_COLUMNS, add_patient, lock_details, write_details
+from webapp.patients.records import PERSON_COLUMNS, add_patient, contact_of, lock_details, write_details
 from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
 from webapp.patients.service import find_own_patient, lock_own_patient, require_birth_date
 
@@ -85,6 +86,7 @@ def change_person(
     require_unchanged(profile_of(saved), seen, wanted=command)
     details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
     write_details(session, patient_id, details)
+    announce_changes(session, actor.done_by, patient_id, contact_of(saved), contact_of(details), now=now)
     _record(session, actor, "patient_changed", patient_id, now=now)
 
 

@@ -1,23 +1,180 @@
-"""Whether a new patient has a record already, under another spelling or with the same contact details."""
+"""Whether one person has two records: under another spelling of the name, or with the same contact details.
+
+Pairs of records that may be of one person are noted for staff, who say whether they are. The person who registers is
+told nothing, because anyone can register with anyone's details.
+"""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from webapp.core.text import plain
-from webapp.patients.models import Patient
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
+
+from webapp.database import table_of
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.models import Patient, PossibleDuplicate
 from webapp.patients.schemas import PatientDetails
 from webapp.patients.search import fits
+from webapp.patients.search_index import name_words
 from webapp.patients.search_parser import Term, phone_term
 
 # Of 100: 'Jansen, Anna' and 'Ana Janssen' score higher, 'Anna Jansen' and 'Anna Visser' lower.
 SIMILAR = 80
 MOST = 5
+# Of a name of which the other leaves out a part: 'Anna Maria Jansen' and 'Anna Jansen', but not 'Anna'.
+FEWEST_WORDS = 2
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_PAIRS = table_of(PossibleDuplicate)
+
+
+class Candidate(NamedTuple):
+    """A record that may be of the same person. `is_reached`: it has the same telephone number or e-mail address."""
+
+    id: int
+    name: str
+    birth_date: date | None
+    is_reached: bool
 
 
 def likely_duplicates(session: Session, details: PatientDetails) -> list[int]:
     """The ids of patients with the same birth date and a similar name, or the same telephone or e-mail address."""
+    return [
+        each.id
+        for each in _candidates(session, details)
+        if each.is_reached or (each.birth_date == details.birth_date and alike(each.name, details.name))
+    ][:MOST]
+
+
+def note_duplicates(session: Session, patient_id: int, *, now: datetime) -> None:
+    """Note, for staff, which other records may be of the same person as this one.
+
+    A family shares a number or an address, so contact details alone do not count: the names must be alike, too, unless
+    the birth dates differ. Pairs that staff have settled stay settled, and two accounts are two people.
+    """
+    query = sa.select(Patient.name, Patient.birth_date, Patient.phone, Patient.email, Patient.user_id)
+    row = session.execute(query.where(Patient.id == patient_id)).one()
+    details = PatientDetails.model_construct(
+        name=row.name, birth_date=row.birth_date, phone=row.phone, email=row.email or None
+    )
+    found = [
+        each.id
+        for each in _candidates(session, details, without_account=row.user_id is not None)
+        if each.id != patient_id
+        and alike(each.name, row.name)
+        and not differ(each.birth_date, row.birth_date)
+        and (each.is_reached or each.birth_date is not None)
+    ][:MOST]
+    for other in found:
+        note_pair(session, patient_id, other, now=now)
+
+
+def note_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
+    """Note two records that may be of one person, unless they were noted before."""
+    low, high = sorted((first, second))
+    insert = _INSERTS[session.connection().dialect.name](_PAIRS).on_conflict_do_nothing()
+    session.execute(insert.values(patient_id=low, other_id=high, noted_at=now))
+
+
+def settle_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
+    """Store that two records are of two people.
+
+    Raises:
+        NoSuchPatient: the pair was not noted, or one of the records is gone.
+    """
+    settled = session.execute(
+        sa.update(PossibleDuplicate)
+        .where(*_is_pair(first, second))
+        .values(settled_at=now)
+        .returning(PossibleDuplicate.patient_id)
+    )
+    if settled.one_or_none() is None:
+        raise NoSuchPatient
+
+
+def require_pair(session: Session, first: int, second: int) -> None:
+    """Require that these two records were noted as a pair.
+
+    Raises:
+        NoSuchPatient: they were not, or one of them is gone.
+    """
+    if session.scalar(sa.select(PossibleDuplicate.noted_at).where(*_is_pair(first, second))) is None:
+        raise NoSuchPatient
+
+
+class Pair(NamedTuple):
+    """Two records that may be of one person, with the names on them."""
+
+    patient_id: int
+    name: str
+    other_id: int
+    other_name: str
+    noted_at: datetime
+
+
+_OTHER = aliased(Patient)
+
+
+def list_pairs(session: Session, *, limit: int) -> list[Pair]:
+    """The pairs that staff have not settled, the newest first."""
+    query = (
+        sa.select(Patient.id, Patient.name, _OTHER.id, _OTHER.name, PossibleDuplicate.noted_at)
+        .join(Patient, Patient.id == PossibleDuplicate.patient_id)
+        .join(_OTHER, _OTHER.id == PossibleDuplicate.other_id)
+        .where(PossibleDuplicate.settled_at.is_(None))
+        .order_by(PossibleDuplicate.noted_at.desc(), Patient.id, _OTHER.id)
+    )
+    return [Pair(*row) for row in session.execute(query.limit(limit))]
+
+
+def count_pairs(session: Session) -> int:
+    """How many pairs staff have not settled."""
+    query = sa.select(sa.func.count()).select_from(PossibleDuplicate).where(PossibleDuplicate.settled_at.is_(None))
+    return session.scalar(query) or 0
+
+
+def others_of(session: Session, patient_id: int) -> list[tuple[int, str]]:
+    """The records, as id and name, that may be of the same person as this one."""
+    pair = PossibleDuplicate
+    other = sa.case((pair.patient_id == patient_id, pair.other_id), else_=pair.patient_id)
+    query = (
+        sa.select(Patient.id, Patient.name)
+        .join(pair, Patient.id == other)
+        .where(sa.or_(pair.patient_id == patient_id, pair.other_id == patient_id), pair.settled_at.is_(None))
+        .order_by(Patient.id)
+    )
+    return [(row.id, row.name) for row in session.execute(query)]
+
+
+# ------------------------------------------------------------------------------------------------ comparing
+
+
+def same_name(first: str, second: str) -> bool:
+    """Whether two names differ in accents, case, order, hyphens, or names between at most."""
+    one, other = name_words(first), name_words(second)
+    fewer, more = sorted((one, other), key=len)
+    return one == other or (len(fewer) >= FEWEST_WORDS and fewer <= more)
+
+
+def alike(first: str, second: str) -> bool:
+    """Whether two names can be of one person: the same, or with typing mistakes."""
+    # See `search.py` for why it is imported here.
+    from rapidfuzz import fuzz
+
+    one, other = (" ".join(sorted(name_words(name))) for name in (first, second))
+    return same_name(first, second) or fuzz.ratio(one, other) >= SIMILAR
+
+
+def differ(first: date | None, second: date | None) -> bool:
+    """Whether two birth dates are both known, and not the same."""
+    return first is not None and second is not None and first != second
+
+
+def _candidates(session: Session, details: PatientDetails, *, without_account: bool = False) -> list[Candidate]:
+    """The records with the same birth date, telephone number or e-mail address, by id."""
     reached = [Term((), exact=(details.email,))] if details.email else []
     if details.phone:
         reached.append(phone_term(details.phone))
@@ -27,16 +184,12 @@ def likely_duplicates(session: Session, details: PatientDetails) -> list[int]:
     if not conditions:
         return []
     query = sa.select(Patient.id, Patient.name, Patient.birth_date, sa.or_(sa.false(), *map(fits, reached)))
-    found = [
-        number
-        for number, name, birth_date, is_reached in session.execute(query.where(sa.or_(*conditions)))
-        if is_reached or (birth_date == details.birth_date and _similar(name, details.name))
-    ]
-    return sorted(found)[:MOST]
+    if without_account:
+        query = query.where(Patient.user_id.is_(None))
+    found = session.execute(query.where(sa.or_(*conditions)).order_by(Patient.id))
+    return [Candidate(*row) for row in found]
 
 
-def _similar(first: str, second: str) -> bool:
-    # See `search.py` for why it is imported here.
-    from rapidfuzz import fuzz
-
-    return fuzz.token_sort_ratio(plain(first), plain(second)) >= SIMILAR
+def _is_pair(first: int, second: int) -> tuple[sa.ColumnElement[bool], ...]:
+    low, high = sorted((first, second))
+    return PossibleDuplicate.patient_id == low, PossibleDuplicate.other_id == high

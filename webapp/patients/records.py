@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import roles
+from webapp.auth import addresses, roles
+from webapp.auth.addresses import AccountAddress
+from webapp.auth.exceptions import NoAddress
 from webapp.auth.models import User
-from webapp.auth.schemas import Actor
+from webapp.auth.schemas import Actor, Role
+from webapp.clinic.service import get_clinic
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
-from webapp.patients.duplicates import likely_duplicates
+from webapp.patients.addresses import announce_changes
+from webapp.patients.duplicates import likely_duplicates, note_duplicates, settle_pair
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Account, PatientDetails, PatientRecord, Person
+from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRecord, Person
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import require_birth_date
 
@@ -35,7 +39,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     """
     manager = aliased(Patient)
     query: Any = (
-        sa.select(Patient, User.id, User.email, User.active, manager)
+        sa.select(Patient, User, manager)
         .outerjoin(User, User.id == Patient.user_id)
         .outerjoin(manager, manager.id == Patient.managed_by_id)
         .where(Patient.id == patient_id)
@@ -43,7 +47,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     row = session.execute(query).one_or_none()
     if row is None:
         raise NoSuchPatient
-    patient, user_id, account_email, active, by = row
+    patient, user, by = row
     people = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == patient_id).order_by(Patient.name, Patient.id)
     return PatientRecord(
         id=patient.id,
@@ -52,9 +56,15 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
         phone=patient.phone,
         email=patient.email,
         created_at=patient.created_at,
-        account=Account(user_id, account_email, active) if user_id is not None else None,
+        account=_account(user) if user is not None else None,
         manager=Person(by.id, by.name, by.birth_date, by.phone, by.user_id is not None) if by is not None else None,
         people=[Person(*person) for person in session.execute(people)],
+    )
+
+
+def _account(user: User) -> Account:
+    return Account(
+        user.id, user.email, user.active, cast(Role, user.role), bool(user.email_confirmed_at), user.new_email
     )
 
 
@@ -89,6 +99,7 @@ def create_patient(
     if not anyway and (found := likely_duplicates(session, details)):
         raise LikelyDuplicate(found)
     patient_id = add_patient(session, details, managed_by=managed_by, now=now)
+    note_duplicates(session, patient_id, now=now)
     _record(session, actor, "patient_created", patient_id, now=now, details={"managed_by": managed_by})
     publish(session, PatientJoined(by=actor.done_by, patient_id=patient_id, managed_by=managed_by), now=now)
     return patient_id
@@ -99,15 +110,55 @@ def change_patient(
 ) -> None:
     """Change a patient's data. `seen` is the fingerprint of what the form was opened with.
 
+    The e-mail address of a patient with an account is the account's: see `addresses.correct`.
+
     Raises:
-        NoSuchPatient. Invalid: the birth date is impossible. EditedMeanwhile: another user saved first.
+        NoSuchPatient. Invalid: the birth date is impossible. EditedMeanwhile: another user saved first. NoAddress,
+        StaffAddress, AddressTaken: the account cannot have this address.
     """
+    account = _lock_account_of(session, patient_id)
     saved = lock_details(session, patient_id)
     require_birth_date(details.birth_date, now)
     require_unchanged(saved, seen, wanted=details)
+    if account is not None:
+        _correct_address(session, actor, account, details.email, now=now)
     write_details(session, patient_id, details)
+    announce_changes(
+        session, actor.done_by, patient_id, contact_of(saved, account), contact_of(details, account), now=now
+    )
+    note_duplicates(session, patient_id, now=now)
     changed = [name for name in PatientDetails.model_fields if getattr(saved, name) != getattr(details, name)]
     _record(session, actor, "patient_changed", patient_id, now=now, details={"changed": changed})
+
+
+def _lock_account_of(session: Session, patient_id: int) -> AccountAddress | None:
+    """Lock the account of a patient, if there is one: accounts are locked before patients."""
+    user_id = session.scalar(sa.select(Patient.user_id).where(Patient.id == patient_id))
+    return addresses.lock_address(session, user_id) if user_id is not None else None
+
+
+def _correct_address(
+    session: Session, actor: Actor, account: AccountAddress, email: str | None, *, now: datetime
+) -> None:
+    if not email:
+        raise NoAddress
+    if email != account.email:
+        addresses.correct(session, actor, account, email, get_clinic(session).letterhead, now=now)
+
+
+def contact_of(details: PatientDetails, account: AccountAddress | None = None) -> Contact:
+    """How these details say that the patient is reached; the address of an account is left out, as it is not theirs."""
+    return Contact("" if account is not None else details.email or "", details.phone)
+
+
+def tell_apart(session: Session, actor: Actor, patient_id: int, other_id: int, *, now: datetime) -> None:
+    """Store that two records, which were noted as a pair, are of two people.
+
+    Raises:
+        NoSuchPatient: the pair was not noted, or one of the records is gone.
+    """
+    settle_pair(session, patient_id, other_id, now=now)
+    _record(session, actor, "patients_told_apart", patient_id, now=now, details={"record": other_id})
 
 
 def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int, *, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import confirmation, feeds, login_throttle
+from webapp.auth import addresses, confirmation, feeds, login_throttle
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -17,8 +17,8 @@ from webapp.auth.dependencies import (
     signed_in,
 )
 from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
-from webapp.auth.forms import PasswordForm
-from webapp.auth.schemas import Actor, ChangePassword, LogIn
+from webapp.auth.forms import EmailForm, PasswordForm
+from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword, LogIn
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission
@@ -134,13 +134,60 @@ def send_confirmation(page: CurrentPage) -> Response:
     actor = signed_in(page)
     letterhead = current_clinic(page).letterhead
     try:
-        page.write(confirmation.send_again, actor, letterhead, now=page.now)
+        wanted = page.write(addresses.send_link_again, actor, letterhead, now=page.now)
+        if not wanted:
+            page.write(confirmation.send_again, actor, letterhead, now=page.now)
     except TooManyConfirmations as error:
         return error_page(page, error, actions=[(_("My account"), "/account")])
     sentence = _("We’ve sent an email to %(email)s. Use the link in it to confirm your address.") % {
-        "email": actor.email
+        "email": wanted or actor.email
     }
     return page.redirect("/account", flash=sentence, tone="info")
+
+
+@router.post("/account/email")
+def change_email(page: CurrentPage, sent: SentForm) -> Response:
+    """Ask for another e-mail address, whose owner then follows a link; everyone who is signed in, for themselves."""
+    actor = signed_in(page)
+    form = EmailForm(sent)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        _request_email(page, actor, command)
+        sentence = _("We’ve sent a link to %(email)s. Your address changes once you use it.")
+        return page.redirect("/account", flash=sentence % {"email": command.email}, tone="info")
+    return _account_page(page, actor, email=form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _request_email(page: Page, actor: Actor, command: ChangeEmail) -> None:
+    """Admit and judge the attempt; a wrong current password counts like one at the log-in."""
+    letterhead = current_clinic(page).letterhead
+    stored = auth.stored_hash(page.session, actor)
+    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    try:
+        addresses.require_password(stored, command.current)
+        page.write(
+            addresses.request_change,
+            actor,
+            command.email,
+            letterhead,
+            attempt_id=attempt,
+            verified=stored,
+            now=page.now,
+        )
+    except WrongCurrentPassword:
+        page.write(login_throttle.judge, attempt)
+        raise
+    except AppError:
+        page.write(login_throttle.forget, attempt)
+        raise
+
+
+@router.post("/account/email/withdrawal")
+def keep_email(page: CurrentPage) -> Response:
+    """Keep the present address: the link to the other one ends; everyone who is signed in, for themselves."""
+    actor = signed_in(page)
+    page.write(addresses.give_up_change, actor, now=page.now)
+    return page.redirect("/account", flash=_("Your email address stays the same."), tone="info")
 
 
 @router.post("/account/password")
@@ -206,6 +253,7 @@ def _account_page(
     *,
     profile: ProfileForm | StaffProfileForm | None = None,
     password: PasswordForm | None = None,
+    email: EmailForm | None = None,
     messages: MessagesForm | None = None,
     status: int = 200,
     headers: dict[str, str] | None = None,
@@ -223,6 +271,8 @@ def _account_page(
         headers=headers,
         profile=profile,
         password=password or PasswordForm(),
+        email=email or EmailForm(),
+        wanted=addresses.wanted_address(page.session, actor.user_id, now=page.now),
         messages=messages,
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=device_lines(page, actor),

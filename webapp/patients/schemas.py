@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, StringConstraints
 
-from webapp.auth.schemas import Email, PersonName
+from webapp.auth.schemas import Email, PersonName, Role
 from webapp.core.strict_types import BARE
 
 Phone = Annotated[str, StringConstraints(max_length=40, pattern=r"^\+?[0-9 ()/.\-]*$"), BARE]
@@ -47,12 +47,19 @@ class MessagePreferences(BaseModel):
 
 
 class PatientDetails(BaseModel):
-    """A patient's data as staff keep it. The e-mail address is for messages; the account's own is separate."""
+    """A patient's data as staff keep it. The e-mail address is the account's where the patient has an account."""
 
     name: PersonName
     birth_date: date | None = None
     phone: Phone = ""
     email: Email | None = None
+
+
+class Contact(NamedTuple):
+    """How a patient is reached; '' where it is not known."""
+
+    email: str
+    phone: str
 
 
 class Profile(NamedTuple):
@@ -82,11 +89,17 @@ class Person(NamedTuple):
 
 
 class Account(NamedTuple):
-    """The account that a patient signs in with."""
+    """The account that a patient signs in with. `new_email` is the address that its owner has still to confirm, or ''.
+
+    `confirmed`: its owner has followed the link that was sent to the address.
+    """
 
     user_id: int
     email: str
     active: bool
+    role: Role
+    confirmed: bool
+    new_email: str
 
 
 class PatientRecord(NamedTuple):

@@ -19,9 +19,11 @@ from webapp.events.kinds import DoneBy, PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
+from webapp.patients.addresses import announce_changes
+from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Origin, PatientChoice, Profile, Register, UpdateProfile
+from webapp.patients.schemas import Contact, Origin, PatientChoice, Profile, Register, UpdateProfile
 from webapp.patients.search_index import keep_words
 
 EARLIEST_BIRTH_YEAR = 1900
@@ -60,6 +62,8 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     session.add(patient)
     session.flush()
     keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
+    # Only staff see them: the person who registers is not told that anyone has a record here.
+    note_duplicates(session, patient.id, now=now)
     letterhead = get_clinic(session).letterhead
     confirmation.send(session, user_id, command.email, command.name, letterhead, now=now)
     by = DoneBy(user_id, "patient", command.name)
@@ -114,7 +118,12 @@ def lock_own_patient(session: Session, actor: Actor) -> int | None:
     Rules that count a patient's appointments run after this lock. Doctors are always locked before patients.
     """
     # A staff member who was a patient first still has a record, but must always name the patient of a booking.
-    found: int | None = None if actor.is_staff else rows(session, _LOCK_OWN, value=actor.user_id).scalar()
+    if actor.is_staff:
+        return None
+    found: int | None = rows(session, _LOCK_OWN, value=actor.user_id).scalar()
+    if found is None:
+        # While this waited for the lock, the account may have joined another record of the same person.
+        found = rows(session, _LOCK_OWN, value=actor.user_id).scalar()
     return found
 
 
@@ -204,6 +213,8 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     """
     require_birth_date(command.birth_date, now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
+    own = sa.select(Patient.phone).where(Patient.user_id == actor.user_id).with_for_update(key_share=True)
+    phone_before = session.scalar(own)
     # What staff fill in does not concern the patient's record that they may still have.
     mine = sa.and_(Patient.user_id == actor.user_id, sa.literal(not actor.is_staff))
     changed = session.execute(
@@ -219,4 +230,6 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     ).one_or_none()
     if changed is not None:
         keep_words(session, changed.id, name=command.name, email=changed.email, phone=command.phone)
+        before, after = Contact("", phone_before or ""), Contact("", command.phone)
+        announce_changes(session, actor.done_by, changed.id, before, after, now=now)
     audit.record_by(session, actor, "profile_changed", subject=("user", actor.user_id), now=now)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.messages.redirection import redirect
 from webapp.appointments.messages.visit_messages import (
     BOOKED,
     CANCELLED,
@@ -17,13 +19,16 @@ from webapp.appointments.messages.visit_messages import (
     withdraw_reminders_of,
 )
 from webapp.events.kinds import (
+    AccountAddressChanged,
     AppointmentBooked,
     AppointmentCancelled,
     AppointmentHourChanged,
     AppointmentHourKept,
     AppointmentMoved,
     AppointmentStatusChanged,
+    ContactChanged,
 )
+from webapp.patients.models import Patient
 
 
 def announce_booking(session: Session, event: AppointmentBooked, /, *, now: datetime) -> None:
@@ -55,3 +60,15 @@ def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now
     """Write the messages about an appointment whose cancellation was undone; other statuses are not announced."""
     if event.before == "cancelled":
         enqueue(session, event.appointment_id, Notice(RESTORED, event.by), now=now)
+
+
+def follow_account(session: Session, event: AccountAddressChanged, /, *, now: datetime) -> None:
+    """Let undelivered messages reach the account's new address."""
+    patient_id = session.scalar(sa.select(Patient.id).where(Patient.user_id == event.user_id))
+    if patient_id is not None:
+        redirect(session, patient_id, "email", event.before, now=now)
+
+
+def follow_contact(session: Session, event: ContactChanged, /, *, now: datetime) -> None:
+    """Let undelivered messages reach the patient's new address or telephone number."""
+    redirect(session, event.patient_id, event.channel, event.before, now=now)

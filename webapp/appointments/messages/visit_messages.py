@@ -181,11 +181,20 @@ def notice_values(
     """What a message says about a change of an appointment, as values of its template."""
     return {
         "clinic": clinic.letterhead,
-        "visit": appointment_values(facts, recipient, clinic, now=now),
+        **addressed_values(facts, recipient, clinic, notice.template, now=now),
         **_author(notice.by, recipient),
         "before": formats.iso(notice.before) if notice.before else "",
         "why": notice.why,
-        "calendar": _calendar(facts, recipient, clinic, notice),
+    }
+
+
+def addressed_values(
+    facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, template: str, *, now: datetime
+) -> dict[str, Any]:
+    """The values of such a message that depend on the address to which it is sent."""
+    return {
+        "visit": appointment_values(facts, recipient, clinic, now=now),
+        "calendar": _calendar(facts, recipient, clinic, template),
     }
 
 
@@ -272,11 +281,11 @@ def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
     return {"by": "other", "by_name": by.name}
 
 
-def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, notice: Notice) -> dict[str, Any] | None:
+def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, template: str) -> dict[str, Any] | None:
     """The appointment for the recipient's calendar, if the message can carry it."""
     if recipient.channel != "email":
         return None
-    method = "CANCEL" if notice.template == CANCELLED else "REQUEST"
+    method = "CANCEL" if template == CANCELLED else "REQUEST"
     return {"method": method, "events": [_event(facts, recipient, clinic)]}
 
 

@@ -156,6 +156,14 @@ def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any
     return {"clinic": clinic.letterhead, "user_id": 0, "email": EMAIL, "name": name, "nonce": "example"}
 
 
+def _corrected_address(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    return _account(clinic, now, channel) | {"corrected": True}
+
+
+def _old_address(clinic: Clinic, _now: datetime, _channel: Channel, *, waiting: bool) -> dict[str, Any]:
+    return {"clinic": clinic.letterhead, "waiting": waiting}
+
+
 _BOTH: tuple[Channel, ...] = ("email", "sms")
 
 KINDS = (
@@ -238,6 +246,38 @@ KINDS = (
         "confirm_email",
         ("email",),
         _account,
+    ),
+    Kind(
+        "confirm_corrected_email",
+        _l("Confirm a corrected email address"),
+        _l("Staff correct the email address of a patient’s account. Sent to the new address."),
+        "confirm_email",
+        ("email",),
+        _corrected_address,
+    ),
+    Kind(
+        "change_email",
+        _l("Confirm a new email address"),
+        _l("Someone asks to change the email address of their account. Sent to the new address."),
+        "change_email",
+        ("email",),
+        _account,
+    ),
+    Kind(
+        "email_change_asked",
+        _l("Email address about to change"),
+        _l("Someone asks to change the email address of their account. Sent to the old address."),
+        "email_changed",
+        ("email",),
+        partial(_old_address, waiting=True),
+    ),
+    Kind(
+        "email_changed",
+        _l("Email address changed"),
+        _l("The email address of an account has changed. Sent to the old address."),
+        "email_changed",
+        ("email",),
+        partial(_old_address, waiting=False),
     ),
     Kind(
         "password_reset",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.visit_messages import CANCELLED
-from webapp.auth import confirmation, password_reset
+from webapp.auth import addresses, confirmation, password_reset
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.exceptions import Conflict, Invalid
@@ -108,23 +108,30 @@ def _revive(session: Session, actor: Actor, message: StoredMessage, until: datet
 
 
 class _Books(NamedTuple):
-    """The facts to compare with: appointments by reference, as start and status; and unconfirmed addresses."""
+    """The facts to compare with: appointments by reference, as start and status; and addresses of accounts.
+
+    These are the unconfirmed ones, and those that accounts want instead of theirs.
+    """
 
     visits: dict[str, tuple[datetime, str]]
     unconfirmed: set[tuple[int, str]]
+    wanted: set[tuple[int, str]]
 
 
 def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
-    """Which of the messages may be tried again, by id; two queries for any number of messages."""
+    """Which of the messages may be tried again, by id; three queries for any number of messages."""
     references = {said for message in messages for said, _start in _appointments_named(message)}
     visits = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
         Appointment.reference.in_(references)
     )
-    accounts = {each.subject_id for each in messages if each.template == confirmation.TEMPLATE}
+    links = {confirmation.TEMPLATE, addresses.TO_NEW}
+    accounts = {each.subject_id for each in messages if each.template in links}
     unconfirmed = sa.select(User.id, User.email).where(User.id.in_(accounts), User.email_confirmed_at.is_(None))
+    wanted = sa.select(User.id, User.new_email).where(User.id.in_(accounts), User.new_email_until > now)
     books = _Books(
         {row.reference: (row.starts_at, row.status) for row in session.execute(visits)} if references else {},
         {(row.id, row.email) for row in session.execute(unconfirmed)} if accounts else set(),
+        {(row.id, row.new_email) for row in session.execute(wanted)} if accounts else set(),
     )
     return {message.id: _chance(message, books, now) for message in messages}
 
@@ -137,6 +144,8 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         return Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
         return Chance(None, _("The address is already confirmed, or the account has a different one now."))
+    if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:
+        return Chance(None, _("The link in it no longer works. They can request a new one in their account."))
     said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:

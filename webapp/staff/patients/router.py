@@ -18,7 +18,7 @@ from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
 from webapp.i18n import gettext as _
-from webapp.patients import records
+from webapp.patients import duplicates, records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails, PatientRecord
 from webapp.patients.search import Found, patients_by_id, search_patients
@@ -52,6 +52,7 @@ def list_patients(page: CurrentPage) -> Response:
         "staff/patients/list.html",
         form=PatientSearchForm(query),
         text=text,
+        pairs=duplicates.count_pairs(page.session),
         patients=[patient_line(page, patient) for patient in found.patients],
         similar=found.similar,
         neighbours=neighbours(found.beside, "/admin/patients", q=text),
@@ -101,6 +102,7 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
         "staff/patients/patient.html",
         patient=record,
         facts=facts_of(page, record),
+        others=duplicates.others_of(page.session, patient_id),
         upcoming=ahead.appointments,
         past=past.appointments,
         pages=paginate(f"/admin/patients/{patient_id}", number, past.total, PAST_SIZE),
@@ -127,8 +129,14 @@ def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
     form = PatientForm(sent)
     with Submission(form, saved_form=_edit_form) as submission:
         command = submission.read(form.command)
+        before = records.get_record(page.session, patient_id).email
         page.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect(f"/admin/patients/{patient_id}", flash=_("The record is saved."))
+        record = records.get_record(page.session, patient_id)
+        said = _("The record is saved.")
+        if record.account is not None and record.email != before:
+            sentence = _("The record is saved. The patient now signs in as %(email)s, and is asked to confirm it.")
+            said = sentence % {"email": record.email}
+        return page.redirect(f"/admin/patients/{patient_id}", flash=said)
     return _edit_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
 

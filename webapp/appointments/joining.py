@@ -1,0 +1,209 @@
+"""Joining two records of one person into one, with everything that belongs to them.
+
+The record that stays is the one without an account: the clinic made it first, and its history is longer. The account,
+its appointments, the people it books for, and its messages move to it; then the other record is deleted. The database's
+guard decides whether that is possible: nobody can have two appointments at one time.
+
+An account joins a record by itself only if the person has proved two things at once: that the mailbox is theirs, whose
+address the clinic wrote on the record, and that the account is theirs. Otherwise anyone could register with another
+person's address, and wait until that person confirms it by mistake. The names must match, too, because families share
+addresses.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.exceptions import RecordsClash, TwoAccounts
+from webapp.audit import service as audit
+from webapp.auth.models import User
+from webapp.auth.schemas import Actor
+from webapp.exceptions import Conflict
+from webapp.notifications import outbox as notifications
+from webapp.patients import duplicates
+from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.models import Patient
+from webapp.patients.search_index import keep_words
+from webapp.scheduling.checks import guarded
+from webapp.scheduling.models import Appointment
+
+
+class Record(NamedTuple):
+    """One record, under its lock."""
+
+    id: int
+    user_id: int | None
+    managed_by_id: int | None
+    name: str
+    birth_date: date | None
+    phone: str
+    email: str
+    wants_email: bool
+    wants_sms: bool
+
+
+class ConfirmedAccount(NamedTuple):
+    """A patient's account whose address is confirmed, with its record."""
+
+    user_id: int
+    email: str
+    record: Record
+
+
+_COLUMNS = tuple(getattr(Patient, name) for name in Record._fields)
+
+
+def find_waiting_record(session: Session, user_id: int) -> Record | None:
+    """The record that the clinic made for the person of this account before, if there is exactly one.
+
+    It has no account, the account's confirmed address, the same name, and no other birth date.
+    """
+    account = _confirmed_account(session, user_id)
+    if account is None:
+        return None
+    found = [each for each in _with_address(session, account) if _is_same(each, account.record)]
+    return found[0] if len(found) == 1 else None
+
+
+def note_records_with_address(session: Session, user_id: int, *, now: datetime) -> None:
+    """Show staff the records that have this account's confirmed address: they may be the same person, or a family."""
+    account = _confirmed_account(session, user_id)
+    if account is None:
+        return
+    for each in _with_address(session, account)[: duplicates.MOST]:
+        if not duplicates.differ(each.birth_date, account.record.birth_date):
+            duplicates.note_pair(session, each.id, account.record.id, now=now)
+
+
+def join_waiting_record(session: Session, actor: Actor, *, now: datetime) -> bool:
+    """Let the actor's account join the record that waits for it; whether it did.
+
+    The caller has made sure that the actor has followed the link that was sent to the address. Where appointments of
+    the two records clash, nothing changes: staff are shown the pair.
+    """
+    record = find_waiting_record(session, actor.user_id)
+    account = _confirmed_account(session, actor.user_id)
+    if record is None or account is None:
+        return False
+    both = _lock_both(session, record.id, account.record.id)
+    # Staff, or another browser, may have changed one of them meanwhile.
+    if not _is_same(*both) or both[0].user_id is not None or both[0].email != account.email:
+        return False
+    try:
+        _merge(session, *both)
+    except RecordsClash:
+        return False
+    _record(session, actor, *both, now=now)
+    return True
+
+
+def join_records(session: Session, actor: Actor, first: int, second: int, *, now: datetime) -> int:
+    """Join a pair of records, because staff say that they are of one person; returns the id of the one that stays.
+
+    Raises:
+        NoSuchPatient: the pair was not noted, or a record is gone. TwoAccounts: both have an account. RecordsClash:
+            they have appointments at the same time.
+    """
+    duplicates.require_pair(session, first, second)
+    stays, goes = _lock_both(session, *sorted((first, second)))
+    if stays.user_id is not None:
+        stays, goes = goes, stays
+    if stays.user_id is not None:
+        raise TwoAccounts
+    _merge(session, stays, goes)
+    _record(session, actor, stays, goes, now=now)
+    return stays.id
+
+
+def _confirmed_account(session: Session, user_id: int) -> ConfirmedAccount | None:
+    query = sa.select(User.email, *_COLUMNS).where(
+        User.id == user_id,
+        Patient.user_id == User.id,
+        User.role == "patient",
+        User.active.is_(True),
+        User.email_confirmed_at.is_not(None),
+    )
+    row = session.execute(query).one_or_none()
+    return ConfirmedAccount(user_id, row[0], Record(*row[1:])) if row else None
+
+
+def _with_address(session: Session, account: ConfirmedAccount) -> list[Record]:
+    query = sa.select(*_COLUMNS).where(Patient.email == account.email, Patient.user_id.is_(None))
+    return [Record(*row) for row in session.execute(query.order_by(Patient.id))]
+
+
+def _is_same(record: Record, own: Record) -> bool:
+    """Whether two records are certainly of one person, who has proved to have the address on both."""
+    if record.managed_by_id == own.id or own.managed_by_id == record.id:
+        return False
+    if duplicates.differ(record.birth_date, own.birth_date):
+        return False
+    known = record.birth_date is not None and own.birth_date is not None
+    names = duplicates.alike if known else duplicates.same_name
+    return names(record.name, own.name)
+
+
+def _lock_both(session: Session, first: int, second: int) -> tuple[Record, Record]:
+    """Lock two records in the order of their ids, and read them again."""
+    query = sa.select(*_COLUMNS).where(Patient.id.in_((first, second))).order_by(Patient.id).with_for_update()
+    found = {row.id: Record(*row) for row in session.execute(query)}
+    if len(found) < 2:
+        raise NoSuchPatient
+    return found[first], found[second]
+
+
+def _merge(session: Session, stays: Record, goes: Record) -> None:
+    """Move everything of one locked record to another, and delete it.
+
+    Raises:
+        RecordsClash: the guard refuses an appointment. Nothing has changed.
+    """
+    try:
+        with session.begin_nested(), guarded():
+            session.execute(
+                sa.update(Appointment)
+                .where(Appointment.patient_id == goes.id)
+                .values(patient_id=stays.id)
+                .execution_options(synchronize_session=False)
+            )
+    except Conflict as error:
+        raise RecordsClash from error
+    _update(session, sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id))
+    notifications.change_subject(session, "patient", goes.id, stays.id)
+    # An account belongs to one record at any time.
+    _update(session, sa.update(Patient).where(Patient.id == goes.id).values(user_id=None))
+    _update(session, sa.update(Patient).where(Patient.id == stays.id).values(_joined(stays, goes)))
+    session.execute(sa.delete(Patient).where(Patient.id == goes.id).execution_options(synchronize_session=False))
+    if goes.user_id is not None:
+        session.execute(sa.update(User).where(User.id == goes.user_id).values(name=stays.name))
+    joined = _joined(stays, goes)
+    keep_words(session, stays.id, name=stays.name, email=joined["email"], phone=joined["phone"])
+
+
+def _joined(stays: Record, goes: Record) -> dict[str, Any]:
+    """The data of the record that stays. What the person wrote in their account is newer than what the clinic wrote."""
+    manager = stays.managed_by_id or goes.managed_by_id
+    own = goes if goes.user_id is not None else stays
+    return {
+        "user_id": goes.user_id,
+        "managed_by_id": manager if manager not in {stays.id, goes.id} else None,
+        "birth_date": stays.birth_date or goes.birth_date,
+        "phone": own.phone or stays.phone or goes.phone,
+        "email": own.email or stays.email or goes.email,
+        "wants_email": own.wants_email,
+        "wants_sms": own.wants_sms and bool(own.phone or stays.phone or goes.phone),
+    }
+
+
+def _update(session: Session, statement: sa.Update) -> None:
+    session.execute(statement.execution_options(synchronize_session=False))
+
+
+def _record(session: Session, actor: Actor, stays: Record, goes: Record, *, now: datetime) -> None:
+    audit.record_by(
+        session, actor, "patients_joined", subject=("patient", stays.id), now=now, details={"record": goes.id}
+    )

@@ -1,0 +1,108 @@
+"""Undelivered messages follow a patient to another address or telephone number.
+
+When an address is corrected, what was sent to the wrong one has often failed already. What is still true is sent to the
+new one. Reminders are only withdrawn: the next run writes them for the new address while they are due.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from webapp.appointments.messages import visit_messages
+from webapp.appointments.messages.visit_messages import (
+    BOOKED,
+    CANCELLED,
+    FACTS,
+    MOVED,
+    REMINDER,
+    RESTORED,
+    AppointmentFacts,
+    Recipient,
+)
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core import formats
+from webapp.database import rows, table_of
+from webapp.notifications.models import OutboxMessage
+from webapp.notifications.outbox import LIFETIME, Channel
+from webapp.patients.models import Patient
+from webapp.scheduling.models import ACTIVE, Appointment
+
+NEWS = (BOOKED, MOVED, CANCELLED, RESTORED)
+
+_VISIT = table_of(Appointment).c
+_OF_PATIENTS = FACTS.where(
+    _VISIT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)), _VISIT.starts_at > sa.bindparam("now")
+)
+
+
+def redirect(session: Session, patient_id: int, channel: Channel, before: str, *, now: datetime) -> None:
+    """Let undelivered messages to a patient's old address reach the new one, for them and those they book for."""
+    if not before:
+        return
+    clinic = get_clinic(session)
+    managed = aliased(Patient)
+    own = sa.select(managed.id).where(sa.or_(managed.id == patient_id, managed.managed_by_id == patient_id))
+    patient_ids = list(session.scalars(own))
+    session.execute(
+        sa.delete(OutboxMessage).where(
+            OutboxMessage.recipient == before,
+            OutboxMessage.template == REMINDER,
+            OutboxMessage.subject_type == "patient",
+            OutboxMessage.subject_id == patient_id,
+            OutboxMessage.status == "waiting",
+        )
+    )
+    for row in rows(session, _OF_PATIENTS, patient_ids=patient_ids, now=now):
+        facts = AppointmentFacts(*row)
+        recipients = list(visit_messages.recipients_of(facts))
+        # The old address may still be the one of someone else who is told about this appointment.
+        if all(each.address != before for each in recipients):
+            new = next((each for each in recipients if (each.channel, each.patient_id) == (channel, patient_id)), None)
+            for message in _undelivered(session, facts, before):
+                _redirect(session, message, facts, new, clinic, now=now)
+
+
+def _undelivered(session: Session, facts: AppointmentFacts, before: str) -> list[OutboxMessage]:
+    query = sa.select(OutboxMessage).where(
+        OutboxMessage.recipient == before,
+        OutboxMessage.subject_type == "appointment",
+        OutboxMessage.subject_id == facts.id,
+        OutboxMessage.template.in_(NEWS),
+        OutboxMessage.status.in_(("waiting", "dead")),
+    )
+    return list(session.scalars(query.order_by(OutboxMessage.id).with_for_update()))
+
+
+def _redirect(
+    session: Session,
+    message: OutboxMessage,
+    facts: AppointmentFacts,
+    new: Recipient | None,
+    clinic: Clinic,
+    *,
+    now: datetime,
+) -> None:
+    """Address the message anew if it is still true; otherwise withdraw it, or leave it among those given up."""
+    key = f"{message.template}:{facts.id}:{facts.version}:{visit_messages.short(new.address) if new else ''}"
+    known = sa.select(OutboxMessage.id).where(OutboxMessage.dedupe_key == key)
+    if new is None or not _is_true(message, facts) or session.scalar(known) is not None:
+        if message.status == "waiting":
+            session.delete(message)
+        return
+    if message.status == "dead":
+        message.due_at = now if new.channel == "email" else visit_messages.next_daytime(clinic, now)
+        message.expires_at = min(message.due_at + LIFETIME, facts.starts_at)
+        message.status, message.tries, message.last_error, message.finished_at = "waiting", 0, "", None
+    message.dedupe_key, message.recipient, message.message_id = key, new.address, uuid.uuid4().hex
+    message.values = message.values | visit_messages.addressed_values(facts, new, clinic, message.template, now=now)
+    session.flush()
+
+
+def _is_true(message: OutboxMessage, facts: AppointmentFacts) -> bool:
+    stands = facts.status == "cancelled" if message.template == CANCELLED else facts.status in ACTIVE
+    told: str = message.values["visit"]["starts_at"]
+    return stands and told == formats.iso(facts.starts_at)

@@ -1,0 +1,88 @@
+"""Records that may be of one person, for admins: the pairs, comparing two, and saying whether they are one person."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.appointments import joining
+from webapp.auth.dependencies import signed_in
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.exceptions import AppError, NotFound
+from webapp.i18n import gettext as _
+from webapp.patients import duplicates, records
+from webapp.staff.patients import queries
+from webapp.staff.patients.presenters import facts_of
+
+router = Router()
+
+MOST_SHOWN = 100
+# More than any patient has.
+MOST_AHEAD = 200
+
+
+@router.get("/admin/patients/duplicates")
+def list_pairs(page: CurrentPage) -> Response:
+    """Pairs of records that may be of one person, the newest first; admins."""
+    signed_in(page, "admin")
+    pairs = duplicates.list_pairs(page.session, limit=MOST_SHOWN)
+    count = duplicates.count_pairs(page.session)
+    return page.render("staff/patients/duplicates.html", pairs=pairs, rest=count - len(pairs))
+
+
+@router.get("/admin/patients/{patient_id}/duplicates/{other_id}")
+def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response:
+    """Two records side by side; admins, and the reading of both is logged."""
+    actor = signed_in(page, "admin")
+    duplicates.require_pair(page.session, patient_id, other_id)
+    response = _compare_page(page, patient_id, other_id)
+    for number in (patient_id, other_id):
+        page.write(records.note_reading, actor, number, now=page.now)
+    return response
+
+
+@router.post("/admin/patients/{patient_id}/duplicates/{other_id}")
+def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: PathId) -> Response:
+    """Join the two records, or say that they are of two people; admins."""
+    actor = signed_in(page, "admin")
+    duplicates.require_pair(page.session, patient_id, other_id)
+    match sent.get("decision"):
+        case "same":
+            try:
+                stays = page.write(joining.join_records, actor, patient_id, other_id, now=page.now)
+            except NotFound:
+                raise
+            except AppError as error:
+                return _compare_page(page, patient_id, other_id, problem=error.message, status=error.status)
+            return page.redirect(f"/admin/patients/{stays}", flash=_("The two records are one now."))
+        case "different":
+            page.write(records.tell_apart, actor, patient_id, other_id, now=page.now)
+            return page.redirect("/admin/patients/duplicates", flash=_("The two records stay as they are."))
+    problem = _("Choose whether this is the same person.")
+    return _compare_page(page, patient_id, other_id, problem=problem, status=422)
+
+
+def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = "", status: int = 200) -> Response:
+    actor = signed_in(page, "admin")
+    both = [records.get_record(page.session, number) for number in (patient_id, other_id)]
+    columns = [
+        {
+            "record": record,
+            "facts": facts_of(page, record),
+            "upcoming": queries.list_appointments(
+                page.session, actor, record.id, upcoming=True, now=page.now, limit=MOST_AHEAD
+            ).appointments,
+            "past": queries.list_appointments(
+                page.session, actor, record.id, upcoming=False, now=page.now, limit=1
+            ).total,
+        }
+        for record in both
+    ]
+    return page.render(
+        "staff/patients/compare.html",
+        status=status,
+        columns=columns,
+        joinable=any(record.account is None for record in both),
+        action=f"/admin/patients/{patient_id}/duplicates/{other_id}",
+        problem=problem,
+    )
