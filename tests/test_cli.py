@@ -234,8 +234,8 @@ def test_a_taken_port_and_a_missing_schema_are_reported_in_one_sentence_each(run
 
 
 def test_upgrading_makes_the_database_and_the_second_time_does_nothing(run: Run, empty: str) -> None:
-    assert run("db", "upgrade", url=empty) == (0, "The database now has the newest schema.\n", "")
-    assert run("db", "upgrade", url=empty) == (0, "The database has the newest schema already.\n", "")
+    assert run("db", "upgrade", url=empty) == (0, "The database is upgraded to the newest schema.\n", "")
+    assert run("db", "upgrade", url=empty) == (0, "The database is up to date.\n", "")
     assert run("check", url=empty).code == 0
 
 
@@ -248,7 +248,7 @@ def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:
     assert said.code == 1
     assert "Error:" in said.err
     quiet = run("demo", "--if-empty", url=url_of(clinic))
-    assert (quiet.code, "left as it is" in quiet.out) == (0, True)
+    assert (quiet.code, "nothing was changed" in quiet.out) == (0, True)
     assert clinic.database.write(lambda session: session.scalar(sa.select(sa.func.count(User.id)))) == before
 
 
@@ -306,7 +306,7 @@ def test_a_doctors_account_is_made_for_a_doctor(run: Run, sqlite_url: str) -> No
     ({"typed": "short\n"}, "at least 12 characters"),
     ({"typed": "password1234\n"}, "easy to guess"),
     ({"typed": ""}, "at least 12 characters"),
-    ({"email": "anna"}, "e-mail address like"),
+    ({"email": "anna"}, "email address like"),
 ])  # fmt: skip
 def test_an_invalid_account_is_refused_with_the_reason(
     run: Run, sqlite_url: str, details: dict[str, str], message: str
@@ -337,9 +337,9 @@ def test_a_doctors_account_is_bound_to_the_doctor(clinic: Cast) -> None:
 
 
 @pytest.mark.parametrize(("role", "doctor", "error", "message"), [
-    ("doctor", "nobody", NotFound, "no doctor with the name nobody"),
-    ("doctor", "bob", Conflict, "The doctor bob has an account already."),
-    ("admin", "erin", Invalid, "Only an account of the role doctor"),
+    ("doctor", "nobody", NotFound, "No doctor has the name nobody"),
+    ("doctor", "bob", Conflict, "The doctor bob already has an account."),
+    ("admin", "erin", Invalid, "Only an account with the role doctor"),
 ])  # fmt: skip
 def test_a_doctors_account_needs_a_doctor_without_one(
     clinic: Cast, role: Role, doctor: str | None, error: type[AppError], message: str
@@ -372,7 +372,7 @@ def test_accounts_are_listed_with_what_they_can_do(run: Run, clinic: Cast) -> No
     ]
     assert "Dave" in run("user", "list", "--disabled", url=url_of(clinic)).out
     assert run("user", "list", "--role", "admin", "--disabled", url=url_of(clinic)) == (
-        0, "", "There are no such accounts.\n",
+        0, "", "No accounts found.\n",
     )  # fmt: skip
 
 
@@ -417,7 +417,7 @@ def test_a_password_link_is_printed_and_works_once(run: Run, clinic: Cast, monke
 def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, deed: str) -> None:
     said = run("user", deed, "nemo@docket.example", url=url_of(clinic))
     assert (said.code, said.out) == (2, "")
-    assert "no account with the address nemo@docket.example" in said.err
+    assert "No account has the email address nemo@docket.example" in said.err
 
 
 def test_a_disabled_account_gets_no_link(run: Run, clinic: Cast) -> None:
@@ -434,8 +434,8 @@ def test_a_sound_database_has_no_problems(run: Run, clinic: Cast) -> None:
     clinic.book(clinic.alice, "2026-03-03 09:30")
     said = run("check", url=url_of(clinic))
     assert said.code == 0
-    assert said.out.startswith("All is well")
-    assert "no message lost" in said.out
+    assert said.out.startswith("No problems")
+    assert "no lost messages" in said.out
 
 
 def test_problems_are_listed_and_exit_with_one(run: Run, clinic: Cast) -> None:
@@ -460,7 +460,7 @@ def test_a_missing_guard_is_a_problem(run: Run, cast: Cast) -> None:
 def test_a_free_time_can_be_booked(run: Run, clinic: Cast) -> None:
     said = run("why", "bob", "2026-03-03T09:30", url=url_of(clinic))
     assert said == (
-        0, "Dr. Bob Brown, Follow-up, Tuesday 3 March 2026, 09:30 CET:\n  No rule refuses: it can be booked.\n", "",
+        0, "Dr. Bob Brown, Follow-up, Tuesday 3 March 2026, 09:30 CET:\n  This time can be booked.\n", "",
     )  # fmt: skip
 
 

@@ -177,7 +177,7 @@ def test_origins_of_other_sites_are_written_as_browsers_write_them(monkeypatch: 
         ({"sms_url": "https://gateway.example.org:https/secret"}, "must be like https://"),
         ({"sms_url": "https://g.example", "sms_headers": "secret"}, "must be names and values in JSON"),
         ({"sms_url": "https://g.example", "sms_headers": '{"Content-Type": "text/plain"}'}, "must be one of"),
-        ({"sms_url": "https://g.example", "sms_body": '{"to": "{to}"}'}, "must say where {to} and {text} go"),
+        ({"sms_url": "https://g.example", "sms_body": '{"to": "{to}"}'}, "must contain {to} and {text}"),
     ],
 )
 def test_messages_need_servers_that_can_be_reached(settings: dict[str, str], said: str) -> None:

@@ -69,7 +69,7 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
         server.wait_until(lambda: fetch(port, "/health/live")[0] == 200, seconds=30)
         assert not image.is_healthy(port, env), "there are no tables yet"
         upgraded = image.run([*docket, "db", "upgrade"], env)
-        assert upgraded.stdout == "The database now has the newest schema.\n", upgraded.stderr
+        assert upgraded.stdout == "The database is upgraded to the newest schema.\n", upgraded.stderr
         assert image.is_healthy(port, env)
         status, page = fetch(port, "/login")
         assert (status, "<!doctype html>" in page.lower()) == (200, True)

@@ -114,7 +114,7 @@ def test_undelivered_messages_are_reported_without_their_address(cast: Cast) -> 
         cast.change(sa.update(OutboxMessage).where(OutboxMessage.dedupe_key == key).values(**changes))
     told = list(find_problems(cast.database, now=NOW))
     assert [problem.split("(")[1] for problem in told] == [
-        f"about {key}) was due at 2026-03-02 05:59 UTC and is not delivered." for key in ("lost", "abandoned")
+        f"about {key}) was due at 2026-03-02 05:59 UTC and has not been delivered." for key in ("lost", "abandoned")
     ]
     assert "Messages that could not be delivered: 1. /admin/messages?state=dead shows them." in warnings(cast.database)
 

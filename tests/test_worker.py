@@ -241,10 +241,10 @@ def test_the_log_says_where_messages_go_and_keeps_what_is_secret_in_the_addresse
         sms_body='{"to": "{to}", "text": "{text}"}',
     )
     assert where_messages_go(servers) == [
-        "E-mails go to the mail server mail.clinic.example:587",
+        "Emails go to the mail server mail.clinic.example:587",
         "Text messages go to the gateway gateway.example",
     ]
     assert [line.split(",")[0] for line in where_messages_go(Settings(secret_key=SECRET_KEY))] == [
-        "E-mails are kept as files in var/messages",
+        "Emails are kept as files in var/messages",
         "Text messages are kept as files in var/messages",
     ]

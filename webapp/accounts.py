@@ -47,9 +47,9 @@ def create_account(
     try:
         email, name = TypeAdapter(Email).validate_python(email), TypeAdapter(PersonName).validate_python(name)
     except ValidationError as error:
-        raise Invalid(_("Give an e-mail address like name@example.org and a name of 2 to 120 characters.")) from error
+        raise Invalid(_("Enter an email address like name@example.org and a name of 2 to 120 characters.")) from error
     if role != "doctor" and doctor:
-        raise Invalid(_("Only an account of the role doctor is for a doctor."))
+        raise Invalid(_("Only an account with the role doctor can have a doctor."))
     passwords.require_good_password(password, about=[name, email], field="password")
     password_hash = passwords.hash_password(password)
 
@@ -71,9 +71,9 @@ def _lock_doctor_without_account(session: Session, slug: str) -> int:
     query = sa.select(Doctor.id, Doctor.user_id).where(Doctor.slug == slug).with_for_update(key_share=True)
     row = session.execute(query).one_or_none()
     if row is None:
-        raise NotFound(_("There is no doctor with the name %(slug)s in the address.") % {"slug": slug})
+        raise NotFound(_("No doctor has the name %(slug)s in their address.") % {"slug": slug})
     if row.user_id is not None:
-        raise Conflict(_("The doctor %(slug)s has an account already.") % {"slug": slug})
+        raise Conflict(_("The doctor %(slug)s already has an account.") % {"slug": slug})
     return int(row.id)
 
 
@@ -117,7 +117,7 @@ def _with_account(database: Database, email: str, work: Callable[[Session, int],
     def run(session: Session) -> T:
         account = auth.find_account(session, email)
         if account is None:
-            raise NotFound(_("There is no account with the address %(email)s.") % {"email": normal_email(email)})
+            raise NotFound(_("No account has the email address %(email)s.") % {"email": normal_email(email)})
         return work(session, account.user_id)
 
     return database.write(run)

@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         click.echo(f"Error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         return 1
     except DBAPIError as error:
-        click.echo(f"Error: the database says: {str(error.orig).strip()}", err=True)
+        click.echo(f"Database error: {str(error.orig).strip()}", err=True)
         click.echo("Is it running, and has `docket db upgrade` been run?", err=True)
         return 1
 
@@ -71,10 +71,10 @@ def docket() -> None:
 @docket.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option("--workers", default=1, show_default=True, help="How many processes answer.")
-@click.option("--worker/--no-worker", "delivers", default=True, show_default=True, help="Deliver messages, too.")
+@click.option("--workers", default=1, show_default=True, help="Number of server processes.")
+@click.option("--worker/--no-worker", "delivers", default=True, show_default=True, help="Also deliver messages.")
 def serve(host: str, port: int, workers: int, delivers: bool) -> None:
-    """Serve the pages and deliver messages until stopped."""
+    """Serve the web pages and deliver messages until stopped."""
     import uvicorn
 
     from webapp.worker import worker_beside
@@ -84,7 +84,7 @@ def serve(host: str, port: int, workers: int, delivers: bool) -> None:
     _require_free_port(host, port)
     # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
-    click.echo(f"Docket answers on http://{host}:{port} (stop with Ctrl-C).")
+    click.echo(f"Docket runs at http://{host}:{port} (stop with Ctrl-C).")
     with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
         uvicorn.run(
             "webapp.main:create_app",
@@ -141,36 +141,38 @@ def _warn_of_schema() -> None:
 
 @docket.group()
 def db() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the database to the newest schema; does nothing when it is there already."""
+    """Upgrade the database to the newest schema. Does nothing if it is up to date."""
     from webapp import migrations
 
     with _any_database(create=True) as database:
         if migrations.is_current(database):
-            click.echo("The database has the newest schema already.")
+            click.echo("The database is up to date.")
             return
         migrations.upgrade(database)
-        click.echo("The database now has the newest schema.")
+        click.echo("The database is upgraded to the newest schema.")
 
 
 @docket.command()
-@click.option("--doctors", default=12, show_default=True, type=click.IntRange(12, 200), help="How many doctors.")
-@click.option("--patients", default=200, show_default=True, type=click.IntRange(20, 100_000), help="How many patients.")
+@click.option("--doctors", default=12, show_default=True, type=click.IntRange(12, 200), help="Number of doctors.")
+@click.option(
+    "--patients", default=200, show_default=True, type=click.IntRange(20, 100_000), help="Number of patients."
+)
 @click.option("--months", default=3, show_default=True, type=click.IntRange(0, 240), help="Months of history.")
 @click.option("--seed", default=1, show_default=True, help="Another seed gives another clinic.")
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
-@click.option("--if-empty", is_flag=True, help="Do nothing, successfully, where there is data already.")
+@click.option("--if-empty", is_flag=True, help="Do nothing, successfully, if there is data already.")
 def demo(doctors: int, patients: int, months: int, seed: int, today: datetime | None, if_empty: bool) -> None:
-    """Fill an empty database with a believable clinic."""
+    """Fill an empty database with a demo clinic."""
     from webapp.demo import generate
 
     with open_database() as database:
         if if_empty and not generate.is_empty(database):
-            click.echo("The database holds data already; it is left as it is.")
+            click.echo("The database already has data; nothing was changed.")
             return
         with click.progressbar(length=1, label="Making appointments", file=sys.stderr) as bar:
 
@@ -189,7 +191,7 @@ def demo(doctors: int, patients: int, months: int, seed: int, today: datetime | 
                 progress=progress,
             )
         if not summary.created:
-            click.echo("This database holds demo data already; nothing was changed.")
+            click.echo("This database already has demo data; nothing was changed.")
             return
         click.echo(
             f"Made {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
@@ -198,7 +200,7 @@ def demo(doctors: int, patients: int, months: int, seed: int, today: datetime | 
 
 @docket.group()
 def user() -> None:
-    """Look after accounts."""
+    """Manage accounts."""
 
 
 @user.command("create")
@@ -231,7 +233,7 @@ def user_list(role: Any, disabled: bool) -> None:
     with open_database() as database:
         found = list_accounts(database, UserFilter(role=role, active=False if disabled else None))
     if not found:
-        click.echo("There are no such accounts.", err=True)
+        click.echo("No accounts found.", err=True)
         return
     width = max(len(row.email) for row in found)
     for row in found:
@@ -295,7 +297,7 @@ def _named_account() -> Iterator[None]:
 
 @docket.command()
 def check() -> None:
-    """Prove that no time is given twice, the guard is there, no visit lies outside the rules, no message is lost."""
+    """Check for double bookings, a missing guard, appointments outside the rules, and lost messages."""
     from webapp import integrity
 
     with open_database() as database:
@@ -307,18 +309,20 @@ def check() -> None:
     if problems:
         click.echo(f"{len(problems)} problem(s) found.", err=True)
         raise click.exceptions.Exit(1)
-    click.echo("All is well: no overlaps, the guard is in place, no visit outside the rules, no message lost.")
+    click.echo(
+        "No problems: no double bookings, the guard is in place, no appointments outside the rules, no lost messages."
+    )
 
 
 @docket.command()
 @click.argument("doctor")
 @click.argument("time")
-@click.option("--visit-type", help="Name or id of the visit type; default: the doctor's first.")
+@click.option("--visit-type", help="Name or id of the visit type; default: the doctor's default type.")
 def why(doctor: str, time: str, visit_type: str | None) -> None:
-    """Tell why DOCTOR (the name in the address) cannot be booked at TIME.
+    """Explain why DOCTOR (the name in the address) cannot be booked at TIME.
 
     TIME is like 2026-12-01T09:30, in the clinic's time zone, or with an offset such as Z or +01:00.
-    Exit code 0: it can be booked. 1: every rule that refuses is printed. 2: there is no such doctor, visit type or
+    Exit code 0: it can be booked. 1: every rule that refuses is printed. 2: unknown doctor, visit type or
     time.
     """
     from webapp.scheduling.explain import explain
@@ -336,7 +340,7 @@ def why(doctor: str, time: str, visit_type: str | None) -> None:
             refused = True
             click.echo(f"  {code}: {sentence}")
         if not answer.refusals:
-            click.echo("  No rule refuses: it can be booked.")
+            click.echo("  This time can be booked.")
     if refused:
         raise click.exceptions.Exit(1)
 

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
             host, port = None, None
         extra = host is None or parts.path.strip("/") or "?" in value or "#" in value or "@" in value
         if extra or parts.scheme not in PORTS:
-            raise ValueError("must be like https://booking.example.org, without a path, a query or a name to log in")
+            raise ValueError("must be like https://booking.example.org, without a path, a query or a user name")
         place = f"[{host}]" if ":" in str(host) else host
         return f"{parts.scheme}://{place}" + (f":{port}" if port not in {None, PORTS[parts.scheme]} else "")
 
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         if backend not in {"sqlite", "postgresql"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
         if backend == "sqlite" and (not url.database or ":memory:" in value or "mode=memory" in value):
-            raise ValueError("must name a file, as sqlite:///var/docket.db does: what is only in memory is lost")
+            raise ValueError("must name a file, as in sqlite:///var/docket.db: data in memory would be lost")
         return value
 
     @model_validator(mode="after")
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         if self.sms_media_type not in SMS_MEDIA_TYPES:
             raise ValueError(f"The content type in DOCKET_SMS_HEADERS must be one of: {', '.join(SMS_MEDIA_TYPES)}")
         if "{to}" not in self.sms_body or "{text}" not in self.sms_body:
-            raise ValueError("DOCKET_SMS_BODY must say where {to} and {text} go")
+            raise ValueError("DOCKET_SMS_BODY must contain {to} and {text}")
         return self
 
     @model_validator(mode="after")
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
             raise ValueError("In production DOCKET_BASE_URL must be set, for example https://booking.example.org")
         if not self.secure_cookies and urlsplit(self.base_url).hostname not in OWN_MACHINE:
             raise ValueError(
-                "In production DOCKET_BASE_URL must begin with https://: over http anybody on the way can read along"
+                "In production DOCKET_BASE_URL must begin with https://, because others can read http traffic"
             )
         return self
 
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
     @property
     def sender(self) -> str:
-        """The sender's address of our e-mails."""
+        """The sender's address of our emails."""
         return self.mail_from or f"docket@{urlsplit(self.base_url).hostname or 'localhost'}"
 
     @property

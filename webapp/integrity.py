@@ -135,7 +135,7 @@ def _fails(session: Session, statements: list[Any]) -> bool:
 def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
     """Every problem as a sentence; empty if everything is in order."""
     if not guard_is_in_place(database):
-        yield "The guard is missing: the database accepted two visits at one time."
+        yield "The guard is missing: the database accepted two appointments at the same time."
     with database.reading() as session:
         for name in missing_triggers(session):
             yield f"The trigger {name} is missing: processes may offer times that are no longer free."
@@ -200,9 +200,9 @@ def _patients_overlaps(session: Session) -> Iterator[str]:
 def _strays(session: Session) -> Iterator[str]:
     """Differences between `busy_times` and what takes time: times without a guard, and guards without a cause."""
     for row in session.execute(sa.except_(expected(), CONTENTS)):
-        yield f"{_busy_time_in_words(*row)} is not guarded: busy_times has no row of it."
+        yield f"{_busy_time_in_words(*row)} is not guarded: busy_times has no row for it."
     for row in session.execute(sa.except_(CONTENTS, expected())):
-        yield f"{_busy_time_in_words(*row)} is taken in busy_times, and not by what the row names."
+        yield f"{_busy_time_in_words(*row)} is taken in busy_times, but not by a matching appointment."
 
 
 def _busy_time_in_words(doctor_id: int, lane: int, low: int, high: int, appointment_id: int | None) -> str:
@@ -252,4 +252,4 @@ def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
     )
     for number, template, due_at in session.execute(query):
-        yield f"Message {number} ({template}) was due at {due_at:%Y-%m-%d %H:%M} UTC and is not delivered."
+        yield f"Message {number} ({template}) was due at {due_at:%Y-%m-%d %H:%M} UTC and has not been delivered."

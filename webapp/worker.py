@@ -101,7 +101,7 @@ class Worker:
                 failures = 0
             except ServerAway as away:
                 failures += 1
-                logger.warning("No %s is taken now: %s", courier.channel, away)
+                logger.warning("Delivery of %s is paused: %s", courier.channel, away)
             except (SQLAlchemyError, AppError) as error:
                 failures += 1
                 logger.warning("The outbox cannot be read or written: %s", type(error).__name__)
@@ -123,7 +123,7 @@ class Worker:
             try:
                 self.do_a_round()
             except (SQLAlchemyError, AppError) as error:
-                logger.warning("Reminders and clean-up wait for the database: %s", type(error).__name__)
+                logger.warning("Reminders and clean-up are waiting for the database: %s", type(error).__name__)
             except Exception:
                 logger.exception("Reminders and clean-up failed")
             self.stopping.wait(ROUND_EVERY)
@@ -141,7 +141,7 @@ class Worker:
             self.database.write(service.forget_old_answers, now=now)
 
     def _asks(self, question: Callable[..., bool], now: datetime) -> bool:
-        """Ask before writing: on SQLite nobody can book during a write transaction."""
+        """Ask before writing: on SQLite a write transaction makes every booking wait."""
         with self.database.reading() as session:
             return question(session, now=now)
 
@@ -157,7 +157,7 @@ def writer(settings: Settings, channel: Channel, *, base_url: str) -> Callable[[
 
 
 def mail_sender(settings: Settings) -> Sender:
-    """The sender of e-mails: the configured mail server, or files if there is none."""
+    """The sender of emails: the configured mail server, or files if there is none."""
     if settings.smtp_url:
         return MailSender(MailServer.from_url(settings.smtp_url), settings.sender)
     return FileSender(FOLDER, settings.sender)
@@ -175,12 +175,12 @@ def where_messages_go(settings: Settings) -> list[str]:
     mail, text = settings.smtp_url, settings.sms_url
     server = MailServer.from_url(mail) if mail else None
     return [
-        f"E-mails go to the mail server {server.host}:{server.port}"
+        f"Emails go to the mail server {server.host}:{server.port}"
         if server
-        else f"E-mails are kept as files in {FOLDER}, because DOCKET_SMTP_URL names no mail server",
+        else f"Emails are kept as files in {FOLDER}, because DOCKET_SMTP_URL is not set",
         f"Text messages go to the gateway {urlsplit(text).hostname}"
         if text
-        else f"Text messages are kept as files in {FOLDER}, because DOCKET_SMS_URL names no gateway",
+        else f"Text messages are kept as files in {FOLDER}, because DOCKET_SMS_URL is not set",
     ]
 
 

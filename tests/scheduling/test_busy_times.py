@@ -81,7 +81,7 @@ def test_each_use_case_keeps_the_table(cast: Cast) -> None:
     cast.database.write(status_service.undo, cast.bob, reference, UndoStatus(), now=NOW)
     assert spans(cast) == ["12:55-13:55"]
     held = busy(cast)
-    cast.change(sa.update(Appointment).values(status="completed", notes="Words take nobody's time"))
+    cast.change(sa.update(Appointment).values(status="completed", notes="Words take no time"))
     assert busy(cast) == held
     cast.change(sa.update(Appointment).values(doctor_id=cast.doctor_ids["erin"]))
     assert [row[0] for row in busy(cast)] == [cast.doctor_ids["erin"]]
@@ -364,12 +364,12 @@ def test_the_check_reports_unguarded_time_and_time_that_nothing_takes(cast: Cast
     missing, moved, ghost = list(find_problems(cast.database, now=NOW))
     first = f"The time of appointment {number}, 2026-03-03 08:55 to 09:30 UTC {place} 0,"
     assert {missing, moved} == {
-        f"{time} is not guarded: busy_times has no row of it."
+        f"{time} is not guarded: busy_times has no row for it."
         for time in (first, f"The time of appointment {later}, 2026-03-03 14:00 to 14:30 UTC {place} 0,")
     }
     assert ghost == (
         f"The time of appointment {later}, 2026-03-03 14:00 to 14:30 UTC {place} 1,"
-        " is taken in busy_times, and not by what the row names."
+        " is taken in busy_times, but not by a matching appointment."
     )
     cast.change(sa.update(BusyTime).values(lane=0, appointment_id=None))
     told = list(find_problems(cast.database, now=NOW))

@@ -89,7 +89,7 @@ def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
 
 
 def test_an_admin_who_never_had_a_password_does_not_count(cast: Cast) -> None:
-    """Nobody could sign in as them, and the link to their first password may have expired."""
+    """They could never sign in, and the link to their first password may have expired."""
     invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
     invited, token = cast.database.write(users.invite, cast.carol, invite, now=NOW)
     with pytest.raises(LastAdmin):

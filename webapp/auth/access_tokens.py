@@ -1,7 +1,7 @@
 """Access tokens of the API: JWTs that live for minutes. Each belongs to a session, which every request looks up.
 
 They are signed with keys that are derived from `DOCKET_SECRET_KEY`, and name their key in `kid`, so that the key can
-be changed while tokens are in use. A token names its session by the session's hash. Nobody can make a cookie from
+be changed while tokens are in use. A token names its session by the session's hash. A cookie cannot be made from
 that hash, and the token is worthless once the session has ended.
 """
 

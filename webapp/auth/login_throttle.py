@@ -37,7 +37,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 def admit_login(session: Session, *, account: str, address: str, device: str, now: datetime) -> int:
     """Admit an attempt to log in and return its row's id, unless one of three counts is full.
 
-    A browser that has logged in to this account before is counted separately, so that nobody can lock a patient out by
+    A browser that has signed in to this account before is counted apart, so that strangers cannot lock a patient out by
     guessing. The account's count turns away only networks that have failed on that account themselves: the owner can
     log in from home while someone else is guessing.
 

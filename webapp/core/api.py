@@ -233,7 +233,7 @@ async def require_readable_body(request: Request) -> None:
 
 
 class _TidyRequest(Request):
-    """A request whose body of JSON comes without what nobody sees in pasted text."""
+    """A request whose body of JSON comes without the invisible signs of pasted text."""
 
     async def json(self) -> Any:
         """The body, tidied; it is read once."""

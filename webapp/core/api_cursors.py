@@ -1,6 +1,6 @@
 """Lists of the API that may be longer than one can skip through: a cursor names the row after which a part begins.
 
-Clients get a cursor in the `next` link of a part, and need not know what it holds. A part that begins at a cursor costs
+Clients get a cursor in the `next` link of a part, and do not look into it. A part that begins at a cursor costs
 the same at any depth, and rows that are added or removed meanwhile move no other rows into another part.
 """
 

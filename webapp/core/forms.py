@@ -51,7 +51,7 @@ class _ReadersTranslations:
 
 
 class _Tidied:
-    """What was sent, as WTForms reads it, without what nobody sees in pasted text. Passwords stay as typed."""
+    """What was sent, as WTForms reads it, without the invisible signs of pasted text. Passwords stay as typed."""
 
     def __init__(self, sent: Any, secret: set[str]) -> None:
         self._sent = sent

@@ -50,7 +50,7 @@ class LateRoute(APIRoute):
         raise AttributeError(name)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path, and take from its parts what nobody sees in a reference or a link that was copied."""
+        """Match the path, and take from its parts the invisible signs in a reference or a link that was copied."""
         match, child_scope = super().matches(scope)
         parts = child_scope.get("path_params", {})
         if not get_route_path(scope).isascii():

@@ -1,6 +1,6 @@
 """Text as people type and paste it: what they cannot see is taken away, and letters are compared plainly.
 
-Programs, phones and web pages add signs that nobody sees to what is copied: marks of direction, zero-width spaces, soft
+Programs, phones and web pages add invisible signs to what is copied: marks of direction, zero-width spaces, soft
 hyphens, spaces that do not break. `tidy` is for all text, `tidy_line` for names and other text of one line, `bare` for
 numbers, codes, references and addresses. Forms (`core/forms.py`), bodies of the API (`core/api.py`) and addresses of
 pages (`core/routing.py`) come tidied, so that a new field does too. Passwords have rules of their own

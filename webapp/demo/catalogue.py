@@ -82,7 +82,7 @@ KINDS = (
         60,
         "Tell us when you call if you take blood thinners.\n"
         "You may eat and drink as usual.\n"
-        "Do not drive yourself home: bring somebody, or take a taxi.",
+        "Do not drive yourself home: bring someone with you, or take a taxi.",
         buffer_before=10,
         buffer_after=15,
         online=False,
@@ -204,7 +204,7 @@ KINDS = (
         30,
         "Write down the first day of your last period.\n"
         "Bring earlier letters or results.\n"
-        "You may bring somebody with you, and you may ask for a pause at any time.",
+        "You can bring someone with you, and you may ask for a pause at any time.",
         (
             "Painful periods for some months.",
             "Questions about the menopause.",

@@ -89,7 +89,7 @@ def _require_sensible(order: Order) -> None:
             message = _("Demo data needs %(low)d to %(high)d %(name)s.")
             raise Invalid(message % {"low": low, "high": high, "name": name})
     if order.today.year not in YEARS:
-        message = _("Demo data can be made around a day from %(low)d to %(high)d.")
+        message = _("Demo data needs a day in the years %(low)d to %(high)d.")
         raise Invalid(message % {"low": YEARS[0], "high": YEARS[-1]})
 
 
@@ -112,13 +112,13 @@ def _make(session: Session, order: Order, password_hash: str, progress: Progress
 def _require_same(session: Session, order: Order) -> None:
     """Refuse unless the present data was made by the same order, on this day or an earlier one."""
     if not get_clinic(session).demo:
-        raise HoldsOtherData(_("This database is in use. Demo data is only made in an empty one."))
+        raise HoldsOtherData(_("This database is in use. Demo data needs an empty database."))
     about_clinic = sa.and_(AuditEvent.subject_type == MADE.subject_type, AuditEvent.subject_id == MADE.subject_id)
     made = session.scalar(sa.select(AuditEvent.details).where(about_clinic, AuditEvent.action == MADE.action))
     wanted = order.details()
     if made and any(made[name] != wanted[name] for name in ("doctors", "patients", "months", "seed")):
         message = _(
-            "This database holds demo data already, with %(doctors)d doctors, %(patients)d patients, %(months)d months "
+            "This database already has demo data, with %(doctors)d doctors, %(patients)d patients, %(months)d months "
             "of history and seed %(seed)d. Use an empty database for another set."
         )
         raise HoldsOtherData(message % made)

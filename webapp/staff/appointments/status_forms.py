@@ -16,7 +16,7 @@ from webapp.i18n import lazy_form_text as _l
 class StatusForm(DocketForm):
     """A button that changes an appointment's status; `back` is the page with the button."""
 
-    sentences = {"status": _l("This status does not exist.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"status": _l("This status does not exist.")}  # noqa: RUF012 - never changed.
     status = HiddenField()
     version = HiddenField()
     back = HiddenField()

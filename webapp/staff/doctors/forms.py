@@ -145,7 +145,7 @@ class NewDoctorForm(DoctorForm):
 class AccountForm(DocketForm):
     """An account for a doctor who has none."""
 
-    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - never changed.
     email = EmailField(_l("Email address"), [InputRequired(_l("Enter an email address."))])
 
     def command(self) -> AccountAddress | None:

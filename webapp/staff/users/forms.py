@@ -59,8 +59,8 @@ class TiedForm(DocketForm):
 
     def offer(self, doctors: list[tuple[int, str]]) -> None:
         """Set the doctors to choose from."""
-        nobody = SelectChoice("", _("None: not a doctor’s account"))
-        self.doctor.choices = [nobody, *(SelectChoice(str(number), name) for number, name in doctors)]
+        no_doctor = SelectChoice("", _("None: not a doctor’s account"))
+        self.doctor.choices = [no_doctor, *(SelectChoice(str(number), name) for number, name in doctors)]
 
     @property
     def doctor_id(self) -> int | None:
