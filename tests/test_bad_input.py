@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -305,3 +306,33 @@ def test_a_next_address_that_names_no_real_appointment_is_not_described(client: 
             answer = client.get(path, params={"next": odd})
             assert answer.status_code == 200, odd
             assert "you’ll book" not in read(answer).text, odd
+
+
+# ------------------------------------------------------------------------------- one filter with several values
+
+
+@pytest.mark.parametrize(("address", "field"), [
+    ("/doctors?specialty=Dermatology&specialty=Cardiology", "Specialty"),
+    ("/?q=bob&q=erin", "Doctor’s name"),
+    ("/admin/appointments?status=arrived&status=cancelled", "Status"),
+    ("/admin/appointments?doctor=bob&doctor=erin", "Doctor"),
+    ("/admin/appointments?from=2026-03-02&from=2026-03-03", "From"),
+    ("/admin/appointments.csv?status=arrived&status=cancelled", "Status"),
+    ("/admin/appointments/new?doctor=bob&doctor=erin", "Doctor"),
+    ("/admin/appointments/why?doctor=bob&doctor=erin", "Doctor"),
+    ("/admin/audit?action=patient_read&action=user_disabled", ""),
+    ("/admin/audit.csv?who=bob&who=erin", ""),
+    ("/admin/messages?state=dead&state=sent", ""),
+    ("/admin/users?role=admin&role=doctor", "Role"),
+    ("/admin/doctors?q=bob&q=erin", ""),
+    ("/admin/patients?q=alice&q=dave", ""),
+    ("/admin/closures/holidays?country=NL&country=BE", "Country"),
+])  # fmt: skip
+def test_a_filter_with_several_values_is_refused_by_name_instead_of_using_one(
+    sqlite_cast: Cast, address: str, field: str
+) -> None:
+    with client_for(sqlite_cast.database) as client:
+        log_in(client, "carol")
+        refused = client.get(address)
+        assert refused.status_code == 422
+        assert f"The address has more than one value for “{field}" in read(refused).text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from wtforms import BooleanField, Field, Form, PasswordField, SelectFieldBase, SelectMultipleField
@@ -17,7 +17,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.core.text import tidy
-from webapp.exceptions import AppError, NotFound
+from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 from webapp.i18n import ngettext
@@ -72,6 +72,16 @@ class _Tidied:
         return values if name in self._secret else [tidy(each) if isinstance(each, str) else each for each in values]
 
 
+class AddressQuery(Protocol):
+    """The values in an address, of which several may have one name."""
+
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: Any, /) -> bool: ...
+    def getlist(self, key: str, /) -> list[str]:
+        """All values of this name."""
+
+
 class DocketForm(Form):
     """A WTForms form that takes errors from schemas and services. `sentences` are this form's own words by field.
 
@@ -92,6 +102,20 @@ class DocketForm(Form):
             sent = super().wrap_formdata(form, formdata)
             secret = {field.name for field in form if isinstance(field, PasswordField)}
             return None if sent is None else _Tidied(sent, secret)
+
+    @classmethod
+    def of_address(cls, query: AddressQuery) -> Self:
+        """The form with the values in an address, such as the filters of a list.
+
+        Raises:
+            Invalid: a field has several values, of which all but one would be ignored.
+        """
+        form = cls(query)
+        for field in form:
+            if len(set(query.getlist(field.name))) > 1 and not isinstance(field, SelectMultipleField):
+                message = _("The address has more than one value for “%(field)s”. Choose one.")
+                raise Invalid(message % {"field": field.label.text}, field=field.name)
+        return form
 
     def add_error(self, error: AppError) -> None:
         """Put an error next to its field, or at the top of the form where it has no visible field."""

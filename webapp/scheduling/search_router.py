@@ -30,7 +30,7 @@ NEVER = float("inf")
 def find(page: CurrentPage) -> Response:
     """The doctors and their next free times; everyone."""
     clinic = current_clinic(page)
-    form = FinderForm(page.request.query_params)
+    form = FinderForm.of_address(page.request.query_params)
     listed = doctors.list_doctors(page.session)
     _fill_choices(form, listed)
     words = plain(form.q.data or "").split()

@@ -43,7 +43,7 @@ def show(page: Page, actor: Actor) -> Response:
     query = page.request.query_params
     if not query.get("doctor") and actor.role == "admin":
         return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
-    form = StaffBookForm(query)
+    form = StaffBookForm.of_address(query)
     request = _request_of(page, actor, form)
     clinic = current_clinic(page)
     if not (form.starts_at.data or form.date.data):

@@ -117,7 +117,7 @@ def new_booking(page: CurrentPage) -> Response:
     """Doctor and visit type of a new booking; the doctor's free times come next. Admins."""
     signed_in(page, "admin")
     choices = listing.find_choices(page.session)
-    form = NewBookingForm(page.request.query_params)
+    form = NewBookingForm.of_address(page.request.query_params)
     form.offer(choices)
     status = 200
     if form.doctor.data:
@@ -176,7 +176,7 @@ class ResolvedSearch(NamedTuple):
 
 def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
     choices = listing.find_choices(page.session)
-    form = AppointmentFilterForm(page.request.query_params)
+    form = AppointmentFilterForm.of_address(page.request.query_params)
     form.offer(choices)
     return form, choices
 

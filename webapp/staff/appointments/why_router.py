@@ -29,7 +29,7 @@ router = Router()
 def why(page: CurrentPage) -> Response:
     """Every rule that refuses a start, or that none does; admins."""
     signed_in(page, "admin")
-    form = WhyForm(page.request.query_params)
+    form = WhyForm.of_address(page.request.query_params)
     choices = listing.find_choices(page.session)
     form.offer(choices)
     asked = bool(form.doctor.data or form.date.raw_data or form.time.raw_data)

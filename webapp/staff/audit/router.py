@@ -28,7 +28,7 @@ def show_log(page: CurrentPage) -> Response:
     """The log, the newest first; admins. Reading it adds a row to it."""
     actor = signed_in(page, "admin")
     query = page.request.query_params
-    form = AuditFilterForm(query)
+    form = AuditFilterForm.of_address(query)
     resolved = _resolve(page, form)
     if resolved is None:
         return _log_page(page, form, [], Neighbours(), [], status=422)
@@ -44,7 +44,7 @@ def show_log(page: CurrentPage) -> Response:
 def export_log(page: CurrentPage) -> Response:
     """All rows that match the filters, as a table; admins. This adds a row, too."""
     actor = signed_in(page, "admin")
-    form = AuditFilterForm(page.request.query_params)
+    form = AuditFilterForm.of_address(page.request.query_params)
     resolved = _resolve(page, form)
     if resolved is None:
         return _log_page(page, form, [], Neighbours(), [], status=422)

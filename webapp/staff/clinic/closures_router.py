@@ -63,7 +63,7 @@ def create_closure(page: CurrentPage, sent: SentForm) -> Response:
 def show_holidays(page: CurrentPage) -> Response:
     """The public holidays of a place and a year, to choose from; admins."""
     signed_in(page, "admin")
-    which = WhichHolidaysForm(page.request.query_params)
+    which = WhichHolidaysForm.of_address(page.request.query_params)
     found = _offer_holidays(page, which)
     form = HolidaysForm(
         data={

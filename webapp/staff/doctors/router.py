@@ -49,7 +49,7 @@ def list_doctors(page: CurrentPage) -> Response:
     """The doctors with this week's appointments and their accounts; admins."""
     signed_in(page, "admin")
     query = page.request.query_params
-    form = DoctorFilterForm(query)
+    form = DoctorFilterForm.of_address(query)
     form.show.data = form.shown
     found = profiles.list_profiles(page.session, text=form.text, active=form.active, now=page.now)
     number = clamp(whole_number(query.get("page")) or 1, len(found), PAGE_SIZE)

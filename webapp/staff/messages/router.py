@@ -33,7 +33,7 @@ def list_messages(page: CurrentPage) -> Response:
     """Every message, the newest first; admins."""
     signed_in(page, "admin")
     query = page.request.query_params
-    form = MessageFilterForm(query)
+    form = MessageFilterForm.of_address(query)
     try:
         wanted = messages.resolve(page.session, form.search())
     except Invalid as error:

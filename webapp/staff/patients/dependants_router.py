@@ -118,7 +118,7 @@ def _people_page(
         "staff/patients/people.html",
         status=status,
         patient=record,
-        search=PatientSearchForm(page.request.query_params),
+        search=PatientSearchForm.of_address(page.request.query_params),
         text=text,
         found=[patient_line(page, patient) for patient in found.patients if patient.id != record.id],
         similar=found.similar,

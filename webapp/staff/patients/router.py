@@ -38,6 +38,7 @@ def list_patients(page: CurrentPage) -> Response:
     """All patients by name, or those that match the search; admins."""
     actor = signed_in(page, "admin")
     query = page.request.query_params
+    form = PatientSearchForm.of_address(query)
     text = query.get("q", "").strip()
     if text:
         page.write(records.note_search, actor, now=page.now)
@@ -50,7 +51,7 @@ def list_patients(page: CurrentPage) -> Response:
         )
     return page.render(
         "staff/patients/list.html",
-        form=PatientSearchForm(query),
+        form=form,
         text=text,
         pairs=duplicates.count_pairs(page.session),
         patients=[patient_line(page, patient) for patient in found.patients],

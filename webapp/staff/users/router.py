@@ -28,7 +28,7 @@ def list_users(page: CurrentPage) -> Response:
     """The accounts, the newest first; admins."""
     signed_in(page, "admin")
     query = page.request.query_params
-    form = UserFilterForm(query)
+    form = UserFilterForm.of_address(query)
     wanted = form.wanted()
     cursor = newest_first(query)
     found = queries.list_users(page.session, wanted, cursor=cursor, limit=PAGE_SIZE + 1)
