@@ -44,7 +44,7 @@ def demo_clinic() -> Iterator[str]:
 
 def sign_in(page: Page, who: str) -> None:
     page.goto("/login")
-    page.get_by_label("E-mail address").fill(f"{who}@docket.example")
+    page.get_by_label("Email address").fill(f"{who}@docket.example")
     page.get_by_label("Password").fill(DEMO_PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda address: "/login" not in address)
@@ -86,13 +86,13 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
     page.locator("li.doctor h3 a").first.click()
     page.wait_for_selector("#calendar")
     shoot("calendar")
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
     shoot("calendar-next-week")
     page.goto(page.url.split("?")[0] + "?week=2020-W10")
     shoot("calendar-empty")
     page.goto("/register")
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create an account").click()
     page.wait_for_selector("[data-error-summary]")
     shoot("register-errors")
 
@@ -111,11 +111,11 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     shoot("account")
     page.goto("/doctors?specialty=Dermatology")
     page.locator("li.doctor h3 a").first.click()
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
     page.locator(SLOT).nth(2).click()
     page.wait_for_selector(".submit-bar")
-    page.get_by_label("Reason for the visit").fill("A mole on my back has changed its colour since the summer.")
+    page.get_by_label("Reason for the appointment").fill("A mole on my back has changed its colour since the summer.")
     shoot("book")
     # Another patient takes that time.
     sign_up(rival)
@@ -133,7 +133,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     shoot("appointment")
     page.goto(f"{visit}/reschedule")
     shoot("reschedule")
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
     page.locator(SLOT).nth(5).click()
     page.wait_for_url("**starts_at=**")
@@ -152,7 +152,7 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     shoot("link-over")
     page.goto(f"{visit}/cancellation")
     shoot("cancellation")
-    page.get_by_role("button", name="Cancel this visit").click()
+    page.get_by_role("button", name="Cancel appointment").click()
     page.wait_for_url(visit)
     shoot("cancelled")
     page.goto("/schedule")
@@ -163,9 +163,9 @@ def sign_up(page: Page) -> None:
     """Create another patient, who will be faster."""
     page.goto("/register")
     page.get_by_label("Your name").fill("Quick Quinn")
-    page.get_by_label("E-mail address").fill("quinn@docket.example")
+    page.get_by_label("Email address").fill("quinn@docket.example")
     page.get_by_label("Password").fill("walrus teapot orbit")
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create an account").click()
     page.wait_for_url(lambda address: "/register" not in address)
 
 
@@ -232,7 +232,7 @@ def messages(page: Page, shoot: Callable[[str], None]) -> None:
     sign_in(page, "admin")
     page.goto("/admin/messages")
     shoot("messages")
-    page.get_by_role("link", name="Visit booked").first.click()
+    page.get_by_role("link", name="Appointment booked").first.click()
     page.wait_for_selector("iframe")
     shoot("message")
 
@@ -245,7 +245,7 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.goto("/")
     page.screenshot(path=folder / "find.png")
     page.get_by_role("link", name="Dr. Amara Okafor", exact=True).click()
-    page.get_by_role("link", name="Week after").click()
+    page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
     page.screenshot(path=folder / "calendar.png", full_page=True)
     # A working day with appointments, so that the screenshot does not depend on today's date.
