@@ -41,7 +41,7 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     if actor is None:
         raise NotSignedIn(_("Sign in to see this page."))
     if roles and actor.role not in roles:
-        raise Forbidden(_("Your account does not have access to this page."))
+        raise Forbidden(_("Sign in with another account, or ask the clinic for access."))
     return actor
 
 
