@@ -103,5 +103,5 @@ def test_a_page_that_is_out_of_date_says_so_when_the_clinic_cannot_be_reached(op
     page.route("**/calendar?*", lambda route: route.abort("blockedbyclient"))
     title = titles(page)
     page.get_by_role("link", name="Next week").click()
-    expect(page.locator("#status")).to_contain_text("The clinic cannot be reached.")
+    expect(page.locator("#status")).to_contain_text("We can’t reach the clinic.")
     assert titles(page) == title

@@ -89,7 +89,7 @@ def add_doctor(page: Page, name: str, hours: str, *, email: str = "") -> str | N
     page.get_by_label("Check-up").check()
     page.get_by_label("Follow-up").check()
     if email:
-        page.get_by_label(re.compile("E-?mail address")).fill(email)
+        page.get_by_label(re.compile("Email address")).fill(email)
     page.get_by_role("button", name="Add doctor").click()
     link = None
     if email:
