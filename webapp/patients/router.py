@@ -54,7 +54,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
         page.close()
         secret = _register(page, command, origin)
-        welcome = _("Welcome. Your account is ready. Please confirm your email address with the link we’ve emailed you.")
+        welcome = _("Welcome. Your account is ready. To confirm your email address, use the link we’ve emailed you.")
         response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
