@@ -11,7 +11,16 @@ import sqlalchemy as sa
 from tests.cast import NOW, Cast, local
 from tests.visits import put, take_guard_away
 from webapp.integrity import find_problems, warnings
-from webapp.models import Appointment, Closure, ExtraHours, OpeningHours, OutboxMessage, TimeOff, WorkingHours
+from webapp.models import (
+    Appointment,
+    Closure,
+    ExtraHours,
+    OpeningHours,
+    OutboxMessage,
+    Patient,
+    TimeOff,
+    WorkingHours,
+)
 from webapp.notifications.outbox import Message, enqueue
 
 
@@ -127,3 +136,8 @@ def test_warnings_are_for_an_old_sqlite_alone(cast: Cast) -> None:
         assert bool(told) == (tuple(map(int, version.split("."))) < (3, 51, 3))
     else:
         assert told == []
+
+
+def test_a_record_with_another_address_than_its_account_is_reported(cast: Cast) -> None:
+    cast.change(sa.update(Patient).where(Patient.id == cast.patient_ids["alice"]).values(email="typo@docket.example"))
+    assert problems(cast) == ["has another email address on the record than on the account."]

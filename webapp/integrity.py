@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.schedule_versions import missing_triggers
 from webapp.clinic.service import get_clinic
@@ -145,6 +146,7 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
         yield from _broken_promises(session, now=now)
         yield from _outside_hours(session, now=now)
         yield from _lost_messages(session, now=now)
+        yield from _two_addresses(session)
 
 
 def warnings(database: Database) -> Iterator[str]:
@@ -253,3 +255,10 @@ def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:
     )
     for number, template, due_at in session.execute(query):
         yield f"Message {number} ({template}) was due at {due_at:%Y-%m-%d %H:%M} UTC and has not been delivered."
+
+
+def _two_addresses(session: Session) -> Iterator[str]:
+    """Records with another address than their account: messages would go to one, and staff would see the other."""
+    query = sa.select(Patient.id).join(User, User.id == Patient.user_id).where(Patient.email != User.email)
+    for number in session.scalars(query.order_by(Patient.id)):
+        yield f"Patient {number} has another email address on the record than on the account."

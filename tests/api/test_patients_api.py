@@ -158,3 +158,18 @@ def test_staff_find_read_add_and_change_patients_and_leave_a_trace(client: TestC
     assert changed.json() == {**made.json(), "email": ""}
     assert code_of(bob.request("PATCH", place, json={"phone": "1"}), 403) == "wrong_role"
     assert "Anna Jansen" in log_in(client, "carol").get(f"/admin{place}").text
+
+
+def test_admins_correct_the_address_of_a_patients_account(client: TestClient, cast: Cast) -> None:
+    carol = ApiClient(client, "carol")
+    place = f"/patients/{cast.patient_ids['alice']}"
+    assert code_of(carol.request("PATCH", place, json={"email": "dave@docket.example"}), 409) == "email_taken"
+    assert code_of(carol.request("PATCH", place, json={"email": ""}), 422) == "no_address"
+    assert carol.request("PATCH", place, json={"phone": "020 1"}).json()["email"] == "alice@docket.example"
+    assert (
+        carol.request("PATCH", place, json={"email": "right@docket.example"}).json()["email"] == "right@docket.example"
+    )
+    with cast.database.reading() as session:
+        assert session.get_one(models.User, cast.alice.user_id).email == "right@docket.example"
+    cast.change(sa.update(models.User).where(models.User.id == cast.alice.user_id).values(role="doctor"))
+    assert code_of(carol.request("PATCH", place, json={"email": "own@docket.example"}), 409) == "staff_address"

@@ -21,9 +21,9 @@ from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
 from webapp.integrity import find_problems
 from webapp.models import Appointment, AuditEvent, OutboxMessage, Patient, PatientWord, PossibleDuplicate, User
-from webapp.patients import duplicates, records, service
+from webapp.patients import dependants, duplicates, records, service
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.schemas import PatientDetails, Register
+from webapp.patients.schemas import PatientDetails, Register, UpdateProfile
 from webapp.scheduling.exceptions import PatientBusy
 
 EMAIL = "paula@docket.example"
@@ -150,7 +150,7 @@ def test_who_confirms_a_strangers_account_gives_nothing_away(client: TestClient,
     # Paula herself signs in, opens the link from her mailbox, and is asked once more.
     login = {"email": EMAIL, "password": "a long sentence for tests", "next": path}
     assert client.post("/login", data=login).headers["location"] == path
-    assert read(client.get(path)).h1 == "Are these your appointments?"
+    assert read(client.get(path)).h1 == "Is this record yours?"
     assert client.post(path).headers["location"] == "/appointments"
     assert f"/appointments/{reference}" in read(client.get("/appointments")).links
     assert pairs(cast) == set()
@@ -256,6 +256,18 @@ def test_a_registration_is_compared_with_the_records(
     add_record(cast, name="Élodie Müller", email=None, birth_date=BORN, phone="020 123 4567")
     register(cast, name, **details)
     assert bool(pairs(cast)) is noted
+
+
+def test_a_person_whom_a_patient_adds_and_data_that_comes_later_are_compared_too(cast: Cast) -> None:
+    add_record(cast, "tim", "Tim Adams", email=None, birth_date=BORN)
+    child = UpdateProfile(name="Adams, Tim", birth_date=BORN)
+    cast.database.write(dependants.add_person, cast.alice, child, now=NOW)
+    assert pairs(cast) == {("Tim Adams", "Adams, Tim")}
+    add_record(cast, "alice2", "Alice Adams", email=None, birth_date=BORN)
+    assert len(pairs(cast)) == 1
+    own = UpdateProfile(name="Alice Adams", birth_date=BORN)
+    cast.database.write(service.update_profile, cast.alice, own, now=NOW)
+    assert ("Alice Adams", "Alice Adams") in pairs(cast)
 
 
 def test_staff_see_the_pair_compare_and_say_that_they_are_two_people(client: TestClient, cast: Cast) -> None:

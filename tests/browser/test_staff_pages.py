@@ -14,9 +14,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.test_every_page import look
-from tests.cast import local
+from tests.cast import NOW, local
 from webapp import models
 from webapp.core.formats import iso
+from webapp.patients import duplicates
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -105,6 +106,8 @@ def test_the_forms_of_admins(open_browser: Open, clinic: Clinic) -> None:
 
 def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic: Clinic) -> None:
     patient, user = clinic.cast.patient_ids["alice"], clinic.cast.alice.user_id
+    other = clinic.cast.add(models.Patient(name="Adams, Alice", email="alice@docket.example", created_at=NOW))
+    clinic.cast.database.write(duplicates.note_pair, patient, other, now=NOW)
     page = open_browser()
     sign_in(page, "carol@docket.example")
     for path in (
@@ -112,6 +115,8 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/patients/{patient}/edit",
         f"/admin/patients/{patient}/people",
         f"/admin/patients/{patient}/account",
+        f"/admin/patients/{patient}/duplicates/{other}",
+        "/admin/patients/duplicates",
         f"/admin/visit-types/{clinic.cast.long}",
         f"/admin/visit-types/{clinic.cast.long}/activity",
         f"/admin/users/{user}",

@@ -14,6 +14,7 @@ from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.patients.addresses import announce_changes
+from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
 from webapp.patients.message_preferences import take_over_message_preferences
 from webapp.patients.models import Patient
@@ -67,6 +68,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     details = PatientDetails(name=command.name, birth_date=command.birth_date, phone=command.phone)
     patient_id = add_patient(session, details, managed_by=own, now=now)
     take_over_message_preferences(session, own, patient_id)
+    note_duplicates(session, patient_id, now=now)
     _record(session, actor, "patient_created", patient_id, now=now)
     publish(session, PatientJoined(by=actor.done_by, patient_id=patient_id, managed_by=own), now=now)
     return patient_id
@@ -87,6 +89,7 @@ def change_person(
     details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
     write_details(session, patient_id, details)
     announce_changes(session, actor.done_by, patient_id, contact_of(saved), contact_of(details), now=now)
+    note_duplicates(session, patient_id, now=now)
     _record(session, actor, "patient_changed", patient_id, now=now)
 
 

@@ -232,4 +232,5 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
         keep_words(session, changed.id, name=command.name, email=changed.email, phone=command.phone)
         before, after = Contact("", phone_before or ""), Contact("", command.phone)
         announce_changes(session, actor.done_by, changed.id, before, after, now=now)
+        note_duplicates(session, changed.id, now=now)
     audit.record_by(session, actor, "profile_changed", subject=("user", actor.user_id), now=now)

@@ -54,7 +54,7 @@ def confirm_address(page: CurrentPage, token: LongToken) -> Response:
     except (AddressNotConfirmable, AddressTaken) as error:
         return _over_page(page, error)
     if outcome.joined:
-        said = _("Thank you. The appointments the clinic booked for you are now in your account.")
+        said = _("Thank you. Your record at the clinic is now linked to your account.")
         return page.redirect("/appointments", flash=said)
     if outcome.waits:
         said = _(

@@ -31,6 +31,7 @@ from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
+from webapp.patients.duplicates import note_duplicates
 from webapp.patients.models import Patient
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.models import ACTIVE, Appointment
@@ -178,5 +179,6 @@ def _require_record(session: Session, actor: Actor, account: roles.LockedAccount
     session.add(patient)
     session.flush()
     keep_words(session, patient.id, name=account.name, email=account.email, phone="")
+    note_duplicates(session, patient.id, now=now)
     audit.record_by(session, actor, "patient_created", subject=("patient", patient.id), now=now)
     publish(session, PatientJoined(by=actor.done_by, patient_id=patient.id), now=now)
