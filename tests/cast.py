@@ -118,7 +118,13 @@ def assemble(database: Database) -> Cast:
 
 def _assemble(session: Session, database: Database) -> Cast:
     session.add(
-        models.ClinicSettings(id=1, name="Harbour Lane Clinic", address="18 Harbour Lane", phone="020 123 4567")
+        models.ClinicSettings(
+            id=1,
+            name="Harbour Lane Clinic",
+            address="18 Harbour Lane",
+            phone="020 123 4567",
+            zone_confirmed=True,
+        )
     )
     for weekday in range(5):
         session.add(models.OpeningHours(weekday=weekday, start_minute=9 * 60, end_minute=17 * 60))

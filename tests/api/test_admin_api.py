@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -124,6 +125,23 @@ def test_the_clinic_is_changed_a_part_at_a_time(api: TestClient, carol: ApiClien
     assert anonymous.get("/clinic/opening-hours").json() == week
     over = [{"weekday": "monday", "start": start, "end": "12:00"} for start in ("09:00", "11:00")]
     assert pointers(carol.request("PUT", "/clinic/opening-hours", json={"opening_hours": over})) == ["/opening_hours"]
+
+
+def test_with_a_new_time_zone_appointments_keep_their_clock_times_or_their_instants(
+    carol: ApiClient, sqlite_cast: Cast
+) -> None:
+    number = put(sqlite_cast, "2026-03-03 10:00")
+    ten_in = {name: datetime(2026, 3, 3, 10, tzinfo=ZoneInfo(name)) for name in ("Europe/London", "Europe/Moscow")}
+    assert carol.request("PATCH", "/clinic", json={"time_zone": "Europe/London"}).status_code == 200
+    assert standing(sqlite_cast, number).starts_at == ten_in["Europe/London"]
+    keeping = {"time_zone": "Europe/Moscow", "appointments": "instant"}
+    assert carol.request("PATCH", "/clinic", json=keeping).status_code == 200
+    assert standing(sqlite_cast, number).starts_at == ten_in["Europe/London"]
+    with sqlite_cast.database.reading() as session:
+        (told,) = session.scalars(sa.select(models.OutboxMessage.template))
+        (hour,) = session.scalars(sa.select(models.Appointment.promised_minute % 1440 / 60))
+    assert (told, hour) == ("visit_moved", 13)
+    assert pointers(carol.request("PATCH", "/clinic", json={"appointments": "both"})) == ["/appointments"]
 
 
 def test_the_life_of_a_doctor(api: TestClient, carol: ApiClient, sqlite_cast: Cast) -> None:

@@ -216,12 +216,14 @@ def test_a_new_time_zone_explains_itself_asks_and_keeps_wall_clocks(carol: TestC
     leave = cast.add(TimeOff(doctor_id=cast.doctor_ids["erin"], starts_at=start, ends_at=end))
     address = "/admin/clinic/time-zone"
     page = read(carol.get(address))
-    assert "Appointments stay at the same moment" in page.text
+    assert "Keep their clock times: 09:00 stays 09:00." in page.text
     form = asked(page)
-    assert form["time_zone"] == "Europe/Amsterdam"
+    assert (form["time_zone"], form["appointments"]) == ("Europe/Amsterdam", "clock")
+    form["appointments"] = "instant"
     answer = carol.post(address, data={**form, "time_zone": "Europe/London", "step": "save"})
     assert answer.status_code == 409
     page = read(answer)
+    assert "2 appointments get other clock times." in page.text
     assert "Tuesday 3 March, 09:00 Amsterdam time becomes Tuesday 3 March, 08:00 London time." in page.text
     assert "1 appointment is affected" in page.text
     assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
@@ -310,6 +312,9 @@ def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, datab
     doctors: list[str] = [box["value"] for box in page.all("input", name="doctor_ids")]
     assert len(doctors) == 2
     assert empty.post("/admin/visit-types", data={**kind, "doctor_ids": doctors, "step": "save"}).status_code == 303
+    address = "/admin/clinic/time-zone"
+    assert read(empty.get("/admin/clinic")).one("section", **{"aria-labelledby": "missing-title"}).links[0] == address
+    assert empty.post(address, data={**asked(read(empty.get(address))), "step": "save"}).status_code == 303
     missing = read(empty.get("/admin/clinic")).one("section", **{"aria-labelledby": "missing-title"})
     assert missing.links == ["/admin/doctors/ada-long/hours/new", "/admin/doctors/ben-short/hours/new"]
     assert "Dr. Ada Long has no working hours" in missing.text

@@ -39,6 +39,8 @@ def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
 class ClinicSettings(Base):
     """The single row that describes the clinic and sets its booking rules. `demo` marks demo data.
 
+    `zone_confirmed`: an admin has said that `time_zone` is the clinic's; until then it is a guess.
+
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
     and text messages are only sent in daytime, which is given in minutes of the local day.
     """
@@ -59,6 +61,7 @@ class ClinicSettings(Base):
     reminder_days: Mapped[str] = mapped_column(sa.String(40), default="7,1", server_default=sa.text("'7,1'"))
     daytime_from: Mapped[int] = mapped_column(default=9 * 60, server_default=sa.text("540"))
     daytime_until: Mapped[int] = mapped_column(default=20 * 60, server_default=sa.text("1200"))
+    zone_confirmed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     demo: Mapped[bool] = mapped_column(default=False)
 
 

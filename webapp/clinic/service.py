@@ -37,6 +37,7 @@ class Clinic:
     reminder_days: str
     daytime_from: int
     daytime_until: int
+    zone_confirmed: bool
     demo: bool
 
     @cached_property

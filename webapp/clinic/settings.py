@@ -174,7 +174,9 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:
-    """Save the time zone. Weekly hours are wall-clock times and stay; instants are not handled in this module.
+    """Save the time zone, which is confirmed by that even if it is the same.
+
+    Weekly hours are wall-clock times and stay; instants are not handled in this module.
 
     Raises:
         Invalid: there is no such zone. EditedMeanwhile: another user saved a different one after `seen` was read.
@@ -185,6 +187,9 @@ def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: st
     old = get_zone(session)
     if _save(session, actor, old, command, seen, now=now):
         _publish(session, actor, "time_zone", now=now)
+    confirmed = sa.update(ClinicSettings).where(ClinicSettings.id == 1, ClinicSettings.zone_confirmed.is_(False))
+    if session.execute(confirmed.values(zone_confirmed=True).returning(ClinicSettings.id)).first() is not None:
+        record_change(session, actor, ["zone_confirmed"], now=now)
     return ZoneChange(ZoneInfo(old.time_zone), ZoneInfo(command.time_zone))
 
 

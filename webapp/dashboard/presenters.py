@@ -58,7 +58,7 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
 def list_matters(page: Page, setup: Setup) -> list[Matter]:
     """What needs attention, the most urgent first; things in order are left out."""
     return [
-        *_missing(setup),
+        *_missing(page, setup),
         *_broken_promises(page),
         *_flagged(page),
         *_unconfirmed(page),
@@ -69,18 +69,29 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
     ]
 
 
-def _missing(setup: Setup) -> list[Matter]:
-    """What a new clinic still has to enter before a patient can book, in the order of entering it."""
+def _missing(page: Page, setup: Setup) -> list[Matter]:
+    """What a new clinic still has to enter before a patient can book, in the order of entering it.
+
+    The time zone comes first: with a wrong one, all hours and appointments would be at wrong instants.
+    """
     steps = (
         (setup.opening_hours, _("Set the clinic’s opening hours"), "/admin/clinic/opening-hours", _("Opening hours")),
         (setup.visit_types, _("Add the visit types that you offer"), "/admin/visit-types/new", _("Visit types")),
         (setup.doctors, _("Add your first doctor"), "/admin/doctors/new", _("New doctor")),
         (setup.working_hours, _("Set your doctors’ working hours"), "/admin/doctors", _("Doctors")),
     )
-    return [
+    missing = [
         Matter("info", title, _("Nothing can be booked before that."), href, deed)
         for is_done, title, href, deed in steps
         if not is_done
+    ]
+    clinic = current_clinic(page)
+    if clinic.zone_confirmed:
+        return missing
+    text = _("All times are %(place)s until you choose another one.") % {"place": clinic.zone_label}
+    return [
+        Matter("info", _("Set the clinic’s time zone"), text, "/admin/clinic/time-zone", _("Time zone")),
+        *missing,
     ]
 
 

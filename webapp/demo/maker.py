@@ -40,6 +40,7 @@ CLINIC = {
     "address": "Oosterkade 18, 1019 ZX Amsterdam",
     "phone": "+31 20 014 7200",
     "time_zone": ZONE,
+    "zone_confirmed": True,
     "demo": True,
 }
 ADMIN_NAME = "Nell Barrow"

@@ -123,13 +123,14 @@ def part(kind: type[M], body: BaseModel) -> M:
 class Plan:
     """A change: `work` makes it in a session, and returns what is then shown of the thing.
 
-    `doctor_ids` are the doctors whose times it touches; None stands for all doctors.
+    `doctor_ids` are the doctors whose times it touches; None stands for all doctors. `settled` follows the decisions.
     """
 
     actor: Actor
     work: Callable[[Session], Any]
     doctor_ids: Sequence[int] | None
     decisions: Decisions
+    settled: Callable[[Session], object] | None = None
 
 
 def seen_by(page: Page, shown: BaseModel, saved: BaseModel) -> str:
@@ -203,7 +204,13 @@ def _effect(page: Page, plan: Plan) -> Response:
 def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
     with _explained(page):
         return schedule_impact.carry_out(
-            session, plan.actor, plan.work, doctor_ids=plan.doctor_ids, now=page.now, decisions=plan.decisions
+            session,
+            plan.actor,
+            plan.work,
+            doctor_ids=plan.doctor_ids,
+            now=page.now,
+            decisions=plan.decisions,
+            settled=plan.settled,
         )
 
 

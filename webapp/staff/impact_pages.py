@@ -99,16 +99,23 @@ class ChangeSubmission(Submission):
         self.change = NOTHING_ASKED
         self._page, self._actor, self._sent = page, actor, sent
 
-    def make(self, work: Callable[[Session], T], *, doctor_ids: Sequence[int] | None) -> T:
+    def make(
+        self,
+        work: Callable[[Session], T],
+        *,
+        doctor_ids: Sequence[int] | None,
+        settled: Callable[[Session], object] | None = None,
+    ) -> T:
         """Preview the change or make it, as the form asks; returns the result of `work`.
 
-        `doctor_ids` are the doctors whose times the change touches; None stands for all doctors.
+        `doctor_ids` are the doctors whose times the change touches; None stands for all doctors. `settled` follows the
+        decisions in the same transaction.
 
         Raises:
             Asked: the change was not made; the page is shown again. The block ends here.
             AppError: `work` refuses the change itself.
         """
-        return make(self._page, self._actor, self._sent, work, doctor_ids=doctor_ids)
+        return make(self._page, self._actor, self._sent, work, doctor_ids=doctor_ids, settled=settled)
 
     @property
     def is_asked(self) -> bool:
@@ -123,7 +130,13 @@ class ChangeSubmission(Submission):
 
 
 def make(
-    page: Page, actor: Actor, sent: FormData, work: Callable[[Session], T], *, doctor_ids: Sequence[int] | None
+    page: Page,
+    actor: Actor,
+    sent: FormData,
+    work: Callable[[Session], T],
+    *,
+    doctor_ids: Sequence[int] | None,
+    settled: Callable[[Session], object] | None = None,
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
@@ -139,7 +152,13 @@ def make(
         raise Asked(_shown(effect.visits, sent, effect=effect), 200)
     try:
         return page.database.write(
-            schedule_impact.carry_out, actor, work, doctor_ids=doctor_ids, now=page.now, decisions=decisions_of(sent)
+            schedule_impact.carry_out,
+            actor,
+            work,
+            doctor_ids=doctor_ids,
+            now=page.now,
+            decisions=decisions_of(sent),
+            settled=settled,
         )
     except AppointmentsAffected as affected:
         raise Asked(_shown(affected.visits, sent, message=affected.message), affected.status) from affected

@@ -142,10 +142,12 @@ def carry_out(
     doctor_ids: Sequence[int] | None,
     now: datetime,
     decisions: Decisions = NOTHING_DECIDED,
+    settled: Work[object] | None = None,
 ) -> T:
     """Make a change that may affect appointments of these doctors (None: of all), and carry out the decisions on them.
 
-    `work` writes the change on the session that it is given. Flags are removed from appointments that fit again.
+    `work` writes the change on the session that it is given. Flags are removed from appointments that fit again. At
+    last `settled` does what can be done only after the decisions.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved to the chosen
@@ -166,6 +168,8 @@ def carry_out(
     why = {appointment.id: newly[appointment.id][0] for appointment in affected}
     _settle(session, actor, clinic, affected, why, decisions, now=now)
     _take_flags_off(session, actor, upcoming, after, now=now)
+    if settled is not None:
+        settled(session)
     return result
 
 

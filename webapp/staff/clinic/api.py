@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
+from functools import partial
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from webapp.appointments.impact import promised_hours
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
@@ -15,7 +19,6 @@ from webapp.core.api_hours import HoursOfWeek, week_of
 from webapp.core.entity_tags import IfMatch
 from webapp.core.optimistic_lock import fingerprint, merged
 from webapp.core.web import CurrentPage
-from webapp.doctors import zone
 from webapp.staff import impact_api
 from webapp.staff.impact_api import Change, Plan, Preview, changed, members_optional, seen_by
 
@@ -32,9 +35,22 @@ class SaveOpeningHours(Change):
     opening_hours: HoursOfWeek
 
 
+class KeptAppointments(BaseModel):
+    """What upcoming appointments keep when the time zone changes."""
+
+    appointments: Annotated[
+        promised_hours.Keeps | None,
+        Field(
+            description="With a new time zone, appointments keep their clock times (`clock`, the default): their "
+            "instants move, and patients are not told. Or they keep their instants (`instant`): their clock times "
+            "change, and patients are told."
+        ),
+    ]
+
+
 @members_optional
-class ChangeClinic(ClinicDetails, BookingRules, ClinicZone, Change):
-    """Changes to the clinic. With a new time zone, hours keep their clock times and appointments their moment."""
+class ChangeClinic(ClinicDetails, BookingRules, ClinicZone, KeptAppointments, Change):
+    """What is to be different about the clinic. With a new time zone, hours and time off keep their clock times."""
 
 
 @router.put("/opening-hours", summary="Replace the opening hours", responses=changed(OpeningHoursOut))
@@ -72,12 +88,17 @@ def change_clinic(
     seen_details = seen_by(page, clinic_out(page.session), details)
     new_details, new_rules, new_place = merged(details, body), merged(rules, body), merged(place, body)
 
+    keeps = body.appointments or "clock"
+
     def work(session: Session) -> ClinicOut:
         settings.change_details(session, actor, new_details, seen=seen_details, now=page.now)
         settings.change_rules(session, actor, new_rules, seen=fingerprint(rules), now=page.now)
-        zone.change_zone(session, actor, new_place, seen=fingerprint(place), now=page.now)
+        if body.time_zone is not None:
+            promised_hours.correct_zone(session, actor, new_place, keeps=keeps, seen=fingerprint(place), now=page.now)
         return clinic_out(session)
 
     # A change of the clinic's name or address alone affects no appointments.
     doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
-    return impact_api.make(page, Plan(actor, work, doctor_ids, body.decisions), preview=preview)
+    tell = partial(promised_hours.tell_hours, actor=actor, now=page.now)
+    settled = tell if keeps == "instant" and new_place != place else None
+    return impact_api.make(page, Plan(actor, work, doctor_ids, body.decisions, settled), preview=preview)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, SelectChoice, SelectField, StringField, TelField  # type: ignore[attr-defined]
+from typing import Literal
+
+from wtforms import HiddenField, RadioField, SelectChoice, SelectField, StringField, TelField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
@@ -48,9 +50,18 @@ def details_form(saved: ClinicDetails) -> DetailsForm:
 
 
 class ZoneForm(DocketForm):
-    """The time zone, chosen from the places of the tz database."""
+    """The time zone, chosen from the places of the tz database, and what upcoming appointments keep of their time."""
 
     time_zone = SelectField(_l("Time zone"), validate_choice=False)
+    appointments = RadioField(
+        _l("Upcoming appointments"),
+        choices=[
+            SelectChoice("clock", _l("Keep their clock times: 09:00 stays 09:00. For a time zone that was wrong.")),
+            SelectChoice("instant", _l("Keep their moments, so clock times change. Patients are told the new times.")),
+        ],
+        default="clock",
+        validate_choice=False,
+    )
     seen = HiddenField()
 
     def offer(self, saved: str) -> None:
@@ -60,6 +71,11 @@ class ZoneForm(DocketForm):
         if not any(saved in places for places in names.values()):
             regions = {_("Current"): [SelectChoice(saved, saved)], **regions}
         self.time_zone.choices = regions
+
+    @property
+    def keeps(self) -> Literal["clock", "instant"]:
+        """What appointments keep."""
+        return "instant" if self.appointments.data == "instant" else "clock"
 
     def command(self) -> ClinicZone | None:
         """The command for the service."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from webapp.clinic import settings, visit_types
 from webapp.clinic.closures import SavedClosure
+from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.holidays import PublicHoliday
 from webapp.clinic.service import Clinic
 from webapp.clinic.settings import OpeningWeek, ReminderRules
@@ -39,7 +40,11 @@ def list_missing(page: Page, opening: OpeningWeek) -> list[Missing]:
     """What a clinic still needs before its first booking."""
     doctors = profiles.list_profiles(page.session, active=True, now=page.now)
     kinds = [each for each in visit_types.list_visit_types(page.session) if each.active]
+    clinic = current_clinic(page)
     found = []
+    if not clinic.zone_confirmed:
+        what = _("The time zone is not confirmed: %(place)s") % {"place": clinic.zone_label}
+        found.append(Missing(what, _("Set time zone"), "/admin/clinic/time-zone"))
     if not any(opening.days):
         found.append(Missing(_("No opening hours"), _("Set opening hours"), "/admin/clinic/opening-hours"))
     if not doctors:

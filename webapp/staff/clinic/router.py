@@ -5,11 +5,12 @@ An empty database has none of these: every page here then shows the defaults, an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from webapp.appointments.impact import promised_hours
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import closures, settings
 from webapp.clinic.dependencies import current_clinic
@@ -17,8 +18,8 @@ from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.doctors import zone
 from webapp.i18n import gettext as _
+from webapp.scheduling.promised_hours import find_broken
 from webapp.staff import visit_counts
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.forms import (
@@ -87,14 +88,22 @@ def show_time_zone(page: CurrentPage) -> Response:
 
 @router.post("/admin/clinic/time-zone")
 def change_time_zone(page: CurrentPage, sent: SentForm) -> Response:
-    """Change the time zone: hours stay as the clock shows them, appointments keep their instant; admins."""
+    """Change the time zone: hours stay as the clock shows them, appointments keep what the form says; admins."""
     actor = signed_in(page, "admin")
     form = ZoneForm(sent)
     form.offer(settings.get_zone(page.session).time_zone)
     with ChangeSubmission(page, actor, sent, form, saved_form=zone_form) as submission:
         command = submission.read(form.command)
-        work = partial(zone.change_zone, actor=actor, command=command, seen=form.seen.data or "", now=page.now)
-        submission.make(work, doctor_ids=None)
+        work = partial(
+            promised_hours.correct_zone,
+            actor=actor,
+            command=command,
+            keeps=form.keeps,
+            seen=form.seen.data or "",
+            now=page.now,
+        )
+        tell = partial(promised_hours.tell_hours, actor=actor, now=page.now) if form.keeps == "instant" else None
+        submission.make(work, doctor_ids=None, settled=tell)
         return page.redirect("/admin/clinic", flash=_("The time zone is saved."))
     wanted = form.time_zone.data if submission.is_asked else ""
     return _zone_page(page, form, wanted=wanted, change=submission.change, status=submission.status)
@@ -182,17 +191,20 @@ def _zone_page(
     clinic = current_clinic(page)
     form.offer(settings.get_zone(page.session).time_zone)
     starts = visit_counts.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
-    new = ZoneInfo(wanted) if wanted else clinic.zone
+    other = replace(clinic, time_zone=wanted or clinic.time_zone)
+    changes = other.time_zone != clinic.time_zone
+    affected, _first = find_broken(page.session, other, now=page.now, limit=1) if changes else (0, [])
     examples = [
-        (presenters.clock_reading(start, clinic.zone), presenters.clock_reading(start, new))
+        (presenters.clock_reading(start, clinic.zone), presenters.clock_reading(start, other.zone))
         for start in starts
-        if wanted not in ("", clinic.time_zone)
+        if changes and form.keeps == "instant"
     ]
     return page.render(
         "staff/clinic/time_zone.html",
         status=status,
         form=form,
         booked=bool(starts),
+        affected=affected,
         examples=examples,
         change=change,
     )
