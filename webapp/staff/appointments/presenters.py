@@ -127,7 +127,7 @@ def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:
 def csv_table(batches: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterator[str]:
     """The rows as a table for spreadsheets, in pieces."""
     columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
-    columns += [_("Telephone"), _("Doctor"), _("Visit"), _("Status"), _("Flag"), _("Booked on")]
+    columns += [_("Phone"), _("Doctor"), _("Visit type"), _("Status"), _("Flag"), _("Booked on")]
     return csv_pieces(columns, ([_cells(row, clinic) for row in rows] for rows in batches))
 
 
