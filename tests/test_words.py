@@ -1,0 +1,38 @@
+"""Sentences for people use the words that a clinic speaks, and one word for one thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.extract import extract_from_dir
+
+# Programs read the columns of the export, so these keep their names.
+COLUMNS = {("webapp/staff/appointments/presenters.py", name) for name in ("Telephone", "Visit")}
+ROOT = Path(__file__).parent.parent
+KEYWORDS = {"_": None, "_l": None, "gettext": None, "ngettext": (1, 2)}
+# An appointment is never a visit, except in "visit type"; the other words are stiff.
+STIFF = re.compile(
+    r"\b(visits?(?! types?\b)|e-mails?|telephone|nobody|whoever|whom|somebody|everybody|need not|is none|"
+    r"log (in|out)|register|all the same|what becomes|set aside)\b",
+    re.IGNORECASE,
+)
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Every marked sentence, and the file that it stands in."""
+    for folder, methods in (
+        ("webapp", [("**.py", "python")]),
+        ("templates", [("**.html", "jinja2"), ("**.txt", "jinja2")]),
+    ):
+        found = extract_from_dir(ROOT / folder, methods, keywords=KEYWORDS, options_map={"**": {"silent": "false"}})
+        for file, _line, message, _comments, _context in found:
+            for each in (message,) if isinstance(message, str) else message:
+                yield f"{folder}/{file}", each
+
+
+def test_no_sentence_uses_a_stiff_word_or_a_second_name_for_a_thing() -> None:
+    found = list(sentences())
+    assert len(found) > 1500
+    assert [each for each in found if each not in COLUMNS and STIFF.search(each[1])] == []
