@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import Cast, log_in
+from tests.cast import NOW, Cast, log_in
 from tests.reading import Element, read
 from webapp.models import Appointment, Closure
 
@@ -96,6 +96,15 @@ def test_invalid_input_is_reported_and_kept(carol: TestClient, cast: Cast) -> No
         assert words in page.one(id=f"{field}-error").text
         assert {name: asked(page)[name] for name in SPRING} == {**SPRING, field: value}
     assert closures(cast) == []
+
+
+def test_past_closures_are_listed_to_their_end(carol: TestClient, cast: Cast) -> None:
+    days = [NOW.date() - timedelta(days=number) for number in range(1, 61)]
+    rows = [{"name": f"Day {day:%j}", "starts_on": day, "ends_on": day} for day in days]
+    cast.database.write(lambda session: session.execute(sa.insert(Closure), rows))
+    details = read(carol.get("/admin/closures")).one("details")
+    assert "60 past closures" in details.text
+    assert len(details.all("tr")) == 1 + 60
 
 
 def test_the_second_of_two_editors_is_shown_both(carol: TestClient, cast: Cast) -> None:

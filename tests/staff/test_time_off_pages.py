@@ -125,6 +125,16 @@ def test_past_time_off_is_folded_away_and_cannot_be_removed(cast: Cast, bob: Tes
     assert bob.post(f"{OWN}/{over}/removal", data={"step": "save"}).status_code == 404
 
 
+def test_past_time_off_is_listed_to_its_end(cast: Cast, bob: TestClient) -> None:
+    day, bobs = timedelta(days=1), cast.doctor_ids["bob"]
+    rows = [
+        {"doctor_id": bobs, "starts_at": NOW - number * day, "ends_at": NOW - (number - 1) * day}
+        for number in range(2, 62)
+    ]
+    cast.database.write(lambda session: session.execute(sa.insert(TimeOff), rows))
+    assert len(read(bob.get(OWN)).one("details").all("tr")) == 1 + 60
+
+
 def test_a_doctor_removes_nothing_of_another_doctor(cast: Cast, client: TestClient) -> None:
     hour = timedelta(hours=1)
     number = cast.add(TimeOff(doctor_id=cast.doctor_ids["bob"], starts_at=NOW + hour, ends_at=NOW + 2 * hour))

@@ -81,7 +81,7 @@ def list_closures(
 ) -> Response:
     """The days when the clinic is closed, soonest first. Access: everyone."""
     today = current_clinic(page).today(page.now)
-    found = closures.list_past(page.session, today, limit=None) if over else closures.list_ahead(page.session, today)
+    found = closures.list_past(page.session, today) if over else closures.list_ahead(page.session, today)
     shown = [closure_out(saved) for saved in part_of(found, paging)]
     return answer_list(page, ClosureOut, shown, total=len(found), paging=paging)
 

@@ -23,7 +23,6 @@ from webapp.i18n import gettext as _
 
 # A longer closure is most likely a mistyped year.
 LONGEST = timedelta(days=366)
-PAST_SHOWN = 50
 
 
 # No calendar in Docket goes beyond these dates.
@@ -68,9 +67,9 @@ def list_ahead(session: Session, today: date) -> list[SavedClosure]:
     return [_saved(row) for row in session.execute(query)]
 
 
-def list_past(session: Session, today: date, *, limit: int | None = PAST_SHOWN) -> list[SavedClosure]:
-    """Past closures, latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
-    query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id).limit(limit)
+def list_past(session: Session, today: date) -> list[SavedClosure]:
+    """All past closures, latest first."""
+    query = _COLUMNS.where(Closure.ends_on < today).order_by(Closure.ends_on.desc(), Closure.id)
     return [_saved(row) for row in session.execute(query)]
 
 

@@ -25,7 +25,6 @@ from webapp.i18n import gettext as _
 
 LONGEST = timedelta(days=366)
 MOST_TIMES = 53
-PAST_SHOWN = 50
 WEEK = timedelta(days=7)
 
 Scope = Literal["one", "series"]
@@ -77,13 +76,12 @@ def list_ahead(session: Session, doctor_id: int, *, now: datetime) -> list[TimeO
     return [TimeOffRow._make(row) for row in session.execute(query)]
 
 
-def list_past(session: Session, doctor_id: int, *, now: datetime, limit: int | None = PAST_SHOWN) -> list[TimeOffRow]:
-    """Past time off, latest first: the last `PAST_SHOWN` for pages, or as many as `limit` says."""
+def list_past(session: Session, doctor_id: int, *, now: datetime) -> list[TimeOffRow]:
+    """All past time off, latest first."""
     query = (
         sa.select(*_COLUMNS)
         .where(TimeOff.doctor_id == doctor_id, TimeOff.ends_at <= now)
         .order_by(TimeOff.ends_at.desc(), TimeOff.id.desc())
-        .limit(limit)
     )
     return [TimeOffRow._make(row) for row in session.execute(query)]
 

@@ -27,7 +27,7 @@ router = Router()
 
 @router.get("/admin/closures")
 def list_closures(page: CurrentPage) -> Response:
-    """Future closures, and the last ones that are over; admins."""
+    """Future closures, and those that are over; admins."""
     signed_in(page, "admin")
     today = current_clinic(page).today(page.now)
     return page.render(

@@ -84,7 +84,7 @@ def list_time_off(
     """Current and upcoming time off, in order. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
     if over:
-        found = time_off.list_past(page.session, doctor.id, now=page.now, limit=None)
+        found = time_off.list_past(page.session, doctor.id, now=page.now)
     else:
         found = time_off.list_ahead(page.session, doctor.id, now=page.now)
     shown = [TimeOffOut.model_validate(row) for row in part_of(found, paging)]

@@ -34,7 +34,14 @@ class PatientAppointments(NamedTuple):
 
 
 def list_appointments(
-    session: Session, actor: Actor, patient_id: int, *, upcoming: bool, now: datetime, skip: int = 0, limit: int
+    session: Session,
+    actor: Actor,
+    patient_id: int,
+    *,
+    upcoming: bool,
+    now: datetime,
+    skip: int = 0,
+    limit: int | None = None,
 ) -> PatientAppointments:
     """One patient's future appointments, soonest first; or those that are over or cancelled, latest first."""
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))

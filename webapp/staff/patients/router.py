@@ -29,8 +29,6 @@ from webapp.staff.patients.presenters import facts_of, likely_lines, patient_lin
 router = Router()
 
 PAST_SIZE = 20
-# More than any patient has.
-MOST_AHEAD = 200
 
 
 @router.get("/admin/patients")
@@ -90,7 +88,7 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
     """A patient's record: contact details, who books for whom, appointments; admins, and the reading is logged."""
     actor = signed_in(page, "admin")
     record = records.get_record(page.session, patient_id)
-    ahead = queries.list_appointments(page.session, actor, patient_id, upcoming=True, now=page.now, limit=MOST_AHEAD)
+    ahead = queries.list_appointments(page.session, actor, patient_id, upcoming=True, now=page.now)
     wanted = whole_number(page.request.query_params.get("page")) or 1
     past = queries.list_appointments(page.session, actor, patient_id, upcoming=False, now=page.now, limit=PAST_SIZE)
     number = clamp(wanted, past.total, PAST_SIZE)
