@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
+from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems
 from webapp.models import Appointment, AuditEvent, OutboxMessage, Patient, PatientWord, PossibleDuplicate, User
 from webapp.patients import dependants, duplicates, records, service
@@ -219,6 +223,36 @@ def test_where_appointments_clash_staff_see_the_pair(cast: Cast) -> None:
         cast.change(sa.update(Appointment).where(Appointment.reference == reference).values(status="cancelled"))
         assert carol.post(path, data={"decision": "same"}).headers["location"] == f"/admin/patients/{made}"
     assert record_of(cast, paula).id == made
+
+
+def test_who_books_while_the_records_join_books_in_the_one_that_stays(cast: Cast) -> None:
+    """Either the booking comes first and moves along, or it finds the record that the account has joined."""
+    for attempt in range(5):
+        email = f"nina{attempt}@docket.example"
+        made = add_record(cast, name="Nina Bos", email=email)
+        nina = register(cast, "Nina Bos", email)
+        start = Barrier(2)
+
+        def at_once(deed: Callable[..., object], *args: object, start: Barrier = start, **more: object) -> object:
+            # Each has its own connection, as two processes do.
+            database = wired_database(cast.database.url.render_as_string(hide_password=False))
+            try:
+                start.wait()
+                return database.write(deed, *args, **more, now=NOW)
+            finally:
+                database.dispose()
+
+        command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(f"2026-03-05 1{attempt}:00"))
+        if attempt == 2:  # The lunch break begins.
+            command = command.model_copy(update={"starts_at": local("2026-03-05 15:00")})
+        with ThreadPoolExecutor(2) as pool:
+            link = [nina.user_id, email]
+            joins = pool.submit(at_once, address_confirmation.confirm_address, link, actor=nina, address="")
+            books = pool.submit(at_once, booking.book, nina, command)
+            assert isinstance(joins.result(), address_confirmation.Outcome)
+            reference = books.result()
+        assert record_of(cast, nina).id == made
+        assert references(cast, made) == {reference}
 
 
 def test_a_changed_address_joins_too_and_staff_do_not(cast: Cast) -> None:

@@ -145,6 +145,7 @@ class Maker:
             "active": True,
             "created_at": _at_noon(day),
             "email_confirmed_at": _at_noon(day),
+            "last_seen_at": _at_noon(day),
         }
 
     def _make_doctors(self, cast: list[DemoDoctor], staff: range, closed: list[Row]) -> None:
