@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from webapp.appointments.impact.schedule_impact import AppointmentsAffected
+from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.core.api import UnsupportedMediaType, problem_response
 from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests

@@ -121,7 +121,7 @@ def test_a_nearer_horizon_shows_its_effect_and_asks_about_no_appointment(carol: 
     address = "/admin/clinic/rules"
     form = {**asked(read(carol.get(address))), "horizon_days": "14"}
     page = read(carol.post(address, data={**form, "step": "preview"}))
-    assert "can no longer be booked in the next 28 days." in page.text
+    assert "can no longer be booked in the next 90 days." in page.text
     assert "No appointments are affected." in page.text
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert clinic_of(cast.database).horizon_days == 14
@@ -134,7 +134,7 @@ def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
     page = read(carol.post(address, data={**form, "step": "preview"}))
     # It is 08:00: with two hours of notice no appointment can begin from 09:00 to 10:00. Bob has four short and four
     # long ones that could, and four buffered ones; Erin has two of each of her two types.
-    assert "16 more times can be booked in the next 28 days." in page.text
+    assert "16 more times can be booked in the next 90 days." in page.text
 
 
 # ----------------------------------------------------------------------------------------------- reminders
@@ -184,7 +184,7 @@ def test_opening_hours_are_copied_previewed_and_saved(carol: TestClient, cast: C
     assert answer.status_code == 422
     assert asked(read(answer))["friday"] == "whenever"
     preview = read(carol.post(address, data={**asked(page), "step": "preview"}))
-    assert "can no longer be booked in the next 28 days." in preview.text
+    assert "can no longer be booked in the next 90 days." in preview.text
     assert carol.post(address, data={**asked(page), "step": "save"}).status_code == 303
     assert week_of(cast.database).days == (((600, 720), (780, 960)),) * 5 + ((), ())
 

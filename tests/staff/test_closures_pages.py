@@ -56,7 +56,7 @@ def test_the_preview_counts_what_can_no_longer_be_booked_and_saves_nothing(carol
     answer = carol.post("/admin/closures", data={**SPRING, "ends_on": "2026-03-03", "step": "preview"})
     assert answer.status_code == 200
     # Bob: 28 short, 26 long and 24 buffered appointments could begin on that day. Erin: 14 of each of her two types.
-    assert "106 times can no longer be booked in the next 28 days." in read(answer).text
+    assert "106 times can no longer be booked in the next 90 days." in read(answer).text
     assert asked(read(answer))["name"] == "Spring break"
     assert closures(cast) == []
 
@@ -133,7 +133,7 @@ def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, ca
     address = f"/admin/closures/{number}/removal"
     form = read(carol.get(address)).form(address)
     preview = carol.post(address, data={**form, "step": "preview"})
-    assert "more times can be booked in the next 28 days." in read(preview).text
+    assert "more times can be booked in the next 90 days." in read(preview).text
     assert len(closures(cast)) == 1
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert closures(cast) == []

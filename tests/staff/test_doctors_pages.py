@@ -195,7 +195,7 @@ def test_taking_a_visit_type_asks_about_the_appointments_and_the_name_in_address
     page = read(carol.post("/admin/doctors/bob", data={**sent, "step": "preview"}))
     assert "Dr. Robert Brown" in page.one("section", id="look").text
     assert "1 appointment is affected" in page.text
-    assert "can no longer be booked in the next 28 days." in page.text
+    assert "can no longer be booked in the next 90 days." in page.text
     answer = carol.post("/admin/doctors/bob", data={**sent, "step": "save"})
     assert answer.status_code == 409
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}

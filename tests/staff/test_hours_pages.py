@@ -154,7 +154,7 @@ def test_a_preview_says_what_changes_and_saves_nothing(cast: Cast, bob: TestClie
     answer = bob.post(address, data={**form, "friday": "9-12", "step": "preview"})
     assert answer.status_code == 200
     page = read(answer)
-    assert "can no longer be booked in the next 28 days." in page.text
+    assert "can no longer be booked in the next 90 days." in page.text
     assert "No appointments are affected." in page.text
     assert texts(page)["friday"] == "09:00-12:00"
     assert saved(cast)["always"][4] == ((540, 720), (780, 1020))

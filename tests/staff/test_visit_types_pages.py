@@ -50,7 +50,7 @@ def test_a_new_visit_type_is_offered_at_once_by_the_ticked_doctors(carol: TestCl
     assert (empty["buffer_before"], empty["online"], "named_in_messages" in empty) == ("0", "y", False)
     sent = {**VACCINATION, "preparation": "Wear short sleeves.", "doctor_ids": [str(bob)]}
     preview = carol.post("/admin/visit-types", data={**sent, "step": "preview"})
-    assert "more times can be booked in the next 28 days." in read(preview).text
+    assert "more times can be booked in the next 90 days." in read(preview).text
     assert kind(cast, "Vaccination") is None
     answer = carol.post("/admin/visit-types", data={**sent, "step": "save"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/visit-types")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -86,6 +87,25 @@ def record_by(
         details=details,
         address=author.address,
     )
+
+
+def record_all_by(
+    session: Session, author: Author, action: str, *, subject_type: str, subject_ids: Sequence[int], now: datetime
+) -> None:
+    """The same action of `author` on many subjects, in one statement; the rows have no details."""
+    if not subject_ids:
+        return
+    same: dict[str, object] = {
+        "at": now,
+        "actor_user_id": author.account_id,
+        "actor_role": author.role,
+        "action": action,
+        "subject_type": subject_type,
+        "visible": False,
+        "details": {},
+        "address": author.address,
+    }
+    session.connection().execute(_INSERT, [{**same, "subject_id": number} for number in subject_ids])
 
 
 def history(session: Session, subject: tuple[str, int]) -> list[Entry]:

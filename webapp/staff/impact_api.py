@@ -19,7 +19,14 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decisions
+from webapp.appointments.impact.decisions import (
+    NOTHING_DECIDED,
+    Affected,
+    AppointmentsAffected,
+    Course,
+    Decisions,
+    finish,
+)
 from webapp.auth.api import Said
 from webapp.auth.schemas import Actor
 from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
@@ -45,7 +52,7 @@ class Change(BaseModel):
             "problem lists them.",
             examples=[{"each": {"K7QM-2F9X": {"kind": "cancel", "version": 3}}, "why": "The clinic moves house."}],
         ),
-    ] = schedule_impact.NOTHING_DECIDED
+    ] = NOTHING_DECIDED
 
 
 class AffectedVisit(BaseModel):
@@ -87,7 +94,7 @@ class DayChange(BaseModel):
 
 
 class EffectOut(BaseModel):
-    """What a change would do over the next 28 days. Nothing was changed."""
+    """What a change would do, over all days that can be booked. Nothing was changed."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -95,6 +102,10 @@ class EffectOut(BaseModel):
     lost: Annotated[int, Field(description="How many times can no longer be booked.")]
     days: list[DayChange]
     visits: Annotated[list[AffectedVisit], Field(description="Appointments that need a decision.")]
+    days_ahead: Annotated[int, Field(description="How many days ahead were counted.", examples=[90])]
+    unflagged: Annotated[
+        int, Field(description="How many flagged appointments need no decision any more.", examples=[0])
+    ]
 
 
 def members_optional(kind: type[M]) -> type[M]:
@@ -152,7 +163,9 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
     if preview:
         return _effect(page, plan)
     page.close()
-    shown = page.database.write(_carry_out, page, plan)
+    course = Course()
+    shown = page.database.write(_carry_out, page, plan, course)
+    finish(page.database, plan.actor, course, now=page.now)
     return answer(page, type(shown), shown, headers={"etag": tag_of(shown)})
 
 
@@ -165,7 +178,9 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
     if preview:
         return _effect(page, plan)
     page.close()
-    page.database.write(_carry_out, page, plan)
+    course = Course()
+    page.database.write(_carry_out, page, plan, course)
+    finish(page.database, plan.actor, course, now=page.now)
     return answer(page, Said, Said(message=said))
 
 
@@ -180,11 +195,15 @@ def add(
     if preview:
         return _effect(page, plan)
 
+    course = Course()
+
     def work(session: Session) -> tuple[Any, dict[str, str]]:
-        shown = _carry_out(session, page, plan)
+        shown = _carry_out(session, page, plan, course)
         return shown, {"location": place(shown), "etag": tag_of(shown)}
 
-    return create(page, plan.actor, key, body, kind, work)
+    response = create(page, plan.actor, key, body, kind, work)
+    finish(page.database, plan.actor, course, now=page.now)
+    return response
 
 
 def _effect(page: Page, plan: Plan) -> Response:
@@ -201,7 +220,7 @@ def _effect(page: Page, plan: Plan) -> Response:
     return answer(page, EffectOut, EffectOut.model_validate(effect))
 
 
-def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
+def _carry_out(session: Session, page: Page, plan: Plan, course: Course) -> Any:
     with _explained(page):
         return schedule_impact.carry_out(
             session,
@@ -211,6 +230,7 @@ def _carry_out(session: Session, page: Page, plan: Plan) -> Any:
             now=page.now,
             decisions=plan.decisions,
             settled=plan.settled,
+            course=course,
         )
 
 

@@ -19,14 +19,14 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import (
+from webapp.appointments.impact.decisions import (
     Affected,
     AppointmentsAffected,
     Decision,
     Decisions,
-    Effect,
     ProposalsFrom,
 )
+from webapp.appointments.impact.effects import Effect
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.forms import DocketForm, Submission
@@ -59,7 +59,6 @@ class Change:
     """
 
     effect: Effect | None = None
-    days: int = schedule_impact.EFFECT_DAYS
     choices: Sequence[Choice] = ()
     count: int = 0
     listed: str = ""
@@ -151,8 +150,8 @@ def make(
         )
         raise Asked(_shown(effect.visits, sent, effect=effect), 200)
     try:
-        return page.database.write(
-            schedule_impact.carry_out,
+        return schedule_impact.make_change(
+            page.database,
             actor,
             work,
             doctor_ids=doctor_ids,

@@ -15,7 +15,7 @@ from tests.visits import put
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import TooLateToChange
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.schedule_impact import AppointmentsAffected, Decision, Decisions
+from webapp.appointments.impact.decisions import AppointmentsAffected, Decision, Decisions
 from webapp.appointments.schemas import (
     Booking,
     Cancellation,

@@ -20,7 +20,8 @@ from webapp import models
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.alternative_times import nearest_first
-from webapp.appointments.impact.schedule_impact import Affected, AppointmentsAffected, Decision, Decisions, Effect
+from webapp.appointments.impact.decisions import Affected, AppointmentsAffected, Decision, Decisions
+from webapp.appointments.impact.effects import Effect
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.core.codes import REASONS
@@ -383,6 +384,26 @@ def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
     effect = effect_of(cast, lambda session: session.add(extra))
     # Two hours in 30-minute steps for appointments of 30 minutes, for which Erin offers two visit types.
     assert (effect.gained, effect.lost, effect.visits) == (8, 0, [])
+
+
+def test_a_preview_covers_all_days_that_can_be_booked(cast: Cast) -> None:
+    effect = effect_of(cast, away(cast, "2026-05-26 09:00", "2026-05-26 12:00"))
+    assert [day.day for day in effect.days] == [date(2026, 5, 26)]
+    # A wider window counts as well, and days beyond both do not.
+    farther = effect_of(cast, run(sa.update(models.ClinicSettings).values(horizon_days=100)))
+    assert (effect.days_ahead, farther.days_ahead, farther.lost) == (90, 100, 0)
+    assert max(day.day for day in farther.days) == date(2026, 6, 10)
+    assert effect_of(cast, away(cast, "2026-06-02 09:00", "2026-06-02 12:00")).days == []
+
+
+def test_a_preview_says_how_many_appointments_lose_their_flag(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-04 10:00")
+    work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
+    (visit,) = stranded(cast, work)
+    change(cast, work, each=decide(visit, "keep"))
+    effect = effect_of(cast, run(sa.delete(models.TimeOff)))
+    assert (effect.unflagged, effect.gained > 0, effect.visits) == (1, True, [])
+    assert see(cast, visit.reference).flagged_why
 
 
 def test_an_appointment_decades_ahead_is_checked_without_the_days_between(cast: Cast) -> None:

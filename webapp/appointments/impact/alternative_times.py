@@ -6,7 +6,7 @@ patient can hear of it in time, unless staff ask for earlier ones.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,6 +58,7 @@ def propose(
     earliest = 0 if from_today or not facts else _next_working_day(next(iter(facts.values())), today)
     engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
     starts: dict[tuple[int, int], list[Minute]] = {}
+    # The proposed spans of each doctor, in order; they do not overlap.
     given: dict[int, list[Span]] = defaultdict(list)
     proposals: dict[int, datetime] = {}
     for appointment in affected:
@@ -72,8 +73,8 @@ def propose(
         for start in nearest_first(starts[of_kind], appointment.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
             margin = (start - clinic.patient_gap_minutes, start + kind.minutes + clinic.patient_gap_minutes)
-            if not _meets(busy, given[appointment.doctor_id]) and not _meets(margin, others):
-                given[appointment.doctor_id].append(busy)
+            if not _meets_one_of(busy, given[appointment.doctor_id]) and not _meets(margin, others):
+                insort(given[appointment.doctor_id], busy)
                 engaged[appointment.patient_id].append((0, (start, start + kind.minutes)))
                 proposals[appointment.id] = to_datetime(start)
                 break
@@ -115,6 +116,12 @@ def _engagements(session: Session, patient_ids: list[int], *, now: datetime) -> 
     for patient_id, number, starts_at, ends_at in session.execute(query):
         engaged[patient_id].append((number, (to_minute(starts_at), to_minute(ends_at))))
     return engaged
+
+
+def _meets_one_of(span: Span, sorted_spans: list[Span]) -> bool:
+    """The same for sorted spans that do not overlap: only the last one that begins before the end can meet it."""
+    place = bisect_left(sorted_spans, (span[1], 0)) - 1
+    return place >= 0 and span[0] < sorted_spans[place][1]
 
 
 def _meets(span: Span, others: list[Span]) -> bool:
