@@ -25,7 +25,7 @@ WIDTHS = (320, 390, 800)
 def take_pictures(browser: Browser, only: str) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     clinic = replace(
-        default_clinic(), name="Harbour Lane Clinic", address="18 Harbour Lane, 1011 AB Amsterdam", phone="020 123 4567"
+        default_clinic(), name="Harbour Lane Clinic", address="18 Harbour Lane, 1011 AB Amsterdam", phone="+31201234567"
     )
     page = browser.new_page()
     for kind in KINDS:

@@ -122,7 +122,7 @@ def _assemble(session: Session, database: Database) -> Cast:
             id=1,
             name="Harbour Lane Clinic",
             address="18 Harbour Lane",
-            phone="020 123 4567",
+            phone="+31201234567",
             zone_confirmed=True,
         )
     )

@@ -25,7 +25,9 @@ from tests.postgres import new_database
 from tests.servers import docket_environment
 from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service
+from webapp.appointments.messages.visit_messages import short
 from webapp.appointments.schemas import Cancellation
+from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.core.local_time import wall_time
 from webapp.database import Database, sqlite_module
@@ -296,7 +298,7 @@ def _undelivered(error: str, *, subject: tuple[str, int] = ("patient", 1)) -> Ou
         dedupe_key=error,
         message_id=error,
         channel="sms",
-        recipient="+31 6 1234 5678",
+        recipient="+31612345678",
         template="old",
         values={},
         subject_type=subject[0],
@@ -306,6 +308,32 @@ def _undelivered(error: str, *, subject: tuple[str, int] = ("patient", 1)) -> Ou
         created_at=NOW,
         last_error=error,
     )
+
+
+def test_telephone_numbers_become_ones_that_can_be_dialled_and_the_rest_stays(cast: Cast) -> None:
+    database, alice, dave = cast.database, cast.patient_ids["alice"], cast.patient_ids["dave"]
+    downgrade(database, "0013")
+    with database.engine.begin() as connection:
+        for number, phone, word in ((alice, "06 1234 5678", "#87654321602"), (dave, "ask at 20", "#02")):
+            connection.execute(sa.text("UPDATE patients SET phone = :p WHERE id = :id"), {"p": phone, "id": number})
+            connection.execute(sa.text("INSERT INTO patient_words VALUES (:w, :id)"), {"w": word, "id": number})
+        right = "UPDATE patient_words SET word = '#8765432160' WHERE word = '#87654321602'"
+        connection.execute(sa.text(right))
+        connection.execute(sa.text("UPDATE clinic_settings SET phone = '020 123 4567'"))
+    message = _undelivered("mail_late")
+    message.recipient = "(0)6-12345678"
+    message.dedupe_key = f"visit_booked:1:1:{short(message.recipient)}"
+    cast.add(message)
+    upgrade(database)
+    with database.reading() as session:
+        people = {row.id: row.phone for row in session.scalars(sa.select(Patient))}
+        words = set(session.scalars(sa.select(PatientWord.word).where(PatientWord.word.like("#%"))))
+        sent = session.execute(sa.select(OutboxMessage.recipient, OutboxMessage.dedupe_key)).one()
+        clinic = get_clinic(session)
+    assert people == {alice: "+31612345678", dave: "ask at 20"}
+    assert words == {"#87654321613", "#02"}
+    assert sent == ("+31612345678", f"visit_booked:1:1:{short('+31612345678')}")
+    assert (clinic.phone, clinic.phone_shown, clinic.home_country) == ("+31201234567", "020 123 4567", "NL")
 
 
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:

@@ -200,7 +200,7 @@ def test_no_unexpected_error_stops_the_worker(
 
 def test_text_messages_are_not_sent_at_night(cast: Cast) -> None:
     """What the gateway did not accept in daytime waits for the morning; what is urgent is sent at night."""
-    cast.change(sa.update(models.Patient).values(wants_sms=True, wants_email=False, phone="+31 20 123 4567"))
+    cast.change(sa.update(models.Patient).values(wants_sms=True, wants_email=False, phone="+31612345678"))
     now = local("2026-03-02 19:59")
     cast.now = now
     cast.book(cast.alice, "2026-03-10 10:00")
@@ -218,7 +218,7 @@ def test_text_messages_are_not_sent_at_night(cast: Cast) -> None:
         cast.change(sa.update(OutboxMessage).values(due_at=now))
         assert texts.deliver_next()
     assert [message.status for message in messages(cast)] == ["sent"]
-    assert {json.loads(posted.body)["to"] for posted in gateway.posted} == {"+31201234567"}
+    assert {json.loads(posted.body)["to"] for posted in gateway.posted} == {"+31612345678"}
 
 
 def test_without_servers_messages_are_kept_beside_the_database(

@@ -34,7 +34,7 @@ from webapp.auth.login_throttle import network_of
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
-from webapp.core import formats
+from webapp.core import formats, phones
 from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
 from webapp.core.codes import REASONS
@@ -221,6 +221,7 @@ def _page_context(page: Page) -> dict[str, Any]:
     except SQLAlchemyError:
         clinic, actor = default_clinic(), None
     _rendering.set((clinic.zone, clinic.today(page.now)))
+    phones.show_for(clinic.home_country)
     return {
         "clinic": clinic,
         "actor": actor,
@@ -269,6 +270,7 @@ def _templates() -> jinja2.Environment:
     environment.globals["staff_places"] = staff_places
     environment.globals["status_words"] = statuses.WORDS
     environment.filters["iso"] = formats.iso
+    environment.filters["phone"] = phones.shown
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words
     environment.filters["trouble"] = TROUBLES.words

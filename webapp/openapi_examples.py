@@ -55,7 +55,7 @@ MEMBERS: dict[str, Any] = {
     "patient_gap_minutes": 30,
     "patient_id": 1,
     "patient_name": "Alice Adams",
-    "phone": "+31 20 123 4567",
+    "phone": "+31201234567",
     "preparation": "Bring a list of your medicines.",
     "problem": "",
     "proposal": "2026-12-02T08:30:00Z",
@@ -90,7 +90,7 @@ SPECIAL: dict[tuple[str, str], Any] = {
 }
 # Request bodies by model, if the members of the model do not provide the example.
 BODIES: dict[str, Any] = {
-    "AddPatient": {"name": "Robin Adams", "birth_date": "2019-05-14", "phone": "+31 20 123 4567"},
+    "AddPatient": {"name": "Robin Adams", "birth_date": "2019-05-14", "phone": "+31201234567"},
     "BookAppointment": {
         "doctor_id": 1,
         "visit_type_id": 1,
@@ -101,11 +101,11 @@ BODIES: dict[str, Any] = {
         "decisions": {"each": {"K7QM-2F9X": {"kind": "cancel", "version": 3}}, "why": "The clinic moves house."}
     },
     "ChangeAppointment": {"starts_at": "2026-12-02T09:30:00+01:00"},
-    "ChangeClinic": {"phone": "+31 20 123 4567", "notice_minutes": 120},
+    "ChangeClinic": {"phone": "+31201234567", "notice_minutes": 120},
     "ChangeClosure": {"ends_on": "2026-08-14"},
     "ChangeDoctor": {"room": "Room 6"},
-    "ChangeMe": {"phone": "+31 20 123 4567", "wants_email": True},
-    "ChangePatient": {"phone": "+31 20 123 4567"},
+    "ChangeMe": {"phone": "+31201234567", "wants_email": True},
+    "ChangePatient": {"phone": "+31201234567"},
     "ChangeVisitType": {"preparation": "Bring a list of your medicines."},
     "PasswordGrant": {"grant_type": "password", "username": "alice@docket.example", "password": "walrus teapot orbit"},
     "Refresh": {"refresh_token": "V2hvZXZlciByZWFkcyB0aGlzIGlzIGN1cmlvdXM"},
@@ -113,7 +113,7 @@ BODIES: dict[str, Any] = {
         "name": "Alice Adams",
         "email": "alice@docket.example",
         "password": "walrus teapot orbit",
-        "phone": "+31 20 123 4567",
+        "phone": "+31201234567",
         "birth_date": "1984-03-27",
     },
     "SaveAppointment": {

@@ -34,11 +34,16 @@ def audited(database: Database) -> list[tuple[str, dict[str, object]]]:
 
 
 def test_an_empty_database_gets_its_row_with_the_first_change(database: Database) -> None:
-    details = ClinicDetails(name="New Clinic", address="1 Quay", phone="020 1")
+    details = ClinicDetails(name="New Clinic", address="1 Quay", phone="+31201234561")
     database.write(settings.change_details, FIRST_ADMIN, details, seen="", now=NOW)
     with database.reading() as session:
         clinic = get_clinic(session)
-        assert (clinic.name, clinic.address, clinic.phone, clinic.demo) == ("New Clinic", "1 Quay", "020 1", False)
+        assert (clinic.name, clinic.address, clinic.phone, clinic.demo) == (
+            "New Clinic",
+            "1 Quay",
+            "+31201234561",
+            False,
+        )
         # What was not entered has the defaults that every page showed before.
         assert (clinic.time_zone, clinic.notice_minutes, clinic.horizon_days) == ("Europe/Amsterdam", 120, 90)
         assert not any(settings.get_opening_hours(session).days)
@@ -81,7 +86,7 @@ def test_the_second_of_two_editors_is_shown_the_current_values(cast: Cast) -> No
     write(settings.change_opening_hours, carol, week, seen=seen["week"], now=NOW)
     with pytest.raises(EditedMeanwhile) as details:
         write(settings.change_details, carol, ClinicDetails(name="Theirs"), seen=seen["details"], now=NOW)
-    assert details.value.saved.model_dump() == {"name": "Ours", "address": "", "phone": ""}
+    assert details.value.saved.model_dump() == {"name": "Ours", "address": "", "phone": "", "country": ""}
     others = RULES.model_copy(update={"max_active_visits": 7})
     with pytest.raises(EditedMeanwhile) as rules:
         write(settings.change_rules, carol, others, seen=seen["rules"], now=NOW)

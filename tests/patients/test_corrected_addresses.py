@@ -153,14 +153,14 @@ def test_waiting_reminders_are_written_for_the_new_address(cast: Cast) -> None:
 
 def test_a_record_without_an_account_and_a_telephone_number_are_followed_too(cast: Cast) -> None:
     cast.patient_ids["kim"] = cast.add(
-        Patient(name="Kim Kuiper", email="wrong@docket.example", phone="020 111", wants_sms=True, created_at=NOW)
+        Patient(name="Kim Kuiper", email="wrong@docket.example", phone="+31612340111", wants_sms=True, created_at=NOW)
     )
     visit = put(cast, "2026-03-05 10:00", patient="kim")
     cast.database.write(enqueue, visit, Notice(BOOKED, cast.carol.done_by), now=NOW)
-    correct(cast, "right@docket.example", patient="kim", name="Kim Kuiper", phone="020 222")
+    correct(cast, "right@docket.example", patient="kim", name="Kim Kuiper", phone="+31612340222")
     assert [(each.channel, each.recipient) for each in messages(cast)] == [
         ("email", "right@docket.example"),
-        ("sms", "020 222"),
+        ("sms", "+31612340222"),
     ]
     correct(cast, None, patient="kim", name="Kim Kuiper")
     assert messages(cast) == []
@@ -168,22 +168,22 @@ def test_a_record_without_an_account_and_a_telephone_number_are_followed_too(cas
 
 def test_a_patient_who_changes_their_number_is_followed(cast: Cast) -> None:
     hers = sa.update(Patient).where(Patient.id == cast.patient_ids["alice"])
-    cast.change(hers.values(phone="020 111", wants_sms=True, wants_email=False))
+    cast.change(hers.values(phone="+31612340111", wants_sms=True, wants_email=False))
     cast.book(cast.alice, "2026-03-05 10:00")
-    profile = UpdateProfile(name="Alice Adams", phone="020 222")
+    profile = UpdateProfile(name="Alice Adams", phone="+31612340222")
     cast.database.write(service.update_profile, cast.alice, profile, now=NOW)
-    assert [(each.channel, each.recipient) for each in messages(cast)] == [("sms", "020 222")]
+    assert [(each.channel, each.recipient) for each in messages(cast)] == [("sms", "+31612340222")]
 
 
 def test_a_childs_number_is_followed_and_the_parents_messages_stay(cast: Cast) -> None:
-    child = UpdateProfile(name="Cleo Adams", phone="020 111")
+    child = UpdateProfile(name="Cleo Adams", phone="+31612340111")
     number = cast.database.write(dependants.add_person, cast.alice, child, now=NOW)
     cast.change(sa.update(Patient).where(Patient.id == number).values(wants_sms=True))
     command = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local("2026-03-05 10:00"), patient_id=number)
     cast.database.write(booking.book, cast.alice, command, now=NOW)
-    change = UpdateProfile(name="Cleo Adams", phone="020 222")
+    change = UpdateProfile(name="Cleo Adams", phone="+31612340222")
     cast.database.write(dependants.change_person, cast.alice, number, change, seen="", now=NOW)
     assert {(each.channel, each.recipient) for each in messages(cast)} == {
         ("email", "alice@docket.example"),
-        ("sms", "020 222"),
+        ("sms", "+31612340222"),
     }

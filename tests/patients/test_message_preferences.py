@@ -27,7 +27,7 @@ def test_a_patient_chooses_messages_for_themselves_and_their_dependants(client: 
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     cast.add(Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW))
     cast.change(sa.update(Patient).where(Patient.id == dave).values(managed_by_id=alice))
-    cast.change(sa.update(Patient).where(Patient.id == alice).values(phone="+31 6 1234 5678"))
+    cast.change(sa.update(Patient).where(Patient.id == alice).values(phone="+31612345678"))
     log_in(client, "alice")
     page = read(client.get("/account"))
     assert "We always send password and confirmation emails." in page.text
@@ -59,13 +59,13 @@ def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -
     answer = client.post("/account/messages", data={"wants_sms": "y"})
     assert answer.status_code == 422
     page = read(answer)
-    assert page.one(id="wants_sms-error").text.startswith("Error: Add your phone number under “Your details” first.")
+    assert page.one(id="wants_sms-error").text.startswith("Error: Add your mobile number under “Your details” first.")
     assert page.form("/account/messages") == {"wants_sms": "y"}
     assert preferences(cast)["Alice Adams"] == (True, False)
     profile = page.form("/account")
-    client.post("/account", data={**profile, "phone": "+31 6 1234 5678"})
+    client.post("/account", data={**profile, "phone": "+31612345678"})
     client.post("/account/messages", data={"wants_email": "y", "wants_sms": "y"})
-    client.post("/account", data={**profile, "phone": "+31 6 8765 4321"})
+    client.post("/account", data={**profile, "phone": "+31687654321"})
     assert preferences(cast)["Alice Adams"] == (True, True)
     client.post("/account", data={**profile, "phone": ""})
     assert preferences(cast)["Alice Adams"] == (True, False)

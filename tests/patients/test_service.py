@@ -44,7 +44,7 @@ def test_registering_makes_an_account_and_a_patient(cast: Cast) -> None:
         "nora@docket.example", "Nora New", "patient", True, "a hash",
     )  # fmt: skip
     assert (patient.name, patient.email, patient.phone, patient.birth_date) == (
-        "Nora New", "nora@docket.example", "+31 20 123 45 67", date(1958, 3, 2),
+        "Nora New", "nora@docket.example", "+31201234567", date(1958, 3, 2),
     )  # fmt: skip
     assert event == ("user_created", number, {"role": "patient"})
 
@@ -94,8 +94,7 @@ def test_a_birth_date_may_be_today_or_in_1900(cast: Cast) -> None:
     {"name": "N"},
     {"name": "   "},
     {"name": "N" * 121},
-    {"phone": "call me"},
-    {"phone": "1" * 41},
+    {"phone": "1" * 61},
 ])  # fmt: skip
 def test_an_invalid_name_address_or_number_is_refused_at_registration(spoil: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
@@ -141,10 +140,10 @@ def test_registering_signs_in_in_the_same_transaction(cast: Cast) -> None:
 
 
 def test_a_changed_profile_is_the_accounts_and_the_patients(cast: Cast) -> None:
-    command = UpdateProfile(name="Alice Ahead", phone="020 1", birth_date=date(1990, 5, 1))
+    command = UpdateProfile(name="Alice Ahead", phone="+31201234561", birth_date=date(1990, 5, 1))
     cast.database.write(service.update_profile, cast.alice, command, now=NOW)
     with cast.database.reading() as session:
-        assert service.get_profile(session, cast.alice) == Profile("Alice Ahead", "020 1", date(1990, 5, 1))
+        assert service.get_profile(session, cast.alice) == Profile("Alice Ahead", "+31201234561", date(1990, 5, 1))
         assert session.get_one(User, cast.alice.user_id).name == "Alice Ahead"
         assert service.get_profile(session, cast.dave) == Profile("Dave Dunn", "", None)
         [(action, details)] = session.execute(sa.select(AuditEvent.action, AuditEvent.details)).all()

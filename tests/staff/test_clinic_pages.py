@@ -68,14 +68,14 @@ def test_name_and_address_are_changed_and_invalid_input_is_kept(carol: TestClien
     assert asked(page)["phone"] == "call us"
     answer = carol.post(address, data={**form, "phone": "call us"})
     assert "Enter a phone number" in read(answer).one(id="phone-error").text
-    sent = {**form, "name": "Quay <Clinic>", "address": "2 Quay, 1011 Amsterdam", "phone": "+31 20 1"}
+    sent = {**form, "name": "Quay <Clinic>", "address": "2 Quay, 1011 Amsterdam", "phone": "+31 20 123 4561"}
     assert carol.post(address, data=sent).status_code == 303
     assert "Quay <Clinic>, 2 Quay, 1011 Amsterdam" in read(carol.get("/")).text
     # An admin with the old form is told so, and sees both versions.
-    answer = carol.post(address, data={**form, "phone": "+31 20 2"})
+    answer = carol.post(address, data={**form, "phone": "+31 20 123 4562"})
     assert answer.status_code == 409
     assert read(answer).one(id="name-theirs").text == "Saved in the meantime: Quay <Clinic>"
-    assert clinic_of(cast.database).phone == "+31 20 1"
+    assert clinic_of(cast.database).phone == "+31201234561"
 
 
 # ------------------------------------------------------------------------------------------------- the rules
@@ -319,3 +319,17 @@ def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, datab
     assert missing.links == ["/admin/doctors/ada-long/hours/new", "/admin/doctors/ben-short/hours/new"]
     assert "Dr. Ada Long has no working hours" in missing.text
     assert "No opening hours" not in missing.text
+
+
+def test_the_clinics_country_says_how_numbers_are_written(carol: TestClient, cast: Cast) -> None:
+    address = "/admin/clinic/details"
+    page = read(carol.get(address))
+    form = asked(page)
+    assert (form["phone"], form["country"]) == ("020 123 4567", "")
+    assert "That of the time zone: Netherlands" in page.text
+    assert carol.post(address, data={**form, "country": "XX"}).status_code == 422
+    # The number that stood in the form is still the same one.
+    assert carol.post(address, data={**form, "country": "BE"}).status_code == 303
+    page = read(carol.get(address))
+    assert (asked(page)["phone"], asked(page)["country"]) == ("+31 20 123 4567", "BE")
+    assert "tel:+31201234567" in page.links

@@ -295,12 +295,12 @@ def test_a_record_is_changed_and_the_second_of_two_editors_sees_both(carol: Test
     assert "The record is saved." in read(carol.get(f"/admin/patients/{zoe}")).text
     assert names(read(carol.get("/admin/patients?q=de+vries"))) == ["Zoë de Vries"]
     assert names(read(carol.get("/admin/patients?q=visser"))) == []
-    answer = carol.post(address, data={**form, "phone": "020 2"})
+    answer = carol.post(address, data={**form, "phone": "+31201234562"})
     assert answer.status_code == 409
     page = read(answer)
     assert "Someone else changed this while you were editing." in page.one("div", role="alert").text
     assert page.one(id="name-theirs").text == "Saved in the meantime: Zoë de Vries"
-    assert page.form(address)["phone"] == "020 2"
+    assert page.form(address)["phone"] == "+31201234562"
     assert carol.post(address, data=page.form(address)).status_code == 303
     assert carol.get("/admin/patients/999999/edit").status_code == 404
     assert carol.post("/admin/patients/999999/edit", data=ZOE).status_code == 404
@@ -394,3 +394,35 @@ def test_the_last_admin_cannot_be_disabled_through_their_patient_record(carol: T
     assert answer.status_code == 409
     assert read(answer).one("div", role="alert").text
     assert carol.get("/admin/patients").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "typed", ["06 1234 5678", "0612345678", "+31 6 12345678", "0031612345678", "612345678", "5678"]
+)
+def test_a_number_is_found_by_any_way_of_typing_it(carol: TestClient, cast: Cast, typed: str) -> None:
+    sent = {**ZOE, "phone": "06-12 34 56 78", "next": ""}
+    assert carol.post("/admin/patients", data=sent).status_code == 303
+    assert carol.post("/admin/patients", data={**sent, "name": "Yan", "phone": "06 87654321", "email": ""}).status_code
+    page = read(carol.get("/admin/patients", params={"q": typed}))
+    assert names(page) == ["Zoë Visser"]
+    assert "06 12345678" in page.text
+
+
+def test_a_number_that_is_none_is_pointed_out_until_it_is_corrected(carol: TestClient, cast: Cast) -> None:
+    zoe = add(cast, phone="ask at 20")
+    overview = read(carol.get("/admin"))
+    assert "Zoë Visser’s phone number is not complete" in overview.text
+    address = f"/admin/patients/{zoe}/edit"
+    assert address in overview.links
+    page = read(carol.get(address))
+    assert page.one(id="phone-doubt").text == "This is not a complete phone number. Please correct it."
+    # The rest of the record can be changed without it.
+    form = {**page.form(address), "name": "Zoë Vissers"}
+    assert carol.post(address, data=form).status_code == 303
+    record = read(carol.get(f"/admin/patients/{zoe}"))
+    assert "ask at 20" in record.text
+    assert "This is not a complete phone number." in record.text
+    form = {**read(carol.get(address)).form(address), "phone": "06 1234 567"}
+    assert carol.post(address, data=form).status_code == 303
+    assert "This number may be wrong. Please check it." in read(carol.get(f"/admin/patients/{zoe}")).text
+    assert "phone number is not complete" not in read(carol.get("/admin")).text

@@ -194,7 +194,7 @@ def test_a_just_demoted_admin_can_change_no_account(cast: Cast) -> None:
 
 def test_a_patient_who_becomes_staff_and_back_keeps_record_and_appointments(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:00")
-    cast.change(sa.update(Patient).where(Patient.user_id == cast.alice.user_id).values(phone="020 1"))
+    cast.change(sa.update(Patient).where(Patient.user_id == cast.alice.user_id).values(phone="+31201234561"))
     with client_for(cast.database) as alice:
         log_in(alice, "alice")
         change_role(cast, cast.carol, cast.alice.user_id, "admin")
@@ -208,7 +208,7 @@ def test_a_patient_who_becomes_staff_and_back_keeps_record_and_appointments(cast
         assert reference in alice.get("/appointments").text
     with cast.database.reading() as session:
         record = session.scalars(sa.select(Patient).where(Patient.user_id == cast.alice.user_id)).one()
-        assert (record.id, record.name, record.phone) == (cast.patient_ids["alice"], "Alice Adams", "020 1")
+        assert (record.id, record.name, record.phone) == (cast.patient_ids["alice"], "Alice Adams", "+31201234561")
     assert actions(cast, cast.alice.user_id) == ["role_changed", "profile_changed", "role_changed"]
 
 

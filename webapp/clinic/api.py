@@ -27,7 +27,13 @@ class ClinicOut(BaseModel):
 
     name: Annotated[str, Field(examples=["Harbour Lane Clinic"])]
     address: str
-    phone: str
+    phone: Annotated[str, Field(description="In E.164.", examples=["+31201234567"])]
+    country: Annotated[
+        str,
+        Field(
+            description="Where phone numbers need no country code (ISO 3166); empty: that of the zone.", examples=["NL"]
+        ),
+    ]
     time_zone: Annotated[str, Field(description="An IANA time zone.", examples=["Europe/Amsterdam"])]
     opening_hours: list[WeekdayHours]
     notice_minutes: Annotated[int, Field(description="Minimum notice for booking.")]
@@ -103,6 +109,7 @@ def clinic_out(session: Session) -> ClinicOut:
         name=clinic.name,
         address=clinic.address,
         phone=clinic.phone,
+        country=clinic.country,
         time_zone=clinic.time_zone,
         opening_hours=weekly_hours(settings.get_opening_hours(session).days),
         notice_minutes=clinic.notice_minutes,

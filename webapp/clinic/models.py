@@ -42,7 +42,8 @@ class ClinicSettings(Base):
     `zone_confirmed`: an admin has said that `time_zone` is the clinic's; until then it is a guess.
 
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
-    and text messages are only sent in daytime, which is given in minutes of the local day.
+    and text messages are only sent in daytime, which is given in minutes of the local day. `country` says how telephone
+    numbers are read and shown, '' that it is the time zone's.
     """
 
     __tablename__ = "clinic_settings"
@@ -53,6 +54,7 @@ class ClinicSettings(Base):
     address: Mapped[str] = mapped_column(sa.String(200), default="")
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     time_zone: Mapped[str] = mapped_column(sa.String(60), default="Europe/Amsterdam")
+    country: Mapped[str] = mapped_column(sa.String(2), default="", server_default=sa.text("''"))
     notice_minutes: Mapped[int] = mapped_column(default=120)
     horizon_days: Mapped[int] = mapped_column(default=90)
     change_until_minutes: Mapped[int] = mapped_column(default=24 * 60)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import ClinicSettings, Closure
 from webapp.clinic.schedule_versions import kept_for_clinic
-from webapp.core import formats
+from webapp.core import formats, phones
 from webapp.database import rows, table_of
 
 
@@ -29,6 +29,7 @@ class Clinic:
     address: str
     phone: str
     time_zone: str
+    country: str
     notice_minutes: int
     horizon_days: int
     change_until_minutes: int
@@ -45,6 +46,16 @@ class Clinic:
         """The clinic's IANA time zone."""
         return ZoneInfo(self.time_zone)
 
+    @cached_property
+    def home_country(self) -> str:
+        """The country whose telephone numbers need no country code: 'NL', or '' where the time zone has none."""
+        return self.country or phones.country_of_zone(self.time_zone)
+
+    @property
+    def phone_shown(self) -> str:
+        """The clinic's telephone number as people read it; `phone` is the one that is dialled."""
+        return phones.shown(self.phone, self.home_country)
+
     @property
     def zone_label(self) -> str:
         """The zone as people say it: 'Amsterdam time'."""
@@ -53,7 +64,13 @@ class Clinic:
     @property
     def letterhead(self) -> dict[str, str]:
         """The clinic's details in messages, as values of a message."""
-        return {"name": self.name, "address": self.address, "phone": self.phone, "time_zone": self.time_zone}
+        return {
+            "name": self.name,
+            "address": self.address,
+            "phone": self.phone_shown,
+            "phone_link": phones.dialled(self.phone),
+            "time_zone": self.time_zone,
+        }
 
     def today(self, now: datetime) -> date:
         """The local date at an instant."""

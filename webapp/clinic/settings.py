@@ -22,9 +22,10 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import ClinicSettings, OpeningHours
 from webapp.clinic.service import default_clinic, get_clinic
+from webapp.core import phones
 from webapp.core.day_hours import Week
 from webapp.core.optimistic_lock import require_unchanged
-from webapp.core.strict_types import ONE_LINE, Whole
+from webapp.core.strict_types import BARE, ONE_LINE, Whole
 from webapp.database import table_of
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
@@ -42,9 +43,8 @@ class ClinicDetails(BaseModel):
 
     name: Annotated[str, StringConstraints(min_length=2, max_length=120), ONE_LINE, AfterValidator(readable_name)]
     address: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = ""
-    phone: Annotated[
-        str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^([+(]?[\d\s()./-]+)?$")
-    ] = ""
+    phone: Annotated[str, StringConstraints(max_length=60), BARE] = ""
+    country: Annotated[str, StringConstraints(pattern=r"^([A-Z]{2})?$")] = ""
 
 
 class BookingRules(BaseModel):
@@ -106,10 +106,12 @@ class ZoneChange(NamedTuple):
 
 
 def get_details(session: Session) -> ClinicDetails:
-    """The clinic's name, address and telephone number as saved."""
+    """The clinic's name, address, telephone number and country as saved."""
     clinic = get_clinic(session)
     # Values that were not saved through our forms are shown without validation, so that they can be corrected.
-    return ClinicDetails.model_construct(name=clinic.name, address=clinic.address, phone=clinic.phone)
+    return ClinicDetails.model_construct(
+        name=clinic.name, address=clinic.address, phone=clinic.phone, country=clinic.country
+    )
 
 
 def get_rules(session: Session) -> BookingRules:
@@ -141,13 +143,22 @@ def get_opening_hours(session: Session) -> OpeningWeek:
 
 
 def change_details(session: Session, actor: Actor, command: ClinicDetails, *, seen: str, now: datetime) -> None:
-    """Save name, address and telephone number.
+    """Save name, address, telephone number and country.
 
     Raises:
+        Invalid: no such country, or no such telephone number.
         EditedMeanwhile: another user saved different ones after `seen` was read.
     """
     lock_settings(session)
-    _save(session, actor, get_details(session), command, seen, now=now)
+    saved = get_details(session)
+    if command.country not in {"", saved.country, *phones.countries()}:
+        raise Invalid(_("Choose a country from the list."), code="country", field="country")
+    clinic = get_clinic(session)
+    country = command.country or phones.country_of_zone(clinic.time_zone)
+    # A number that was not changed is shown as the former country has it.
+    is_same = command.phone == clinic.phone_shown
+    phone = saved.phone if is_same else phones.read_phone(command.phone, country, saved=saved.phone)
+    _save(session, actor, saved, command.model_copy(update={"phone": phone}), seen, now=now)
 
 
 def change_rules(session: Session, actor: Actor, command: BookingRules, *, seen: str, now: datetime) -> None:

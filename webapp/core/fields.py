@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wtforms import DateField, HiddenField, IntegerField, TimeField
+from wtforms import DateField, HiddenField, IntegerField, TelField, TimeField
 
+from webapp.core import phones
 from webapp.core.text import bare
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
@@ -65,6 +66,18 @@ class ClockField(TimeField):
             super().process_formdata([bare(text) for text in valuelist])
         except ValueError:
             raise ValueError(NO_CLOCK) from None
+
+
+class PhoneField(TelField):
+    """A telephone number: the saved one as people read it, a typed one as it was typed."""
+
+    def _value(self) -> str:
+        return str(self.data or "") if self.raw_data else phones.shown(self.data or "")
+
+    @property
+    def doubt(self) -> str:
+        """What is wrong with the saved number; '' where nothing is, and for a typed one."""
+        return "" if self.raw_data else phones.doubt_about(self.data or "")
 
 
 class WholeNumberField(IntegerField):

@@ -6,6 +6,7 @@ A route that takes a form reads from top to bottom: a `Submission` collects the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -135,7 +136,8 @@ class DocketForm(Form):
             if name == "seen":
                 field.data = theirs.data
             elif field.data != theirs.data and getattr(field.widget, "input_type", "") != "hidden":
-                setattr(field, THEIRS, shown_value(theirs))
+                # How a telephone number is shown is only known when the page is rendered.
+                setattr(field, THEIRS, partial(shown_value, theirs))
 
     def parse(self, schema: type[Command], **values: Any) -> Command | None:
         """The validated command, or None after every error was put next to its field."""

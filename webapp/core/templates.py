@@ -14,7 +14,7 @@ from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
 from webapp.config import resource_folder
-from webapp.core import names
+from webapp.core import names, phones
 from webapp.core.urls import with_query
 from webapp.i18n import gettext, language_tag, ngettext
 
@@ -85,4 +85,5 @@ def template_environment() -> jinja2.Environment:
         environment.globals[icon.__name__] = lru_cache(maxsize=256)(icon)
     environment.globals.update(asset=asset, with_query=with_query, kept=kept, language_tag=language_tag)
     environment.filters.update(initials=names.initials, before_stop=names.before_stop)
+    environment.filters.update(dialled=phones.dialled, doubt_about=phones.doubt_about)
     return environment

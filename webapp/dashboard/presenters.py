@@ -64,6 +64,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
         *_unconfirmed(page),
         *_messages(page),
         *_unreachable(page),
+        *_unreadable(page),
         *_undelivered(page),
         *_duplicates(page),
     ]
@@ -191,6 +192,24 @@ def _unreachable(page: Page) -> list[Matter]:
     ]
     rest = count - len(found)
     more = ngettext("%(n)d more patient has no contact details.", "%(n)d more patients have no contact details.", rest)
+    return _and_more(matters, more, rest)
+
+
+def _unreadable(page: Page) -> list[Matter]:
+    """Patients whose telephone number was typed before Docket read numbers, and is none."""
+    count, found = queries.find_unreadable(page.session)
+    matters = [
+        Matter(
+            "info",
+            _("%(name)s’s phone number is not complete") % {"name": patient.name},
+            _("The record says “%(phone)s”, which cannot be called.") % {"phone": patient.phone},
+            f"/admin/patients/{patient.patient_id}/edit",
+            _("Correct phone number"),
+        )
+        for patient in found
+    ]
+    rest = count - len(found)
+    more = ngettext("%(n)d more patient has such a number.", "%(n)d more patients have such a number.", rest)
     return _and_more(matters, more, rest)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
-from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Undelivered, Unreachable, Week
+from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Undelivered, Unreachable, Unreadable, Week
 from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
@@ -120,6 +120,23 @@ def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unre
     """
     count, found = _first_few(session, _unreachable(), now=now, reach=now + timedelta(days=REACH_DAYS))
     return count, [Unreachable._make(row[:-1]) for row in found]
+
+
+@cache
+def _unreadable() -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(Patient.id, Patient.name, Patient.phone, _IN_ALL)
+        # Numbers begin with + and have no spaces; what was no number when Docket began to read them may have either.
+        .where(Patient.phone != "", sa.or_(~Patient.phone.startswith("+"), Patient.phone.contains(" ")))
+        .order_by(Patient.id)
+        .limit(SHOWN)
+    )
+
+
+def find_unreadable(session: Session) -> tuple[int, list[Unreadable]]:
+    """How many patients have a telephone number that cannot be called, as it was typed long ago, and some of them."""
+    count, found = _first_few(session, _unreadable())
+    return count, [Unreadable._make(row[:-1]) for row in found]
 
 
 @cache

@@ -24,6 +24,14 @@ class Unreachable(NamedTuple):
     starts_at: datetime
 
 
+class Unreadable(NamedTuple):
+    """A patient whose stored telephone number is no complete one."""
+
+    patient_id: int
+    name: str
+    phone: str
+
+
 class Undelivered(NamedTuple):
     """A patient with a future appointment whose last message to one of their current addresses failed for good."""
 

@@ -38,7 +38,7 @@ ZONE = "Europe/Amsterdam"
 CLINIC = {
     "name": "Oosterkade Clinic",
     "address": "Oosterkade 18, 1019 ZX Amsterdam",
-    "phone": "+31 20 014 7200",
+    "phone": "+31200147200",
     "time_zone": ZONE,
     "zone_confirmed": True,
     "demo": True,

@@ -94,5 +94,5 @@ def _person(number: int, rng: random.Random, first_day: date) -> Person:
 
 
 def _phone(rng: random.Random) -> str:
-    """A number that looks like a Dutch mobile one; no real one begins with 06 0."""
-    return f"+31 6 0{rng.randrange(1000):03d} {rng.randrange(10_000):04d}"
+    """A number of Amsterdam; no real one has a 0 after the area code."""
+    return f"+31200{rng.randrange(1000):03d}{rng.randrange(10_000) % 1000:03d}"

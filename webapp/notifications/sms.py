@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 import httpx2
 
+from webapp.core.phones import dialled
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway
 from webapp.notifications.rendering import Rendered
 
@@ -26,8 +27,6 @@ ESCAPES: dict[str, Callable[[str], str]] = {
 # These answers are about the client, its rate or the gateway itself, and say nothing about the message.
 _SAYS_NOTHING_OF_IT = {401, 402, 403, 404, 405, 407, 408, 425, 429, 502, 503, 504}
 _PLACE = re.compile(r"\{(to|text|id)\}")
-# The zero in brackets is only dialled without the country code.
-_NOT_DIALLED = re.compile(r"(?<=\d)\s*\(0\)|[^0-9+]")
 
 
 class SmsSender:
@@ -54,7 +53,7 @@ class SmsSender:
             NeverTaken: the gateway refuses it permanently. NotTakenNow: it refuses it now.
             ServerAway: it takes none of our messages now.
         """
-        values = {"to": _NOT_DIALLED.sub("", recipient), "text": message.text, "id": message_id}
+        values = {"to": dialled(recipient), "text": message.text, "id": message_id}
         body = _PLACE.sub(lambda place: self._escape(values[place[1]]), self.body)
         try:
             # Redirects are not followed: they could send a patient's message to another host.

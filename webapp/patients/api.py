@@ -48,7 +48,10 @@ from webapp.patients.schemas import MessagePreferences, PatientDetails, Phone, R
 router = ApiRouter()
 
 BORN = Field(description="The date of birth.", examples=["1984-03-27"])
-REACHED = Field(examples=["+31 20 123 4567"])
+REACHED = Field(
+    description="In any way of writing it; without a country code it is of the clinic's country.",
+    examples=["+31201234567"],
+)
 
 
 class PatientOut(BaseModel):
@@ -59,7 +62,7 @@ class PatientOut(BaseModel):
     id: int
     name: Annotated[str, Field(examples=["Alice Adams"])]
     birth_date: date | None
-    phone: str
+    phone: Annotated[str, Field(description="In E.164; older text that is no number stays as it was written.")]
     email: Annotated[str, Field(description="For messages; empty if unknown or not visible to you.")]
     has_account: Annotated[bool, Field(description="Whether they can sign in themselves.")]
     managed_by_id: Annotated[int | None, Field(description="The patient who books for them.")]

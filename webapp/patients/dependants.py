@@ -20,7 +20,7 @@ from webapp.patients.message_preferences import take_over_message_preferences
 from webapp.patients.models import Patient
 from webapp.patients.records import PERSON_COLUMNS, add_patient, contact_of, lock_details, write_details
 from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
-from webapp.patients.service import find_own_patient, lock_own_patient, require_birth_date
+from webapp.patients.service import checked, find_own_patient, lock_own_patient
 
 MOST_PEOPLE = 10
 
@@ -52,9 +52,9 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     Adding the same person twice has the same effect as once: the form was sent twice.
 
     Raises:
-        Invalid: the birth date is impossible. TooManyPeople. NoSuchPatient: the actor is no patient.
+        Invalid: the birth date or the telephone number is none. TooManyPeople. NoSuchPatient: the actor is no patient.
     """
-    require_birth_date(command.birth_date, now)
+    command = checked(session, command, now=now)
     # Of two forms that are sent at once, the second counts the first.
     own = lock_own_patient(session, actor)
     if own is None:
@@ -84,7 +84,7 @@ def change_person(
     """
     saved = lock_details(session, patient_id)
     get_person(session, actor, patient_id)
-    require_birth_date(command.birth_date, now)
+    command = checked(session, command, saved=saved.phone, now=now)
     require_unchanged(profile_of(saved), seen, wanted=command)
     details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
     write_details(session, patient_id, details)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField, TelField
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Optional
 
-from webapp.core.fields import DayField
+from webapp.core.fields import DayField, PhoneField
 from webapp.core.forms import DocketForm
 from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
@@ -25,7 +25,7 @@ class RegisterForm(DocketForm):
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
     email = EmailField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
-    phone = TelField(_l("Phone number"))
+    phone = PhoneField(_l("Phone number"))
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     password = PasswordField(_l("Password"), [InputRequired(_l("Choose a password."))])
     next = HiddenField()
@@ -47,7 +47,7 @@ class ProfileForm(DocketForm):
 
     sentences = SENTENCES
     name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
-    phone = TelField(_l("Phone number"))
+    phone = PhoneField(_l("Phone number"))
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
 
     def command(self) -> UpdateProfile | None:
@@ -90,7 +90,7 @@ class PersonForm(DocketForm):
     sentences = SENTENCES
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_l("Phone number"))
+    phone = PhoneField(_l("Phone number"))
     seen = HiddenField()
 
     def command(self) -> UpdateProfile | None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
+from webapp.core import phones
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.patients.exceptions import NoSuchPatient
@@ -35,8 +36,8 @@ def change_message_preferences(session: Session, actor: Actor, command: MessageP
     own = None if actor.is_staff else session.execute(query.with_for_update(key_share=True)).one_or_none()
     if own is None:
         raise NoSuchPatient
-    if command.wants_sms and not own.phone:
-        sentence = _("Add your phone number under “Your details” first. Text messages need one.")
+    if command.wants_sms and not phones.can_get_texts(own.phone):
+        sentence = _("Add your mobile number under “Your details” first. Text messages need one.")
         raise Invalid(sentence, code="no_phone", field="wants_sms")
     theirs = sa.and_(Patient.managed_by_id == own.id, Patient.user_id.is_(None))
     session.execute(

@@ -26,7 +26,7 @@ from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPa
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRecord, Person
 from webapp.patients.search_index import keep_words
-from webapp.patients.service import require_birth_date
+from webapp.patients.service import checked
 
 PERSON_COLUMNS = (Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.user_id.is_not(None))
 
@@ -90,10 +90,10 @@ def create_patient(
     """Add a patient without an account and return the id; `managed_by` is the patient who books for them.
 
     Raises:
-        Invalid: the birth date is impossible. NoSuchPatient: no patient has the id `managed_by`.
+        Invalid: the birth date or the telephone number is none. NoSuchPatient: no patient has the id `managed_by`.
         LikelyDuplicate: the patient may have a record already, and staff did not say `anyway`.
     """
-    require_birth_date(details.birth_date, now)
+    details = checked(session, details, now=now)
     if managed_by is not None:
         lock_details(session, managed_by)
     if not anyway and (found := likely_duplicates(session, details)):
@@ -113,12 +113,13 @@ def change_patient(
     The e-mail address of a patient with an account is the account's: see `addresses.correct`.
 
     Raises:
-        NoSuchPatient. Invalid: the birth date is impossible. EditedMeanwhile: another user saved first. NoAddress,
-        StaffAddress, AddressTaken: the account cannot have this address.
+        NoSuchPatient. Invalid: the birth date or the telephone number is none.
+        EditedMeanwhile: another user saved first. NoAddress, StaffAddress, AddressTaken: the account cannot have this
+        address.
     """
     account = _lock_account_of(session, patient_id)
     saved = lock_details(session, patient_id)
-    require_birth_date(details.birth_date, now)
+    details = checked(session, details, saved=saved.phone, now=now)
     require_unchanged(saved, seen, wanted=details)
     if account is not None:
         _correct_address(session, actor, account, details.email, now=now)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, StringConstraints
 from webapp.auth.schemas import Email, PersonName, Role
 from webapp.core.strict_types import BARE
 
-Phone = Annotated[str, StringConstraints(max_length=40, pattern=r"^\+?[0-9 ()/.\-]*$"), BARE]
+# `core/phones.py` reads the number, for which it needs the clinic's country.
+Phone = Annotated[str, StringConstraints(max_length=60), BARE]
 
 
 class Register(BaseModel):

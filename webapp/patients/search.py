@@ -17,11 +17,12 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from webapp.auth.models import User
+from webapp.clinic.service import get_clinic
 from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.database import rows, seek, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
-from webapp.patients.search_parser import Span, Term, Typed, understand
+from webapp.patients.search_parser import WITHOUT_COUNTRY_CODE, Span, Term, Typed, understand
 
 PAGE_SIZE = 20
 # How many of the words that are close to a typed one are looked up.
@@ -108,7 +109,7 @@ def search_patients(
 
     The cursor's place is the id of a patient. `among` selects the ids of the patients that may be found.
     """
-    typed = understand(text)
+    typed = _understood(session, text)
     if typed.is_nothing:
         return Found([])
     conditions = _certain(typed, among)
@@ -137,7 +138,7 @@ def search_part(
     Raises:
         NoSuchPatient: there is no such patient any more.
     """
-    typed = understand(text)
+    typed = _understood(session, text)
     if typed.is_nothing:
         return FoundPart([], 0)
     conditions = _certain(typed, among)
@@ -165,6 +166,13 @@ def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
     """These patients, by name; those that do not exist are left out."""
     found = session.execute(_ROWS.where(Patient.id.in_(ids)).order_by(Patient.name, Patient.id))
     return [PatientRow(*row) for row in found]
+
+
+def _understood(session: Session, text: str) -> Typed:
+    """The parsed text. Only a number that may be whole is read as the clinic's country dials it."""
+    typed = understand(text)
+    is_whole = any(len(term.readings[0][0]) > WITHOUT_COUNTRY_CODE for term in typed.numbers)
+    return understand(text, get_clinic(session).home_country) if is_whole else typed
 
 
 def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
+from webapp.core import phones
 from webapp.core.email_address import normal_email
 from webapp.core.text import bare, plain
 from webapp.patients.search_index import PHONE, name_words, phone_word
@@ -22,6 +23,8 @@ MAX_WORDS = 8
 FEWEST_DIGITS = 3
 # A telephone number with at least so many digits may begin with a country code, of one to three digits.
 WITH_COUNTRY_CODE = 9
+# With at least so many it may be whole.
+WITHOUT_COUNTRY_CODE = 6
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -75,14 +78,15 @@ class Typed(NamedTuple):
         return bool(self.text) and not (self.birth_dates or self.numbers or self.words)
 
 
-def understand(text: str) -> Typed:
-    """Parse a search text: a date first, then a telephone number, and the rest as words."""
+def understand(text: str, country: str = "") -> Typed:
+    """Parse a search text: a date first, then a telephone number as this country dials it, and the rest as words."""
     readable = "".join(letter if letter.isprintable() else " " for letter in bare(text)[:MAX_LETTERS])
     birth_dates, rest = _take_date(" ".join(readable.split()))
     numbers = []
     for number in _NUMBER.findall(rest):
         if sum(letter.isdigit() for letter in number) >= FEWEST_DIGITS:
-            numbers.append(phone_term(number)._replace(born=_year(int(number)) if _YEAR.fullmatch(number) else None))
+            born = _year(int(number)) if _YEAR.fullmatch(number) else None
+            numbers.append(phone_term(number, country)._replace(born=born))
             rest = rest.replace(number, " ", 1)
     words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
     return Typed(text.strip(), birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
@@ -100,14 +104,17 @@ def word_term(word: str) -> Term:
     return Term(tuple(readings), name_parts=parts if all(part.isalpha() for part in parts) else ())
 
 
-def phone_term(number: str) -> Term:
+def phone_term(number: str, country: str = "") -> Term:
     """The end of a telephone number, with or without country code and zeros on either side.
 
-    '+31 20 123 4567' matches the stored '020 123 4567', and the other way round.
+    '+31 20 123 4567' matches the stored '020 123 4567', and the other way round. In some countries another digit than
+    the zero comes before the area code, so the number is also read as this country dials it.
     """
     national = number.replace("(0)", "")
     digits = "".join(letter for letter in national if letter.isascii() and letter.isdigit()).lstrip("0")
     readings, exact = [(phone_word(digits) or PHONE + "0",)], []
+    if country and len(digits) >= WITHOUT_COUNTRY_CODE and (whole := phones.dialled_as(number, country)):
+        readings.append((phone_word(whole),))
     if len(digits) >= WITH_COUNTRY_CODE:
         for code in (1, 2, 3):
             own = phone_word(digits[code:].lstrip("0"))

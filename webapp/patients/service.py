@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -14,6 +14,7 @@ from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
+from webapp.core import phones
 from webapp.database import rows, table_of
 from webapp.events.kinds import DoneBy, PatientJoined
 from webapp.events.publishing import publish
@@ -23,10 +24,12 @@ from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Contact, Origin, PatientChoice, Profile, Register, UpdateProfile
+from webapp.patients.schemas import Contact, Origin, PatientChoice, PatientDetails, Profile, Register, UpdateProfile
 from webapp.patients.search_index import keep_words
 
 EARLIEST_BIRTH_YEAR = 1900
+
+Details = TypeVar("Details", Register, UpdateProfile, PatientDetails)
 
 
 def require_birth_date(birth_date: date | None, now: datetime) -> None:
@@ -41,13 +44,24 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
         raise Invalid(_("The date of birth cannot be in the future."), code="birth_date", field="birth_date")
 
 
+def checked(session: Session, details: Details, *, saved: str = "", now: datetime) -> Details:
+    """The details with the telephone number as it is stored; `saved` is the stored one, which may stay as it is.
+
+    Raises:
+        Invalid: the birth date is impossible, or the number is none.
+    """
+    require_birth_date(details.birth_date, now)
+    phone = phones.read_phone(details.phone, get_clinic(session).home_country, saved=saved)
+    return details.model_copy(update={"phone": phone})
+
+
 def register(session: Session, command: Register, password_hash: str, *, now: datetime) -> int:
     """Create an account with a patient's record, send its confirmation mail, and return the user's id.
 
     Raises:
-        EmailTaken: the address already has an account.
+        EmailTaken: the address already has an account. Invalid: the birth date or the telephone number is none.
     """
-    require_birth_date(command.birth_date, now)
+    command = checked(session, command, now=now)
     user_id = auth.create_user(
         session, email=command.email, name=command.name, password_hash=password_hash, role="patient", now=now
     )
@@ -209,9 +223,9 @@ def get_profile(session: Session, actor: Actor) -> Profile:
 def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, now: datetime) -> None:
     """Change the actor's own data, in the account and in the patient's record alike.
 
-    Without a telephone number, text messages are switched off.
+    Without a telephone number that gets text messages, they are switched off.
     """
-    require_birth_date(command.birth_date, now)
+    command = checked(session, command, saved=get_profile(session, actor).phone, now=now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
     own = sa.select(Patient.phone).where(Patient.user_id == actor.user_id).with_for_update(key_share=True)
     phone_before = session.scalar(own)
@@ -224,7 +238,7 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
             name=command.name,
             phone=command.phone,
             birth_date=command.birth_date,
-            wants_sms=Patient.wants_sms if command.phone else sa.false(),
+            wants_sms=Patient.wants_sms if phones.can_get_texts(command.phone) else sa.false(),
         )
         .returning(Patient.id, Patient.email)
     ).one_or_none()

@@ -167,7 +167,7 @@ def test_clinics_and_patients_can_switch_reminders_off(cast: Cast) -> None:
     cast.change(sa.update(models.ClinicSettings).values(reminder_days="1"))
     cast.change(sa.update(models.Patient).values(wants_email=False))
     assert run(cast) == 0
-    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="0612345678"))
+    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31612345678"))
     assert run(cast) == 1
     assert messages(cast)[0].channel == "sms"
 

@@ -119,7 +119,7 @@ def test_messages_about_a_childs_appointment_go_to_the_parent_and_name_the_child
 
 def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
     # The owner of this address and number is not known.
-    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31 6 12345678"))
+    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31612345678"))
     child = add_child(cast)
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(name="Win at www.evil.example now"))
     book_with_words(cast, cast.alice, "2026-03-05 09:30", patient_id=child)
@@ -137,19 +137,19 @@ def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
 
 
 def test_patients_who_want_no_mail_get_none_and_text_messages_wait_for_the_morning(cast: Cast) -> None:
-    preferences = {"wants_email": False, "wants_sms": True, "phone": "+31 6 12345678"}
+    preferences = {"wants_email": False, "wants_sms": True, "phone": "+31612345678"}
     cast.change(sa.update(models.Patient).values(**preferences))
     cast.now = local("2026-03-04 22:30")
     cast.book(cast.alice, "2026-03-06 09:30")
     (message,) = outbox(cast)
-    assert (message.channel, message.recipient) == ("sms", "+31 6 12345678")
+    assert (message.channel, message.recipient) == ("sms", "+31612345678")
     assert message.due_at == local("2026-03-05 09:00")
     text = written(message).text
     assert "Friday 6 March 2026, 09:30 (Amsterdam time), Dr. Bob Brown. https://docket.test/visit/" in text
 
 
 def test_a_text_message_about_the_next_morning_waits_for_nothing(cast: Cast) -> None:
-    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="0612345678"))
+    cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31612345678"))
     reference = cast.book(cast.alice, "2026-03-05 09:00")
     night = local("2026-03-04 22:30")
     cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=night)

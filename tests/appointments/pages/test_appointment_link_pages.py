@@ -188,14 +188,23 @@ def test_nothing_is_written_before_a_button_is_pressed(client: TestClient, cast:
 def test_the_page_shows_time_and_place_but_not_the_reason(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, OLD, visit_type=cast.long)
     cast.change(sa.update(models.Appointment).values(**TOLD, flagged_why="Bob is away", override_reason="so urgent"))
-    cast.change(sa.update(models.Patient).values(phone="0612345678"))
+    cast.change(sa.update(models.Patient).values(phone="+31612345678"))
     here = link(reference)
     page = read(client.get(here))
     for said in ("Tuesday 10 March 2026 09:30", "Dr. Bob Brown", "18 Harbour Lane", "Room 3", reference, "30 minutes"):
         assert said in page.text
     assert "Bring your medicines." in page.text
     assert {f"{here}.ics", f"{here}/reschedule", f"{here}/cancellation"} <= set(page.links)
-    hidden = [*TOLD.values(), "First visit", "General practice", "Alice", "0612345678", ALICE, "Bob is away", "urgent"]
+    hidden = [
+        *TOLD.values(),
+        "First visit",
+        "General practice",
+        "Alice",
+        "+31612345678",
+        ALICE,
+        "Bob is away",
+        "urgent",
+    ]
     for path in QUESTIONS:
         text = client.get(f"{here}{path}").text
         assert not [words for words in (*hidden, "History</h2>") if words in text], path
@@ -231,7 +240,7 @@ def test_the_calendar_file_is_the_event_of_the_mail(client: TestClient, cast: Ca
 def test_a_childs_appointment_names_the_child_to_the_parent_and_not_to_the_child(
     client: TestClient, cast: Cast
 ) -> None:
-    mia = add_child(cast, email="mia@docket.example", phone="0612345678")
+    mia = add_child(cast, email="mia@docket.example", phone="+31612345678")
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
     parents, childs = link(reference), link(reference, "mia@docket.example")
@@ -242,13 +251,13 @@ def test_a_childs_appointment_names_the_child_to_the_parent_and_not_to_the_child
     assert "Mia Adams" not in client.get(f"{childs}.ics").text
     # Both names are right at every address of the recipients.
     cast.change(sa.update(models.Patient).values(wants_sms=True))
-    by_text = link(reference, "0612345678")
+    by_text = link(reference, "+31612345678")
     moved = {"starts_at": iso(local(NEW)), "version": "1"}
     assert client.post(f"{parents}/reschedule", data=moved).status_code == 303
     assert client.post(f"{by_text}/cancellation", data={"version": "2"}).status_code == 303
     told = {(each.template, each.recipient): each.values for each in outbox(cast)}
     assert told["visit_moved", ALICE]["by"] == "you"
-    for address in ("mia@docket.example", "0612345678"):
+    for address in ("mia@docket.example", "+31612345678"):
         assert told["visit_moved", address]["by_name"] == "Alice Adams"
         assert told["visit_cancelled", address]["by"] == "you"
     assert told["visit_cancelled", ALICE]["by_name"] == "Mia Adams"
@@ -282,18 +291,26 @@ def test_a_user_signed_in_to_another_account_acts_as_holder_of_the_link(client: 
 # ------------------------------------------------------------------------------------- without access
 
 
+def test_a_link_to_a_number_as_it_was_typed_once_is_still_its_owners(client: TestClient, cast: Cast) -> None:
+    """Before numbers were stored in E.164, links named them as they had been typed."""
+    reference = cast.book(cast.alice, "2026-03-05 10:00")
+    cast.change(sa.update(models.Patient).values(phone="+31612345678"))
+    assert client.get(link(reference, "06 1234 5678")).status_code == 200
+    assert client.get(link(reference, "06 1234 5679")).status_code == 404
+
+
 def test_a_link_ends_with_the_address_and_with_the_account(client: TestClient, cast: Cast) -> None:
-    mia = add_child(cast, email="mia@docket.example", phone="0612345678")
+    mia = add_child(cast, email="mia@docket.example", phone="+31612345678")
     booking = Booking(doctor="bob", visit_type_id=cast.short, starts_at=local(OLD), patient_id=mia)
     reference = cast.database.write(service.book, cast.alice, booking, now=NOW)
-    addresses = (ALICE, "mia@docket.example", "0612345678")
+    addresses = (ALICE, "mia@docket.example", "+31612345678")
     links = {address: link(reference, address) for address in addresses}
     # Preferences end no link, because the message was sent already.
     cast.change(sa.update(models.Patient).values(wants_email=False, wants_sms=False))
     assert {client.get(here).status_code for here in links.values()} == {200}
     of_mia = models.Patient.id == mia
     corrected = [
-        ("0612345678", sa.update(models.Patient).where(of_mia).values(phone="0687654321")),
+        ("+31612345678", sa.update(models.Patient).where(of_mia).values(phone="+31687654321")),
         ("mia@docket.example", sa.update(models.Patient).where(of_mia).values(email="mia.adams@docket.example")),
         (ALICE, sa.update(models.User).where(models.User.email == ALICE).values(active=False)),
     ]

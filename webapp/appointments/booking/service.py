@@ -230,7 +230,7 @@ def too_late_sentence(view: AppointmentView, clinic: Clinic) -> str:
     until = last_change(view.starts_at, clinic, moved_by_clinic=view.moved_by_clinic)
     message = _("It is too late to change this appointment online. The deadline was %(when)s.")
     text = message % {"when": formats.day_and_time(until, clinic.zone)}
-    return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone}}" if clinic.phone else text
+    return f"{text} {_('Please call %(phone)s.') % {'phone': clinic.phone_shown}}" if clinic.phone else text
 
 
 def new_reference() -> str:

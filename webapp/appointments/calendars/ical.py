@@ -86,7 +86,7 @@ def _event(
     href = href or f"{base_url}/appointments/{appointment.reference}"
     lines = [clinic.name, _("Reference: %(reference)s") % {"reference": appointment.reference}]
     if clinic.phone:
-        lines.append(_("Phone: %(phone)s") % {"phone": clinic.phone})
+        lines.append(_("Phone: %(phone)s") % {"phone": clinic.phone_shown})
     lines.append(_("View appointment: %(href)s") % {"href": href})
     return Event(
         uid=uid_of(appointment),

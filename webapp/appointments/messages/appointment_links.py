@@ -17,6 +17,7 @@ from webapp.appointments.messages.visit_messages import FACTS, LINK_PURPOSE, App
 from webapp.auth.models import User
 from webapp.auth.schemas import NO_ACCOUNT, Actor
 from webapp.clinic.service import get_clinic
+from webapp.core import phones
 from webapp.core.signing import unsign
 from webapp.database import rows, table_of
 from webapp.patients.models import Patient
@@ -40,7 +41,7 @@ def find_link_access(session: Session, token: str, keys: Sequence[str], *, addre
         case _:
             actor = None
     if actor is None:
-        raise AppointmentLinkOver(get_clinic(session).phone)
+        raise AppointmentLinkOver(get_clinic(session).phone_shown)
     return actor, reference
 
 
@@ -50,6 +51,9 @@ def _find_link_access(session: Session, reference: str, sent_to: str, address: s
         return None
     facts = AppointmentFacts(*found)
     addressee = addressee_of(facts, sent_to)
+    if addressee is None and "@" not in sent_to:
+        # Links that were sent before numbers were stored in E.164 name them as they were typed.
+        addressee = addressee_of(facts, phones.dialled_as(sent_to, get_clinic(session).home_country))
     if addressee is None:
         return None
     query = (

@@ -20,7 +20,7 @@ from webapp.appointments.schemas import last_change
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic, get_clinic
-from webapp.core import formats
+from webapp.core import formats, phones
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor
 from webapp.events.kinds import DoneBy
@@ -247,7 +247,8 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
     ]
     for channel, address, wanted, (patient_id, user_id), whose in offers:
         if patient_id is not None and address:
-            yield Recipient(channel, address, patient_id, user_id, whose), wanted
+            reaches = channel != "sms" or phones.can_get_texts(address)
+            yield Recipient(channel, address, patient_id, user_id, whose), wanted and reaches
 
 
 def appointment_values(

@@ -12,7 +12,7 @@ from webapp.appointments.booking.listing import AppointmentRow
 from webapp.appointments.impact import promised_hours
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
-from webapp.core import formats
+from webapp.core import formats, phones
 from webapp.core.codes import REASONS
 from webapp.core.spreadsheets import csv_pieces
 from webapp.core.urls import with_query
@@ -133,7 +133,8 @@ def csv_table(batches: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterat
 
 def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     local, ends, booked = (each.astimezone(clinic.zone) for each in (row.starts_at, row.ends_at, row.created_at))
-    texts = [row.patient_name, str(row.patient_birth_date or ""), row.patient_phone, row.doctor_name]
+    texts = [row.patient_name, str(row.patient_birth_date or "")]
+    texts += [phones.shown(row.patient_phone, clinic.home_country), row.doctor_name]
     texts += [row.visit_type_name, statuses.word_of(row.status), REASONS.words(row.flagged_why)]
     when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
     return [*when, *texts, f"{booked:%Y-%m-%d}"]

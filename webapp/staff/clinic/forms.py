@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wtforms import HiddenField, RadioField, SelectChoice, SelectField, StringField, TelField  # type: ignore[attr-defined]
+from wtforms import HiddenField, RadioField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
+from webapp.core import phones
 from webapp.core.day_hours import format_hours
-from webapp.core.fields import WholeNumberField
+from webapp.core.fields import PhoneField, WholeNumberField
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _
@@ -31,7 +32,8 @@ class DetailsForm(DocketForm):
     }
     name = StringField(_l("Name of the clinic"), [InputRequired(_l("Enter the clinic's name."))])
     address = StringField(_l("Address"))
-    phone = TelField(_l("Phone"))
+    phone = PhoneField(_l("Phone"))
+    country = SelectField(_l("Country"), validate_choice=False)
     seen = HiddenField()
 
     def command(self) -> ClinicDetails | None:
@@ -41,12 +43,22 @@ class DetailsForm(DocketForm):
             name=self.name.data or "",
             address=self.address.data or "",
             phone=self.phone.data or "",
+            country=self.country.data or "",
         )
 
+    def offer(self, time_zone: str) -> None:
+        """Let admins choose the country of the time zone, or any other."""
+        countries = phones.countries()
+        own = phones.country_of_zone(time_zone)
+        words = _("That of the time zone: %(country)s") % {"country": countries[own]} if own in countries else _("None")
+        self.country.choices = [SelectChoice("", words), *(SelectChoice(*each) for each in countries.items())]
 
-def details_form(saved: ClinicDetails) -> DetailsForm:
+
+def details_form(saved: ClinicDetails, time_zone: str) -> DetailsForm:
     """The form, filled with what is saved."""
-    return DetailsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+    form = DetailsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+    form.offer(time_zone)
+    return form
 
 
 class ZoneForm(DocketForm):

@@ -62,17 +62,19 @@ def show_clinic(page: CurrentPage) -> Response:
 
 @router.get("/admin/clinic/details")
 def show_details(page: CurrentPage) -> Response:
-    """Name, address and telephone number, to be changed; admins."""
+    """Name, address, telephone number and country, to be changed; admins."""
     signed_in(page, "admin")
-    return _details_page(page, details_form(settings.get_details(page.session)))
+    return _details_page(page, details_form(settings.get_details(page.session), current_clinic(page).time_zone))
 
 
 @router.post("/admin/clinic/details")
 def change_details(page: CurrentPage, sent: SentForm) -> Response:
-    """Change name, address and telephone number; admins."""
+    """Change name, address, telephone number and country; admins."""
     actor = signed_in(page, "admin")
     form = DetailsForm(sent)
-    with Submission(form, saved_form=details_form) as submission:
+    zone = current_clinic(page).time_zone
+    form.offer(zone)
+    with Submission(form, saved_form=lambda saved: details_form(saved, zone)) as submission:
         command = submission.read(form.command)
         page.write(settings.change_details, actor, command, seen=form.seen.data or "", now=page.now)
         return page.redirect("/admin/clinic", flash=_("The clinic's details are saved."))

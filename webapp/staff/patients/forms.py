@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import EmailField, HiddenField, SearchField, StringField, TelField
+from wtforms import EmailField, HiddenField, SearchField, StringField
 from wtforms.validators import InputRequired, Optional
 
-from webapp.core.fields import DayField
+from webapp.core.fields import DayField, PhoneField
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.i18n import lazy_form_text as _l
@@ -25,7 +25,7 @@ class PatientForm(DocketForm):
     sentences = SENTENCES | {"email": _l("Enter an email address like name@example.org, or leave this empty.")}
     name = StringField(_l("Name"), [InputRequired(_l("Enter the patient’s name."))])
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
-    phone = TelField(_l("Phone"))
+    phone = PhoneField(_l("Phone"))
     email = EmailField(_l("Email address"))
     seen = HiddenField()
 

@@ -1,0 +1,173 @@
+"""Telephone numbers: read as people write them, stored so that every network can dial them, shown as people know them.
+
+A number is stored in E.164, such as +31201234567. Text that was stored before Docket read numbers, and that is none,
+stays as it was typed until it is corrected. Numbers of the clinic's own country are shown as they are dialled there.
+The library's tables take memory and time, so it is imported where a number is first read or shown.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from functools import cache, lru_cache
+from typing import Any
+
+from babel import Locale
+from babel.core import get_global
+
+from webapp.core.text import bare
+from webapp.exceptions import Invalid
+from webapp.i18n import gettext as _
+from webapp.i18n import language
+
+LONGEST = 40
+# What Unicode's data call the country of UTC.
+NOWHERE = "ZZ"
+E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
+_EXTENSION = re.compile(r"(?:ext\.?|extension|toestel|tst\.?|x|#|;ext=)\s*\d+\s*$", re.IGNORECASE)
+# The country of the clinic whose page is being written: macros and form fields have no other way to know it.
+_home: ContextVar[str] = ContextVar("country of the clinic", default="")
+
+
+def country_of_zone(time_zone: str) -> str:
+    """The country of a time zone, such as 'NL' for Europe/Amsterdam; '' for one that belongs to none."""
+    name = get_global("zone_aliases").get(time_zone, time_zone)
+    country = str(get_global("zone_territories").get(name) or "")
+    return "" if country == NOWHERE else country
+
+
+def countries() -> dict[str, str]:
+    """The countries that have telephone numbers, sorted by their names in the reader's language."""
+    return _countries(language().locale)
+
+
+def show_for(country: str) -> None:
+    """Show numbers from now on as people of this country know them, in this request."""
+    _home.set(country)
+
+
+def read_phone(text: str, country: str, *, saved: str = "", field: str = "phone") -> str:
+    """The number in E.164; '' for an empty field. What is saved may stay as it is.
+
+    A number that may exist is taken, even from a range that the library does not know: new ones come before releases.
+
+    Raises:
+        Invalid: it is no number, or one that cannot be called from outside, or an emergency number.
+    """
+    typed = bare(text).removeprefix("tel:")
+    if not typed or typed == saved:
+        return typed
+    if _EXTENSION.search(typed):
+        raise Invalid(_("Leave out the extension. Enter only the main number."), code="phone_extension", field=field)
+    if len(typed) > LONGEST or not any(map(str.isdecimal, typed)) or any(map(str.isalpha, typed)):
+        raise _unreadable(field)
+    library = _library()
+    if (country and library.is_emergency_number(typed, country)) or typed in {"112", "911", "999"}:
+        raise Invalid(
+            _("%(number)s is an emergency number. Enter the person’s own number.") % {"number": typed},
+            code="phone_emergency",
+            field=field,
+        )
+    number = _parsed(typed, country)
+    if number is None and not country and not typed.startswith("+"):
+        raise Invalid(_("Start with + and the country code, such as +31."), code="phone_country", field=field)
+    if number is None:
+        raise _unreadable(field)
+    reasons = library.ValidationResult
+    reason = library.is_possible_number_with_reason(number)
+    if reason == reasons.IS_POSSIBLE_LOCAL_ONLY:
+        raise Invalid(_("Add the area code to this phone number."), code="phone_area_code", field=field)
+    if reason == reasons.TOO_SHORT:
+        raise Invalid(_("This phone number is too short."), code="phone_too_short", field=field)
+    if reason == reasons.TOO_LONG:
+        raise Invalid(_("This phone number is too long."), code="phone_too_long", field=field)
+    if reason != reasons.IS_POSSIBLE:
+        raise _unreadable(field)
+    return str(library.format_number(number, library.PhoneNumberFormat.E164))
+
+
+def shown(number: str, country: str | None = None) -> str:
+    """The number as people read it; text that is no number as it was typed. Without a country, the page's counts."""
+    return _shown(number, _home.get() if country is None else country) if E164.fullmatch(number) else number
+
+
+def dialled(number: str) -> str:
+    """The number for an address that calls it: 'tel:+31201234567'."""
+    return re.sub(r"(?<=\d)\s*\(0\)|[^0-9+]", "", number)
+
+
+def can_get_texts(number: str) -> bool:
+    """Whether text messages may be sent there: it can be a mobile number, and is not charged for."""
+    return number != "" and _kind(number) in {"mobile", "fixed or mobile"}
+
+
+def doubt_about(number: str) -> str:
+    """What staff should look at before they rely on a stored number; '' where nothing seems wrong."""
+    if not number:
+        return ""
+    if not E164.fullmatch(number):
+        return _("This is not a complete phone number. Please correct it.")
+    return "" if _kind(number) else _("This number may be wrong. Please check it.")
+
+
+def dialled_as(text: str, country: str) -> str:
+    """The E.164 form of a number in a search, or '' where it is only a part of one."""
+    number = _parsed(bare(text), country)
+    library = _library()
+    if number is None or not library.is_possible_number(number):
+        return ""
+    return str(library.format_number(number, library.PhoneNumberFormat.E164))
+
+
+def _unreadable(field: str) -> Invalid:
+    message = _("Enter a phone number, such as +31 20 123 4567, or leave this empty.")
+    return Invalid(message, code="phone", field=field)
+
+
+def _parsed(typed: str, country: str) -> Any | None:
+    library = _library()
+    # Nearly everywhere two zeros stand for the +, and no number begins with them.
+    international = f"+{typed[2:]}" if typed.startswith("00") else typed
+    try:
+        return library.parse(international, country or None)
+    except library.NumberParseException:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _shown(number: str, country: str) -> str:
+    library = _library()
+    parsed = _parsed(number, "")
+    if parsed is None:
+        return number
+    # Countries share a code: a number of Guernsey is dialled in Britain as any other.
+    is_own = bool(country) and parsed.country_code == library.country_code_for_region(country)
+    formats = library.PhoneNumberFormat
+    return str(library.format_number(parsed, formats.NATIONAL if is_own else formats.INTERNATIONAL))
+
+
+@lru_cache(maxsize=4096)
+def _kind(number: str) -> str:
+    """What a number in E.164 is for; '' where the library knows no such range."""
+    library = _library()
+    parsed = _parsed(number, "") if E164.fullmatch(number) else None
+    if parsed is None or not library.is_valid_number(parsed):
+        return ""
+    kinds = library.PhoneNumberType
+    return {kinds.MOBILE: "mobile", kinds.FIXED_LINE_OR_MOBILE: "fixed or mobile"}.get(
+        library.number_type(parsed), "other"
+    )
+
+
+@cache
+def _library() -> Any:
+    import phonenumbers
+
+    return phonenumbers
+
+
+@cache
+def _countries(locale: str) -> dict[str, str]:
+    territories = Locale.parse(locale).territories
+    names = {code: str(territories.get(code, code)) for code in _library().SUPPORTED_REGIONS}
+    return dict(sorted(names.items(), key=lambda item: item[1]))
