@@ -27,6 +27,7 @@ LISTS = (
     "/admin/appointments",
     "/admin/appointments?patient=nobody-of-that-name",
     "/admin/appointments/why",
+    "/admin/appointments/promised-hours",
     "/admin/patients",
     "/admin/patients?q=nobody-of-that-name",
     "/admin/doctors",

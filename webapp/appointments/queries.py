@@ -88,6 +88,7 @@ _VIEW: Any = (
         Appointment.busy_from,
         Appointment.busy_until,
         Appointment.moved_by_clinic,
+        Appointment.promised_minute,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

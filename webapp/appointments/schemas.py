@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, StringConstraints
 
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
+from webapp.core.local_time import wall_minute, wall_time
 from webapp.core.parsing import Instant
 from webapp.scheduling.models import ACTIVE
 from webapp.scheduling.rules import too_late_to_change
@@ -138,11 +139,21 @@ class AppointmentView(NamedTuple):
     busy_from: datetime
     busy_until: datetime
     moved_by_clinic: bool
+    promised_minute: int
 
     @property
     def minutes(self) -> int:
         """Its length in minutes."""
         return to_minute(self.ends_at) - to_minute(self.starts_at)
+
+    def told_at(self, clinic: Clinic) -> datetime:
+        """The instant at which the clinic's clock shows the time that the patient was told.
+
+        It is the start, unless the clocks have changed since.
+        """
+        if self.promised_minute == wall_minute(self.starts_at, clinic.zone):
+            return self.starts_at
+        return wall_time(self.promised_minute).replace(tzinfo=clinic.zone).astimezone(UTC)
 
     def whose(self, actor: Actor) -> str | None:
         """The patient's name if the actor is another person, otherwise None."""

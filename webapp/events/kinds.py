@@ -63,7 +63,7 @@ class AppointmentBooked(AppointmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentMoved(AppointmentEvent):
-    """An appointment was moved. `before` is the old start, in UTC. `why` is the clinic's reason, or ''.
+    """An appointment was moved. `before` is the start that was promised, in UTC. `why` is the clinic's reason, or ''.
 
     The status becomes `scheduled` again; there is no separate event for that.
     """

@@ -219,6 +219,18 @@ def test_one_keeps_its_instant_and_the_patient_is_told_the_new_hour(cast: Cast) 
     assert (values["by"], values["why"]) == ("clinic", "clock_changed")
 
 
+def test_a_message_about_a_move_names_the_hour_that_was_told_before(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 10:00")
+    forget_messages(cast)
+    change_law(cast)
+    move = Move(starts_at=local("2026-03-05 12:00"))
+    cast.database.write(service.move, cast.carol, reference, move, now=NOW)
+    with cast.database.reading() as session:
+        (values,) = session.scalars(sa.select(OutboxMessage.values))
+    assert (values["before"], values["visit"]["starts_at"]) == ("2026-03-03T10:00:00Z", "2026-03-05T11:00:00Z")
+    assert broken(cast) == []
+
+
 # ------------------------------------------------------------------------------------------------ the pages
 
 

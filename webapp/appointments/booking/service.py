@@ -156,7 +156,7 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
         appointment_id=view.id,
         doctor_id=view.doctor_id,
         patient_id=view.patient_id,
-        before=view.starts_at,
+        before=view.told_at(clinic),
         why=why,
     )
     publish(session, moved, now=now)
