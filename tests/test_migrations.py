@@ -240,7 +240,7 @@ FLAGS = {
 TROUBLES = {
     "mail_answered:550 5.1.1: no such user": "The mail server answered: 550 5.1.1: no such user",
     "mail_late": "The mail server did not answer in time.",
-    "not_written_out:KeyError": "The message could not be prepared: KeyError.",
+    "not_written_out:KeyError": "It could not be written out: KeyError.",
     "sms_answered:503": "The gateway for text messages answered with status 503.",
     "note:There is no such mailbox.": "There is no such mailbox.",
 }
