@@ -169,6 +169,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/closures/{closure_id}/removal"):(401,    403,   403,   403,   403,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/register"):                          (303,) * 7,
+    ("GET", "/continue"):                           (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("POST", "/book/draft"):                        (401,    303,   303,   303,   303,   303,  401),
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/login"):                             (303,    303,   303,   303,   303,   303,  401),
     ("POST", "/logout"):                            (303,) * 7,

@@ -30,6 +30,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from webapp.appointments.booking import statuses
 from webapp.auth.access_tokens import read_access_token
 from webapp.auth.dependencies import current_actor
+from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
 from webapp.auth.login_throttle import network_of
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
@@ -98,6 +99,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.describe = describe_destination
     app.state.demo_accounts = _demo_accounts
     app.state.letterhead = _letterhead
+    app.state.keep_unsent_form = keep_unsent_form
+    app.state.set_draft_cookie = set_draft_cookie
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)

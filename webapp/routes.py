@@ -14,6 +14,7 @@ from webapp.appointments.pages.calendars_router import router as calendars_route
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.api import router as auth_api
+from webapp.auth.drafts_router import router as drafts_router
 from webapp.auth.links_router import router as links_router
 from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
@@ -74,6 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_patients_router,
     staff_dependants_router,
     auth_router,
+    drafts_router,
     password_reset_router,
     links_router,
     address_router,

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import reminders, visit_messages
+from webapp.auth import drafts
 from webapp.clinic.service import get_clinic
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -129,7 +130,7 @@ class Worker:
             self.stopping.wait(ROUND_EVERY)
 
     def do_a_round(self) -> None:
-        """Write the reminders that are due, give up expired messages, and delete old idempotency keys."""
+        """Write the reminders that are due, give up expired messages, and delete old idempotency keys and drafts."""
         now = self.clock()
         while self._asks(reminders.is_any_due, now) and self.database.write(reminders.enqueue_due, now=now):
             if self.stopping.is_set():
@@ -139,6 +140,8 @@ class Worker:
             logger.warning("%d message(s) expired before they could be delivered", given_up)
         if self._asks(service.is_any_old, now):
             self.database.write(service.forget_old_answers, now=now)
+        if self._asks(drafts.is_any_old, now):
+            self.database.write(drafts.forget_old, now=now)
 
     def _asks(self, question: Callable[..., bool], now: datetime) -> bool:
         """Ask before writing: on SQLite a write transaction makes every booking wait."""

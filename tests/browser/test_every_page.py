@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
-from tests.cast import local
+from tests.cast import PASSWORD, local
 from webapp import models
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
@@ -155,6 +155,39 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     page.get_by_label("Why are you cancelling?").fill("")
     page.get_by_role("button", name="Cancel appointment").click()
     expect(page.get_by_role("status").first).to_contain_text("The appointment is cancelled.")
+    look(page)
+
+
+def test_a_form_that_is_continued_after_signing_in_again(open_browser: Open, clinic: Clinic) -> None:
+    """By keyboard, and with the words that were typed."""
+    patient = clinic.new_patient()
+    page = open_browser()
+    sign_in(page, patient.email)
+    page.goto(book_address(clinic, clinic.free_time(days=7, hour=14)))
+    page.get_by_label("Reason for the appointment").fill("My knee")
+    page.get_by_role("button", name="Choose another time").press("Enter")
+    page.locator("#calendar .slot >> visible=true").last.click()
+    expect(page.get_by_label("Reason for the appointment")).to_have_value("My knee")
+    look(page)
+    clinic.cast.change(sa.delete(models.UserSession))
+    page.get_by_role("button", name="Book ").click()
+    expect(page.locator("h1")).to_have_text("Please sign in")
+    look(page)
+    # Any other form.
+    sign_in(page, patient.email)
+    page.goto("/account/people/new")
+    page.get_by_label("Name").fill("Ada Adams")
+    clinic.cast.change(sa.delete(models.UserSession))
+    page.get_by_role("main").locator("[type=submit]").press("Enter")
+    page.locator("#fragment").get_by_role("link", name="Sign in").click()
+    page.get_by_label("Email address").fill(patient.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.locator("h1")).to_have_text("Your form is still here")
+    look(page)
+    page.get_by_role("button", name="Show the form").press("Enter")
+    expect(page.locator("[data-error-summary]")).to_be_focused()
+    expect(page.get_by_label("Name")).to_have_value("Ada Adams")
     look(page)
 
 

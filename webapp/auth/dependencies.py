@@ -50,6 +50,11 @@ def home_of(role: Role, wanted: str = "") -> str:
     return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
 
 
+def signed_value(page: Page, cookie: str, purpose: str) -> str:
+    """The value of a cookie that we signed for this purpose; else ''."""
+    return _unsign(page.request.cookies.get(page.cookie_name(cookie), ""), page.settings, purpose)
+
+
 def leave_aside(page: Page) -> None:
     """Ignore the session in this request: it came by a link, and the answer is for the holder of the link."""
     page.known["actor"] = None
@@ -57,7 +62,7 @@ def leave_aside(page: Page) -> None:
 
 def session_secret(page: Page) -> str:
     """The session id that the browser sent, if we signed it; else ''."""
-    return _unsign(page.request.cookies.get(page.cookie_name(SESSION_COOKIE), ""), page.settings, "session")
+    return signed_value(page, SESSION_COOKIE, "session")
 
 
 def _read_actor(page: Page) -> Actor | None:
@@ -98,7 +103,7 @@ def clear_session_cookie(page: Page, response: Response) -> None:
 
 def known_device(page: Page, email: str) -> str:
     """The hash of this browser's device id, if it has logged in to this account before; else ''."""
-    device = _unsign(page.request.cookies.get(page.cookie_name(DEVICE_COOKIE), ""), page.settings, "device")
+    device = signed_value(page, DEVICE_COOKIE, "device")
     account, _separator, identity = device.partition(":")
     return tokens.hashed(identity) if identity and account == service.account_key(email) else ""
 

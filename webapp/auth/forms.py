@@ -35,6 +35,8 @@ class ForgottenForm(DocketForm):
     sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
     email = EmailField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
 
+    next = HiddenField()
+
     def command(self) -> ForgottenPassword | None:
         """The command for the service."""
         return self.parse(ForgottenPassword, email=self.email.data or "")

@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from webapp.auth import password_links, passwords
 from webapp.auth.dependencies import clear_session_cookie, session_secret
+from webapp.auth.draft_dependencies import wanted_by
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
 from webapp.core.routing import Router
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
@@ -52,7 +54,7 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     said = _("Your password is set. You can now sign in.")
     if calendar_ended:
         said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
-    response = page.redirect("/login", flash=said)
+    response = page.redirect(with_query("/login", next=wanted_by(page, owner.email)), flash=said)
     clear_session_cookie(page, response)
     return response
 

@@ -75,6 +75,23 @@ class FailedLogin(Base):
     at: Mapped[datetime]
 
 
+class Draft(Base):
+    """What was typed into a form that was not sent, for an hour; see `drafts`. We store only the hash of its key.
+
+    `account` is a hash, or '' while it is not known who wrote it. `address` is where the user goes on with it.
+    """
+
+    __tablename__ = "drafts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    account: Mapped[str] = mapped_column(sa.String(64), index=True)
+    action: Mapped[str] = mapped_column(sa.String(300))
+    address: Mapped[str] = mapped_column(sa.String(1000))
+    fields: Mapped[list[list[str]]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class PasswordLink(Base):
     """A link that sets a password once, before `expires_at`. We store only its SHA-256."""
 

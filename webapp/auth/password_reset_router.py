@@ -5,10 +5,12 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth import password_reset
+from webapp.auth.draft_dependencies import remember_wanted
 from webapp.auth.forms import ForgottenForm
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
+from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 
 router = Router()
@@ -17,7 +19,8 @@ router = Router()
 @router.get("/password/forgot")
 def show_forgotten(page: CurrentPage) -> Response:
     """The form for the e-mail address of an account, or what to do after it was sent; everyone."""
-    return _forgotten_page(page, ForgottenForm(), sent="sent" in page.request.query_params)
+    query = page.request.query_params
+    return _forgotten_page(page, ForgottenForm(data={"next": query.get("next", "")}), sent="sent" in query)
 
 
 @router.post("/password/forgot")
@@ -35,7 +38,10 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
             address=page.address,
             now=page.now,
         )
-        return page.redirect("/password/forgot?sent=1")
+        wanted = form.next.data or ""
+        response = page.redirect(with_query("/password/forgot", sent=1, next=wanted))
+        remember_wanted(page, response, command.email, wanted)
+        return response
     return _forgotten_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
 
@@ -47,4 +53,13 @@ def _forgotten_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    return page.render("auth/password_forgot.html", status=status, headers=headers, form=form, sent=sent)
+    wanted = form.next.data or ""
+    return page.render(
+        "auth/password_forgot.html",
+        status=status,
+        headers=headers,
+        form=form,
+        sent=sent,
+        login_href=with_query("/login", next=wanted),
+        again_href=with_query("/password/forgot", next=wanted),
+    )

@@ -17,6 +17,7 @@ from webapp.auth.dependencies import (
     set_device_cookie,
     set_session_cookie,
 )
+from webapp.auth.draft_dependencies import claim_draft, drop_draft
 from webapp.auth.forms import LoginForm
 from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
@@ -59,6 +60,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect(home_of(verified.role, form.next.data or ""))
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
+        claim_draft(page, response, command.email, form.next.data or "")
         return response
     return _login_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
@@ -74,6 +76,7 @@ def log_out(page: CurrentPage) -> Response:
             page.write(service.end_session, actor, actor.session_id)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
+    drop_draft(page, response)
     return response
 
 
@@ -87,4 +90,5 @@ def _login_page(page: Page, form: LoginForm, *, status: int = 200, headers: dict
         intent=page.describe(wanted),
         demo=page.request.app.state.demo_accounts(page),
         register_href=with_query("/register", next=wanted),
+        forgotten_href=with_query("/password/forgot", next=wanted),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -18,6 +19,14 @@ from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
 Action = tuple[str, str]
+PASSWORDS = {"password", "current", "new"}
+
+
+class Typed(NamedTuple):
+    """A text that was typed, with the label of its field."""
+
+    label: str
+    text: str
 
 
 def words_for(status: int) -> Words:
@@ -72,11 +81,16 @@ def error_page(
         title = str(error.title or title)
         actions = actions or [(str(words), address) for words, address in error.onward]
     actions = actions or [(_("Find a time"), "/")]
-    if status == 401:
-        actions = [(_("Sign in"), with_query("/login", next=way_back(request))), *actions]
+    shown = [Typed(field.label.text, field.data) for field in typed if field.data] or typed_texts(request)
+    kept: tuple[str, str] | None = None
     if isinstance(error, NotSignedIn):
-        text = _("You’re no longer signed in. What you typed is still on the previous page: go back to copy it.")
-    return page.render(
+        text = _("You’ve been signed out, so nothing has changed.")
+        kept = request.app.state.keep_unsent_form(page)
+        if kept is not None:
+            text, shown = f"{text} {_('Sign in, and your form will be there, filled in.')}", []
+    if status == 401:
+        actions = [(_("Sign in"), with_query("/login", next=kept[0] if kept else way_back(request))), *actions]
+    response = page.render(
         "core/errors/page.html",
         fragment="core/errors/_fragment.html",
         status=status,
@@ -85,8 +99,22 @@ def error_page(
         text=text or default_text,
         actions=actions,
         reference=reference,
-        typed=[field for field in typed if field.data],
+        typed=shown,
     )
+    if kept:
+        request.app.state.set_draft_cookie(page, response, kept[1])
+    return response
+
+
+def typed_texts(request: Request) -> list[Typed]:
+    """The sentences in the form that was sent, without the passwords: a user could not type them again from memory."""
+    sent = getattr(request.state, "sent", None)
+    items = sent.multi_items() if sent is not None else []
+    return [
+        Typed(_("Your text"), text)
+        for name, text in items
+        if isinstance(text, str) and " " in text.strip() and name not in PASSWORDS
+    ]
 
 
 def headers_of(error: Exception | None) -> dict[str, str]:

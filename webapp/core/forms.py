@@ -26,6 +26,8 @@ from webapp.i18n import ngettext
 Command = TypeVar("Command", bound=BaseModel)
 T = TypeVar("T")
 
+# The field with which a page asks for a form to be shown, filled in.
+UNSENT = "unsent"
 # The attribute in which templates find what another user has saved in a field meanwhile.
 THEIRS = "theirs"
 # Pydantic's own sentences are for programmers.
@@ -118,6 +120,18 @@ class DocketForm(Form):
                 raise Invalid(message % {"field": field.label.text}, field=field.name)
         return form
 
+    # Whether the form comes from the page that continues after signing in: it is shown, and not carried out.
+    unsent: bool = False
+
+    def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Fill the fields, as WTForms does."""
+        super().process(formdata, *args, **kwargs)
+        self.unsent = bool(formdata) and UNSENT in formdata
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Whether the form can be carried out."""
+        return bool(super().validate(extra_validators)) and not self.unsent
+
     def add_error(self, error: AppError) -> None:
         """Put an error next to its field, or at the top of the form where it has no visible field."""
         field = self._fields.get(error.field or "")
@@ -150,7 +164,7 @@ class DocketForm(Form):
                 message = sentence % problem.get("ctx", {}) if sentence else _("Check what you entered here.")
                 self.add_error(AppError(message, field=name))
             return None
-        return None if self.errors or self.form_errors else command
+        return None if self.errors or self.form_errors or self.unsent else command
 
 
 class NotFilledIn(Exception):

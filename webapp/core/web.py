@@ -208,7 +208,10 @@ async def _read_form(request: Request) -> FormData:
         raise BadRequest(_("The form contains something that isn’t text.")) from None
     if b"\x00" in decoded:
         raise BadRequest(_("The form contains a character that isn’t text."))
-    return await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
+    sent = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
+    # An error page shows or keeps what would otherwise be lost.
+    request.state.sent = sent
+    return sent
 
 
 SentForm = Annotated[FormData, Depends(_read_form)]

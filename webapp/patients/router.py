@@ -16,6 +16,7 @@ from webapp.auth.dependencies import (
     set_session_cookie,
     signed_in,
 )
+from webapp.auth.draft_dependencies import claim_draft
 from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
 from webapp.auth.forms import EmailForm, PasswordForm
 from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword, LogIn
@@ -58,6 +59,7 @@ def register(page: CurrentPage, sent: SentForm) -> Response:
         response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
+        claim_draft(page, response, command.email, form.next.data or "")
         return response
     return _register_page(page, form, status=submission.status, headers=headers_of(submission.error))
 

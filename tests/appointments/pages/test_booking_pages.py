@@ -213,7 +213,7 @@ def test_sending_the_form_after_the_session_ended_asks_to_sign_in(client: TestCl
     (login,) = [href for href in page.links if href.startswith("/login?")]
     assert parse_qs(urlsplit(login).query) == {"next": [book_address(cast).replace(":", "%3A")]}
     assert "Tuesday 3 March, 10:00 with Dr. Bob Brown" in read(client.get(login)).text
-    assert "go back to copy it" in page.text
+    assert "You’ve been signed out, so nothing has changed." in page.text
     assert appointments(cast) == []
 
 

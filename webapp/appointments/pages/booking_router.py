@@ -12,8 +12,10 @@ from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
-from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm
+from webapp.appointments.pages.forms import NO_TIME, WHOM, AppointmentForm, BookForm, StaffBookForm
 from webapp.auth.dependencies import signed_in
+from webapp.auth.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
+from webapp.auth.drafts import KeptForm
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.errors import error_page, headers_of, lead_back_to
@@ -36,6 +38,8 @@ from webapp.scheduling.viewer import Viewer
 
 router = Router()
 
+# What people type into the forms for booking, whatever time they choose.
+TYPED = {"reason", "notes", "override_reason"}
 # These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
 
@@ -44,8 +48,11 @@ ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many
 def show_booking(page: CurrentPage) -> Response:
     """What would be booked, and the form; everyone. A visitor is asked to sign in and then returns here."""
     actor = signed_in(page)
+    kept = find_draft(page, actor)
+    if kept is not None and kept.action != "/appointments":
+        kept = None
     if actor.is_staff:
-        return staff_booking.show(page, actor)
+        return staff_booking.show(page, actor, kept)
     query = page.request.query_params
     choices = patients.bookable_patients(page.session, actor)
     patient = _chosen(choices, query.get("patient"))
@@ -55,6 +62,7 @@ def show_booking(page: CurrentPage) -> Response:
             "visit_type": query.get("visit_type", ""),
             "starts_at": query.get("starts_at", ""),
             "patient": str(patient.id),
+            **{name: kept.value(name) if kept else "" for name in ("reason", "notes")},
         }
     )
     request, start = _wanted(page, form)
@@ -63,7 +71,30 @@ def show_booking(page: CurrentPage) -> Response:
         # A patient who returns to this page after booking sees the appointment instead of an error about it.
         return page.redirect(f"/appointments/{booked}")
     error = presenters.first_refusal(page, request, start, Viewer(patient.id))
-    return _booking_page(page, form, choices, request, start, error)
+    return _booking_page(page, form, choices, request, start, error, restored=kept is not None)
+
+
+@router.post("/book/draft")
+def keep_booking(page: CurrentPage, sent: SentForm) -> Response:
+    """Keep what was typed while the user chooses another time or patient; everyone who may book."""
+    lead_back_to(page.request, _way_back(sent))
+    actor = signed_in(page)
+    form = StaffBookForm(sent) if actor.is_staff else BookForm(sent)
+    if actor.is_staff and sent.get("to") == "patient":
+        chosen = {name: sent.get(name) for name in ("doctor", "visit_type", "starts_at")}
+        address = with_query("/book", **chosen)
+    else:
+        try:
+            request, start = _wanted(page, form, by_staff=actor.is_staff)
+            own = [str(choice.id) for choice in patients.bookable_patients(page.session, actor) if choice.is_self]
+            patient = None if form.patient.data in own else whole_number(form.patient.data)
+            address = presenters.calendar_href(request, start, current_clinic(page), patient)
+        except (Invalid, NotFound):
+            address = "/"
+    typed = [(name, text) for name, text in typed_fields(sent) if name in TYPED]
+    response = page.redirect(address)
+    keep_draft(page, response, actor, KeptForm("/appointments", page.request.url.path, typed))
+    return response
 
 
 @router.post("/appointments")
@@ -87,7 +118,9 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
             # The same form was sent before: what it asks for is there.
             reference = queries.find_same_booking(page.session, actor, command)
         if reference is not None:
-            return page.redirect(f"/appointments/{reference}?booked=1")
+            response = page.redirect(f"/appointments/{reference}?booked=1")
+            drop_draft(page, response)
+            return response
     try:
         choices = patients.bookable_patients(page.session, actor)
         _chosen(choices, form.patient.data)
@@ -99,7 +132,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
 
 def _way_back(sent: FormData) -> str:
     """The address of the page that showed the form."""
-    names = ("doctor", "visit_type", "starts_at", "patient")
+    names = ("doctor", "visit_type", "starts_at", "patient", "date", "time")
     return with_query("/book", **{name: sent.get(name) for name in names})
 
 
@@ -132,7 +165,7 @@ def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
     return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
 
 
-def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
+def _wanted(page: Page, form: AppointmentForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:
     """The appointment that a booking form or address names.
 
     Raises:
@@ -141,7 +174,7 @@ def _wanted(page: Page, form: BookForm) -> tuple[BookingRequest, datetime]:
     doctor = doctors.get_doctor(page.session, form.doctor.data or "")
     if form.visit_type.data and whole_number(form.visit_type.data) is None:
         raise RuleBroken(_("Visit type not found."), code="visit_type_not_offered")
-    request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data))
+    request = checks.find_booking_request(page.session, doctor, whole_number(form.visit_type.data), by_staff=by_staff)
     start = instant(form.starts_at.data)
     if start is None:
         raise RuleBroken(NO_TIME, code="no_time")
@@ -156,6 +189,7 @@ def _booking_page(
     start: datetime,
     error: AppError | None,
     *,
+    restored: bool = False,
     status: int = 200,
 ) -> Response:
     """The booking form; with an error it keeps the typed text and says what is possible instead."""
@@ -181,7 +215,7 @@ def _booking_page(
         several=len(choices) > 1,
         bookable=error is None or isinstance(error, Unavailable),
         for_another=for_another,
+        restored=restored,
         taken=taken,
         cancel_until=presenters.change_until(start, clinic, page.now),
-        calendar_href=back,
     )

@@ -42,7 +42,8 @@ class TakenTime(NamedTuple):
     """A time that is taken, and the free times nearest to it.
 
     `explained`: the page already says what refuses the time. `own_patient` is the name of the patient who has the time,
-    if that is the reader or a patient for whom they book. `calendar_href` leads to all free times.
+    if that is the reader or a patient for whom they book. `calendar_href` leads to all free times;
+    with `in_form`, the booking form leads there and keeps what was typed.
     """
 
     starts_at: datetime
@@ -50,6 +51,7 @@ class TakenTime(NamedTuple):
     own_patient: str | None
     doctor_name: str
     calendar_href: str
+    in_form: bool
     alternatives: list[Alternative]
 
 
@@ -82,6 +84,7 @@ def taken_time(
         own_patient=own_patient,
         doctor_name=request.doctor.name,
         calendar_href=back,
+        in_form=path is None,
         alternatives=nearest_times(page, request, taken, path, viewer),
     )
 

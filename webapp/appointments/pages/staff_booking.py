@@ -16,6 +16,8 @@ from webapp.appointments.booking import service
 from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.forms import WHY, StaffBookForm
+from webapp.auth.draft_dependencies import drop_draft
+from webapp.auth.drafts import KeptForm
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
@@ -38,7 +40,7 @@ from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 
 
-def show(page: Page, actor: Actor) -> Response:
+def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
     """The appointment that an address names, once its patient is chosen."""
     query = page.request.query_params
     if not query.get("doctor") and actor.role == "admin":
@@ -58,7 +60,10 @@ def show(page: Page, actor: Actor) -> Response:
         # The page shows the patient's name and contact details.
         page.close()
         page.database.write(records.note_reading, actor, patient_id, now=page.now)
-    return _summary(page, form, request, requested)
+    if kept is not None:
+        for field in (form.reason, form.notes, form.override_reason):
+            field.data = kept.value(field.name)
+    return _summary(page, form, request, requested, restored=kept is not None)
 
 
 def book(page: Page, actor: Actor, sent: FormData) -> Response:
@@ -90,7 +95,9 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
         reference = queries.find_same_booking(page.session, actor, command)
         if reference is None:
             return _summary(page, form, request, requested, error)
-    return page.redirect(f"/appointments/{reference}", flash=_("The appointment is booked."))
+    response = page.redirect(f"/appointments/{reference}", flash=_("The appointment is booked."))
+    drop_draft(page, response)
+    return response
 
 
 def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest:
@@ -165,6 +172,7 @@ def _summary(
     requested: presenters.RequestedStart,
     error: AppError | None = None,
     *,
+    restored: bool = False,
     status: int = 200,
 ) -> Response:
     """The appointment, what refuses it, and the form; with an error the typed text is kept."""
@@ -191,10 +199,9 @@ def _summary(
         patient=presenters.patient_summary(patient, clinic),
         form=form,
         refused=refused,
+        restored=restored,
         near=near,
         twice=presenters.repeated_times(requested.both, start, clinic, "/book", **chosen, patient=patient.id),
-        calendar_href=presenters.calendar_href(request, start, clinic, patient.id),
-        another_href=with_query("/book", **chosen, starts_at=formats.iso(start)),
     )
 
 
