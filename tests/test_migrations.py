@@ -43,6 +43,7 @@ from webapp.models import (
     OutboxMessage,
     Patient,
     PatientWord,
+    PossibleDuplicate,
     TimeOff,
     User,
     VisitType,
@@ -230,6 +231,18 @@ def test_an_address_that_staff_wrote_can_still_be_confirmed(cast: Cast) -> None:
     assert (account.email, account.new_email) == ("alice@docket.example", "right@docket.example")
     assert account.new_email_until is not None
     assert accounts[cast.dave.user_id].new_email == ""
+
+
+def test_records_that_were_made_before_the_account_are_shown_to_staff(cast: Cast) -> None:
+    cast.change(sa.update(User).where(User.id == cast.alice.user_id).values(email_confirmed_at=NOW))
+    same = cast.add(Patient(name="ADAMS, Álice", email="alice@docket.example", created_at=NOW))
+    cast.add(Patient(name="Cleo Adams", email="alice@docket.example", created_at=NOW))
+    cast.add(Patient(name="Dave Dunn", email="dave@docket.example", created_at=NOW))
+    downgrade(cast.database, "0009")
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        pairs = session.scalars(sa.select(PossibleDuplicate)).all()
+    assert [(pair.patient_id, pair.other_id) for pair in pairs] == [(cast.patient_ids["alice"], same)]
 
 
 FLAGS = {

@@ -6,6 +6,7 @@ becomes an address that the patient can still confirm, so that a correction is n
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ _USERS = sa.table(
     sa.column("id"),
     sa.column("email"),
     sa.column("role"),
+    sa.column("email_confirmed_at"),
     sa.column("has_password", sa.Boolean),
     sa.column("last_seen_at", UtcDateTime),
     sa.column("new_email"),
@@ -30,7 +32,10 @@ _USERS = sa.table(
 )
 _SESSIONS = sa.table("sessions", sa.column("user_id"), sa.column("last_seen_at", UtcDateTime))
 _LINKS = sa.table("password_links", sa.column("user_id"))
-_PATIENTS = sa.table("patients", sa.column("id"), sa.column("user_id"), sa.column("email"))
+_PATIENTS = sa.table("patients", sa.column("id"), sa.column("user_id"), sa.column("name"), sa.column("email"))
+_PAIRS = sa.table(
+    "possible_duplicates", sa.column("patient_id"), sa.column("other_id"), sa.column("noted_at", UtcDateTime)
+)
 _WORDS = sa.table("patient_words", sa.column("patient_id"), sa.column("word"))
 _EVENTS = sa.table(
     "audit_events",
@@ -67,6 +72,7 @@ def upgrade() -> None:
     _remember_when_seen()
     _mark_those_without_password()
     _keep_one_address()
+    _note_duplicates()
 
 
 def _remember_when_seen() -> None:
@@ -103,6 +109,27 @@ def _keep_one_address() -> None:
         if op.get_bind().scalar(known) is None:
             op.execute(sa.insert(_WORDS).values(patient_id=number, word=new))
         op.execute(sa.update(_PATIENTS).where(_PATIENTS.c.id == number).values(email=new))
+
+
+def _note_duplicates() -> None:
+    """Show staff the records that have the confirmed address of a patient's account, and its name."""
+    own = sa.alias(_PATIENTS, "own")
+    query = (
+        sa.select(own.c.id, own.c.name, _PATIENTS.c.id, _PATIENTS.c.name)
+        .select_from(own)
+        .join(_USERS, _USERS.c.id == own.c.user_id)
+        .join(_PATIENTS, _PATIENTS.c.email == _USERS.c.email)
+        .where(_PATIENTS.c.user_id.is_(None), _USERS.c.email_confirmed_at.is_not(None), _USERS.c.role == "patient")
+    )
+    for first, name, second, other in op.get_bind().execute(query).all():
+        if _plain_words(name) == _plain_words(other):
+            low, high = sorted((first, second))
+            op.execute(sa.insert(_PAIRS).values(patient_id=low, other_id=high, noted_at=datetime.now(UTC)))
+
+
+def _plain_words(name: str) -> set[str]:
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return set("".join(each if each.isalnum() else " " for each in letters if not unicodedata.combining(each)).split())
 
 
 def downgrade() -> None:

@@ -338,7 +338,8 @@ def test_staff_join_without_a_confirmed_address(client: TestClient, cast: Cast) 
     assert (record_of(cast, paula).id, record_of(cast, paula).email) == (made, "other@docket.example")
     assert references(cast, made) == {reference}
     # Sent once more, as after a double click.
-    assert carol.post(path, data={"decision": "same"}).status_code == 404
+    assert carol.post(path, data={"decision": "same"}).headers["location"] == f"/admin/patients/{made}"
+    assert carol.post(f"/admin/patients/{made}/duplicates/999").status_code == 404
 
 
 def test_two_accounts_are_never_joined_and_only_noted_pairs_are(cast: Cast) -> None:

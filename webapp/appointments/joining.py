@@ -89,8 +89,12 @@ def join_waiting_record(session: Session, actor: Actor, *, now: datetime) -> boo
     account = _confirmed_account(session, actor.user_id)
     if record is None or account is None:
         return False
-    both = _lock_both(session, record.id, account.record.id)
-    # Staff, or another browser, may have changed one of them meanwhile.
+    try:
+        both = _lock_both(session, record.id, account.record.id)
+    except NoSuchPatient:
+        # Another browser, or staff, joined them at the same moment.
+        return False
+    # One of them may have been changed meanwhile.
     if not _is_same(*both) or both[0].user_id is not None or both[0].email != account.email:
         return False
     try:
@@ -204,6 +208,5 @@ def _update(session: Session, statement: sa.Update) -> None:
 
 
 def _record(session: Session, actor: Actor, stays: Record, goes: Record, *, now: datetime) -> None:
-    audit.record_by(
-        session, actor, "patients_joined", subject=("patient", stays.id), now=now, details={"record": goes.id}
-    )
+    details = {"record": goes.id}
+    audit.record_by(session, actor, duplicates.JOINED, subject=("patient", stays.id), now=now, details=details)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
+from webapp.audit.models import AuditEvent
 from webapp.database import table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PossibleDuplicate
@@ -26,6 +27,9 @@ SIMILAR = 80
 MOST = 5
 # Of a name of which the other leaves out a part: 'Anna Maria Jansen' and 'Anna Jansen', but not 'Anna'.
 FEWEST_WORDS = 2
+
+# The action in the audit log that joined two records; its details name the one that is gone.
+JOINED = "patients_joined"
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _PAIRS = table_of(PossibleDuplicate)
@@ -103,6 +107,18 @@ def require_pair(session: Session, first: int, second: int) -> None:
     """
     if session.scalar(sa.select(PossibleDuplicate.noted_at).where(*_is_pair(first, second))) is None:
         raise NoSuchPatient
+
+
+def joined_before(session: Session, first: int, second: int) -> int | None:
+    """The one of two records that is left, if the other was joined with it; None if they were not joined."""
+    found = list(session.scalars(sa.select(Patient.id).where(Patient.id.in_((first, second)))))
+    if len(found) != 1:
+        return None
+    gone = first if found[0] == second else second
+    joined = sa.select(AuditEvent.details).where(
+        AuditEvent.subject_type == "patient", AuditEvent.subject_id == found[0], AuditEvent.action == JOINED
+    )
+    return found[0] if any(details.get("record") == gone for details in session.scalars(joined)) else None
 
 
 class Pair(NamedTuple):

@@ -45,6 +45,10 @@ def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response
 def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: PathId) -> Response:
     """Join the two records, or say that they are of two people; admins."""
     actor = signed_in(page, "admin")
+    joined = duplicates.joined_before(page.session, patient_id, other_id)
+    if joined is not None:
+        # The form was sent twice.
+        return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are one now."))
     duplicates.require_pair(page.session, patient_id, other_id)
     match sent.get("decision"):
         case "same":
