@@ -14,6 +14,7 @@ from tests.api_client import ApiClient
 from tests.cast import Cast, assemble, client_for, local
 from tests.visits import put
 from webapp import models
+from webapp.appointments.impact import decisions
 from webapp.core.formats import iso
 from webapp.database import Database
 
@@ -307,6 +308,23 @@ def test_no_affected_appointment_remains_without_a_decision(carol: ApiClient, sq
     assert done.status_code in (200, 201), done.text
     assert standing(cast, kept).flagged_why.endswith("The clinic moves house.")
     assert standing(cast, cancelled).status == "cancelled"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/closures"), ("PUT", "/doctors/{bob}/hours/always")])
+def test_many_appointments_are_cancelled_once_the_change_is_made(
+    carol: ApiClient, sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(decisions, "AT_ONCE", 0)
+    cast = sqlite_cast
+    first, second = put(cast, "2026-03-04 09:30"), put(cast, "2026-03-04 10:00", patient="dave")
+    body = next(body for _method, its_path, body in CHANGES.values() if its_path == path)
+    address = path.format(bob=cast.doctor_ids["bob"])
+    decided = decide(carol.request(method, address, json=body), "cancel")
+    done = carol.request(method, address, json={**body, **decided})
+    assert done.status_code in (200, 201), done.text
+    assert [(standing(cast, visit).status, standing(cast, visit).flagged_why) for visit in (first, second)] == [
+        ("cancelled", "")
+    ] * 2
 
 
 def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:

@@ -12,6 +12,7 @@ from tests.cast import Cast, local, log_in, promised
 from tests.reading import read
 from tests.visits import put
 from webapp import models
+from webapp.appointments.impact import decisions
 from webapp.staff import impact_pages
 
 ADDRESS = "/admin/closures"
@@ -104,3 +105,21 @@ def test_asking_for_times_from_today_shows_them_before_anything_is_moved(client:
     with cast.database.reading() as session:
         starts = session.scalars(sa.select(models.Appointment.starts_at).order_by(models.Appointment.starts_at))
         assert starts.all() == [local("2026-03-02 16:00"), local("2026-03-02 16:30")]
+
+
+def test_what_could_not_be_moved_after_the_change_is_said(
+    client: TestClient, crowded: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "AT_ONCE", 0)
+    log_in(client, "carol")
+    form = read(client.post(ADDRESS, data=CLOSURE)).form(ADDRESS)
+    # The second is to move to the time of the first.
+    first, second, *others = form["listed"].split()
+    second = "|".join([*second.split("|")[:2], first.split("|")[2]])
+    form["listed"] = " ".join([first, second, *others])
+    answer = client.post(ADDRESS, data=form | {"decide-all": "move", "step": "save"})
+    assert answer.status_code == 409
+    assert "The change is saved. 1 appointment couldn’t be moved or cancelled: it is flagged." in read(answer).text
+    with crowded.database.reading() as session:
+        flags = session.scalars(sa.select(models.Appointment.flagged_why).where(models.Appointment.flagged_why != ""))
+        assert flags.all() == ["closure"]
