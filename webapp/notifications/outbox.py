@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.database import rows, table_of
-from webapp.notifications.models import OutboxMessage
+from webapp.notifications.models import UNDELIVERED, OutboxMessage
 
 Channel = Literal["email", "sms"]
 # After this time a message that could not be delivered is no longer news.
@@ -149,6 +149,16 @@ def withdraw(
             OutboxMessage.status == "waiting",
         )
     )
+
+
+_ANY_WAITING = (
+    sa.select(_OUTBOX.c.id).where(UNDELIVERED, _OUTBOX.c.template == sa.bindparam("template", type_=sa.String)).limit(1)
+)
+
+
+def is_any_waiting(session: Session, template: str) -> bool:
+    """Whether a message of this kind is not delivered yet: quicker than withdrawing one that is not there."""
+    return rows(session, _ANY_WAITING, template=template).first() is not None
 
 
 def send_again(session: Session, number: int, *, expires_at: datetime, now: datetime) -> bool:

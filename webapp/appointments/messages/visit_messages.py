@@ -353,6 +353,8 @@ def reminder_keys(clinic: Clinic, starts_at: datetime) -> str:
 
 def withdraw_reminders_of(session: Session, appointment_id: int, before: datetime) -> None:
     """Withdraw the reminders of an appointment that began at `before`, and of the day on which it is now."""
+    if not outbox.is_any_waiting(session, REMINDER):
+        return
     clinic = get_clinic(session)
     facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
     for start in (before, facts.starts_at):
