@@ -128,8 +128,12 @@ BREAKS = {
         "from webapp.clinic.router import home_of",
         "imports webapp.clinic.router (router)",
     ),
-    "core and a room": ("webapp.core.text", "from webapp.audit import service", "core.text imports webapp.audit.serv"),
-    "core and the database": ("webapp.core.text", "import webapp.database", "(core) imports webapp.database"),
+    "core and a room": (
+        "webapp.core.formats",
+        "from webapp.audit import service",
+        "core.formats imports webapp.audit.",
+    ),
+    "core and the database": ("webapp.core.formats", "import webapp.database", "(core) imports webapp.database"),
     "the database and core": (
         "webapp.database",
         "import webapp.core.text\ns.commit()",

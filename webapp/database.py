@@ -55,6 +55,10 @@ CONNECT_SECONDS = 5
 IDLE_SECONDS = 60
 
 
+# Text that is compared by code points on both databases, whatever the collation of the database.
+SORTED_TEXT = sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql")
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware instant in UTC, with a precision of one second.
 

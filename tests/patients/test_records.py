@@ -14,11 +14,13 @@ from tests.cast import NOW, Cast
 from webapp.auth import service as auth
 from webapp.auth.exceptions import WrongCredentials
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
+from webapp.core.pagination import Cursor
 from webapp.exceptions import Conflict, Invalid
 from webapp.models import AuditEvent, Patient, PatientWord, User
-from webapp.patients import records
+from webapp.patients import records, service
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
-from webapp.patients.schemas import Account, PatientDetails, Person
+from webapp.patients.schemas import Account, PatientDetails, Person, UpdateProfile
+from webapp.patients.search import search_patients
 from webapp.patients.search_index import words_of
 
 ZOE = {"name": "Zoë Visser", "birth_date": "2019-05-04", "phone": "+31201234567", "email": "Zoe@docket.example"}
@@ -250,3 +252,21 @@ def test_a_patient_without_an_account_cannot_be_disabled(cast: Cast) -> None:
     number = create(cast)
     with pytest.raises(Conflict, match="no account"):
         cast.database.write(records.set_account_active, cast.carol, number, active=False, now=NOW)
+
+
+def test_lists_go_by_family_name_and_follow_every_change_of_a_name(cast: Cast) -> None:
+    for name in ("Zoë van der Berg", "Łukasz Łoś", "Anna Visser", "Élodie Adams", "Dr. Ben O’Neil"):
+        create(cast, name=name, birth_date=None, phone="", email=None)
+    wanted = ["Alice Adams", "Élodie Adams", "Zoë van der Berg", "Dave Dunn", "Łukasz Łoś", "Dr. Ben O’Neil"]
+    with cast.database.reading() as session:
+        assert [row.name for row in search_patients(session, "").patients] == [*wanted, "Anna Visser"]
+    cast.database.write(service.update_profile, cast.alice, UpdateProfile(name="Alice Zimmer"), now=NOW)
+    number = cast.patient_ids["dave"]
+    seen = fingerprint(cast.database.write(records.lock_details, number))
+    details = PatientDetails(name="Dave Bakker", email="dave@docket.example")
+    cast.database.write(records.change_patient, cast.carol, number, details, seen=seen, now=NOW)
+    with cast.database.reading() as session:
+        first = search_patients(session, "", limit=3)
+        again = search_patients(session, "", limit=3, cursor=Cursor(first.beside.after))
+        found = [row.name for row in (*first.patients, *again.patients)]
+    assert found == ["Élodie Adams", "Dave Bakker", "Zoë van der Berg", "Łukasz Łoś", "Dr. Ben O’Neil", "Anna Visser"]

@@ -65,7 +65,7 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("WEISS Hannah", [HANNAH]),
     ("Weiß, Hannah", [HANNAH]),
     ("weis han", [HANNAH]),
-    ("han", [HANNAH, HANNEKE]),
+    ("han", [HANNEKE, HANNAH]),
     ("soren akesson", [SOREN]),
     ("Søren Åkesson-Wiśniewski", [SOREN]),
     ("wisniewski", [SOREN]),
@@ -90,7 +90,7 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("(020) 123.45.67", [HANNAH]),
     ("+31 30 123 4567", [HANNEKE]),
     ("31301234567", [HANNEKE]),
-    ("123 4567", [HANNAH, HANNEKE]),
+    ("123 4567", [HANNEKE, HANNAH]),
     ("4568", [ZOE]),
     ("06 0123 4568", [ZOE]),
     ("+31 6 0123 4568", [ZOE]),
@@ -111,15 +111,15 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("1-12-1950", [ANNE]),
     ("12-1-1951", [MARIE]),
     # A part of a birth date: people often say the year alone, and four digits may be the end of a number, too.
-    ("1984", [HANNEKE, SOREN]),
+    ("1984", [SOREN, HANNEKE]),
     ("1951", [MARIE]),
     ("1985", []),
     ("hanneke 1984", [HANNEKE]),
     ("1984 soren", [SOREN]),
-    ("March 1984", [HANNEKE, SOREN]),
+    ("March 1984", [SOREN, HANNEKE]),
     ("mar. 1984 hanneke", [HANNEKE]),
-    ("1984-03", [HANNEKE, SOREN]),
-    ("3/1984", [HANNEKE, SOREN]),
+    ("1984-03", [SOREN, HANNEKE]),
+    ("3/1984", [SOREN, HANNEKE]),
     ("04-1984", []),
     ("27-3-84", [HANNEKE]),
     ("3/2/01", [LI]),
@@ -207,7 +207,7 @@ def test_the_list_is_read_page_by_page_in_both_directions(clinic: Cast) -> None:
 
     clinic.database.write(add)
     with clinic.database.reading() as session:
-        all_patients = session.scalars(sa.select(Patient.id).order_by(Patient.name, Patient.id)).all()
+        all_patients = session.scalars(sa.select(Patient.id).order_by(Patient.sort_name, Patient.id)).all()
         page, forward = search_patients(session, "", limit=3), []
         assert page.beside.before is None
         while True:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from webapp.core.text import PLAIN_LETTERS
 
@@ -67,6 +67,11 @@ def parts_of(name: str) -> Parts:
     if particles and particles[0][:1].isupper():
         particles, family = [], words[first:]
     return Parts(" ".join(words[:first]), " ".join(particles), " ".join(family))
+
+
+def sort_key_of_new(row: Any) -> str:
+    """The key of a row that is inserted, as the default of its column; an update of the name writes the key, too."""
+    return sort_key(str(row.get_current_parameters()["name"]))
 
 
 def without_titles(name: str) -> list[str]:

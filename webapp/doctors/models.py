@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.clinic.models import minutes_of_day_check, weekday_check, whole_minutes_checks
-from webapp.database import Base
+from webapp.core.names import sort_key_of_new
+from webapp.database import SORTED_TEXT, Base
 
 doctor_visit_types = sa.Table(
     "doctor_visit_types",
@@ -31,6 +32,7 @@ class Doctor(Base):
     slug: Mapped[str] = mapped_column(sa.String(80), unique=True)
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
+    sort_name: Mapped[str] = mapped_column(SORTED_TEXT, default=sort_key_of_new, server_default=sa.text("''"))
     specialty: Mapped[str] = mapped_column(sa.String(80))
     languages: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
     bio: Mapped[str] = mapped_column(sa.Text, default="")

@@ -56,7 +56,7 @@ class OfferedMeanwhile(Conflict):
 def doctors_to_choose(session: Session) -> list[DoctorName]:
     """Every doctor: those who take bookings first, in the clinic's order."""
     query = sa.select(Doctor.id, Doctor.name, Doctor.active).order_by(
-        Doctor.active.desc(), Doctor.position, Doctor.name, Doctor.id
+        Doctor.active.desc(), Doctor.position, Doctor.sort_name, Doctor.id
     )
     return [DoctorName(*row) for row in session.execute(query)]
 

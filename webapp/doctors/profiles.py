@@ -20,7 +20,7 @@ from webapp.audit import service as audit
 from webapp.auth.models import PasswordLink, User
 from webapp.auth.schemas import Actor, PersonName, readable_name
 from webapp.clinic.models import VisitType
-from webapp.core.names import without_titles
+from webapp.core.names import sort_key, without_titles
 from webapp.core.optimistic_lock import fingerprint, require_unchanged
 from webapp.core.strict_types import ONE_LINE, Whole
 from webapp.core.text import plain
@@ -107,7 +107,7 @@ def list_profiles(session: Session, *, text: str = "", active: bool | None = Non
     query = (
         sa.select(Doctor, User.email, User.active.label("may_sign_in"), _LINK_UNTIL.label("link"), _HAS_HOURS)
         .outerjoin(User, User.id == Doctor.user_id)
-        .order_by(Doctor.position, Doctor.name, Doctor.id)
+        .order_by(Doctor.position, Doctor.sort_name, Doctor.id)
     )
     if active is not None:
         query = query.where(Doctor.active.is_(active))
@@ -235,7 +235,8 @@ def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *,
     values = command.model_dump(exclude={"visit_type_ids"})
     changed = [name for name, value in values.items() if getattr(saved.profile, name) != value]
     if changed:
-        query = sa.update(Doctor).where(Doctor.id == saved.id).values(**{name: values[name] for name in changed})
+        written = {name: values[name] for name in changed} | {"sort_name": sort_key(command.name)}
+        query = sa.update(Doctor).where(Doctor.id == saved.id).values(**written)
         session.execute(query.execution_options(synchronize_session=False))
     if wanted != saved.profile.visit_type_ids:
         gone = set(saved.profile.visit_type_ids) - set(wanted)

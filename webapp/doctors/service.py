@@ -68,7 +68,7 @@ _WITH_TYPES = (
     .select_from(table_of(Doctor))
     .outerjoin(doctor_visit_types, doctor_visit_types.c.doctor_id == _DOCTOR.id)
     .outerjoin(table_of(VisitType), sa.and_(_KIND.id == doctor_visit_types.c.visit_type_id, _KIND.active.is_(True)))
-    .order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id, _KIND.minutes, _KIND.id)
+    .order_by(_DOCTOR.position, _DOCTOR.sort_name, _DOCTOR.id, _KIND.minutes, _KIND.id)
 )
 _BY_SLUG = _WITH_TYPES.where(_DOCTOR.active.is_(True), _DOCTOR.slug == sa.bindparam("value"))
 _BY_ID = _WITH_TYPES.where(_DOCTOR.id == sa.bindparam("value"))

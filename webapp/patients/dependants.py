@@ -30,7 +30,7 @@ def list_people(session: Session, actor: Actor) -> list[Person]:
     own = find_own_patient(session, actor)
     if own is None:
         return []
-    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own).order_by(Patient.name, Patient.id)
+    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own).order_by(Patient.sort_name, Patient.id)
     return [Person(*row) for row in session.execute(query)]
 
 

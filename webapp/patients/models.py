@@ -7,7 +7,8 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Base
+from webapp.core.names import sort_key_of_new
+from webapp.database import SORTED_TEXT, Base
 
 
 class Patient(Base):
@@ -19,7 +20,7 @@ class Patient(Base):
 
     __tablename__ = "patients"
     __table_args__ = (
-        sa.Index("ix_patients_name", "name", "id"),
+        sa.Index("ix_patients_sort_name", "sort_name", "id"),
         sa.Index("ix_patients_birth_date", "birth_date"),
     )
 
@@ -27,6 +28,7 @@ class Patient(Base):
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
     managed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("patients.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(120))
+    sort_name: Mapped[str] = mapped_column(SORTED_TEXT, default=sort_key_of_new, server_default=sa.text("''"))
     birth_date: Mapped[date | None]
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     email: Mapped[str] = mapped_column(sa.String(254), default="")

@@ -15,6 +15,7 @@ from webapp.auth.exceptions import NoAddress
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor, Role
 from webapp.clinic.service import get_clinic
+from webapp.core.names import sort_key
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
@@ -48,7 +49,9 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     if row is None:
         raise NoSuchPatient
     patient, user, by = row
-    people = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == patient_id).order_by(Patient.name, Patient.id)
+    people = (
+        sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == patient_id).order_by(Patient.sort_name, Patient.id)
+    )
     return PatientRecord(
         id=patient.id,
         name=patient.name,
@@ -259,7 +262,13 @@ def write_details(session: Session, patient_id: int, details: PatientDetails) ->
     user_id = session.scalar(
         sa.update(Patient)
         .where(Patient.id == patient_id)
-        .values(name=details.name, birth_date=details.birth_date, phone=details.phone, email=email)
+        .values(
+            name=details.name,
+            sort_name=sort_key(details.name),
+            birth_date=details.birth_date,
+            phone=details.phone,
+            email=email,
+        )
         .returning(Patient.user_id)
     )
     if user_id is not None:

@@ -145,8 +145,8 @@ def search_part(
     fitting = [*conditions, *(fits(term) for term in typed.words)]
     total = session.scalar(sa.select(sa.func.count(Patient.id)).where(*fitting)) or 0
     if total:
-        here = None if after is None else (_name_of(session, after), after)
-        query = seek(sa.select(Patient.id).where(*fitting), (Patient.name, Patient.id), here, falling=False)
+        here = None if after is None else (_place_of(session, after), after)
+        query = seek(sa.select(Patient.id).where(*fitting), (Patient.sort_name, Patient.id), here, falling=False)
         ids = list(session.scalars(query.offset(skip).limit(limit + 1)))
         return FoundPart(ids[:limit], total, goes_on=len(ids) > limit)
     similar = [patient.id for patient in _similar(session, typed, conditions, limit=PAGE_SIZE).patients]
@@ -155,16 +155,16 @@ def search_part(
     return FoundPart(similar[skip : skip + limit], len(similar), goes_on=skip + limit < len(similar))
 
 
-def _name_of(session: Session, patient_id: int) -> str:
-    name = session.scalar(sa.select(Patient.name).where(Patient.id == patient_id))
-    if name is None:
+def _place_of(session: Session, patient_id: int) -> str:
+    place = session.scalar(sa.select(Patient.sort_name).where(Patient.id == patient_id))
+    if place is None:
         raise NoSuchPatient
-    return name
+    return place
 
 
 def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
     """These patients, by name; those that do not exist are left out."""
-    found = session.execute(_ROWS.where(Patient.id.in_(ids)).order_by(Patient.name, Patient.id))
+    found = session.execute(_ROWS.where(Patient.id.in_(ids)).order_by(Patient.sort_name, Patient.id))
     return [PatientRow(*row) for row in found]
 
 
@@ -212,8 +212,8 @@ def _page(session: Session, conditions: list[sa.ColumnElement[bool]], cursor: Cu
     # Select the ids first: joining the data of all matching patients would cost more than everything else.
     here = None
     if cursor.place is not None:
-        here = (session.scalar(sa.select(Patient.name).where(Patient.id == cursor.place)) or "", cursor.place)
-    order = (Patient.name, Patient.id)
+        here = (session.scalar(sa.select(Patient.sort_name).where(Patient.id == cursor.place)) or "", cursor.place)
+    order = (Patient.sort_name, Patient.id)
     chosen = seek(sa.select(Patient.id).where(*conditions), order, here, falling=cursor.backwards).limit(limit + 1)
     query = seek(_ROWS.where(Patient.id.in_(chosen)), order, None, falling=cursor.backwards)
     shown, beside = cut([PatientRow(*row) for row in session.execute(query)], cursor, limit, lambda row: row.id)

@@ -15,6 +15,7 @@ from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core import phones
+from webapp.core.names import sort_key
 from webapp.database import rows, table_of
 from webapp.events.kinds import DoneBy, PatientJoined
 from webapp.events.publishing import publish
@@ -158,7 +159,7 @@ _BOOKABLE = (
             == sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID).scalar_subquery(),
         )
     )
-    .order_by(_PATIENT.name, _PATIENT.id)
+    .order_by(_PATIENT.sort_name, _PATIENT.id)
 )
 
 
@@ -236,6 +237,7 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
         .where(mine)
         .values(
             name=command.name,
+            sort_name=sort_key(command.name),
             phone=command.phone,
             birth_date=command.birth_date,
             wants_sms=Patient.wants_sms if phones.can_get_texts(command.phone) else sa.false(),

@@ -289,7 +289,7 @@ def find_choices(session: Session) -> Choices:
     return Choices(
         [
             (row.id, row.slug, row.name, row.active)
-            for row in rows(session, doctors.order_by(_DOCTOR.position, _DOCTOR.name, _DOCTOR.id))
+            for row in rows(session, doctors.order_by(_DOCTOR.position, _DOCTOR.sort_name, _DOCTOR.id))
         ],
         [(row.id, row.name) for row in rows(session, kinds.order_by(_KIND.name, _KIND.id))],
     )

@@ -114,7 +114,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserView:
 
 def doctors_without_account(session: Session) -> list[tuple[int, str]]:
     """The doctors for whom an account can be made, active or not, as id and name."""
-    query = sa.select(Doctor.id, Doctor.name).where(Doctor.user_id.is_(None)).order_by(Doctor.name, Doctor.id)
+    query = sa.select(Doctor.id, Doctor.name).where(Doctor.user_id.is_(None)).order_by(Doctor.sort_name, Doctor.id)
     return [(row.id, row.name) for row in session.execute(query)]
 
 
