@@ -23,7 +23,7 @@ from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, lo
 from tests.reading import read
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
-from webapp.auth import confirmation, feeds
+from webapp.auth import confirmation, drafts, feeds
 from webapp.auth.password_links import create_password_link
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
@@ -543,6 +543,42 @@ def test_every_route_has_a_row_and_every_row_a_route(clinic: AccessClinic) -> No
 def test_the_route_answers_every_role_as_the_table_says(clinic: AccessClinic, method: str, path: str) -> None:
     answers = tuple(clinic.ask(role, method, path) for role in ROLES)
     assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
+
+
+# These are sent by no one who has to sign in first, or keep what was typed themselves.
+WITHOUT_SESSION = {"/login", "/logout", "/register", "/password/forgot", "/book/draft"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for method, path in TABLE if method == "POST" and "{token}" not in path and path not in WITHOUT_SESSION],
+)
+def test_a_form_that_is_shown_again_after_signing_in_changes_nothing(clinic: AccessClinic, path: str) -> None:
+    """What was typed before the session ended is shown, and sent only when its writer sends it."""
+    roles = dict(zip(ROLES, TABLE["POST", path], strict=True))
+    role = next(role for role, status in roles.items() if status in {200, 303})
+    client = clinic.client(role)
+    address, form = clinic.request_for(role, "POST", path)
+    if not drafts.is_worth_keeping(list((form or {}).items())):
+        # Nothing is kept of a button.
+        return
+    before = changed_rows(clinic.cast)
+    answer = client.post(address, data=form | {"unsent": "1"})
+    assert answer.status_code in {200, 422}, answer.headers.get("location")
+    assert read(answer).all("form", action=address), read(answer).text
+    assert changed_rows(clinic.cast) == before
+
+
+def changed_rows(cast: Cast) -> list[tuple[Any, ...]]:
+    """All rows, except those about who was here."""
+    leave_out = {"sessions", "drafts", "failed_logins", "audit_events"}
+    with cast.database.reading() as session:
+        return [
+            (table.name, *row)
+            for table in models.Appointment.metadata.sorted_tables
+            if table.name not in leave_out
+            for row in session.execute(sa.select(table))
+        ]
 
 
 def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clinic: AccessClinic) -> None:

@@ -22,7 +22,7 @@ from webapp.core import signing
 from webapp.core.formats import iso
 from webapp.exceptions import Unavailable
 
-REASON, NOTES = "A rash that nobody may know of", "An interpreter, please"
+REASON, NOTES = "A rash that I tell only the doctor", "An interpreter, please"
 NEW = {"name": "Nora Nowak", "email": "nora@example.org", "password": "two words and more words"}
 
 
@@ -149,7 +149,7 @@ def test_a_button_without_words_leads_back_to_its_page(client: TestClient, cast:
 
 
 def test_a_new_account_gets_the_draft_of_a_browser_without_cookies(client: TestClient, cast: Cast) -> None:
-    """Whoever clears their cookies, or never had an account here, is not known; the way to the form tells who it is."""
+    """After the cookies are cleared, nothing says who wrote it; the way back to the form does."""
     form = written(log_in_by_form(client, "alice"))
     client.cookies.clear()
     login = read(client.get(sign_in_link(read(client.post("/appointments", data=form)))))

@@ -27,7 +27,9 @@ MOST_UNKNOWN = 200
 SECRET = frozenset({"password", "current", "new"})
 # What pages write into their forms themselves: with nothing else in it, there is nothing to keep.
 UNTYPED = frozenset(
-    {"version", "back", "next", "seen", "status", "step", "to", "unsent"}
+    {"version", "back", "next", "seen", "step", "to", "unsent"}
+    # The answers of buttons.
+    | {"status", "active", "access", "decision"}
     | {"doctor", "starts_at", "visit_type", "patient", "shown_type", "alternative"}
 )
 

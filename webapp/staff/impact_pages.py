@@ -29,7 +29,7 @@ from webapp.appointments.impact.decisions import (
 from webapp.appointments.impact.effects import Effect
 from webapp.auth.schemas import Actor
 from webapp.core import formats
-from webapp.core.forms import DocketForm, Submission
+from webapp.core.forms import UNSENT, DocketForm, Submission
 from webapp.core.parsing import instant, whole_number
 from webapp.core.web import Page
 
@@ -139,7 +139,8 @@ def make(
 ) -> T:
     """Preview the change or make it, as the form asks: see `ChangeSubmission.make`."""
     page.close()
-    if sent.get("step") == "preview":
+    # A form that is shown again after signing in is not carried out, but keeps what was decided.
+    if sent.get("step") == "preview" or UNSENT in sent:
         effect = schedule_impact.preview(
             page.database,
             actor,
