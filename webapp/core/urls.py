@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 
 def with_query(path: str, **values: object) -> str:
-    """A path with the given query values; None and empty values are left out."""
+    """A path with these query values, after those that it has already; None and empty values are left out."""
     query = urlencode({name: value for name, value in values.items() if value not in (None, "")})
-    return f"{path}?{query}" if query else path
+    if not query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{query}"

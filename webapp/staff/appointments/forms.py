@@ -61,6 +61,8 @@ class AppointmentFilterForm(DocketForm):
         _l("Status"),
         choices=[SelectChoice("", _l("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
         validate_choice=False,
+        # Every page has an element "status", which screen readers listen to.
+        id="status-filter",
     )
     visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = SearchField(_l("Patient or reference"), filters=[searched])
