@@ -1,8 +1,9 @@
-// Left and right, or j and k, lead to the previous and next day or week, and t to today, by clicking the links.
+// Left and right lead to the previous and next day or week, as k and j do, and t to today, by clicking the links.
+// The letters are those of editors and mail programs: j goes on, k goes back.
 // The letters can be switched off, and keys do nothing while the focus is in a field.
 
 const LETTERS = "docket-letter-keys";
-const keys = { ArrowLeft: "previous", ArrowRight: "next", j: "previous", k: "next", t: "today" };
+const keys = { ArrowLeft: "previous", ArrowRight: "next", j: "next", k: "previous", t: "today" };
 const box = document.querySelector("[data-letter-keys]");
 
 if (box) {

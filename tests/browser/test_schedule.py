@@ -79,8 +79,8 @@ def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, 
     expect(page.locator("#day-after")).to_be_focused()
     expect(page).to_have_url(f"{clinic.url}/schedule/{today + timedelta(days=1)}")
     expect(page).to_have_title(f"{page.locator('h1').text_content()}, Dr. Bob Brown · Harbour Lane Clinic")
-    press("k", 2)
-    press("j", 1)
+    press("j", 2)
+    press("k", 1)
     press("ArrowLeft", 0)
     press("ArrowLeft", -1)
     press("t", 0)
@@ -90,10 +90,10 @@ def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, 
     page.locator(".keys summary").click()
     page.get_by_label("Also use the letter keys").uncheck()
     page.locator("#day-after").focus()
-    press("k", 0)
+    press("j", 0)
     page.reload()
     page.locator("#day-after").focus()
-    press("k", 0)
+    press("j", 0)
     press("ArrowRight", 1)
 
 
