@@ -349,6 +349,24 @@ def test_telephone_numbers_become_ones_that_can_be_dialled_and_the_rest_stays(ca
     assert (clinic.phone, clinic.phone_shown, clinic.home_country) == ("+31201234567", "020 123 4567", "NL")
 
 
+def test_addresses_get_the_form_that_sign_in_compares(cast: Cast) -> None:
+    database = cast.database
+    downgrade(database, "0016")
+    old = {"alice": "jose\u0301@xn--praxis-mller-klb.example", "dave": "o\u2019neill@docket.example"}
+    with database.engine.begin() as connection:
+        for name, address in old.items():
+            row = {"email": address, "id": cast.patient_ids[name]}
+            users = "UPDATE users SET email = :email WHERE id = (SELECT user_id FROM patients WHERE id = :id)"
+            connection.execute(sa.text(users), row)
+            connection.execute(sa.text("UPDATE patients SET email = :email WHERE id = :id"), row)
+    upgrade(database)
+    new = {"alice": "josé@praxis-müller.example", "dave": "o'neill@docket.example"}
+    query = sa.select(User.email, Patient.email).join(Patient, Patient.user_id == User.id)
+    with database.reading() as session:
+        for name, address in new.items():
+            assert session.execute(query.where(Patient.id == cast.patient_ids[name])).one() == (address, address)
+
+
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     shape = schema(cast.database)
