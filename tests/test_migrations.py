@@ -188,6 +188,11 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
+# To whom a visit type is suggested is a column of 0018, which fills it by names.
+FOLLOW_UP_BY_NAME = sa.update(VisitType).where(VisitType.name == "Follow-up").values(suggested_for="returning")
+FIRST_VISIT_BY_NAME = sa.update(VisitType).where(VisitType.name == "First visit").values(suggested_for="new")
+
+
 def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cast) -> None:
     database = cast.database
     cast.book(cast.alice, "2026-03-03 10:00")
@@ -196,6 +201,8 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     put(cast, "2026-03-03 10:00", patient="dave", status="cancelled")
     # Messages are in a table of a later migration, so they are lost with it.
     cast.change(sa.delete(OutboxMessage))
+    cast.change(FOLLOW_UP_BY_NAME)
+    cast.change(FIRST_VISIT_BY_NAME)
     before, shape = everything(database), schema(database)
 
     downgrade(database, "0001")
@@ -270,6 +277,8 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
         cast.add(_undelivered(error))
     acting = [cast.alice.user_id, cast.carol.user_id]
     cast.change(sa.update(User).where(User.id.in_(acting)).values(last_seen_at=cast.now))
+    cast.change(FOLLOW_UP_BY_NAME)
+    cast.change(FIRST_VISIT_BY_NAME)
     before = everything(database)
 
     downgrade(database, "0007")

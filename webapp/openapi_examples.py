@@ -68,6 +68,7 @@ MEMBERS: dict[str, Any] = {
     "specialty": "Dermatology",
     "starts_at": "2026-12-01T08:30:00Z",
     "starts_on": "2026-07-27",
+    "suggested_for": "new",
     "status": "scheduled",
     "time_zone": "Europe/Amsterdam",
     "updated_at": "2026-11-24T13:05:00Z",

@@ -92,7 +92,10 @@ class Closure(Base):
 
 
 class VisitType(Base):
-    """A visit type. Buffers, in minutes, keep the doctor free before and after the patient's time."""
+    """A visit type. Buffers, in minutes, keep the doctor free before and after the patient's time.
+
+    `suggested_for` says to whom it is suggested: 'new' patients of a doctor, 'returning' ones, 'everyone', or 'none'.
+    """
 
     __tablename__ = "visit_types"
     __table_args__ = (
@@ -108,4 +111,10 @@ class VisitType(Base):
     preparation: Mapped[str] = mapped_column(sa.Text, default="")
     online: Mapped[bool] = mapped_column(default=True)
     named_in_messages: Mapped[bool] = mapped_column(default=False)
+    suggested_for: Mapped[str] = mapped_column(
+        sa.String(10),
+        sa.CheckConstraint("suggested_for IN ('new', 'returning', 'everyone', 'none')", name="suggested_for"),
+        default="none",
+        server_default=sa.text("'none'"),
+    )
     active: Mapped[bool] = mapped_column(default=True)

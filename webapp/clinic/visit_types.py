@@ -7,7 +7,7 @@ that they were booked with.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -21,11 +21,15 @@ from webapp.core.strict_types import ONE_LINE, Whole, YesNo
 from webapp.exceptions import Conflict, NotFound
 from webapp.i18n import gettext as _
 
+SuggestedFor = Literal["new", "returning", "everyone", "none"]
 Buffer = Annotated[Whole, Field(ge=0, le=120)]
 
 
 class VisitTypeDetails(BaseModel):
-    """A visit type; durations in minutes. Buffers keep the doctor free before and after the patient's time."""
+    """A visit type; durations in minutes. Buffers keep the doctor free before and after the patient's time.
+
+    `suggested_for`: the patients who see its free times until they choose a type; 'new' ones were never at the doctor.
+    """
 
     name: Annotated[str, StringConstraints(min_length=2, max_length=80), ONE_LINE, AfterValidator(readable_name)]
     minutes: Annotated[Whole, Field(ge=5, le=240)]
@@ -34,6 +38,7 @@ class VisitTypeDetails(BaseModel):
     preparation: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
     online: YesNo = True
     named_in_messages: YesNo = False
+    suggested_for: SuggestedFor = "none"
 
 
 class SavedVisitType(NamedTuple):

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A visit type. `share` says how often it is booked, relative to the doctor's other types."""
+    """A visit type. `share` says how often it is booked, relative to the doctor's other types.
+
+    `suggested_for` says to whom pages suggest it.
+    """
 
     name: str
     minutes: int
@@ -16,6 +19,7 @@ class Kind(NamedTuple):
     buffer_after: int = 0
     online: bool = True
     share: int = 1
+    suggested_for: str = "none"
 
 
 class Specialty(NamedTuple):
@@ -49,6 +53,7 @@ KINDS = (
             "Questions about the new tablets.",
         ),
         share=5,
+        suggested_for="everyone",
     ),
     Kind(
         "Short follow-up",
@@ -62,6 +67,7 @@ KINDS = (
             "The cough is better, I would like to be sure.",
         ),
         share=4,
+        suggested_for="returning",
     ),
     Kind(
         "Health check",
@@ -99,6 +105,7 @@ KINDS = (
         ),
         buffer_after=10,
         share=5,
+        suggested_for="returning",
     ),
     Kind(
         "Skin consultation",
@@ -116,6 +123,7 @@ KINDS = (
         buffer_before=5,
         buffer_after=10,
         share=3,
+        suggested_for="new",
     ),
     Kind(
         "Small skin procedure",
@@ -147,6 +155,7 @@ KINDS = (
             "Ear ache that comes back.",
         ),
         share=5,
+        suggested_for="everyone",
     ),
     Kind(
         "Vaccination",
@@ -169,6 +178,7 @@ KINDS = (
         ),
         buffer_after=10,
         share=5,
+        suggested_for="returning",
     ),
     Kind(
         "Heart consultation",
@@ -186,6 +196,7 @@ KINDS = (
         buffer_before=5,
         buffer_after=10,
         share=3,
+        suggested_for="new",
     ),
     Kind(
         "Exercise ECG",
@@ -213,6 +224,7 @@ KINDS = (
             "Irregular bleeding.",
         ),
         share=4,
+        suggested_for="everyone",
     ),
     Kind(
         "Pregnancy check",
@@ -240,6 +252,7 @@ KINDS = (
             "Back exercises, next step.",
         ),
         share=5,
+        suggested_for="returning",
     ),
     Kind(
         "First physiotherapy visit",
@@ -254,6 +267,7 @@ KINDS = (
             "Dizziness when turning my head.",
         ),
         share=2,
+        suggested_for="new",
     ),
 )
 

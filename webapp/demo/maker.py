@@ -152,7 +152,7 @@ class Maker:
         """The doctors, the visit types that at least one of them offers, and who offers what."""
         offered = {name for doctor in cast for name in doctor.specialty.kinds}
         kinds = [kind for kind in KINDS if kind.name in offered]
-        columns = ("name", "minutes", "buffer_before", "buffer_after", "preparation", "online")
+        columns = ("name", "minutes", "buffer_before", "buffer_after", "preparation", "online", "suggested_for")
         rows = ({column: getattr(kind, column) for column in columns} for kind in kinds)
         ids = dict(zip((kind.name for kind in kinds), self._writer.add(VisitType, rows), strict=True))
         doctors = self._writer.add(

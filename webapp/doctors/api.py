@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
+from webapp.clinic.visit_types import SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.text import plain
@@ -36,6 +37,10 @@ class OfferedVisitTypeOut(BaseModel):
     buffer_after: int
     preparation: Annotated[str, Field(description="How the patient should prepare.")]
     online: Annotated[bool, Field(description="Whether patients can book it online, or only staff.")]
+    suggested_for: Annotated[
+        SuggestedFor,
+        Field(description="The patients to whom pages suggest it: `new` ones were never at this doctor."),
+    ]
 
 
 class DoctorOut(BaseModel):

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
-from webapp.clinic.visit_types import SavedVisitType
+from webapp.clinic.visit_types import SavedVisitType, SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, PathId
@@ -33,6 +33,13 @@ class VisitTypeOut(BaseModel):
     online: Annotated[bool, Field(description="Whether patients can book it online, or only staff.")]
     named_in_messages: Annotated[
         bool, Field(description="Whether messages show its name, which may reveal a diagnosis.")
+    ]
+    suggested_for: Annotated[
+        SuggestedFor,
+        Field(
+            description="The patients to whom pages suggest it: those who are new to a doctor, those who return, "
+            "everyone, or none."
+        ),
     ]
     active: Annotated[bool, Field(description="Whether it can be booked at all.")]
     doctor_ids: Annotated[

@@ -28,10 +28,11 @@ class VisitTypeRow(NamedTuple):
     preparation: str
     online: bool
     active: bool
+    suggested_for: str
 
 
 class DoctorRow(NamedTuple):
-    """A doctor with the visit types they offer, the default one first."""
+    """A doctor with the visit types they offer, the shortest first, which programs get if they name none."""
 
     id: int
     slug: str

@@ -228,6 +228,14 @@ def free_times(facts: Facts) -> list[FreeTime]:
     return list(places(facts))
 
 
+def within_notice(facts: Facts) -> list[FreeTime]:
+    """The times that only the minimum notice keeps from patients, in order; staff can book them with a reason."""
+    soon = replace(facts, notice=0, horizon=min(facts.horizon, facts.now + facts.notice))
+    if facts.starts is not None:
+        with_starts(soon, facts.starts)
+    return free_times(soon)
+
+
 def places(facts: Facts) -> Iterator[FreeTime]:
     """The same one by one, for those who need only the first."""
     pieces = facts.pieces

@@ -149,18 +149,19 @@ def _doctors_query() -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def _patient_query() -> sa.Select[*tuple[Any, ...]]:
-    """Under no doctor a row for each of the patient's visits.
-
-    The patient is given by id, as the account they belong to, as the appointment that is being moved, or not at all.
-    """
+def _asked_patient() -> sa.ColumnElement[int]:
+    """The patient: given by id, as the account they belong to, as the appointment that is being moved, or NULL."""
     own = sa.select(_PATIENT.id).where(_PATIENT.user_id == sa.bindparam("patient_of_user", type_=sa.Integer))
     moved = table_of(Appointment).alias("moved")
-    patient = sa.func.coalesce(
+    return sa.func.coalesce(
         sa.bindparam("patient_id", type_=sa.Integer),
         own.scalar_subquery(),
         sa.select(moved.c.patient_id).where(moved.c.id == _MOVING).scalar_subquery(),
     )
+
+
+def _patient_query() -> sa.Select[*tuple[Any, ...]]:
+    """Under no doctor a row for each of the patient's visits."""
     return sa.select(
         _NO_NUMBER,
         sa.cast(None, sa.String),
@@ -169,7 +170,7 @@ def _patient_query() -> sa.Select[*tuple[Any, ...]]:
         minute_of(_APPOINTMENT.ends_at),
         _APPOINTMENT.status,
     ).where(
-        _APPOINTMENT.patient_id == patient,
+        _APPOINTMENT.patient_id == _asked_patient(),
         _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
         OCCUPIES,
     )
@@ -177,6 +178,15 @@ def _patient_query() -> sa.Select[*tuple[Any, ...]]:
 
 _OWN = _patient_query()
 _BUSY = sa.union_all(_doctors_query(), _OWN)
+_SEEN = (
+    sa.select(_APPOINTMENT.doctor_id)
+    .distinct()
+    .where(
+        _APPOINTMENT.patient_id == _asked_patient(),
+        _APPOINTMENT.starts_at <= sa.bindparam("now", type_=UtcDateTime),
+        OCCUPIES,
+    )
+)
 
 
 @dataclass(slots=True)
@@ -214,13 +224,17 @@ def load_patient_visits(session: Session, window: Span, now: datetime, viewer: V
     return _read_busy(found.all(), now, viewer)
 
 
+def load_doctors_seen(session: Session, now: datetime, viewer: Viewer) -> frozenset[int]:
+    """The doctors to whom the patient has been: an appointment has begun that was neither cancelled nor missed."""
+    return frozenset(rows(session, _SEEN, now=now, **_of_patient(viewer)).scalars())
+
+
 def _patient_values(window: Span, now: datetime, viewer: Viewer) -> dict[str, object]:
-    return {
-        "earliest": min(to_datetime(window[0]), now) - _LONGEST * 2,
-        "patient_of_user": viewer.user_id,
-        "patient_id": viewer.patient_id,
-        "ignoring": viewer.moving,
-    }
+    return {"earliest": min(to_datetime(window[0]), now) - _LONGEST * 2, **_of_patient(viewer)}
+
+
+def _of_patient(viewer: Viewer) -> dict[str, object]:
+    return {"patient_of_user": viewer.user_id, "patient_id": viewer.patient_id, "ignoring": viewer.moving}
 
 
 def _read_busy(found: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime, viewer: Viewer) -> Busy:

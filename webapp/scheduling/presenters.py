@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from webapp.clinic.service import Clinic
+from webapp.core import formats
 from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
@@ -58,13 +59,17 @@ class CardDay(NamedTuple):
 
 
 class DoctorCard(NamedTuple):
-    """One doctor of the list. `href` is the profile; `no_times` says why `days` is empty."""
+    """One doctor of the list. `href` is the profile; `no_times` says why `days` is empty.
+
+    `offer` names the visit type whose times are in `days`: 'First visit · 20 minutes'.
+    """
 
     name: str
     specialty: str
     languages: str
     tint: int
     href: str
+    offer: str
     days: tuple[CardDay, ...]
     no_times: str
 
@@ -155,6 +160,7 @@ def _doctor_card(
         languages=", ".join(doctor.languages),
         tint=doctor.tint,
         href=with_query(f"/doctors/{doctor.slug}", visit_type=kind.id, patient=patient_id),
+        offer=f"{kind.name} · {formats.minutes(kind.minutes)}",
         days=tuple(days),
         no_times=_("No free times in the next %(days)d days") % {"days": clinic.horizon_days},
     )

@@ -15,9 +15,10 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
-from webapp.scheduling import checks, presenters, week_calendar
+from webapp.scheduling import presenters, week_calendar
 from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 from webapp.scheduling.viewer import Viewer
 from webapp.scheduling.week_calendar import booking_address
 
@@ -43,7 +44,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
     patient_id = chosen_patient(page)
     viewer = current_viewer(page, patient_id)
     wanted = page.request.query_params.get("visit_type")
-    kind = _visit_type(doctor, wanted, viewer)
+    kind = _visit_type(page, doctor, wanted, viewer)
     if kind is None:
         # Every appointment with this doctor is booked by telephone; the page says so instead of showing a calendar.
         return page.render(
@@ -86,13 +87,14 @@ def _week(page: Page) -> date | None:
     return week
 
 
-def _visit_type(doctor: DoctorRow, wanted: str | None, viewer: Viewer) -> VisitTypeRow | None:
-    """The visit type in the address if the viewer may book it; otherwise the default one, or None."""
+def _visit_type(page: Page, doctor: DoctorRow, wanted: str | None, viewer: Viewer) -> VisitTypeRow | None:
+    """The visit type in the address if the viewer may book it; otherwise the suggested one, or None."""
     number = whole_number(wanted) if wanted else None
     kind = doctor.visit_type(number) if number is not None else None
     if kind is not None and (kind.online or viewer.by_staff):
         return kind
-    return checks.visit_type_for(doctor, by_staff=viewer.by_staff)
+    seen = doctors_seen(page.session, viewer, now=page.now)
+    return suggested_type(doctor, seen, by_staff=viewer.by_staff)
 
 
 def _place(

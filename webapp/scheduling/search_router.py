@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
@@ -18,6 +20,7 @@ from webapp.scheduling import presenters
 from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest, next_free
 from webapp.scheduling.forms import FinderForm
+from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 
 router = Router()
 
@@ -34,10 +37,11 @@ def find(page: CurrentPage) -> Response:
     listed = doctors.list_doctors(page.session)
     _fill_choices(form, listed)
     words = plain(form.q.data or "").split()
-    requests = [request for doctor in listed if (request := _match(doctor, form, words)) is not None]
-    number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
     patient_id = chosen_patient(page)
     viewer = current_viewer(page, patient_id)
+    seen = doctors_seen(page.session, viewer, now=page.now)
+    requests = [request for doctor in listed if (request := _match(doctor, form, words, seen)) is not None]
+    number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
     # If one page shows all doctors, their first times are among those that it shows.
     days = presenters.DAYS_SHOWN if len(requests) <= PAGE_SIZE else None
     free = next_free(page.session, clinic, requests, now=page.now, days=days, viewer=viewer)
@@ -79,10 +83,13 @@ def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
     return [SelectChoice("", nothing), *(SelectChoice(name, name) for name in names)]
 
 
-def _match(doctor: DoctorRow, form: FinderForm, words: list[str]) -> BookingRequest | None:
+def _match(doctor: DoctorRow, form: FinderForm, words: list[str], seen: Collection[int]) -> BookingRequest | None:
     """The appointment to look for with this doctor, or None when a filter leaves them out."""
     if not doctor.fits(words, specialty=form.specialty.data, language=form.language.data):
         return None
     wanted = form.visit_type.data
-    kind = next((each for each in doctor.visit_types if each.online and (not wanted or each.name == wanted)), None)
+    if wanted:
+        kind = next((each for each in doctor.visit_types if each.online and each.name == wanted), None)
+    else:
+        kind = suggested_type(doctor, seen)
     return BookingRequest(doctor, kind) if kind is not None else None

@@ -17,7 +17,15 @@ from webapp.core.urls import with_query
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.exceptions import sentence_of
-from webapp.scheduling.facts import FIRST_LOOK_DAYS, BookingRequest, FreeTime, free_times, load_facts, places
+from webapp.scheduling.facts import (
+    FIRST_LOOK_DAYS,
+    BookingRequest,
+    FreeTime,
+    free_times,
+    load_facts,
+    places,
+    within_notice,
+)
 from webapp.scheduling.rules import Facts, cautions, emptied_by
 from webapp.scheduling.slots import DAY, Span, day_number, days_span, number_to_day, to_datetime, to_minute
 from webapp.scheduling.viewer import ANYONE, Viewer
@@ -31,7 +39,10 @@ Link = tuple[str, str]
 
 
 class CalendarDay(NamedTuple):
-    """One column of the week. A slot is (label, address, text for screen readers)."""
+    """One column of the week. A slot is (label, address, text for screen readers).
+
+    `notice` are the times that only staff can still book, because they are too soon for patients.
+    """
 
     weekday: str
     number: str
@@ -41,6 +52,7 @@ class CalendarDay(NamedTuple):
     reason: str | None
     morning: list[Slot]
     afternoon: list[Slot]
+    notice: list[Slot]
 
 
 class Calendar(NamedTuple):
@@ -77,7 +89,9 @@ class Calendar(NamedTuple):
         """
         if self.chosen is not None:
             for place, day in enumerate(self.days):
-                if any(address == self.chosen for _label, address, _spoken in (*day.morning, *day.afternoon)):
+                if any(
+                    address == self.chosen for _label, address, _spoken in (*day.notice, *day.morning, *day.afternoon)
+                ):
                     return place
         coming = range(self.past_days, len(self.days))
         return next((place for place in coming if not self.days[place].reason), min(coming, default=0))
@@ -137,8 +151,8 @@ def week_calendar(
     today = clinic.today(now)
     this_monday = today - timedelta(days=today.weekday())
     horizon = today + timedelta(days=clinic.horizon_days)
-    monday, facts, times, first = _read_week(session, clinic, request, week, now=now, viewer=viewer)
-    days = _days(session, clinic, facts, times, monday, today, place.slot_address)
+    monday, facts, times, first, notice = _read_week(session, clinic, request, week, now=now, viewer=viewer)
+    days = _days(session, clinic, facts, times, notice, monday, today, place.slot_address)
     return Calendar(
         title=_title(monday, days, clinic.zone),
         week=week_name(monday),
@@ -152,7 +166,7 @@ def week_calendar(
         next=_link(place, monday + timedelta(days=7)) if monday + timedelta(days=7) <= horizon else None,
         next_free=_next_free(place, clinic, first, monday),
         days=days,
-        empty=not any(day.morning or day.afternoon for day in days),
+        empty=not any(day.morning or day.afternoon or day.notice for day in days),
         chosen=place.chosen,
         clock_change=_clock_change(facts, clinic.zone, monday),
         first_free=to_datetime(first.start) if first else None,
@@ -161,12 +175,16 @@ def week_calendar(
 
 
 class _Week(NamedTuple):
-    """The data for the calendar of a week: its facts and free times, and the next free time overall."""
+    """The data for the calendar of a week: its facts and free times, and the next free time overall.
+
+    `notice` are the times of all weeks that only staff can book, because they are too soon for patients.
+    """
 
     monday: date
     facts: Facts
     times: list[FreeTime]
     first: FreeTime | None
+    notice: list[FreeTime]
 
 
 def _read_week(
@@ -189,11 +207,13 @@ def _read_week(
     first = times[0] if times else None
     if first is None and look_until < horizon:
         first = next(places(facts_of(look_until + timedelta(days=1), horizon)), None)
-    monday = week or _monday_of(first, default=this_monday)
+    notice = within_notice(facts) if viewer.by_staff else []
+    monday = week or _monday_of(notice[0] if notice else first, default=this_monday)
     if not this_monday <= monday <= look_until:
         facts = facts_of(monday, monday + timedelta(days=6))
         times = free_times(facts)
-    return _Week(monday, facts, times, first)
+        notice = within_notice(facts) if viewer.by_staff else []
+    return _Week(monday, facts, times, first, notice)
 
 
 def _next_free(place: Place, clinic: Clinic, first: FreeTime | None, monday: date) -> tuple[str, str, str] | None:
@@ -227,6 +247,7 @@ def _days(
     clinic: Clinic,
     facts: Facts,
     times: Sequence[FreeTime],
+    notice: Sequence[FreeTime],
     monday: date,
     today: date,
     address: str,
@@ -235,21 +256,24 @@ def _days(
     first = day_number(monday)
     sunday = monday + timedelta(days=6)
     closures = find_closures(session, monday, sunday) if facts.closures else []
-    by_day: dict[int, list[FreeTime]] = {}
-    for time in times:
-        by_day.setdefault(time.day, []).append(time)
+    by_day, soon_by_day = _by_day(times), _by_day(notice)
     days = []
     for number in range(first, first + 7):
-        here = by_day.get(number, [])
+        here, soon = by_day.get(number, []), soon_by_day.get(number, [])
         span = days_span(facts.pieces, number, number)
         has_hours = _overlaps(facts.opening, span) or _overlaps(facts.extra, span)
-        if not here and not has_hours and number - first >= WORKDAYS:
+        if not here and not soon and not has_hours and number - first >= WORKDAYS:
             continue
         day = number_to_day(number)
         name = formats.day_long(day, clinic.zone)
         morning, afternoon = slots_of(facts, here, name, address, clinic.zone)
+        only_staff = [
+            (label, href, _("%(time)s, within the minimum notice") % {"time": spoken})
+            for part in slots_of(facts, soon, name, address, clinic.zone)
+            for label, href, spoken in part
+        ]
         past = day < today
-        reason = None if here or past else _reason(facts, span, closures, day, today)
+        reason = None if here or soon or past else _reason(facts, span, closures, day, today)
         days.append(
             CalendarDay(
                 formats.weekday_short(day, clinic.zone),
@@ -260,9 +284,17 @@ def _days(
                 reason,
                 morning,
                 afternoon,
+                only_staff,
             )
         )
     return days
+
+
+def _by_day(times: Sequence[FreeTime]) -> dict[int, list[FreeTime]]:
+    by_day: dict[int, list[FreeTime]] = {}
+    for time in times:
+        by_day.setdefault(time.day, []).append(time)
+    return by_day
 
 
 def slots_of(
@@ -306,7 +338,7 @@ REASONS = {
     "patient_gap": _l("Too close to your other appointment"),
 }
 STAFF_REASONS = {
-    "too_soon": _l("Within minimum notice"),
+    "too_far_ahead": _l("Beyond the booking window"),
     "same_time": _l("Only its current time is free"),
     "patient_overlap": _l("Patient has another appointment then"),
     "patient_gap": _l("Too close to the patient’s other appointment"),
@@ -315,7 +347,9 @@ STAFF_REASONS = {
 
 def _reason(facts: Facts, span: Span, closures: Sequence[ClosureRow], day: date, today: date) -> str:
     """Why a future day has no free time, according to the rules."""
-    code = emptied_by(facts, span, list(REASONS))
+    # Staff are offered the times within the notice, so it is never what leaves them without one.
+    codes = [code for code in REASONS if not (facts.by_staff and code == "too_soon")]
+    code = emptied_by(facts, span, codes)
     if facts.by_staff and code in STAFF_REASONS:
         return str(STAFF_REASONS[code])
     if code == "closure":

@@ -57,6 +57,7 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
     assert page.form("/appointments") == {
         "doctor": "bob",
         "visit_type": str(cast.long),
+        "shown_type": str(cast.long),
         "starts_at": "2026-03-03T09:00:00Z",
         "reason": "",
         "notes": "",

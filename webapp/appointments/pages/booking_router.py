@@ -12,11 +12,12 @@ from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
-from webapp.appointments.pages.forms import NO_TIME, WHOM, AppointmentForm, BookForm, StaffBookForm
+from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
 from webapp.auth.dependencies import signed_in
 from webapp.auth.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
 from webapp.auth.drafts import KeptForm
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.parsing import instant, whole_number
@@ -42,6 +43,16 @@ router = Router()
 TYPED = {"reason", "notes", "override_reason"}
 # These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
+# These may refuse a time for one visit type but not for another, which is shorter or has other buffers.
+ABOUT_THE_LENGTH = {
+    "closure",
+    "clinic_closed",
+    "outside_working_hours",
+    "time_off",
+    "slot_taken",
+    "patient_overlap",
+    "patient_gap",
+}
 
 
 @router.get("/book")
@@ -107,8 +118,11 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     form = BookForm(sent)
     if sent.get("alternative"):
         form.starts_at.data = str(sent["alternative"])
-    command = form.command() if form.validate() else None
-    error = None
+    # Another visit type than the page showed is shown first, and booked afterwards.
+    looks = sent.get("step") == "look" or form.names_another_type
+    fine = form.validate()
+    command = form.command() if fine and not looks else None
+    error: AppError | None = None
     if command is not None:
         page.close()
         try:
@@ -123,11 +137,14 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
             return response
     try:
         choices = patients.bookable_patients(page.session, actor)
-        _chosen(choices, form.patient.data)
+        patient = _chosen(choices, form.patient.data)
         request, start = _wanted(page, form)
     except (Invalid, NotFound) as refusal:
         return _nothing_to_book(page, form, refusal)
-    return _booking_page(page, form, choices, request, start, error, status=422)
+    if looks:
+        error = presenters.first_refusal(page, request, start, Viewer(patient.id))
+    status = 200 if looks and fine else 422
+    return _booking_page(page, form, choices, request, start, error, other_type=looks, status=status)
 
 
 def _way_back(sent: FormData) -> str:
@@ -165,7 +182,7 @@ def _nothing_to_book(page: Page, form: BookForm, error: AppError) -> Response:
     return error_page(page, error, actions=actions, typed=[form.reason, form.notes])
 
 
-def _wanted(page: Page, form: AppointmentForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:
+def _wanted(page: Page, form: TypedForm, *, by_staff: bool = False) -> tuple[BookingRequest, datetime]:
     """The appointment that a booking form or address names.
 
     Raises:
@@ -178,6 +195,8 @@ def _wanted(page: Page, form: AppointmentForm, *, by_staff: bool = False) -> tup
     start = instant(form.starts_at.data)
     if start is None:
         raise RuleBroken(NO_TIME, code="no_time")
+    kinds = [kind for kind in doctor.visit_types if kind.online or kind.id == request.visit_type.id]
+    form.offer_types(kinds if request.offered else [*kinds, request.visit_type])
     return request, start
 
 
@@ -190,18 +209,26 @@ def _booking_page(
     error: AppError | None,
     *,
     restored: bool = False,
+    other_type: bool = False,
     status: int = 200,
 ) -> Response:
-    """The booking form; with an error it keeps the typed text and says what is possible instead."""
+    """The booking form; with an error it keeps the typed text and says what is possible instead.
+
+    `other_type`: the patient has just chosen this visit type, so the error may come from its length.
+    """
     clinic = current_clinic(page)
     patient = _chosen(choices, form.patient.data)
     back = presenters.calendar_href(request, start, clinic, patient.id if not patient.is_self else None)
     taken = None
-    if isinstance(error, SlotTaken):
+    if error is not None and other_type and error.code in ABOUT_THE_LENGTH:
+        taken = presenters.taken_time(page, request, start, back, current_viewer(page, patient.id), explained=True)
+        form.form_errors.append(_does_not_fit(request, start, clinic))
+    elif isinstance(error, SlotTaken):
         taken = presenters.taken_time(page, request, start, back, current_viewer(page, patient.id))
     elif error is not None:
         form.add_error(presenters.about_patient(error, patient))
     form.starts_at.data = formats.iso(start)
+    form.visit_type.data = form.shown_type.data = str(request.visit_type.id)
     form.patient.data = str(patient.id)
     form.offer(choices)
     for_another = error is not None and len(choices) > 1 and error.code in ABOUT_THE_PATIENT
@@ -219,3 +246,13 @@ def _booking_page(
         taken=taken,
         cancel_until=presenters.change_until(start, clinic, page.now),
     )
+
+
+def _does_not_fit(request: BookingRequest, start: datetime, clinic: Clinic) -> str:
+    """Why the visit type that was just chosen cannot be booked at the time that was shown."""
+    values = {
+        "name": request.visit_type.name,
+        "length": formats.minutes(request.visit_type.minutes),
+        "time": formats.clock(start, clinic.zone),
+    }
+    return _("%(name)s takes %(length)s, which isn’t free at %(time)s. Choose another time or visit type.") % values

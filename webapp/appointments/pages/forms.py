@@ -66,10 +66,30 @@ class AppointmentForm(DocketForm):
         }
 
 
-class BookForm(AppointmentForm):
+class TypedForm(AppointmentForm):
+    """An appointment whose visit type can be changed on the page.
+
+    `shown_type` is what the page showed; another one is shown first and booked afterwards.
+    """
+
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
+    shown_type = HiddenField()
+
+    def offer_types(self, kinds: Sequence[VisitTypeRow]) -> None:
+        """Set the doctor's visit types to choose from."""
+        self.visit_type.choices = [
+            SelectChoice(str(kind.id), f"{kind.name}, {formats.minutes(kind.minutes)}") for kind in kinds
+        ]
+
+    @property
+    def names_another_type(self) -> bool:
+        """Whether another visit type is chosen than the page showed."""
+        return (self.shown_type.data or "") not in {"", self.visit_type.data}
+
+
+class BookForm(TypedForm):
     """A patient's booking. `alternative` is a button that names another time than the chosen one."""
 
-    visit_type = HiddenField()
     patient = RadioField(_l("Who is this for?"), choices=[], validate_choice=False)
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
@@ -102,21 +122,13 @@ class WhenForm(DocketForm):
         return f"{self.date.data.isoformat()}T{self.time.data:%H:%M}"
 
 
-class StaffBookForm(OverrideMixin, AppointmentForm, WhenForm):
+class StaffBookForm(OverrideMixin, TypedForm, WhenForm):
     """An appointment that staff book for a patient. Date, time and visit type can be changed on the page.
 
-    `starts_at` and `shown_type` are what the page showed; a different choice is shown first and booked afterwards.
+    `starts_at` is what the page showed; a different choice is shown first and booked afterwards.
     """
 
-    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
     patient = HiddenField()
-    shown_type = HiddenField()
-
-    def offer_types(self, kinds: Sequence[VisitTypeRow]) -> None:
-        """Set the doctor's visit types to choose from."""
-        self.visit_type.choices = [
-            SelectChoice(str(kind.id), f"{kind.name}, {formats.minutes(kind.minutes)}") for kind in kinds
-        ]
 
     def values(self) -> dict[str, object]:
         """What was chosen and typed, with the reason why a rule is overridden."""

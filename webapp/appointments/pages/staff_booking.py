@@ -50,7 +50,7 @@ def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
     clinic = current_clinic(page)
     if not (form.starts_at.data or form.date.data):
         # No time was chosen yet, for example on the way from a patient's page.
-        chosen = {"visit_type": request.visit_type.id, "patient": whole_number(form.patient.data)}
+        chosen = {"visit_type": whole_number(form.visit_type.data), "patient": whole_number(form.patient.data)}
         return page.redirect(with_query(f"/doctors/{request.doctor.slug}", **chosen))
     requested = presenters.requested_start(form, form.starts_at.data, clinic)
     if not form.patient.data:
@@ -121,7 +121,7 @@ def _request_of(page: Page, actor: Actor, form: StaffBookForm) -> BookingRequest
 def _is_another(form: StaffBookForm, start: datetime) -> bool:
     """Whether the form names another appointment than the page showed."""
     shown = instant(form.starts_at.data)
-    return (shown is not None and shown != start) or (form.shown_type.data or "") not in {"", form.visit_type.data}
+    return (shown is not None and shown != start) or form.names_another_type
 
 
 def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: datetime, *, status: int = 200) -> Response:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtforms import BooleanField, HiddenField, SelectChoice, StringField, TextAreaField  # type: ignore[attr-defined]
+from wtforms import (  # type: ignore[attr-defined]
+    BooleanField,
+    HiddenField,
+    RadioField,
+    SelectChoice,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired
 
 from webapp.clinic.visit_types import VisitTypeDetails
@@ -15,6 +22,12 @@ from webapp.doctors.offers import DoctorName, VisitTypeOffer
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
+SUGGESTED_FOR = {
+    "new": _l("Patients who are new to the doctor"),
+    "returning": _l("Patients who have been to the doctor"),
+    "everyone": _l("All patients"),
+    "none": _l("Only patients who choose it"),
+}
 NO_BUFFER = _l("Enter minutes from 0 to 120; 0 means no buffer.")
 
 
@@ -26,12 +39,19 @@ class VisitTypeForm(DocketForm):
         "minutes": _l("Enter a number of minutes from 5 to 240."),
         "buffer_before": NO_BUFFER,
         "buffer_after": NO_BUFFER,
+        "suggested_for": _l("Choose who sees its free times first."),
     }
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name, such as Follow-up."))])
     minutes = WholeNumberField(_l("Length in minutes"), [InputRequired(_l("Enter how many minutes it takes."))])
     buffer_before = WholeNumberField(_l("Buffer before"), [InputRequired(NO_BUFFER)], default=0)
     buffer_after = WholeNumberField(_l("Buffer after"), [InputRequired(NO_BUFFER)], default=0)
     preparation = TextAreaField(_l("Preparation"), filters=[unix_lines])
+    suggested_for = RadioField(
+        _l("Who sees its free times first?"),
+        choices=[SelectChoice(*each) for each in SUGGESTED_FOR.items()],
+        default="none",
+        validate_choice=False,
+    )
     online = BooleanField(_l("Patients can book it online"), default=True)
     named_in_messages = BooleanField(_l("Show its name in messages"))
     doctor_ids = CheckboxesField(_l("Doctors who offer it"), coerce=int)
@@ -53,6 +73,7 @@ class VisitTypeForm(DocketForm):
             buffer_before=self.buffer_before.data,
             buffer_after=self.buffer_after.data,
             preparation=self.preparation.data or "",
+            suggested_for=self.suggested_for.data or "none",
             online=bool(self.online.data),
             named_in_messages=bool(self.named_in_messages.data),
         )
