@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from time import perf_counter
 
 import pytest
 from passlib.hash import argon2
@@ -39,6 +40,29 @@ def test_there_is_a_longest_password() -> None:
     long = (GOOD * 10)[:128]
     passwords.require_good_password(long, about=ABOUT, field="password")
     assert code_of(long + "x") == "password_too_long"
+
+
+def test_a_long_password_is_right_from_a_keyboard_that_sends_letters_in_parts() -> None:
+    long = (
+        "내 고양이는 아침마다 창가에서 노래를 부르고"
+        " 저녁이면 도서관 지붕 위를 걸어 다니며 별을 세는데 아무도 모른다"
+        " 그래서 나는 밤마다 창문을 열어 둔다"
+    )
+    in_parts = unicodedata.normalize("NFD", long)
+    assert len(long) < passwords.MAXIMUM_LENGTH < len(in_parts)
+    passwords.require_good_password(in_parts, about=ABOUT, field="password")
+    stored = passwords.hash_password(in_parts)
+    assert passwords.verify(in_parts, stored)[0]
+    assert passwords.verify(long, stored)[0]
+    assert not passwords.verify(long + "x" * 128, stored)[0]
+
+
+def test_a_heap_of_signs_for_a_password_holds_nothing_up() -> None:
+    heap = "a" + "\u0300" * 50_000 + "\u0316" * 50_000
+    before = perf_counter()
+    assert code_of(heap) == "password_too_long"
+    assert not passwords.verify(heap, passwords.unusable_hash())[0]
+    assert perf_counter() - before < 10, "It took minutes."
 
 
 @pytest.mark.parametrize("password", ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiopas", "a" * 100])

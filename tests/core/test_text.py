@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from time import perf_counter
 from typing import Any
 
 import pytest
 from starlette.datastructures import FormData
 from wtforms import PasswordField, StringField, TextAreaField
 
+from webapp.core.day_hours import UnreadableHours, parse_hours
+from webapp.core.email_address import normal_email
 from webapp.core.forms import DocketForm
+from webapp.core.names import sort_key
 from webapp.core.parsing import instant, parse_day, reference_in, whole_number
 from webapp.core.text import bare, plain, tidy, tidy_json, tidy_line
 
@@ -48,6 +52,32 @@ def test_a_line_has_single_spaces_and_no_marks_of_direction() -> None:
 )
 def test_numbers_and_codes_keep_nothing_unseen(pasted: str, meant: str) -> None:
     assert bare(pasted) == meant
+
+
+# As many as fit into the largest body of a request, as a form sends them.
+MANY = 170_000
+
+
+@pytest.mark.parametrize("heap", [
+    "a" + "\u0300" * (MANY // 2) + "\u0316" * (MANY // 2), "a" + "\u0315\u0300" * (MANY // 2),
+    "é" + "\u200e" * MANY + "x", "é" + "\u200c" * MANY + "x", "e\u0301" * (MANY // 2),
+    "\u1100\u1161\u11a8" * (MANY // 3),
+])  # fmt: skip
+def test_text_that_is_slow_to_normalise_holds_nothing_up(heap: str) -> None:
+    before = perf_counter()
+    for read in (tidy, tidy_line, bare, plain, sort_key):
+        read(heap)
+    normal_email(f"{heap}@{heap}.example")
+    with pytest.raises(UnreadableHours):
+        parse_hours(heap)
+    assert perf_counter() - before < 10, "It took minutes."
+
+
+def test_no_language_loses_its_marks() -> None:
+    # Tibetan, Hebrew with points and accents, Vietnamese, and thirty marks on one letter.
+    for text in ("ཧྐྵྨླྺྼྻྂ", "בְּרֵאשִׁ֖ית", "Nguyễn Thị Ngọc Ánh", "o" + "\u0323\u0302" * 15):
+        assert tidy(text) == unicodedata.normalize("NFC", text)
+    assert len(tidy("x" + "\u0302" * 40)) == 31
 
 
 def test_ids_days_instants_and_references_are_read_as_they_were_pasted() -> None:

@@ -22,6 +22,8 @@ from webapp.i18n import gettext as _
 
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 128
+# A keyboard may send one letter as four signs. More than this is not even prepared, because that is slow.
+MOST_TYPED = 4 * MAXIMUM_LENGTH
 # zxcvbn's scale is 0 to 4; a password below 2 falls to a list of common ones or to a few guesses.
 WEAKEST_SCORE = 2
 # zxcvbn tries every reading of letters written as signs, and the number of readings explodes: 72 of the worst signs
@@ -75,9 +77,12 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     Without a stored hash (no account has that e-mail address) the call takes as long, so that time reveals nothing.
     A password longer than the maximum is wrong in the same way, for any account.
     """
-    if len(password) > MAXIMUM_LENGTH:
+    if len(password) > MOST_TYPED:
         stored, password = None, ""
     wanted = prepared(password)
+    if min(len(password), len(wanted)) > MAXIMUM_LENGTH:
+        stored = None
+        password = wanted = ""
     # What older versions have hashed: the password as it is typed now, or as a keyboard of the other kind sent it.
     for reading in dict.fromkeys((wanted, password, unicodedata.normalize("NFD", wanted))):
         with _at_once:
@@ -98,7 +103,7 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
     Raises:
         Invalid: with a sentence for `field` that says what to do.
     """
-    password = prepared(password)
+    password = prepared(password[: MOST_TYPED + 1])
     if len(password) < MINIMUM_LENGTH:
         message = _("Use at least %(count)d characters. Three or four unrelated words are easy to remember.")
         raise Invalid(message % {"count": MINIMUM_LENGTH}, code="password_too_short", field=field)

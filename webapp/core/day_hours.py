@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
+from webapp.core.text import normalized
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 
@@ -39,7 +39,7 @@ def parse_hours(text: str) -> Spans:
     Raises:
         UnreadableHours: the text is something else, a span ends before it starts, or two overlap.
     """
-    text = unicodedata.normalize("NFKC", text).casefold().strip()
+    text = normalized("NFKC", text).casefold().strip()
     text = text.translate(dict.fromkeys(map(ord, _DASHES), "-"))
     if text in _NOTHING:
         return ()

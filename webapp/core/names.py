@@ -15,10 +15,9 @@ A family name of two words without a hyphen cannot be told from a second given n
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any, NamedTuple
 
-from webapp.core.text import PLAIN_LETTERS
+from webapp.core.text import PLAIN_LETTERS, normalized
 
 
 def _words(text: str) -> frozenset[str]:
@@ -111,5 +110,5 @@ def _run(words: list[str], end: int) -> int:
 
 
 def _key(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_KEY_LETTERS))
+    decomposed = normalized("NFKD", text.casefold().translate(_KEY_LETTERS))
     return " ".join("".join(letter for letter in decomposed if letter.isalnum() or letter == " ").split())

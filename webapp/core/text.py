@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 # Letters that cannot be decomposed into a plain letter and an accent; and marks that people type in different ways.
 PLAIN_LETTERS = str.maketrans(
@@ -23,12 +24,32 @@ _SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # Soft hyphens, zero-width spaces, embeddings and isolates of direction, and signs that Unicode took out of use.
 _UNSEEN = "\u00ad\u180e\u200b\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
 # Marks of direction and joiners mean something inside a text, but nothing at its ends.
-_MARKS = "\u061c\u200c-\u200f"
+_MARKS = "\u061c\u200c\u200d\u200e\u200f"
 _JOINERS = "\u200c\u200d"
 _SPACE, _NOT_SEEN = re.compile(f"[{_SPACES}]"), re.compile(f"[{_UNSEEN}]")
-_AT_THE_ENDS = re.compile(f"^[{_MARKS}]+|[{_MARKS}]+$")
 _BLANKS = re.compile(r"[ \t]+")
+# No language puts more marks on a letter. Unicode's own limit for streams of text (UAX #15) is the same.
+_MOST_MARKS = 30
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+
+
+def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+    """The text in a normal form, with at most `_MOST_MARKS` marks on a letter.
+
+    Python sorts the marks of one letter in a time that grows with the square of their number: a form of a megabyte
+    would hold up the whole process for hours.
+    """
+    if len(text) > _MOST_MARKS and not text.isascii():
+        text = "".join(_without_more_marks(text))
+    return unicodedata.normalize(form, text)
+
+
+def _without_more_marks(text: str) -> Iterator[str]:
+    marks = 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= _MOST_MARKS:
+            yield letter
 
 
 def tidy(text: str) -> str:
@@ -36,7 +57,7 @@ def tidy(text: str) -> str:
     if text.isascii():
         return text
     seen = _NOT_SEEN.sub("", _SPACE.sub(" ", text))
-    return unicodedata.normalize("NFC", _AT_THE_ENDS.sub("", seen))
+    return normalized("NFC", seen.strip(_MARKS))
 
 
 def tidy_line(text: str) -> str:
@@ -51,7 +72,7 @@ def bare(text: str) -> str:
     if text.isascii():
         return text
     seen = "".join(letter for letter in _SPACE.sub(" ", text) if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFC", _DASHES.sub("-", seen)).strip()
+    return normalized("NFC", _DASHES.sub("-", seen)).strip()
 
 
 def tidy_json(body: Any, *, secret: frozenset[str] = frozenset()) -> Any:
@@ -73,5 +94,5 @@ def tidy_json(body: Any, *, secret: frozenset[str] = frozenset()) -> Any:
 
 def plain(text: str) -> str:
     """Lower case without accents, so that a search ignores both."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(PLAIN_LETTERS))
+    decomposed = normalized("NFKD", text.casefold().translate(PLAIN_LETTERS))
     return "".join(letter for letter in decomposed if letter.isalnum() or letter == " ")
