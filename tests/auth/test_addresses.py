@@ -130,6 +130,26 @@ def test_whether_another_account_has_the_address_only_its_owner_learns(alice: Te
     assert user_of(cast, cast.alice).email == "alice@docket.example"
 
 
+@pytest.mark.parametrize("by_mail", [True, False])
+def test_a_new_password_ends_the_change_of_a_former_holder(alice: TestClient, cast: Cast, by_mail: bool) -> None:
+    """A stranger may register with another person's address, ask for their own, and wait until the owner has it."""
+    token = cast.database.write(
+        password_links.create_password_link, cast.alice.user_id, now=NOW, lifetime=timedelta(hours=1)
+    )
+    theirs = "stranger@docket.example"
+    assert ask(alice, theirs) == 303
+    new = "walrus teapot orbit"
+    if by_mail:
+        with client_for(cast.database) as owner:
+            assert owner.post(f"/password/reset/{token}", data={"new": new}).status_code == 303
+    else:
+        assert alice.post("/account/password", data={"current": PASSWORD, "new": new}).status_code == 303
+    with client_for(cast.database) as stranger:
+        assert stranger.post(path_of(cast.alice.user_id, theirs)).status_code == 404
+    user = user_of(cast, cast.alice)
+    assert (user.email, user.new_email, user.new_email_until) == ("alice@docket.example", "", None)
+
+
 def test_a_link_that_is_no_longer_wanted_opens_nothing(alice: TestClient, cast: Cast) -> None:
     links = {email: path_of(cast.alice.user_id, email) for email in ("one@docket.example", "two@docket.example")}
     ask(alice, "one@docket.example")

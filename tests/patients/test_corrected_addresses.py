@@ -15,7 +15,7 @@ from webapp.appointments.booking import service as booking
 from webapp.appointments.messages import reminders
 from webapp.appointments.messages.visit_messages import BOOKED, LINK_PURPOSE, Notice, enqueue
 from webapp.appointments.schemas import Booking
-from webapp.auth import password_links
+from webapp.auth import feeds, password_links
 from webapp.auth.exceptions import AddressTaken, NoAddress, StaffAddress
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
@@ -80,12 +80,14 @@ def test_what_opened_the_account_before_ends(cast: Cast) -> None:
     cast.change(
         sa.update(User).where(User.id == alice).values(new_email="x@docket.example", new_email_until=NOW + timedelta(1))
     )
+    cast.database.write(feeds.make_feed, cast.alice, now=NOW)
     with client_for(cast.database) as browser:
         log_in(browser, "alice")
         correct(cast, RIGHT)
     with cast.database.reading() as session:
         assert session.scalars(sa.select(PasswordLink)).all() == []
         assert session.scalars(sa.select(UserSession)).all() == []
+        assert feeds.feed_path(session, cast.alice, [SECRET_KEY]) is None
     assert user_of(cast, cast.alice).new_email == ""
 
 

@@ -172,7 +172,8 @@ def correct(
 ) -> None:
     """Correct the address of a patient's account, as an admin. The account signs in with it from now on.
 
-    Whoever reads the old mailbox may have signed in with a link from it, so all sessions end as well.
+    A stranger who reads the old mailbox may have signed in with a link from it. So all sessions end as well, and so
+    does the address of the calendar.
 
     Raises:
         StaffAddress: the account belongs to someone who works here. AddressTaken: another account has the address.
@@ -182,6 +183,7 @@ def correct(
     _withdraw_link(session, account)
     _write(session, account, email, confirmed_at=None)
     session.execute(sa.delete(UserSession).where(UserSession.user_id == account.user_id))
+    session.execute(sa.update(User).where(User.id == account.user_id).values(calendar_secret=""))
     confirmation.send(session, account.user_id, email, account.name, letterhead, corrected=True, now=now)
     _tell_old(session, account, letterhead, waiting=False, now=now)
     subject = ("user", account.user_id)

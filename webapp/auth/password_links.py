@@ -8,7 +8,7 @@ connection is held, and `use_password_link` stores it if the link is still valid
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,6 +20,8 @@ from webapp.auth.schemas import Role
 from webapp.auth.tokens import hashed, new_secret
 
 FIRST_PASSWORD_LIFETIME = timedelta(days=7)
+# A change of address was asked for with the old password, so a new password ends it.
+NO_OTHER_ADDRESS: dict[str, Any] = {"new_email": "", "new_email_until": None}
 
 
 class LinkOwner(NamedTuple):
@@ -72,8 +74,9 @@ def use_password_link(
 ) -> bool:
     """Store the new hash, and end the link, every session of the account, and the browser's `previous` session.
 
-    The address of the account's calendar feed ends, too: a former holder of the account, who may have registered with
-    another person's e-mail address, can read nothing of it afterwards. Returns whether there was a feed.
+    The address of the account's calendar feed ends, too, and so does the link to an address that the account wants
+    instead: a former holder of the account, who may have registered with another person's e-mail address, can neither
+    read it afterwards nor take it back. Returns whether there was a feed.
 
     Raises:
         LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.
@@ -88,7 +91,7 @@ def use_password_link(
         raise LinkNotValid
     delete_password_links(session, user.id)
     changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
-    session.execute(sa.update(User).where(User.id == user.id).values(**changed))
+    session.execute(sa.update(User).where(User.id == user.id).values(**changed, **NO_OTHER_ADDRESS))
     session.execute(
         sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))
     )

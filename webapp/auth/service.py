@@ -307,7 +307,7 @@ def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) 
 def change_password(
     session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
 ) -> None:
-    """Store the new hash, and end every other session of the account and its password links.
+    """Store the new hash, and end every other session of the account and its links, to passwords and other addresses.
 
     `verified` is the hash that was verified.
 
@@ -317,7 +317,8 @@ def change_password(
     if not still_verified(session, actor.user_id, verified):
         raise WrongCurrentPassword
     login_throttle.forget(session, attempt_id)
-    session.execute(sa.update(User).where(User.id == actor.user_id).values(password_hash=new_hash))
+    changed = {"password_hash": new_hash, **password_links.NO_OTHER_ADDRESS}
+    session.execute(sa.update(User).where(User.id == actor.user_id).values(changed))
     password_links.delete_password_links(session, actor.user_id)
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
