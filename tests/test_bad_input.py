@@ -313,7 +313,7 @@ def test_a_next_address_that_names_no_real_appointment_is_not_described(client: 
 
 @pytest.mark.parametrize(("address", "field"), [
     ("/doctors?specialty=Dermatology&specialty=Cardiology", "Specialty"),
-    ("/?q=bob&q=erin", "Doctor’s name"),
+    ("/?q=bob&q=erin", "Doctor or health problem"),
     ("/admin/appointments?status=arrived&status=cancelled", "Status"),
     ("/admin/appointments?doctor=bob&doctor=erin", "Doctor"),
     ("/admin/appointments?from=2026-03-02&from=2026-03-03", "From"),

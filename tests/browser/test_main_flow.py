@@ -168,7 +168,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    tab_to(page, page.get_by_label("Doctor’s name"))
+    tab_to(page, page.get_by_label("Doctor or health problem"))
     page.keyboard.type("erin")
     page.keyboard.press("Enter")
     expect(page.locator("#doctor-list h2")).to_have_text("1 doctor")

@@ -60,6 +60,18 @@ def test_pasted_text_is_registered_as_people_see_it(client: TestClient, cast: Ca
         assert other.post("/login", data=sent).status_code == 303
 
 
+def test_all_wrong_fields_of_a_registration_are_named_at_once(client: TestClient) -> None:
+    details = {"name": "Pat Poe", "email": "not an address", "phone": "12ab", "password": "short"}
+    page = read(client.post("/register", data=details))
+    for field in ("email", "phone", "password"):
+        assert page.one("input", id=field).get("aria-invalid") == "true", field
+    assert page.text.count("Enter an email address like name@example.org.") == 2
+    assert page.one("input", id="name").get("aria-invalid") is None
+    missing = read(client.post("/register", data=details | {"name": ""}))
+    assert "Enter your name." in missing.text
+    assert "Enter an email address like name@example.org." in missing.text
+
+
 def test_registering_by_htmx_redirects(client: TestClient) -> None:
     answer = client.post("/register", data={**NINA, "next": "/appointments"}, headers=HTMX)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")

@@ -68,6 +68,8 @@ FILTERS: list[tuple[dict[str, str], list[str]]] = [
     ({"q": "EZÉ"}, ["Dr. Erin Eze"]),
     ({"q": "dermatology"}, ["Dr. Erin Eze"]),
     ({"q": "brown bob"}, ["Dr. Bob Brown"]),
+    ({"q": "family"}, ["Dr. Bob Brown"]),
+    ({"q": "skin"}, ["Dr. Bob Brown", "Dr. Erin Eze"]),
     ({"q": "nobody"}, []),
     ({"specialty": "Dermatology"}, ["Dr. Erin Eze"]),
     ({"specialty": "Astrology"}, []),

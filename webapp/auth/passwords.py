@@ -97,8 +97,8 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
     return False, None
 
 
-def require_good_password(password: str, *, about: list[str], field: str) -> None:
-    """Refuse short and common passwords; `about` are the user's own words, such as name and e-mail address.
+def require_length(password: str, *, field: str) -> None:
+    """Refuse short and very long passwords. This is quick, so a form can do it before anything is admitted.
 
     Raises:
         Invalid: with a sentence for `field` that says what to do.
@@ -110,6 +110,16 @@ def require_good_password(password: str, *, about: list[str], field: str) -> Non
     if len(password) > MAXIMUM_LENGTH:
         message = _("Use no more than %(count)d characters.")
         raise Invalid(message % {"count": MAXIMUM_LENGTH}, code="password_too_long", field=field)
+
+
+def require_good_password(password: str, *, about: list[str], field: str) -> None:
+    """Refuse short and common passwords; `about` are the user's own words, such as name and e-mail address.
+
+    Raises:
+        Invalid: with a sentence for `field` that says what to do.
+    """
+    require_length(password, field=field)
+    password = prepared(password)
     words = [word for text in about for word in (text, *text.replace("@", " ").split())]
     if _is_merely(password, words) or _score(password, words) < WEAKEST_SCORE:
         message = _("This password is easy to guess. Use three or four unrelated words.")

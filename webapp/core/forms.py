@@ -160,6 +160,8 @@ class DocketForm(Form):
         except ValidationError as failure:
             for problem in failure.errors():
                 name = str(problem["loc"][0]) if problem["loc"] else ""
+                if name in self._fields and self._fields[name].errors:
+                    continue  # It says already what is wrong with this field.
                 sentence = self.sentences.get(name) or SENTENCES.get(problem["type"])
                 message = sentence % problem.get("ctx", {}) if sentence else _("Check what you entered here.")
                 self.add_error(AppError(message, field=name))

@@ -74,7 +74,9 @@ def list_doctors(
     specialty: Annotated[Words, Query(description="Only those of this specialty.", examples=["Dermatology"])] = "",
     language: Annotated[Words, Query(description="Only those who speak this language.", examples=["English"])] = "",
     visit_type_id: Annotated[QueryId | None, Query(description="Only those who offer this visit type.")] = None,
-    q: Annotated[Words, Query(description="Words in their name or specialty; accents are ignored.")] = "",
+    q: Annotated[
+        Words, Query(description="Words in their name, specialty, description or visit types; accents are ignored.")
+    ] = "",
 ) -> Response:
     """Doctors in the clinic's order. Access: everyone. Staff also get doctors who are not taking bookings."""
     words = plain(q).split()

@@ -53,10 +53,13 @@ class DoctorRow(NamedTuple):
         return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
 
     def fits(self, words: Sequence[str], *, specialty: str | None = None, language: str | None = None) -> bool:
-        """Whether a search matches them: each of the plain `words` occurs in their name or specialty."""
+        """Whether a search matches them: each of the plain `words` occurs in what their public page says of them."""
         if (specialty and specialty != self.specialty) or (language and language not in self.languages):
             return False
-        searched = plain(f"{self.name} {self.specialty}") if words else ""
+        if not words:
+            return True
+        offered = " ".join(kind.name for kind in self.visit_types if kind.online)
+        searched = plain(f"{self.name} {self.specialty} {offered} {self.bio}".replace("\n", " "))
         return all(word in searched for word in words)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField
-from wtforms.validators import InputRequired, Optional
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired, Optional, ValidationError
+
+from webapp.auth import passwords
+from webapp.core import phones
 from webapp.core.fields import DayField, PhoneField
 from webapp.core.forms import DocketForm
+from webapp.exceptions import Invalid
 from webapp.i18n import lazy_form_text as _l
 from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
 
@@ -19,6 +26,15 @@ SENTENCES = {
 NOT_A_DATE = _l("Enter a real date, such as 1984-03-27, or leave this empty.")
 
 
+@contextmanager
+def _as_field_error() -> Iterator[None]:
+    """Put what is refused next to the field that WTForms is checking."""
+    try:
+        yield
+    except Invalid as refusal:
+        raise ValidationError(refusal.message) from refusal
+
+
 class RegisterForm(DocketForm):
     """A new account; `next` is the page that the user wanted."""
 
@@ -29,6 +45,23 @@ class RegisterForm(DocketForm):
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     password = PasswordField(_l("Password"), [InputRequired(_l("Choose a password."))])
     next = HiddenField()
+    # The clinic's country, in which a telephone number without a country code is read.
+    country = ""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check everything that this form alone can tell, so that a patient corrects all fields at once."""
+        is_valid = super().validate(extra_validators)
+        return self.command() is not None and is_valid
+
+    def validate_phone(self, field: Field) -> None:
+        """Whether this number can be called; WTForms finds this by its name."""
+        with _as_field_error():
+            phones.read_phone(field.data or "", self.country)
+
+    def validate_password(self, field: Field) -> None:
+        """Whether this password is long enough; WTForms finds this by its name. The service checks the rest."""
+        with _as_field_error():
+            passwords.require_length(field.data or "", field="password")
 
     def command(self) -> Register | None:
         """The command for the service."""

@@ -50,6 +50,7 @@ def show_register(page: CurrentPage) -> Response:
 def register(page: CurrentPage, sent: SentForm) -> Response:
     """Create an account, sign in at once, and go back to what the visitor had chosen; everyone."""
     form = RegisterForm(sent)
+    form.country = current_clinic(page).home_country
     with Submission(form) as submission:
         command = submission.read(form.command)
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))

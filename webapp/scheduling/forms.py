@@ -30,7 +30,7 @@ class _PlainSelect(Select):
 class FinderForm(DocketForm):
     """The filters of the list of doctors; each may be empty."""
 
-    q = StringField(_l("Doctor’s name"), filters=[searched])
+    q = StringField(_l("Doctor or health problem"), filters=[searched])
     specialty = SelectField(_l("Specialty"), choices=[], validate_choice=False, widget=_PlainSelect())
     visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False, widget=_PlainSelect())
     language = SelectField(_l("Language"), choices=[], validate_choice=False, widget=_PlainSelect())
