@@ -1,5 +1,7 @@
 """Every page, light and dark, on a phone and on a wide screen: axe finds nothing, nothing scrolls sideways.
 
+The same holds with text of twice the size, of which nothing may be cut off.
+
 Each page is opened once and then checked in every way. The colours are checked in both themes, at the second width only
 for elements that look different there; everything else does not depend on the theme and is checked once a width.
 """
@@ -55,6 +57,19 @@ TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary
   .filter(([, box]) => box.width > 0 && (box.height < 43.5 || box.width < 43.5))
   .map(([each, box]) => `${each.tagName} ${each.className} ${each.textContent.trim()} ${box.width}×${box.height}`)"""
 
+# What hides text: a box that clips it, a button or a title that is narrower than it, and a field that is lower.
+CLIPPED = """() => [...document.querySelectorAll("body *")]
+  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .strip, svg, .day-name .long"))
+  .filter((each) => {
+    const style = getComputedStyle(each), above = parseFloat(style.paddingTop), below = parseFloat(style.paddingBottom);
+    if (each.matches("input:not([type=radio], [type=checkbox])"))
+      return each.clientHeight - above - below < 1.15 * parseFloat(style.fontSize);
+    if (each.matches("select")) return each.scrollHeight > each.clientHeight + 1;
+    const hides = style.overflowX !== "visible" || each.matches(".button, .slot, .badge, h1, h2, h3, .weekdays a");
+    return hides && each.clientWidth > 0 && style.display !== "inline" && each.scrollWidth > each.clientWidth + 1;
+  })
+  .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
+
 
 def breaches(found: dict[str, Any]) -> list[str]:
     """The findings of axe, one line each."""
@@ -80,7 +95,20 @@ def look(page: Page) -> None:
     for width in (320, 768):
         page.set_viewport_size({"width": width, "height": 640})
         assert page.evaluate(TOO_WIDE) == [], (page.url, width)
+    look_at_large_text(page)
     page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def look_at_large_text(page: Page) -> None:
+    """Check that everything can be read when the browser's text is twice as large."""
+    browser = page.context.new_cdp_session(page)
+    browser.send("Page.setFontSizes", {"fontSizes": {"standard": 32}})
+    for width in (320, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 640})
+        assert page.evaluate(TOO_WIDE) == [], (page.url, width, "large text")
+        assert page.evaluate(CLIPPED) == [], (page.url, width, "large text")
+    browser.send("Page.setFontSizes", {"fontSizes": {"standard": 16}})
+    browser.detach()
 
 
 def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
