@@ -678,3 +678,10 @@ def test_an_incomplete_question_is_answered_with_what_is_missing(client: TestCli
         ("doctor=bob&date=2026-03-03&time=10:00&visit_type=999", "Visit type not found."),
     ):
         assert words_ in look(client, f"/admin/appointments/why?{query}", 422).text, query
+
+
+def test_a_printed_list_says_of_which_clinic_days_and_doctor_it_is(cast: Cast) -> None:
+    with client_for(cast.database) as client:
+        page = read(log_in(client, "carol").get("/admin/appointments?from=2026-03-03&until=2026-03-04&doctor=bob"))
+    words = "Harbour Lane Clinic · From Tuesday 3 March 2026 · To Wednesday 4 March 2026 · Dr. Bob Brown"
+    assert page.one("p", class_="print-only").text == words
