@@ -190,6 +190,8 @@ def everything(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 # To whom a visit type is suggested is a column of 0018, which fills it by names.
 FOLLOW_UP_BY_NAME = sa.update(VisitType).where(VisitType.name == "Follow-up").values(suggested_for="returning")
+# So is the specialty that comes first, a column of 0019.
+GENERAL_PRACTICE_FIRST = sa.update(ClinicSettings).values(first_specialty="General practice")
 FIRST_VISIT_BY_NAME = sa.update(VisitType).where(VisitType.name == "First visit").values(suggested_for="new")
 
 
@@ -203,6 +205,7 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     cast.change(sa.delete(OutboxMessage))
     cast.change(FOLLOW_UP_BY_NAME)
     cast.change(FIRST_VISIT_BY_NAME)
+    cast.change(GENERAL_PRACTICE_FIRST)
     before, shape = everything(database), schema(database)
 
     downgrade(database, "0001")
@@ -279,6 +282,7 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
     cast.change(sa.update(User).where(User.id.in_(acting)).values(last_seen_at=cast.now))
     cast.change(FOLLOW_UP_BY_NAME)
     cast.change(FIRST_VISIT_BY_NAME)
+    cast.change(GENERAL_PRACTICE_FIRST)
     before = everything(database)
 
     downgrade(database, "0007")

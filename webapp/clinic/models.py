@@ -39,6 +39,9 @@ def whole_minutes_checks(*columns: str) -> list[sa.CheckConstraint]:
 class ClinicSettings(Base):
     """The single row that describes the clinic and sets its booking rules. `demo` marks demo data.
 
+    `search_words` are the clinic's own words for its specialties and visit types (`clinic/search_words.py`). Doctors of
+    `first_specialty` come first in the list.
+
     `zone_confirmed`: an admin has said that `time_zone` is the clinic's; until then it is a guess.
 
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
@@ -63,6 +66,8 @@ class ClinicSettings(Base):
     reminder_days: Mapped[str] = mapped_column(sa.String(40), default="7,1", server_default=sa.text("'7,1'"))
     daytime_from: Mapped[int] = mapped_column(default=9 * 60, server_default=sa.text("540"))
     daytime_until: Mapped[int] = mapped_column(default=20 * 60, server_default=sa.text("1200"))
+    search_words: Mapped[str] = mapped_column(sa.Text, default="", server_default=sa.text("''"))
+    first_specialty: Mapped[str] = mapped_column(sa.String(80), default="", server_default=sa.text("''"))
     zone_confirmed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     demo: Mapped[bool] = mapped_column(default=False)
 

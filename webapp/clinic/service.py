@@ -38,6 +38,8 @@ class Clinic:
     reminder_days: str
     daytime_from: int
     daytime_until: int
+    search_words: str
+    first_specialty: str
     zone_confirmed: bool
     demo: bool
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
 from webapp.clinic.models import ClinicSettings, OpeningHours
+from webapp.clinic.search_words import readable_lines
 from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core import phones
 from webapp.core.day_hours import Week
@@ -86,6 +87,13 @@ def days_of(reminder_days: str) -> list[int]:
     return [int(day) for day in reminder_days.split(",") if day]
 
 
+class SearchSettings(BaseModel):
+    """The specialty that comes first in the list of doctors, or '', and the clinic's own words for what it offers."""
+
+    first_specialty: Annotated[str, StringConstraints(max_length=80), ONE_LINE] = ""
+    search_words: Annotated[str, StringConstraints(max_length=4000), AfterValidator(readable_lines)] = ""
+
+
 class ClinicZone(BaseModel):
     """The IANA name of the clinic's time zone."""
 
@@ -124,6 +132,12 @@ def get_reminders(session: Session) -> ReminderRules:
     """When reminders are sent, as saved."""
     clinic = get_clinic(session)
     return ReminderRules.model_construct(**{name: getattr(clinic, name) for name in ReminderRules.model_fields})
+
+
+def get_search(session: Session) -> SearchSettings:
+    """What patients find, as saved."""
+    clinic = get_clinic(session)
+    return SearchSettings.model_construct(first_specialty=clinic.first_specialty, search_words=clinic.search_words)
 
 
 def get_zone(session: Session) -> ClinicZone:
@@ -182,6 +196,16 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
         raise Invalid(_("The start must be before the end."), field="daytime")
     lock_settings(session)
     _save(session, actor, get_reminders(session), command, seen, now=now)
+
+
+def change_search(session: Session, actor: Actor, command: SearchSettings, *, seen: str, now: datetime) -> None:
+    """Save what patients find; it applies from the next search.
+
+    Raises:
+        EditedMeanwhile: another user saved something else after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_search(session), command, seen, now=now)
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:

@@ -41,6 +41,7 @@ CLINIC = {
     "phone": "+31200147200",
     "time_zone": ZONE,
     "zone_confirmed": True,
+    "first_specialty": "General practice",
     "demo": True,
 }
 ADMIN_NAME = "Nell Barrow"

@@ -13,9 +13,8 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
-from webapp.core.text import plain
 from webapp.core.web import CurrentPage, Page, PathId
-from webapp.doctors import service
+from webapp.doctors import search, service
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
@@ -75,16 +74,21 @@ def list_doctors(
     language: Annotated[Words, Query(description="Only those who speak this language.", examples=["English"])] = "",
     visit_type_id: Annotated[QueryId | None, Query(description="Only those who offer this visit type.")] = None,
     q: Annotated[
-        Words, Query(description="Words in their name, specialty, description or visit types; accents are ignored.")
+        Words,
+        Query(
+            description="Words in their name, specialty, visit types or profile, or other "
+            "words for these, such as `skin` for dermatology; accents are ignored."
+        ),
     ] = "",
 ) -> Response:
     """Doctors in the clinic's order. Access: everyone. Staff also get doctors who are not taking bookings."""
-    words = plain(q).split()
+    words = search.words_of(q)
     listed = service.list_doctors(page.session, inactive=_sees_inactive(actor))
     found = [
         doctor
         for doctor in listed
-        if doctor.fits(words, specialty=specialty, language=language)
+        if doctor.fits(specialty=specialty, language=language)
+        and search.find(page.session, doctor, words) is not None
         and (visit_type_id is None or doctor.visit_type(visit_type_id) is not None)
     ]
     shown = [doctor_out(doctor) for doctor in part_of(found, paging)]

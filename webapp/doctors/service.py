@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.models import VisitType
 from webapp.clinic.schedule_versions import kept_for_clinic, versions_seen
-from webapp.core.text import plain
 from webapp.database import rows, table_of
 from webapp.doctors.models import Doctor, doctor_visit_types
 from webapp.exceptions import NotFound
@@ -52,15 +51,9 @@ class DoctorRow(NamedTuple):
             return next((kind for kind in self.visit_types if kind.online), None)
         return next((kind for kind in self.visit_types if kind.id == visit_type_id), None)
 
-    def fits(self, words: Sequence[str], *, specialty: str | None = None, language: str | None = None) -> bool:
-        """Whether a search matches them: each of the plain `words` occurs in what their public page says of them."""
-        if (specialty and specialty != self.specialty) or (language and language not in self.languages):
-            return False
-        if not words:
-            return True
-        offered = " ".join(kind.name for kind in self.visit_types if kind.online)
-        searched = plain(f"{self.name} {self.specialty} {offered} {self.bio}".replace("\n", " "))
-        return all(word in searched for word in words)
+    def fits(self, *, specialty: str | None = None, language: str | None = None) -> bool:
+        """Whether they have this specialty and speak this language; None and '' ask for any."""
+        return not (specialty and specialty != self.specialty) and not (language and language not in self.languages)
 
 
 # Queries use tables instead of mapped classes, and each is built once: building it takes longer than running it.

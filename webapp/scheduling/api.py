@@ -130,9 +130,7 @@ def list_free_times(
     """
     window = _window(page, since, until)
     fitting = [
-        doctor
-        for doctor in doctors.list_doctors(page.session)
-        if doctor.fits((), specialty=specialty, language=language)
+        doctor for doctor in doctors.list_doctors(page.session) if doctor.fits(specialty=specialty, language=language)
     ]
     requests = [request for doctor in fitting if (request := _request_for(doctor, visit_type_id, actor)) is not None]
     starts = _starts(page, actor, requests, window, patient_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]
 
@@ -11,8 +12,8 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
-from webapp.core.text import plain
 from webapp.core.web import CurrentPage
+from webapp.doctors import search
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
@@ -36,18 +37,29 @@ def find(page: CurrentPage) -> Response:
     form = FinderForm.of_address(page.request.query_params)
     listed = doctors.list_doctors(page.session)
     _fill_choices(form, listed)
-    words = plain(form.q.data or "").split()
+    words = search.words_of(form.q.data or "")
     patient_id = chosen_patient(page)
     viewer = current_viewer(page, patient_id)
     seen = doctors_seen(page.session, viewer, now=page.now)
-    requests = [request for doctor in listed if (request := _match(doctor, form, words, seen)) is not None]
+    requests = [
+        request for doctor in listed if (request := _match(page.session, doctor, form, words, seen)) is not None
+    ]
     number = clamp(whole_number(page.request.query_params.get("page")) or 1, len(requests), PAGE_SIZE)
     # If one page shows all doctors, their first times are among those that it shows.
     days = presenters.DAYS_SHOWN if len(requests) <= PAGE_SIZE else None
     free = next_free(page.session, clinic, requests, now=page.now, days=days, viewer=viewer)
     first = {doctor_id: times[0] for doctor_id, times in free.items() if times}
-    # The doctor with the earliest free time comes first. Doctors without one come last, in the clinic's order.
-    requests.sort(key=lambda request: first[request.doctor.id].start if request.doctor.id in first else NEVER)
+    filtered = any(form.data.values())
+    first_specialty = "" if filtered else clinic.first_specialty
+    # The doctor with the earliest free time comes first, but those of the clinic's first specialty before all others.
+    # Doctors without a free time come last, in the clinic's order.
+    requests.sort(
+        key=lambda request: (
+            (request.doctor.specialty != first_specialty, first[request.doctor.id].start)
+            if request.doctor.id in first
+            else (True, NEVER)
+        )
+    )
     shown = requests[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     if days is None:
         free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
@@ -63,7 +75,10 @@ def find(page: CurrentPage) -> Response:
         earliest=earliest,
         for_whom=other_patient(page, patient_id),
         filters=form,
-        filtered=any(form.data.values()),
+        filtered=filtered,
+        first_specialty=first_specialty if any(each.doctor.specialty == first_specialty for each in shown) else "",
+        known=search.suggestions(page.session),
+        did_you_mean=search.did_you_mean(page.session, form.q.data) if form.q.data and not requests else None,
         count=len(requests),
         doctors=presenters.doctor_cards(shown, free, patient_id, clinic, now=page.now),
         pages=paginate("/doctors", number, len(requests), PAGE_SIZE, **form.data, patient=patient_id),
@@ -83,13 +98,18 @@ def _choices(nothing: str, names: list[str]) -> list[SelectChoice]:
     return [SelectChoice("", nothing), *(SelectChoice(name, name) for name in names)]
 
 
-def _match(doctor: DoctorRow, form: FinderForm, words: list[str], seen: Collection[int]) -> BookingRequest | None:
+def _match(
+    session: Session, doctor: DoctorRow, form: FinderForm, words: list[str], seen: Collection[int]
+) -> BookingRequest | None:
     """The appointment to look for with this doctor, or None when a filter leaves them out."""
-    if not doctor.fits(words, specialty=form.specialty.data, language=form.language.data):
+    if not doctor.fits(specialty=form.specialty.data, language=form.language.data):
+        return None
+    found = search.find(session, doctor, words)
+    if found is None:
         return None
     wanted = form.visit_type.data
     if wanted:
         kind = next((each for each in doctor.visit_types if each.online and each.name == wanted), None)
     else:
-        kind = suggested_type(doctor, seen)
+        kind = suggested_type(doctor, seen, among=found.kinds)
     return BookingRequest(doctor, kind) if kind is not None else None

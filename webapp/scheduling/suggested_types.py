@@ -24,12 +24,15 @@ def doctors_seen(session: Session, viewer: Viewer, *, now: datetime) -> frozense
     return load_doctors_seen(session, now, viewer) if viewer.knows_patient else frozenset()
 
 
-def suggested_type(doctor: DoctorRow, seen: Collection[int], *, by_staff: bool = False) -> VisitTypeRow | None:
+def suggested_type(
+    doctor: DoctorRow, seen: Collection[int], *, by_staff: bool = False, among: Collection[int] = ()
+) -> VisitTypeRow | None:
     """The visit type to suggest: one that suits the patient best, and of several the shortest.
 
-    None if nothing can be booked online; staff then get the best of the others.
+    `among` are the ids of the types that a search asks for; without any it asks for all. None if nothing can be booked
+    online; staff then get the best of the others.
     """
-    kinds = [kind for kind in doctor.visit_types if kind.online]
+    kinds = [kind for kind in doctor.visit_types if kind.online and (not among or kind.id in among)]
     if not kinds and by_staff:
         kinds = doctor.visit_types
     order = FOR_RETURNING if doctor.id in seen else FOR_NEW

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from wtforms import HiddenField, RadioField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms import (  # type: ignore[attr-defined]
+    HiddenField,
+    RadioField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
-from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules, SearchSettings
 from webapp.core import phones
 from webapp.core.day_hours import format_hours
-from webapp.core.fields import PhoneField, WholeNumberField
+from webapp.core.fields import PhoneField, WholeNumberField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _
@@ -175,6 +183,38 @@ def rules_form(saved: BookingRules) -> RulesForm:
         )
         values[f"{name}_minutes"], values[f"{name}_unit"] = minutes // UNITS[unit], unit
     return RulesForm(data=values)
+
+
+class SearchForm(DocketForm):
+    """What patients find, and which specialty comes first."""
+
+    sentences = {  # noqa: RUF012 - never changed.
+        "search_words": _l("Write each line as a name, a colon and words, such as Dermatology: freckles, sunburn."),
+    }
+    first_specialty = SelectField(_l("Specialty that comes first"), choices=[], validate_choice=False)
+    search_words = TextAreaField(_l("Other words for what you offer"), filters=[unix_lines])
+    seen = HiddenField()
+
+    def offer(self, specialties: Sequence[str], saved: str) -> None:
+        """Set the specialties to choose from, with the saved one, which no doctor may have any more."""
+        names = sorted({*specialties, saved} - {""})
+        self.first_specialty.choices = [
+            SelectChoice("", _("None: earliest free time first")),
+            *(SelectChoice(name, name) for name in names),
+        ]
+
+    def command(self) -> SearchSettings | None:
+        """The command for the service."""
+        return self.parse(
+            SearchSettings,
+            first_specialty=self.first_specialty.data or "",
+            search_words=self.search_words.data or "",
+        )
+
+
+def search_form(saved: SearchSettings) -> SearchForm:
+    """The form, filled with what is saved."""
+    return SearchForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
 
 
 class RemindersForm(DocketForm):

@@ -18,6 +18,7 @@ from webapp.core.day_hours import WEEKDAYS, describe_hours
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import profiles, search
 from webapp.i18n import gettext as _
 from webapp.scheduling.promised_hours import find_broken
 from webapp.staff import visit_counts
@@ -27,11 +28,13 @@ from webapp.staff.clinic.forms import (
     OpeningHoursForm,
     RemindersForm,
     RulesForm,
+    SearchForm,
     ZoneForm,
     details_form,
     opening_hours_form,
     reminders_form,
     rules_form,
+    search_form,
     zone_form,
 )
 from webapp.staff.impact_pages import NOTHING_ASKED, Change, ChangeSubmission
@@ -175,6 +178,25 @@ def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
     return _reminders_page(page, form, status=submission.status)
 
 
+@router.get("/admin/clinic/search")
+def show_search(page: CurrentPage) -> Response:
+    """What patients find, to be changed; admins."""
+    signed_in(page, "admin")
+    return _search_page(page, search_form(settings.get_search(page.session)))
+
+
+@router.post("/admin/clinic/search")
+def change_search(page: CurrentPage, sent: SentForm) -> Response:
+    """Change what patients find; admins."""
+    actor = signed_in(page, "admin")
+    form = SearchForm(sent)
+    with Submission(form, saved_form=search_form) as submission:
+        command = submission.read(form.command)
+        page.write(settings.change_search, actor, command, seen=form.seen.data or "", now=page.now)
+        return page.redirect("/admin/clinic", flash=_("The search settings are saved."))
+    return _search_page(page, form, status=submission.status)
+
+
 # ------------------------------------------------------------------------------------------------------ pages
 
 
@@ -218,6 +240,12 @@ def _opening_page(page: Page, form: OpeningHoursForm, *, change: Change = NOTHIN
 
 def _rules_page(page: Page, form: RulesForm, *, change: Change = NOTHING_ASKED, status: int = 200) -> Response:
     return page.render("staff/clinic/rules.html", status=status, form=form, change=change)
+
+
+def _search_page(page: Page, form: SearchForm, *, status: int = 200) -> Response:
+    form.offer(profiles.known_specialties(page.session), form.first_specialty.data or "")
+    subjects = search.suggestions(page.session)
+    return page.render("staff/clinic/search.html", status=status, form=form, subjects=subjects)
 
 
 def _reminders_page(page: Page, form: RemindersForm, *, status: int = 200) -> Response:
