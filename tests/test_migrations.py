@@ -350,15 +350,23 @@ def test_telephone_numbers_become_ones_that_can_be_dialled_and_the_rest_stays(ca
     message.recipient = "(0)6-12345678"
     message.dedupe_key = f"visit_booked:1:1:{short(message.recipient)}"
     cast.add(message)
+    # The same news to one number that was written in three ways: the key of its E.164 form is taken.
+    ways = ["06 12345678", "06-12345678", "+31612345678"]
+    for written in ways:
+        copy = _undelivered(f"to {written}")
+        copy.recipient, copy.dedupe_key = written, f"visit_moved:1:2:{short(written)}"
+        cast.add(copy)
     upgrade(database)
     with database.reading() as session:
         people = {row.id: row.phone for row in session.scalars(sa.select(Patient))}
         words = set(session.scalars(sa.select(PatientWord.word).where(PatientWord.word.like("#%"))))
-        sent = session.execute(sa.select(OutboxMessage.recipient, OutboxMessage.dedupe_key)).one()
+        query = sa.select(OutboxMessage.recipient, OutboxMessage.dedupe_key).order_by(OutboxMessage.id)
+        sent, *copies = session.execute(query).all()
         clinic = get_clinic(session)
     assert people == {alice: "+31612345678", dave: "ask at 20"}
     assert words == {"#87654321613", "#02"}
     assert sent == ("+31612345678", f"visit_booked:1:1:{short('+31612345678')}")
+    assert copies == [("+31612345678", f"visit_moved:1:2:{short(written)}") for written in ways]
     assert (clinic.phone, clinic.phone_shown, clinic.home_country) == ("+31201234567", "020 123 4567", "NL")
 
 

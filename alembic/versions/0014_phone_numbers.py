@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from typing import Any
 
 import phonenumbers
@@ -25,6 +26,8 @@ _WORDS = sa.table("patient_words", sa.column("word"), sa.column("patient_id"))
 _MESSAGES = sa.table(
     "outbox_messages", sa.column("id"), sa.column("channel"), sa.column("recipient"), sa.column("dedupe_key")
 )
+# So many messages are in memory at once, and so many keys are asked for in one statement.
+AT_ONCE, KEYS_AT_ONCE = 10_000, 500
 EXTENSION = re.compile(r"[^\d\s()/.+-]")
 
 
@@ -72,19 +75,39 @@ def _rewrite_patients(connection: Any, country: str) -> None:
 
 
 def _rewrite_messages(connection: Any, country: str) -> None:
+    last = 0
     query = sa.select(_MESSAGES.c.id, _MESSAGES.c.recipient, _MESSAGES.c.dedupe_key)
-    for message_id, recipient, key in connection.execute(query.where(_MESSAGES.c.channel == "sms")).all():
-        number = _read(recipient, country)
-        if not number or number == recipient:
-            continue
-        renamed = key.replace(_short(recipient), _short(number))
-        taken = sa.select(_MESSAGES.c.id).where(_MESSAGES.c.dedupe_key == renamed, _MESSAGES.c.id != message_id)
-        if connection.scalar(taken) is not None:
-            renamed = key
-        changed = sa.update(_MESSAGES).where(_MESSAGES.c.id == message_id)
-        connection.execute(changed.values(recipient=number, dedupe_key=renamed))
+    query = query.where(_MESSAGES.c.channel == "sms").order_by(_MESSAGES.c.id).limit(AT_ONCE)
+    mine = _MESSAGES.c.id == sa.bindparam("of")
+    own = sa.update(_MESSAGES).where(mine).values(recipient=sa.bindparam("number"), dedupe_key=sa.bindparam("key"))
+    while found := connection.execute(query.where(_MESSAGES.c.id > last)).all():
+        last = found[-1].id
+        changed = [
+            {"of": message_id, "number": number, "was": key, "key": key.replace(_short(recipient), _short(number))}
+            for message_id, recipient, key in found
+            if (number := _read(recipient, country)) and number != recipient
+        ]
+        taken = _taken(connection, [each["key"] for each in changed if each["key"] != each["was"]])
+        for each in changed:
+            was = each.pop("was")
+            if each["key"] != was and each["key"] in taken:
+                # Another message has this key: it was sent to the same number, written in another way.
+                each["key"] = was
+            taken.add(each["key"])
+        if changed:
+            connection.execute(own, changed)
 
 
+def _taken(connection: Any, keys: list[str]) -> set[str]:
+    """Those of the keys that a message has already."""
+    found: set[str] = set()
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        some = _MESSAGES.c.dedupe_key.in_(keys[first : first + KEYS_AT_ONCE])
+        found.update(connection.scalars(sa.select(_MESSAGES.c.dedupe_key).where(some)))
+    return found
+
+
+@cache
 def _read(typed: str, country: str) -> str:
     """The number in E.164; '' where the text is none, or not a whole one."""
     # The library digs numbers out of sentences.
