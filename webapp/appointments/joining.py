@@ -152,7 +152,12 @@ def _is_same(record: Record, own: Record) -> bool:
 
 
 def _lock_both(session: Session, first: int, second: int) -> tuple[Record, Record]:
-    """Lock two records in the order of their ids, and read them again."""
+    """Lock their accounts, then the two records in the order of their ids, and read them again.
+
+    Accounts are locked before patients everywhere, and one that joins a record takes over its name.
+    """
+    owners = sa.select(Patient.user_id).where(Patient.id.in_((first, second)))
+    session.execute(sa.select(User.id).where(User.id.in_(owners)).order_by(User.id).with_for_update(key_share=True))
     query = sa.select(*_COLUMNS).where(Patient.id.in_((first, second))).order_by(Patient.id).with_for_update()
     found = {row.id: Record(*row) for row in session.execute(query)}
     if len(found) < 2:
@@ -178,13 +183,13 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
         raise RecordsClash from error
     _update(session, sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id))
     notifications.change_subject(session, "patient", goes.id, stays.id)
+    joined = _joined(stays, goes)
     # An account belongs to one record at any time.
     _update(session, sa.update(Patient).where(Patient.id == goes.id).values(user_id=None))
-    _update(session, sa.update(Patient).where(Patient.id == stays.id).values(_joined(stays, goes)))
+    _update(session, sa.update(Patient).where(Patient.id == stays.id).values(joined))
     session.execute(sa.delete(Patient).where(Patient.id == goes.id).execution_options(synchronize_session=False))
     if goes.user_id is not None:
         session.execute(sa.update(User).where(User.id == goes.user_id).values(name=stays.name))
-    joined = _joined(stays, goes)
     keep_words(session, stays.id, name=stays.name, email=joined["email"], phone=joined["phone"])
 
 
