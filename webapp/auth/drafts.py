@@ -17,14 +17,13 @@ from sqlalchemy.orm import Session
 
 from webapp.auth.models import Draft
 from webapp.auth.tokens import hashed, new_secret
+from webapp.core.text import PASSWORDS
 
 LIFETIME = timedelta(hours=1)
 # The longest form of one page. More would be a file, or an attack.
 MOST_FIELDS, MOST_LETTERS = 100, 8_000
 # Anyone can send a form without an account, so these drafts must not fill the database.
 MOST_UNKNOWN = 200
-# Nothing that opens an account is ever kept.
-SECRET = frozenset({"password", "current", "new"})
 # What pages write into their forms themselves: with nothing else in it, there is nothing to keep.
 UNTYPED = frozenset(
     {"version", "back", "next", "seen", "step", "to", "unsent"}
@@ -51,7 +50,7 @@ class KeptForm(NamedTuple):
 def is_worth_keeping(fields: Sequence[tuple[str, str]]) -> bool:
     """Whether something was typed that is not secret, and not more than a draft may hold."""
     letters = sum(len(name) + len(text) for name, text in fields)
-    typed = any(text.strip() and name not in UNTYPED | SECRET for name, text in fields)
+    typed = any(text.strip() and name not in UNTYPED | PASSWORDS for name, text in fields)
     return typed and len(fields) <= MOST_FIELDS and letters <= MOST_LETTERS
 
 
@@ -69,7 +68,7 @@ def keep(session: Session, form: KeptForm, *, account: str, previous: str, now: 
         if (unknown or 0) >= MOST_UNKNOWN:
             return None
     key = new_secret()
-    fields = [[name, text] for name, text in form.fields if name not in SECRET]
+    fields = [[name, text] for name, text in form.fields if name not in PASSWORDS]
     session.add(
         Draft(
             key_hash=hashed(key),

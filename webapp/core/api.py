@@ -43,8 +43,6 @@ EXPOSED_HEADERS = (
     "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
 )  # fmt: skip
 MAX_SKIP = 100_000
-# Members of a body whose text is taken as it was typed.
-SECRET_MEMBERS = frozenset({"password"})
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors of the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
@@ -237,7 +235,7 @@ class _TidyRequest(Request):
 
     async def json(self) -> Any:
         """The body, tidied; it is read once."""
-        return tidy_json(await super().json(), secret=SECRET_MEMBERS)
+        return tidy_json(await super().json())
 
 
 class _ApiRoute(LateRoute):

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from wtforms import Field
 
+from webapp.core.text import PASSWORDS
 from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
 from webapp.exceptions import AppError, NotSignedIn
@@ -19,7 +20,6 @@ from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
 Action = tuple[str, str]
-PASSWORDS = {"password", "current", "new"}
 
 
 class Typed(NamedTuple):

@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal
 
+# The names under which passwords are sent: their text stays as it was typed, and is neither shown again nor kept.
+PASSWORDS = frozenset({"password", "current", "new"})
 # Letters that cannot be decomposed into a plain letter and an accent; and marks that people type in different ways.
 PLAIN_LETTERS = str.maketrans(
     {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"} | dict.fromkeys("’‘'ʼʻ`´", "")
@@ -75,8 +77,8 @@ def bare(text: str) -> str:
     return normalized("NFC", _DASHES.sub("-", seen)).strip()
 
 
-def tidy_json(body: Any, *, secret: frozenset[str] = frozenset()) -> Any:
-    """Tidy all texts of a body of JSON in place, but for the members whose names are secret, such as passwords."""
+def tidy_json(body: Any) -> Any:
+    """Tidy all texts of a body of JSON in place, passwords excepted."""
     if isinstance(body, str):
         return tidy(body)
     # A loop instead of recursion, because a body may be nested deeper than Python's recursion limit.
@@ -85,7 +87,7 @@ def tidy_json(body: Any, *, secret: frozenset[str] = frozenset()) -> Any:
         part = parts.pop()
         places: Any = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
         for place, value in list(places):
-            if isinstance(value, str) and place not in secret:
+            if isinstance(value, str) and place not in PASSWORDS:
                 part[place] = tidy(value)
             elif isinstance(value, (dict, list)):
                 parts.append(value)
