@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.responses import Response
 
 from webapp.auth import addresses, confirmation, feeds, login_throttle
@@ -162,11 +165,9 @@ def change_email(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _request_email(page: Page, actor: Actor, command: ChangeEmail) -> None:
-    """Admit and judge the attempt; a wrong current password counts like one at the log-in."""
     letterhead = current_clinic(page).letterhead
     stored = auth.stored_hash(page.session, actor)
-    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
-    try:
+    with _counted_attempt(page, actor) as attempt:
         addresses.require_password(stored, command.current)
         page.write(
             addresses.request_change,
@@ -177,12 +178,6 @@ def _request_email(page: Page, actor: Actor, command: ChangeEmail) -> None:
             verified=stored,
             now=page.now,
         )
-    except WrongCurrentPassword:
-        page.write(login_throttle.judge, attempt)
-        raise
-    except AppError:
-        page.write(login_throttle.forget, attempt)
-        raise
 
 
 @router.post("/account/email/withdrawal")
@@ -205,12 +200,18 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
-    """Admit and judge the attempt; a wrong current password counts like one at the log-in."""
     stored = auth.stored_hash(page.session, actor)
-    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
-    try:
+    with _counted_attempt(page, actor) as attempt:
         new_hash = auth.prepare_password_change(stored, actor, command)
         page.write(auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now)
+
+
+@contextmanager
+def _counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
+    """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
+    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    try:
+        yield attempt
     except WrongCurrentPassword:
         page.write(login_throttle.judge, attempt)
         raise

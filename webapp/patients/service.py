@@ -149,7 +149,6 @@ def lock_patient(session: Session, patient_id: int) -> None:
 
 _USER_ID = sa.bindparam("user_id", type_=sa.Integer)
 _OWN_RECORD = table_of(Patient).alias("own_record").c
-_OWN_ID = sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID)
 _BOOKABLE = (
     sa.select(_PATIENT.id, _PATIENT.name, _PATIENT.user_id)
     .where(
