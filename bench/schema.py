@@ -23,6 +23,7 @@ from typing import Any
 
 import schemathesis
 import sqlalchemy as sa
+from schemathesis import HookContext
 from schemathesis.engine import events, from_schema
 from schemathesis.schemas import BaseSchema
 
@@ -48,6 +49,8 @@ CHECKS = {
     },
 }
 SHOWN = 3
+# A sparse run sends this many requests for each operation, and after them one of so many.
+FIRST, ONE_OF = 6, 4
 
 
 @dataclass
@@ -111,6 +114,7 @@ def explore(
     seed: int = 1,
     beyond: bool = True,
     if_match: str | None = None,
+    sparse: bool = False,
 ) -> Found:
     """Send requests of all kinds to a furnished clinic, as one kind of client.
 
@@ -119,6 +123,7 @@ def explore(
             examples: the number of random requests for each operation, and of chains in all.
             beyond: send values beyond the edges of each schema, too, not only those at the edges.
             if_match: the value of every `If-Match`; `*` passes all preconditions. Without it, any value is sent.
+            sparse: send, for each operation, its first requests and then one of several, evenly over all of them.
     """
     client = client_for(cast.database, api_rate_limit=NO_LIMIT, api_rate_limit_anonymous=NO_LIMIT)
     asked: dict[str, Any] = {name: {"enabled": name in phases} for name in PHASES}
@@ -139,6 +144,8 @@ def explore(
         schema: BaseSchema = schemathesis.openapi.from_asgi(
             "/openapi.json", client.app, config=schemathesis.Config.from_dict(config)
         )
+        if sparse:
+            _thin_out(schema)
         # Signing out ends the session, so it comes last.
         chosen = schema.include if signing_out else schema.exclude
         for event in from_schema(chosen(operation_id="sign_out")).execute():
@@ -149,6 +156,18 @@ def explore(
     run(tokens[0], signing_out=False)
     run(tokens[1], signing_out=True)
     return found
+
+
+def _thin_out(schema: BaseSchema) -> None:
+    """Send, for each operation, its first requests and then one of several."""
+    seen = Counter[str]()
+
+    def filter_case(context: HookContext, case: Any) -> bool:
+        label = case.operation.label
+        seen[label] += 1
+        return seen[label] <= FIRST or seen[label] % ONE_OF == 0
+
+    schema.hook(filter_case)
 
 
 # -------------------------------------------------------------------------------------------------- command
