@@ -162,7 +162,7 @@ def _thin_out(schema: BaseSchema) -> None:
     """Send, for each operation, its first requests and then one of several."""
     seen = Counter[str]()
 
-    def filter_case(context: HookContext, case: Any) -> bool:
+    def filter_case(context: HookContext, case: Any) -> bool:  # noqa: ARG001 - its name and parameters are given
         label = case.operation.label
         seen[label] += 1
         return seen[label] <= FIRST or seen[label] % ONE_OF == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from webapp.migrations import upgrade
 # A developer's settings must not affect the tests.
 for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
     del os.environ[setting]
+# The tests start dozens of servers and commands, which would compile all of Docket each time where this is set; and
+# pytest would prepare every test file anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 # ------------------------------------------------------------------------------------------- databases
