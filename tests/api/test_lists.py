@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -63,6 +64,17 @@ def test_a_cursor_that_names_no_place_is_refused(client: TestClient, cast: Cast)
             refused = carol.get(f"{path}?cursor={cursor}")
             assert refused.status_code == 422
             assert refused.json()["errors"][0]["parameter"] == "cursor"
+
+
+def test_the_place_of_a_stranger_is_no_place(client: TestClient, cast: Cast) -> None:
+    """A patient who may choose their own name could otherwise find out another's letter by letter."""
+    alice = ApiClient(client, "alice")
+    for number in (cast.patient_ids["dave"], 99_999):
+        cursor = base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+        refused = alice.get(f"/patients?cursor={cursor}")
+        assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "cursor")
+    own = base64.urlsafe_b64encode(str(cast.patient_ids["alice"]).encode()).decode().rstrip("=")
+    assert alice.get(f"/patients?cursor={own}").json() == []
 
 
 def test_a_filter_takes_several_values_and_any_other_parameter_one(client: TestClient, cast: Cast) -> None:

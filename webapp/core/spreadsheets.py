@@ -10,15 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 MEDIA_TYPE = "text/csv; charset=utf-8"
 # A page says how many rows its export has. Of long lists it does not count them all: that would cost too much.
 MOST_COUNTED = 10_000
-# A spreadsheet would take a text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A spreadsheet would take a text that begins with one of these for a formula; the wide signs in Japan.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a semicolon or a tab separates cells, as it does for Excel in most of Europe, our quotes protect nothing.
+_FORMULA_INSIDE = re.compile(r"""([;\t\r\n][ "']*)(?=[=+\-@＝＋－＠])""")
 # A number as people write it: the space after the country code makes it text for a spreadsheet, and not a sum.
 _PHONE = re.compile(r"\+\d{1,3}(?: \d+(?:-\d+)*)+", re.ASCII)
 
 
 def harmless(text: str) -> str:
     """The text in a form that no spreadsheet takes for a formula. A telephone number stays as it is."""
-    return f"'{text}" if text.startswith(_FORMULA) and not _PHONE.fullmatch(text) else text
+    text = _FORMULA_INSIDE.sub(r"\1'", text)
+    return f"'{text}" if text.lstrip(' "').startswith(_FORMULA) and not _PHONE.fullmatch(text) else text
 
 
 def csv_pieces(columns: Sequence[str], batches: Iterable[Iterable[Sequence[str]]]) -> Iterator[str]:

@@ -136,7 +136,7 @@ def search_part(
     The part begins after the patient with the id `after`.
 
     Raises:
-        NoSuchPatient: there is no such patient any more.
+        NoSuchPatient: there is no such patient any more, or not among those.
     """
     typed = _understood(session, text)
     if typed.is_nothing:
@@ -145,7 +145,7 @@ def search_part(
     fitting = [*conditions, *(fits(term) for term in typed.words)]
     total = session.scalar(sa.select(sa.func.count(Patient.id)).where(*fitting)) or 0
     if total:
-        here = None if after is None else (_place_of(session, after), after)
+        here = None if after is None else (_place_of(session, after, among), after)
         query = seek(sa.select(Patient.id).where(*fitting), (Patient.sort_name, Patient.id), here, falling=False)
         ids = list(session.scalars(query.offset(skip).limit(limit + 1)))
         return FoundPart(ids[:limit], total, goes_on=len(ids) > limit)
@@ -155,8 +155,13 @@ def search_part(
     return FoundPart(similar[skip : skip + limit], len(similar), goes_on=skip + limit < len(similar))
 
 
-def _place_of(session: Session, patient_id: int) -> str:
-    place = session.scalar(sa.select(Patient.sort_name).where(Patient.id == patient_id))
+def _place_of(session: Session, patient_id: int, among: sa.Select[int] | None) -> str:
+    """The place of a patient by name.
+
+    Only one who may be found has a place: where a stranger's place was, one's own name could be compared with theirs.
+    """
+    query = sa.select(Patient.sort_name).where(Patient.id == patient_id)
+    place = session.scalar(query if among is None else query.where(Patient.id.in_(among)))
     if place is None:
         raise NoSuchPatient
     return place
