@@ -118,7 +118,7 @@ def test_a_search_ignores_accents_and_is_limited_in_length(client: TestClient, c
         cast.change(bob.values(name=name))
         assert doctor_names(read(client.get("/doctors", params={"q": typed}))) == [name]
     # A search text that would take long to parse is cut first.
-    long = "o" + "\u0301\u0316" * 2000
+    long = "o\u0301" * 2000
     page = read(client.get("/doctors", params={"q": long}))
     assert len(page.one("input", name="q")["value"]) == 100
 
