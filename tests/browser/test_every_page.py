@@ -70,6 +70,11 @@ CLIPPED = """() => [...document.querySelectorAll("body *")]
   })
   .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 
+# What is kept whole on a sheet although it is longer than one: the sheet before it would stay blank.
+TORN = """() => [...document.querySelectorAll("body *")]
+  .filter((each) => getComputedStyle(each).breakInside === "avoid" && each.getBoundingClientRect().height > 900)
+  .map((each) => `${each.tagName} ${each.className}`)"""
+
 
 def breaches(found: dict[str, Any]) -> list[str]:
     """The findings of axe, one line each."""
@@ -295,6 +300,15 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
     ):
         page.goto(path)
         look(page)
+    for hour in range(9, 17):
+        for minute in (15, 30, 45):
+            if hour != 12:
+                clinic.cast.book(clinic.new_patient(), f"{day} {hour:02d}:{minute}")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 900})
+    page.goto(f"/schedule/week/{date.fromisoformat(day):%G-W%V}")
+    assert page.evaluate("document.documentElement.scrollHeight") > 1000
+    assert page.evaluate(TORN) == []
 
 
 def test_too_large_too_many_and_broken(open_browser: Open, clinic: Clinic) -> None:
