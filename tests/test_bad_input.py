@@ -47,7 +47,7 @@ REFUSED: list[tuple[str, str, Kind, str]] = [
         lambda cast: cast.erins_only,
         "does not offer that visit type",
     ),
-    ("a visit only booked by telephone", "2026-03-03 10:00", lambda cast: cast.by_phone, "cannot be booked online"),
+    ("a visit only booked by telephone", "2026-03-03 10:00", lambda cast: cast.by_phone, "can’t be booked online"),
 ]
 
 

@@ -151,7 +151,7 @@ def test_the_login_link_leads_back_to_the_page_of_the_form(client: TestClient) -
 def test_a_method_that_is_not_known_is_a_page_too(client: TestClient) -> None:
     answer = client.get("/logout")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert read(answer).h1 == "That doesn’t work here"
+    assert read(answer).h1 == "This page can’t be opened"
 
 
 def test_without_a_database_there_is_still_an_error_page(tmp_path: Any) -> None:

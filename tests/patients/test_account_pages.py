@@ -88,7 +88,7 @@ def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient)
         ("phone", "call me", "Enter a phone number"),
         ("birth_date", "27/3/1984", "Enter a real date, such as 1984-03-27"),
         ("birth_date", "2026-02-30", "Enter a real date, such as 1984-03-27"),
-        ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
+        ("birth_date", "2026-03-03", "The date of birth can’t be in the future."),
         ("birth_date", "1783-01-01", "Enter a date of birth in 1900 or later."),
         ("password", "", "Choose a password."),
         ("password", "walrus team", "Use at least 12 characters."),

@@ -61,7 +61,7 @@ def test_invalid_input_is_reported_beside_its_field_and_kept(client: TestClient,
             ("name", "", "Enter a name."),
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
-            ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
+            ("birth_date", "2026-03-03", "The date of birth can’t be in the future."),
             ("phone", "call me", "Enter a phone number"),
         ):
             answer = client.post(address, data={**ZOE, field: value})
@@ -108,7 +108,7 @@ def test_a_dependant_with_appointments_stays_and_the_page_says_whom_to_ask(clien
     answer = client.post(f"/account/people/{zoe}/removal")
     assert answer.status_code == 409
     alert = read(answer).one("div", role="alert").text
-    assert "they have past or upcoming appointments" in alert
+    assert "because they’ve had or booked an appointment here" in alert
     assert "020 123 4567" in alert
     assert client.get(f"/account/people/{zoe}").status_code == 200
 
@@ -125,11 +125,11 @@ def test_a_patient_has_at_most_ten_dependants(client: TestClient, cast: Cast) ->
     assert "You can book for up to 10 people." in read(answer).one("div", role="alert").text
 
 
-def test_a_user_signed_out_meanwhile_returns_to_the_empty_form(client: TestClient) -> None:
+def test_a_user_signed_out_meanwhile_gets_the_form_back_after_signing_in(client: TestClient) -> None:
     # The address to which the form is sent shows no page.
     answer = client.post("/account/people", data=ZOE, headers={"referer": "http://docket.test/account/people"})
     assert answer.status_code == 401
-    assert "/login?next=%2Faccount%2Fpeople%2Fnew" in read(answer).links
+    assert "/login?next=%2Fcontinue" in read(answer).links
 
 
 def test_another_users_dependant_looks_like_an_unknown_one(client: TestClient, cast: Cast) -> None:

@@ -202,7 +202,7 @@ def test_errors_are_reported_beside_their_field_and_nothing_typed_is_lost(carol:
             ("name", "", "Enter the patient’s name."),
             ("name", "Z", "Enter a name of 2 to 120 characters."),
             ("birth_date", "4/5/2019", "Enter a real date, such as 1984-03-27"),
-            ("birth_date", "2026-03-03", "The date of birth cannot be in the future."),
+            ("birth_date", "2026-03-03", "The date of birth can’t be in the future."),
             ("phone", "call me", "Enter a phone number"),
             ("email", "zoe", "Enter an email address like name@example.org, or leave this empty."),
         ):

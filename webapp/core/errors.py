@@ -40,8 +40,8 @@ def words_for(status: int) -> Words:
         ),
         404: (_("Page not found"), _("Check the address, or start again from the home page.")),
         405: (
-            _("That doesn’t work here"),
-            _("This page can’t be used in that way. Go back and try again."),
+            _("This page can’t be opened"),
+            _("Go back and try again, or start again from the home page."),
         ),
         409: (_("Something has changed"), _("Check the page again before you continue.")),
         413: (

@@ -30,7 +30,7 @@ class HasRecord(Conflict):
 
     def __init__(self) -> None:
         message = _(
-            "You cannot remove this person because they have past or upcoming appointments. Ask the clinic for help."
+            "You can’t remove this person, because they’ve had or booked an appointment here. Ask the clinic for help."
         )
         super().__init__(message)
 

@@ -42,7 +42,7 @@ def require_birth_date(birth_date: date | None, now: datetime) -> None:
     if birth_date is not None and birth_date.year < EARLIEST_BIRTH_YEAR:
         raise Invalid(_("Enter a date of birth in 1900 or later."), code="birth_date", field="birth_date")
     if birth_date is not None and birth_date > now.date():
-        raise Invalid(_("The date of birth cannot be in the future."), code="birth_date", field="birth_date")
+        raise Invalid(_("The date of birth can’t be in the future."), code="birth_date", field="birth_date")
 
 
 def checked(session: Session, details: Details, *, saved: str = "", now: datetime) -> Details:

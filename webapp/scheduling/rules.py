@@ -190,7 +190,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "visit_type_not_online",
-        _l("This visit type cannot be booked online. Please call the clinic."),
+        _l("This visit type can’t be booked online. Please call the clinic."),
         lambda facts: _everything_if(not facts.offered_online, facts),
         patients_only=True,
     ),

@@ -150,9 +150,9 @@ def test_an_appointment_is_confirmed_moved_and_cancelled_by_the_links_in_its_mes
     with client_for(database) as staff:
         history = read(log_in(staff, "carol").get(f"/appointments/{reference}")).text
         assert "Booked by you" in history
-        assert "Confirmed by a link in a message" in history
-        assert "Moved by a link in a message from" in history
-        assert "Cancelled by a link in a message" in history
+        assert "Confirmed with the link we sent" in history
+        assert "Moved with the link we sent, from" in history
+        assert "Cancelled with the link we sent" in history
         log = read(staff.get("/admin/audit")).text
         assert log.count("Link in a message") == 3
 

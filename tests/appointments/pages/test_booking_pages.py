@@ -662,7 +662,7 @@ def test_staff_read_an_appointment_as_staff(cast: Cast) -> None:
     for reader, preparation, day in (("alice", True, False), ("bob", False, True), ("carol", False, False)):
         with client_for(cast.database) as client:
             page = read(log_in(client, reader).get(f"/appointments/{reference}?booked=1"))
-            assert ("Before your appointment" in page.text) is preparation
+            assert ("How to prepare" in page.text) is preparation
             assert ("/schedule/2026-03-10" in page.links) is day
             assert ("Your appointment is booked" in page.text) is (reader == "alice")
 

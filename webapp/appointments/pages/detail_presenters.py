@@ -124,6 +124,12 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
         if start is not None:
             values[name] = formats.day_and_time(start, clinic.zone)
     match entry.action:
+        case "moved" if _by_link(entry):
+            return _("Moved with the link we sent, from %(from)s to %(to)s") % values
+        case "confirmed" if _by_link(entry):
+            return _("Confirmed with the link we sent")
+        case "cancelled" if _by_link(entry):
+            return _("Cancelled with the link we sent")
         case "booked":
             return _("Booked by %(who)s") % values
         case "moved":
@@ -137,8 +143,6 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
         case "undone":
             now_is = statuses.word_of(str(entry.details.get("to", "")))
             return _("Changed back to “%(status)s” by %(who)s") % {"status": now_is, **values}
-        case "confirmed" if _by_link(entry):
-            return _("Confirmed by %(who)s") % values
         case "confirmed" | "arrived" | "completed" | "no_show" as status:
             return _("Marked “%(status)s” by %(who)s") % {"status": statuses.word_of(status), **values}
         case other:
@@ -151,8 +155,6 @@ def _by_link(entry: Entry) -> bool:
 
 def _author(entry: Entry, actor: Actor, view: AppointmentView) -> str:
     """Who did it, from the point of view of a reader who may have done it."""
-    if _by_link(entry):
-        return _("a link in a message")
     if entry.actor_user_id == actor.user_id:
         return _("you")
     if entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:
