@@ -120,7 +120,7 @@ def test_a_search_ignores_accents_and_is_limited_in_length(client: TestClient, c
     # A search text that would take long to parse is cut first.
     long = "o\u0301" * 2000
     page = read(client.get("/doctors", params={"q": long}))
-    assert len(page.one("input", name="q")["value"]) == 100
+    assert len(page.one("input", name="q")["value"]) <= 100
 
 
 def test_past_the_last_page_is_the_last_page(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
