@@ -368,3 +368,32 @@ def test_past_appointments_move_too(cast: Cast) -> None:
     paula = register(cast)
     assert confirm(cast, paula).joined
     assert len(references(cast, made)) == 1
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_what_staff_know_of_a_third_record_outlives_the_joining(cast: Cast, settled: bool) -> None:
+    first = add_record(cast, "first", "Paula de Groot")
+    second = add_record(cast, "second", "Paula Groot")
+    third = add_record(cast, "third", "Paul Groot", email="paul@docket.example")
+    cast.database.write(duplicates.note_pair, first, second, now=NOW)
+    cast.database.write(duplicates.note_pair, second, third, now=NOW)
+    if settled:
+        cast.database.write(duplicates.settle_pair, second, third, now=NOW)
+    assert cast.database.write(joining.join_records, cast.carol, first, second, now=NOW) == first
+    query = sa.select(PossibleDuplicate.settled_at).where(
+        PossibleDuplicate.patient_id == first, PossibleDuplicate.other_id == third
+    )
+    with cast.database.reading() as session:
+        assert session.scalars(query).all() == [NOW if settled else None]
+
+
+def test_people_of_joined_records_do_not_come_to_book_for_each_other(cast: Cast) -> None:
+    first, second = add_record(cast, "first"), add_record(cast, "second", "Paula Groot")
+    child = add_record(cast, "child", "Chris Groot", email="chris@docket.example")
+    cast.change(sa.update(Patient).where(Patient.id == first).values(managed_by_id=child))
+    cast.change(sa.update(Patient).where(Patient.id == child).values(managed_by_id=second))
+    cast.database.write(duplicates.note_pair, first, second, now=NOW)
+    cast.database.write(joining.join_records, cast.carol, first, second, now=NOW)
+    with cast.database.reading() as session:
+        managers = dict(session.execute(sa.select(Patient.id, Patient.managed_by_id)).all())
+    assert (managers[first], managers[child]) == (None, first)

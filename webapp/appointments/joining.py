@@ -183,7 +183,11 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
         raise RecordsClash from error
     _update(session, sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id))
     notifications.change_subject(session, "patient", goes.id, stays.id)
+    duplicates.move_pairs(session, goes.id, stays.id)
     joined = _joined(stays, goes)
+    if _books_for(session, stays.id, joined["managed_by_id"]):
+        # A person whom this one books for cannot book for this one as well.
+        joined["managed_by_id"] = None
     # An account belongs to one record at any time.
     _update(session, sa.update(Patient).where(Patient.id == goes.id).values(user_id=None))
     _update(session, sa.update(Patient).where(Patient.id == stays.id).values(joined))
@@ -191,6 +195,11 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
     if goes.user_id is not None:
         session.execute(sa.update(User).where(User.id == goes.user_id).values(name=stays.name))
     keep_words(session, stays.id, name=stays.name, email=joined["email"], phone=joined["phone"])
+
+
+def _books_for(session: Session, person_id: int, other_id: int | None) -> bool:
+    query = sa.select(Patient.id).where(Patient.id == other_id, Patient.managed_by_id == person_id)
+    return session.scalar(query) is not None
 
 
 def _joined(stays: Record, goes: Record) -> dict[str, Any]:

@@ -83,6 +83,19 @@ def note_pair(session: Session, first: int, second: int, *, now: datetime) -> No
     session.execute(insert.values(patient_id=low, other_id=high, noted_at=now))
 
 
+def move_pairs(session: Session, goes: int, stays: int) -> None:
+    """Note what was said of one record about another that takes its place; settled pairs stay settled."""
+    query = sa.select(PossibleDuplicate).where(
+        (PossibleDuplicate.patient_id == goes) | (PossibleDuplicate.other_id == goes)
+    )
+    for pair in session.scalars(query).all():
+        third = pair.other_id if pair.patient_id == goes else pair.patient_id
+        if third != stays:
+            note_pair(session, third, stays, now=pair.noted_at)
+            if pair.settled_at is not None:
+                settle_pair(session, third, stays, now=pair.settled_at)
+
+
 def settle_pair(session: Session, first: int, second: int, *, now: datetime) -> None:
     """Store that two records are of two people.
 
