@@ -272,6 +272,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.globals["staff_places"] = staff_places
     environment.globals["status_words"] = statuses.WORDS
+    environment.globals["staff_status_words"] = statuses.STAFF_WORDS
     environment.filters["iso"] = formats.iso
     environment.filters["phone"] = phones.shown
     environment.filters["minutes"] = formats.minutes

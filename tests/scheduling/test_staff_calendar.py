@@ -37,7 +37,7 @@ def test_times_within_the_notice_are_offered_to_staff_and_marked(client: TestCli
     assert slots(column(read(client.get(address)))) == []
     day = column(read(log_in(client, "carol").get(f"{address}&patient={cast.patient_ids['alice']}")))
     assert slots(day) == ["09:00", "09:15", "09:30", "09:45"]
-    assert "Within notice, staff only" in day.text
+    assert "Short notice, staff only" in day.text
     assert "Fully booked" not in day.text
     first = day.all("a", class_="slot")[0]
     assert first["aria-label"] == "09:00, Monday 2 March, within the minimum notice"
@@ -71,7 +71,7 @@ def test_a_day_that_is_full_for_staff_too_says_so(client: TestClient, cast: Cast
 def test_staff_move_an_appointment_to_a_time_within_the_notice(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     page = read(log_in(client, "carol").get(f"/appointments/{reference}/reschedule?week=2026-W10"))
-    assert "Within notice, staff only" in column(page).text
+    assert "Short notice, staff only" in column(page).text
     assert slots(column(page))[:2] == ["09:00", "09:15"]
 
 

@@ -197,9 +197,9 @@ def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -
         (
             "scheduled",
             "2026-03-03 10:10",
-            ["Arrived", "Completed", "Confirm", "No-show", "Move", "Cancel", "Private note"],
+            ["Arrived", "Seen", "Confirm", "No-show", "Move", "Cancel", "Private note"],
         ),
-        ("arrived", "2026-03-03 10:10", ["Completed", "Private note"]),
+        ("arrived", "2026-03-03 10:10", ["Seen", "Private note"]),
         ("completed", "2026-03-03 10:40", []),
     ],
 )
@@ -222,7 +222,7 @@ def test_the_next_patient_is_on_top_with_their_earlier_appointments(cast: Cast) 
     assert "Next patient, 10:00" in slip.text
     assert slip.one("h2").text == "Dave Dunn"
     assert [each["href"] for each in slip.one("ul", class_="earlier").all("a")] == [f"/appointments/{old['reference']}"]
-    assert "First visit, completed Sleeps badly" in slip.text
+    assert "First visit, seen Sleeps badly" in slip.text
     assert not day_of(cast, now="2026-03-03 11:00").all("section", class_="coming")
     assert not day_of(cast, now="2026-03-04 08:00").all("section", class_="coming")
 

@@ -72,7 +72,7 @@ def test_htmx_swaps_the_day_and_says_what_changed(bob: TestClient, reference: st
     assert day["data-announce"] == "Alice Adams: arrived"
     # The focus moves to the next action for the same appointment.
     deed = day.one("button", id=f"act-{reference}")
-    assert deed.text == "Completed"
+    assert deed.text == "Seen"
     assert deed.get("data-focus") is not None
     assert day.one("div", class_="said").one("button").text == "Undo"
 
@@ -128,8 +128,8 @@ def test_an_admin_changes_the_status_on_the_appointments_page(cast: Cast, refere
     back = send(carol, page, f"/appointments/{reference}/status", status="completed")
     assert back == f"/appointments/{reference}"
     page = read(carol.get(back))
-    assert "Alice Adams: completed." in page.one("div", role="status").text
-    assert "Marked “Completed” by you" in page.text
+    assert "Alice Adams: seen." in page.one("div", role="status").text
+    assert "Marked “Seen” by you" in page.text
     send(carol, page, f"/appointments/{reference}/status/undo")
     assert "Changed back to “Scheduled” by you" in read(carol.get(f"/appointments/{reference}")).text
 
@@ -239,3 +239,15 @@ def test_the_second_window_is_shown_both_notes(bob: TestClient, reference: str) 
     assert "Saved in the meantime: Mine" in page.text
     send(bob, page, address)
     assert read(bob.get(address)).form(address)["private_note"] == "Mine, later"
+
+
+def test_staff_read_seen_where_the_patient_reads_completed(bob: TestClient, cast: Cast, reference: str) -> None:
+    alice, carol = (log_in(client_for(cast.database, now=local("2026-03-03 10:05")), who) for who in ("alice", "carol"))
+    send(carol, read(carol.get(f"/appointments/{reference}")), f"/appointments/{reference}/status", status="completed")
+    for staff in (bob, carol):
+        page = read(staff.get(f"/appointments/{reference}"))
+        assert page.one("span", class_="badge").text == "Seen"
+        assert "completed" not in page.text.lower()
+    page = read(alice.get(f"/appointments/{reference}"))
+    assert page.one("span", class_="badge").text == "Completed"
+    assert "“Completed”" in page.text

@@ -26,6 +26,8 @@ WORDS = {
     "no_show": _l("No-show"),
     "cancelled": _l("Cancelled"),
 }
+# A patient reads that the appointment is completed; the front desk and the doctor say that the patient was seen.
+STAFF_WORDS = WORDS | {"completed": _l("Seen")}
 
 
 class AppointmentState(Protocol):
@@ -74,7 +76,12 @@ _STEPS = {
     step.status: step
     for step in (
         Step("arrived", ACTIVE, _on_its_day, _l("A patient can only arrive on the day of the appointment.")),
-        Step("completed", (*ACTIVE, "arrived"), _begun, _l("An appointment cannot be completed before it starts.")),
+        Step(
+            "completed",
+            (*ACTIVE, "arrived"),
+            _begun,
+            _l("A patient cannot be marked as seen before the appointment starts."),
+        ),
         Step("confirmed", ("scheduled",), _always, by_link=True),
         Step("no_show", ACTIVE, _begun, _l("An appointment cannot be a no-show before it starts.")),
     )
@@ -101,7 +108,7 @@ def why_not(appointment: AppointmentState, status: str) -> str:
     step = _STEPS.get(status)
     if step is not None and step.too_early is not None and appointment.status in step.comes_from:
         return str(step.too_early)
-    words = {"now": word_of(appointment.status), "wanted": word_of(status)}
+    words = {"now": word_of(appointment.status, staff=True), "wanted": word_of(status, staff=True)}
     return _("The status of this appointment cannot change from “%(now)s” to “%(wanted)s”.") % words
 
 
@@ -110,6 +117,6 @@ def may_undo(appointment: AppointmentState, actor: Actor) -> bool:
     return actor.role != "patient" and appointment.previous_status is not None
 
 
-def word_of(status: str) -> str:
-    """The status as shown to people."""
-    return str(WORDS.get(status, status))
+def word_of(status: str, *, staff: bool) -> str:
+    """The status as staff or patients read it."""
+    return str((STAFF_WORDS if staff else WORDS).get(status, status))

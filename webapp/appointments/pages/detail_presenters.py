@@ -106,7 +106,7 @@ def staff_details(
         may_undo=statuses.may_undo(view, actor),
         notes=actor.role == "doctor",
         earlier=earlier,
-        words=statuses.WORDS,
+        words=statuses.STAFF_WORDS,
     )
 
 
@@ -141,10 +141,11 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic)
         case "words_changed":
             return _("Reason or notes changed by %(who)s") % values
         case "undone":
-            now_is = statuses.word_of(str(entry.details.get("to", "")))
+            now_is = statuses.word_of(str(entry.details.get("to", "")), staff=actor.is_staff)
             return _("Changed back to “%(status)s” by %(who)s") % {"status": now_is, **values}
         case "confirmed" | "arrived" | "completed" | "no_show" as status:
-            return _("Marked “%(status)s” by %(who)s") % {"status": statuses.word_of(status), **values}
+            marked = statuses.word_of(status, staff=actor.is_staff)
+            return _("Marked “%(status)s” by %(who)s") % {"status": marked, **values}
         case other:
             return other.replace("_", " ").capitalize()
 

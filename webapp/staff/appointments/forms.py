@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import starmap
 from typing import NamedTuple
 
 from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField  # type: ignore[attr-defined]
@@ -59,7 +60,7 @@ class AppointmentFilterForm(DocketForm):
     doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
     status = SelectField(
         _l("Status"),
-        choices=[SelectChoice("", _l("Any")), *(SelectChoice(value, words) for value, words in statuses.WORDS.items())],
+        choices=[SelectChoice("", _l("Any")), *starmap(SelectChoice, statuses.STAFF_WORDS.items())],
         validate_choice=False,
         # Every page has an element "status", which screen readers listen to.
         id="status-filter",

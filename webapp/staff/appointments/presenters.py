@@ -135,7 +135,7 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     local, ends, booked = (each.astimezone(clinic.zone) for each in (row.starts_at, row.ends_at, row.created_at))
     texts = [row.patient_name, str(row.patient_birth_date or "")]
     texts += [phones.shown(row.patient_phone, clinic.home_country), row.doctor_name]
-    texts += [row.visit_type_name, statuses.word_of(row.status), REASONS.words(row.flagged_why)]
+    texts += [row.visit_type_name, statuses.word_of(row.status, staff=True), REASONS.words(row.flagged_why)]
     when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
     return [*when, *texts, f"{booked:%Y-%m-%d}"]
 

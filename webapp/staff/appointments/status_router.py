@@ -111,7 +111,7 @@ def _change(
         address = with_query(urlsplit(back).path, changed=reference.upper())
         return page.redirect(f"{address}#visit-{reference.upper()}")
     view = queries.get_appointment(page.session, actor, reference)
-    words = {"name": view.patient_name, "status": statuses.word_of(view.status).lower()}
+    words = {"name": view.patient_name, "status": statuses.word_of(view.status, staff=True).lower()}
     return page.redirect(back, flash=_("%(name)s: %(status)s.") % words)
 
 

@@ -77,7 +77,7 @@ class ZoneForm(DocketForm):
         _l("Upcoming appointments"),
         choices=[
             SelectChoice("clock", _l("Keep their clock times: 09:00 stays 09:00. For a time zone that was wrong.")),
-            SelectChoice("instant", _l("Keep their moments, so clock times change. Patients are told the new times.")),
+            SelectChoice("instant", _l("Keep the moment they start. Patients are told the new clock times.")),
         ],
         default="clock",
         validate_choice=False,

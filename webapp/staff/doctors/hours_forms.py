@@ -63,5 +63,5 @@ class RemoveExtraHoursForm(DocketForm):
 class RemoveHoursForm(DocketForm):
     """Whether hours should really be removed, and whether those that ended for them go on."""
 
-    resume = BooleanField(_l("Continue the hours that end the day before"))
+    resume = BooleanField(_l("Extend the earlier hours below"))
     seen = HiddenField()

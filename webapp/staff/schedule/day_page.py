@@ -44,7 +44,7 @@ def show_day(
         day=shown,
         said=_said(shown, changed) if error is None else None,
         problem=error.message if error else None,
-        words=statuses.WORDS,
+        words=statuses.STAFF_WORDS,
     )
     record_reading(page, actor, doctor.id, {"day": str(day)})
     return response
@@ -55,7 +55,7 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
     card = next((row.card for row in day.rows if row.card and row.card.visit.reference == reference), None)
     if card is None:
         return None
-    words = {"name": card.visit.patient_name, "status": statuses.word_of(card.visit.status).lower()}
+    words = {"name": card.visit.patient_name, "status": statuses.word_of(card.visit.status, staff=True).lower()}
     return StatusChanged(_("%(name)s: %(status)s") % words, card)
 
 

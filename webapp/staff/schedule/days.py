@@ -319,7 +319,7 @@ def _totals(
     visits: list[ScheduleAppointment], free: list[Span], day: date, today: date, now: datetime
 ) -> list[tuple[str, str]]:
     """The day in numbers, as (label, words): those that make sense on this day."""
-    count = {status: sum(visit.status == status for visit in visits) for status in statuses.WORDS}
+    count = {status: sum(visit.status == status for visit in visits) for status in statuses.STAFF_WORDS}
     in_all = count_not_cancelled(visits)
     active = [visit for visit in visits if visit.status in ACTIVE]
     coming = sum(visit.ends_at > now for visit in active)

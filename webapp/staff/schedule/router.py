@@ -54,7 +54,7 @@ def some_week(page: CurrentPage, week: str) -> Response:
         fragment="staff/schedule/_week.html",
         doctor=doctor,
         week=shown,
-        words=statuses.WORDS,
+        words=statuses.STAFF_WORDS,
     )
     record_reading(page, actor, doctor.id, {"week": shown.name})
     return response
