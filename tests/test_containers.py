@@ -65,11 +65,12 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
     assert where.stdout.startswith(str(image.environment)), where.stderr
 
     serve = [*docket, *FINAL.words("CMD"), "--host", "127.0.0.1", "--port", str(port)]
+    unprepared = image.run(serve, env)
+    assert (unprepared.returncode, "`docket db upgrade` creates a new one" in unprepared.stderr) == (2, True)
+    upgraded = image.run([*docket, "db", "upgrade"], env)
+    assert upgraded.stdout == "The database is upgraded to the newest schema.\n", upgraded.stderr
     with image.start(serve, env) as server:
         server.wait_until(lambda: fetch(port, "/health/live")[0] == 200, seconds=30)
-        assert not image.is_healthy(port, env), "there are no tables yet"
-        upgraded = image.run([*docket, "db", "upgrade"], env)
-        assert upgraded.stdout == "The database is upgraded to the newest schema.\n", upgraded.stderr
         assert image.is_healthy(port, env)
         status, page = fetch(port, "/login")
         assert (status, "<!doctype html>" in page.lower()) == (200, True)

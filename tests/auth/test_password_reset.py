@@ -62,6 +62,7 @@ def test_from_the_log_in_page_to_a_new_password_that_ends_every_session(client: 
             "name": "Harbour Lane Clinic",
             "address": "18 Harbour Lane",
             "phone": "020 123 4567",
+            "phone_link": "+31201234567",
             "time_zone": "Europe/Amsterdam",
         }
         assert mail.values == {"nonce": mail.values["nonce"], "name": "Alice Adams", "clinic": clinic}
