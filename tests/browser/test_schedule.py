@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Clinic, sign_in
-from tests.cast import AMSTERDAM
+from tests.cast import AMSTERDAM, local
 from tests.visits import insert, visit
+from webapp import models
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -107,3 +108,31 @@ def test_the_week_turns_too(open_browser: Open, clinic: Clinic) -> None:
     page.get_by_role("link", name="Previous week").click()
     expect(page.locator("h1")).to_have_text("2 to 6 March 2026")
     expect(page.get_by_role("link", name="Previous week")).to_be_focused()
+
+
+def test_a_time_stands_at_the_same_height_on_each_day_of_the_week(open_browser: Open, clinic: Clinic) -> None:
+    for hour in ("17 09:00", "17 09:15", "17 09:30", "17 10:00", "19 10:00", "20 11:00"):
+        insert(clinic.cast, visit(clinic.cast, f"2026-03-{hour}", minutes=15))
+    insert(clinic.cast, visit(clinic.cast, "2026-03-19 10:00", patient="dave", status="cancelled"))
+    closed = date(2026, 3, 18)
+    clinic.cast.add(models.Closure(name="Spring day", starts_on=closed, ends_on=closed))
+    leave = {"starts_at": local("2026-03-20 00:00"), "ends_at": local("2026-03-21 00:00")}
+    clinic.cast.add(models.TimeOff(doctor_id=clinic.cast.doctor_ids["bob"], reason="Course", **leave))
+    page = open_browser(viewport={"width": 1280, "height": 800})
+    sign_in(page, "bob@docket.example")
+    page.goto("/schedule/week/2026-W12")
+    boxes = [(block.inner_text()[:5], block.bounding_box()) for block in page.locator(".week .block").all()]
+    tops = {(text, round(box["y"])) for text, box in boxes if box}
+    # Three short appointments need room on one day; the rows grow on all days.
+    assert len(tops) == 5, tops
+    assert [text for text, _top in sorted(tops, key=lambda each: each[1])] == [text for text, _top in sorted(tops)]
+    clock = page.locator(".clock span", has_text="10:00").bounding_box()
+    assert clock
+    assert abs(dict(tops)["10:00"] - clock["y"]) <= 2
+    drawn = [box for _text, box in boxes if box]
+    drawn += [box for box in (page.get_by_text("Time off: Course").bounding_box(),) if box]
+    assert len(drawn) == 8
+    for number, one in enumerate(drawn):
+        for other in drawn[:number]:
+            beside = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
+            assert beside or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]

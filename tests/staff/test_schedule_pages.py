@@ -404,6 +404,40 @@ def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> N
     assert "12:00 Time off: Course, until 15:00" in days[4].text
 
 
+def places(page: Element) -> dict[str, list[int]]:
+    """By the first two words of each appointment and leave: hour, row of that hour, length in hours and rows."""
+    lines = page.one("ol", class_="week").all("li", data_kind="visit") + page.all("li", data_kind="off")
+    return {
+        " ".join(line.text.split()[:2]): [int(line[f"data-{key}"]) for key in ("hour", "row", "hours", "rows")]
+        for line in lines
+    }
+
+
+def test_the_same_time_stands_in_the_same_row_on_each_day_of_the_week(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 10:00")
+    cast.book(cast.dave, "2026-03-05 10:00", visit_type=cast.long)
+    cast.book(cast.alice, "2026-03-05 13:30")
+    leave = {"starts_at": local("2026-03-06 12:00"), "ends_at": local("2026-03-06 15:00")}
+    cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], reason="Course", **leave))
+    with client_for(cast.database, now=local("2026-03-02 08:00")) as client:
+        page = read(log_in(client, "bob").get("/schedule/week/2026-W10"))
+    clock = page.one("div", class_="clock").all("span")
+    assert [hour.text for hour in clock] == [f"{hour:02}:00" for hour in range(9, 17)]
+    assert page.one("div", class_="scale")["data-hours"] == "8"
+    assert places(page) == {
+        "10:00 Alice": [1, 0, 0, 3],
+        "10:00 Dave": [1, 0, 0, 6],
+        "13:30 Alice": [4, 6, 0, 3],
+        "12:00 Time": [3, 0, 3, 0],
+    }
+    monday = page.one("ol", class_="week").all("li")[0]
+    assert [line.text for line in monday.all("li")] == [
+        "09:00 Free 3 hours",
+        "12:00 Break",
+        "13:00 Free 4 hours",
+    ]
+
+
 def test_a_week_over_two_months_names_both(client: TestClient) -> None:
     page = read(log_in(client, "bob").get("/schedule/week/2026-W14"))
     assert page.h1 == "30 March to 3 April 2026"

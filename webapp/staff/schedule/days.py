@@ -43,6 +43,7 @@ from webapp.staff.schedule.schedule_week import (
     monday_of,
     shown_days,
 )
+from webapp.staff.schedule.week_scale import Place, Scale, scale_of
 
 # Shorter holes between two appointments are of no use.
 SHORTEST_GAP = 5
@@ -108,21 +109,23 @@ class Day(NamedTuple):
 
 
 class WeekDay(NamedTuple):
-    """One column of the week: its hours, closures and leave, and the appointments."""
+    """One column of the week: its hours and closure, and the rows in order of time, each with its place on the scale.
+
+    `open` has the places of the hours; a closed day has none.
+    """
 
     day: date
     href: str
     today: bool
-    past: bool
     hours: list[tuple[datetime, datetime]]
+    open: list[Place]
     closure: str
-    leave: list[tuple[datetime, str]]
-    cards: list[Card]
+    rows: list[tuple[Row, Place]]
     visits: int
 
 
 class Week(NamedTuple):
-    """The data of the week's page."""
+    """The data of the week's page; `scale` has the full hours at its side."""
 
     title: str
     name: str
@@ -130,6 +133,7 @@ class Week(NamedTuple):
     present: str
     previous: str
     next: str
+    scale: list[datetime]
     days: list[WeekDay]
     visits: int
 
@@ -169,7 +173,9 @@ def build_week(
     """The doctor's week as columns; a weekend without hours and appointments is left out."""
     frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now)
     today = clinic.today(now)
-    days = [_week_day(frame, day, today) for day in shown_days(frame, monday)]
+    shown = shown_days(frame, monday)
+    scale = scale_of(_worked_or_booked(frame, shown), clinic.zone)
+    days = [_week_day(frame, day, today, scale) for day in shown]
     return Week(
         title=formats.days_between(monday, days[-1].day, clinic.zone),
         name=week_name(monday),
@@ -177,6 +183,7 @@ def build_week(
         present=f"/schedule/week/{week_name(monday_of(today))}",
         previous=f"/schedule/week/{week_name(monday - timedelta(days=7))}",
         next=f"/schedule/week/{week_name(monday + timedelta(days=7))}",
+        scale=scale.labels(monday),
         days=days,
         visits=sum(day.visits for day in days),
     )
@@ -289,17 +296,30 @@ def _strip(frame: ScheduleWeek, monday: date, shown: date, today: date) -> list[
     ]
 
 
-def _week_day(frame: ScheduleWeek, day: date, today: date) -> WeekDay:
+def _worked_or_booked(frame: ScheduleWeek, days: list[date]) -> Iterator[tuple[date, datetime, datetime]]:
+    """What the scale of a week must hold: the hours and the appointments of its days."""
+    for day in days:
+        yield from ((day, *start_and_end) for start_and_end in _instants(frame.hours[day]))
+        yield from ((day, visit.starts_at, visit.ends_at) for visit in frame.visits_on(day))
+
+
+def _instants(spans: list[Span]) -> list[tuple[datetime, datetime]]:
+    return [(to_datetime(start), to_datetime(end)) for start, end in spans]
+
+
+def _week_day(frame: ScheduleWeek, day: date, today: date, scale: Scale) -> WeekDay:
     visits = frame.visits_on(day)
+    rows = [row for row in _rows(frame, day, visits, None, _free(frame, day)) if row.kind != "buffer"]
+    rows.sort(key=lambda row: (row.starts_at, row.ends_at))
+    hours, closure = _instants(frame.hours[day]), frame.closures.get(day, "")
     return WeekDay(
         day=day,
         href=f"/schedule/{day}",
         today=day == today,
-        past=day < today,
-        hours=[(to_datetime(start), to_datetime(end)) for start, end in frame.hours[day]],
-        closure=frame.closures.get(day, ""),
-        leave=[(start, words) for start, _end, words in frame.leave_on(day)],
-        cards=[frame.card(visit) for visit in visits],
+        hours=hours,
+        open=[] if closure else scale.places(day, hours),
+        closure=closure,
+        rows=list(zip(rows, scale.places(day, [(row.starts_at, row.ends_at) for row in rows]), strict=True)),
         visits=count_not_cancelled(visits),
     )
 
