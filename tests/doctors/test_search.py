@@ -107,6 +107,8 @@ def test_a_search_that_finds_nothing_leads_on_without_scripts(client: TestClient
     assert "/doctors?q=allergy" in page.links
     assert "/doctors?q=General%20practice" in page.links or "/doctors?q=General+practice" in page.links
     assert "Did you mean" not in read(client.get("/doctors?q=xyzzyq")).text
+    # "huisarts" finds doctors of general practice, but no page of the clinic says it.
+    assert "Did you mean" not in read(client.get("/doctors?q=my+hurts")).text
 
 
 def test_lines_of_own_words() -> None:

@@ -32,9 +32,13 @@ _PLURAL = 4
 
 
 class Searched(NamedTuple):
-    """The words about a doctor: `name` holds name and specialty as one text, `kinds` the words of visit types by id."""
+    """The words about a doctor: `name` holds name and specialty as one text, `kinds` the words of visit types by id.
+
+    `shown` are words that stand on the clinic's pages, unlike the other words for a specialty or a visit type.
+    """
 
     name: str
+    shown: frozenset[str]
     own: frozenset[str]
     profile: frozenset[str]
     kinds: dict[int, frozenset[str]]
@@ -72,9 +76,13 @@ def suggestions(session: Session) -> list[str]:
 
 
 def did_you_mean(session: Session, text: str) -> str | None:
-    """The text with its unknown words replaced by the most similar known ones; None if that changes nothing."""
-    known = {word for about in _index(session).values() for word in _all_words(about)}
-    longer = sorted(word for word in known if len(word) > 2)
+    """The text with its unknown words replaced by the most similar ones on the clinic's pages, or left out.
+
+    None if that changes nothing.
+    """
+    index = _index(session).values()
+    known = {word for about in index for word in _all_words(about)}
+    longer = sorted({word for about in index for word in about.shown if len(word) > 2})
     words = words_of(text)
     better = [
         word if _begins(word, known) else next(iter(get_close_matches(word, longer, 1, 0.7)), "") for word in words
@@ -98,11 +106,14 @@ def _read_index(session: Session) -> dict[int, Searched]:
 
 
 def _searched(doctor: DoctorRow, own_words: dict[str, str]) -> Searched:
+    online = [kind for kind in doctor.visit_types if kind.online]
+    names = (doctor.name, doctor.specialty, *(kind.name for kind in online))
     return Searched(
         name=plain(f"{doctor.name} {doctor.specialty}"),
+        shown=frozenset(word for name in names for word in _split(name)),
         own=frozenset((*_split(doctor.name), *_said(doctor.specialty, own_words, people=True))),
         profile=frozenset((*_split(doctor.bio), *(word for each in doctor.languages for word in _split(each)))),
-        kinds={kind.id: frozenset(_said(kind.name, own_words)) for kind in doctor.visit_types if kind.online},
+        kinds={kind.id: frozenset(_said(kind.name, own_words)) for kind in online},
     )
 
 
