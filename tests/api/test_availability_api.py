@@ -164,6 +164,7 @@ def test_doctors_are_found_and_read(api: TestClient, sqlite_cast: Cast) -> None:
         "buffer_after": 0,
         "preparation": "",
         "online": True,
+        "suggested_for": "none",
     }
     assert anonymous.get(place, headers={"if-none-match": bob.headers["etag"]}).status_code == 304
     assert anonymous.get("/doctors/999").status_code == anonymous.get("/doctors/9999999999").status_code == 404

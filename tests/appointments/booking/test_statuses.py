@@ -107,7 +107,7 @@ def test_a_step_that_the_table_does_not_have_says_why(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     for status, now, why in (
         ("arrived", cast.now, "only arrive on the day"),
-        ("completed", THAT_MORNING, "before it starts"),
+        ("completed", THAT_MORNING, "seen before the appointment starts"),
         ("no_show", THAT_MORNING, "before it starts"),
     ):
         with pytest.raises(StatusNotPossible, match=why):
