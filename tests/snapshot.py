@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.database import Base
+from webapp.database import Base, Database
 
 # Inserting rows with their ids does not advance PostgreSQL's sequences.
 SEQUENCES = """
@@ -22,6 +22,20 @@ SEQUENCES = """
 
 
 FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions"}
+# Tables that say who was here. Requests that change nothing else may write them.
+ABOUT_REQUESTS = {"sessions", "drafts", "failed_logins", "audit_events"}
+
+
+def lasting_rows(database: Database) -> list[tuple[Any, ...]]:
+    """All rows in a fixed order, each with the name of its table, except those that only say who was here."""
+    with database.reading() as session:
+        rows = [
+            (table.name, *row)
+            for table in Base.metadata.sorted_tables
+            if table.name not in ABOUT_REQUESTS
+            for row in session.execute(sa.select(table))
+        ]
+    return sorted(rows, key=repr)
 
 
 @dataclass(frozen=True)

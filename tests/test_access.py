@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash, promised
 from tests.reading import read
+from tests.snapshot import lasting_rows
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.auth import confirmation, drafts, feeds
@@ -565,24 +566,11 @@ def test_a_form_that_is_shown_again_after_signing_in_changes_nothing(clinic: Acc
     if form is None or not drafts.is_worth_keeping(list(form.items())):
         # Nothing is kept of a button.
         return
-    before = changed_rows(clinic.cast)
+    before = lasting_rows(clinic.cast.database)
     answer = client.post(address, data=form | {"unsent": "1"})
     assert answer.status_code in {200, 422}, answer.headers.get("location")
     assert read(answer).all("form", action=address), read(answer).text
-    assert changed_rows(clinic.cast) == before
-
-
-def changed_rows(cast: Cast) -> list[tuple[Any, ...]]:
-    """All rows, except those about who was here."""
-    leave_out = {"sessions", "drafts", "failed_logins", "audit_events"}
-    with cast.database.reading() as session:
-        rows = [
-            (table.name, *row)
-            for table in models.Appointment.metadata.sorted_tables
-            if table.name not in leave_out
-            for row in session.execute(sa.select(table))
-        ]
-    return sorted(rows, key=repr)
+    assert lasting_rows(clinic.cast.database) == before
 
 
 def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clinic: AccessClinic) -> None:

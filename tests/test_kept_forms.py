@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in_by_form
 from tests.reading import Element, read
+from tests.snapshot import lasting_rows
 from webapp import models
 from webapp.auth import drafts, password_reset
 from webapp.core import signing
@@ -108,7 +109,7 @@ def test_any_other_form_is_shown_again_and_sent_by_its_user(client: TestClient, 
     for who, path, sent, name in forms:
         log_in_by_form(client, who)
         end_sessions(cast)
-        before = everything(cast)
+        before = lasting_rows(cast.database)
         answer = client.post(path, data=sent)
         assert answer.status_code == 401, path
         assert sign_in_from(client, read(answer), who) == "/continue"
@@ -119,20 +120,7 @@ def test_any_other_form_is_shown_again_and_sent_by_its_user(client: TestClient, 
         assert "This hasn’t been sent yet" in page.text, path
         assert page.form(path)[name] == sent[name], path
         assert "unsent" not in page.form(path)
-        assert everything(cast) == before, path
-
-
-def everything(cast: Cast) -> list[Any]:
-    """All rows but those of signing in and of drafts."""
-    leave_out = {"sessions", "drafts", "failed_logins", "audit_events"}
-    with cast.database.reading() as session:
-        rows = [
-            (table.name, *row)
-            for table in models.Appointment.metadata.sorted_tables
-            if table.name not in leave_out
-            for row in session.execute(sa.select(table))
-        ]
-    return sorted(rows, key=repr)
+        assert lasting_rows(cast.database) == before, path
 
 
 def test_a_button_without_words_leads_back_to_its_page(client: TestClient, cast: Cast) -> None:

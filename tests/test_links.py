@@ -105,7 +105,7 @@ class Crawl:
             return
         path, _mark, query = address.partition("?")
         route = self.route(path, "GET")
-        # A second "?" is a mistake, and starts a name all the same.
+        # A second "?" is a mistake, but still starts a name.
         parts = [part.partition("=") for part in re.split(r"[&?]", query)]
         names = {name for name, _is, _value in parts}
         words = {(name, value) for name, _is, value in parts if value.isalpha()}
@@ -119,7 +119,7 @@ class Crawl:
             self.waiting.append((origin, address))
 
     def route(self, path: str, method: str) -> str:
-        """The route of a path, or the path itself where there is none."""
+        """The route of a path, or the path itself if it has none."""
         return next((route for regex, route, methods in self.routes if method in methods and regex.match(path)), path)
 
 

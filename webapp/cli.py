@@ -359,7 +359,7 @@ def open_database() -> Iterator[Any]:
     """The database from the settings, which has this version's schema; it is closed at the end.
 
     Raises:
-        WrongUse: there is none. WrongSchema: it has another schema.
+        WrongUse: no database is there. WrongSchema: it has another schema.
     """
     from webapp import migrations
 
@@ -373,7 +373,7 @@ def _any_database(*, create: bool = False) -> Iterator[Any]:
     """The database from the settings, whatever its schema is.
 
     Raises:
-        WrongUse: there is none, and none is to be created.
+        WrongUse: no database is there, and this command creates none.
     """
     from webapp.database import sqlite_file
     from webapp.event_handlers import wired_database

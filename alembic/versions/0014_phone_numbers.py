@@ -109,7 +109,7 @@ def _taken(connection: Any, keys: list[str]) -> set[str]:
 
 @cache
 def _read(typed: str, country: str) -> str:
-    """The number in E.164; '' where the text is none, or not a whole one."""
+    """The number in E.164; '' where the text is not a whole number."""
     # The library digs numbers out of sentences.
     if EXTENSION.search(typed):
         return ""

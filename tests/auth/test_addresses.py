@@ -154,7 +154,7 @@ def test_a_link_that_is_no_longer_wanted_opens_nothing(alice: TestClient, cast: 
     links = {email: path_of(cast.alice.user_id, email) for email in ("one@docket.example", "two@docket.example")}
     ask(alice, "one@docket.example")
     ask(alice, "two@docket.example")
-    # The mail with the first link need not be sent any more.
+    # The mail with the first link is not sent any more.
     assert "one@docket.example" not in {recipient for _template, recipient, _status in mails(cast)}
     assert alice.post(links["one@docket.example"]).status_code == 404
     with client_for(cast.database, now=NOW + addresses.LIFETIME) as late:
@@ -171,7 +171,7 @@ def test_a_link_that_is_no_longer_wanted_opens_nothing(alice: TestClient, cast: 
 
 
 def test_links_that_set_a_password_end_with_the_old_address(alice: TestClient, cast: Cast) -> None:
-    """Whoever reads the old mailbox could set the password with a link that was sent there."""
+    """A person who reads the old mailbox could set the password with a link that was sent there."""
     token = cast.database.write(
         password_links.create_password_link, cast.alice.user_id, now=NOW, lifetime=timedelta(days=1)
     )

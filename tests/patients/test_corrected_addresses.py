@@ -63,7 +63,7 @@ def test_the_form_on_the_record_changes_the_address_of_the_account(carol: TestCl
         page = read(carol.get(f"/admin/patients/{number}"))
         assert f"The patient now signs in as {RIGHT}" in page.text
         assert f"{RIGHT} not confirmed" in page.text
-        # Whoever was signed in has to sign in with the new address.
+        # A browser that was signed in has to sign in with the new address.
         assert browser.get("/account").status_code == 303
     user = user_of(cast, cast.alice)
     assert (user.email, user.email_confirmed_at) == (RIGHT, None)
@@ -74,7 +74,7 @@ def test_the_form_on_the_record_changes_the_address_of_the_account(carol: TestCl
 
 
 def test_what_opened_the_account_before_ends(cast: Cast) -> None:
-    """Whoever reads the wrong mailbox may have asked for a link to set the password, or signed in."""
+    """A person who reads the wrong mailbox may have asked for a link to set the password, or signed in."""
     alice = cast.alice.user_id
     cast.database.write(password_links.create_password_link, alice, now=NOW, lifetime=timedelta(days=1))
     cast.change(

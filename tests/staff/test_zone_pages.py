@@ -117,7 +117,7 @@ def test_patients_are_told_nothing_where_the_clock_shows_the_same(carol: TestCli
     assert told(cast) == []
 
 
-def test_whoever_is_moved_by_a_decision_is_told_once(carol: TestClient, cast: Cast) -> None:
+def test_a_patient_who_is_moved_by_a_decision_is_told_once(carol: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:00")
     cast.change(sa.delete(OutboxMessage))
     form = asked(read(carol.get(ADDRESS))) | INSTANT | {"time_zone": "Europe/London"}

@@ -2,7 +2,7 @@
 
 The record that stays is the one without an account: the clinic made it first, and its history is longer. The account,
 its appointments, the people it books for, and its messages move to it; then the other record is deleted. The database's
-guard decides whether that is possible: nobody can have two appointments at one time.
+guard decides whether that is possible: no patient can have two appointments at one time.
 
 An account joins a record by itself only if the person has proved two things at once: that the mailbox is theirs, whose
 address the clinic wrote on the record, and that the account is theirs. Otherwise anyone could register with another

@@ -63,7 +63,7 @@ def lock_address(session: Session, user_id: int) -> AccountAddress:
 
 
 def wanted_address(session: Session, user_id: int, *, now: datetime) -> WantedAddress | None:
-    """The address that waits for its owner to confirm it; None if there is none, or its link has expired."""
+    """The address that waits for its owner to confirm it; None if no address waits, or its link has expired."""
     query = sa.select(User.new_email, User.new_email_until).where(
         User.id == user_id, User.new_email != "", User.new_email_until > now
     )
@@ -216,7 +216,7 @@ def _require_few(session: Session, user_id: int, *, now: datetime) -> None:
 
 
 def _withdraw_link(session: Session, account: AccountAddress) -> None:
-    """A link that has not been sent yet need not be sent any more."""
+    """A link that has not been sent yet is not sent any more."""
     if account.new_email:
         notifications.withdraw_to(session, account.new_email, subject=("user", account.user_id))
 

@@ -85,7 +85,7 @@ class SameAddress(Invalid):
 
 
 class StaffAddress(Conflict):
-    """Admins correct the addresses of patients only: whoever reads a mailbox can set the account's password."""
+    """Admins correct the addresses of patients only: a person who reads the mailbox can set the account's password."""
 
     code = "staff_address"
 

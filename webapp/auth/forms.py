@@ -32,7 +32,7 @@ class LoginForm(DocketForm):
 class ForgottenForm(DocketForm):
     """The e-mail address of an account whose password was forgotten."""
 
-    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - it is never changed.
     email = EmailField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
 
     next = HiddenField()
@@ -59,7 +59,7 @@ class EmailForm(DocketForm):
     The ids of its fields differ from those of the other forms on the page.
     """
 
-    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - nobody changes it.
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - it is never changed.
     email = EmailField(_l("New email address"), [InputRequired(_l("Enter your new email address."))], id="new-email")
     current = PasswordField(
         _l("Current password"), [InputRequired(_l("Enter your current password."))], id="email-password"

@@ -1,6 +1,6 @@
 """Telephone numbers: read as people write them, stored so that every network can dial them, shown as people know them.
 
-A number is stored in E.164, such as +31201234567. Text that was stored before Docket read numbers, and that is none,
+A number is stored in E.164, such as +31201234567. Text that was stored before Docket read numbers, and cannot be read,
 stays as it was typed until it is corrected. Numbers of the clinic's own country are shown as they are dialled there.
 The library's tables take memory and time, so it is imported where a number is first read or shown.
 """

@@ -196,7 +196,7 @@ def _unreachable(page: Page) -> list[Matter]:
 
 
 def _unreadable(page: Page) -> list[Matter]:
-    """Patients whose telephone number was typed before Docket read numbers, and is none."""
+    """Patients whose telephone number was typed before Docket read numbers, and cannot be read."""
     count, found = queries.find_unreadable(page.session)
     matters = [
         Matter(

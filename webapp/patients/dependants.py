@@ -52,7 +52,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
     Adding the same person twice has the same effect as once: the form was sent twice.
 
     Raises:
-        Invalid: the birth date or the telephone number is none. TooManyPeople. NoSuchPatient: the actor is no patient.
+        Invalid: the birth date or the phone is not possible. TooManyPeople. NoSuchPatient: the actor is no patient.
     """
     command = checked(session, command, now=now)
     # Of two forms that are sent at once, the second counts the first.

@@ -93,7 +93,7 @@ def create_patient(
     """Add a patient without an account and return the id; `managed_by` is the patient who books for them.
 
     Raises:
-        Invalid: the birth date or the telephone number is none. NoSuchPatient: no patient has the id `managed_by`.
+        Invalid: the birth date or the phone number is not possible. NoSuchPatient: no patient has the id `managed_by`.
         LikelyDuplicate: the patient may have a record already, and staff did not say `anyway`.
     """
     details = checked(session, details, now=now)
@@ -116,7 +116,7 @@ def change_patient(
     The e-mail address of a patient with an account is the account's: see `addresses.correct`.
 
     Raises:
-        NoSuchPatient. Invalid: the birth date or the telephone number is none.
+        NoSuchPatient. Invalid: the birth date or the phone number is not possible.
         EditedMeanwhile: another user saved first. NoAddress, StaffAddress, AddressTaken: the account cannot have this
         address.
     """

@@ -49,7 +49,7 @@ def checked(session: Session, details: Details, *, saved: str = "", now: datetim
     """The details with the telephone number as it is stored; `saved` is the stored one, which may stay as it is.
 
     Raises:
-        Invalid: the birth date is impossible, or the number is none.
+        Invalid: the birth date or the phone number is not possible.
     """
     require_birth_date(details.birth_date, now)
     phone = phones.read_phone(details.phone, get_clinic(session).home_country, saved=saved)
@@ -60,7 +60,7 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     """Create an account with a patient's record, send its confirmation mail, and return the user's id.
 
     Raises:
-        EmailTaken: the address already has an account. Invalid: the birth date or the telephone number is none.
+        EmailTaken: the address already has an account. Invalid: the birth date or the phone number is not possible.
     """
     command = checked(session, command, now=now)
     user_id = auth.create_user(

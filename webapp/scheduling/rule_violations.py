@@ -4,7 +4,7 @@ An appointment obeys the rules when it is booked. If it can no longer take place
 changed, or because its doctor stopped taking bookings or offering its visit type, staff must decide what to do with it.
 Rules about when one may book (the minimum notice, the horizon, the margin between a patient's appointments, how many
 they may have, the grid of starts, what is offered online) only concern new bookings: an appointment that breaks one of
-them takes place all the same.
+them still takes place.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def test_the_confirmation_is_shown_only_for_an_active_appointment(client: TestCl
 def test_a_reference_is_understood_in_any_case(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 09:30")
     assert log_in(client, "alice").get(f"/appointments/{reference.lower()}").status_code == 200
-    # As some programs copy it: with a hyphen that does not break, and marks that nobody sees.
+    # As some programs copy it: with a hyphen that does not break, and invisible marks.
     pasted = "\u202a" + reference.replace("-", "\u2011") + "\u202c\u00a0"
     assert client.get(f"/appointments/{pasted}").status_code == 200
 

@@ -1,6 +1,6 @@
 """Keeping promised hours: when a law or a corrected time zone gives the hour of an appointment to another instant.
 
-Either the appointment keeps its hour and its instant moves, which the patient need not be told; or it keeps its instant
+Either the appointment keeps its hour and its instant moves, and the patient is not told; or it keeps its instant
 and the patient is told the new hour. Both take the locks that a booking takes, and the guard checks every new instant.
 """
 
