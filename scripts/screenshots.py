@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -169,16 +169,23 @@ def sign_up(page: Page) -> None:
     page.wait_for_url(lambda address: "/register" not in address)
 
 
+def next_monday() -> date:
+    """A working day with appointments, so that the screenshots do not depend on the weekday of today."""
+    today = utc_now().date()
+    return today + timedelta(days=7 - today.weekday())
+
+
 def doctor(page: Page, shoot: Callable[[str], None]) -> None:
     """The pages of a doctor, and leave that affects appointments."""
     sign_in(page, "doctor")
     page.goto("/schedule")
     shoot("schedule")
+    page.goto(f"/schedule/{next_monday()}")
     page.locator(".visit h3 a").first.click()
     shoot("appointment-doctor")
     for name, path in (
         ("schedule-empty", "/schedule/2020-01-04"),
-        ("week", f"/schedule/week/{utc_now().date():%G-W%V}"),
+        ("week", f"/schedule/week/{next_monday():%G-W%V}"),
         ("hours", "/schedule/hours"),
         ("hours-change", "/schedule/hours/always"),
         ("time-off", "/schedule/time-off"),
@@ -248,10 +255,8 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
     page.screenshot(path=folder / "calendar.png", full_page=True)
-    # A working day with appointments, so that the screenshot does not depend on today's date.
     sign_in(page, "doctor")
-    day = utc_now().date() + timedelta(days=7 - utc_now().date().weekday())
-    page.goto(f"/schedule/{day}")
+    page.goto(f"/schedule/{next_monday()}")
     page.screenshot(path=folder / "day.png", full_page=True)
 
 
