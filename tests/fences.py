@@ -22,6 +22,7 @@ ROOF = {
 # Packages whose modules have roles by file name.
 ROOM_FLOORS: list[set[str]] = [
     {"dashboard"},
+    {"privacy"},
     {"staff"},
     {"appointments"},
     {"scheduling"},

@@ -26,6 +26,8 @@ from webapp.health import router as health_router
 from webapp.patients.api import router as patients_api
 from webapp.patients.dependants_router import router as dependants_router
 from webapp.patients.router import router as patients_router
+from webapp.privacy.router import router as own_data_router
+from webapp.privacy.staff_router import router as patient_data_router
 from webapp.scheduling.api import router as free_times_api
 from webapp.scheduling.profile_router import router as profile_router
 from webapp.scheduling.search_router import router as search_router
@@ -71,6 +73,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     promised_hours_router,
     patients_router,
     dependants_router,
+    own_data_router,
+    patient_data_router,
     duplicates_router,
     staff_patients_router,
     staff_dependants_router,

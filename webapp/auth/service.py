@@ -292,6 +292,11 @@ def stored_hash(session: Session, actor: Actor) -> str:
     return session.scalars(sa.select(User.password_hash).where(User.id == actor.user_id)).one()
 
 
+def has_password(session: Session, user_id: int) -> bool:
+    """Whether the account can sign in with a password."""
+    return bool(session.scalar(sa.select(User.has_password).where(User.id == user_id)))
+
+
 def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) -> str:
     """Check both passwords and return the new hash; this is slow and needs no database.
 

@@ -7,8 +7,9 @@ renders. A fragment is a partial file that the page includes, so the two cannot 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
@@ -19,7 +20,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -112,6 +113,18 @@ class Page:
             response.delete_cookie(self.flash_cookie, path="/", secure=self.settings.secure_cookies, httponly=True)
         return response
 
+    def stream(self, template: str, **context: Any) -> Response:
+        """A page that may be very long, sent in pieces as it is rendered. It is personal, so nothing may store it.
+
+        Values that read the database do so while the page is sent, with sessions of their own.
+        """
+        loaded = self.request.app.state.templates.get_template(template)
+        pieces = loaded.stream(self.request.app.state.page_context(self) | {"status": 200} | context)
+        self.close()
+        pieces.enable_buffering(100)
+        headers = {"cache-control": "no-store"}
+        return StreamingResponse(_in_this_context(pieces), media_type="text/html; charset=utf-8", headers=headers)
+
     def redirect(self, address: str, *, flash: str | None = None, tone: str = "ok") -> Response:
         """Send the browser to another page after a write: 303, or for HTMX a header with the address."""
         address = quote(address, safe="/?&=%#:;,+@!$'()*[]~")
@@ -174,6 +187,17 @@ class Page:
     def address(self) -> str:
         """The network address of the client."""
         return self.request.client.host if self.request.client else ""
+
+
+def _in_this_context(pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces, rendered with the context variables of this request: other threads render them, one after another."""
+    here = copy_context()
+
+    def rest() -> Iterator[str]:
+        while (piece := here.run(next, pieces, None)) is not None:
+            yield piece
+
+    return rest()
 
 
 async def _open_page(request: Request) -> AsyncIterator[Page]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from starlette.responses import Response
 
-from webapp.auth import addresses, confirmation, feeds, login_throttle
+from webapp.auth import addresses, confirmation, feeds
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -20,8 +17,9 @@ from webapp.auth.dependencies import (
     signed_in,
 )
 from webapp.auth.draft_dependencies import claim_draft
-from webapp.auth.exceptions import EmailTaken, TooManyConfirmations, WrongCurrentPassword
+from webapp.auth.exceptions import EmailTaken, TooManyConfirmations
 from webapp.auth.forms import EmailForm, PasswordForm
+from webapp.auth.password_dependencies import counted_attempt
 from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword, LogIn
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
@@ -29,7 +27,7 @@ from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
-from webapp.exceptions import AppError, Invalid, NotFound
+from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
@@ -167,7 +165,7 @@ def change_email(page: CurrentPage, sent: SentForm) -> Response:
 def _request_email(page: Page, actor: Actor, command: ChangeEmail) -> None:
     letterhead = current_clinic(page).letterhead
     stored = auth.stored_hash(page.session, actor)
-    with _counted_attempt(page, actor) as attempt:
+    with counted_attempt(page, actor) as attempt:
         addresses.require_password(stored, command.current)
         page.write(
             addresses.request_change,
@@ -201,23 +199,9 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
     stored = auth.stored_hash(page.session, actor)
-    with _counted_attempt(page, actor) as attempt:
+    with counted_attempt(page, actor) as attempt:
         new_hash = auth.prepare_password_change(stored, actor, command)
         page.write(auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now)
-
-
-@contextmanager
-def _counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
-    """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
-    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
-    try:
-        yield attempt
-    except WrongCurrentPassword:
-        page.write(login_throttle.judge, attempt)
-        raise
-    except AppError:
-        page.write(login_throttle.forget, attempt)
-        raise
 
 
 @router.post("/account/sessions/{session_id}/end")

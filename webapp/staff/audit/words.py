@@ -35,6 +35,7 @@ ACTIONS: dict[str, Sentence] = {
     "patient_removed": _l("Removed a patient"),
     "patient_linked": _l("Linked a person who books for a patient"),
     "patient_unlinked": _l("Unlinked a person who books for a patient"),
+    "patient_data_copied": _l("Made a copy of a patient’s data"),
     "profile_changed": _l("Changed their own details"),
     "messages_chosen": _l("Chose which messages to receive"),
     "message_read": _l("Viewed a message"),

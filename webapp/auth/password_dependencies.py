@@ -1,0 +1,41 @@
+"""Asking a signed-in user for the password again, before something that a stolen session must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from webapp.auth import addresses, login_throttle
+from webapp.auth import service as auth
+from webapp.auth.exceptions import WrongCurrentPassword
+from webapp.auth.schemas import Actor
+from webapp.core.web import Page
+from webapp.exceptions import AppError
+
+
+@contextmanager
+def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
+    """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
+    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    try:
+        yield attempt
+    except WrongCurrentPassword:
+        page.write(login_throttle.judge, attempt)
+        raise
+    except AppError:
+        page.write(login_throttle.forget, attempt)
+        raise
+
+
+def require_password(page: Page, actor: Actor, typed: str) -> None:
+    """Require the actor's current password. An account that has none has just signed in without one.
+
+    Raises:
+        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`.
+    """
+    if not auth.has_password(page.session, actor.user_id):
+        return
+    stored = auth.stored_hash(page.session, actor)
+    with counted_attempt(page, actor) as attempt:
+        addresses.require_password(stored, typed)
+        page.write(login_throttle.forget, attempt)

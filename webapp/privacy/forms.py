@@ -1,0 +1,22 @@
+"""The forms of the pages about a patient's data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from wtforms import PasswordField
+
+from webapp.core.forms import DocketForm
+from webapp.i18n import lazy_form_text as _l
+
+CopyFormat = Literal["page", "json"]
+
+
+class ProvenForm(DocketForm):
+    """A form that only the owner of the account may send: it asks for the password again, where there is one."""
+
+    current = PasswordField(_l("Your password"))
+
+    def command(self) -> str:
+        """The password that was typed."""
+        return self.current.data or ""

@@ -1,0 +1,45 @@
+"""Patients' own data: a copy of everything, and deleting it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.auth import service as auth
+from webapp.auth.dependencies import signed_in
+from webapp.auth.password_dependencies import require_password
+from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.patients.service import patient_of_user
+from webapp.privacy import own_data
+from webapp.privacy.copy_page import answer_copy
+from webapp.privacy.forms import ProvenForm
+
+router = Router()
+
+
+@router.get("/account/data")
+def show_own_data(page: CurrentPage) -> Response:
+    """What a copy of one's data holds, and the form to get it; patients."""
+    signed_in(page, "patient")
+    return _copy_form(page, ProvenForm())
+
+
+@router.post("/account/data")
+def copy_own_data(page: CurrentPage, sent: SentForm) -> Response:
+    """A copy of all data about the actor, as a page or as JSON, after the password; patients, of themselves."""
+    actor = signed_in(page, "patient")
+    form = ProvenForm(sent)
+    with Submission(form) as submission:
+        require_password(page, actor, submission.read(form.command))
+        patient_id = patient_of_user(page.session, actor.user_id)
+        page.write(own_data.note_copy, actor, patient_id, now=page.now)
+        return answer_copy(page, patient_id, back="/account/data", as_json=sent.get("format") == "json")
+    return _copy_form(page, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _copy_form(page: Page, form: ProvenForm, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    actor = signed_in(page)
+    has_password = auth.has_password(page.session, actor.user_id)
+    return page.render("privacy/own_data.html", status=status, headers=headers, form=form, has_password=has_password)

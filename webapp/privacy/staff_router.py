@@ -1,0 +1,55 @@
+"""A patient's data on request, for admins: a copy of everything, and deleting it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.auth import service as auth
+from webapp.auth.dependencies import signed_in
+from webapp.auth.password_dependencies import require_password
+from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.patients import records
+from webapp.privacy import own_data
+from webapp.privacy.copy_page import answer_copy
+from webapp.privacy.forms import ProvenForm
+
+router = Router()
+
+
+@router.get("/admin/patients/{patient_id}/data")
+def show_patient_data(page: CurrentPage, patient_id: PathId) -> Response:
+    """What a copy of a patient's data holds, and the form to get it; admins."""
+    signed_in(page, "admin")
+    return _copy_form(page, patient_id, ProvenForm())
+
+
+@router.post("/admin/patients/{patient_id}/data")
+def copy_patient_data(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
+    """A copy of all data about a patient, for the patient, after the admin's password; admins, and it is logged."""
+    actor = signed_in(page, "admin")
+    form = ProvenForm(sent)
+    with Submission(form) as submission:
+        records.get_record(page.session, patient_id)
+        require_password(page, actor, submission.read(form.command))
+        page.write(own_data.note_copy, actor, patient_id, now=page.now)
+        back = f"/admin/patients/{patient_id}"
+        return answer_copy(page, patient_id, back=back, as_json=sent.get("format") == "json")
+    return _copy_form(page, patient_id, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _copy_form(
+    page: Page, patient_id: int, form: ProvenForm, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    record = records.get_record(page.session, patient_id)
+    has_password = auth.has_password(page.session, signed_in(page).user_id)
+    return page.render(
+        "privacy/patient_data.html",
+        status=status,
+        headers=headers,
+        patient=record,
+        form=form,
+        has_password=has_password,
+    )
