@@ -23,7 +23,7 @@ SEQUENCES = """
 
 FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions"}
 # Tables that say who was here. Requests that change nothing else may write them.
-ABOUT_REQUESTS = {"sessions", "drafts", "failed_logins", "audit_events"}
+ABOUT_REQUESTS = {"sessions", "drafts", "failed_logins", "audit_events", "security_events"}
 
 
 def lasting_rows(database: Database) -> list[tuple[Any, ...]]:

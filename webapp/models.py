@@ -1,6 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent
+from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import Draft, FailedLogin, PasswordLink, RefreshToken, User, UserSession
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.clinic.schedule_versions import ScheduleVersion
@@ -35,6 +35,7 @@ __all__ = [
     "PossibleDuplicate",
     "RefreshToken",
     "ScheduleVersion",
+    "SecurityEvent",
     "TimeOff",
     "User",
     "UserSession",

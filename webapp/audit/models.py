@@ -69,3 +69,31 @@ POSTGRESQL_APPEND_ONLY = [
 for _dialect, _statements in (("sqlite", SQLITE_APPEND_ONLY), ("postgresql", POSTGRESQL_APPEND_ONLY)):
     for _statement in _statements:
         sa.event.listen(AuditEvent.__table__, "after_create", ddl(_statement).execute_if(dialect=_dialect))
+
+
+class SecurityEvent(Base):
+    """What happened at the doors: sign-ins, wrong passwords, refused pages. Equal events of a minute are one row.
+
+    Unlike the audit log these rows end: see `security_events.forget_security_events`. `actor_user_id` is the account
+    that it concerns, 0 where that is unknown; `account` is the hash of an address that was tried. `about` is the
+    pattern of a route, or the way of signing in.
+    """
+
+    __tablename__ = "security_events"
+    __table_args__ = (
+        sa.UniqueConstraint(
+            *("minute", "action", "actor_user_id", "account", "about", "network"), name="uq_security_events_same"
+        ),
+        sa.Index("ix_security_events_actor", "actor_user_id", "id"),
+        sa.Index("ix_security_events_action", "action", "minute", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    minute: Mapped[datetime]
+    last_at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(sa.String(40))
+    actor_user_id: Mapped[int]
+    account: Mapped[str] = mapped_column(sa.String(64))
+    about: Mapped[str] = mapped_column(sa.String(120))
+    network: Mapped[str] = mapped_column(sa.String(45))
+    count: Mapped[int]

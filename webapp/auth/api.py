@@ -76,6 +76,7 @@ def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]
         password=form.password,
         address=page.address,
         user_agent=page.request.headers.get("user-agent", ""),
+        by_api=True,
     )
     page.close()
     _verified, granted = sign_in(page.database, command, api_sessions.finish_login, now=page.now)
@@ -100,7 +101,7 @@ def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
 def sign_out(page: CurrentPage, actor: WritingCaller) -> Response:
     """End the session, with its access token and refresh token. Access: everyone who is signed in."""
     page.close()
-    page.database.write(service.end_session, actor, actor.session_id)
+    page.database.write(service.end_session, actor, actor.session_id, now=page.now)
     return answer(page, Said, Said(message=_("You are signed out.")))
 
 

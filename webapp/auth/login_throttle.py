@@ -1,65 +1,131 @@
-"""Throttles guessing: log-ins, current passwords, registrations, password resets.
+"""Throttles guessing: log-ins, codes, current passwords, registrations, password resets.
 
 An attempt is admitted before its password is checked, and is pending until it is judged: a successful one is deleted,
 a failed one stays as a failure. Attempts are admitted one at a time, and only while failures and pending attempts
-together are fewer than the limit. So a bucket (a network, an account, a browser) never has more than ten failures in
-fifteen minutes, however many clients guess at once; only an attempt that takes longer than a minute to judge can add
-one more. Users with correct passwords are turned away for seconds at most, not for minutes.
+together are fewer than the limit. So a bucket (a network, an account, a browser) never has more failures than its
+limit, however many clients guess at once; only an attempt that takes longer than a minute to judge can add one more.
+Users with correct passwords are turned away for seconds at most, not for minutes.
+
+Networks are counted three times, because a guesser may own many addresses: see `core.networks`. An account is counted
+over all networks: after ten failures in a day, browsers that do not know the account wait longer after each further
+one, up to an hour. A browser that has signed in to the account before is counted apart, so no stranger can lock its
+owner out; and a new password, set by a link, forgets the failures. Pages and API have counts of their own, so that a
+page of another site that makes browsers call the API locks no network out of our pages.
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Concatenate, NamedTuple, ParamSpec
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.audit import security_events
+from webapp.audit.security_events import Seen
 from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations, TooManyResets
 from webapp.auth.models import FailedLogin
+from webapp.core.networks import network_of, networks_of
+from webapp.database import Database
 from webapp.exceptions import TooManyAttempts
+
+__all__ = ["network_of"]  # Counting requests needs the same networks.
+
+P = ParamSpec("P")
+
+
+class Bounds(NamedTuple):
+    """How many attempts count in a window: of an address, of a household's /56, and of a /48 or an IPv4 /24."""
+
+    window: timedelta
+    here: int
+    site: int
+    region: int
+
 
 THROTTLE_WINDOW = timedelta(minutes=15)
 THROTTLE_LIMIT = 10
 REGISTER_WINDOW = timedelta(hours=1)
 REGISTER_LIMIT = 20
 RESET_LIMIT = 20
+LOGINS = Bounds(THROTTLE_WINDOW, THROTTLE_LIMIT, 20, 60)
+HOURLY = Bounds(REGISTER_WINDOW, REGISTER_LIMIT, 40, 120)
+# The failures of an account count for a day; after ten, each one more doubles the wait: 1, 2, 4 … minutes.
+ACCOUNT_WINDOW = timedelta(days=1)
+LONGEST_WAIT = timedelta(hours=1)
 # A process that crashed leaves its attempts pending; after this time they no longer count.
 PENDING_FOR = timedelta(seconds=60)
 
 # Stored in the place of a known browser's hash, so that the counts of log-ins leave these rows out.
 REGISTERING, CHANGING, RESETTING = "register", "password", "reset"
+# Log-ins by unknown clients: on our pages, and through the API.
+PAGES, API = "", "api"
+# What a failure is called in the security events, and how.
+FAILURES = {REGISTERING: "registration_failed", CHANGING: "password_check_failed"}
 # Any number that no other part of Docket locks in PostgreSQL.
 ADMISSION_LOCK = 7_304_915_522
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def admit_login(session: Session, *, account: str, address: str, device: str, now: datetime) -> int:
-    """Admit an attempt to log in and return its row's id, unless one of three counts is full.
-
-    A browser that has signed in to this account before is counted apart, so that strangers cannot lock a patient out by
-    guessing. The account's count turns away only networks that have failed on that account themselves: the owner can
-    log in from home while someone else is guessing.
+def admitted(
+    database: Database,
+    admit: Callable[Concatenate[Session, P], int],
+    seen: Seen,
+    now: datetime,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> int:
+    """Run an admission in a transaction of its own. A refusal is recorded as `seen`, committed, and raised.
 
     Raises:
-        TooManyLogins: ten failures in fifteen minutes. AttemptsUnderWay: with the pending ones there may be.
+        TooManyAttempts: as the admission does.
+    """
+
+    def work(session: Session) -> int | TooManyAttempts:
+        try:
+            return admit(session, *args, **kwargs)
+        except TooManyAttempts as refusal:
+            security_events.record(session, seen, now=now)
+            return refusal
+
+    found = database.write(work)
+    if isinstance(found, TooManyAttempts):
+        raise found
+    return found
+
+
+def admit_login(
+    session: Session, *, account: str, address: str, device: str, now: datetime, client: str = PAGES
+) -> int:
+    """Admit an attempt to log in and return its row's id, unless one of the counts is full.
+
+    `device` is the hash of a browser that has signed in to this account before, else ''. `client` is `PAGES` or `API`.
+
+    Raises:
+        TooManyLogins: too many failures. AttemptsUnderWay: with the pending ones there may be.
     """
     _one_at_a_time(session)
-    network = network_of(address)
-    on_account = FailedLogin.account == account
     if device:
         _require_room(session, FailedLogin.device == device, now=now)
     else:
-        _require_room(session, FailedLogin.address == network, FailedLogin.device == "", now=now)
-        failed_here = sa.select(FailedLogin.id).where(
-            on_account,
-            FailedLogin.address == network,
-            FailedLogin.judged.is_(True),
-            FailedLogin.at > now - THROTTLE_WINDOW,
-        )
-        if session.scalar(failed_here.limit(1)) is not None:
-            _require_room(session, on_account, FailedLogin.device == "", now=now)
-    return _note(session, FailedLogin(account=account, address=network, device=device, at=now), now=now)
+        _require_room_of_networks(session, client, LOGINS, address=address, now=now)
+        _require_patience(session, account, (PAGES, API), now=now)
+    return _note(session, account=account, address=address, device=device or client, now=now)
+
+
+def admit_guess(session: Session, kind: str, *, account: str, address: str, now: datetime) -> int:
+    """Admit a guess at another secret of an account, such as a code, like a log-in; return the attempt's id.
+
+    `kind` is a short word for the secret; each has counts of its own.
+
+    Raises:
+        TooManyLogins, AttemptsUnderWay: as for a log-in.
+    """
+    _one_at_a_time(session)
+    _require_room_of_networks(session, kind, LOGINS, address=address, now=now)
+    _require_patience(session, account, (kind,), now=now)
+    return _note(session, account=account, address=address, device=kind, now=now)
 
 
 def admit_password_change(session: Session, user_id: int, *, address: str, now: datetime) -> int:
@@ -75,46 +141,74 @@ def admit_password_change(session: Session, user_id: int, *, address: str, now: 
     except TooManyAttempts as error:
         error.field = "current"
         raise
-    attempt = FailedLogin(account=account, address=network_of(address), device=CHANGING, at=now)
-    return _note(session, attempt, now=now)
+    return _note(session, account=account, address=address, device=CHANGING, now=now)
 
 
 def admit_registration(session: Session, *, address: str, now: datetime) -> int:
     """Admit a registration before its slow work starts, and return the attempt's id.
 
     Raises:
-        TooManyRegistrations: twenty in an hour from this network. AttemptsUnderWay: with the pending ones there may be.
+        TooManyRegistrations: too many in an hour from this network. AttemptsUnderWay: with the pending ones there may
+            be.
     """
     _one_at_a_time(session)
-    network = network_of(address)
-    of_network = (FailedLogin.address == network, FailedLogin.device == REGISTERING)
     try:
-        _require_room(session, *of_network, now=now, window=REGISTER_WINDOW, limit=REGISTER_LIMIT)
+        _require_room_of_networks(session, REGISTERING, HOURLY, address=address, now=now)
     except TooManyLogins as error:
         raise TooManyRegistrations(retry_after=error.retry_after) from error
-    return _note(session, FailedLogin(account=REGISTERING, address=network, device=REGISTERING, at=now), now=now)
+    return _note(session, account=REGISTERING, address=address, device=REGISTERING, now=now)
 
 
-def note_reset(session: Session, *, address: str, now: datetime) -> None:
+def note_reset(session: Session, *, address: str, now: datetime) -> int:
     """Count a request for a password reset link. Other such requests wait until this one is committed.
 
     Raises:
-        TooManyResets: twenty in an hour from this network, for any accounts.
+        TooManyResets: too many in an hour from this network, for any accounts.
+    """
+    return note_request(session, RESETTING, address=address, now=now)
+
+
+def note_request(
+    session: Session,
+    kind: str,
+    *,
+    bounds: Bounds = HOURLY,
+    refused: Callable[..., TooManyAttempts] = TooManyResets,
+    address: str,
+    now: datetime,
+) -> int:
+    """Count a request for a message with a link or a code, of a network; it cannot fail, so it is judged already.
+
+    Raises:
+        TooManyAttempts: the error that `refused` makes of `retry_after`: too many in an hour from this network.
     """
     _one_at_a_time(session)
-    network = network_of(address)
-    of_network = (FailedLogin.address == network, FailedLogin.device == RESETTING)
     try:
-        _require_room(session, *of_network, now=now, window=REGISTER_WINDOW, limit=RESET_LIMIT)
+        _require_room_of_networks(session, kind, bounds, address=address, now=now)
     except TooManyLogins as error:
-        raise TooManyResets(retry_after=error.retry_after) from error
+        raise refused(retry_after=error.retry_after) from error
     # The row names no account: a user who forgot the password has not failed to log in.
-    attempt = FailedLogin(account=RESETTING, address=network, device=RESETTING, judged=True, at=now)
-    _note(session, attempt, now=now)
+    return _note(session, account=kind, address=address, device=kind, judged=True, now=now)
 
 
-def judge(session: Session, attempt_id: int) -> None:
-    """Mark the attempt as failed; it counts from when it began."""
+def judge(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
+    """Mark the attempt as failed; it counts from when it began. `user_id` is the account that was tried, if known."""
+    failed = sa.update(FailedLogin).where(FailedLogin.id == attempt_id, FailedLogin.judged.is_(False))
+    columns = (FailedLogin.account, FailedLogin.address, FailedLogin.device, FailedLogin.at)
+    row = session.execute(failed.values(judged=True).returning(*columns)).one_or_none()
+    if row is None:
+        return
+    action = FAILURES.get(row.device, "sign_in_failed")
+    kind, _separator, changing = row.account.partition(":")
+    if kind == CHANGING:
+        user_id = int(changing)
+    named = user_id or kind == REGISTERING
+    seen = Seen(action, user_id, "" if named else row.account, _how(row.device), row.address)
+    security_events.record(session, seen, now=row.at)
+
+
+def count(session: Session, attempt_id: int) -> None:
+    """Let the attempt count, although it did not fail: a registration that made an account."""
     session.execute(sa.update(FailedLogin).where(FailedLogin.id == attempt_id).values(judged=True))
 
 
@@ -123,28 +217,57 @@ def forget(session: Session, attempt_id: int) -> None:
     session.execute(sa.delete(FailedLogin).where(FailedLogin.id == attempt_id))
 
 
-def network_of(address: str) -> str:
-    """The network to count by: an IPv4 address itself, or the /64 of an IPv6 address, which one household or host owns.
+def forget_account(session: Session, account: str) -> None:
+    """Delete the failures of an account, because its owner has just proved to read its mailbox."""
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.account == account, FailedLogin.judged.is_(True)))
 
-    An IPv4 address that is written as IPv6 (mapped, or through NAT64) counts as that IPv4 address.
-    """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:45]
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    if parsed in NAT64:
-        return str(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF))
-    return str(ipaddress.ip_network((int(parsed), 64), strict=False).network_address)
+
+def _how(device: str) -> str:
+    """The kind of an attempt, for the security events: the hash of a known browser is none."""
+    if device in {CHANGING, REGISTERING}:
+        return ""
+    return device if 0 < len(device) < 64 else "password"
 
 
 def _one_at_a_time(session: Session) -> None:
     """Wait until other admissions have ended. On SQLite, writers wait for each other anyway."""
     if session.connection().dialect.name == "postgresql":
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+
+
+def _require_room_of_networks(session: Session, kind: str, bounds: Bounds, *, address: str, now: datetime) -> None:
+    networks = networks_of(address)
+    for column, network, limit in (
+        (FailedLogin.address, networks.here, bounds.here),
+        (FailedLogin.site, networks.site, bounds.site),
+        (FailedLogin.region, networks.region, bounds.region),
+    ):
+        # Of an address that is none, such as that of a test, there are no wider networks.
+        if network or column is FailedLogin.address:
+            bucket = (column == network, FailedLogin.device == kind)
+            _require_room(session, *bucket, now=now, window=bounds.window, limit=limit)
+
+
+def _require_patience(session: Session, account: str, kinds: tuple[str, ...], *, now: datetime) -> None:
+    """Make unknown browsers wait longer after each failure on this account, wherever the failures came from."""
+    bucket = (FailedLogin.account == account, FailedLogin.device.in_(kinds))
+    query = sa.select(sa.func.count(FailedLogin.id), sa.func.max(FailedLogin.at)).where(
+        *bucket, FailedLogin.judged.is_(True), FailedLogin.at > now - ACCOUNT_WINDOW
+    )
+    failures, last = session.execute(query).one()
+    waits = _wait_after(failures)
+    if waits and last + waits > now:
+        raise TooManyLogins(retry_after=max(1, int((last + waits - now).total_seconds())))
+    pending = _count_pending(session, *bucket, now=now)
+    if pending and failures + pending >= THROTTLE_LIMIT:
+        raise AttemptsUnderWay
+
+
+def _wait_after(failures: int) -> timedelta:
+    """How long after the last failure on an account the next attempt is admitted."""
+    if failures < THROTTLE_LIMIT:
+        return timedelta(0)
+    return min(LONGEST_WAIT, timedelta(minutes=1 << min(failures - THROTTLE_LIMIT, 6)))
 
 
 def _require_room(
@@ -159,23 +282,22 @@ def _require_room(
     if len(failures) >= limit:
         until = failures[-1] + window
         raise TooManyLogins(retry_after=max(1, int((until - now).total_seconds())))
-    pending = sa.select(sa.func.count(FailedLogin.id)).where(
-        *bucket, FailedLogin.judged.is_(False), FailedLogin.at > now - PENDING_FOR
-    )
-    if len(failures) + (session.scalar(pending) or 0) >= limit:
+    if len(failures) + _count_pending(session, *bucket, now=now) >= limit:
         raise AttemptsUnderWay
 
 
-def _note(session: Session, attempt: FailedLogin, *, now: datetime) -> int:
-    """Insert the attempt, delete those that no longer count, and return its id."""
-    session.execute(
-        sa.delete(FailedLogin).where(
-            sa.or_(
-                FailedLogin.at < now - REGISTER_WINDOW,
-                sa.and_(FailedLogin.at < now - THROTTLE_WINDOW, FailedLogin.device.not_in((REGISTERING, RESETTING))),
-            )
-        )
+def _count_pending(session: Session, *bucket: sa.ColumnElement[bool], now: datetime) -> int:
+    pending = sa.select(sa.func.count(FailedLogin.id)).where(
+        *bucket, FailedLogin.judged.is_(False), FailedLogin.at > now - PENDING_FOR
     )
+    return session.scalar(pending) or 0
+
+
+def _note(session: Session, *, account: str, address: str, device: str, judged: bool = False, now: datetime) -> int:
+    """Insert the attempt, delete those that no longer count, and return its id."""
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.at < now - ACCOUNT_WINDOW))
+    here, site, region = networks_of(address)
+    attempt = FailedLogin(account=account, address=here, site=site, region=region, device=device, judged=judged, at=now)
     session.add(attempt)
     session.flush()
     return attempt.id

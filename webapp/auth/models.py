@@ -56,20 +56,25 @@ class UserSession(Base):
 class FailedLogin(Base):
     """An attempt, kept for as long as it counts: pending until it is judged, then a failure.
 
-    `account` is a hash: the account may not even exist. `device` is the hash of a known browser, or the kind of attempt
-    where it is not a log-in.
+    `account` is a hash: the account may not even exist. `address`, `site` and `region` are the networks of the client,
+    from the narrowest to the widest. `device` is the hash of a known browser, or the kind of attempt where it is not a
+    log-in on our pages.
     """
 
     __tablename__ = "failed_logins"
     __table_args__ = (
         sa.Index("ix_failed_logins_account_at", "account", "at"),
         sa.Index("ix_failed_logins_address_at", "address", "at"),
+        sa.Index("ix_failed_logins_site_at", "site", "at"),
+        sa.Index("ix_failed_logins_region_at", "region", "at"),
         sa.Index("ix_failed_logins_at", "at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account: Mapped[str] = mapped_column(sa.String(64))
     address: Mapped[str] = mapped_column(sa.String(45))
+    site: Mapped[str] = mapped_column(sa.String(45), default="", server_default=sa.text("''"))
+    region: Mapped[str] = mapped_column(sa.String(45), default="", server_default=sa.text("''"))
     device: Mapped[str] = mapped_column(sa.String(64), default="")
     judged: Mapped[bool] = mapped_column(default=False)
     at: Mapped[datetime]

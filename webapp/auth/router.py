@@ -73,7 +73,7 @@ def log_out(page: CurrentPage) -> Response:
     if actor is not None:
         # Another tab may have signed out at the same moment.
         with suppress(NotFound):
-            page.write(service.end_session, actor, actor.session_id)
+            page.write(service.end_session, actor, actor.session_id, now=page.now)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     drop_draft(page, response)

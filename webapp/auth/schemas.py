@@ -99,13 +99,17 @@ class Actor(NamedTuple):
 
 
 class LogIn(BaseModel):
-    """An attempt to log in, from a network address and perhaps from a browser that has logged in before."""
+    """An attempt to log in, from a network address and perhaps from a browser that has logged in before.
+
+    `by_api` says that it came through the API instead of our page: the two are counted apart.
+    """
 
     email: str
     password: str
     address: str
     user_agent: str = ""
     known_device: str = ""
+    by_api: bool = False
 
 
 class ForgottenPassword(BaseModel):

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from webapp.audit import security_events
 from webapp.audit import service as audit
 from webapp.auth import login_throttle, password_links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
@@ -129,7 +130,12 @@ def admit_login(session: Session, command: LogIn, *, now: datetime) -> int:
         TooManyLogins, AttemptsUnderWay: see `login_throttle.admit_login`.
     """
     return login_throttle.admit_login(
-        session, account=account_key(command.email), address=command.address, device=command.known_device, now=now
+        session,
+        account=account_key(command.email),
+        address=command.address,
+        device=command.known_device,
+        client=login_throttle.API if command.by_api else login_throttle.PAGES,
+        now=now,
     )
 
 
@@ -176,7 +182,14 @@ def finish_login(
     if verified.renewed_hash:
         session.execute(sa.update(User).where(User.id == verified.user_id).values(password_hash=verified.renewed_hash))
     forget_session(session, previous)
-    return start_session(session, verified.user_id, address=command.address, user_agent=command.user_agent, now=now)
+    return start_session(
+        session,
+        verified.user_id,
+        address=command.address,
+        user_agent=command.user_agent,
+        now=now,
+        how="api" if command.by_api else "password",
+    )
 
 
 def still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
@@ -192,8 +205,13 @@ def forget_session(session: Session, secret: str) -> None:
         session.execute(sa.delete(UserSession).where(UserSession.id_hash == hashed(secret)))
 
 
-def start_session(session: Session, user_id: int, *, address: str, user_agent: str, now: datetime) -> str:
-    """Open a session for a user and return its random id, which only the cookie will hold."""
+def start_session(
+    session: Session, user_id: int, *, address: str, user_agent: str, now: datetime, how: str = "password"
+) -> str:
+    """Open a session for a user and return its random id, which only the cookie will hold.
+
+    `how` says for the security events what proved the user: see `security_events.signed_in`.
+    """
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
     session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
     secret = new_secret()
@@ -209,6 +227,7 @@ def start_session(session: Session, user_id: int, *, address: str, user_agent: s
         )
     )
     session.flush()
+    security_events.signed_in(session, user_id, how=how, address=address, now=now)
     return secret
 
 
@@ -251,7 +270,7 @@ def touch_session(session: Session, session_id: int, *, now: datetime) -> None:
     session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
 
 
-def end_session(session: Session, actor: Actor, session_id: int) -> None:
+def end_session(session: Session, actor: Actor, session_id: int, *, now: datetime) -> None:
     """End one of the actor's own sessions: this one, or that of another browser.
 
     Raises:
@@ -264,6 +283,7 @@ def end_session(session: Session, actor: Actor, session_id: int) -> None:
     )
     if ended.one_or_none() is None:
         raise NotFound(_("That device is already signed out."))
+    security_events.signed_out(session, actor.user_id, address=actor.address, now=now)
 
 
 def is_session(session: Session, session_id: int) -> bool:

@@ -6,13 +6,26 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from webapp.audit.security_events import Seen
 from webapp.auth import login_throttle, service
 from webapp.auth.exceptions import WrongCredentials
 from webapp.auth.schemas import LogIn
 from webapp.auth.service import VerifiedLogin
+from webapp.core.networks import network_of
 from webapp.database import Database
 
 T = TypeVar("T")
+
+
+def admit(database: Database, command: LogIn, *, now: datetime) -> int:
+    """Admit an attempt to log in. A refusal is a security event of the network that was refused.
+
+    Raises:
+        TooManyLogins, AttemptsUnderWay.
+    """
+    how = "api" if command.by_api else "password"
+    seen = Seen("sign_in_throttled", about=how, network=network_of(command.address))
+    return login_throttle.admitted(database, service.admit_login, seen, now, command, now=now)
 
 
 def sign_in(
@@ -25,13 +38,13 @@ def sign_in(
     Raises:
         WrongCredentials, TooManyLogins, AttemptsUnderWay.
     """
-    attempt = database.write(service.admit_login, command, now=now)
+    attempt = admit(database, command, now=now)
     with database.reading() as session:
         account = service.find_account(session, command.email)
     try:
         verified = service.verify_login(account, command.password)
         done = database.write(finish, attempt, verified, command, now=now, **more)
     except WrongCredentials:
-        database.write(login_throttle.judge, attempt)
+        database.write(login_throttle.judge, attempt, user_id=account.user_id if account else 0)
         raise
     return verified, done

@@ -209,7 +209,7 @@ def end_session(page: CurrentPage, session_id: PathId) -> Response:
     """End one of the actor's own sessions; everyone who is signed in. Another user's is a 404."""
     actor = signed_in(page)
     try:
-        page.write(auth.end_session, actor, session_id)
+        page.write(auth.end_session, actor, session_id, now=page.now)
     except NotFound:
         # It may have ended a moment ago, by the same form or in another tab: it is signed out, as requested.
         if auth.is_session(page.session, session_id):

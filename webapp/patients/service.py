@@ -95,7 +95,7 @@ def register_and_count(
         EmailTaken: the address already has an account.
     """
     user_id = register(session, command, password_hash, now=now)
-    login_throttle.judge(session, attempt_id)
+    login_throttle.count(session, attempt_id)
     return user_id
 
 

@@ -1,0 +1,127 @@
+"""What happens at the doors: who signed in and out, which passwords were wrong, what was refused.
+
+An attacker decides how many of these events there are. So equal events of one minute are one row with a count, a
+minute has at most a thousand rows (then the network and the account are left out), and each row writes one line to the
+log. A row holds ids, hashes and networks: no name, no e-mail address and no text that was typed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from threading import Lock
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from webapp.audit.models import SecurityEvent
+from webapp.core.networks import network_of
+from webapp.database import count_up_to, table_of
+
+logger = logging.getLogger("docket.security")
+
+MOST_A_MINUTE = 1000
+_EVENTS = table_of(SecurityEvent)
+_KEY = ("minute", "action", "actor_user_id", "account", "about", "network")
+
+
+class Seen(NamedTuple):
+    """One event. `user_id` is 0 where no account is known; `account` is the hash of an address that was tried."""
+
+    action: str
+    user_id: int = 0
+    account: str = ""
+    about: str = ""
+    network: str = ""
+
+
+class Tally:
+    """How often each event happened since this process started, for metrics; and which were logged in this minute."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: Counter[str] = Counter()
+        self._minute: datetime | None = None
+        self._logged: set[Seen] = set()
+
+    def note(self, seen: Seen, count: int, minute: datetime) -> None:
+        """Count the event, and log it unless an equal one was logged in the same minute."""
+        with self._lock:
+            self._counts[seen.action] += count
+            if self._minute != minute:
+                self._minute, self._logged = minute, set()
+            if seen in self._logged or len(self._logged) >= MOST_A_MINUTE:
+                return
+            self._logged.add(seen)
+        logger.info(
+            "%s user=%s network=%s about=%s", seen.action, seen.user_id or "-", seen.network or "-", seen.about or "-"
+        )
+
+    def counts(self) -> dict[str, int]:
+        """The number of events by their code."""
+        with self._lock:
+            return dict(self._counts)
+
+
+tally = Tally()
+
+
+def record(session: Session, seen: Seen, *, now: datetime, count: int = 1) -> None:
+    """Write an event, or count it in the row of its minute."""
+    minute = now.replace(second=0, microsecond=0)
+    tally.note(seen, count, minute)
+    if count_up_to(session, sa.select(_EVENTS.c.id).where(_EVENTS.c.minute == minute), MOST_A_MINUTE) > MOST_A_MINUTE:
+        seen = Seen(seen.action)
+    insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
+    row = insert(_EVENTS).values(
+        minute=minute,
+        last_at=now,
+        action=seen.action,
+        actor_user_id=seen.user_id,
+        account=seen.account,
+        about=seen.about[:120],
+        network=seen.network[:45],
+        count=count,
+    )
+    again = {"count": _EVENTS.c.count + count, "last_at": now}
+    session.connection().execute(row.on_conflict_do_update(index_elements=_KEY, set_=again))
+
+
+def record_counted(session: Session, events: Iterable[tuple[Seen, datetime, int]]) -> None:
+    """Write events that were counted meanwhile, each with its last instant, in an order that all processes keep."""
+    for seen, at, count in sorted(events):
+        record(session, seen, now=at, count=count)
+
+
+def signed_in(session: Session, user_id: int, *, how: str = "password", address: str, now: datetime) -> None:
+    """An account was signed in to; `how` is password, code, passkey or the name of a provider."""
+    record(session, Seen("signed_in", user_id, about=how, network=network_of(address)), now=now)
+
+
+def sign_in_failed(
+    session: Session,
+    *,
+    account: str = "",
+    user_id: int = 0,
+    how: str = "password",
+    address: str,
+    now: datetime,
+) -> None:
+    """What proves an account was wrong: a password, a code, a second factor. `account` is `service.account_key`."""
+    seen = Seen("sign_in_failed", user_id, "" if user_id else account, how, network_of(address))
+    record(session, seen, now=now)
+
+
+def signed_out(session: Session, user_id: int, *, address: str, now: datetime) -> None:
+    """An account signed out, or ended one of its sessions."""
+    record(session, Seen("signed_out", user_id, network=network_of(address)), now=now)
+
+
+def forget_security_events(session: Session, before: datetime) -> int:
+    """Delete the events of minutes before this instant, and return how many rows these were."""
+    old = sa.delete(_EVENTS).where(_EVENTS.c.minute < before)
+    return session.connection().execute(old).rowcount
