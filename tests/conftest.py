@@ -19,6 +19,7 @@ from tests.browser_path import browser_path
 from tests.cast import Cast, assemble, client_for
 from tests.postgres import ReusedDatabase, new_database, postgres_server
 from tests.sharing import SharedEngines
+from webapp.causes import forget_causes
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.migrations import upgrade
@@ -30,6 +31,12 @@ for setting in [name for name in os.environ if name.startswith("DOCKET_")]:
 # pytest would prepare every test file anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+@pytest.fixture(autouse=True)
+def _a_minute_of_its_own() -> None:
+    """What a test logs does not depend on the tests before it."""
+    forget_causes()
 
 
 # ------------------------------------------------------------------------------------------- databases

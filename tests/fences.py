@@ -32,7 +32,13 @@ ROOM_FLOORS: list[set[str]] = [
     {"audit", "notifications"},
 ]
 # Below these packages each name is a module or a folder with its own place.
-GROUND_FLOORS: list[set[str]] = [{"core"}, {"database"}, {"config", "events", "exceptions"}, {"i18n"}]
+GROUND_FLOORS: list[set[str]] = [
+    {"core"},
+    {"database"},
+    {"troubles"},
+    {"config", "deadlines", "causes", "events", "exceptions"},
+    {"i18n"},
+]
 FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
 ROOMS = set().union(*ROOM_FLOORS)
 FLOOR_OF = {name: len(FLOORS) - number for number, names in enumerate(FLOORS) for name in names}
@@ -86,6 +92,9 @@ SINGLE = {
     "config": "ground",
     "events": "ground",
     "i18n": "ground",
+    "causes": "ground",
+    "deadlines": "ground",
+    "troubles": "ground",
     "database": "database",
     "core": "core",
     **dict.fromkeys(ROOF, "program"),

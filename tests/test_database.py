@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from tests.cast import NOW
 from tests.postgres import libpq
-from webapp.database import ATTEMPTS, Database, is_busy, sqlstate
+from webapp.database import ATTEMPTS, Database
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
+from webapp.troubles import sqlstate, trouble_of
 
 
 def attempt(name: str, at: datetime = NOW) -> FailedLogin:
@@ -175,10 +176,10 @@ def test_a_real_lock_timeout_is_reported_as_busy(unshared_database: Database) ->
 
 
 def test_a_closed_connection_is_busy_and_a_wrong_query_is_not(database: Database) -> None:
-    assert is_busy(lost(database, "57P01"))
+    assert trouble_of(lost(database, "57P01"), writing=False)
     with database.reading() as session, pytest.raises(DBAPIError) as caught:
         session.execute(sa.text("SELECT * FROM nonsense"))
-    assert not is_busy(caught.value)
+    assert not trouble_of(caught.value, writing=False)
     assert sqlstate(caught.value) == (None if database.is_sqlite else "42P01")
 
 
@@ -194,7 +195,7 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
 
 
 def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database) -> None:
-    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 4000}
     with sqlite_database.reading() as session:
         found = {name: session.scalar(sa.text(f"PRAGMA {name}")) for name in wanted}
     assert found == wanted

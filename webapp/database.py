@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -23,18 +24,17 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
 from sqlalchemy.engine import CursorResult, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from webapp.deadlines import lift_deadline, seconds_left
 from webapp.events.publishing import EventHandlers, session_info
-from webapp.exceptions import Unavailable
-from webapp.i18n import lazy_gettext as _l
+from webapp.troubles import UNSURE, DatabaseTrouble, sqlstate, trouble_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,6 @@ T = TypeVar("T")
 # PostgreSQL may abort one of two transactions that wait for each other; the work can then be retried.
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
-BUSY = {"55P03", "57P03", "53300", "08006", "08001", "57P01"}
-_BUSY_NOW = _l("The booking system is very busy. Please try again in a moment.")
 
 # Forty threads answer requests, and each may hold one connection for reading and one for writing. With fewer than two
 # connections per thread, forty requests could hold all connections and wait for each other. Requests that have to wait
@@ -53,6 +51,21 @@ _BUSY_NOW = _l("The booking system is very busy. Please try again in a moment.")
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 60
+# How long one statement may take, unless its work may take as long as it needs. It is less than a request may wait in
+# all, so that there is time left to say what happened.
+PATIENCE = 4.0
+# How long SQLite waits for another process that writes.
+BUSY_MILLISECONDS = 4000
+# How long a connection may be silent in the middle of a statement that may take as long as it needs.
+SILENCE_SECONDS = 3600.0
+# PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
+TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 5000}
+SERVER_OPTIONS = (
+    "-c lock_timeout=3000 -c timezone=UTC "
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
+# After so many steps of its machine, about two milliseconds, SQLite asks whether it may go on.
+STEPS_BETWEEN_LOOKS = 100_000
 
 
 # Text that is compared by code points on both databases, whatever the collation of the database.
@@ -220,24 +233,14 @@ class Database:
     """One database, SQLite or PostgreSQL, and the two ways to use it.
 
     `handlers` handle the events that are published in its transactions; without handlers, publishing is an error.
+    `patience` is how many seconds one statement may take; None for work that takes as long as it needs, such as a
+    migration. A request may also not wait beyond its deadline: see `webapp.deadlines`.
     """
 
-    def __init__(self, url: str, handlers: EventHandlers | None = None) -> None:
+    def __init__(self, url: str, handlers: EventHandlers | None = None, *, patience: float | None = PATIENCE) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            self.engine = _sqlite_engine(self.url)
-        else:
-            self.engine = sa.create_engine(
-                self.url,
-                **POOL,
-                hide_parameters=True,
-                connect_args={
-                    "options": "-c lock_timeout=3000 -c timezone=UTC",
-                    "connect_timeout": CONNECT_SECONDS,
-                },
-            )
-            event.listen(self.engine, "checkout", _require_open)
+        self.engine = _sqlite_engine(self.url, patience) if self.is_sqlite else _postgresql_engine(self.url, patience)
         self._cache = VersionCache()
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -262,7 +265,11 @@ class Database:
         totals: list[int] = []
 
         def rows() -> Iterator[T]:
+            # They are sent as they are read, for as long as the client takes them.
+            lift_deadline()
             with self.reading() as session:
+                if not self.is_sqlite:
+                    session.execute(sa.text("SET LOCAL statement_timeout = 0"))
                 total, found = read(session)
                 totals.append(total)
                 # A generator that has begun is closed with its session, even if it is never used again.
@@ -280,24 +287,30 @@ class Database:
         PostgreSQL work that lost to a deadlock is retried, at most three times.
 
         Raises:
-            Unavailable: a lock could not be taken in time, or the database cannot be reached.
+            DatabaseTrouble: a lock could not be taken in time, or the database refuses writes or does not answer.
         """
         for attempt in range(1, ATTEMPTS + 1):
+            saving = False
             try:
                 with Session(self.engine, expire_on_commit=False, info=self.session_info) as session:
                     session.connection(execution_options={"docket_write": True})
                     result = work(session, *args, **kwargs)
+                    session.flush()
+                    saving = True
                     session.commit()
                     return result
-            except DBAPIError as error:
-                if sqlstate(error) in RETRYABLE and attempt < ATTEMPTS:
+            except SQLAlchemyError as error:
+                if isinstance(error, DBAPIError) and sqlstate(error) in RETRYABLE and attempt < ATTEMPTS:
                     logger.info("Retrying a transaction after SQLSTATE %s", sqlstate(error))
                     continue
-                if is_busy(error):
-                    raise Unavailable(str(_BUSY_NOW)) from error
-                raise
-            except PoolTimeoutError as error:
-                raise Unavailable(str(_BUSY_NOW)) from error
+                trouble = trouble_of(error, writing=True)
+                if trouble is None:
+                    raise
+                # A server that is gone at the commit may have kept the change or not.
+                unsure = saving and not self.is_sqlite and not trouble.answers_reads
+                refusal = DatabaseTrouble(UNSURE if unsure else trouble, error)
+                refusal.report()
+                raise refusal from error
         raise AssertionError("The loop above returns or raises.")
 
     def dispose(self) -> None:
@@ -305,16 +318,76 @@ class Database:
         self.engine.dispose()
 
 
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-letter error code, or None on SQLite."""
-    return getattr(error.orig, "sqlstate", None)
+def _postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
+    """PostgreSQL with a bound for everything that may wait; the comments explain each setting."""
+    milliseconds = 0 if patience is None else round(patience * 1000)
+    engine = sa.create_engine(
+        url,
+        **POOL,
+        poolclass=_ImpatientPool,
+        hide_parameters=True,
+        connect_args={
+            "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
+            "connect_timeout": CONNECT_SECONDS,
+            **TCP,
+        },
+    )
+    event.listen(engine, "checkout", _require_open)
+    event.listen(engine, "set_connection_execution_options", _write_where_allowed)
+    bounded = _bounded_connections(SILENCE_SECONDS if patience is None else patience + 1)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, arguments: Any, options: dict[str, Any]) -> Any:
+        left = seconds_left(CONNECT_SECONDS)
+        if left is not None and left < 1:
+            raise sa.exc.OperationalError(None, None, Exception("There is no connection, and no time to open one"))
+        return bounded.connect(*arguments, **options | {"connect_timeout": int(left or CONNECT_SECONDS)})
+
+    return engine
 
 
-def is_busy(error: DBAPIError) -> bool:
-    """Whether the same request may succeed in a moment: a lock timed out, or a connection broke."""
-    if sqlstate(error) in RETRYABLE | BUSY or error.connection_invalidated:
-        return True
-    return isinstance(error, OperationalError) and ("locked" in str(error.orig) or "connection" in str(error.orig))
+def _write_where_allowed(connection: sa.Connection, options: dict[str, Any]) -> None:
+    """Leave it to the server whether a transaction may write: an operator may have made it read-only.
+
+    After a transaction for reading, SQLAlchemy would ask for one that writes in any case.
+    """
+    if options.get("docket_write"):
+        cast(Any, connection.connection.dbapi_connection).read_only = None
+
+
+@cache
+def _bounded_connections(silence: float) -> Any:
+    """Connections that break off when the server is silent for longer.
+
+    PostgreSQL's own timeout does not help where its answer, or our question, is lost on the way.
+    """
+    import psycopg
+
+    class BoundedConnection(psycopg.Connection[Any]):
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, seconds_left(timeout or silence))
+            except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - it has no other name.
+                # It is in the middle of something, so it can never be used again.
+                self.pgconn.finish()
+                raise psycopg.OperationalError("The server did not answer in time") from error
+
+    return BoundedConnection
+
+
+class _ImpatientPool(QueuePool):
+    """A pool in which nothing waits beyond its deadline for a connection that others use."""
+
+    # By this it logs as SQLAlchemy's own.
+    __module__ = QueuePool.__module__
+
+    @property
+    def _timeout(self) -> float:
+        return cast(float, seconds_left(self._most))
+
+    @_timeout.setter
+    def _timeout(self, most: float) -> None:
+        self._most = most
 
 
 def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
@@ -345,31 +418,44 @@ def sqlite_file(url: str | sa.URL) -> Path | None:
     return Path(url.database)
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     """SQLite set up for several processes that all write; the comments explain each setting."""
     if path := sqlite_file(url):
         _make_private(path)
     # Errors include their statement; with its parameters they would write patients' names and reasons to the log.
-    engine = sa.create_engine(url, module=sqlite_module(), **POOL, hide_parameters=True)
+    engine = sa.create_engine(url, module=sqlite_module(), **POOL, poolclass=_ImpatientPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         # The driver must not start transactions by itself: it would start them late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         # NORMAL may lose acknowledged commits in a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
+        if patience is not None:
+            connection.set_progress_handler(_is_late, STEPS_BETWEEN_LOOKS)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        writing = connection.get_execution_options().get("docket_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if not connection.get_execution_options().get("docket_write", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        left = seconds_left()
+        if left is not None:
+            # A request that has waited before, for another lock, does not wait that long again.
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={min(BUSY_MILLISECONDS, round(left * 1000))}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _is_late() -> bool:
+    """Whether SQLite must break off what it computes for a request."""
+    return seconds_left() == 0
 
 
 def _make_private(path: Path) -> None:

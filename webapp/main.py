@@ -43,24 +43,29 @@ from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
+from webapp.core.request_log_middleware import RequestLogMiddleware
 from webapp.core.routing import Gate
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.templates import template_environment
 from webapp.core.web import Page, VersionedStatic
-from webapp.database import Database, is_busy
+from webapp.database import Database
+from webapp.deadlines import waiting_at_most
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.i18n import ENGLISH, Language
-from webapp.i18n import gettext as _
 from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
 from webapp.staff.menu import staff_places
+from webapp.troubles import DatabaseTrouble, trouble_from
 
 # The numbers of these settings in glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
+
+# An error page needs the clinic and who is signed in.
+SECONDS_FOR_ERROR_PAGE = 0.8
 
 # The clinic's zone and local date for the page that the current thread renders.
 _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
@@ -115,6 +120,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.add_middleware(LanguageMiddleware, language_of=lambda scope: app.state.language_of(scope))
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    # Every answer is logged, whichever layer gives it.
+    app.add_middleware(RequestLogMiddleware)
     return app
 
 
@@ -221,8 +228,10 @@ def _page_context(page: Page) -> dict[str, Any]:
     """The values that every page needs; if the database cannot be reached, error pages use the defaults."""
     try:
         clinic, actor = current_clinic(page), current_actor(page)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, Unavailable):
         clinic, actor = default_clinic(), None
+    else:
+        page.request.app.state.last_clinic = clinic
     _rendering.set((clinic.zone, clinic.today(page.now)))
     phones.show_for(clinic.home_country)
     return {
@@ -288,22 +297,35 @@ def _handle_errors(app: FastAPI) -> None:
         if isinstance(error, HTTPException) and error.status_code == 405:
             # FastAPI names only the methods of the first route that matches the address.
             error = HTTPException(405, headers={"allow": ", ".join(methods_of(request.url.path))})
-        return problem_response(error) if is_api(request) else error_page(Page(request), error)
+        return _answer_to_error(request, error)
 
-    def on_database_error(request: Request, error: Exception) -> Response:
-        if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and is_busy(error)):
-            return on_app_error(
-                request, Unavailable(_("The booking system is very busy. Please try again in a moment."))
-            )
-        raise error
+    def on_database_error(request: Request, error: SQLAlchemyError) -> Response:
+        trouble = trouble_from(error, writing=False)
+        if trouble is None:
+            raise error
+        trouble.report()
+        return _answer_to_error(request, trouble)
 
     for kind in (AppError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, on_app_error)
     for database_error in (DBAPIError, PoolTimeoutError):
-        app.add_exception_handler(database_error, on_database_error)
+        app.add_exception_handler(database_error, on_database_error)  # type: ignore[arg-type]
 
 
-async def _error_response(request: Request, error: Exception, reference: str | None) -> Response:
+def _answer_to_error(request: Request, error: Exception) -> Response:
+    """An error as problem details for programs, and as a page for people."""
     if is_api(request):
-        return problem_response(error, reference=reference)
-    return await run_in_threadpool(partial(error_page, Page(request), error, reference=reference))
+        return problem_response(error)
+    page = Page(request)
+    if isinstance(error, DatabaseTrouble) and not error.trouble.answers_reads:
+        # Asking the database again would only take as long once more.
+        page.known |= {"clinic": getattr(request.app.state, "last_clinic", None) or default_clinic(), "actor": None}
+    # What led here may have taken all the time that the request had.
+    with waiting_at_most(SECONDS_FOR_ERROR_PAGE):
+        return error_page(page, error)
+
+
+async def _error_response(request: Request, error: Exception) -> Response:
+    if is_api(request):
+        return problem_response(error)
+    return await run_in_threadpool(_answer_to_error, request, error)

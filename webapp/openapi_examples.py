@@ -13,6 +13,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 
 from webapp.appointments.impact.decisions import AppointmentsAffected
+from webapp.causes import Trace, begin_trace, end_trace
 from webapp.core.api import UnsupportedMediaType, problem_response
 from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests
@@ -176,7 +177,9 @@ def problem_example(status: int, members: Mapping[str, Any] | None = None) -> di
         error = _WITH_MEMBERS[name]() if name in _WITH_MEMBERS else error
         if isinstance(error, AppError):
             error.members[name] = value
-    response = problem_response(error, reference="5f3c9a1e" if status == 500 else None)
+    token = begin_trace(Trace("5f3c9a1e07"))
+    response = problem_response(error)
+    end_trace(token)
     example: dict[str, Any] = json.loads(bytes(response.body))
     return example
 

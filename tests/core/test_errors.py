@@ -90,19 +90,29 @@ def test_throttled_and_busy_answers_say_how_long_to_wait(failing: TestClient) ->
     assert failing.get("/misfortune/unavailable").headers["retry-after"] == "2"
 
 
-def test_an_unexpected_error_shows_a_reference_that_is_in_the_log(
+def test_an_unexpected_error_shows_the_id_of_its_request_which_is_in_the_log(
     failing: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     references = set()
     for headers in ({}, HTMX):
-        caplog.clear()
-        page = read(failing.get("/misfortune/broken", headers=headers))
-        reference = page.one("section", id="fragment").one("b").text
-        assert f"Error {reference} at GET" in caplog.text
-        assert "/misfortune/broken" in caplog.text
-        assert "a secret of the house" in caplog.text
+        answer = failing.get("/misfortune/broken", headers=headers)
+        reference = read(answer).one("section", id="fragment").one("b").text
+        assert answer.headers["x-request-id"] == reference
         references.add(reference)
+    problem = failing.get("/api/v1/nowhere")
+    assert "reference" not in problem.json(), "Only where the fault is ours."
     assert len(references) == 2
+    assert len(lines_of(caplog, "webapp.core.security")) == 1, "Each cause is told once a minute."
+    assert "/misfortune/broken" in caplog.text
+    assert "a secret of the house" in caplog.text
+    requests = [vars(record)["request"] for record in caplog.records if record.name == "webapp.requests"]
+    assert [each.get("cause", "").partition(" ")[0] for each in requests] == ["RuntimeError", "RuntimeError", ""]
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
+    """What a logger said."""
+    return [record.getMessage() for record in caplog.records if record.name == name]
 
 
 def test_the_menu_of_an_error_page_knows_who_is_signed_in(client: TestClient) -> None:

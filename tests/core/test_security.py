@@ -544,7 +544,7 @@ def test_the_log_holds_no_password_no_reason_and_no_cookie(
         broken = client.post("/fail")
         assert broken.status_code == 500
     log = caplog.text
-    assert "Error " in log
+    assert "Unexpected error at POST" in log
     for secret in (*SECRETS, PASSWORD, cookie, cookie.rsplit(".", 1)[0]):
         assert secret not in log
     assert SECRETS[1] not in broken.text

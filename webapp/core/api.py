@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from webapp.causes import request_id
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.parsing import MAX_ID
@@ -99,7 +100,7 @@ class Problem(BaseModel):
     detail: Annotated[str, Field(description="What happened and what would help, for people.")]
     code: Annotated[str, Field(description="What happened, for programs; stable.", examples=["clinic_closed"])]
     errors: Annotated[list[FieldProblem], Field(description="The invalid members of the request.")] = []
-    reference: Annotated[str | None, Field(description="The number of this error in the log.")] = None
+    reference: Annotated[str | None, Field(description="The id of this request in the log.")] = None
 
 
 class UnsupportedMediaType(AppError):
@@ -109,8 +110,8 @@ class UnsupportedMediaType(AppError):
     code = "unsupported_media_type"
 
 
-def problem_response(error: Exception, *, reference: str | None = None) -> Response:
-    """Any error as problem details, with its headers."""
+def problem_response(error: Exception) -> Response:
+    """Any error as problem details, with its headers, and with the request's id where the fault is ours."""
     if isinstance(error, RequestValidationError):
         status, code, detail, errors = _validation(error)
     elif isinstance(error, AppError):
@@ -129,7 +130,7 @@ def problem_response(error: Exception, *, reference: str | None = None) -> Respo
         "code": code,
         "errors": [each.model_dump(exclude_none=True) for each in errors],
         **(error.members if isinstance(error, AppError) else {}),
-        **({"reference": reference} if reference else {}),
+        **({"reference": reference} if status >= 500 and (reference := request_id()) else {}),
     }
     headers = headers_of(error)
     if status == 401:

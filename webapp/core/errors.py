@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from wtforms import Field
 
+from webapp.causes import request_id
 from webapp.core.text import PASSWORDS
 from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
@@ -63,11 +64,12 @@ def error_page(
     page: Page,
     error: Exception,
     *,
-    reference: str | None = None,
     actions: Sequence[Action] = (),
     typed: Sequence[Field] = (),
 ) -> Response:
     """The answer to an error: a page, or a fragment for HTMX; a visitor is sent to the log-in page and back.
+
+    Where the fault is ours, it names the request's id, by which the log says what happened.
 
     `actions` replace the usual links. `typed` holds field texts that would otherwise be lost; the page repeats them.
     """
@@ -98,7 +100,7 @@ def error_page(
         title=title,
         text=text or default_text,
         actions=actions,
-        reference=reference,
+        reference=request_id() if status >= 500 else None,
         typed=shown,
     )
     if kept:

@@ -6,7 +6,11 @@ import json
 import logging
 import logging.config
 import re
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
+
+from webapp.causes import request_id
 
 # An e-mail address, or a name and a password before a host.
 ADDRESS = re.compile(r"[^\s<>()\"']{1,254}@[^\s<>()\"']{1,254}")
@@ -23,15 +27,31 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         # Another handler may have left its own text of the error, with everything in it.
         record.exc_text = None
+        number = request_id()
+        cause = getattr(record, "request", {}).get("cause", "")
+        record.__dict__["of_request"] = f"{f' [{number}]' if number else ''}{f' {cause}' if cause else ''}"
         return without_addresses(super().format(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - Python's name.
+        """The local time with its offset from UTC, because machines and their operators are in different zones."""
+        second, offset = _local_second(int(record.created))
+        return f"{second}.{int(record.msecs):03d}{offset}"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - Python's name.
         return without_details(super().formatException(ei))
 
 
+@lru_cache(2)
+def _local_second(second: int) -> tuple[str, str]:
+    """A second of the local clock, and its offset: '2026-12-01T09:30:00' and '+01:00'."""
+    text = datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:19], text[19:]
+
+
 def without_addresses(text: str) -> str:
     """The text with a placeholder for each e-mail address."""
-    return ADDRESS.sub("…@…", text)
+    # Most lines have none, and the search for one takes a multiple of the rest.
+    return ADDRESS.sub("…@…", text) if "@" in text else text
 
 
 def without_details(text: str) -> str:
@@ -50,12 +70,15 @@ class JsonFormatter(TextFormatter):
     """One JSON object per line, for programs that collect logs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, Any] = {
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
             "message": without_addresses(record.getMessage()),
         }
+        if number := request_id():
+            entry["request_id"] = number
+        entry |= getattr(record, "request", {})
         if record.exc_info:
             entry["exception"] = without_addresses(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
@@ -68,10 +91,14 @@ def configure_logging(form: Literal["text", "json"]) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "text": {"()": TextFormatter, "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+                "text": {
+                    "()": TextFormatter,
+                    "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s%(of_request)s",
+                },
                 "json": {"()": JsonFormatter},
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+            "filters": {"sparingly": {"()": "webapp.causes.Sparingly"}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["sparingly"]}},
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {
                 "alembic": {"level": "WARNING"},

@@ -15,6 +15,7 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
+from webapp.causes import note_route
 from webapp.core.text import bare
 
 _NAME_OF_GROUP = re.compile(r"\(\?P<\w+>")
@@ -92,7 +93,9 @@ class Gate(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request to the route that matched, which FastAPI keeps in the scope."""
-        await scope["route"].handle(scope, receive, send)
+        route = scope["route"]
+        note_route(route.path_format)
+        await route.handle(scope, receive, send)
 
 
 def all_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.causes import cause_of, report
 from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
 from webapp.i18n import gettext as _
 
@@ -57,7 +57,7 @@ DOCUMENT_HEADERS = {
 FRAMING = {"content-security-policy": f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"}
 HSTS = "max-age=31536000; includeSubDomains"
 
-ErrorResponse = Callable[[Request, Exception, str | None], Awaitable[Response]]
+ErrorResponse = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class SecurityMiddleware:
@@ -102,14 +102,14 @@ class SecurityMiddleware:
             refuse_other_origin(request, base_url=self.base_url)
             await self.app(scope, receive, send_with_headers)
         except AppError as error:
-            response = await self.error_response(request, error, None)
+            response = await self.error_response(request, error)
             await response(scope, receive, send_with_headers)
         except Exception as error:
             if started:
                 raise
-            reference = secrets.token_hex(4)
-            logger.exception("Error %s at %s %r", reference, scope["method"], loggable_path(scope))
-            response = await self.error_response(request, error, reference)
+            where = f"{scope['method']} {loggable_path(scope)!r}"
+            report(logger, logging.ERROR, cause_of(error), "Unexpected error at %s", where, error=error)
+            response = await self.error_response(request, error)
             await response(scope, receive, send_with_headers)
 
 

@@ -1,0 +1,169 @@
+"""Why requests fail, for the operator: each cause is logged once a minute, with a number of how often it came again.
+
+A database that is away fails every request. A line for each of them would fill the disk and hide the one line that
+says why. The name of a cause is known in its request too, whose own line in the log repeats it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+
+MINUTE = 60.0
+# Causes beyond this number, in one minute, are counted together.
+MOST_CAUSES = 200
+OTHERS = "other causes"
+PACKAGE = Path(__file__).resolve().parent
+DATABASE = str(PACKAGE / "database.py")
+
+
+class Trace:
+    """One request on its way: its id, the pattern of its route, and the name of what made it fail."""
+
+    __slots__ = ("cause", "id", "route")
+
+    def __init__(self, number: str) -> None:
+        self.id = number
+        self.route = ""
+        self.cause = ""
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+# The middleware that logs requests sets it; threads that work for a request inherit it.
+begin_trace, end_trace = _current.set, _current.reset
+
+
+def new_request_id() -> str:
+    """An id that can be read out on the telephone."""
+    return secrets.token_hex(5)
+
+
+def current_trace() -> Trace | None:
+    """The request that is being answered here; None outside of requests."""
+    return _current.get()
+
+
+def request_id() -> str | None:
+    """The id of the request that is being answered here; None outside of requests."""
+    trace = _current.get()
+    return trace.id if trace is not None else None
+
+
+def note_route(pattern: str) -> None:
+    """Remember the pattern of the route that answers. Unlike the path, it has no reference or secret in it."""
+    trace = _current.get()
+    if trace is not None:
+        trace.route = pattern
+
+
+class OncePerMinute:
+    """Lets the first of many equal events of a minute through, and reports the number of the others at its end.
+
+    `later` calls a function after a minute.
+    """
+
+    def __init__(self, later: Callable[[Callable[[], None]], None] | None = None) -> None:
+        self._later = later or _after_a_minute
+        self._more: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def is_first(self, cause: str, say_more: Callable[[str, int], None]) -> bool:
+        """Whether this event is the first of its cause. `say_more` gets the number of the others, once a minute."""
+        with self._lock:
+            if cause not in self._more and len(self._more) >= MOST_CAUSES:
+                cause = OTHERS
+            if cause in self._more:
+                self._more[cause] += 1
+                return False
+            self._more[cause] = 0
+        self._later(lambda: self._end_minute(cause, say_more))
+        return True
+
+    def _end_minute(self, cause: str, say_more: Callable[[str, int], None]) -> None:
+        with self._lock:
+            more = self._more.pop(cause)
+            if more:
+                self._more[cause] = 0
+        if more:
+            say_more(cause, more)
+            # It goes on, so the next minute has only such a line.
+            self._later(lambda: self._end_minute(cause, say_more))
+
+
+def _after_a_minute(function: Callable[[], None]) -> None:
+    timer = threading.Timer(MINUTE, function)
+    timer.daemon = True
+    timer.start()
+
+
+_said = OncePerMinute()
+
+
+def forget_causes() -> None:
+    """Begin anew, for tests: each of them is a minute of its own."""
+    global _said
+    _said = OncePerMinute()
+
+
+def report(
+    logger: logging.Logger, level: int, cause: str, message: str, *values: object, error: BaseException | None = None
+) -> None:
+    """Log why requests or other work fail: the first time in a minute with this message, then with a number.
+
+    `cause` names the kind of failure: it is the same for all that fail for the same reason.
+    """
+    trace = _current.get()
+    if trace is not None:
+        trace.cause = cause
+
+    def say_more(cause: str, more: int) -> None:
+        logger.log(level, "… and %d more in the last minute: %s", more, cause)
+
+    if _said.is_first(f"{logger.name} {cause}", lambda _name, more: say_more(cause, more)):
+        logger.log(level, message, *values, exc_info=error)
+
+
+def cause_of(error: BaseException) -> str:
+    """The name of an unexpected error: its type, the database's code if it has one, and where it happened."""
+    said = getattr(error, "orig", None)
+    code = getattr(said, "sqlstate", None) or getattr(said, "sqlite_errorname", None)
+    return f"{type(error).__name__}{f' {code}' if code else ''} at {place_of(error)}"
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of ours in a traceback, else the innermost of all: 'core/web.py:90'."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # Every query passes through the database's module, so that is no place.
+    ours = [frame for frame in frames if frame.filename.startswith(str(PACKAGE)) and frame.filename != DATABASE]
+    if not frames:
+        return "an unknown place"
+    innermost = (ours or frames)[-1]
+    return f"{innermost.filename.removeprefix(f'{PACKAGE}/')}:{innermost.lineno}"
+
+
+class Sparingly(logging.Filter):
+    """Lets warnings and errors of libraries through once a minute. Ours say themselves what is worth repeating."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = OncePerMinute()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        if record.levelno < logging.WARNING or record.name.partition(".")[0] in {"webapp", "docket"}:
+            return True
+        error = record.exc_info[1] if record.exc_info else None
+        cause = f"{str(record.msg).partition(chr(10))[0][:200]}{f' ({cause_of(error)})' if error else ''}"
+        if getattr(record, "is_number", False):
+            return True
+
+        def say_more(cause: str, more: int) -> None:
+            line = "… and %d more in the last minute: %s"
+            logging.getLogger(record.name).log(record.levelno, line, more, cause, extra={"is_number": True})
+
+        return self._said.is_first(cause, say_more)
