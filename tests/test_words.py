@@ -15,7 +15,7 @@ KEYWORDS = {"_": None, "_l": None, "gettext": None, "ngettext": (1, 2)}
 # An appointment is never a visit, except in "visit type"; the other words are stiff.
 STIFF = re.compile(
     r"\b(visits?(?! types?\b)|e-mails?|telephone|nobody|whoever|whom|somebody|everybody|need not|is none|"
-    r"log (in|out)|register|all the same|what becomes|set aside)\b",
+    r"log (in|out)|register|cannot|all the same|what becomes|set aside)\b",
     re.IGNORECASE,
 )
 

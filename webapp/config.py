@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     api_rate_limit: str = "1200/minute"
     api_rate_limit_anonymous: str = "600/minute"
 
+    @property
+    def sends_texts(self) -> bool:
+        """Whether patients can get text messages. In development they are kept as files, where they can be read."""
+        return bool(self.sms_url) or self.environment == "development"
+
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:

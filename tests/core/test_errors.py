@@ -120,6 +120,17 @@ def test_the_menu_of_an_error_page_knows_who_is_signed_in(client: TestClient) ->
     assert "Alice Adams" in page.one("nav", id="menu").text
 
 
+@pytest.mark.parametrize(
+    ("who", "words", "href"),
+    [("alice", "Find a time", "/"), ("bob", "My day", "/schedule"), ("carol", "Overview", "/admin")],
+)
+def test_an_error_leads_to_the_first_page_of_the_readers_role(
+    client: TestClient, who: str, words: str, href: str
+) -> None:
+    shown = read(log_in(client, who).get("/nowhere")).one("section", id="fragment").one("a")
+    assert (shown.text, shown["href"]) == (words, href)
+
+
 def test_a_visitor_is_redirected_to_the_login_and_back(client: TestClient) -> None:
     answer = client.get("/appointments?show=past&page=2")
     assert answer.status_code == 303

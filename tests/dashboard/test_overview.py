@@ -95,6 +95,23 @@ def test_flagged_appointments_come_first_with_why(cast: Cast) -> None:
     assert "Alice Adams with Dr. Bob Brown, Thursday 5 March at 09:00. The doctor is away." in page.text
 
 
+def test_nothing_is_to_be_decided_about_a_patient_who_has_arrived(cast: Cast) -> None:
+    number = put(cast, "2026-03-02 10:00")
+    cast.change(
+        sa.update(models.Appointment)
+        .where(models.Appointment.id == number)
+        .values(flagged_why="time_off", status="arrived")
+    )
+    assert "needs a decision" not in overview(cast).text
+    with client_for(cast.database, now=local("2026-03-02 08:00")) as client:
+        log_in(client, "carol")
+        assert "Alice Adams" not in read(client.get("/admin/appointments?flagged=1")).text
+        assert "The doctor is away." not in read(client.get("/admin/appointments")).text
+        log_in(client, "bob")
+        assert "Needs a decision" not in client.get("/schedule").text
+        assert "Needs a decision" not in client.get("/schedule/week").text
+
+
 def test_a_patient_without_contact_details_is_named(cast: Cast) -> None:
     lost = models.Patient(name="Lena Lost", created_at=cast.now)
     cast.add(lost)

@@ -255,7 +255,7 @@ def test_letters_before_the_at_sign_need_a_server_that_takes_them(
         assert server.mails[0]["To"] == "zoë@docket.example"
     else:
         assert TROUBLES.words(message.last_error) == (
-            "The mail server cannot send to this address: there is a letter such as é before the @. "
+            "The mail server can’t send to this address: there is a letter such as é before the @. "
             "Ask the patient for another address."
         )
 

@@ -82,5 +82,5 @@ def test_what_the_answers_mean(status: int, meaning: type[Undelivered]) -> None:
 def test_a_gateway_that_is_unreachable() -> None:
     gateway = Gateway([200])
     gateway.url = f"http://127.0.0.1:{free_port()}/"
-    with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerAway, match="cannot be reached"):
+    with sender_for(gateway, {}, "{to}{text}") as sender, pytest.raises(ServerAway, match="can’t be reached"):
         sender.send("020 123 4567", "abc", TEXT)

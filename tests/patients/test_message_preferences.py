@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, Cast, log_in
+from tests.cast import NOW, Cast, client_for, log_in
 from tests.reading import read
 from webapp.models import Patient
 
@@ -52,6 +54,23 @@ def test_without_messages_the_consequence_is_shown_and_booking_mentions_no_mail(
     booked = read(client.get(f"/appointments/{reference}?booked=1"))
     assert booked.h1 == "Your appointment is booked"
     assert "emailed" not in booked.text
+
+
+def test_text_messages_are_offered_only_where_they_are_sent(cast: Cast) -> None:
+    of_alice = sa.update(Patient).where(Patient.id == cast.patient_ids["alice"])
+    production: dict[str, Any] = {
+        "environment": "production",
+        "base_url": "https://docket.test",
+        "mail_from": "clinic@docket.test",
+    }
+    with client_for(cast.database, **production) as client:
+        assert "wants_sms" not in log_in(client, "alice").get("/account").text
+        # A clinic that has no gateway any more still lets patients turn them off.
+        cast.change(of_alice.values(wants_sms=True, phone="+31612345678"))
+        assert read(client.get("/account")).form("/account/messages") == {"wants_email": "y", "wants_sms": "y"}
+    cast.change(of_alice.values(wants_sms=False))
+    with client_for(cast.database, **production, sms_url="https://gateway.example/send") as client:
+        assert "wants_sms" in log_in(client, "alice").get("/account").text
 
 
 def test_text_messages_need_a_telephone_number(client: TestClient, cast: Cast) -> None:

@@ -17,7 +17,7 @@ from webapp.patients.search_index import keep_words
 from webapp.patients.search_parser import understand
 
 PEOPLE = [
-    ("Hannah Weiß", date(1988, 4, 17), "+31 20 123 4567", "hannah.weiss@docket.example"),
+    ("Hannah Weiß", date(1988, 4, 17), "+31201234567", "hannah.weiss@docket.example"),
     ("Hanneke de Vries", date(1984, 3, 27), "030 123 4567", "h.devries@docket.example"),
     ("Søren Åkesson-Wiśniewski", date(1984, 3, 12), "", ""),
     ("Zoë O’Connor", None, "+31 (0)6 0123 4568", "zoe_o@docket.example"),
@@ -96,6 +96,12 @@ HANNAH, HANNEKE, SOREN, ZOE, ANNE, MARIE, LI = (person[0] for person in PEOPLE)
     ("+31 6 0123 4568", [ZOE]),
     ("+31 6 0123 4569", [ANNE]),
     ("+49 6 0123 4567", []),
+    # And by their first digits, with the country's code or as the clinic's country dials them.
+    ("+31 20", [HANNAH]),
+    ("0031 20", [HANNAH]),
+    ("020 12", [HANNAH]),
+    ("0612", []),
+    ("+31 6 12", []),
     # Birth dates, in many formats.
     ("1984-03-27", [HANNEKE]),
     ("1984/3/27", [HANNEKE]),

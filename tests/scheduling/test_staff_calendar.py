@@ -81,3 +81,24 @@ def test_no_time_that_has_passed_is_among_them(cast: Cast) -> None:
     day = column(read(client.get(f"/doctors/bob?visit_type={cast.short}&week=2026-W10")))
     assert slots(day)[0] == "09:30"
     assert iso(local("2026-03-02 09:30")) in day.all("a", class_="slot")[0]["href"]
+
+
+def test_a_doctor_sees_the_times_of_colleagues_but_books_only_their_own(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    page = read(client.get("/doctors"))
+    assert "You can only book patients with yourself." in page.text
+    own, other = (
+        next(card for card in page.all("li", class_="doctor") if name in card.text) for name in ("Brown", "Eze")
+    )
+    assert len(slots(own)) > 0
+    assert (slots(other), len(other.all("span", class_="slot")) > 0) == ([], True)
+    links = {href for href in page.links if href.startswith("/book")}
+    assert links
+    assert all("doctor=bob" in href for href in links)
+    assert client.get(min(links)).status_code < 400
+    colleague = read(client.get("/doctors/erin"))
+    assert "You can only book patients with yourself." in colleague.text
+    assert [href for href in colleague.links if href.startswith("/book")] == []
+    assert "You can only book" not in read(client.get("/doctors/bob")).text
+    log_in(client, "carol")
+    assert "You can only book" not in read(client.get("/doctors")).text

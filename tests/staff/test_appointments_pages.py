@@ -620,7 +620,7 @@ def test_every_rule_that_refuses_leads_to_where_it_is_set(client: TestClient, ca
     ):
         page = ask(client, date=day, time=time, **more)
         assert place in page.one("section", aria_labelledby="answer-1").links, (day, time)
-        assert "cannot be booked" in page.text
+        assert "can’t be booked" in page.text
 
 
 def test_a_time_that_is_offered_can_be_booked_from_the_answer(client: TestClient, cast: Cast) -> None:

@@ -326,7 +326,7 @@ def test_the_clinics_country_says_how_numbers_are_written(carol: TestClient, cas
     page = read(carol.get(address))
     form = asked(page)
     assert (form["phone"], form["country"]) == ("020 123 4567", "")
-    assert "That of the time zone: Netherlands" in page.text
+    assert "Same as the time zone (Netherlands)" in page.text
     assert carol.post(address, data={**form, "country": "XX"}).status_code == 422
     # The number that stood in the form is still the same one.
     assert carol.post(address, data={**form, "country": "BE"}).status_code == 303

@@ -259,7 +259,7 @@ def test_a_text_message_and_one_that_cannot_be_written_out(carol: TestClient, ca
     broken = write(cast, "broken", template="a_template_of_old")
     answer = carol.get(f"{MESSAGES}/{broken}")
     assert answer.status_code == 200
-    assert "This message cannot be shown" in read(answer).text
+    assert "This message can’t be shown" in read(answer).text
     assert read(answer).h1 == "A template of old"
 
 
@@ -324,7 +324,7 @@ def test_a_message_that_is_no_longer_true_is_not_sent(carol: TestClient, cast: C
     moved = give_up(cast)
     assert again(carol, booked)[0] == 422
     page = read(carol.get(f"{MESSAGES}/{booked}"))
-    assert "It cannot be sent again. The appointment has changed since" in page.text
+    assert "It can’t be sent again. The appointment has changed since" in page.text
     assert not page.all("form", action=f"{MESSAGES}/{booked}/sending")
     cast.database.write(service.cancel, cast.carol, reference, Cancellation(), now=NOW)
     cancelled = give_up(cast)

@@ -31,9 +31,9 @@ def lines(page: Element) -> list[str]:
     """The day's time line: the time and the text beside it, without the badge and the buttons."""
     found = []
     for line in page.one("ol", class_="agenda").all("li"):
-        card, time = line.all("article"), line.all("time")[0].text
+        card, time = line.all("article"), "".join(each.text for each in line.all("time")[:1])
         words = card[0].one("h3").text if card else line.text.removeprefix(time).strip()
-        found.append(f"{time} {words}")
+        found.append(f"{time} {words}".strip())
     return found
 
 
@@ -146,7 +146,7 @@ def test_hours_extra_hours_closures_and_leave_make_the_gaps(cast: Cast) -> None:
 def test_leave_of_several_days_is_shown_once_a_day(cast: Cast) -> None:
     leave = {"starts_at": local("2026-03-02 12:00"), "ends_at": local("2026-03-05 10:00")}
     cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], **leave))
-    assert lines(day_of(cast)) == ["00:00 Time off, all day"]
+    assert lines(day_of(cast)) == ["Time off, all day"]
 
 
 def test_now_is_a_line_at_its_place_and_splits_a_gap(cast: Cast) -> None:

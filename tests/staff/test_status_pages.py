@@ -97,7 +97,7 @@ def test_undoing_when_the_time_was_given_away_is_a_conflict(bob: TestClient, cas
     form = read(bob.get(DAY)).one("form", action=f"/appointments/{reference}/status/undo")
     answer = bob.post(form["action"], data=form.values(), headers=HTMX)
     assert answer.status_code == 409
-    assert "so this one cannot be restored" in read_fragment(answer, "day").one("div", role="alert").text
+    assert "so this one can’t be restored" in read_fragment(answer, "day").one("div", role="alert").text
     assert status_of(cast, reference) == "no_show"
 
 

@@ -47,7 +47,7 @@ MAX_SKIP = 100_000
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 # Errors of the libraries below us have neither a code nor a sentence of their own.
 UNNAMED = {
-    400: ("bad_request", _l("The request cannot be read.")),
+    400: ("bad_request", _l("The request can’t be read.")),
     404: ("not_found", _l("Nothing exists at this address.")),
     405: ("method_not_allowed", _l("This address does not support this method: see the Allow header.")),
     413: ("too_large", _l("The body is too large.")),

@@ -71,7 +71,8 @@ def error_page(
 
     Where the fault is ours, it names the request's id, by which the log says what happened.
 
-    `actions` replace the usual links. `typed` holds field texts that would otherwise be lost; the page repeats them.
+    `actions` replace the usual link, which leads to the first page of the reader's role. `typed` holds field texts that
+    would otherwise be lost; the page repeats them.
     """
     request = page.request
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
@@ -82,7 +83,6 @@ def error_page(
     if isinstance(error, AppError):
         title = str(error.title or title)
         actions = actions or [(str(words), address) for words, address in error.onward]
-    actions = actions or [(_("Find a time"), "/")]
     shown = [Typed(field.label.text, field.data) for field in typed if field.data] or typed_texts(request)
     kept: tuple[str, str] | None = None
     if isinstance(error, NotSignedIn):
@@ -91,7 +91,8 @@ def error_page(
         if kept is not None:
             text, shown = f"{text} {_('Sign in, and your form will be there, filled in.')}", []
     if status == 401:
-        actions = [(_("Sign in"), with_query("/login", next=kept[0] if kept else way_back(request))), *actions]
+        sign_in = (_("Sign in"), with_query("/login", next=kept[0] if kept else way_back(request)))
+        actions = [sign_in, *(actions or [(_("Find a time"), "/")])]
     response = page.render(
         "core/errors/page.html",
         fragment="core/errors/_fragment.html",

@@ -112,11 +112,21 @@ def named_instant(instant: datetime, zone: ZoneInfo) -> str:
 
     In the hour that is repeated when the clocks go back, the offset from UTC is added.
     """
-    local = instant.astimezone(zone)
-    label = zone_label(zone)
-    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
-        label = f"{label}, {_utc_offset(local)}"
+    label = ", ".join(part for part in (zone_label(zone), _which_of_two(instant, zone)) if part)
     return f"{day_full(instant, zone)}, {clock(instant, zone)} ({label})"
+
+
+def full_instant(instant: datetime, zone: ZoneInfo) -> str:
+    """'Wednesday 11 March 2026, 09:20', where the zone is named nearby; the offset is added as in `named_instant`."""
+    offset = _which_of_two(instant, zone)
+    return f"{day_full(instant, zone)}, {clock(instant, zone)}" + (f" ({offset})" if offset else "")
+
+
+def _which_of_two(instant: datetime, zone: ZoneInfo) -> str:
+    """'UTC+2' in the hour that is repeated when the clocks go back, else ''."""
+    local = instant.astimezone(zone)
+    repeated = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return _utc_offset(local) if repeated else ""
 
 
 def _utc_offset(local: datetime) -> str:

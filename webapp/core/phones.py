@@ -119,6 +119,17 @@ def dialled_as(text: str, country: str) -> str:
     return str(library.format_number(number, library.PhoneNumberFormat.E164))
 
 
+def beginnings(text: str, country: str) -> tuple[str, ...]:
+    """How a number in E.164 begins if its first digits are typed like this, with the country's code or without."""
+    typed = dialled(bare(text))
+    digits = typed.lstrip("+")
+    if typed.startswith(("+", "00")):
+        return (f"+{digits.removeprefix('00')}",)
+    code = _library().country_code_for_region(country) if country else 0
+    # Nearly everywhere a zero comes before the area code, which Italy keeps in E.164.
+    return tuple(f"+{code}{each}" for each in dict.fromkeys((digits, digits.removeprefix("0")))) if code else ()
+
+
 def _unreadable(field: str) -> Invalid:
     message = _("Enter a phone number, such as +31 20 123 4567, or leave this empty.")
     return Invalid(message, code="phone", field=field)

@@ -202,7 +202,7 @@ def _unreadable(page: Page) -> list[Matter]:
         Matter(
             "info",
             _("%(name)s’s phone number is not complete") % {"name": patient.name},
-            _("The record says “%(phone)s”, which cannot be called.") % {"phone": patient.phone},
+            _("The record says “%(phone)s”, which can’t be called.") % {"phone": patient.phone},
             f"/admin/patients/{patient.patient_id}/edit",
             _("Correct phone number"),
         )

@@ -18,9 +18,9 @@ from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
 from webapp.notifications.models import DEAD, OutboxMessage
-from webapp.patients.models import Patient
+from webapp.patients.models import UNREADABLE_PHONE, Patient
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
-from webapp.scheduling.models import FLAGGED, OCCUPIES, OCCUPYING, Appointment, status_is
+from webapp.scheduling.models import OCCUPIES, OCCUPYING, UNDECIDED, Appointment, status_is
 from webapp.scheduling.slots import day_number, days_span, pieces_of, to_datetime
 
 # The overview shows the first few of a long list, and how many there are.
@@ -68,7 +68,7 @@ def _flagged() -> sa.Select[*tuple[Any, ...]]:
         )
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
-        .where(FLAGGED, OCCUPIES, Appointment.starts_at > _NOW)
+        .where(UNDECIDED, Appointment.starts_at > _NOW)
         .order_by(Appointment.starts_at, Appointment.id)
         .limit(SHOWN)
     )
@@ -126,8 +126,7 @@ def find_unreachable(session: Session, *, now: datetime) -> tuple[int, list[Unre
 def _unreadable() -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(Patient.id, Patient.name, Patient.phone, _IN_ALL)
-        # Numbers begin with + and have no spaces; what was no number when Docket began to read them may have either.
-        .where(Patient.phone != "", sa.or_(~Patient.phone.startswith("+"), Patient.phone.contains(" ")))
+        .where(UNREADABLE_PHONE)
         .order_by(Patient.id)
         .limit(SHOWN)
     )

@@ -9,12 +9,12 @@ from webapp.i18n import lazy_gettext as _l
 TROUBLES = CodedSentences(
     {
         "mail_address": _l(
-            "The mail server cannot send to this address: there is a letter such as é before the @. "
+            "The mail server can’t send to this address: there is a letter such as é before the @. "
             "Ask the patient for another address."
         ),
         "mail_answered": _l("The mail server answered: %(value)s"),
         "mail_domain": _l("This address does not exist. Check the part after the @."),
-        "mail_away": _l("The mail server cannot be reached."),
+        "mail_away": _l("The mail server can’t be reached."),
         "mail_broken_off": _l("The mail server closed the connection."),
         "mail_late": _l("The mail server did not answer in time."),
         "mail_login": _l("The mail server refused to sign us in: %(value)s"),
@@ -25,7 +25,7 @@ TROUBLES = CodedSentences(
         "old_news": _l("It could not be delivered before it was out of date."),
         "no_file": _l("It could not be saved as a file: %(value)s."),
         "sms_answered": _l("The text message gateway answered with status %(value)s."),
-        "sms_away": _l("The text message gateway cannot be reached."),
+        "sms_away": _l("The text message gateway can’t be reached."),
         "sms_late": _l("The text message gateway did not answer in time."),
     }
 )

@@ -216,7 +216,7 @@ def _read_text(name: str) -> str | None:
 
 
 def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
-    for show in (formats.clock, formats.day_full, formats.day_long, formats.named_instant):
+    for show in (formats.clock, formats.day_full, formats.day_long, formats.named_instant, formats.full_instant):
         environment.filters[show.__name__] = _in_clinic_zone(show)
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words

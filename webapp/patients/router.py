@@ -252,6 +252,9 @@ def _account_page(
         profile = kind(data=stored._asdict())
     if messages is None and (wishes := message_preferences.get_message_preferences(page.session, actor)) is not None:
         messages = MessagesForm(data=wishes.model_dump())
+    if messages is not None and not (page.settings.sends_texts or messages.wants_sms.data):
+        # Patients who chose text messages before can still turn them off.
+        del messages.wants_sms
     feed = feeds.feed_path(page.session, actor, page.settings.secret_keys)
     return page.render(
         "patients/account.html",

@@ -1,8 +1,8 @@
 """Finding patients by what staff hear or type: a name, a birth date, a telephone number, an e-mail address.
 
 Everything that was typed must match. Words of names and addresses are looked up by their beginning in the word index,
-telephone numbers by their end (see `search_index.py`). Only where nothing matches, words with a typing mistake or two
-are tried; the closest come first.
+telephone numbers by their end (see `search_index.py`) or by their first digits. Only where nothing matches, words with
+a typing mistake or two are tried; the closest come first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webapp.core.pagination import FIRST_PAGE, Cursor, Part, cut
 from webapp.database import rows, seek, table_of
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, PatientWord
-from webapp.patients.search_parser import WITHOUT_COUNTRY_CODE, Span, Term, Typed, understand
+from webapp.patients.search_parser import Span, Term, Typed, understand
 
 PAGE_SIZE = 20
 # How many of the words that are close to a typed one are looked up.
@@ -174,10 +174,9 @@ def patients_by_id(session: Session, ids: list[int]) -> list[PatientRow]:
 
 
 def _understood(session: Session, text: str) -> Typed:
-    """The parsed text. Only a number that may be whole is read as the clinic's country dials it."""
+    """The parsed text. Only a number that may be whole, or begins as people dial, is read for the clinic's country."""
     typed = understand(text)
-    is_whole = any(len(term.readings[0][0]) > WITHOUT_COUNTRY_CODE for term in typed.numbers)
-    return understand(text, get_clinic(session).home_country) if is_whole else typed
+    return understand(text, get_clinic(session).home_country) if typed.as_dialled else typed
 
 
 def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
@@ -197,6 +196,8 @@ def fits(term: Term) -> sa.ColumnElement[bool]:
     ]
     if term.exact:
         readings.append(Patient.id.in_(_OWNERS.where(_WORDS.word.in_(term.exact))))
+    number = bytewise(Patient.phone)
+    readings += [sa.and_(number >= first, number < first + LAST) for first in term.begins]
     if term.born is not None:
         readings.append(_born_within(term.born))
     return sa.or_(*readings)

@@ -55,22 +55,27 @@ class Term(NamedTuple):
 
     A reading matches where each of its parts begins a word of the patient; `exact` are whole words that match as well.
     `name_parts` are the words of the term where it can be a name; these may contain mistakes. `born` are the birth
-    dates that it can mean.
+    dates that it can mean, `begins` the first digits of the telephone numbers that it can mean, in E.164.
     """
 
     readings: tuple[tuple[str, ...], ...]
     exact: tuple[str, ...] = ()
     name_parts: tuple[str, ...] = ()
     born: Span | None = None
+    begins: tuple[str, ...] = ()
 
 
 class Typed(NamedTuple):
-    """Everything that was typed. `birth_dates` are the readings of the one date in it."""
+    """Everything that was typed. `birth_dates` are the readings of the one date in it.
+
+    `as_dialled`: it has a number that depends on the country, because it may be whole or begins with a zero.
+    """
 
     text: str
     birth_dates: tuple[Span, ...]
     numbers: tuple[Term, ...]
     words: tuple[Term, ...]
+    as_dialled: bool = False
 
     @property
     def is_nothing(self) -> bool:
@@ -82,14 +87,17 @@ def understand(text: str, country: str = "") -> Typed:
     """Parse a search text: a date first, then a telephone number as this country dials it, and the rest as words."""
     readable = "".join(letter if letter.isprintable() else " " for letter in bare(text)[:MAX_LETTERS])
     birth_dates, rest = _take_date(" ".join(readable.split()))
-    numbers = []
+    numbers, as_dialled = [], False
     for number in _NUMBER.findall(rest):
-        if sum(letter.isdigit() for letter in number) >= FEWEST_DIGITS:
+        digits = sum(letter.isdigit() for letter in number)
+        if digits >= FEWEST_DIGITS:
+            as_dialled = as_dialled or digits >= WITHOUT_COUNTRY_CODE or number.lstrip("(").startswith("0")
             born = _year(int(number)) if _YEAR.fullmatch(number) else None
             numbers.append(phone_term(number, country)._replace(born=born))
             rest = rest.replace(number, " ", 1)
     words = [word_term(word) for word in re.split(r"[\s,;]+", rest)[:MAX_WORDS] if word]
-    return Typed(text.strip(), birth_dates, tuple(numbers), tuple(term for term in words if term.readings))
+    found = tuple(term for term in words if term.readings)
+    return Typed(text.strip(), birth_dates, tuple(numbers), found, as_dialled)
 
 
 def word_term(word: str) -> Term:
@@ -105,7 +113,7 @@ def word_term(word: str) -> Term:
 
 
 def phone_term(number: str, country: str = "") -> Term:
-    """The end of a telephone number, with or without country code and zeros on either side.
+    """The end of a telephone number, with or without country code and zeros on either side, or its beginning.
 
     '+31 20 123 4567' matches the stored '020 123 4567', and the other way round. In some countries another digit than
     the zero comes before the area code, so the number is also read as this country dials it.
@@ -121,7 +129,7 @@ def phone_term(number: str, country: str = "") -> Term:
             exact += [own, f"{own}0"]
             # For a number that is stored as '+31 (0)20 123 4567', whose digits include the zero.
             readings.append((f"{own}0{digits[:code][::-1]}",))
-    return Term(tuple(readings), exact=tuple(exact))
+    return Term(tuple(readings), exact=tuple(exact), begins=phones.beginnings(national, country))
 
 
 def _take_date(text: str) -> tuple[tuple[Span, ...], str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from webapp.auth.dependencies import current_actor
 from webapp.core.parsing import whole_number
 from webapp.core.web import Page
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.exceptions import NotFound
 from webapp.patients import search
 from webapp.patients import service as patients
 from webapp.scheduling.viewer import Viewer
@@ -25,6 +29,16 @@ def current_viewer(page: Page, patient_id: int | None = None, *, moving: int | N
     if patient_id is None and actor is not None and actor.role == "patient":
         return Viewer(user_id=actor.user_id, moving=moving)
     return Viewer(patient_id, moving=moving, by_staff=actor is not None and actor.is_staff)
+
+
+def books_with(page: Page, doctor: DoctorRow) -> bool:
+    """Whether the actor could book an appointment with this doctor: doctors book patients only with themselves."""
+    actor = current_actor(page)
+    if actor is None or actor.role != "doctor":
+        return True
+    with suppress(NotFound):
+        return doctors.get_doctor_of_user(page.session, actor.user_id).id == doctor.id
+    return False
 
 
 def chosen_patient(page: Page) -> int | None:

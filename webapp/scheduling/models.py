@@ -25,7 +25,8 @@ OCCUPIES_WORDS = f"status IN ({', '.join(repr(status) for status in OCCUPYING)})
 _FLAGGED = "flagged_why <> ''"
 # Queries must use exactly these words: with bound parameters neither database can tell that the partial index applies.
 OCCUPIES = sa.text(f"appointments.{OCCUPIES_WORDS}")
-FLAGGED = sa.text(f"appointments.{_FLAGGED}")
+# Once the patient is at the clinic there is nothing to decide any more.
+UNDECIDED = sa.text(f"appointments.{_FLAGGED} AND appointments.status IN {ACTIVE}")
 
 # Most appointments in a long history are completed. The others have indexes of their own that leave completed ones out.
 # With an index over all statuses, SQLite tends to read every completed appointment to find free times of many doctors.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
@@ -120,12 +120,26 @@ def doctor_cards(
     patient_id: int | None,
     clinic: Clinic,
     *,
+    may_book: Collection[int],
     now: datetime,
 ) -> list[DoctorCard]:
-    """The doctors of the list, each with the first times of the first days that have any."""
+    """The doctors of the list, each with the first times of the first days that have any.
+
+    `may_book` are the ids of the doctors whose times lead to a booking; the others' times are only shown.
+    """
     # All doctors have times on the same few days.
     title_of = cache(lambda number: day_title(number_to_day(number), clinic, now=now))
-    return [_doctor_card(request, free[request.doctor.id], patient_id, clinic, title_of) for request in requests]
+    return [
+        _doctor_card(
+            request,
+            free[request.doctor.id],
+            patient_id,
+            clinic,
+            title_of,
+            may_book=request.doctor.id in may_book,
+        )
+        for request in requests
+    ]
 
 
 def _doctor_card(
@@ -134,9 +148,11 @@ def _doctor_card(
     patient_id: int | None,
     clinic: Clinic,
     title_of: Callable[[int], tuple[str, str]],
+    *,
+    may_book: bool,
 ) -> DoctorCard:
     doctor, kind = request.doctor, request.visit_type
-    address = booking_address(doctor.slug, kind.id, patient_id)
+    address = booking_address(doctor.slug, kind.id, patient_id) if may_book else ""
     by_day: dict[int, list[FreeTime]] = {}
     for time in times:
         if time.day not in by_day and len(by_day) == DAYS_SHOWN:
@@ -148,7 +164,7 @@ def _doctor_card(
         shown = tuple(
             (
                 LABELS[time.minute],
-                address + iso_minute(time.start),
+                address and address + iso_minute(time.start),
                 f"{LABELS[time.minute]}, {name} {date}, {doctor.name}",
             )
             for time in here[:TIMES_A_DAY]

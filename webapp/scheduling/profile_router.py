@@ -16,7 +16,7 @@ from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters, week_calendar
-from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
+from webapp.scheduling.dependencies import books_with, chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 from webapp.scheduling.viewer import Viewer
@@ -52,11 +52,15 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
             public=True,
             doctor=presenters.doctor_profile(doctor, None, clinic, now=page.now),
             for_whom=None,
+            may_book=True,
             cancel_notice=clinic.change_until_minutes,
             banner=None,
             calendar=None,
         )
+    may_book = books_with(page, doctor)
     place = _place(doctor, kind, viewer, patient_id, keep_type=bool(wanted))
+    if not may_book:
+        place = place._replace(slot_address="")
     calendar = week_calendar.week_calendar(
         page.session, clinic, BookingRequest(doctor, kind), place, week=week, now=page.now, viewer=viewer
     )
@@ -68,6 +72,7 @@ def _profile(page: Page, slug: str, *, fragment: str | None) -> Response:
         headers={"hx-push-url": shown} if fragment is not None and page.wants_fragment else None,
         doctor=presenters.doctor_profile(doctor, calendar.first_free, clinic, now=page.now),
         for_whom=other_patient(page, patient_id),
+        may_book=may_book,
         cancel_notice=clinic.change_until_minutes,
         banner=calendar.banner,
         calendar=calendar,

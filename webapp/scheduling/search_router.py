@@ -18,7 +18,7 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling import presenters
-from webapp.scheduling.dependencies import chosen_patient, current_viewer, other_patient
+from webapp.scheduling.dependencies import books_with, chosen_patient, current_viewer, other_patient
 from webapp.scheduling.facts import BookingRequest, next_free
 from webapp.scheduling.forms import FinderForm
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
@@ -64,8 +64,9 @@ def find(page: CurrentPage) -> Response:
     if days is None:
         free = next_free(page.session, clinic, shown, now=page.now, days=presenters.DAYS_SHOWN, viewer=viewer)
     earliest = None
-    if requests and requests[0].doctor.id in first:
-        soonest = requests[0]
+    may_book = {each.doctor.id for each in requests if books_with(page, each.doctor)}
+    soonest = next((each for each in requests if each.doctor.id in may_book), None)
+    if soonest is not None and soonest.doctor.id in first:
         earliest = presenters.earliest_time(soonest, first[soonest.doctor.id], patient_id, clinic, now=page.now)
     return page.render(
         "scheduling/find.html",
@@ -80,7 +81,8 @@ def find(page: CurrentPage) -> Response:
         known=search.suggestions(page.session),
         did_you_mean=search.did_you_mean(page.session, form.q.data) if form.q.data and not requests else None,
         count=len(requests),
-        doctors=presenters.doctor_cards(shown, free, patient_id, clinic, now=page.now),
+        doctors=presenters.doctor_cards(shown, free, patient_id, clinic, may_book=may_book, now=page.now),
+        may_book=len(may_book) == len(requests),
         pages=paginate("/doctors", number, len(requests), PAGE_SIZE, **form.data, patient=patient_id),
     )
 

@@ -302,6 +302,7 @@ def slots_of(
 ) -> tuple[list[Slot], list[Slot]]:
     """One day's free times as (label, address, spoken text), split at noon.
 
+    Without an `address` the times are only shown.
     When the clocks go back, an hour occurs twice; the zone's abbreviation then tells the two apart.
     """
     twice = set()
@@ -315,7 +316,7 @@ def slots_of(
         if minute in twice:
             label = f"{label} {to_datetime(start).astimezone(zone).tzname()}"
         part = morning if minute < NOON else afternoon
-        part.append((label, address + iso_minute(start), f"{label}, {day}"))
+        part.append((label, address and address + iso_minute(start), f"{label}, {day}"))
     return morning, afternoon
 
 

@@ -264,7 +264,7 @@ def test_the_page_says_which_ones_clash_and_lets_each_be_told(cast: Cast, client
     answer = client.post("/admin/appointments/promised-hours")
     assert answer.status_code == 409
     page = read(answer)
-    assert "1 appointment cannot go back to its promised time" in page.text
+    assert "1 appointment can’t go back to its promised time" in page.text
     assert "1 appointment is back at its promised time." in page.text
     assert "The doctor has another appointment at that time." in page.text
     assert row(cast, other).starts_at == local("2026-03-04 11:00")

@@ -81,7 +81,7 @@ def test_each_event_sends_the_patient_one_message_that_names_the_actor(cast: Cas
     assert {each.recipient for each in told} == {"alice@docket.example"}
     assert [written(each).method for each in told] == ["REQUEST", "REQUEST", "CANCEL", "REQUEST"]
     moved = written(told[1])
-    assert "Old time: Thursday 5 March 2026, 09:30 (Amsterdam time)" in moved.text
+    assert "Old time: Thursday 5 March 2026, 09:30\n" in moved.text
     assert "New time: Friday 6 March 2026, 10:00 (Amsterdam time)" in moved.text
     for each in told:
         for said in (*written(each), str(each.values)):

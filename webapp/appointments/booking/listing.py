@@ -22,7 +22,7 @@ from webapp.core.parsing import YEARS, whole_number
 from webapp.database import Database, count_up_to, rows, seek, table_of
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
-from webapp.scheduling.models import FLAGGED, Appointment, status_is
+from webapp.scheduling.models import UNDECIDED, Appointment, status_is
 
 PAGE_SIZE = 50
 CHUNK = 500
@@ -261,7 +261,7 @@ def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.patient_ids is not None:
         conditions.append(_VISIT.patient_id.in_(list(wanted.patient_ids)))
     if wanted.flagged:
-        conditions.append(FLAGGED)
+        conditions.append(UNDECIDED)
     return conditions
 
 

@@ -130,7 +130,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         with checks.guarded():
             service.update_row(session, view, now=now, **values)
     except SlotTaken as taken:
-        message = _("Another appointment now has this time, so this one cannot be restored. Book a new time instead.")
+        message = _("Another appointment now has this time, so this one can’t be restored. Book a new time instead.")
         raise SlotTaken(message) from taken
     service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
     _publish_status(session, actor, view, restored, now=now)

@@ -80,10 +80,10 @@ _STEPS = {
             "completed",
             (*ACTIVE, "arrived"),
             _begun,
-            _l("A patient cannot be marked as seen before the appointment starts."),
+            _l("A patient can’t be marked as seen before the appointment starts."),
         ),
         Step("confirmed", ("scheduled",), _always, by_link=True),
-        Step("no_show", ACTIVE, _begun, _l("An appointment cannot be a no-show before it starts.")),
+        Step("no_show", ACTIVE, _begun, _l("An appointment can’t be a no-show before it starts.")),
     )
 }
 
@@ -109,7 +109,7 @@ def why_not(appointment: AppointmentState, status: str) -> str:
     if step is not None and step.too_early is not None and appointment.status in step.comes_from:
         return str(step.too_early)
     words = {"now": word_of(appointment.status, staff=True), "wanted": word_of(status, staff=True)}
-    return _("The status of this appointment cannot change from “%(now)s” to “%(wanted)s”.") % words
+    return _("The status of this appointment can’t change from “%(now)s” to “%(wanted)s”.") % words
 
 
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:

@@ -55,7 +55,7 @@ class ClockTimesClash(Conflict):
     def __init__(self, left: Sequence[NotKept]) -> None:
         references = ", ".join(each.appointment.reference for each in left[:10])
         super().__init__(
-            _("These appointments cannot keep their clock times: %(references)s. Move or cancel them first.")
+            _("These appointments can’t keep their clock times: %(references)s. Move or cancel them first.")
             % {"references": references},
             field="appointments",
         )

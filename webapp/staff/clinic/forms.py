@@ -58,7 +58,9 @@ class DetailsForm(DocketForm):
         """Let admins choose the country of the time zone, or any other."""
         countries = phones.countries()
         own = phones.country_of_zone(time_zone)
-        words = _("That of the time zone: %(country)s") % {"country": countries[own]} if own in countries else _("None")
+        words = (
+            _("Same as the time zone (%(country)s)") % {"country": countries[own]} if own in countries else _("None")
+        )
         self.country.choices = [SelectChoice("", words), *(SelectChoice(*each) for each in countries.items())]
 
 

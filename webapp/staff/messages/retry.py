@@ -37,7 +37,7 @@ class NotGivenUp(Conflict):
     code = "not_given_up"
 
     def __init__(self) -> None:
-        super().__init__(_("This message cannot be sent again: it was delivered or is being sent."))
+        super().__init__(_("This message can’t be sent again: it was delivered or is being sent."))
 
 
 class NoNewsAnyMore(Invalid):

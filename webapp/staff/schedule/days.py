@@ -32,6 +32,7 @@ from webapp.scheduling.slots import (
     number_to_day,
     subtract,
     to_datetime,
+    to_minute,
     wall_of,
 )
 from webapp.scheduling.week_calendar import week_name
@@ -64,6 +65,7 @@ class Row(NamedTuple):
     card: Card | None = None
     book: str | None = None
     block: str | None = None
+    all_day: bool = False
 
     @property
     def minutes(self) -> int:
@@ -224,7 +226,10 @@ def _rows(
         yield _gap(frame, gap)
     for start, end in _breaks(frame, day):
         yield Row("break", to_datetime(start), to_datetime(end))
-    yield from (Row("off", since, until, words=words) for since, until, words in frame.leave_on(day))
+    whole = frame.span_of(day)
+    for since, until, words in frame.leave_on(day):
+        all_day = (to_minute(since), to_minute(until)) == whole
+        yield Row("off", since, until, words=words, all_day=all_day)
 
 
 def _gap(frame: ScheduleWeek, gap: Span) -> Row:
