@@ -126,6 +126,7 @@ def _assemble(session: Session, database: Database) -> Cast:
             zone_confirmed=True,
         )
     )
+    session.add(models.SignInRules(id=1, factor_doctors=False, factor_admins=False))
     for weekday in range(5):
         session.add(models.OpeningHours(weekday=weekday, start_minute=9 * 60, end_minute=17 * 60))
     kinds = {
@@ -228,7 +229,8 @@ def log_in(client: TestClient, name: str) -> TestClient:
     session_of = partial(_start_session, name=name, now=state.clock())
     secret = state.database.write(session_of)
     signed = Signer(state.settings.secret_keys, salt="docket.session").sign(secret).decode()
-    client.cookies.set(cookie_name(SESSION_COOKIE, state.settings), signed)
+    # Of this host, as browsers store it: otherwise a renewed cookie would stand beside this one.
+    client.cookies.set(cookie_name(SESSION_COOKIE, state.settings), signed, domain=client.base_url.host)
     return client
 
 

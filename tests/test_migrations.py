@@ -163,8 +163,9 @@ def test_every_constraint_has_a_name() -> None:
 
 
 def test_no_table_gives_the_id_of_a_deleted_row_out_again(database: Database) -> None:
-    """The clinic is the one table with an id that is not numbered: it has one row."""
-    numbered = {table.name for table in Base.metadata.sorted_tables if "id" in table.columns} - {"clinic_settings"}
+    """The clinic and its rules of sign-in are the tables with an id that is not numbered: they have one row."""
+    single = {"clinic_settings", "sign_in_rules"}
+    numbered = {table.name for table in Base.metadata.sorted_tables if "id" in table.columns} - single
     query = (
         "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%id INTEGER NOT NULL PRIMARY KEY AUTOINC%'"
         if database.is_sqlite

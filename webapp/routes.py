@@ -41,6 +41,7 @@ from webapp.staff.clinic.api import router as clinic_changes_api
 from webapp.staff.clinic.closures_api import router as closures_api
 from webapp.staff.clinic.closures_router import router as closures_router
 from webapp.staff.clinic.router import router as clinic_router
+from webapp.staff.clinic.sign_in_router import router as sign_in_rules_router
 from webapp.staff.clinic.visit_types_api import router as visit_types_api
 from webapp.staff.clinic.visit_types_router import router as visit_types_router
 from webapp.staff.doctors.api import router as doctors_changes_api
@@ -87,6 +88,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     doctors_router,
     visit_types_router,
     clinic_router,
+    sign_in_rules_router,
     closures_router,
     # Before the messages, which match any other word after /admin/messages/.
     previews_router,

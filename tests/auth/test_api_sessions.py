@@ -47,15 +47,28 @@ def test_of_many_concurrent_uses_of_a_token_one_succeeds_and_the_session_ends(ca
         assert session.scalar(sa.select(sa.func.count(UserSession.id))) == 0
 
 
-def test_old_tokens_of_a_long_session_are_deleted(cast: Cast) -> None:
-    first = token = sign_in(cast).refresh_token
-    for days in (1, 20, 32):
+def test_a_session_ends_a_month_after_the_password_however_often_it_is_refreshed(cast: Cast) -> None:
+    token = sign_in(cast).refresh_token
+    for days in (1, 20, 29):
         granted = cast.database.write(api_sessions.rotate, token, now=NOW + timedelta(days=days))
         assert granted is not None
         token = granted.refresh_token
-    with cast.database.reading() as session:
-        used = session.scalars(sa.select(RefreshToken.used_at).order_by(RefreshToken.id)).all()
-    assert used == [NOW + timedelta(days=20), NOW + timedelta(days=32), None]
     with pytest.raises(RefreshTokenNotValid):
-        cast.database.write(api_sessions.rotate, first, now=NOW + timedelta(days=32))
-    assert cast.database.write(api_sessions.rotate, token, now=NOW + timedelta(days=33)) is not None
+        cast.database.write(api_sessions.rotate, token, now=NOW + timedelta(days=30))
+    # The next session that begins deletes it, with all its tokens.
+    cast.database.write(
+        service.start_session, cast.dave.user_id, address="", user_agent="", now=NOW + timedelta(days=31)
+    )
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count(RefreshToken.id))) == 0
+
+
+def test_a_program_of_staff_has_no_idle_time(cast: Cast) -> None:
+    user = cast.carol.user_id
+    secret = cast.database.write(service.start_session, user, address="", user_agent="", now=NOW)
+    granted = cast.database.write(api_sessions.grant, user, secret, now=NOW)
+    again = cast.database.write(api_sessions.rotate, granted.refresh_token, now=NOW + timedelta(days=2))
+    assert again is not None
+    with cast.database.reading() as session:
+        later = NOW + timedelta(days=2, hours=1)
+        assert service.find_actor_of_session(session, again.session_hash, address="", now=later) is not None

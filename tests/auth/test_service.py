@@ -448,8 +448,9 @@ def test_a_new_password_replaces_the_old_one_and_ends_every_other_session(cast: 
     signed_in = actor_of(cast, here)
     assert signed_in
     command = ChangePassword(current=PASSWORD, new="another long sentence here")
-    change_password(cast, signed_in.actor, command)
-    assert [bool(actor_of(cast, secret)) for secret in (here, there, daves)] == [True, False, True]
+    renewed = change_password(cast, signed_in.actor, command).secret
+    assert not actor_of(cast, here)
+    assert [bool(actor_of(cast, secret)) for secret in (renewed, there, daves)] == [True, False, True]
     fail_with_old = pytest.raises(WrongCredentials)
     with fail_with_old:
         log_in(cast)
@@ -502,13 +503,15 @@ def test_a_log_in_ends_the_session_that_the_browser_had(cast: Cast) -> None:
     assert actor_of(cast, elsewhere)
 
 
-def change_password(cast: Cast, actor: Actor, command: ChangePassword) -> None:
+def change_password(cast: Cast, actor: Actor, command: ChangePassword) -> service.ChangedPassword:
     """All steps of a change, as the page takes them."""
     attempt = cast.database.write(login_throttle.admit_password_change, actor.user_id, address=HOME, now=NOW)
     with cast.database.reading() as session:
         stored = service.stored_hash(session, actor)
     new_hash = service.prepare_password_change(stored, actor, command)
-    cast.database.write(service.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=NOW)
+    return cast.database.write(
+        service.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=NOW
+    )
 
 
 @pytest.mark.parametrize(("current", "new", "expected"), [

@@ -58,6 +58,7 @@ FORMS = (
     "/admin/clinic/details",
     "/admin/clinic/opening-hours",
     "/admin/clinic/rules",
+    "/admin/clinic/sign-in",
     "/admin/clinic/reminders",
     "/admin/messages/previews/visit_moved_by_clinic",
     "/admin/clinic/time-zone",

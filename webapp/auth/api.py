@@ -32,7 +32,9 @@ class Tokens(BaseModel):
     expires_in: Annotated[int, Field(description="Lifetime of the access token in seconds.", examples=[SECONDS])] = (
         SECONDS
     )
-    refresh_token: Annotated[str, Field(description="Gets the next tokens; works once, within 30 days.")]
+    refresh_token: Annotated[
+        str, Field(description="Gets the next tokens; works once, until 30 days after you signed in.")
+    ]
 
 
 class Refresh(BaseModel):

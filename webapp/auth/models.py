@@ -39,7 +39,12 @@ class User(Base):
 
 
 class UserSession(Base):
-    """One signed-in browser. The cookie holds a random id, signed; we store only its SHA-256."""
+    """One signed-in browser. The cookie holds a random id, signed; we store only its SHA-256.
+
+    `waits` is true while the password, or another first step, was right and the second factor is still missing: such a
+    session opens nothing but the page that asks for it. `factor_at` is when its owner last proved who they are, by
+    signing in or by confirming it.
+    """
 
     __tablename__ = "sessions"
 
@@ -51,6 +56,29 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     address: Mapped[str] = mapped_column(sa.String(45), default="")
     user_agent: Mapped[str] = mapped_column(sa.String(255), default="")
+    waits: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    factor_at: Mapped[datetime | None]
+
+
+class SignInRules(Base):
+    """The single row of the clinic's rules about how staff sign in; without it the defaults hold.
+
+    A session of staff ends after `idle_minutes` without a request, and `staff_hours` after it began. Doctors and
+    admins need a second factor where theirs is true.
+    """
+
+    __tablename__ = "sign_in_rules"
+    __table_args__ = (
+        sa.CheckConstraint("id = 1", name="single_row"),
+        sa.CheckConstraint("idle_minutes BETWEEN 5 AND 240", name="idle_minutes"),
+        sa.CheckConstraint("staff_hours BETWEEN 1 AND 24", name="staff_hours"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    idle_minutes: Mapped[int] = mapped_column(default=30, server_default=sa.text("30"))
+    staff_hours: Mapped[int] = mapped_column(default=12, server_default=sa.text("12"))
+    factor_doctors: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    factor_admins: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
 
 
 class FailedLogin(Base):

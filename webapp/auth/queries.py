@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
+from webapp.auth.sign_in_rules import unended
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.database import seek
 from webapp.exceptions import NotFound
@@ -95,9 +96,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
     Raises:
         NotFound: no account has this id.
     """
-    sessions = sa.select(sa.func.count(UserSession.id)).where(
-        UserSession.user_id == user_id, UserSession.expires_at > now
-    )
+    sessions = sa.select(sa.func.count(UserSession.id)).where(UserSession.user_id == user_id, unended(session, now=now))
     link = sa.select(PasswordLink.expires_at).where(PasswordLink.user_id == user_id, PasswordLink.expires_at > now)
     query = sa.select(
         User.id,

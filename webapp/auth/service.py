@@ -8,7 +8,7 @@ A log-in has four steps, because verifying a password is slow and must hold neit
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -18,8 +18,9 @@ from webapp.audit import security_events
 from webapp.audit import service as audit
 from webapp.auth import login_throttle, password_links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
-from webapp.auth.models import User, UserSession
+from webapp.auth.models import SignInRules, User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow
+from webapp.auth.sign_in_rules import NEW_CLINIC, StaffRules, get_rules, unended
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core.email_address import normal_email
 from webapp.database import rows, table_of
@@ -28,6 +29,8 @@ from webapp.i18n import gettext as _
 
 SESSION_LIFETIME = timedelta(days=30)
 LAST_SEEN_EVERY = timedelta(minutes=5)
+# A session of staff ends by its last-seen time, so that must be more exact.
+STAFF_SEEN_EVERY = timedelta(minutes=1)
 
 
 class KnownAccount(NamedTuple):
@@ -210,10 +213,13 @@ def start_session(
 ) -> str:
     """Open a session for a user and return its random id, which only the cookie will hold.
 
-    `how` says for the security events what proved the user: see `security_events.signed_in`.
+    `how` says for the security events what proved the user: see `security_events.signed_in`. A session of staff ends
+    at the latest when the clinic's rules say so.
     """
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
-    session.execute(sa.update(User).where(User.id == user_id).values(last_seen_at=now))
+    seen = sa.update(User).where(User.id == user_id).values(last_seen_at=now).returning(User.role)
+    role = session.scalar(seen)
+    lifetime = SESSION_LIFETIME if role == "patient" else get_rules(session).lifetime
     secret = new_secret()
     session.add(
         UserSession(
@@ -221,13 +227,22 @@ def start_session(
             user_id=user_id,
             created_at=now,
             last_seen_at=now,
-            expires_at=now + SESSION_LIFETIME,
+            expires_at=now + lifetime,
             address=address[:45],
             user_agent=user_agent[:255],
+            factor_at=now,
         )
     )
     session.flush()
     security_events.signed_in(session, user_id, how=how, address=address, now=now)
+    return secret
+
+
+def renew_session(session: Session, session_id: int) -> str:
+    """Give a session another secret id and return it: a copy of the old one opens nothing any more."""
+    secret = new_secret()
+    mine = sa.update(UserSession).where(UserSession.id == session_id)
+    session.execute(mine.values(id_hash=hashed(secret)))
     return secret
 
 
@@ -239,28 +254,58 @@ class SignedIn(NamedTuple):
 
 
 # Built once, and from tables instead of mapped classes: every request of a signed-in user runs it.
-_SESSION, _USER = table_of(UserSession).c, table_of(User).c
-_SIGNED_IN = sa.select(_SESSION.id, _SESSION.last_seen_at, _USER.id, _USER.name, _USER.email, _USER.role).where(
-    _USER.id == _SESSION.user_id,
-    _SESSION.id_hash == sa.bindparam("id_hash"),
-    _SESSION.expires_at > sa.bindparam("now"),
-    _USER.active.is_(True),
+_SESSION, _USER, _RULES = table_of(UserSession).c, table_of(User).c, table_of(SignInRules).c
+_SIGNED_IN = (
+    sa.select(
+        _SESSION.id,
+        _SESSION.created_at,
+        _SESSION.last_seen_at,
+        _USER.id,
+        _USER.name,
+        _USER.email,
+        _USER.role,
+        *(_RULES[name] for name in StaffRules.model_fields),
+    )
+    .select_from(
+        table_of(UserSession)
+        .join(table_of(User), _USER.id == _SESSION.user_id)
+        .outerjoin(table_of(SignInRules), _RULES.id == 1)
+    )
+    .where(
+        _SESSION.id_hash == sa.bindparam("id_hash"),
+        _SESSION.expires_at > sa.bindparam("now"),
+        _SESSION.waits.is_(False),
+        _USER.active.is_(True),
+    )
 )
 
 
 def find_actor(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
     """The owner of this session id, read afresh at every request; None if it has ended or its user is disabled."""
-    return find_actor_of_session(session, hashed(secret), address=address, now=now)
+    return _find(session, hashed(secret), address=address, now=now, of_page=True)
 
 
 def find_actor_of_session(session: Session, session_hash: str, *, address: str, now: datetime) -> SignedIn | None:
-    """The same for an access token, which knows the session only by its hash."""
+    """The same for an access token, which knows the session only by its hash. It has no idle time."""
+    return _find(session, session_hash, address=address, now=now, of_page=False)
+
+
+def _find(session: Session, session_hash: str, *, address: str, now: datetime, of_page: bool) -> SignedIn | None:
     row = rows(session, _SIGNED_IN, id_hash=session_hash, now=now).one_or_none()
     if row is None:
         return None
-    session_id, last_seen_at, user_id, name, email, role = row
+    session_id, created_at, last_seen_at, user_id, name, email, role, *rules = row
+    unseen = now - last_seen_at
+    if role != "patient" and of_page and _has_ended(now - created_at, unseen, rules):
+        return None
     actor = Actor(user_id, session_id, name, email, cast(Role, role), address)
-    return SignedIn(actor, now - last_seen_at >= LAST_SEEN_EVERY)
+    return SignedIn(actor, unseen >= (LAST_SEEN_EVERY if role == "patient" else STAFF_SEEN_EVERY))
+
+
+def _has_ended(age: timedelta, unseen: timedelta, rules: list[Any]) -> bool:
+    """Whether a session of staff is too old or was idle for too long."""
+    idle_minutes, staff_hours = rules[:2] if rules[0] is not None else (NEW_CLINIC.idle_minutes, NEW_CLINIC.staff_hours)
+    return bool(unseen >= timedelta(minutes=idle_minutes) or age >= timedelta(hours=staff_hours))
 
 
 def touch_session(session: Session, session_id: int, *, now: datetime) -> None:
@@ -286,6 +331,16 @@ def end_session(session: Session, actor: Actor, session_id: int, *, now: datetim
     security_events.signed_out(session, actor.user_id, address=actor.address, now=now)
 
 
+def end_other_sessions(session: Session, actor: Actor, *, now: datetime) -> int:
+    """End all sessions of the actor but this one, and return how many there were."""
+    others = UserSession.user_id == actor.user_id, UserSession.id != actor.session_id
+    ended = len(session.execute(sa.delete(UserSession).where(*others).returning(UserSession.id)).all())
+    if ended:
+        subject, details = ("user", actor.user_id), {"count": ended}
+        audit.record_by(session, actor, "sessions_ended", subject=subject, now=now, details=details)
+    return ended
+
+
 def is_session(session: Session, session_id: int) -> bool:
     """Whether this session exists, of any account."""
     return session.scalar(sa.select(UserSession.id).where(UserSession.id == session_id)) is not None
@@ -301,7 +356,7 @@ def list_sessions(session: Session, actor: Actor, *, now: datetime) -> list[Sess
             UserSession.created_at,
             UserSession.last_seen_at,
         )
-        .where(UserSession.user_id == actor.user_id, UserSession.expires_at > now)
+        .where(UserSession.user_id == actor.user_id, unended(session, now=now))
         .order_by(UserSession.last_seen_at.desc(), UserSession.id.desc())
     )
     return [SessionRow(*row) for row in session.execute(query)]
@@ -329,12 +384,20 @@ def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) 
     return passwords.hash_password(command.new)
 
 
+class ChangedPassword(NamedTuple):
+    """The new secret id of the session that changed the password, and whether the account had a calendar feed."""
+
+    secret: str
+    feed_ended: bool
+
+
 def change_password(
     session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
-) -> None:
-    """Store the new hash, and end every other session of the account and its links, to passwords and other addresses.
+) -> ChangedPassword:
+    """Store the new hash, and end what the old password may have opened.
 
-    `verified` is the hash that was verified.
+    These are every other session of the account, its links, to passwords and other addresses, its calendar feed, and
+    the secret id of this session. `verified` is the hash that was verified.
 
     Raises:
         WrongCurrentPassword: the password was changed meanwhile, so it is no longer that hash.
@@ -342,10 +405,12 @@ def change_password(
     if not still_verified(session, actor.user_id, verified):
         raise WrongCurrentPassword
     login_throttle.forget(session, attempt_id)
-    changed = {"password_hash": new_hash, **password_links.NO_OTHER_ADDRESS}
+    had_feed = session.scalar(sa.select(User.calendar_secret).where(User.id == actor.user_id))
+    changed = {"password_hash": new_hash, "calendar_secret": "", **password_links.NO_OTHER_ADDRESS}
     session.execute(sa.update(User).where(User.id == actor.user_id).values(changed))
     password_links.delete_password_links(session, actor.user_id)
     session.execute(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )
     audit.record_by(session, actor, "password_changed", subject=("user", actor.user_id), now=now)
+    return ChangedPassword(renew_session(session, actor.session_id), bool(had_feed))

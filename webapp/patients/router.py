@@ -29,6 +29,7 @@ from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
 from webapp.patients.presenters import device_lines, person_line
@@ -192,16 +193,33 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page)
     form = PasswordForm(sent)
     with Submission(form) as submission:
-        _change_password(page, actor, submission.read(form.command))
-        return page.redirect("/account", flash=_("Your password is changed. Your other devices are signed out."))
+        changed = _change_password(page, actor, submission.read(form.command))
+        said = _("Your password is changed. Your other devices are signed out.")
+        if changed.feed_ended:
+            said = f"{said} {_('Your calendar link no longer works: create a new one.')}"
+        response = page.redirect("/account", flash=said)
+        set_session_cookie(page, response, changed.secret)
+        return response
     return _account_page(page, actor, password=form, status=submission.status, headers=headers_of(submission.error))
 
 
-def _change_password(page: Page, actor: Actor, command: ChangePassword) -> None:
+def _change_password(page: Page, actor: Actor, command: ChangePassword) -> auth.ChangedPassword:
     stored = auth.stored_hash(page.session, actor)
     with counted_attempt(page, actor) as attempt:
         new_hash = auth.prepare_password_change(stored, actor, command)
-        page.write(auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now)
+        return page.write(
+            auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
+        )
+
+
+@router.post("/account/sessions/end-others")
+def end_other_sessions(page: CurrentPage) -> Response:
+    """End all of the actor's own sessions but this one; everyone who is signed in."""
+    lead_back_to(page.request, "/account")
+    actor = signed_in(page)
+    ended = page.write(auth.end_other_sessions, actor, now=page.now)
+    said = ngettext("Signed out on %(n)d other device.", "Signed out on %(n)d other devices.", ended) % {"n": ended}
+    return page.redirect("/account", flash=said)
 
 
 @router.post("/account/sessions/{session_id}/end")

@@ -52,6 +52,7 @@ ACTIONS: dict[str, Sentence] = {
     "user_disabled": _l("Disabled an account"),
     "user_enabled": _l("Enabled an account"),
     "sessions_ended": _l("Signed out an account everywhere"),
+    "sign_in_rules_changed": _l("Changed how staff sign in"),
     "password_changed": _l("Changed a password"),
     "password_link_requested": _l("Requested a password reset"),
     "password_link_created": _l("Created a password link"),

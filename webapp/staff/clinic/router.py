@@ -11,6 +11,7 @@ from functools import partial
 from starlette.responses import Response
 
 from webapp.appointments.impact import promised_hours
+from webapp.auth import sign_in_rules
 from webapp.auth.dependencies import signed_in
 from webapp.clinic import closures, settings
 from webapp.clinic.dependencies import current_clinic
@@ -59,6 +60,7 @@ def show_clinic(page: CurrentPage) -> Response:
         ],
         rules=settings.get_rules(page.session),
         reminders=presenters.reminders_in_words(settings.get_reminders(page.session)),
+        sign_in=sign_in_rules.get_rules(page.session),
         closures=len(closures.list_ahead(page.session, today)),
     )
 

@@ -1,0 +1,91 @@
+"""The clinic's rules about how staff sign in: how long their sessions last, and who needs a second factor."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.auth.models import RefreshToken, SignInRules, User, UserSession
+from webapp.auth.schemas import Actor, Role
+from webapp.core.optimistic_lock import require_unchanged
+from webapp.core.strict_types import Whole
+from webapp.database import table_of
+
+
+class StaffRules(BaseModel):
+    """The rules as they are saved. The defaults are those of a new clinic."""
+
+    idle_minutes: Annotated[Whole, Field(ge=5, le=240)] = 30
+    staff_hours: Annotated[Whole, Field(ge=1, le=24)] = 12
+    factor_doctors: bool = True
+    factor_admins: bool = True
+
+    def needs_factor(self, role: Role) -> bool:
+        """Whether accounts with this role need a second factor."""
+        return (role == "doctor" and self.factor_doctors) or (role == "admin" and self.factor_admins)
+
+    @property
+    def idle(self) -> timedelta:
+        """How long a session of staff lasts without a request."""
+        return timedelta(minutes=self.idle_minutes)
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a session of staff lasts in any case."""
+        return timedelta(hours=self.staff_hours)
+
+
+NEW_CLINIC = StaffRules()
+COLUMNS = tuple(StaffRules.model_fields)
+
+
+def get_rules(session: Session) -> StaffRules:
+    """The rules that hold now."""
+    query = sa.select(*(getattr(SignInRules, name) for name in COLUMNS)).where(SignInRules.id == 1)
+    row = session.execute(query).one_or_none()
+    return StaffRules.model_construct(**dict(zip(COLUMNS, row, strict=True))) if row else NEW_CLINIC
+
+
+def change_rules(session: Session, actor: Actor, command: StaffRules, *, seen: str, now: datetime) -> None:
+    """Save the rules. They hold from the next request of all staff, also of those who are signed in already.
+
+    Raises:
+        EditedMeanwhile: another user saved different ones after `seen` was read.
+    """
+    _lock(session)
+    saved = get_rules(session)
+    require_unchanged(saved, seen, wanted=command)
+    changed = sorted(name for name in COLUMNS if getattr(saved, name) != getattr(command, name))
+    if changed:
+        session.execute(sa.update(SignInRules).where(SignInRules.id == 1).values(**command.model_dump()))
+        details = {"changed": changed}
+        audit.record_by(session, actor, "sign_in_rules_changed", subject=("clinic", 1), now=now, details=details)
+
+
+def unended(session: Session, *, now: datetime) -> sa.ColumnElement[bool]:
+    """The condition of sessions that are still signed in.
+
+    Sessions of the API have no idle time: a program may ask once a day. They end with their refresh tokens.
+    """
+    rules = get_rules(session)
+    of_staff = sa.exists().where(User.id == UserSession.user_id, User.role != "patient")
+    of_api = sa.exists().where(RefreshToken.session_id == UserSession.id)
+    too_old = sa.or_(UserSession.last_seen_at <= now - rules.idle, UserSession.created_at <= now - rules.lifetime)
+    ended = sa.and_(of_staff, ~of_api, too_old)
+    return sa.and_(UserSession.expires_at > now, UserSession.waits.is_(False), ~ended)
+
+
+def _lock(session: Session) -> None:
+    """Take the lock of the row, which is made from the defaults if there is none yet."""
+    table, values = table_of(SignInRules), {"id": 1, **NEW_CLINIC.model_dump()}
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(sa.insert(table).prefix_with("OR IGNORE").values(values))
+    else:
+        session.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
+    session.execute(sa.select(SignInRules.id).where(SignInRules.id == 1).with_for_update(key_share=True))

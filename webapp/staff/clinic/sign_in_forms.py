@@ -1,0 +1,34 @@
+"""The form of the rules about how staff sign in; it checks the shape only."""
+
+from __future__ import annotations
+
+from wtforms import HiddenField
+from wtforms.validators import InputRequired
+
+from webapp.auth.sign_in_rules import StaffRules
+from webapp.core.fields import WholeNumberField
+from webapp.core.forms import DocketForm
+from webapp.core.optimistic_lock import fingerprint
+from webapp.i18n import lazy_form_text as _l
+
+IDLE_NEEDED = _l("Enter a whole number of minutes, from 5 to 240.")
+HOURS_NEEDED = _l("Enter a whole number of hours, from 1 to 24.")
+
+
+class SignInRulesForm(DocketForm):
+    """How long staff stay signed in."""
+
+    sentences = {"idle_minutes": IDLE_NEEDED, "staff_hours": HOURS_NEEDED}  # noqa: RUF012 - it is never changed.
+    idle_minutes = WholeNumberField(_l("Minutes without activity"), [InputRequired(IDLE_NEEDED)])
+    staff_hours = WholeNumberField(_l("Hours in all"), [InputRequired(HOURS_NEEDED)])
+    seen = HiddenField()
+
+    def command(self, saved: StaffRules) -> StaffRules | None:
+        """The command for the service: `saved` with what the form changes."""
+        values = {"idle_minutes": self.idle_minutes.data, "staff_hours": self.staff_hours.data}
+        return self.parse(StaffRules, **{**saved.model_dump(), **values})
+
+
+def sign_in_rules_form(saved: StaffRules) -> SignInRulesForm:
+    """The form, filled with what is saved."""
+    return SignInRulesForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
