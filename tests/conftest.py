@@ -89,10 +89,11 @@ def reused_postgresql(postgres_url: str, postgres_template: str) -> Iterator[Reu
 
 
 @pytest.fixture
-def postgresql_url(reused_postgresql: ReusedDatabase) -> Iterator[str]:
+def postgresql_url(reused_postgresql: ReusedDatabase, shared_engines: SharedEngines) -> Iterator[str]:
     """An empty, migrated PostgreSQL database."""
-    yield reused_postgresql.url()
-    reused_postgresql.tidy()
+    url = reused_postgresql.url()
+    yield url
+    reused_postgresql.tidy(may_stay=shared_engines.processes(url))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -103,19 +104,25 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def open_database() -> Iterator[Callable[[str], Database]]:
-    """A function that opens a database as the tests of this worker share it: see `tests.sharing`."""
+def shared_engines() -> Iterator[SharedEngines]:
+    """The engines that the tests of this worker share."""
     shared = SharedEngines()
-    yield shared.open
+    yield shared
     shared.dispose()
 
 
+@pytest.fixture(scope="session")
+def open_database(shared_engines: SharedEngines) -> Callable[[str], Database]:
+    """A function that opens a database as the tests of this worker share it: see `tests.sharing`."""
+    return shared_engines.open
+
+
 @pytest.fixture
-def database(database_url: str, open_database: Callable[[str], Database]) -> Iterator[Database]:
+def database(database_url: str, shared_engines: SharedEngines) -> Iterator[Database]:
     """A `Database` for that database."""
-    database = open_database(database_url)
+    database = shared_engines.open(database_url)
     yield database
-    database.dispose()
+    shared_engines.let_go(database)
 
 
 def _migrate(url: str) -> None:

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,40 +224,52 @@ EMPTY = """
             FROM pg_sequences WHERE last_value IS NOT NULL;
     END $$
 """
+# Those that may stay are between two transactions.
 OTHERS_LEAVE = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND (state <> 'idle' OR pid <> ALL (%s))
 """
+# Deleted rows stay in the tables until a VACUUM, and every query of every later test would walk past them.
+TESTS_TO_A_VACUUM = 20
 
 
 class ReusedDatabase:
     """One database for many tests in turn: emptied after each, created again where a test changed its schema.
 
-    Creating a database takes four times as long as emptying one, and far longer on a busy machine. The template must
-    no rows.
+    Creating a database takes four times as long as emptying one, and far longer on a busy machine. Our connection stays
+    open, because each new one reads the catalogue anew. The template must have no rows.
     """
 
     def __init__(self, server: str, template: str) -> None:
         self._server, self._template = server, template
         self._stack = ExitStack()
         self._url, self._schema = "", ""
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._tests = 0
 
     def url(self) -> str:
         """The URL of an empty, migrated database."""
-        if not self._url:
+        if self._connection is None:
             self._url = self._stack.enter_context(new_database(self._server, template=self._template))
-            with psycopg.connect(libpq(self._url)) as connection:
-                self._schema = self._look(connection)
+            self._connection = self._stack.enter_context(psycopg.connect(libpq(self._url), autocommit=True))
+            self._schema = self._look()
         return self._url
 
-    def tidy(self) -> None:
-        """Delete what a test left; a database whose schema has changed is dropped."""
+    def tidy(self, may_stay: Iterable[int] = ()) -> None:
+        """Delete what a test left; a database whose schema has changed is dropped.
+
+        Args:
+            may_stay: the process numbers of idle connections that the next test uses. All others are closed.
+        """
+        assert self._connection is not None
         try:
-            with psycopg.connect(libpq(self._url), autocommit=True) as connection:
-                connection.execute(OTHERS_LEAVE)
-                if self._look(connection) == self._schema:
-                    connection.execute(EMPTY)
-                    return
+            self._connection.execute(OTHERS_LEAVE, [list(may_stay)])
+            if self._look() == self._schema:
+                self._connection.execute(EMPTY)
+                self._tests += 1
+                if self._tests % TESTS_TO_A_VACUUM == 0:
+                    self._connection.execute("VACUUM")
+                return
         except psycopg.Error:
             # The test removed what this needs, or this server's user may not be a replica.
             pass
@@ -265,12 +277,12 @@ class ReusedDatabase:
 
     def close(self) -> None:
         """Drop the database, if there is one."""
-        self._url = ""
+        self._url, self._connection = "", None
         self._stack.close()
 
-    @staticmethod
-    def _look(connection: psycopg.Connection[tuple[Any, ...]]) -> str:
-        row = connection.execute(SCHEMA).fetchone()
+    def _look(self) -> str:
+        assert self._connection is not None
+        row = self._connection.execute(SCHEMA).fetchone()
         return str(row[0]) if row else ""
 
 

@@ -19,13 +19,19 @@ class SharedEngines:
 
     def __init__(self) -> None:
         self._shared: dict[str, Database] = {}
+        self._processes: dict[str, list[int]] = {}
 
     def open(self, url: str) -> Database:
-        """A database with the engine of this URL. Dispose of it before the database is made again."""
+        """A database with the engine of this URL. Let go of it before the database is made again."""
         if url not in self._shared:
             self._shared[url] = wired_database(url)
             if self._shared[url].is_sqlite:
                 sa.event.listen(self._shared[url].engine, "connect", _be_careless)
+            else:
+                processes = self._processes.setdefault(url, [])
+                sa.event.listen(
+                    self._shared[url].engine, "connect", lambda connection, _: processes.append(_process_of(connection))
+                )
         shared = self._shared[url]
         database = copy(shared)
         # An engine with options shares the pool and the compiled statements of its parent, but has its own listeners.
@@ -33,10 +39,23 @@ class SharedEngines:
         database._reading = database.engine.execution_options(**shared._reading.get_execution_options())
         return database
 
+    def let_go(self, database: Database) -> None:
+        """The test is over. A SQLite file is made again, but connections to PostgreSQL are kept for the next test."""
+        if database.is_sqlite:
+            database.dispose()
+
+    def processes(self, url: str) -> list[int]:
+        """The numbers of PostgreSQL's processes that serve our connections to this database."""
+        return self._processes.get(url, [])
+
     def dispose(self) -> None:
         """Close every connection."""
         for database in self._shared.values():
             database.dispose()
+
+
+def _process_of(connection: Any) -> int:
+    return int(connection.info.backend_pid)
 
 
 def _be_careless(connection: Any, _record: object) -> None:
