@@ -246,6 +246,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit.csv"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/health"):                             PUBLIC,
+    ("GET", "/health/accepting"):                   PUBLIC,
     ("GET", "/health/live"):                        PUBLIC,
     ("GET", "/health/ready"):                       PUBLIC,
     ("GET", "/static"):                             PUBLIC,

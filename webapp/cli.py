@@ -68,36 +68,24 @@ def docket() -> None:
     """Docket: appointment booking for clinics."""
 
 
-@docket.command()
+@docket.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option("--workers", default=1, show_default=True, help="Number of server processes.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of server processes.")
 @click.option("--worker/--no-worker", "delivers", default=True, show_default=True, help="Also deliver messages.")
-def serve(host: str, port: int, workers: int, delivers: bool) -> None:
+def serve_command(host: str, port: int, workers: int, delivers: bool) -> None:
     """Serve the web pages and deliver messages until stopped."""
-    import uvicorn
-
+    from webapp.serving.processes import serve
     from webapp.worker import worker_beside
 
     settings = Settings()
     _warn_of_schema()
-    _require_free_port(host, port)
     # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
-    click.echo(f"Docket runs at http://{host}:{port} (stop with Ctrl-C).")
-    with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
-        uvicorn.run(
-            "webapp.main:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=10,
-        )
+    with _listen(host, port) as listening:
+        click.echo(f"Docket runs at http://{host}:{port} (stop with Ctrl-C).")
+        with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
+            serve(listening, workers=workers)
 
 
 @docket.command()
@@ -120,13 +108,19 @@ def _own_address(host: str, port: int) -> str:
     return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - nothing is bound here.
 
 
-def _require_free_port(host: str, port: int) -> None:
-    """Report that another program uses the port, before anything is started."""
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket to answer at. If it cannot be had, say why and who has it, before anything is started."""
+    from webapp.serving.ports import holders_of
+    from webapp.serving.processes import listen
+
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        return listen(host, port)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0]
-        message = f"Port {port} of {host} cannot be used: {why}. Choose another one with --port (make run: PORT=)."
+        holder = next((f" It is used by process {each.pid}: {each.command[:80]}." for each in holders_of(port)), "")
+        message = (
+            f"Port {port} of {host} cannot be used: {why}.{holder} Choose another one with --port (make run: PORT=)."
+        )
         raise click.ClickException(message) from error
 
 

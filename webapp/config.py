@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     sms_headers: Annotated[dict[str, str], NoDecode] = Field(default={}, repr=False)
     sms_body: str = '{"to": "{to}", "text": "{text}"}'
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    shutdown_delay: float = Field(default=0, ge=0, le=60)
     api_rate_limit: str = "1200/minute"
     api_rate_limit_anonymous: str = "600/minute"
 

@@ -31,6 +31,18 @@ async def live() -> JSONResponse:
     return JSONResponse({"status": "healthy"})
 
 
+@router.get("/health/accepting")
+async def accepting(request: Request) -> JSONResponse:
+    """Whether a proxy may send new requests here; 503 from the moment when this server is told to stop.
+
+    It looks at nothing else: with the database away every server is unready, and a page that says so helps people more
+    than a proxy that knows no server.
+    """
+    if getattr(request.app.state, "stopping", False):
+        return JSONResponse({"status": "stopping"}, status_code=503)
+    return JSONResponse({"status": "accepting"})
+
+
 @router.get("/health")
 def health(request: Request) -> JSONResponse:
     """The process answers and reaches its database; 503 when it does not."""
@@ -47,6 +59,8 @@ def health(request: Request) -> JSONResponse:
 def ready(request: Request) -> JSONResponse:
     """The database is reached, has this version's schema, and refuses an overlap; else 503."""
     state = request.app.state
+    if getattr(state, "stopping", False):
+        return JSONResponse({"status": "stopping"}, status_code=503)
     now = time.monotonic()
     # Testing the guard takes the write lock, so a good result is cached for a while; a bad one never is.
     if now < getattr(state, "ready_until", now):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -101,6 +101,9 @@ class SecurityMiddleware:
             refuse_large_body(request)
             refuse_other_origin(request, base_url=self.base_url)
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            # The client has gone, or was too slow with its form: there is no one to answer, and nothing to log.
+            return
         except AppError as error:
             response = await self.error_response(request, error)
             await response(scope, receive, send_with_headers)

@@ -1,0 +1,156 @@
+"""`docket serve` as processes: what happens when they are stopped or killed, while people use them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Self
+
+import click
+import pytest
+
+from tests.servers import LiveServer, docket_environment, free_port, live_server
+from webapp import cli
+from webapp.serving.ports import Holder, are_left_behind, holders_of
+
+
+def port_of(server: LiveServer) -> int:
+    """The port that a server listens on."""
+    return int(server.url.rpartition(":")[2])
+
+
+def eventually(happened: Callable[[], bool], *, seconds: float = 15) -> bool:
+    """Whether something happens soon."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if happened():
+            return True
+        threading.Event().wait(0.02)
+    return False
+
+
+class Visitors:
+    """Threads that open a new connection for each request, as proxies without reuse do, and count what becomes of it.
+
+    A refused connection is no loss: a proxy asks another server. A request that was taken and not answered is one.
+    """
+
+    def __init__(self, port: int, *, count: int = 3) -> None:
+        self.port = port
+        self.outcomes: Counter[str] = Counter()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _number in range(count)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+            try:
+                connection.connect()
+            except OSError:
+                self.outcomes["refused"] += 1
+                self._over.wait(0.02)
+                continue
+            try:
+                connection.request("GET", "/login")
+                outcome = str(connection.getresponse().status)
+            except (OSError, HTTPException) as error:
+                outcome = type(error).__name__
+            finally:
+                connection.close()
+            self.outcomes[outcome] += 1
+            self._over.wait(0.005)
+
+
+def test_a_server_that_stops_says_so_and_answers_everything_that_it_took(sqlite_url: str) -> None:
+    with live_server(sqlite_url, workers=2, env={"DOCKET_SHUTDOWN_DELAY": "1.5"}) as server:
+        port = port_of(server)
+        slow = socket.create_connection(("127.0.0.1", port), timeout=20)
+        slow.sendall(SLOW_FORM)
+        kept = HTTPConnection("127.0.0.1", port, timeout=20)
+        kept.connect()
+        with Visitors(port) as visitors:
+            assert eventually(lambda: visitors.outcomes["200"] > 40)
+            os.kill(server.process.pid, signal.SIGTERM)
+            assert eventually(lambda: status(port, "/health/ready") == 503)
+            assert eventually(lambda: status(port, "/health/accepting") == 503)
+            assert (status(port, "/health/live"), status(port, "/login")) == (200, 200)
+            # A connection that a proxy has kept is used once more, and closed after the answer.
+            kept.request("GET", "/login")
+            answer = kept.getresponse()
+            assert (answer.status, answer.getheader("connection")) == (200, "close")
+            kept.close()
+            assert eventually(lambda: visitors.outcomes["refused"] > 5)
+        # Who sends a form for too long is cut off.
+        with slow:
+            assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+        server.process.wait_for_end(seconds=10)
+    assert set(visitors.outcomes) == {"200", "refused"}, visitors.outcomes
+    assert not [word for word in ("WARNING", "ERROR", "Traceback") if word in server.output()], server.output()
+
+
+SLOW_FORM = b"POST /login HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncontent-length: 500\r\n\r\nemail="
+
+
+def status(port: int, path: str) -> int:
+    """The status of an answer; 0 if no connection is let in."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except ConnectionRefusedError:
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Finding processes needs /proc.")
+def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("docket")), "serve", "--no-worker", "--workers=2", f"--port={port}"]
+    # Not kept like other servers, because their keeper kills what a main process leaves behind.
+    with subprocess.Popen(
+        command, env=docket_environment(sqlite_url), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as main:
+        assert eventually(lambda: len(holders_of(port)) == 3 and status(port, "/health/live") == 200)
+        # One of them that dies is replaced.
+        killed = max(holder.pid for holder in holders_of(port))
+        os.kill(killed, signal.SIGKILL)
+        assert eventually(lambda: len({holder.pid for holder in holders_of(port)} - {killed}) == 3)
+        main.kill()
+    # A service manager starts it again at once; the new one waits until the port is free.
+    cli._listen("127.0.0.1", port).close()
+    assert holders_of(port) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Finding processes needs /proc.")
+def test_a_taken_port_is_named_with_its_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(click.ClickException, match=rf"It is used by process {os.getpid()}: .*python"):
+            cli._listen("127.0.0.1", port)
+
+
+def test_only_processes_without_their_main_one_are_waited_for() -> None:
+    child, main = Holder(2, "python -c from multiprocessing.spawn import spawn_main"), Holder(1, "python docket serve")
+    assert are_left_behind([child])
+    assert not are_left_behind([main, child])
+    assert not are_left_behind([])

@@ -1,0 +1,241 @@
+"""One HTTP connection, with a bound on everything that a client may make a server keep or wait for.
+
+uvicorn's protocol takes a header of any length, and waits for the rest of it for ever. This one answers 431 and 408, or
+just closes the connection where no answer would be read. It writes no line to the log: who is cut off can repeat it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Literal, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+# uvicorn warns of every request that is no HTTP, which would let strangers fill the log. Errors of our own are logged.
+logger = logging.getLogger("webapp.serving.http")
+logger.setLevel(logging.ERROR)
+
+
+class Bounds(NamedTuple):
+    """What one connection may take. Times are in seconds."""
+
+    head_bytes: int = 32 * 1024
+    header_fields: int = 100
+    # From the first byte of a request to the end of its headers.
+    head_seconds: float = 10
+    # The longest form is under 1 MiB.
+    body_seconds: float = 60
+    # Between two pieces of a body.
+    pause_seconds: float = 15
+    # Until the first byte of the first request. Browsers open connections ahead of need, and open them again.
+    silent_seconds: float = 10
+    # Between two requests. Proxies reuse connections for a minute or less: if we closed them first, a request that is
+    # on its way at that moment would be lost.
+    idle_seconds: float = 75
+    # Requests that are sent before the one ahead of them is answered. Browsers send none.
+    pipelined: int = 10
+    # An answer that the client does not read.
+    stalled_seconds: float = 60
+    # When a server stops: a request that is on its way on an open connection is still answered.
+    linger_seconds: float = 0.3
+    # When a server stops: the rest of a body.
+    last_body_seconds: float = 3
+    # All connections of a process. Beyond that, those that have been quiet for longest are closed.
+    connections: int = 1000
+
+
+Doing = Literal["silent", "idle", "head", "body", "answering"]
+
+_REFUSALS = {
+    408: b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    431: b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    503: b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+}
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's connection with bounds. A subclass may set others, as tests do."""
+
+    bounds = Bounds()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.logger = logger
+        self._doing: Doing = "silent"
+        self.since = self.loop.time()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._fields = 0
+        self._stopping = False
+
+    # ----------------------------------------------------------------------------------------------- what happens
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Bound how long the connection may stay silent, and how many there may be."""
+        super().connection_made(transport)
+        self._now("silent", self.bounds.silent_seconds)
+        if len(self.connections) > self.bounds.connections and not self._close_quietest():
+            self._refuse(503)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._stop_timers()
+        _stop(self._stall)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; count the bytes of headers that are not complete yet."""
+        super().data_received(data)
+        # Bytes that came in one piece with a body are no part of the headers, so they are counted afterwards.
+        if self._doing == "head":
+            self._head_bytes += len(data)
+            if self._head_bytes > self.bounds.head_bytes:
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._head_bytes = self._fields = 0
+        self._now("head", self.bounds.head_seconds)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the headers. Fields after a body are not used, so they are not kept."""
+        self._fields += 1
+        if self._doing == "head" and self._fields <= self.bounds.header_fields:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The headers are read: refuse too long ones, else bound the time for the body."""
+        length = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if self._fields > self.bounds.header_fields or length > self.bounds.head_bytes:
+            self._refuse(431)
+        if len(self.pipeline) >= self.bounds.pipelined:
+            self.transport.close()
+        if self.transport.is_closing():
+            # No answer is read any more, so the application is not asked for one.
+            return
+        super().on_headers_complete()
+        if self._stopping or getattr(self.server_state, "draining", False):
+            self.cycle.keep_alive = False
+        self._now("body", self.bounds.last_body_seconds if self._stopping else self.bounds.body_seconds)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body: the next one must come soon."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+            self._wait_for_more()
+
+    def on_message_complete(self) -> None:
+        """The request is read completely."""
+        if self.transport.is_closing():
+            return
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._now("idle", self.bounds.idle_seconds)
+        else:
+            self._now("answering", None)
+
+    def on_response_complete(self) -> None:
+        """An answer is written; if its request is read too, the connection waits for the next one."""
+        super().on_response_complete()
+        # uvicorn's own timer ends with any byte, so that line breaks would keep a connection open.
+        self._unset_keepalive_if_required()
+        if self._doing == "answering" and self.cycle.response_complete:
+            self._now("idle", self.bounds.idle_seconds)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(self.bounds.stalled_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        _stop(self._stall)
+
+    def shutdown(self) -> None:
+        """The server stops: answer what is being asked and what is on its way, then close the connection."""
+        self._stopping = True
+        if not self._is_answered:
+            self.cycle.keep_alive = False
+        if self._doing in {"silent", "idle"}:
+            self._now(self._doing, self.bounds.linger_seconds)
+        elif self._doing != "answering":
+            self._now(self._doing, self.bounds.last_body_seconds)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """We offer no other protocol, and a request for one is answered as HTTP."""
+
+    # ------------------------------------------------------------------------------------------------- the bounds
+
+    def _now(self, doing: Doing, seconds: float | None) -> None:
+        """What the connection does from now on, and how long it may."""
+        self._stop_timers()
+        self._doing, self.since = doing, self.loop.time()
+        if seconds is None or self.transport.is_closing():
+            return
+        self._deadline = self.loop.call_later(seconds, self._too_slow)
+        if doing == "body":
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        _stop(self._pause)
+        if self._doing == "body":
+            self._pause = self.loop.call_later(self.bounds.pause_seconds, self._paused)
+
+    def _paused(self) -> None:
+        # While the application reads nothing, neither do we, and the client cannot send.
+        if self.flow.read_paused:
+            self._wait_for_more()
+        else:
+            self._too_slow()
+
+    def _too_slow(self) -> None:
+        if self._doing in {"silent", "idle"}:
+            self.transport.close()
+        else:
+            self._refuse(408)
+
+    def _refuse(self, status: int) -> None:
+        """Close the connection, with this answer unless another one has begun."""
+        self._stop_timers()
+        if self.transport.is_closing():
+            return
+        if self._doing == "body":
+            may_answer = not self.cycle.response_started and not self.pipeline
+        else:
+            may_answer = self._is_answered
+        if may_answer:
+            self.transport.write(_REFUSALS[status])
+        self.transport.close()
+
+    def _close_quietest(self) -> bool:
+        """Close the connection that has been without a request for longest, if there is one."""
+        others = (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
+        quietest = min((each for each in others if each.is_quiet), key=lambda each: each.since, default=None)
+        if quietest is not None:
+            quietest.transport.close()
+        return quietest is not None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is asked and nothing answered."""
+        return self._doing in {"silent", "idle"} and not self.transport.is_closing()
+
+    @property
+    def _is_answered(self) -> bool:
+        # Before the first request there is no cycle, whatever uvicorn's annotation says.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _stop_timers(self) -> None:
+        _stop(self._deadline)
+        _stop(self._pause)
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
