@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
 from sqlalchemy.engine import CursorResult, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
@@ -32,7 +32,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from webapp.deadlines import lift_deadline, seconds_left
+from webapp.deadlines import NOTICEABLE_SECONDS, counted_wait, current_deadline, lift_deadline, seconds_left
 from webapp.events.publishing import EventHandlers, session_info
 from webapp.troubles import UNSURE, DatabaseTrouble, sqlstate, trouble_of
 
@@ -51,11 +51,11 @@ ATTEMPTS = 3
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 60
-# How long one statement may take, unless its work may take as long as it needs. It is less than a request may wait in
-# all, so that there is time left to say what happened.
+# How long one statement of a request may take: less than a request may wait in all, so that there is time left to say
+# what happened.
 PATIENCE = 4.0
 # How long SQLite waits for another process that writes.
-BUSY_MILLISECONDS = 4000
+BUSY_SECONDS = 4
 # How long a connection may be silent in the middle of a statement that may take as long as it needs.
 SILENCE_SECONDS = 3600.0
 # PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
@@ -104,6 +104,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class database_now(FunctionElement[datetime]):  # noqa: N801 - it is used like a function in queries.
+    """The current instant on the database's clock, which all processes share; their own machines' clocks may differ."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
 class minute_of(FunctionElement[int]):  # noqa: N801 - it is used like a function in queries.
     """The minutes from 1970-01-01T00:00Z to an instant in a column, computed by the database.
 
@@ -146,6 +153,16 @@ def _pairs_in_postgresql(element: pairs_joined, compiler: SQLCompiler, **options
 def _pairs_in_sqlite(element: pairs_joined, compiler: SQLCompiler, **options: Any) -> str:
     low, high = (compiler.process(column, **options) for column in element.clauses)
     return f"group_concat({low} || ' ' || {high}, ' ')"
+
+
+@compiles(database_now)
+def _now_in_postgresql(_element: database_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "date_trunc('second', clock_timestamp())"
+
+
+@compiles(database_now, "sqlite")
+def _now_in_sqlite(_element: database_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "datetime('now')"
 
 
 @compiles(minute_of)
@@ -233,11 +250,11 @@ class Database:
     """One database, SQLite or PostgreSQL, and the two ways to use it.
 
     `handlers` handle the events that are published in its transactions; without handlers, publishing is an error.
-    `patience` is how many seconds one statement may take; None for work that takes as long as it needs, such as a
-    migration. A request may also not wait beyond its deadline: see `webapp.deadlines`.
+    `patience` is how many seconds one statement may take: `PATIENCE` for requests; None for work that takes as long as
+    it needs, such as a migration. A request may also not wait beyond its deadline: see `webapp.deadlines`.
     """
 
-    def __init__(self, url: str, handlers: EventHandlers | None = None, *, patience: float | None = PATIENCE) -> None:
+    def __init__(self, url: str, handlers: EventHandlers | None = None, *, patience: float | None = None) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url, patience) if self.is_sqlite else _postgresql_engine(self.url, patience)
@@ -339,9 +356,9 @@ def _postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: Any, options: dict[str, Any]) -> Any:
         left = seconds_left(CONNECT_SECONDS)
-        if left is not None and left < 1:
-            raise sa.exc.OperationalError(None, None, Exception("There is no connection, and no time to open one"))
-        return bounded.connect(*arguments, **options | {"connect_timeout": int(left or CONNECT_SECONDS)})
+        if left < 1:
+            raise OperationalError("", None, Exception("There is no connection, and no time to open one"))
+        return bounded.connect(*arguments, **options | {"connect_timeout": int(left)})
 
     return engine
 
@@ -352,7 +369,7 @@ def _write_where_allowed(connection: sa.Connection, options: dict[str, Any]) -> 
     After a transaction for reading, SQLAlchemy would ask for one that writes in any case.
     """
     if options.get("docket_write"):
-        cast(Any, connection.connection.dbapi_connection).read_only = None
+        cast("Any", connection.connection.dbapi_connection).read_only = None
 
 
 @cache
@@ -366,7 +383,8 @@ def _bounded_connections(silence: float) -> Any:
     class BoundedConnection(psycopg.Connection[Any]):
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             try:
-                return super().wait(gen, interval, seconds_left(timeout or silence))
+                with counted_wait():
+                    return super().wait(gen, interval, seconds_left(timeout or silence))
             except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - it has no other name.
                 # It is in the middle of something, so it can never be used again.
                 self.pgconn.finish()
@@ -383,11 +401,15 @@ class _ImpatientPool(QueuePool):
 
     @property
     def _timeout(self) -> float:
-        return cast(float, seconds_left(self._most))
+        return seconds_left(self._most)
 
     @_timeout.setter
     def _timeout(self, most: float) -> None:
         self._most = most
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        with counted_wait():
+            return super()._do_get()
 
 
 def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
@@ -430,32 +452,46 @@ def _sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         # The driver must not start transactions by itself: it would start them late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         # NORMAL may lose acknowledged commits in a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
         if patience is not None:
-            connection.set_progress_handler(_is_late, STEPS_BETWEEN_LOOKS)
+            connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         if not connection.get_execution_options().get("docket_write", False):
             connection.exec_driver_sql("BEGIN")
             return
-        left = seconds_left()
-        if left is not None:
-            # A request that has waited before, for another lock, does not wait that long again.
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={min(BUSY_MILLISECONDS, round(left * 1000))}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # A request that has waited before, for another lock, does not wait that long again.
+        wait = round(1000 * seconds_left(BUSY_SECONDS))
+        with counted_wait():
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
-def _is_late() -> bool:
-    """Whether SQLite must break off what it computes for a request."""
-    return seconds_left() == 0
+class _Lateness:
+    """Whether SQLite must break off a long statement. It asks while it computes, every few milliseconds."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._began = self._asked = 0.0
+
+    def is_late(self) -> bool:
+        """Whether it has computed, without a break, for longer than it may."""
+        now = monotonic()
+        if now - self._asked > NOTICEABLE_SECONDS:
+            self._began = now
+        self._asked = now
+        deadline = current_deadline()
+        if deadline is not None and deadline.left is None:
+            return False
+        return now - self._began > seconds_left(self._patience)
 
 
 def _make_private(path: Path) -> None:

@@ -1,8 +1,9 @@
-"""How long a request may wait for its database: all of its waits together have five seconds.
+"""How long a request may wait for its database: all noticeable waits together have five seconds.
 
 A request that waits longer keeps a thread and a connection from others, and the person who sent it has gone away. So
-everything that waits, for a connection, a lock or an answer, asks here how long it may. Work without a deadline, such
-as a migration or a worker, has the whole patience of its database at each wait.
+everything that waits, for a connection, a lock or an answer, asks here how long it may, and tells how long it did.
+Short waits are not counted: work with many quick statements is no hang. Work without a deadline, such as a migration
+or a worker, has the whole patience of its database at each wait.
 """
 
 from __future__ import annotations
@@ -12,54 +13,63 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-# From the first wait of a request to its last. A person is answered within six seconds, come what may.
+# A person is answered within six seconds, whatever hangs.
 REQUEST_SECONDS = 5.0
+NOTICEABLE_SECONDS = 0.5
+# A database that is well answers in this time. After one long wait, what remains to be done is still tried.
+GRACE_SECONDS = 0.3
 
 
 class Deadline:
-    """The end of a request's waiting. It is set when the request first waits, and may be lifted."""
+    """What is left of a request's time for waiting; None after it was lifted."""
 
-    __slots__ = ("_ends", "_seconds")
+    __slots__ = ("left",)
 
-    def __init__(self, seconds: float = REQUEST_SECONDS) -> None:
-        self._seconds: float | None = seconds
-        self._ends = 0.0
+    def __init__(self, seconds: float) -> None:
+        self.left: float | None = seconds
 
-    def left(self) -> float | None:
-        """How many seconds are left, at least 0; None if it was lifted."""
-        if self._seconds is None:
-            return None
-        now = monotonic()
-        if not self._ends:
-            self._ends = now + self._seconds
-        return max(self._ends - now, 0.0)
+    def lose(self, seconds: float) -> None:
+        """Subtract a wait that has just ended."""
+        if self.left is not None and seconds >= NOTICEABLE_SECONDS:
+            self.left = max(self.left - seconds, 0.0)
 
     def lift(self) -> None:
         """Let the request take its time: it sends rows as it reads them."""
-        self._seconds = None
+        self.left = None
 
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+current_deadline = _current.get
 
 
 @contextmanager
-def waiting_at_most(seconds: float = REQUEST_SECONDS) -> Iterator[Deadline]:
-    """Bound the waits of a block, in this thread and in those that it hands its context on to."""
-    deadline = Deadline(seconds)
-    token = _current.set(deadline)
+def waiting_at_most(seconds: float | None = None) -> Iterator[None]:
+    """Bound the waits of a block, in this thread and in those that it hands its context on to.
+
+    By default the block has the time of a request.
+    """
+    token = _current.set(Deadline(REQUEST_SECONDS if seconds is None else seconds))
     try:
-        yield deadline
+        yield
     finally:
         _current.reset(token)
 
 
-def seconds_left(most: float | None = None) -> float | None:
-    """How long the current work may wait: until its deadline, and `most`; None if nothing bounds it."""
+def seconds_left(most: float) -> float:
+    """How long the current work may wait now: `most`, or what is left until its deadline, and a moment in any case."""
     deadline = _current.get()
-    left = deadline.left() if deadline is not None else None
-    if left is None or most is None:
-        return most if left is None else left
-    return min(left, most)
+    return most if deadline is None or deadline.left is None else max(min(deadline.left, most), GRACE_SECONDS)
+
+
+@contextmanager
+def counted_wait() -> Iterator[None]:
+    """Count what the block takes as waiting."""
+    deadline, began = _current.get(), monotonic()
+    try:
+        yield
+    finally:
+        if deadline is not None:
+            deadline.lose(monotonic() - began)
 
 
 def lift_deadline() -> None:

@@ -31,6 +31,9 @@ HANDLERS = EventHandlers(
 )
 
 
-def wired_database(url: str) -> Database:
-    """The database at this address, whose transactions call the application's event handlers."""
-    return Database(url, HANDLERS)
+def wired_database(url: str, *, patience: float | None = None) -> Database:
+    """The database at this address, whose transactions call the application's event handlers.
+
+    `patience` is how many seconds one statement may take; None for as long as it needs.
+    """
+    return Database(url, HANDLERS, patience=patience)

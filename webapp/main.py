@@ -48,7 +48,7 @@ from webapp.core.routing import Gate
 from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.templates import template_environment
 from webapp.core.web import Page, VersionedStatic
-from webapp.database import Database
+from webapp.database import PATIENCE, Database
 from webapp.deadlines import waiting_at_most
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.event_handlers import wired_database
@@ -74,7 +74,7 @@ _rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """Create the application with these settings, by default from the environment."""
     settings = settings or Settings()
-    database = database or wired_database(settings.database_url)
+    database = database or wired_database(settings.database_url, patience=PATIENCE)
     configure_logging(settings.log_format)
 
     @asynccontextmanager

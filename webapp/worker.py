@@ -50,6 +50,8 @@ SECONDS_TO_END = 15
 POLITENESS = 10
 # A worker that dies right at its start must not keep the machine busy with restarts.
 SECONDS_BETWEEN = 3
+# How long one statement may take; a request has far less time.
+PATIENCE = 60.0
 
 
 class Worker:
@@ -198,7 +200,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
     """Run a worker until the process is told to stop; if `beside` a server, also until that is gone."""
     settings = Settings()
     configure_logging(settings.log_format)
-    database = wired_database(settings.database_url)
+    database = wired_database(settings.database_url, patience=PATIENCE)
     worker = Worker(database, settings, base_url=base_url)
     for sentence in where_messages_go(settings):
         logger.info(sentence)
