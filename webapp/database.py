@@ -50,6 +50,8 @@ ATTEMPTS = 3
 # longer than the timeout are told that we are busy. Connections beyond twenty are closed after use.
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
+# How long SQLite waits for a lock, and for readers that keep the write-ahead log from being cut.
+BUSY_MILLISECONDS, CHECKPOINT_MILLISECONDS = 5000, 100
 IDLE_SECONDS = 60
 # How long one statement of a request may take: less than a request may wait in all, so that there is time left to say
 # what happened.
@@ -330,6 +332,23 @@ class Database:
                 raise refusal from error
         raise AssertionError("The loop above returns or raises.")
 
+    def empty_log(self) -> bool:
+        """Move SQLite's write-ahead log into the file and cut it to nothing, in which deleted rows may still stand.
+
+        False if other connections are in the way: try again later. On PostgreSQL there is nothing to do.
+        """
+        if not self.is_sqlite:
+            return True
+        with self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            # Waiting here would make every writer wait.
+            driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+            try:
+                blocked, _pages, _moved = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        return not blocked
+
     def dispose(self) -> None:
         """Close all connections, for example before the process ends."""
         self.engine.dispose()
@@ -457,6 +476,8 @@ def _sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         cursor.execute("PRAGMA foreign_keys=ON")
         # NORMAL may lose acknowledged commits in a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
+        # What is deleted is overwritten: a patient's name must not stay readable in the file.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
         if patience is not None:
             connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from webapp.appointments import erasure as appointments_erasure
 from webapp.appointments.messages import event_handlers as messages
+from webapp.audit import service as audit
+from webapp.auth import erasure as auth_erasure
 from webapp.database import Database
 from webapp.events.kinds import (
     AccountAddressChanged,
+    AccountErased,
     AppointmentBooked,
     AppointmentCancelled,
     AppointmentHourChanged,
@@ -13,9 +17,13 @@ from webapp.events.kinds import (
     AppointmentMoved,
     AppointmentStatusChanged,
     ContactChanged,
+    PatientErased,
 )
 from webapp.events.publishing import EventHandlers, on
+from webapp.idempotency import erasure as idempotency_erasure
+from webapp.notifications import erasure as notifications_erasure
 from webapp.patients import addresses
+from webapp.patients import erasure as patients_erasure
 
 # Handlers of the same event are called in this order.
 HANDLERS = EventHandlers(
@@ -28,6 +36,18 @@ HANDLERS = EventHandlers(
     on(AccountAddressChanged, addresses.follow_account),
     on(AccountAddressChanged, messages.follow_account),
     on(ContactChanged, messages.follow_contact),
+    on(AccountErased, appointments_erasure.forget_booker),
+    on(AccountErased, patients_erasure.detach_account),
+    on(AccountErased, notifications_erasure.forget_accounts_messages),
+    on(AccountErased, audit.forget_account_addresses),
+    # Last: what refers to the account must be gone.
+    on(AccountErased, auth_erasure.delete_account),
+    on(PatientErased, appointments_erasure.blank_appointments),
+    on(PatientErased, notifications_erasure.forget_patients_messages),
+    on(PatientErased, idempotency_erasure.forget_answers),
+    on(PatientErased, auth_erasure.forget_drafts),
+    on(PatientErased, audit.forget_patient_addresses),
+    on(PatientErased, patients_erasure.blank_record),
 )
 
 

@@ -31,7 +31,7 @@ from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError
 from webapp.idempotency import service
-from webapp.notifications import delivery
+from webapp.notifications import delivery, erasure
 from webapp.notifications.delivery import Courier, Sender
 from webapp.notifications.exceptions import ServerAway
 from webapp.notifications.file_sender import FOLDER, FileSender
@@ -144,6 +144,17 @@ class Worker:
             self.database.write(service.forget_old_answers, now=now)
         if self._asks(drafts.is_any_old, now):
             self.database.write(drafts.forget_old, now=now)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Delete the files of messages about people who were forgotten, and what stands of them in SQLite's log."""
+        with self.database.reading() as session:
+            forgotten = erasure.list_forgotten(session)
+        if forgotten:
+            erasure.delete_files(FOLDER, [message_id for _number, message_id in forgotten])
+            self.database.write(erasure.delete_forgotten, [number for number, _message_id in forgotten])
+            logger.info("Deleted %d message(s) about people whose data was deleted", len(forgotten))
+            self.database.empty_log()
 
     def _asks(self, question: Callable[..., bool], now: datetime) -> bool:
         """Ask before writing: on SQLite a write transaction makes every booking wait."""

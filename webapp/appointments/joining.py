@@ -136,7 +136,9 @@ def _confirmed_account(session: Session, user_id: int) -> ConfirmedAccount | Non
 
 
 def _with_address(session: Session, account: ConfirmedAccount) -> list[Record]:
-    query = sa.select(*_COLUMNS).where(Patient.email == account.email, Patient.user_id.is_(None))
+    query = sa.select(*_COLUMNS).where(
+        Patient.email == account.email, Patient.user_id.is_(None), Patient.closed_at.is_(None)
+    )
     return [Record(*row) for row in session.execute(query.order_by(Patient.id))]
 
 

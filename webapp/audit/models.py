@@ -1,4 +1,8 @@
-"""Who did what, when and from where. The database itself refuses to change or delete a row."""
+"""Who did what, when and from where. The database itself refuses to change or delete a row, with two exceptions.
+
+A row may lose its network address, because the person whose it was is erased; and rows that are older than the clinic's
+own limit may be deleted, by the database's clock. There is no limit unless an admin sets one.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +45,18 @@ class AuditEvent(Base):
 SQLITE_APPEND_ONLY = [
     """
     CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
+    WHEN NOT (NEW.address = '' AND NEW.id IS OLD.id AND NEW.at IS OLD.at
+        AND NEW.actor_user_id IS OLD.actor_user_id AND NEW.actor_role IS OLD.actor_role AND NEW.action IS OLD.action
+        AND NEW.subject_type IS OLD.subject_type AND NEW.subject_id IS OLD.subject_id
+        AND NEW.visible IS OLD.visible AND NEW.details IS OLD.details)
     BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
     """,
     """
     CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+    WHEN NOT EXISTS (
+        SELECT 1 FROM clinic_settings
+        WHERE keep_audit_years > 0 AND OLD.at < datetime('now', '-' || keep_audit_years || ' years')
+    )
     BEGIN SELECT RAISE(ABORT, 'audit_is_append_only'); END
     """,
     # INSERT OR REPLACE deletes without firing the trigger for deletions.
@@ -61,7 +73,26 @@ POSTGRESQL_APPEND_ONLY = [
     $$ BEGIN RAISE EXCEPTION 'audit_is_append_only' USING ERRCODE = 'restrict_violation'; END $$
     """,
     """
-    CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
+    CREATE FUNCTION refuse_audit_row_change() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN
+        IF TG_OP = 'UPDATE' AND NEW.address = '' AND to_jsonb(NEW) - 'address' = to_jsonb(OLD) - 'address' THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'DELETE' AND EXISTS (
+            SELECT 1 FROM clinic_settings
+            WHERE keep_audit_years > 0 AND OLD.at < now() - make_interval(years => keep_audit_years)
+        ) THEN
+            RETURN OLD;
+        END IF;
+        RAISE EXCEPTION 'audit_is_append_only' USING ERRCODE = 'restrict_violation';
+    END $$
+    """,
+    """
+    CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE ON audit_events
+    FOR EACH ROW EXECUTE FUNCTION refuse_audit_row_change()
+    """,
+    """
+    CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()
     """,
 ]

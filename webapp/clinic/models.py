@@ -47,6 +47,10 @@ class ClinicSettings(Base):
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
     and text messages are only sent in daytime, which is given in minutes of the local day. `country` says how telephone
     numbers are read and shown, '' that it is the time zone's.
+
+    `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
+    asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
+    doctors' private notes belong to the copy of their data that patients may ask for.
     """
 
     __tablename__ = "clinic_settings"
@@ -68,6 +72,10 @@ class ClinicSettings(Base):
     daytime_until: Mapped[int] = mapped_column(default=20 * 60, server_default=sa.text("1200"))
     search_words: Mapped[str] = mapped_column(sa.Text, default="", server_default=sa.text("''"))
     first_specialty: Mapped[str] = mapped_column(sa.String(80), default="", server_default=sa.text("''"))
+    keep_records_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    keep_messages_days: Mapped[int] = mapped_column(default=365, server_default=sa.text("365"))
+    keep_audit_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     zone_confirmed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     demo: Mapped[bool] = mapped_column(default=False)
 

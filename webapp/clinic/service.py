@@ -40,6 +40,10 @@ class Clinic:
     daytime_until: int
     search_words: str
     first_specialty: str
+    keep_records_years: int
+    keep_messages_days: int
+    keep_audit_years: int
+    private_notes_in_copy: bool
     zone_confirmed: bool
     demo: bool
 

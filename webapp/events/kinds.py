@@ -1,7 +1,7 @@
 """Events: small frozen facts about what happens at the clinic, for handlers in other modules.
 
 An event carries ids, and what its handlers cannot read from the database any more: the previous state, the clinic's
-reason, and who did it. It holds no text that a person wrote, except an address that was replaced.
+reason, and who did it. It holds no text that a person wrote, except what its handlers must find to replace or delete.
 """
 
 from __future__ import annotations
@@ -145,6 +145,28 @@ class ContactChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountErased(Event):
+    """An account ends for good: each room lets go of it, and the last handler deletes its row."""
+
+    user_id: int
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientErased(Event):
+    """A patient is forgotten: each room blanks what names the person or says anything about their health.
+
+    `words` are the name, the addresses and the numbers that named them until now, in every spelling that is stored.
+    `addresses` are those at which nobody else is reached.
+    """
+
+    patient_id: int
+    appointment_ids: tuple[int, ...]
+    words: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleChanged(Event):
     """A change of `what` affects the free times of these doctors, in order of id; None means all doctors."""
 
@@ -163,6 +185,8 @@ EVENTS: tuple[type[Event], ...] = (
     PatientJoined,
     AccountAddressChanged,
     ContactChanged,
+    AccountErased,
+    PatientErased,
     ScheduleChanged,
 )
 """All kinds of event."""

@@ -213,6 +213,7 @@ def _candidates(session: Session, details: PatientDetails, *, without_account: b
     if not conditions:
         return []
     query = sa.select(Patient.id, Patient.name, Patient.birth_date, sa.or_(sa.false(), *map(fits, reached)))
+    query = query.where(Patient.closed_at.is_(None))
     if without_account:
         query = query.where(Patient.user_id.is_(None))
     found = session.execute(query.where(sa.or_(*conditions)).order_by(Patient.id))

@@ -13,6 +13,15 @@ class NoSuchPatient(NotFound):
         super().__init__(_("Patient not found."))
 
 
+class RecordClosed(Conflict):
+    """The record is locked: the patient asked to be forgotten, and only the law keeps it."""
+
+    code = "record_closed"
+
+    def __init__(self) -> None:
+        super().__init__(_("This record is closed and can’t be changed."))
+
+
 class TooManyPeople(Conflict):
     """The patient already manages as many people as is possible without asking the clinic."""
 

@@ -21,6 +21,9 @@ class Patient(Base):
 
     `email` is always the account's address where there is an account: `webapp/patients/addresses.py` changes both.
     `wants_email` and `wants_sms` say which messages about appointments the patient wants.
+
+    `closed_at`: the person is to be forgotten; the record is locked, and no search finds it. `erase_on` is the day on
+    which the law lets it go, and `erased_at` when nothing that names the person was left: see `webapp/privacy/`.
     """
 
     __tablename__ = "patients"
@@ -46,6 +49,9 @@ class Patient(Base):
     wants_email: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     wants_sms: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    erase_on: Mapped[date | None] = mapped_column(index=True)
+    erased_at: Mapped[datetime | None]
 
 
 class PatientWord(Base):

@@ -23,7 +23,7 @@ from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
 from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import likely_duplicates, note_duplicates, settle_pair
-from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
+from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient, RecordClosed
 from webapp.patients.models import Patient
 from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRecord, Person
 from webapp.patients.search_index import keep_words
@@ -62,6 +62,8 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
         account=_account(user) if user is not None else None,
         manager=Person(by.id, by.name, by.birth_date, by.phone, by.user_id is not None) if by is not None else None,
         people=[Person(*person) for person in session.execute(people)],
+        closed_at=patient.closed_at,
+        erase_on=patient.erase_on,
     )
 
 
@@ -174,7 +176,9 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
     """
     if manager_id == patient_id:
         raise Invalid(_("Patients can always book for themselves. Choose another person."))
-    both = sa.select(Patient.id, Patient.managed_by_id).where(Patient.id.in_((manager_id, patient_id)))
+    both = sa.select(Patient.id, Patient.managed_by_id).where(
+        Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None)
+    )
     locked = both.order_by(Patient.id).with_for_update(key_share=True)
     managed_by = {row.id: row.managed_by_id for row in session.execute(locked)}
     if len(managed_by) < 2:
@@ -242,12 +246,14 @@ def lock_details(session: Session, patient_id: int) -> PatientDetails:
     """Lock a patient and read their data.
 
     Raises:
-        NoSuchPatient: the patient does not exist.
+        NoSuchPatient: the patient does not exist. RecordClosed: the record is locked until it is erased.
     """
-    query = sa.select(Patient.name, Patient.birth_date, Patient.phone, Patient.email).where(Patient.id == patient_id)
-    row = session.execute(query.with_for_update(key_share=True)).one_or_none()
+    query = sa.select(Patient.name, Patient.birth_date, Patient.phone, Patient.email, Patient.closed_at)
+    row = session.execute(query.where(Patient.id == patient_id).with_for_update(key_share=True)).one_or_none()
     if row is None:
         raise NoSuchPatient
+    if row.closed_at is not None:
+        raise RecordClosed
     return saved_details(row.name, row.birth_date, row.phone, row.email)
 
 

@@ -104,7 +104,10 @@ class Account(NamedTuple):
 
 
 class PatientRecord(NamedTuple):
-    """A patient as staff see them: who books for them, and whom they book for. Instants are UTC."""
+    """A patient as staff see them: who books for them, and whom they book for. Instants are UTC.
+
+    `closed_at`: the record is locked, to be erased on `erase_on`, or erased already where that is None.
+    """
 
     id: int
     name: str
@@ -115,3 +118,5 @@ class PatientRecord(NamedTuple):
     account: Account | None
     manager: Person | None
     people: list[Person]
+    closed_at: datetime | None = None
+    erase_on: date | None = None

@@ -180,8 +180,11 @@ def _understood(session: Session, text: str) -> Typed:
 
 
 def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
-    """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found."""
-    conditions = [fits(term) for term in typed.numbers]
+    """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found.
+
+    A closed record is found by nobody.
+    """
+    conditions = [Patient.closed_at.is_(None), *(fits(term) for term in typed.numbers)]
     if typed.birth_dates:
         conditions.append(sa.or_(*map(_born_within, typed.birth_dates)))
     if among is not None:

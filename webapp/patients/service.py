@@ -199,8 +199,8 @@ def lock_bookable_patient(session: Session, actor: Actor, patient_id: int | None
 
 
 def _bookable(actor: Actor, patient_id: int) -> Any:
-    """The id of this patient, where the actor may book for them."""
-    query = sa.select(Patient.id).where(Patient.id == patient_id)
+    """The id of this patient, where the actor may book for them. A closed record takes no bookings."""
+    query = sa.select(Patient.id).where(Patient.id == patient_id, Patient.closed_at.is_(None))
     if actor.role == "patient":
         query = query.where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == _own_id(actor)))
     return query

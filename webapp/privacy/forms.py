@@ -6,7 +6,7 @@ from typing import Literal
 
 from wtforms import PasswordField
 
-from webapp.core.forms import DocketForm
+from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.i18n import lazy_form_text as _l
 
 CopyFormat = Literal["page", "json"]
@@ -20,3 +20,13 @@ class ProvenForm(DocketForm):
     def command(self) -> str:
         """The password that was typed."""
         return self.current.data or ""
+
+
+class DeletionForm(ProvenForm):
+    """Deleting a patient, and the people they book for who are ticked."""
+
+    people = CheckboxesField(_l("Also delete"), coerce=int, validate_choice=False)
+
+    def offer(self, people: list[tuple[int, str]]) -> None:
+        """Let the reader tick these people, by id and name."""
+        self.people.choices = people

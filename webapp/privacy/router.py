@@ -5,16 +5,17 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth import service as auth
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import DEVICE_COOKIE, clear_session_cookie, signed_in
 from webapp.auth.password_dependencies import require_password
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.i18n import gettext as _
 from webapp.patients.service import patient_of_user
-from webapp.privacy import own_data
+from webapp.privacy import erasure, own_data
 from webapp.privacy.copy_page import answer_copy
-from webapp.privacy.forms import ProvenForm
+from webapp.privacy.forms import DeletionForm, ProvenForm
 
 router = Router()
 
@@ -43,3 +44,48 @@ def _copy_form(page: Page, form: ProvenForm, *, status: int = 200, headers: dict
     actor = signed_in(page)
     has_password = auth.has_password(page.session, actor.user_id)
     return page.render("privacy/own_data.html", status=status, headers=headers, form=form, has_password=has_password)
+
+
+@router.get("/account/deletion")
+def show_deletion(page: CurrentPage) -> Response:
+    """What happens when a patient deletes their account, and the question; patients."""
+    signed_in(page, "patient")
+    return _deletion_page(page, DeletionForm())
+
+
+@router.post("/account/deletion")
+def delete_account(page: CurrentPage, sent: SentForm) -> Response:
+    """Delete the actor's account and data, after the password; patients, of themselves."""
+    actor = signed_in(page, "patient")
+    form = DeletionForm(sent)
+    with Submission(form) as submission:
+        require_password(page, actor, submission.read(form.command))
+        patient_id = patient_of_user(page.session, actor.user_id)
+        erased = page.write(erasure.forget_patient, actor, patient_id, people=form.people.data or (), now=page.now)
+        page.database.empty_log()
+        said = _("Your account and your data are deleted.")
+        if not erased:
+            said = _(
+                "Your account is deleted. The clinic keeps your record for as long as the law asks, and no longer."
+            )
+        response = page.redirect("/", flash=said, tone="info")
+        clear_session_cookie(page, response)
+        response.delete_cookie(page.cookie_name(DEVICE_COOKIE), path="/", secure=page.settings.secure_cookies)
+        return response
+    return _deletion_page(page, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _deletion_page(
+    page: Page, form: DeletionForm, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    actor = signed_in(page)
+    found = erasure.consequences(page.session, patient_of_user(page.session, actor.user_id), now=page.now)
+    form.offer([(person.id, person.name) for person in found.people])
+    return page.render(
+        "privacy/deletion.html",
+        status=status,
+        headers=headers,
+        form=form,
+        found=found,
+        has_password=auth.has_password(page.session, actor.user_id),
+    )

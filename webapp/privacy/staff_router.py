@@ -11,10 +11,11 @@ from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
+from webapp.i18n import gettext as _
 from webapp.patients import records
-from webapp.privacy import own_data
+from webapp.privacy import erasure, own_data
 from webapp.privacy.copy_page import answer_copy
-from webapp.privacy.forms import ProvenForm
+from webapp.privacy.forms import DeletionForm, ProvenForm
 
 router = Router()
 
@@ -52,4 +53,46 @@ def _copy_form(
         patient=record,
         form=form,
         has_password=has_password,
+    )
+
+
+@router.get("/admin/patients/{patient_id}/deletion")
+def show_deletion(page: CurrentPage, patient_id: PathId) -> Response:
+    """What happens when a patient's data is deleted on request, and the question; admins."""
+    signed_in(page, "admin")
+    return _deletion_page(page, patient_id, DeletionForm())
+
+
+@router.post("/admin/patients/{patient_id}/deletion")
+def delete_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
+    """Delete a patient's data on request, after the admin's password; admins, and it is logged."""
+    actor = signed_in(page, "admin")
+    form = DeletionForm(sent)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        erasure.consequences(page.session, patient_id, now=page.now)
+        require_password(page, actor, command)
+        people = form.people.data or ()
+        erased = page.write(erasure.forget_patient, actor, patient_id, people=people, now=page.now)
+        page.database.empty_log()
+        if erased:
+            return page.redirect("/admin/patients", flash=_("The patient’s data is deleted."))
+        said = _("The record is closed. It is deleted when the law allows it.")
+        return page.redirect(f"/admin/patients/{patient_id}", flash=said)
+    return _deletion_page(page, patient_id, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _deletion_page(
+    page: Page, patient_id: int, form: DeletionForm, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    found = erasure.consequences(page.session, patient_id, now=page.now)
+    form.offer([(person.id, person.name) for person in found.people])
+    return page.render(
+        "privacy/patient_deletion.html",
+        status=status,
+        headers=headers,
+        form=form,
+        found=found,
+        patient_id=patient_id,
+        has_password=auth.has_password(page.session, signed_in(page).user_id),
     )

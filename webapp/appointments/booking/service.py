@@ -164,16 +164,25 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
 
 
 def cancel(
-    session: Session, actor: Actor, reference: str, command: Cancellation, *, now: datetime, why: str = ""
+    session: Session,
+    actor: Actor,
+    reference: str,
+    command: Cancellation,
+    *,
+    now: datetime,
+    why: str = "",
+    even_late: bool = False,
 ) -> None:
     """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons.
+
+    `even_late` sets aside until when patients may cancel: the patient will not come back.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
     """
     view = lock_for_change(session, actor, reference, command.version)
-    clinic = get_clinic(session)
-    require_changeable(view, actor, clinic, now=now)
+    if not (even_late and view.is_active(now)):
+        require_changeable(view, actor, get_clinic(session), now=now)
     update_row(
         session,
         view,

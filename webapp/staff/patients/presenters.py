@@ -37,13 +37,15 @@ class PatientLine(NamedTuple):
 class PatientFacts(NamedTuple):
     """What a patient's page shows beside the record itself: its dates in words, and the age in years.
 
-    `born` and `age` are '' and None where the birth date is not known; `since` is when the record was made.
+    `born` and `age` are '' and None where the birth date is not known; `since` is when the record was made, and
+    `erase_on` when a closed one goes, or ''.
     """
 
     born: str
     since: str
     age: int | None
     people: list[PersonLine]
+    erase_on: str
 
 
 def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientLine:
@@ -75,4 +77,5 @@ def facts_of(page: Page, record: PatientRecord) -> PatientFacts:
         since=written(page, formats.local_date(record.created_at, clinic.zone)),
         age=age_on(clinic.today(page.now), record.birth_date),
         people=[person_line(page, person) for person in record.people],
+        erase_on=written(page, record.erase_on),
     )

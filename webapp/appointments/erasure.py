@@ -1,0 +1,45 @@
+"""Appointments of a patient who is forgotten: time, doctor, type and status stay, for the guard and for statistics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.events.kinds import AccountErased, PatientErased
+from webapp.scheduling.models import Appointment
+
+# The database asks why an appointment was squeezed in; that it was, is not about the patient.
+NO_WORDS = "-"
+
+
+def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Delete every text of the patient's appointments, and what an undo would restore."""
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.patient_id == event.patient_id)
+        .values(
+            reason="",
+            notes="",
+            cancellation_reason="",
+            cancellation_code="",
+            private_note="",
+            flagged_why="",
+            override_reason="",
+            squeeze_reason=sa.case((Appointment.lane == 1, NO_WORDS), else_=""),
+            previous_status=None,
+            version=Appointment.version + 1,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget_booker(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Forget which appointments this account booked."""
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.booked_by == event.user_id)
+        .values(booked_by=None)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,35 @@
+"""An account that ends for good, and what was typed about a person who is forgotten."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth.login_throttle import CHANGING
+from webapp.auth.models import Draft, FailedLogin, User
+from webapp.auth.service import account_key
+from webapp.events.kinds import AccountErased, PatientErased
+
+
+def delete_account(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Delete the account; foreign keys delete its sessions, tokens, links and stored answers."""
+    key = account_key(event.email)
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.account.in_((key, f"{CHANGING}:{event.user_id}"))))
+    session.execute(sa.delete(Draft).where(Draft.account == key))
+    session.execute(sa.delete(User).where(User.id == event.user_id))
+
+
+def forget_drafts(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Delete the drafts of forms in which anyone typed what names the person."""
+    typed = sa.cast(Draft.fields, sa.Text)
+    found = [typed.contains(spelling, autoescape=True) for spelling in _spellings(event.words)]
+    if found:
+        session.execute(sa.delete(Draft).where(sa.or_(*found)))
+
+
+def _spellings(words: tuple[str, ...]) -> set[str]:
+    """The words as they are, and as JSON escapes them."""
+    return {spelling for word in words for spelling in (word, json.dumps(word)[1:-1])}

@@ -1,0 +1,80 @@
+"""Messages about a person who is forgotten, and their files.
+
+Messages are deleted, delivered or not. A message that was kept as a file first loses its contents, and stays as a sign
+for the worker, which deletes the file and then the row: another process, perhaps on another machine, has the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.events.kinds import AccountErased, PatientErased
+from webapp.notifications.models import OutboxMessage
+
+# Statements with more parameters take longer to parse than to run.
+IDS_AT_ONCE = 500
+# No message is sent to it.
+NOBODY = ""
+
+
+def forget_patients_messages(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Forget the messages about the patient and their appointments, whoever got them, and all to their addresses."""
+    visits = event.appointment_ids
+    parts = [visits[first : first + IDS_AT_ONCE] for first in range(0, len(visits), IDS_AT_ONCE)]
+    about = [_is_about("patient", [event.patient_id]), *(_is_about("appointment", part) for part in parts)]
+    for condition in (*about, OutboxMessage.recipient.in_(event.addresses)):
+        _forget(session, condition)
+
+
+def forget_accounts_messages(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """Forget the messages about the account, such as links to a password."""
+    _forget(session, _is_about("user", [event.user_id]))
+
+
+def _is_about(kind: str, ids: Iterable[int]) -> sa.ColumnElement[bool]:
+    return sa.and_(OutboxMessage.subject_type == kind, OutboxMessage.subject_id.in_(list(ids)))
+
+
+def _forget(session: Session, which: sa.ColumnElement[bool]) -> None:
+    kept = sa.and_(which, OutboxMessage.status == "kept")
+    session.execute(
+        sa.update(OutboxMessage)
+        .where(kept)
+        .values(
+            recipient=NOBODY,
+            values={},
+            last_error="",
+            dedupe_key=sa.literal("forgotten:") + sa.cast(OutboxMessage.id, sa.String),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        sa.delete(OutboxMessage)
+        .where(which, OutboxMessage.status != "kept")
+        .execution_options(synchronize_session=False)
+    )
+
+
+def list_forgotten(session: Session, *, limit: int = IDS_AT_ONCE) -> list[tuple[int, str]]:
+    """The id and the Message-ID of forgotten messages whose files are still there."""
+    query = sa.select(OutboxMessage.id, OutboxMessage.message_id).where(OutboxMessage.recipient == NOBODY)
+    return [(row.id, row.message_id) for row in session.execute(query.order_by(OutboxMessage.id).limit(limit))]
+
+
+def delete_forgotten(session: Session, ids: Iterable[int]) -> None:
+    """Delete these forgotten messages, whose files are gone."""
+    found = sa.delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids)), OutboxMessage.recipient == NOBODY)
+    session.execute(found.execution_options(synchronize_session=False))
+
+
+def delete_files(folder: Path, message_ids: Iterable[str]) -> None:
+    """Delete the files of these messages, as `file_sender` names them; those that are gone already are no error."""
+    for name in message_ids:
+        for ending in ("eml", "txt"):
+            for path in (folder / f"{name}.{ending}", folder / f"{name}.{ending}.draft"):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""The record of a patient who is forgotten: an anonymous row stays, to which the appointments belong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.core.names import sort_key
+from webapp.events.kinds import AccountErased, PatientErased
+from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
+
+# A name, like that of a new clinic: the record has no other.
+ANONYMOUS = "Deleted patient"
+
+
+def blank_record(session: Session, event: PatientErased, /, *, now: datetime) -> None:
+    """Leave nothing of the record but its id, and that it was erased."""
+    hide(session, event.patient_id)
+    _update(
+        session,
+        sa.update(Patient)
+        .where(Patient.id == event.patient_id)
+        .values(
+            name=ANONYMOUS,
+            sort_name=sort_key(ANONYMOUS),
+            birth_date=None,
+            phone="",
+            email="",
+            wants_email=False,
+            wants_sms=False,
+            closed_at=sa.func.coalesce(Patient.closed_at, now),
+            erase_on=None,
+            erased_at=now,
+        ),
+    )
+
+
+def detach_account(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
+    """The record has no account any more."""
+    _update(session, sa.update(Patient).where(Patient.user_id == event.user_id).values(user_id=None))
+
+
+def hide(session: Session, patient_id: int) -> None:
+    """Let no search find the record, nobody book for it, and it book for nobody."""
+    session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
+    pair = sa.or_(PossibleDuplicate.patient_id == patient_id, PossibleDuplicate.other_id == patient_id)
+    session.execute(sa.delete(PossibleDuplicate).where(pair))
+    linked = sa.or_(Patient.managed_by_id == patient_id, Patient.id == patient_id)
+    _update(session, sa.update(Patient).where(linked).values(managed_by_id=None))
+
+
+def _update(session: Session, statement: sa.Update) -> None:
+    session.execute(statement.execution_options(synchronize_session=False))
