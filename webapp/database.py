@@ -50,8 +50,8 @@ ATTEMPTS = 3
 # longer than the timeout are told that we are busy. Connections beyond twenty are closed after use.
 POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
 CONNECT_SECONDS = 5
-# How long SQLite waits for a lock, and for readers that keep the write-ahead log from being cut.
-BUSY_MILLISECONDS, CHECKPOINT_MILLISECONDS = 5000, 100
+# How long SQLite waits for readers that keep the write-ahead log from being cut.
+CHECKPOINT_MILLISECONDS = 100
 IDLE_SECONDS = 60
 # How long one statement of a request may take: less than a request may wait in all, so that there is time left to say
 # what happened.

@@ -125,3 +125,9 @@ def forget_security_events(session: Session, before: datetime) -> int:
     """Delete the events of minutes before this instant, and return how many rows these were."""
     old = sa.delete(_EVENTS).where(_EVENTS.c.minute < before)
     return session.connection().execute(old).rowcount
+
+
+def forget_account(session: Session, user_id: int, account: str) -> None:
+    """Delete the events of an account that ends for good; `account` is the hash of its address."""
+    theirs = sa.or_(_EVENTS.c.actor_user_id == user_id, _EVENTS.c.account == account)
+    session.connection().execute(sa.delete(_EVENTS).where(theirs))
