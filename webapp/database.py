@@ -346,7 +346,7 @@ class Database:
             try:
                 blocked, _pages, _moved = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
-                driver.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+                driver.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
         return not blocked
 
     def dispose(self) -> None:
