@@ -150,6 +150,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/clinic/sign-in"):              (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/clinic/rules"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/clinic/rules"):                (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/new-patients"):          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/new-patients"):         (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/clinic/search"):                (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/clinic/search"):               (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/clinic/reminders"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -178,6 +180,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/book/draft"):                        (401,    303,   303,   303,   303,   303,  401),
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
     ("POST", "/login"):                             (303,    303,   303,   303,   303,   303,  401),
+    # Only a browser that has asked for a code has more to do here.
+    ("GET", "/login/code"):                         (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("POST", "/login/code"):                        (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("POST", "/login/code/again"):                  (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("GET", "/register/details"):                   (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("POST", "/register/details"):                  (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
     ("POST", "/logout"):                            (303,) * 7,
     ("GET", "/password/reset/{token}"):             PUBLIC,
     ("POST", "/password/reset/{token}"):            (LOGIN,) * 7,
@@ -199,6 +207,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/messages"):                  (401,    303,   303,   403,   403,   403,  401),
     ("GET", "/account"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
     ("POST", "/account"):                           (401,    303,   303,   303,   303,   303,  401),
+    # The cast have passwords.
+    ("GET", "/account/password/first"):             (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("POST", "/account/password/first"):            (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/code"):                      (401,    LOGIN, LOGIN, LOGIN, LOGIN, LOGIN, 401),
     ("POST", "/account/password"):                  (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/sessions/{session_id}/end"): (401,    303,   404,   404,   404,   404,  401),
     ("POST", "/account/sessions/end-others"):       (401,    303,   303,   303,   303,   303,  401),
@@ -409,6 +421,7 @@ class AccessClinic:
             "/admin/clinic/opening-hours": dict.fromkeys(WORKDAYS, "9-17"),
             "/admin/clinic/rules": RULES,
             "/admin/clinic/sign-in": {"idle_minutes": "30", "staff_hours": "12"},
+            "/admin/clinic/new-patients": {"asks_birth_date": "ask", "asks_phone": "ask"},
             "/admin/clinic/search": {"first_specialty": "", "search_words": ""},
             "/admin/clinic/reminders": {"reminder_days": "7, 1", "daytime": "9-20"},
             "/admin/closures": far_closure,
@@ -568,7 +581,11 @@ def test_the_route_answers_every_role_as_the_table_says(clinic: AccessClinic, me
 
 
 # These are sent by no one who has to sign in first, or keep what was typed themselves.
-WITHOUT_SESSION = {"/login", "/logout", "/register", "/password/forgot", "/book/draft"}
+WITHOUT_SESSION = {
+    *("/login", "/login/code", "/login/code/again", "/logout", "/register", "/register/details"),
+    # In the last one nothing is typed, and a redirect to the page for the code looks like one to sign in.
+    *("/password/forgot", "/book/draft", "/account/code"),
+}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,16 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
-from webapp.auth.models import Draft, FailedLogin, PasswordLink, RefreshToken, SignInRules, User, UserSession
+from webapp.auth.models import (
+    Draft,
+    FailedLogin,
+    PasswordLink,
+    RefreshToken,
+    SignInCode,
+    SignInRules,
+    User,
+    UserSession,
+)
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
 from webapp.clinic.schedule_versions import ScheduleVersion
 from webapp.database import Base
@@ -36,6 +45,7 @@ __all__ = [
     "RefreshToken",
     "ScheduleVersion",
     "SecurityEvent",
+    "SignInCode",
     "SignInRules",
     "TimeOff",
     "User",

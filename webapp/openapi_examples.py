@@ -54,6 +54,8 @@ MEMBERS: dict[str, Any] = {
     "notice_minutes": 120,
     "online": True,
     "patient_gap_minutes": 30,
+    "asks_birth_date": "ask",
+    "asks_phone": "ask",
     "patient_id": 1,
     "patient_name": "Alice Adams",
     "phone": "+31201234567",

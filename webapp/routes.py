@@ -11,10 +11,12 @@ from webapp.appointments.pages.address_router import router as address_router
 from webapp.appointments.pages.appointment_link_router import router as appointment_link_router
 from webapp.appointments.pages.booking_router import router as booking_router
 from webapp.appointments.pages.calendars_router import router as calendars_router
+from webapp.appointments.pages.code_router import router as code_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.api import router as auth_api
 from webapp.auth.drafts_router import router as drafts_router
+from webapp.auth.first_password_router import router as first_password_router
 from webapp.auth.links_router import router as links_router
 from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
@@ -80,10 +82,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_patients_router,
     staff_dependants_router,
     auth_router,
+    first_password_router,
     drafts_router,
     password_reset_router,
     links_router,
     address_router,
+    code_router,
     users_router,
     doctors_router,
     visit_types_router,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import reminders, visit_messages
-from webapp.auth import drafts
+from webapp.auth import drafts, sign_in_codes
 from webapp.clinic.service import get_clinic
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -132,7 +132,7 @@ class Worker:
             self.stopping.wait(ROUND_EVERY)
 
     def do_a_round(self) -> None:
-        """Write the reminders that are due, give up expired messages, and delete old idempotency keys and drafts."""
+        """Write due reminders, give up expired messages, and delete what is old: answers, drafts, codes."""
         now = self.clock()
         while self._asks(reminders.is_any_due, now) and self.database.write(reminders.enqueue_due, now=now):
             if self.stopping.is_set():
@@ -144,6 +144,8 @@ class Worker:
             self.database.write(service.forget_old_answers, now=now)
         if self._asks(drafts.is_any_old, now):
             self.database.write(drafts.forget_old, now=now)
+        if self._asks(sign_in_codes.is_any_old, now):
+            self.database.write(sign_in_codes.forget_old, now=now)
         self._forget()
 
     def _forget(self) -> None:

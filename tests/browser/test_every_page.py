@@ -131,6 +131,17 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
     ):
         page.goto(path)
         look(page)
+    page.goto("/login?next=" + book_address(clinic, clinic.free_time(days=5)).replace("&", "%26"))
+    page.get_by_label("Email address").fill("a.new.patient@docket.example")
+    page.get_by_role("button", name="Email me a code").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look(page)
+    page.get_by_label("Code").fill(page.locator("#shown-code").inner_text())
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Book").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look(page)
 
 
 def test_forms_with_mistakes(open_browser: Open, clinic: Clinic) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
 from webapp.auth.login_throttle import CHANGING
-from webapp.auth.models import Draft, FailedLogin, User
+from webapp.auth.models import Draft, FailedLogin, SignInCode, User
 from webapp.auth.service import account_key
 from webapp.events.kinds import AccountErased, PatientErased
 
@@ -20,6 +20,7 @@ def delete_account(session: Session, event: AccountErased, /, *, now: datetime) 
     key = account_key(event.email)
     session.execute(sa.delete(FailedLogin).where(FailedLogin.account.in_((key, f"{CHANGING}:{event.user_id}"))))
     session.execute(sa.delete(Draft).where(Draft.account == key))
+    session.execute(sa.delete(SignInCode).where(SignInCode.account == key))
     security_events.forget_account(session, event.user_id, key)
     session.execute(sa.delete(User).where(User.id == event.user_id))
 

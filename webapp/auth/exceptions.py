@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from webapp.core import formats
 from webapp.exceptions import Conflict, Invalid, NotFound, NotSignedIn, TooManyAttempts
 from webapp.i18n import gettext as _
@@ -47,6 +49,56 @@ class TooManyResets(TooManyAttempts):
     def __init__(self, *, retry_after: int) -> None:
         message = _("Too many links have been requested from your network. Wait %(time)s, then try again.")
         super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
+class TooManyCodes(TooManyAttempts):
+    """Too many codes to sign in with were requested from this network."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("Too many codes have been requested from your network. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
+class TooManyWrongCodes(TooManyAttempts):
+    """Too many wrong codes from this network or for this account."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("There have been too many wrong codes. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+
+
+class WrongCode(Invalid):
+    """The code is wrong, too old, or was tried too often; the sentence says what to do."""
+
+    code = "wrong_code"
+
+    def __init__(self, verdict: Literal["wrong", "worn_out", "expired"]) -> None:
+        sentences = {
+            "wrong": _("This isn’t the code we sent. Check the latest email and enter its six digits."),
+            "worn_out": _("That was the wrong code five times, so it no longer works. Send another code."),
+            "expired": _("This code has expired or has been used. Send another code."),
+        }
+        super().__init__(sentences[verdict], field="code")
+
+
+class AddressNotProved(Invalid):
+    """The browser has not entered a code for this address lately."""
+
+    code = "address_not_proved"
+
+    def __init__(self) -> None:
+        super().__init__(_("It’s been too long since you entered the code. Send another code."))
+
+
+class StaleSession(Invalid):
+    """An account without a password changes its password or address only shortly after signing in."""
+
+    code = "stale_session"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("It’s been a while since you signed in. To make this change, sign in with a new code first.")
+        )
 
 
 class TooManyConfirmations(TooManyAttempts):

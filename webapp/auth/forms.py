@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Any
+
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired
 
-from webapp.auth.schemas import ChangeEmail, ChangePassword, ForgottenPassword, LogIn
+from webapp.auth.schemas import AskForCode, ChangeEmail, ChangePassword, ForgottenPassword, LogIn
 from webapp.core.forms import DocketForm
+from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 
 
 class LoginForm(DocketForm):
-    """E-mail address and password; `next` is the page that the user wanted."""
+    """E-mail address, and the password unless a code is wanted; `next` is the page that the user wanted."""
 
+    sentences = {"email": _l("Enter an email address like name@example.org.")}  # noqa: RUF012 - it is never changed.
     email = StringField(_l("Email address"), [InputRequired(_l("Enter your email address."))])
-    password = PasswordField(_l("Password"), [InputRequired(_l("Enter your password."))])
+    password = PasswordField(_l("Password"))
     next = HiddenField()
+    # The button that was pressed: 'code', or 'enter' for the key, which means the password where one was typed.
+    by = ""
+
+    @property
+    def wants_code(self) -> bool:
+        """Whether the user wants a code instead of typing the password."""
+        return self.by == "code" or (self.by == "enter" and not self.password.data)
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check everything that this form alone can tell."""
+        is_valid = super().validate(extra_validators)
+        if not self.password.data and not self.wants_code:
+            self.password.errors = [*self.password.errors, _("Enter your password.")]
+            return False
+        return is_valid
+
+    def code_command(self) -> AskForCode | None:
+        """The command for the service that sends a code."""
+        return self.parse(AskForCode, email=self.email.data or "")
 
     def command(self, *, address: str, user_agent: str, known_device: str) -> LogIn | None:
         """The command for the service."""
@@ -27,6 +51,18 @@ class LoginForm(DocketForm):
             user_agent=user_agent,
             known_device=known_device,
         )
+
+
+class CodeForm(DocketForm):
+    """The six digits of a code."""
+
+    code = StringField(_l("Code"), [InputRequired(_l("Enter the six digits from the email."))])
+
+    @property
+    def digits(self) -> str:
+        """The digits that were typed or pasted, in any script, without spaces and the like."""
+        typed = (self.code.data or "")[:100]
+        return "".join(str(unicodedata.decimal(sign)) for sign in typed if sign.isdecimal())
 
 
 class ForgottenForm(DocketForm):
@@ -54,7 +90,7 @@ class PasswordForm(DocketForm):
 
 
 class EmailForm(DocketForm):
-    """Another email address for the account; this needs the current password.
+    """Another email address for the account; this needs the current password, or a fresh session without one.
 
     The ids of its fields differ from those of the other forms on the page.
     """
@@ -67,7 +103,8 @@ class EmailForm(DocketForm):
 
     def command(self) -> ChangeEmail | None:
         """The command for the service."""
-        return self.parse(ChangeEmail, email=self.email.data or "", current=self.current.data or "")
+        current = self.current.data or "" if "current" in self else ""
+        return self.parse(ChangeEmail, email=self.email.data or "", current=current)
 
 
 class NewPasswordForm(DocketForm):

@@ -125,6 +125,36 @@ class Draft(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class SignInCode(Base):
+    """A code that was sent to an e-mail address, for the browser that asked for it; see `sign_in_codes`.
+
+    `account` and `browser` are hashes. The code itself follows from `nonce` and our secret key; `code_hash` is made
+    with that key as well, because six digits can be guessed from a plain hash. `device` is the hash of a browser that
+    has signed in to this account before, or ''. `mailed`: it was really sent. `proved_at` is when it was entered: the
+    browser may then create an account with that address, once, at `used_at`.
+    """
+
+    __tablename__ = "sign_in_codes"
+    __table_args__ = (
+        sa.Index("ix_sign_in_codes_account_sent_at", "account", "sent_at"),
+        sa.Index("ix_sign_in_codes_browser", "browser"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    browser: Mapped[str] = mapped_column(sa.String(64))
+    account: Mapped[str] = mapped_column(sa.String(64))
+    device: Mapped[str] = mapped_column(sa.String(64), default="")
+    nonce: Mapped[str] = mapped_column(sa.String(43))
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    tries: Mapped[int] = mapped_column(default=0)
+    mailed: Mapped[bool] = mapped_column(default=False)
+    sent_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
+    proved_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
 class PasswordLink(Base):
     """A link that sets a password once, before `expires_at`. We store only its SHA-256."""
 

@@ -19,6 +19,7 @@ from webapp.auth.dependencies import (
 )
 from webapp.auth.draft_dependencies import claim_draft, drop_draft
 from webapp.auth.forms import LoginForm
+from webapp.auth.sign_in_code_dependencies import send_code, stop_waiting, waiting
 from webapp.auth.signing_in import sign_in
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
@@ -38,14 +39,18 @@ def show_login(page: CurrentPage) -> Response:
     actor = current_actor(page)
     if actor is not None:
         return page.redirect(home_of(actor.role, wanted))
-    return _login_page(page, LoginForm(data={"next": wanted}))
+    asked = waiting(page)
+    return _login_page(page, LoginForm(data={"next": wanted, "email": asked.email if asked else ""}))
 
 
 @router.post("/login")
 def log_in(page: CurrentPage, sent: SentForm) -> Response:
-    """Sign in and go to the page that the user wanted; everyone."""
+    """Sign in and go to the page that the user wanted, or send a code to sign in with; everyone."""
     form = LoginForm(sent)
+    form.by = str(sent.get("by", ""))
     with Submission(form) as submission:
+        if form.wants_code:
+            return send_code(page, submission.read(form.code_command), form.next.data or "")
         command = submission.read(
             partial(
                 form.command,
@@ -61,6 +66,7 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         set_session_cookie(page, response, secret)
         set_device_cookie(page, response, command.email)
         claim_draft(page, response, command.email, form.next.data or "")
+        stop_waiting(page, response)
         return response
     return _login_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
@@ -77,6 +83,7 @@ def log_out(page: CurrentPage) -> Response:
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     drop_draft(page, response)
+    stop_waiting(page, response)
     return response
 
 

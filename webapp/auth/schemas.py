@@ -118,6 +118,12 @@ class ForgottenPassword(BaseModel):
     email: Email
 
 
+class AskForCode(BaseModel):
+    """A request for a code that signs in, with the e-mail address to which it goes."""
+
+    email: Email
+
+
 class ChangePassword(BaseModel):
     """A change of password. The current password proves who the user is; every other session of the account ends."""
 

@@ -14,6 +14,7 @@ from webapp.clinic import closures, settings
 from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
+from webapp.clinic.settings import Asked
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import WeekdayHours, weekly_hours
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
@@ -43,6 +44,8 @@ class ClinicOut(BaseModel):
     ]
     max_active_visits: Annotated[int, Field(description="Maximum number of upcoming appointments per patient.")]
     patient_gap_minutes: Annotated[int, Field(description="Minimum gap between two appointments of a patient.")]
+    asks_birth_date: Annotated[Asked, Field(description="Whether new patients are asked for their date of birth.")]
+    asks_phone: Annotated[Asked, Field(description="Whether new patients are asked for their phone number.")]
 
 
 class ClosureOut(BaseModel):
@@ -117,6 +120,7 @@ def clinic_out(session: Session) -> ClinicOut:
         change_until_minutes=clinic.change_until_minutes,
         max_active_visits=clinic.max_active_visits,
         patient_gap_minutes=clinic.patient_gap_minutes,
+        **settings.get_new_patient_rules(session).model_dump(),
     )
 
 

@@ -42,6 +42,8 @@ class ClinicSettings(Base):
     `search_words` are the clinic's own words for its specialties and visit types (`clinic/search_words.py`). Doctors of
     `first_specialty` come first in the list.
 
+    `asks_birth_date` and `asks_phone` say whether new patients are asked for them: 'no', 'ask' or 'require'.
+
     `zone_confirmed`: an admin has said that `time_zone` is the clinic's; until then it is a guess.
 
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
@@ -76,6 +78,8 @@ class ClinicSettings(Base):
     keep_messages_days: Mapped[int] = mapped_column(default=365, server_default=sa.text("365"))
     keep_audit_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    asks_birth_date: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
+    asks_phone: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
     zone_confirmed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     demo: Mapped[bool] = mapped_column(default=False)
 

@@ -44,6 +44,8 @@ class Clinic:
     keep_messages_days: int
     keep_audit_years: int
     private_notes_in_copy: bool
+    asks_birth_date: str
+    asks_phone: str
     zone_confirmed: bool
     demo: bool
 

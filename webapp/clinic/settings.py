@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 import sqlalchemy as sa
@@ -94,6 +94,17 @@ class SearchSettings(BaseModel):
     search_words: Annotated[str, StringConstraints(max_length=4000), AfterValidator(readable_lines)] = ""
 
 
+Asked = Literal["no", "ask", "require"]
+REQUIRED: Asked = "require"
+
+
+class NewPatientRules(BaseModel):
+    """Whether new patients are asked for their date of birth and their phone number, and have to answer."""
+
+    asks_birth_date: Asked
+    asks_phone: Asked
+
+
 class ClinicZone(BaseModel):
     """The IANA name of the clinic's time zone."""
 
@@ -132,6 +143,12 @@ def get_reminders(session: Session) -> ReminderRules:
     """When reminders are sent, as saved."""
     clinic = get_clinic(session)
     return ReminderRules.model_construct(**{name: getattr(clinic, name) for name in ReminderRules.model_fields})
+
+
+def get_new_patient_rules(session: Session) -> NewPatientRules:
+    """What new patients are asked for, as saved."""
+    clinic = get_clinic(session)
+    return NewPatientRules.model_construct(**{name: getattr(clinic, name) for name in NewPatientRules.model_fields})
 
 
 def get_search(session: Session) -> SearchSettings:
@@ -196,6 +213,18 @@ def change_reminders(session: Session, actor: Actor, command: ReminderRules, *, 
         raise Invalid(_("The start must be before the end."), field="daytime")
     lock_settings(session)
     _save(session, actor, get_reminders(session), command, seen, now=now)
+
+
+def change_new_patient_rules(
+    session: Session, actor: Actor, command: NewPatientRules, *, seen: str, now: datetime
+) -> None:
+    """Save what new patients are asked for; accounts that exist stay as they are.
+
+    Raises:
+        EditedMeanwhile: another user saved something else after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_new_patient_rules(session), command, seen, now=now)
 
 
 def change_search(session: Session, actor: Actor, command: SearchSettings, *, seen: str, now: datetime) -> None:

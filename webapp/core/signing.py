@@ -6,6 +6,7 @@ The holder of a token can read its value, so it is an id or an address that they
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,22 @@ def unsign(keys: Sequence[str], purpose: str, token: str) -> Any:
         return _serializer(keys, purpose).loads(token)
     except BadSignature:
         return None
+
+
+def keyed_hash(keys: Sequence[str], purpose: str, value: str) -> str:
+    """A hash of `value` that cannot be computed without our signing key: for values that are easily guessed."""
+    return _keyed(keys[-1], purpose, value).hexdigest()
+
+
+def number_of(keys: Sequence[str], purpose: str, nonce: str, *, digits: int) -> str:
+    """A number with so many digits that follows from a nonce and our signing key, and from neither of them alone."""
+    drawn = int.from_bytes(_keyed(keys[-1], purpose, nonce).digest(), "big")
+    return str(drawn % 10**digits).zfill(digits)
+
+
+def _keyed(key: str, purpose: str, value: str) -> hmac.HMAC:
+    derived = hmac.new(key.encode(), f"docket.{purpose}".encode(), hashlib.sha256).digest()
+    return hmac.new(derived, value.encode(), hashlib.sha256)
 
 
 def _serializer(keys: Sequence[str], purpose: str) -> URLSafeSerializer:

@@ -23,7 +23,7 @@ from webapp.core import formats
 from webapp.core.calendar_events import Event
 from webapp.core.codes import REASONS
 from webapp.core.names import before_stop
-from webapp.core.signing import sign
+from webapp.core.signing import number_of, sign
 from webapp.core.templates import template_environment
 from webapp.i18n import ENGLISH, Language, gettext, language_tag, ngettext, speaking
 from webapp.notifications.outbox import LINK
@@ -72,8 +72,8 @@ def render(
     `values` are those of the outbox; instants in them are ISO text. `sender` is the address that an e-mail comes from;
     it is also the organizer of the event in it.
 
-    Templates have `url(path)` and `signed(purpose, value)`, for addresses that identify their holder, and filters that
-    show instants in the zone of `clinic.time_zone`.
+    Templates have `url(path)`, `signed(purpose, value)` for addresses that identify their holder, `number_of(purpose,
+    nonce, digits=…)` for codes, and filters that show instants in the zone of `clinic.time_zone`.
 
     Raises:
         jinja2.TemplateNotFound: there is no such message, or not for this channel.
@@ -99,6 +99,7 @@ def _render(
         "recipient": recipient,
         "url": lambda path: f"{base_url}{path}",
         "signed": partial(sign, keys),
+        "number_of": partial(number_of, keys),
     }
     if channel == "sms":
         words = text_environment().get_template(f"{template}.sms.txt").render(context)

@@ -10,12 +10,13 @@ from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField,
 from wtforms.validators import InputRequired, Optional, ValidationError
 
 from webapp.auth import passwords
+from webapp.clinic.service import Clinic
 from webapp.core import phones
 from webapp.core.fields import DayField, PhoneField
 from webapp.core.forms import DocketForm
 from webapp.exceptions import Invalid
 from webapp.i18n import lazy_form_text as _l
-from webapp.patients.schemas import MessagePreferences, Register, UpdateProfile
+from webapp.patients.schemas import MessagePreferences, NewPatient, Register, UpdateProfile
 
 SENTENCES = {
     "name": _l("Enter a name of 2 to 120 characters."),
@@ -69,10 +70,43 @@ class RegisterForm(DocketForm):
             Register,
             name=self.name.data or "",
             email=self.email.data or "",
-            phone=self.phone.data or "",
-            birth_date=self.birth_date.data,
+            phone=self.phone.data or "" if "phone" in self else "",
+            birth_date=self.birth_date.data if "birth_date" in self else None,
             password=self.password.data or "",
         )
+
+
+class NewPatientForm(DocketForm):
+    """A new patient who has proved that the e-mail address is theirs. `ask` leaves out what the clinic does not ask."""
+
+    sentences = SENTENCES
+    name = StringField(_l("Your name"), [InputRequired(_l("Enter your name."))])
+    phone = PhoneField(_l("Phone number"))
+    birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
+    country = ""
+
+    def validate_phone(self, field: Field) -> None:
+        """Whether this number can be called; WTForms finds this by its name."""
+        with _as_field_error():
+            phones.read_phone(field.data or "", self.country)
+
+    def command_for(self, email: str) -> NewPatient | None:
+        """The command for the service, with the address that was proved."""
+        return self.parse(
+            NewPatient,
+            name=self.name.data or "",
+            email=email,
+            phone=self.phone.data or "" if "phone" in self else "",
+            birth_date=self.birth_date.data if "birth_date" in self else None,
+        )
+
+
+def ask(form: NewPatientForm | RegisterForm, clinic: Clinic) -> None:
+    """Leave out of a form what the clinic does not ask, and read telephone numbers as the clinic does."""
+    form.country = clinic.home_country
+    for name, asked in (("phone", clinic.asks_phone), ("birth_date", clinic.asks_birth_date)):
+        if asked == "no" and name in form:
+            del form[name]
 
 
 class ProfileForm(DocketForm):

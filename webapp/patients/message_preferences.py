@@ -61,3 +61,8 @@ def take_over_message_preferences(session: Session, manager_id: int, patient_id:
     wishes = sa.select(Patient.wants_email, Patient.wants_sms).where(Patient.id == manager_id)
     email, sms = session.execute(wishes).one()
     session.execute(sa.update(Patient).where(Patient.id == patient_id).values(wants_email=email, wants_sms=sms))
+
+
+def stop_texts(session: Session, actor: Actor) -> None:
+    """Switch text messages off: the telephone number may not be the actor's."""
+    session.execute(sa.update(Patient).where(Patient.user_id == actor.user_id).values(wants_sms=False))

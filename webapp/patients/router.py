@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from webapp.auth import addresses, confirmation, feeds
+from webapp.auth import addresses, confirmation, feeds, first_password
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -31,7 +32,7 @@ from webapp.exceptions import Invalid, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
-from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm
+from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm, ask
 from webapp.patients.presenters import device_lines, person_line
 from webapp.patients.schemas import Origin, Register
 
@@ -45,14 +46,16 @@ def show_register(page: CurrentPage) -> Response:
     actor = current_actor(page)
     if actor is not None:
         return page.redirect(home_of(actor.role, wanted))
-    return _register_page(page, RegisterForm(data={"next": wanted}))
+    form = RegisterForm(data={"next": wanted})
+    ask(form, current_clinic(page))
+    return _register_page(page, form)
 
 
 @router.post("/register")
 def register(page: CurrentPage, sent: SentForm) -> Response:
     """Create an account, sign in at once, and go back to what the visitor had chosen; everyone."""
     form = RegisterForm(sent)
-    form.country = current_clinic(page).home_country
+    ask(form, current_clinic(page))
     with Submission(form) as submission:
         command = submission.read(form.command)
         origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
@@ -154,7 +157,7 @@ def send_confirmation(page: CurrentPage) -> Response:
 def change_email(page: CurrentPage, sent: SentForm) -> Response:
     """Ask for another e-mail address, whose owner then follows a link; everyone who is signed in, for themselves."""
     actor = signed_in(page)
-    form = EmailForm(sent)
+    form = _email_form(page, actor, sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
         _request_email(page, actor, command)
@@ -163,11 +166,23 @@ def change_email(page: CurrentPage, sent: SentForm) -> Response:
     return _account_page(page, actor, email=form, status=submission.status, headers=headers_of(submission.error))
 
 
+def _email_form(page: Page, actor: Actor, sent: FormData | None = None) -> EmailForm:
+    """The form, which asks for the current password if there is one."""
+    form = EmailForm(sent)
+    if not first_password.proof_of(page.session, actor, now=page.now).has_password:
+        del form.current
+    return form
+
+
 def _request_email(page: Page, actor: Actor, command: ChangeEmail) -> None:
     letterhead = current_clinic(page).letterhead
     stored = auth.stored_hash(page.session, actor)
+    has_password = first_password.proof_of(page.session, actor, now=page.now).has_password
     with counted_attempt(page, actor) as attempt:
-        addresses.require_password(stored, command.current)
+        if has_password:
+            addresses.require_password(stored, command.current)
+        else:
+            page.write(first_password.require_fresh, actor, now=page.now)
         page.write(
             addresses.request_change,
             actor,
@@ -280,7 +295,8 @@ def _account_page(
         headers=headers,
         profile=profile,
         password=password or PasswordForm(),
-        email=email or EmailForm(),
+        email=email or _email_form(page, actor),
+        proof=first_password.proof_of(page.session, actor, now=page.now),
         wanted=addresses.wanted_address(page.session, actor.user_id, now=page.now),
         messages=messages,
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,

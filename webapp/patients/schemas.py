@@ -24,6 +24,15 @@ class Register(BaseModel):
     birth_date: date | None = None
 
 
+class NewPatient(BaseModel):
+    """A new account for a patient who has proved that the address is theirs, and has no password."""
+
+    name: PersonName
+    email: Email
+    phone: Phone = ""
+    birth_date: date | None = None
+
+
 class Origin(NamedTuple):
     """The browser that registers, and the secret of its previous session, if any."""
 

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import confirmation, login_throttle
+from webapp.auth import confirmation, login_throttle, passwords
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
-from webapp.clinic.service import get_clinic
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.clinic.settings import REQUIRED
 from webapp.core import phones
 from webapp.core.names import sort_key
 from webapp.database import rows, table_of
@@ -25,12 +26,22 @@ from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient
-from webapp.patients.schemas import Contact, Origin, PatientChoice, PatientDetails, Profile, Register, UpdateProfile
+from webapp.patients.schemas import (
+    Contact,
+    NewPatient,
+    Origin,
+    PatientChoice,
+    PatientDetails,
+    Profile,
+    Register,
+    UpdateProfile,
+)
 from webapp.patients.search_index import keep_words
 
 EARLIEST_BIRTH_YEAR = 1900
 
-Details = TypeVar("Details", Register, UpdateProfile, PatientDetails)
+Details = TypeVar("Details", Register, NewPatient, UpdateProfile, PatientDetails)
+New = TypeVar("New", Register, NewPatient)
 
 
 def require_birth_date(birth_date: date | None, now: datetime) -> None:
@@ -60,11 +71,37 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     """Create an account with a patient's record, send its confirmation mail, and return the user's id.
 
     Raises:
-        EmailTaken: the address already has an account. Invalid: the birth date or the phone number is not possible.
+        EmailTaken: the address already has an account. Invalid: the birth date or the phone number is not possible, or
+            is missing although the clinic requires it.
     """
+    user_id = _create_account(session, command, password_hash, has_password=True, now=now)
+    letterhead = get_clinic(session).letterhead
+    confirmation.send(session, user_id, command.email, command.name, letterhead, now=now)
+    return user_id
+
+
+def register_without_password(session: Session, command: NewPatient, *, now: datetime) -> int:
+    """Create an account with a patient's record for the owner of a mailbox, and return the user's id.
+
+    The caller has made sure that the address is theirs, and confirms it.
+
+    Raises:
+        EmailTaken, Invalid: as for `register`.
+    """
+    return _create_account(session, command, passwords.unusable_hash(), has_password=False, now=now)
+
+
+def _create_account(session: Session, command: New, password_hash: str, *, has_password: bool, now: datetime) -> int:
+    require_asked(command, get_clinic(session))
     command = checked(session, command, now=now)
     user_id = auth.create_user(
-        session, email=command.email, name=command.name, password_hash=password_hash, role="patient", now=now
+        session,
+        email=command.email,
+        name=command.name,
+        password_hash=password_hash,
+        role="patient",
+        now=now,
+        has_password=has_password,
     )
     patient = Patient(
         user_id=user_id,
@@ -79,11 +116,21 @@ def register(session: Session, command: Register, password_hash: str, *, now: da
     keep_words(session, patient.id, name=command.name, email=command.email, phone=command.phone)
     # Only staff see them: the person who registers is not told that anyone has a record here.
     note_duplicates(session, patient.id, now=now)
-    letterhead = get_clinic(session).letterhead
-    confirmation.send(session, user_id, command.email, command.name, letterhead, now=now)
     by = DoneBy(user_id, "patient", command.name)
     publish(session, PatientJoined(by=by, patient_id=patient.id), now=now)
     return user_id
+
+
+def require_asked(command: Register | NewPatient, clinic: Clinic) -> None:
+    """Require what the clinic wants to know of each new patient.
+
+    Raises:
+        Invalid: the phone number or the date of birth is missing.
+    """
+    if clinic.asks_phone == REQUIRED and not command.phone:
+        raise Invalid(_("Enter your phone number."), code="phone_needed", field="phone")
+    if clinic.asks_birth_date == REQUIRED and command.birth_date is None:
+        raise Invalid(_("Enter your date of birth."), code="birth_date_needed", field="birth_date")
 
 
 def register_and_count(

@@ -24,6 +24,7 @@ from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import VisitTypeRow
 from webapp.i18n import lazy_form_text as _l
+from webapp.patients.forms import NewPatientForm
 from webapp.patients.schemas import PatientChoice
 
 NO_TIME = _l("Choose one of the free times. The link or form had no time that we understand.")
@@ -95,6 +96,12 @@ class BookForm(TypedForm):
     def offer(self, choices: Sequence[PatientChoice]) -> None:
         """Set the patients to choose from."""
         self.patient.choices = [SelectChoice(str(choice.id), choice.name) for choice in choices]
+
+
+class FirstVisitForm(NewPatientForm):
+    """A new patient's own data, with the reason for the appointment that they book with it."""
+
+    reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
 
 
 class OverrideMixin:

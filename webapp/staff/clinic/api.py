@@ -13,7 +13,7 @@ from webapp.appointments.impact import promised_hours
 from webapp.auth.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
-from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek
+from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, NewPatientRules, OpeningWeek
 from webapp.core.api import ApiRouter
 from webapp.core.api_hours import HoursOfWeek, week_of
 from webapp.core.entity_tags import IfMatch
@@ -49,7 +49,7 @@ class KeptAppointments(BaseModel):
 
 
 @members_optional
-class ChangeClinic(ClinicDetails, BookingRules, ClinicZone, KeptAppointments, Change):
+class ChangeClinic(ClinicDetails, BookingRules, NewPatientRules, ClinicZone, KeptAppointments, Change):
     """What is to be different about the clinic. With a new time zone, hours and time off keep their clock times."""
 
 
@@ -81,23 +81,24 @@ def change_clinic(
     preview: Preview = False,
     _if_match: IfMatch = None,
 ) -> Response:
-    """Change the clinic's name, address, phone number, booking rules or time zone. Access: admins."""
+    """Change the clinic: name, address, phone number, rules, time zone, questions to new patients. Access: admins."""
     require_role(actor, "admin")
     details, rules = settings.get_details(page.session), settings.get_rules(page.session)
-    place = settings.get_zone(page.session)
+    place, asked = settings.get_zone(page.session), settings.get_new_patient_rules(page.session)
     seen_details = seen_by(page, clinic_out(page.session), details)
     new_details, new_rules, new_place = merged(details, body), merged(rules, body), merged(place, body)
-
+    new_asked = merged(asked, body)
     keeps = body.appointments or "clock"
 
     def work(session: Session) -> ClinicOut:
         settings.change_details(session, actor, new_details, seen=seen_details, now=page.now)
         settings.change_rules(session, actor, new_rules, seen=fingerprint(rules), now=page.now)
+        settings.change_new_patient_rules(session, actor, new_asked, seen=fingerprint(asked), now=page.now)
         if body.time_zone is not None:
             promised_hours.correct_zone(session, actor, new_place, keeps=keeps, seen=fingerprint(place), now=page.now)
         return clinic_out(session)
 
-    # A change of the clinic's name or address alone affects no appointments.
+    # A change of the clinic's name, address or questions alone affects no appointments.
     doctor_ids: list[int] | None = [] if (new_rules, new_place) == (rules, place) else None
     tell = partial(promised_hours.tell_hours, actor=actor, now=page.now)
     settled = tell if keeps == "instant" and new_place != place else None

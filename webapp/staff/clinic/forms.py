@@ -16,7 +16,15 @@ from wtforms import (  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
-from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, OpeningWeek, ReminderRules, SearchSettings
+from webapp.clinic.settings import (
+    BookingRules,
+    ClinicDetails,
+    ClinicZone,
+    NewPatientRules,
+    OpeningWeek,
+    ReminderRules,
+    SearchSettings,
+)
 from webapp.core import phones
 from webapp.core.day_hours import format_hours
 from webapp.core.fields import PhoneField, WholeNumberField, unix_lines
@@ -217,6 +225,37 @@ class SearchForm(DocketForm):
 def search_form(saved: SearchSettings) -> SearchForm:
     """The form, filled with what is saved."""
     return SearchForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+ASKED = {"no": _l("Don’t ask"), "ask": _l("Ask"), "require": _l("Require")}
+
+
+def _asked(label: str) -> RadioField:
+    """Whether new patients are asked for something."""
+    return RadioField(label, choices=[SelectChoice(*each) for each in ASKED.items()], validate_choice=False)
+
+
+class NewPatientsForm(DocketForm):
+    """What new patients are asked for when they create an account or book for the first time."""
+
+    sentences = {  # noqa: RUF012 - never changed.
+        "asks_birth_date": _l("Choose one of the three."),
+        "asks_phone": _l("Choose one of the three."),
+    }
+    asks_birth_date = _asked(_l("Date of birth"))
+    asks_phone = _asked(_l("Phone number"))
+    seen = HiddenField()
+
+    def command(self) -> NewPatientRules | None:
+        """The command for the service."""
+        return self.parse(
+            NewPatientRules, asks_birth_date=self.asks_birth_date.data or "", asks_phone=self.asks_phone.data or ""
+        )
+
+
+def new_patients_form(saved: NewPatientRules) -> NewPatientsForm:
+    """The form, filled with what is saved."""
+    return NewPatientsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
 
 
 class RemindersForm(DocketForm):

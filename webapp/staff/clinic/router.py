@@ -25,13 +25,16 @@ from webapp.scheduling.promised_hours import find_broken
 from webapp.staff import visit_counts
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.forms import (
+    ASKED,
     DetailsForm,
+    NewPatientsForm,
     OpeningHoursForm,
     RemindersForm,
     RulesForm,
     SearchForm,
     ZoneForm,
     details_form,
+    new_patients_form,
     opening_hours_form,
     reminders_form,
     rules_form,
@@ -59,6 +62,7 @@ def show_clinic(page: CurrentPage) -> Response:
             (str(day), describe_hours(spans) or _("Closed")) for day, spans in zip(WEEKDAYS, opening.days, strict=True)
         ],
         rules=settings.get_rules(page.session),
+        asked=ASKED,
         reminders=presenters.reminders_in_words(settings.get_reminders(page.session)),
         sign_in=sign_in_rules.get_rules(page.session),
         closures=len(closures.list_ahead(page.session, today)),
@@ -180,6 +184,25 @@ def change_reminders(page: CurrentPage, sent: SentForm) -> Response:
     return _reminders_page(page, form, status=submission.status)
 
 
+@router.get("/admin/clinic/new-patients")
+def show_new_patients(page: CurrentPage) -> Response:
+    """What new patients are asked for, to be changed; admins."""
+    signed_in(page, "admin")
+    return _new_patients_page(page, new_patients_form(settings.get_new_patient_rules(page.session)))
+
+
+@router.post("/admin/clinic/new-patients")
+def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
+    """Change what new patients are asked for; admins."""
+    actor = signed_in(page, "admin")
+    form = NewPatientsForm(sent)
+    with Submission(form, saved_form=new_patients_form) as submission:
+        command = submission.read(form.command)
+        page.write(settings.change_new_patient_rules, actor, command, seen=form.seen.data or "", now=page.now)
+        return page.redirect("/admin/clinic", flash=_("What new patients are asked for is saved."))
+    return _new_patients_page(page, form, status=submission.status)
+
+
 @router.get("/admin/clinic/search")
 def show_search(page: CurrentPage) -> Response:
     """What patients find, to be changed; admins."""
@@ -242,6 +265,10 @@ def _opening_page(page: Page, form: OpeningHoursForm, *, change: Change = NOTHIN
 
 def _rules_page(page: Page, form: RulesForm, *, change: Change = NOTHING_ASKED, status: int = 200) -> Response:
     return page.render("staff/clinic/rules.html", status=status, form=form, change=change)
+
+
+def _new_patients_page(page: Page, form: NewPatientsForm, *, status: int = 200) -> Response:
+    return page.render("staff/clinic/new_patients.html", status=status, form=form)
 
 
 def _search_page(page: Page, form: SearchForm, *, status: int = 200) -> Response:

@@ -175,7 +175,9 @@ def subject_of(session: Session, message: StoredMessage) -> Named:
 
 def _names_of(session: Session, subjects: set[tuple[str, int]]) -> dict[tuple[str, int], Named]:
     names = {
-        subject: Named(_("%(kind)s %(id)d") % {"kind": subject[0].capitalize(), "id": subject[1]}, None)
+        subject: Named(
+            _("%(kind)s %(id)d") % {"kind": subject[0].replace("_", " ").capitalize(), "id": subject[1]}, None
+        )
         for subject in subjects
     }
     for kind, read in READERS.items():

@@ -280,6 +280,14 @@ KINDS = (
         partial(_old_address, waiting=False),
     ),
     Kind(
+        "sign_in_code",
+        _l("Code to sign in with"),
+        _l("A person signs in, or books for the first time, without a password."),
+        "sign_in_code",
+        ("email",),
+        _account,
+    ),
+    Kind(
         "password_reset",
         _l("New password"),
         _l("A person forgot their password."),

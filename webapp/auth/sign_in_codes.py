@@ -1,0 +1,210 @@
+"""Signing in without a password: a code of six digits goes to the e-mail address, and is typed where it was asked for.
+
+A code lives ten minutes and five tries, works once, and only in the browser that asked for it. A browser has one live
+code for an address: asking again ends the earlier one. Whether an account has the address is not revealed: every
+address gets a code, and one without an account then creates it. A disabled account, and an address that has been sent
+enough codes, get the same answer after the same work; the message is written and rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth import login_throttle
+from webapp.auth.exceptions import TooManyCodes
+from webapp.auth.login_throttle import Bounds
+from webapp.auth.models import SignInCode, User
+from webapp.auth.schemas import AskForCode
+from webapp.auth.service import account_key
+from webapp.auth.tokens import hashed, new_secret
+from webapp.core import signing
+from webapp.notifications import outbox as notifications
+from webapp.notifications.outbox import Message
+
+TEMPLATE, PURPOSE = "sign_in_code", "sign-in-code"
+DIGITS = 6
+LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
+# Protects a mailbox from being flooded, and an account from guesses: five codes of five tries in an hour. Browsers that
+# have signed in to the account before are counted apart, so that strangers cannot use up the codes of its owner.
+MOST_CODES, WINDOW = 5, timedelta(hours=1)
+# What networks may request in an hour: an address, a household, a provider's region.
+OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
+# The kinds of these requests, and of entering a code, in the counts of attempts.
+SENDING, ENTERING = "code-sent", "code"
+# How long a browser that has entered a code may take to create an account.
+PROOF_LIFETIME = timedelta(hours=1)
+# A form that is sent twice at once creates one account.
+SENT_TWICE = timedelta(minutes=1)
+
+Verdict = Literal["right", "wrong", "worn_out", "expired"]
+
+
+class CodeAsked(NamedTuple):
+    """Who asks: the random id that only this browser holds, and its device if that is known to the account."""
+
+    browser: str
+    address: str
+    device: str = ""
+
+
+def send(
+    session: Session,
+    command: AskForCode,
+    asked: CodeAsked,
+    letterhead: dict[str, str],
+    *,
+    keys: Sequence[str],
+    now: datetime,
+) -> None:
+    """Send a code to this address, unless its account is disabled or it has been sent enough codes.
+
+    Raises:
+        TooManyCodes: too many codes were requested from this network.
+    """
+    login_throttle.note_request(
+        session, SENDING, bounds=OF_NETWORK, refused=TooManyCodes, address=asked.address, now=now
+    )
+    account, browser = account_key(command.email), hashed(asked.browser)
+    user = session.execute(sa.select(User.id, User.active).where(User.email == command.email)).one_or_none()
+    recent = sa.select(sa.func.count(SignInCode.id)).where(
+        SignInCode.account == account,
+        SignInCode.device == asked.device,
+        SignInCode.mailed.is_(True),
+        SignInCode.sent_at > now - WINDOW,
+    )
+    enough = (session.scalar(recent) or 0) >= MOST_CODES
+    mailed = not enough and (user is None or user.active)
+    # Where no further code is sent, the last one stays valid.
+    ended = sa.update(SignInCode).where(
+        SignInCode.browser == browser, SignInCode.account == account, SignInCode.expires_at > now, sa.literal(mailed)
+    )
+    session.execute(ended.values(expires_at=now))
+    nonce = new_secret()
+    code = SignInCode(
+        browser=browser,
+        account=account,
+        device=asked.device,
+        nonce=nonce,
+        code_hash=_code_hash(keys, nonce, code_of(keys, nonce)),
+        mailed=mailed,
+        sent_at=now,
+        expires_at=now + LIFETIME,
+    )
+    session.add(code)
+    session.flush()
+    with session.begin_nested() as trial:
+        message = Message(
+            dedupe_key=f"{TEMPLATE}:{code.id}",
+            channel="email",
+            recipient=command.email,
+            template=TEMPLATE,
+            values={"nonce": nonce, "clinic": letterhead},
+            subject=("sign_in_code", code.id) if user is None else ("user", user.id),
+            expires_at=now + LIFETIME,
+        )
+        notifications.enqueue(session, message, now=now)
+        if not mailed:
+            trial.rollback()
+
+
+def code_of(keys: Sequence[str], nonce: str) -> str:
+    """The code that belongs to a nonce: only its mail shows it, and the page where development has no mail server."""
+    return signing.number_of(keys, PURPOSE, nonce, digits=DIGITS)
+
+
+def shown_code(session: Session, browser: str, email: str, *, keys: Sequence[str], now: datetime) -> str | None:
+    """The browser's live code for this address, for development without a mail server."""
+    row = _find_live(session, browser, email, now=now)
+    return code_of(keys, row.nonce) if row is not None and row.mailed else None
+
+
+def enter(session: Session, browser: str, email: str, code: str, *, keys: Sequence[str], now: datetime) -> Verdict:
+    """Spend the browser's live code for this address, if this is it; otherwise count a try.
+
+    The verdict is an answer and not an error, because the try must be kept.
+    """
+    row = _find_live(session, browser, email, now=now)
+    if row is None:
+        last = sa.select(SignInCode.tries).where(*_of(browser, email)).order_by(SignInCode.id.desc()).limit(1)
+        return "worn_out" if (session.scalar(last) or 0) >= MOST_TRIES else "expired"
+    mine = sa.update(SignInCode).where(SignInCode.id == row.id, *_live(browser, email, now))
+    # A code may have been sent with an older key, and is entered with all that are still accepted.
+    hashes = [_code_hash([key], row.nonce, code) for key in keys]
+    # What was not sent cannot be known, only guessed.
+    known = (SignInCode.code_hash.in_(hashes), SignInCode.mailed.is_(True))
+    spent = mine.where(*known).values(proved_at=now, expires_at=now)
+    if session.execute(spent.returning(SignInCode.id)).one_or_none() is not None:
+        return "right"
+    tries = session.scalar(mine.values(tries=SignInCode.tries + 1).returning(SignInCode.tries))
+    return "worn_out" if tries is not None and tries >= MOST_TRIES else "wrong"
+
+
+def admit(session: Session, *, email: str, device: str, address: str, now: datetime) -> int:
+    """Admit an attempt to enter a code, and return its id. A browser that is known to the account never waits long.
+
+    Raises:
+        TooManyLogins, AttemptsUnderWay: as for a log-in.
+    """
+    account = account_key(email)
+    if device:
+        return login_throttle.admit_login(session, account=account, address=address, device=device, now=now)
+    return login_throttle.admit_guess(session, ENTERING, account=account, address=address, now=now)
+
+
+def find_proof(session: Session, browser: str, email: str, *, now: datetime) -> int | None:
+    """The code with which this browser has proved that it reads this mailbox, if an account may still be made of it."""
+    return session.scalar(sa.select(SignInCode.id).where(*_proof(browser, email, now)).limit(1))
+
+
+def use_proof(session: Session, browser: str, email: str, *, now: datetime) -> bool:
+    """Use up the proof, which makes one account; whether there was one."""
+    used = sa.update(SignInCode).where(*_proof(browser, email, now))
+    earlier = sa.func.coalesce(SignInCode.used_at, now)
+    return bool(session.execute(used.values(used_at=earlier).returning(SignInCode.id)).all())
+
+
+def is_any_old(session: Session, *, now: datetime) -> bool:
+    """Whether a code neither opens nor counts for anything any more."""
+    return session.scalar(sa.select(SignInCode.id).where(SignInCode.sent_at <= _old(now)).limit(1)) is not None
+
+
+def forget_old(session: Session, *, now: datetime) -> None:
+    """Delete such codes."""
+    session.execute(sa.delete(SignInCode).where(SignInCode.sent_at <= _old(now)))
+
+
+def _old(now: datetime) -> datetime:
+    return now - max(WINDOW, LIFETIME + PROOF_LIFETIME)
+
+
+def _code_hash(keys: Sequence[str], nonce: str, code: str) -> str:
+    return signing.keyed_hash(keys, PURPOSE, f"{nonce}:{code}")
+
+
+def _of(browser: str, email: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return SignInCode.browser == hashed(browser), SignInCode.account == account_key(email)
+
+
+def _find_live(session: Session, browser: str, email: str, *, now: datetime) -> sa.Row[int, str, bool] | None:
+    """The live code; one that was sent comes before those that only look as if they were."""
+    query = sa.select(SignInCode.id, SignInCode.nonce, SignInCode.mailed).where(*_live(browser, email, now))
+    return session.execute(query.order_by(SignInCode.mailed.desc(), SignInCode.id.desc()).limit(1)).one_or_none()
+
+
+def _live(browser: str, email: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        *_of(browser, email),
+        SignInCode.expires_at > now,
+        SignInCode.proved_at.is_(None),
+        SignInCode.tries < MOST_TRIES,
+    )
+
+
+def _proof(browser: str, email: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    unused = sa.or_(SignInCode.used_at.is_(None), SignInCode.used_at > now - SENT_TWICE)
+    return *_of(browser, email), SignInCode.proved_at > now - PROOF_LIFETIME, unused
