@@ -22,20 +22,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp.appointments.booking import statuses
 from webapp.auth.access_tokens import read_access_token
-from webapp.auth.dependencies import current_actor
+from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
 from webapp.auth.login_throttle import network_of
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core import formats, phones
+from webapp.core.admission_middleware import AdmissionMiddleware
 from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
 from webapp.core.codes import REASONS
@@ -45,15 +46,16 @@ from webapp.core.logging import configure_logging
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import RequestLogMiddleware
 from webapp.core.routing import Gate
-from webapp.core.security import MAX_BODY_BYTES, SecurityMiddleware
+from webapp.core.security import HEADERS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.templates import template_environment
-from webapp.core.web import Page, VersionedStatic
+from webapp.core.web import Page, VersionedStatic, cookie_name
 from webapp.database import PATIENCE, Database
 from webapp.deadlines import waiting_at_most
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.i18n import ENGLISH, Language
+from webapp.i18n import gettext as _
 from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
@@ -63,6 +65,10 @@ from webapp.troubles import DatabaseTrouble, trouble_from
 # The numbers of these settings in glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
+
+# The longest time for which the event loop waits until a thread lets it run; Python's own is five times that. Under
+# load the loop takes in, answers or refuses everything that needs no thread.
+SWITCH_SECONDS = 0.001
 
 # An error page needs the clinic and who is signed in.
 SECONDS_FOR_ERROR_PAGE = 0.8
@@ -81,6 +87,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _spare_collector()
         _return_memory()
+        sys.setswitchinterval(SWITCH_SECONDS)
         yield
         database.dispose()
 
@@ -114,6 +121,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         SecurityMiddleware,
         base_url=settings.base_url,
         error_response=_error_response,
+    )
+    app.add_middleware(
+        AdmissionMiddleware,
+        session_cookie=cookie_name(SESSION_COOKIE, settings),
+        busy_response=_busy_response,
     )
     # Outermost, so that pages of other sites can also read answers to unexpected errors.
     _open_api(app, settings)
@@ -323,6 +335,18 @@ def _answer_to_error(request: Request, error: Exception) -> Response:
     # What led here may have taken all the time that the request had.
     with waiting_at_most(SECONDS_FOR_ERROR_PAGE):
         return error_page(page, error)
+
+
+def _busy_response(request: Request) -> Response:
+    """The answer to a request that is refused unread: it takes no thread and no database."""
+    if is_api(request):
+        response = problem_response(Unavailable(_("The booking system is very busy. Please try again in a moment.")))
+    else:
+        page = request.app.state.templates.get_template("core/errors/busy.html").render()
+        response = HTMLResponse(page, 503)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

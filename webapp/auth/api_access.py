@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from webapp.auth import service
 from webapp.auth.access_tokens import read_access_token
-from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.dependencies import SESSION_COOKIE, current_actor, note_staff
 from webapp.auth.schemas import Actor, Role
 from webapp.core.api import API_PREFIX
 from webapp.core.security import SAFE_METHODS
@@ -52,6 +52,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     if found is None or claims is None or found.actor.user_id != claims.user_id:
         raise NotSignedIn(_("The access token is invalid or has expired."), code="invalid_token")
     page.known["actor"] = found.actor
+    note_staff(page, found.actor)
     return found.actor
 
 

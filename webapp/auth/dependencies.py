@@ -80,7 +80,13 @@ def _read_actor(page: Page) -> Actor | None:
         except Unavailable:
             # A missed last-seen time is not worth an error; the next request writes it.
             logger.info("The last-seen time of session %d was not written", found.actor.session_id)
+    note_staff(page, found.actor)
     return found.actor
+
+
+def note_staff(page: Page, actor: Actor) -> None:
+    """Let later requests with this session go ahead of others while there are too many for all."""
+    page.request.state.is_staff = actor.role != "patient"
 
 
 def set_session_cookie(page: Page, response: Response, secret: str) -> None:

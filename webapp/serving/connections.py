@@ -63,7 +63,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.logger = logger
         self._doing: Doing = "silent"
-        self.since = self.loop.time()
+        # All connections of this server without a request, the one that has been so for longest first.
+        self._quiet: dict[BoundedProtocol, None] = self.server_state.__dict__.setdefault("quiet", {})
         self._deadline: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -82,6 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
+        self._quiet.pop(self, None)
         self._stop_timers()
         _stop(self._stall)
         super().connection_lost(exc)
@@ -174,7 +176,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _now(self, doing: Doing, seconds: float | None) -> None:
         """What the connection does from now on, and how long it may."""
         self._stop_timers()
-        self._doing, self.since = doing, self.loop.time()
+        self._doing = doing
+        self._quiet.pop(self, None)
+        if doing in {"silent", "idle"} and not self.transport.is_closing():
+            self._quiet[self] = None
         if seconds is None or self.transport.is_closing():
             return
         self._deadline = self.loop.call_later(seconds, self._too_slow)
@@ -214,16 +219,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _close_quietest(self) -> bool:
         """Close the connection that has been without a request for longest, if there is one."""
-        others = (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
-        quietest = min((each for each in others if each.is_quiet), key=lambda each: each.since, default=None)
-        if quietest is not None:
-            quietest.transport.close()
-        return quietest is not None
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing is asked and nothing answered."""
-        return self._doing in {"silent", "idle"} and not self.transport.is_closing()
+        quietest = next(iter(self._quiet))
+        if quietest is self:
+            return False
+        del self._quiet[quietest]
+        quietest.transport.close()
+        return True
 
     @property
     def _is_answered(self) -> bool:

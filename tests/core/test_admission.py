@@ -1,0 +1,241 @@
+"""Overload: what is admitted, what waits, what is refused, and who goes ahead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.cast import Cast, client_for, log_in
+from webapp.core import admission_middleware
+from webapp.core.admission_middleware import AdmissionMiddleware, Gate, Limits, SeenStaff
+
+FEW = Limits(2, waiting=4)
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a test in an event loop; what waits for ever is an error."""
+    asyncio.run(asyncio.wait_for(work(), 10))
+
+
+async def settle() -> None:
+    """Let all tasks come to where they wait."""
+    for _step in range(10):
+        await asyncio.sleep(0)
+
+
+def test_a_gate_has_places_a_short_queue_and_then_an_end() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(2, seconds=1, waiting=4))
+        assert [await gate.enter(ahead=False) for _number in range(2)] == [True, True]
+        waiting = []
+        for _number in range(4):
+            assert gate.is_open(ahead=False)
+            waiting.append(asyncio.create_task(gate.enter(ahead=False)))
+            await settle()
+        assert (gate.busy, gate.waiting, gate.is_open(ahead=False)) == (2, 4, False)
+        # Staff are let in still, and stand in front.
+        assert gate.is_open(ahead=True)
+        staff = asyncio.create_task(gate.enter(ahead=True))
+        await settle()
+        gate.leave(0.02)
+        await settle()
+        assert (staff.done(), [each.done() for each in waiting]) == (True, [False] * 4)
+        for _number in range(6):
+            gate.leave(0.02)
+            await settle()
+        assert all(each.result() for each in waiting)
+        assert (gate.busy, gate.waiting, gate.is_open(ahead=False)) == (0, 0, True)
+
+    run(work)
+
+
+def test_the_slower_the_answers_the_shorter_the_queue() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(2, seconds=1, waiting=100))
+        for _number in range(60):
+            await gate.enter(ahead=False)
+            gate.leave(1)
+        await asyncio.gather(gate.enter(ahead=False), gate.enter(ahead=False))
+        tasks = []
+        while gate.is_open(ahead=False):
+            tasks.append(asyncio.create_task(gate.enter(ahead=False)))
+            await settle()
+        # As many as have places may always wait, so that a slow beginning refuses no one.
+        assert len(tasks) == 2
+        # Answers are quick again, and the queue may be long again.
+        for _number in range(60):
+            gate.leave(0.001)
+            gate.busy += 1
+        assert gate.is_open(ahead=False)
+        for task in tasks:
+            task.cancel()
+        await settle()
+
+    run(work)
+
+
+def test_a_place_is_not_lost_when_the_client_is_gone() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(1))
+        await gate.enter(ahead=False)
+        one, two = (asyncio.create_task(gate.enter(ahead=False)) for _number in range(2))
+        await settle()
+        gate.leave(0.01)
+        one.cancel()
+        await settle()
+        assert (one.cancelled(), two.done()) == (True, True)
+        gate.leave(0.01)
+        assert gate.busy == 0
+
+    run(work)
+
+
+def test_waiting_ends_after_a_while_whatever_was_expected() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(1, seconds_ahead=0.01))
+        await gate.enter(ahead=False)
+        assert not await gate.enter(ahead=False)
+        assert gate.waiting == 0
+
+    run(work)
+
+
+def test_staff_are_known_for_a_while_and_not_too_many() -> None:
+    now = [0.0]
+    staff = SeenStaff(lambda: now[0])
+    staff.note(b"secret")
+    assert (staff.knows(b"secret"), staff.knows(b"made up"), staff.knows(b"")) == (True, False, False)
+    now[0] = admission_middleware.SECONDS_AHEAD + 1
+    assert not staff.knows(b"secret")
+    for number in range(admission_middleware.MOST_AHEAD + 5):
+        staff.note(str(number).encode())
+    assert len(staff._until) == admission_middleware.MOST_AHEAD
+
+
+class Held:
+    """An application that answers when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.inside += 1
+        request = Request(scope, receive)
+        body = await request.body()
+        if request.headers.get("authorization") == "Bearer staff":
+            scope["state"]["is_staff"] = True
+        if "wait" in scope["path"]:
+            await self.go.wait()
+        await PlainTextResponse(f"{len(body)}")(scope, receive, send)
+
+
+def busy(_request: Request) -> Response:
+    return PlainTextResponse("busy", 503)
+
+
+def admitted(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> httpx2.AsyncClient:
+    for kind in ("READING", "WRITING"):
+        monkeypatch.setattr(admission_middleware, kind, FEW)
+    middleware = AdmissionMiddleware(app, session_cookie="session", busy_response=busy)
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=middleware), base_url="http://test")
+
+
+def test_what_is_too_much_is_refused_at_once_and_staff_and_files_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        app = Held()
+        async with admitted(app, monkeypatch) as client:
+            staff = {"authorization": "Bearer staff"}
+            await client.get("/hello", headers=staff)
+            asked = [asyncio.create_task(client.get("/wait")) for _number in range(6)]
+            while len([task for task in asked if not task.done()]) > 6 or app.inside < 3:
+                await settle()
+            refused = await client.get("/wait")
+            assert (refused.status_code, refused.text) == (503, "busy")
+            assert (refused.headers["retry-after"], refused.headers["cache-control"]) == ("3", "no-store")
+            # What does not wait for the same places is answered.
+            for path in ("/health/live", "/health/ready", "/static/css/base.css"):
+                assert (await client.get(path)).status_code == 200
+            assert (await client.post("/save", content=b"x" * 10)).text == "10"
+            ahead = asyncio.create_task(client.get("/wait", headers=staff))
+            pretended = await client.get("/wait", headers={"authorization": "Bearer made-up"})
+            assert pretended.status_code == 503
+            app.go.set()
+            answers = await asyncio.gather(*asked, ahead)
+            assert {answer.status_code for answer in answers} == {200}
+            assert (await client.get("/hello")).status_code == 200
+
+    run(work)
+
+
+def test_a_slow_form_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        app, more = Held(), asyncio.Event()
+
+        async def slowly() -> Any:
+            yield b"a"
+            await more.wait()
+            yield b"b"
+
+        async with admitted(app, monkeypatch) as client:
+            slow = [asyncio.create_task(client.post("/slow", content=slowly())) for _number in range(6)]
+            await settle()
+            assert app.inside == 0
+            assert (await client.post("/quick", content=b"abc")).text == "3"
+            more.set()
+            assert {answer.text for answer in await asyncio.gather(*slow)} == {"2"}
+
+    run(work)
+
+
+def test_a_client_that_reads_slowly_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        reading = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await reading.wait()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        middleware = AdmissionMiddleware(PlainTextResponse("long"), session_cookie="s", busy_response=busy)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        task = asyncio.create_task(middleware({**scope}, receive, send))
+        await settle()
+        assert (middleware.reading.busy, task.done()) == (0, False)
+        reading.set()
+        await task
+
+    run(work)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/doctors"])
+def test_a_refusal_says_what_to_do_without_the_database(path: str, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "is_open", lambda _gate, *, ahead: False)
+    with client_for(cast.database) as client:
+        cast.database.dispose()
+        answer = client.get(path)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if path == "/":
+        assert "We’re very busy" in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    else:
+        assert answer.json()["status"] == 503
+
+
+@pytest.mark.parametrize(("name", "known"), [("carol", True), ("alice", False)])
+def test_only_staff_go_ahead(name: str, known: bool, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[bytes] = []
+    monkeypatch.setattr(SeenStaff, "note", lambda _staff, credential: noted.append(credential))
+    with client_for(cast.database) as client:
+        log_in(client, name).get("/account")
+        assert [each.decode() for each in noted] == ([client.cookies["docket_session"]] if known else [])

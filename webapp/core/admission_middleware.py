@@ -1,0 +1,279 @@
+"""Admitting what can be answered soon, and refusing the rest at once.
+
+Beyond what a process can serve, waiting helps no one: every request waits longer than people do, memory grows with the
+queue, and health checks wait like all others. So a few requests of each kind are answered at a time, a short queue
+waits for them, and the rest is answered 503 with `Retry-After`, without a thread or the database. Queues are per kind:
+writers that wait for a lock leave readers their places, and files need neither. Staff wait ahead of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.requests import Request, cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webapp.causes import report
+from webapp.core.security import MAX_BODY_BYTES, SAFE_METHODS
+
+logger = logging.getLogger(__name__)
+
+# A client that is refused should come back after this many seconds; a queue is gone by then.
+RETRY_AFTER = 3
+# These are answered in the event loop and say how this process is, or are health checks with their own gate.
+NEVER_REFUSED = {"/health/live", "/health/accepting"}
+# A request of someone who was seen to be staff in the last half hour goes ahead.
+SECONDS_AHEAD = 1800.0
+MOST_AHEAD = 5000
+# Bodies that are read but not answered yet, of all requests together.
+MOST_BODY_BYTES = 32 * 1024 * 1024
+# The share of the newest request in the measured time.
+NEWEST = 0.1
+
+
+class Limits(NamedTuple):
+    """How many requests of one kind are answered at a time, and how long and how many others may wait for that."""
+
+    places: int
+    seconds: float = 0.5
+    # Staff are admitted to a longer queue, and stand at its front.
+    seconds_ahead: float = 1.5
+    waiting: int = 200
+
+
+# Together they are fewer than the forty threads. One process computes with one processor, so more threads than a few
+# answer no more: they only make each other wait, and the event loop too, which takes in and refuses requests.
+READING = Limits(4)
+WRITING = Limits(4)
+CHECKING = Limits(2)
+FILES = Limits(16)
+
+
+class Gate:
+    """The places and the queue of one kind of request. Only the event loop's thread uses it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.busy = 0
+        self.refused = 0
+        # The time that an answer takes, as a moving average.
+        self.seconds = 0.02
+        self._ahead: deque[asyncio.Future[bool]] = deque()
+        self._others: deque[asyncio.Future[bool]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a place."""
+        return len(self._ahead) + len(self._others)
+
+    def is_open(self, *, ahead: bool) -> bool:
+        """Whether a request that comes now would have its place soon."""
+        if self.busy < self.limits.places:
+            return True
+        in_front = len(self._ahead) if ahead else self.waiting
+        if self.waiting >= self.limits.waiting * (2 if ahead else 1):
+            return False
+        if in_front < self.limits.places:
+            return True
+        wait = (in_front + 1) * self.seconds / self.limits.places
+        return wait <= (self.limits.seconds_ahead if ahead else self.limits.seconds)
+
+    async def enter(self, *, ahead: bool) -> bool:
+        """Wait for a place; False if it takes too long after all."""
+        if self.busy < self.limits.places:
+            self.busy += 1
+            return True
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[bool] = loop.create_future()
+        queue = self._ahead if ahead else self._others
+        queue.append(place)
+        timer = loop.call_later(self.limits.seconds_ahead, _give_up, queue, place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.result():
+                self._hand_on()
+            else:
+                _give_up(queue, place)
+            raise
+        finally:
+            timer.cancel()
+
+    def leave(self, seconds: float) -> None:
+        """Give the place to the next one, after an answer that took this long."""
+        self.seconds += NEWEST * (seconds - self.seconds)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        for queue in (self._ahead, self._others):
+            while queue:
+                place = queue.popleft()
+                if not place.done():
+                    place.set_result(True)
+                    return
+        self.busy -= 1
+
+
+def _give_up(queue: deque[asyncio.Future[bool]], place: asyncio.Future[bool]) -> None:
+    if place in queue:
+        queue.remove(place)
+    if not place.done():
+        place.set_result(False)
+
+
+class SeenStaff:
+    """Sessions that answered requests of staff lately, by a hash of what the client sent.
+
+    Nothing that a client can make up gets in: the route itself has read the session from the database.
+    """
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+
+    def note(self, credential: bytes) -> None:
+        """This credential was just used by staff."""
+        key = _hashed(credential)
+        self._until[key] = self._clock() + SECONDS_AHEAD
+        self._until.move_to_end(key)
+        while len(self._until) > MOST_AHEAD:
+            self._until.popitem(last=False)
+
+    def knows(self, credential: bytes) -> bool:
+        """Whether staff used it lately."""
+        return self._until.get(_hashed(credential), 0.0) > self._clock()
+
+
+def _hashed(credential: bytes) -> bytes:
+    return hashlib.blake2b(credential, digest_size=16).digest()
+
+
+class AdmissionMiddleware:
+    """Sends each request through the gate of its kind. `busy_response` answers those that are refused."""
+
+    def __init__(self, app: ASGIApp, *, session_cookie: str, busy_response: Callable[[Request], Response]) -> None:
+        self.app = app
+        self.session_cookie = session_cookie
+        self.busy_response = busy_response
+        self.reading, self.writing = Gate(READING), Gate(WRITING)
+        self.checking, self.files = Gate(CHECKING), Gate(FILES)
+        self.staff = SeenStaff()
+        self._body_bytes = 0
+
+    def gate_of(self, scope: Scope) -> Gate | None:
+        """The gate for a request; None for what is always answered."""
+        path: str = scope["path"]
+        if path in NEVER_REFUSED:
+            return None
+        if path.startswith("/health"):
+            return self.checking
+        if path.startswith("/static/"):
+            return self.files
+        return self.reading if scope["method"] in SAFE_METHODS else self.writing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request in its turn, or refuse it."""
+        gate = self.gate_of(scope) if scope["type"] == "http" else None
+        if gate is None:
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        ahead = gate.busy >= gate.limits.places and self.staff.knows(self._credential_of(headers))
+        if not gate.is_open(ahead=ahead):
+            await self._refuse(gate, scope, receive, send)
+            return
+        body = _Body(receive)
+        try:
+            if _has_body(headers):
+                # A place is for work. Who sends a form slowly waits outside.
+                if self._body_bytes > MOST_BODY_BYTES:
+                    await self._refuse(gate, scope, receive, send)
+                    return
+                await body.read(self._count_bytes)
+            if not await gate.enter(ahead=ahead):
+                await self._refuse(gate, scope, receive, send)
+                return
+            await self._answer(gate, scope, body.receive, send)
+            if scope["state"].get("is_staff"):
+                self.staff.note(self._credential_of(headers))
+        finally:
+            self._body_bytes -= body.size
+
+    async def _answer(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        began, left = perf_counter(), False
+        scope.setdefault("state", {})
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                gate.leave(perf_counter() - began)
+
+        async def send_and_leave(message: Message) -> None:
+            # The work is done when an answer begins. A client that reads it slowly, or a long list that is sent as it
+            # is read, keeps no one else waiting.
+            if message["type"] == "http.response.start":
+                leave()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_leave)
+        finally:
+            leave()
+
+    async def _refuse(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        gate.refused += 1
+        report(logger, logging.WARNING, "overload", "More requests than can be answered; refusing some with 503")
+        response = self.busy_response(Request(scope, receive))
+        response.headers["retry-after"] = str(RETRY_AFTER)
+        response.headers["cache-control"] = "no-store"
+        await response(scope, receive, send)
+
+    def _credential_of(self, headers: Headers) -> bytes:
+        """What a client sends to be recognised: its token or session; empty for a visitor."""
+        if token := headers.get("authorization"):
+            return token.encode("latin-1")
+        return cookie_parser(headers.get("cookie", "")).get(self.session_cookie, "").encode()
+
+    def _count_bytes(self, number: int) -> None:
+        self._body_bytes += number
+
+
+class _Body:
+    """A request's body, read ahead of its turn and then handed to the application."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: deque[Message] = deque()
+        self.size = 0
+
+    async def read(self, count: Callable[[int], None]) -> None:
+        """Read all of it, or as much as any form may have: then the application refuses it."""
+        while self.size <= MAX_BODY_BYTES:
+            message = await self._receive()
+            self._messages.append(message)
+            length = len(message.get("body", b""))
+            self.size += length
+            count(length)
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+
+    async def receive(self) -> Message:
+        """The next piece."""
+        return self._messages.popleft() if self._messages else await self._receive()
+
+
+def _has_body(headers: Headers) -> bool:
+    length = headers.get("content-length", "0")
+    if length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
+        # It is refused by its announced length, unread.
+        return False
+    return length != "0" or "transfer-encoding" in headers
