@@ -39,6 +39,7 @@ from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
 from webapp.notifications.sms import SmsSender
+from webapp.privacy import retention
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,8 @@ class Worker:
         if self._asks(sign_in_codes.is_any_old, now):
             self.database.write(sign_in_codes.forget_old, now=now)
         self._forget()
+        if self._asks(retention.is_due, now):
+            retention.run(self.database, now=now, folder=FOLDER, stop=self.stopping.is_set)
 
     def _forget(self) -> None:
         """Delete the files of messages about people who were forgotten, and what stands of them in SQLite's log."""

@@ -180,8 +180,9 @@ def test_the_pages_of_a_patient(open_browser: Open, clinic: Clinic) -> None:
     reference = page.locator(".reference").inner_text()
     page.goto("/appointments")
     look(page)
-    page.goto("/account/data")
-    look(page)
+    for path in ("/account/deletion", "/account/data"):
+        page.goto(path)
+        look(page)
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Show as a page").click()
     expect(page.locator("h1")).to_have_text("Copy of your data")

@@ -21,6 +21,7 @@ def delete_account(session: Session, event: AccountErased, /, *, now: datetime) 
     session.execute(sa.delete(FailedLogin).where(FailedLogin.account.in_((key, f"{CHANGING}:{event.user_id}"))))
     session.execute(sa.delete(Draft).where(Draft.account == key))
     session.execute(sa.delete(SignInCode).where(SignInCode.account == key))
+    session.execute(sa.delete(SignInCode).where(SignInCode.account == key))
     security_events.forget_account(session, event.user_id, key)
     session.execute(sa.delete(User).where(User.id == event.user_id))
 

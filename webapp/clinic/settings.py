@@ -105,6 +105,15 @@ class NewPatientRules(BaseModel):
     asks_phone: Asked
 
 
+class PrivacyRules(BaseModel):
+    """How long the clinic keeps what it need not show any more; see `ClinicSettings`."""
+
+    keep_records_years: Annotated[Whole, Field(ge=0, le=100)]
+    keep_messages_days: Annotated[Whole, Field(ge=90, le=3650)]
+    keep_audit_years: Annotated[Whole, Field(ge=0, le=100)]
+    private_notes_in_copy: bool = False
+
+
 class ClinicZone(BaseModel):
     """The IANA name of the clinic's time zone."""
 
@@ -155,6 +164,12 @@ def get_search(session: Session) -> SearchSettings:
     """What patients find, as saved."""
     clinic = get_clinic(session)
     return SearchSettings.model_construct(first_specialty=clinic.first_specialty, search_words=clinic.search_words)
+
+
+def get_privacy(session: Session) -> PrivacyRules:
+    """How long data is kept, as saved."""
+    clinic = get_clinic(session)
+    return PrivacyRules.model_construct(**{name: getattr(clinic, name) for name in PrivacyRules.model_fields})
 
 
 def get_zone(session: Session) -> ClinicZone:
@@ -235,6 +250,16 @@ def change_search(session: Session, actor: Actor, command: SearchSettings, *, se
     """
     lock_settings(session)
     _save(session, actor, get_search(session), command, seen, now=now)
+
+
+def change_privacy(session: Session, actor: Actor, command: PrivacyRules, *, seen: str, now: datetime) -> None:
+    """Save how long data is kept. Records that are locked already keep their day.
+
+    Raises:
+        EditedMeanwhile: another user saved something else after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_privacy(session), command, seen, now=now)
 
 
 def change_zone(session: Session, actor: Actor, command: ClinicZone, *, seen: str, now: datetime) -> ZoneChange:

@@ -24,6 +24,7 @@ from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor
 from webapp.auth.user_agents import device_name
 from webapp.clinic.models import VisitType
+from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.database import Database, table_of
 from webapp.doctors.models import Doctor
@@ -144,7 +145,8 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
 
 
 def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
-    query = (
+    with_notes = get_clinic(session).private_notes_in_copy
+    query: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             Appointment.reference,
             Patient.name.label("patient"),
@@ -157,6 +159,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
             Appointment.notes,
             Appointment.cancellation_reason,
             Appointment.cancellation_code,
+            *([Appointment.private_note] if with_notes else []),
             Appointment.created_at,
             Appointment.updated_at,
         )

@@ -32,7 +32,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.patients.models import Patient
 from webapp.patients.search import search_patients
 from webapp.scheduling.models import Appointment
-from webapp.staff.audit.words import action_words, role_words
+from webapp.staff.audit.words import action_words, old_data_words, role_words
 
 MOST_PEOPLE = 100
 MOST_PATIENTS = 20
@@ -192,10 +192,12 @@ def _cells(entry: Entry, clinic: Clinic) -> list[str]:
 
 
 def _more(event: Event) -> str:
-    """The part of the details that is safe to show: the role that a user was given."""
+    """The part of the details that is safe to show: the role that a user was given, and how much was deleted."""
     if event.action == "role_changed":
         old, new = (role_words(str(event.details.get(key, ""))) for key in ("from", "to"))
         return _(": %(old)s to %(new)s") % {"old": old, "new": new}
+    if event.action == "old_data_deleted":
+        return _(": %(what)s") % {"what": old_data_words(event.details)}
     return ""
 
 

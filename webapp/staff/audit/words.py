@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 
 ACTIONS: dict[str, Sentence] = {
@@ -35,6 +38,7 @@ ACTIONS: dict[str, Sentence] = {
     "patient_removed": _l("Removed a patient"),
     "patient_linked": _l("Linked a person who books for a patient"),
     "patient_unlinked": _l("Unlinked a person who books for a patient"),
+    "old_data_deleted": _l("Deleted old data"),
     "patient_closed": _l("Closed a patient’s record, to be deleted later"),
     "patient_erased": _l("Deleted a patient’s data"),
     "account_deleted": _l("Deleted an account"),
@@ -81,6 +85,20 @@ ACTIONS: dict[str, Sentence] = {
     "audit_exported": _l("Exported the audit log"),
 }
 
+# What a nightly run deleted, by the names in its row.
+OLD_DATA: dict[str, Sentence] = {
+    "messages": _l("messages: %(n)s"),
+    "files": _l("message files: %(n)s"),
+    "stray_files": _l("files without a message: %(n)s"),
+    "sessions": _l("sessions: %(n)s"),
+    "password_links": _l("password links: %(n)s"),
+    "failed_logins": _l("failed sign-ins: %(n)s"),
+    "security_events": _l("security events: %(n)s"),
+    "audit_rows": _l("audit rows: %(n)s"),
+    "records": _l("patients’ records: %(n)s"),
+    "new_addresses": _l("unconfirmed addresses: %(n)s"),
+}
+
 ROLES: dict[str, Sentence | str] = {
     "patient": _l("patient"),
     "doctor": _l("doctor"),
@@ -98,3 +116,9 @@ def action_words(action: str) -> str:
 def role_words(role: str) -> str:
     """The role in which a user acted, in words."""
     return str(ROLES.get(role, role))
+
+
+def old_data_words(details: Mapping[str, object]) -> str:
+    """How much a nightly run deleted: 'messages: 12, sessions: 3', or 'nothing'."""
+    parts = [str(words) % {"n": details[name]} for name, words in OLD_DATA.items() if name in details]
+    return ", ".join(parts) or _("nothing")

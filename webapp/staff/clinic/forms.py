@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from wtforms import (  # type: ignore[attr-defined]
+    BooleanField,
     HiddenField,
     RadioField,
     SelectChoice,
@@ -22,6 +23,7 @@ from webapp.clinic.settings import (
     ClinicZone,
     NewPatientRules,
     OpeningWeek,
+    PrivacyRules,
     ReminderRules,
     SearchSettings,
 )
@@ -256,6 +258,38 @@ class NewPatientsForm(DocketForm):
 def new_patients_form(saved: NewPatientRules) -> NewPatientsForm:
     """The form, filled with what is saved."""
     return NewPatientsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+class PrivacyForm(DocketForm):
+    """How long data is kept, and what belongs to a patient's copy of it."""
+
+    sentences = {  # noqa: RUF012 - never changed.
+        "keep_records_years": _l("Enter a number of years from 0 to 100."),
+        "keep_messages_days": _l("Enter a number of days from 90 to 3650."),
+        "keep_audit_years": _l("Enter a number of years from 0 to 100."),
+    }
+    keep_records_years = WholeNumberField(
+        _l("Keep records after the last appointment"), [InputRequired(_l("Enter a number of years, or 0."))]
+    )
+    keep_messages_days = WholeNumberField(_l("Keep messages"), [InputRequired(_l("Enter a number of days."))])
+    keep_audit_years = WholeNumberField(_l("Keep the audit log"), [InputRequired(_l("Enter a number of years, or 0."))])
+    private_notes_in_copy = BooleanField(_l("Doctors’ private notes belong to the copy of a patient’s data"))
+    seen = HiddenField()
+
+    def command(self) -> PrivacyRules | None:
+        """The command for the service."""
+        return self.parse(
+            PrivacyRules,
+            keep_records_years=self.keep_records_years.data,
+            keep_messages_days=self.keep_messages_days.data,
+            keep_audit_years=self.keep_audit_years.data,
+            private_notes_in_copy=bool(self.private_notes_in_copy.data),
+        )
+
+
+def privacy_form(saved: PrivacyRules) -> PrivacyForm:
+    """The form, filled with what is saved."""
+    return PrivacyForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
 
 
 class RemindersForm(DocketForm):

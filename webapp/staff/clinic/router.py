@@ -29,6 +29,7 @@ from webapp.staff.clinic.forms import (
     DetailsForm,
     NewPatientsForm,
     OpeningHoursForm,
+    PrivacyForm,
     RemindersForm,
     RulesForm,
     SearchForm,
@@ -36,6 +37,7 @@ from webapp.staff.clinic.forms import (
     details_form,
     new_patients_form,
     opening_hours_form,
+    privacy_form,
     reminders_form,
     rules_form,
     search_form,
@@ -203,6 +205,25 @@ def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
     return _new_patients_page(page, form, status=submission.status)
 
 
+@router.get("/admin/clinic/privacy")
+def show_privacy(page: CurrentPage) -> Response:
+    """How long data is kept, to be changed; admins."""
+    signed_in(page, "admin")
+    return _privacy_page(page, privacy_form(settings.get_privacy(page.session)))
+
+
+@router.post("/admin/clinic/privacy")
+def change_privacy(page: CurrentPage, sent: SentForm) -> Response:
+    """Change how long data is kept; admins."""
+    actor = signed_in(page, "admin")
+    form = PrivacyForm(sent)
+    with Submission(form, saved_form=privacy_form) as submission:
+        command = submission.read(form.command)
+        page.write(settings.change_privacy, actor, command, seen=form.seen.data or "", now=page.now)
+        return page.redirect("/admin/clinic", flash=_("The privacy settings are saved."))
+    return _privacy_page(page, form, status=submission.status)
+
+
 @router.get("/admin/clinic/search")
 def show_search(page: CurrentPage) -> Response:
     """What patients find, to be changed; admins."""
@@ -275,6 +296,10 @@ def _search_page(page: Page, form: SearchForm, *, status: int = 200) -> Response
     form.offer(profiles.known_specialties(page.session), form.first_specialty.data or "")
     subjects = search.suggestions(page.session)
     return page.render("staff/clinic/search.html", status=status, form=form, subjects=subjects)
+
+
+def _privacy_page(page: Page, form: PrivacyForm, *, status: int = 200) -> Response:
+    return page.render("staff/clinic/privacy.html", status=status, form=form)
 
 
 def _reminders_page(page: Page, form: RemindersForm, *, status: int = 200) -> Response:

@@ -1,0 +1,223 @@
+"""What is deleted when it is old: one nightly run over every table that grows, by the clinic's settings.
+
+`TABLES` says of every table how its rows end; a test fails for a table without an entry. Old rows are looked up without
+a lock, and deleted in small portions, so that bookings never wait for a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.audit import service as audit
+from webapp.audit.models import AuditEvent, SecurityEvent
+from webapp.audit.queries import find_deed
+from webapp.auth.models import FailedLogin, PasswordLink, User, UserSession
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.database import Base, Database, table_of
+from webapp.notifications.erasure import NOBODY
+from webapp.notifications.models import OutboxMessage
+from webapp.privacy.erasure import erase_due
+
+logger = logging.getLogger(__name__)
+
+# The local hour from which on a night's run is due.
+NIGHT = time(3)
+RUN = "old_data_deleted"
+PORTION = 200
+KEEP_SECURITY_EVENTS = timedelta(days=90)
+KEEP_FAILED_LOGINS = timedelta(days=2)
+# A file may be written a moment before its message is marked as kept.
+KEEP_STRAY_FILES = timedelta(days=1)
+_KEPT_FILE = re.compile(r"([0-9a-f]{32})\.(eml|txt)(\.draft)?")
+
+# Of each table: how its rows end. "clinic" rows describe the clinic, and admins end them.
+TABLES: dict[str, str] = {
+    "appointments": "stay; of a person who is erased without words (`webapp/appointments/erasure.py`)",
+    "audit_events": "the setting *Keep the audit log*, 0 for ever (nightly)",
+    "busy_times": "with their appointments and time off (triggers)",
+    "clinic_settings": "one row",
+    "closures": "admins",
+    "doctor_visit_types": "admins",
+    "doctors": "stay, inactive: appointments name them",
+    "drafts": "1 hour (each round of the worker)",
+    "extra_hours": "admins and doctors",
+    "failed_logins": "2 days (nightly, and at each attempt)",
+    "idempotency_keys": "24 hours (each round of the worker)",
+    "opening_hours": "admins",
+    "outbox_messages": "the setting *Keep messages* after they were sent, kept or given up (nightly), with their files",
+    "password_links": "when they expire (nightly)",
+    "patient_words": "with the patient",
+    "patients": "on request: `webapp/privacy/erasure.py`; a locked one on its day (nightly)",
+    "possible_duplicates": "with one of the records",
+    "refresh_tokens": "with their session",
+    "schedule_versions": "one row a doctor",
+    "security_events": "90 days (nightly)",
+    "sessions": "when they expire (nightly, and at each sign-in)",
+    "sign_in_codes": "when they count no more (each round of the worker)",
+    "sign_in_rules": "one row",
+    "time_off": "admins and doctors",
+    "users": "patients: on request; staff: stay, disabled, because the audit log names them",
+    "visit_types": "stay, inactive: appointments name them",
+    "working_hours": "admins and doctors",
+}
+
+
+class Rule(NamedTuple):
+    """Which rows of a table are old; `name` is what the audit log calls them."""
+
+    name: str
+    table: type[Base]
+    old: Callable[[Clinic, datetime], sa.ColumnElement[bool] | None]
+
+
+def _old_messages(clinic: Clinic, now: datetime) -> sa.ColumnElement[bool]:
+    before = now - timedelta(days=clinic.keep_messages_days)
+    return sa.and_(OutboxMessage.status.in_(("sent", "dead")), OutboxMessage.finished_at < before)
+
+
+def _old_audit(clinic: Clinic, now: datetime) -> sa.ColumnElement[bool] | None:
+    """A little less than the limit, which the database compares with its own clock."""
+    if not clinic.keep_audit_years:
+        return None
+    return AuditEvent.at < now - timedelta(days=366 * clinic.keep_audit_years)
+
+
+RULES = (
+    Rule("messages", OutboxMessage, _old_messages),
+    Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
+    Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
+    Rule("failed_logins", FailedLogin, lambda _clinic, now: FailedLogin.at < now - KEEP_FAILED_LOGINS),
+    Rule("security_events", SecurityEvent, lambda _clinic, now: SecurityEvent.minute < now - KEEP_SECURITY_EVENTS),
+    Rule("audit_rows", AuditEvent, _old_audit),
+)
+
+
+def is_due(session: Session, *, now: datetime) -> bool:
+    """Whether this night's run has not been yet: the audit log has a row of each run."""
+    clinic = get_clinic(session)
+    night = datetime.combine(clinic.today(now), NIGHT, tzinfo=clinic.zone).astimezone(UTC)
+    if now < night:
+        night -= timedelta(days=1)
+    since = night - timedelta(seconds=1)
+    return find_deed(session, [RUN], actor_user_id=None, subject=("clinic", 1), since=since, ago=1) is None
+
+
+def run(
+    database: Database, *, now: datetime, folder: Path | None = None, stop: Callable[[], bool] = lambda: False
+) -> dict[str, int]:
+    """Delete everything that is old, and write what it was into the audit log; returns the numbers.
+
+    It can be stopped between two portions, and goes on when it is run again. `folder` has the messages that are files.
+    """
+    removed: dict[str, int] = {}
+
+    def count(name: str, number: int) -> None:
+        if number:
+            removed[name] = removed.get(name, 0) + number
+
+    for rule in RULES:
+        for number in _delete(database, rule, now=now):
+            count(rule.name, number)
+            if stop():
+                return removed
+    for number in _release_kept(database, now=now):
+        count("files", number)
+        if stop():
+            return removed
+    while not stop() and (erased := database.write(erase_due, now=now)):
+        count("records", erased)
+    count("new_addresses", database.write(_forget_new_addresses, now=now))
+    if folder is not None:
+        count("stray_files", _delete_stray_files(database, folder, now=now))
+    database.write(_note_run, removed, now=now)
+    if removed.get("records"):
+        database.empty_log()
+    said = ", ".join(f"{number} {name}" for name, number in removed.items()) or "nothing"
+    logger.info("Old data deleted: %s", said)
+    return removed
+
+
+def _delete(database: Database, rule: Rule, *, now: datetime) -> Iterator[int]:
+    """Delete the old rows of one table in portions; yields how many were deleted each time."""
+    identity = table_of(rule.table).c.id
+    while True:
+        with database.reading() as session:
+            old = rule.old(get_clinic(session), now)
+            if old is None:
+                return
+            ids = list(session.scalars(sa.select(identity).where(old).order_by(identity).limit(PORTION)))
+        if not ids:
+            return
+        delete = sa.delete(table_of(rule.table)).where(identity.in_(ids), old)
+        deleted = database.write(_changed, delete)
+        yield deleted
+        if not deleted:
+            # The database, or another worker, thinks otherwise.
+            return
+
+
+def _release_kept(database: Database, *, now: datetime) -> Iterator[int]:
+    """Empty old messages that are files: a round of the worker deletes the file and then the row."""
+    while True:
+        with database.reading() as session:
+            before = now - timedelta(days=get_clinic(session).keep_messages_days)
+            old = (
+                OutboxMessage.status == "kept",
+                OutboxMessage.finished_at < before,
+                OutboxMessage.recipient != NOBODY,
+            )
+            ids = list(session.scalars(sa.select(OutboxMessage.id).where(*old).limit(PORTION)))
+        if not ids:
+            return
+        table = table_of(OutboxMessage)
+        emptied = sa.update(table).where(table.c.id.in_(ids)).values({"recipient": NOBODY, "values": {}})
+        yield database.write(_changed, emptied)
+
+
+def _forget_new_addresses(session: Session, *, now: datetime) -> int:
+    """Forget the addresses that accounts wanted, and did not confirm in time."""
+    users = table_of(User)
+    late = sa.update(users).where(users.c.new_email_until < now).values(new_email="", new_email_until=None)
+    return _changed(session, late)
+
+
+def _changed(session: Session, statement: sa.Update | sa.Delete) -> int:
+    """How many rows a statement changes."""
+    return session.connection().execute(statement).rowcount
+
+
+def _delete_stray_files(database: Database, folder: Path, *, now: datetime) -> int:
+    """Delete the files of messages that the outbox does not know any more."""
+    before = (now - KEEP_STRAY_FILES).timestamp()
+    found = [(path, named[1]) for path in folder.glob("*") if (named := _KEPT_FILE.fullmatch(path.name))]
+    strays = 0
+    for first in range(0, len(found), PORTION):
+        some = found[first : first + PORTION]
+        query = sa.select(OutboxMessage.message_id).where(OutboxMessage.message_id.in_([name for _path, name in some]))
+        with database.reading() as session:
+            known = set(session.scalars(query))
+        for path, name in some:
+            if name not in known and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+                strays += 1
+    return strays
+
+
+def _note_run(session: Session, removed: dict[str, int], *, now: datetime) -> None:
+    audit.record(
+        session,
+        RUN,
+        subject=("clinic", 1),
+        actor_user_id=None,
+        actor_role="system",
+        now=now,
+        details=dict(removed),
+    )
