@@ -8,9 +8,7 @@ from alembic import context
 import webapp.models  # noqa: F401 - importing it fills Base.metadata
 from webapp.config import Settings
 from webapp.database import Base, Database
-
-# Any number that nothing else in this database uses: of two upgrades at once, one then waits for the other.
-UPGRADE_LOCK = 7_203_144
+from webapp.migrations import UPGRADE_LOCK
 
 
 def run() -> None:

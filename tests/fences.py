@@ -29,7 +29,7 @@ ROOM_FLOORS: list[set[str]] = [
     {"doctors", "patients"},
     {"clinic", "idempotency"},
     {"auth"},
-    {"audit", "notifications"},
+    {"audit", "heartbeats", "notifications"},
 ]
 # Below these packages each name is a module or a folder with its own place.
 GROUND_FLOORS: list[set[str]] = [

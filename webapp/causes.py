@@ -61,6 +61,13 @@ def note_route(pattern: str) -> None:
         trace.route = pattern
 
 
+def note_cause(cause: str) -> None:
+    """Remember why the request fails, where that is logged elsewhere."""
+    trace = _current.get()
+    if trace is not None:
+        trace.cause = cause
+
+
 class OncePerMinute:
     """Lets the first of many equal events of a minute through, and reports the number of the others at its end.
 
@@ -117,9 +124,7 @@ def report(
 
     `cause` names the kind of failure: it is the same for all that fail for the same reason.
     """
-    trace = _current.get()
-    if trace is not None:
-        trace.cause = cause
+    note_cause(cause)
 
     def say_more(cause: str, more: int) -> None:
         logger.log(level, "… and %d more in the last minute: %s", more, cause)

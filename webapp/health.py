@@ -2,27 +2,85 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import shutil
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from threading import Lock
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
+from webapp.causes import note_cause, report
 from webapp.clinic.schedule_versions import missing_triggers
 from webapp.core.routing import Router
-from webapp.database import Database
-from webapp.exceptions import AppError
-from webapp.integrity import guard_is_in_place
-from webapp.migrations import find_revision, is_unknown, newest_revision, what_is_wrong
+from webapp.database import Database, sqlite_file
+from webapp.deadlines import waiting_at_most
+from webapp.integrity import prove
+from webapp.migrations import find_revision, is_under_way, is_unknown, newest_revision, what_is_wrong
+from webapp.troubles import FULL, SLOW, UNREACHABLE, DatabaseTrouble, trouble_of
 
 logger = logging.getLogger(__name__)
 
 router = Router()
 
-READY = {"status": "ready", "database": "connected", "schema": "current", "guard": "in place"}
-KEPT_SECONDS = 15
+Answer = dict[str, str]
+
+READY: Answer = {"status": "ready", "database": "connected", "schema": "current", "guard": "in place"}
+REACHED: Answer = {"status": "healthy", "database": "connected"}
+# A load balancer may ask a thousand times a second; the database is asked once.
+SECONDS_BETWEEN_LOOKS = 1.0
+# How long a look may wait for the database, and how long an answer may take in all.
+SECONDS_OF_LOOK, SECONDS_OF_ANSWER = 2.5, 3.5
+# With less room than this beside an SQLite database, the next changes may not be kept.
+LEAST_BYTES = 4 * 1024 * 1024
+
+
+class Lookout:
+    """Looks at the database for all who ask, at most once a second, with threads of its own.
+
+    Those of the pages may all be waiting for the database.
+    """
+
+    def __init__(self, look: Callable[[], Answer], *, late: Answer) -> None:
+        self._look, self._late = look, late
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="health")
+        self._lock = Lock()
+        self._answer = late
+        self._looked_at = -math.inf
+
+    async def ask(self) -> Answer:
+        """The state of the database a second ago at most, or that it does not answer in time."""
+        if self._is_fresh():
+            return self._answer
+        loop, context = asyncio.get_running_loop(), copy_context()
+        looking = loop.run_in_executor(self._threads, context.run, self._look_or_share)
+        try:
+            return await asyncio.wait_for(looking, SECONDS_OF_ANSWER)
+        except TimeoutError:
+            return self._late
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() < self._looked_at + SECONDS_BETWEEN_LOOKS
+
+    def _look_or_share(self) -> Answer:
+        with self._lock:
+            if not self._is_fresh():
+                with waiting_at_most(SECONDS_OF_LOOK):
+                    answer = self._look()
+                if answer.get("status") != self._answer.get("status") or answer != self._answer:
+                    tell = logger.info if answer in (READY, REACHED) else logger.warning
+                    tell("Health: %s", ", ".join(f"{name} {word}" for name, word in answer.items()))
+                self._answer, self._looked_at = answer, time.monotonic()
+            return self._answer
 
 
 @router.get("/health/live")
@@ -39,57 +97,81 @@ async def accepting(request: Request) -> JSONResponse:
     than a proxy that knows no server.
     """
     if getattr(request.app.state, "stopping", False):
-        return JSONResponse({"status": "stopping"}, status_code=503)
+        return _answered({"status": "stopping"}, well=False)
     return JSONResponse({"status": "accepting"})
 
 
 @router.get("/health")
-def health(request: Request) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """The process answers and reaches its database; 503 when it does not."""
-    database: Database = request.app.state.database
-    try:
-        with database.reading() as session:
-            session.execute(sa.text("SELECT 1"))
-    except SQLAlchemyError:
-        return JSONResponse({"status": "unhealthy", "database": "unreachable"}, status_code=503)
-    return JSONResponse({"status": "healthy", "database": "connected"})
+    answer = await _lookout(request.app.state, "reaching", _reach, "unhealthy").ask()
+    return _answered(answer, well=answer == REACHED)
 
 
 @router.get("/health/ready")
-def ready(request: Request) -> JSONResponse:
-    """The database is reached, has this version's schema, and refuses an overlap; else 503."""
-    state = request.app.state
-    if getattr(state, "stopping", False):
-        return JSONResponse({"status": "stopping"}, status_code=503)
-    now = time.monotonic()
-    # Testing the guard takes the write lock, so a good result is cached for a while; a bad one never is.
-    if now < getattr(state, "ready_until", now):
-        return JSONResponse(READY)
-    answer = _look(state.database)
-    if answer != READY:
-        return JSONResponse(answer, status_code=503)
-    state.ready_until = now + KEPT_SECONDS
-    return JSONResponse(READY)
+async def ready(request: Request) -> JSONResponse:
+    """The database keeps what is written, has this version's schema, and refuses an overlap; else 503."""
+    if getattr(request.app.state, "stopping", False):
+        return _answered({"status": "stopping"}, well=False)
+    answer = await _lookout(request.app.state, "readiness", _prove, "unready").ask()
+    return _answered(answer, well=answer == READY)
 
 
-def _look(database: Database) -> dict[str, str]:
+def _answered(answer: Answer, *, well: bool) -> JSONResponse:
+    if not well:
+        # The lookout logs each change, and not each time that it is asked.
+        note_cause(answer["status"])
+    return JSONResponse(answer, 200 if well else 503)
+
+
+def _lookout(state: Any, name: str, look: Callable[[Database], Answer], status: str) -> Lookout:
+    """The application's lookout of this name; all are made in the one thread of the event loop."""
+    if not hasattr(state, name):
+        setattr(state, name, Lookout(partial(look, state.database), late={"status": status, "database": SLOW.name}))
+    found: Lookout = getattr(state, name)
+    return found
+
+
+def _reach(database: Database) -> Answer:
+    try:
+        with database.reading() as session:
+            session.execute(sa.text("SELECT 1"))
+    except SQLAlchemyError as error:
+        return {"status": "unhealthy", "database": _name_of(error)}
+    return REACHED
+
+
+def _prove(database: Database) -> Answer:
     try:
         revision = find_revision(database)
-        current = revision == newest_revision()
-        guarded = current and guard_is_in_place(database) and _knows_changes(database)
-    except (SQLAlchemyError, AppError):
-        return {"status": "unready", "database": "unreachable"}
-    if guarded:
-        return READY
-    if not current:
+        under_way = is_under_way(database)
+    except SQLAlchemyError as error:
+        return {"status": "unready", "database": _name_of(error)}
+    if revision != newest_revision():
         # The answer is public: the revisions are for those who read the log.
-        logger.warning("%s", what_is_wrong(revision))
-    return {
-        "status": "unready",
-        "database": "connected",
-        "schema": "current" if current else "newer" if is_unknown(revision) else "outdated",
-        "guard": "missing",
-    }
+        report(logger, logging.WARNING, "wrong schema", "%s", what_is_wrong(revision))
+        schema = "newer" if is_unknown(revision) else "being upgraded" if under_way else "outdated"
+        return {"status": "unready", "database": "connected", "schema": schema, "guard": "unknown"}
+    try:
+        guarded = prove(database, "web").guarded and _knows_changes(database)
+    except (SQLAlchemyError, DatabaseTrouble) as error:
+        if under_way:
+            return {"status": "unready", "database": "connected", "schema": "being upgraded", "guard": "unknown"}
+        return {"status": "unready", "database": _name_of(error), "schema": "current", "guard": "unknown"}
+    if not guarded:
+        return {"status": "unready", "database": "connected", "schema": "current", "guard": "missing"}
+    path = sqlite_file(database.url)
+    if path is not None and shutil.disk_usage(path.parent).free < LEAST_BYTES:
+        # SQLite still writes into files that have been longer before, until it has to make one longer.
+        return READY | {"status": "unready", "database": FULL.name}
+    return READY
+
+
+def _name_of(error: SQLAlchemyError | DatabaseTrouble) -> str:
+    """What is the matter, in the words that the log has too."""
+    if isinstance(error, DatabaseTrouble):
+        return error.trouble.name
+    return (trouble_of(error, writing=False) or UNREACHABLE).name
 
 
 def _knows_changes(database: Database) -> bool:

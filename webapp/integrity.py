@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +17,7 @@ from webapp.clinic.service import get_clinic
 from webapp.database import Database
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor
+from webapp.heartbeats.service import Kind, beat
 from webapp.notifications.delivery import HAS_EARLIER
 from webapp.notifications.models import DEAD, UNDELIVERED, OutboxMessage
 from webapp.patients.models import Patient
@@ -26,6 +26,7 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.promised_hours import find_broken
 from webapp.scheduling.rule_violations import HOURS_RULES, broken_rules, list_upcoming
 from webapp.scheduling.slots import to_datetime, to_minute
+from webapp.troubles import DatabaseTrouble
 
 # The first SQLite release with the fix for the bug that could corrupt a database in WAL mode.
 SAFE_SQLITE = (3, 51, 3)
@@ -35,29 +36,49 @@ LOST_AFTER = timedelta(hours=1)
 PROMISED_HOURS = "/admin/appointments/promised-hours"
 
 
-class _Undo(Exception):
-    """Ends a trial transaction so that it is rolled back."""
+class Proof(NamedTuple):
+    """What a trial found: whether the guard is in place, and the time on the database's clock."""
+
+    guarded: bool
+    now: datetime
+
+
+def prove(database: Database, kind: Kind) -> Proof:
+    """Prove that the database keeps what is written, and refuses to give one time twice.
+
+    The first is proved by a heartbeat of this process that is committed, so that a disk that is full or read-only is
+    noticed.
+
+    Raises:
+        DatabaseTrouble: nothing can be written.
+    """
+
+    def attempt(session: Session) -> Proof:
+        return Proof(_is_guarded(session), beat(session, kind))
+
+    return database.write(attempt)
 
 
 def guard_is_in_place(database: Database) -> bool:
+    """Whether the database refuses to give one time twice."""
+    return database.write(_is_guarded)
+
+
+def _is_guarded(session: Session) -> bool:
     """Try to give one time twice, to a doctor and to a patient: the database itself must refuse both.
 
     The triggers must also maintain `busy_times`, which guards the doctor's time: refuse a change of a row there, and
-    free the time of a deleted appointment. The trial runs in a transaction that is rolled back, with negative ids that
-    no real row has.
+    free the time of a deleted appointment. The trial is rolled back, and has negative ids that no real row has.
     """
-    found: list[bool] = []
-
-    def attempt(session: Session) -> None:
+    with session.begin_nested() as trial:
         _trial_rows(session)
-        found.append(_is_refused(session, doctor_id=-1, patient_id=-2))
-        found.append(_is_refused(session, doctor_id=-2, patient_id=-1))
-        found.append(_fails(session, _busy_times_that_come_to_overlap()))
-        found.append(not _fails(session, _time_that_a_deletion_frees()))
-        raise _Undo
-
-    with suppress(_Undo):
-        database.write(attempt)
+        found = (
+            _is_refused(session, doctor_id=-1, patient_id=-2),
+            _is_refused(session, doctor_id=-2, patient_id=-1),
+            _fails(session, _busy_times_that_come_to_overlap()),
+            not _fails(session, _time_that_a_deletion_frees()),
+        )
+        trial.rollback()
     return all(found)
 
 
@@ -135,8 +156,11 @@ def _fails(session: Session, statements: list[Any]) -> bool:
 
 def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
     """Every problem as a sentence; empty if everything is in order."""
-    if not guard_is_in_place(database):
-        yield "The guard is missing: the database accepted two appointments at the same time."
+    try:
+        if not prove(database, "check").guarded:
+            yield "The guard is missing: the database accepted two appointments at the same time."
+    except DatabaseTrouble as trouble:
+        yield f"Nothing can be written. {trouble}"
     with database.reading() as session:
         for name in missing_triggers(session):
             yield f"The trigger {name} is missing: processes may offer times that are no longer free."

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from webapp.config import resource_folder
-from webapp.database import Database
+from webapp.database import Database, sqlite_file
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+# Any number that nothing else in a PostgreSQL database uses: of two upgrades at once, one then waits for the other.
+UPGRADE_LOCK = 7_203_144
 
 # Alembic takes 75 ms of CPU to import, so it is imported only where it is used: serving pages never migrates.
 
@@ -44,7 +51,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
     from alembic.util import CommandError
 
     try:
-        command.upgrade(alembic_config(database), revision)
+        with _announced(database):
+            command.upgrade(alembic_config(database), revision)
     except CommandError as error:
         # Asked only now: before its turn came, another upgrade may have been under way.
         found = find_revision(database)
@@ -57,7 +65,57 @@ def downgrade(database: Database, revision: str) -> None:
     """Revert migrations, for tests and for experts."""
     from alembic import command
 
-    command.downgrade(alembic_config(database), revision)
+    with _announced(database):
+        command.downgrade(alembic_config(database), revision)
+
+
+def is_under_way(database: Database) -> bool:
+    """Whether some process migrates the database at this moment. It does not wait for it."""
+    path = _announcement(database)
+    if path is not None:
+        return _is_locked(path)
+    query = sa.text(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = :key "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with database.engine.connect() as connection:
+        return connection.execute(query, {"key": UPGRADE_LOCK}).first() is not None
+
+
+@contextmanager
+def _announced(database: Database) -> Iterator[None]:
+    """Let other processes know that a migration is under way. PostgreSQL's migrations hold a lock that all can see.
+
+    On SQLite only the process that writes can see what it has written. So it locks a file beside the database, which
+    the system unlocks when the process ends, however it ends.
+    """
+    path = _announcement(database)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _announcement(database: Database) -> Path | None:
+    path = sqlite_file(database.url)
+    return path.with_name(f"{path.name}-upgrading") if path is not None else None
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def newest_revision() -> str:

@@ -15,6 +15,7 @@ from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitTyp
 from webapp.clinic.schedule_versions import ScheduleVersion
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
+from webapp.heartbeats.models import Heartbeat
 from webapp.idempotency.models import IdempotencyKey
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
@@ -35,6 +36,7 @@ __all__ = [
     "Draft",
     "ExtraHours",
     "FailedLogin",
+    "Heartbeat",
     "IdempotencyKey",
     "OpeningHours",
     "OutboxMessage",

@@ -10,14 +10,11 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, Cast, client_for, log_in
 from tests.reading import HTMX, read
-from tests.visits import take_guard_away
 from webapp.core.pagination import paginate
 from webapp.core.security import is_clean_text
 from webapp.core.templates import asset, template_environment
 from webapp.core.urls import with_query
 from webapp.core.web import local_path
-from webapp.exceptions import Unavailable
-from webapp.health import KEPT_SECONDS
 
 
 @pytest.fixture
@@ -189,30 +186,3 @@ def test_every_form_has_a_method_and_an_address(client: TestClient, cast: Cast) 
             assert form["method"] in {"get", "post"}
             assert form["action"].startswith("/")
             assert form.all("button", type="submit")
-
-
-# ------------------------------------------------------------------------------------------------ health
-
-
-def test_a_good_answer_is_kept_a_while_and_a_bad_one_is_not(
-    client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr("webapp.health.time.monotonic", lambda: clock[0])
-    assert client.get("/health/ready").status_code == 200
-    take_guard_away(cast.database)
-    clock[0] += KEPT_SECONDS - 1
-    assert client.get("/health/ready").status_code == 200
-    clock[0] += 1
-    for _ in range(2):
-        answer = client.get("/health/ready")
-        assert (answer.status_code, answer.json()["guard"]) == (503, "missing")
-
-
-def test_a_busy_database_is_not_ready(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(_database: object) -> bool:
-        raise Unavailable("busy")
-
-    monkeypatch.setattr("webapp.health.guard_is_in_place", busy)
-    answer = client.get("/health/ready")
-    assert (answer.status_code, answer.json()) == (503, {"status": "unready", "database": "unreachable"})

@@ -1,0 +1,69 @@
+"""Writing heartbeats: only a change that was committed proves that changes can be kept."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from webapp.database import database_now, rows, table_of
+from webapp.heartbeats.models import Heartbeat
+
+Kind = Literal["web", "worker", "check"]
+# Processes that have been silent for longer have ended.
+KEPT = timedelta(days=1)
+
+_BEATS = table_of(Heartbeat)
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _upsert(insert: Any) -> Any:
+    new = insert(_BEATS).values(name=sa.bindparam("name"), kind=sa.bindparam("kind"), seen_at=database_now())
+    return new.on_conflict_do_update(
+        index_elements=["name"], set_={"kind": new.excluded.kind, "seen_at": database_now()}
+    ).returning(_BEATS.c.seen_at)
+
+
+_UPSERTS = {name: _upsert(insert) for name, insert in _DIALECTS.items()}
+
+
+class Beat(NamedTuple):
+    """A process and when it last wrote."""
+
+    name: str
+    kind: Kind
+    seen_at: datetime
+
+
+def own_name() -> str:
+    """The name of this process."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}"
+
+
+def beat(session: Session, kind: Kind) -> datetime:
+    """Write that this process is there; returns the time on the database's clock."""
+    upsert = _UPSERTS[session.connection().dialect.name]
+    now: datetime = rows(session, upsert, name=own_name(), kind=kind).scalar_one()
+    return now
+
+
+def list_beats(session: Session, kind: Kind) -> list[Beat]:
+    """The processes of one kind, the one that wrote last first."""
+    query = sa.select(_BEATS.c.name, _BEATS.c.kind, _BEATS.c.seen_at).where(_BEATS.c.kind == kind)
+    return [Beat(*row) for row in session.execute(query.order_by(_BEATS.c.seen_at.desc()))]
+
+
+def is_any_old(session: Session, *, now: datetime) -> bool:
+    """Whether a process has been silent for long."""
+    return session.execute(sa.select(_BEATS.c.name).where(_BEATS.c.seen_at < now - KEPT).limit(1)).first() is not None
+
+
+def forget_old(session: Session, *, now: datetime) -> int:
+    """Delete the rows of processes that have ended; returns how many."""
+    gone = session.execute(sa.delete(_BEATS).where(_BEATS.c.seen_at < now - KEPT).returning(_BEATS.c.name))
+    return len(gone.all())
