@@ -22,6 +22,7 @@ from tests.postgres import new_database
 from tests.servers import SECRET_KEY, free_port
 from webapp import cli
 from webapp.config import Settings
+from webapp.serving.processes import SECONDS_TO_FINISH
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -187,19 +188,24 @@ def test_two_services_answer_at_one_address_and_little_else_is_reached() -> None
         for network in compose["networks"]
     }
     assert members == {
-        "front": {"proxy", "web"},
-        "data": {"web", "worker", "migrate", "database"},
+        "front": {"proxy", "web-1", "web-2"},
+        "data": {"web-1", "web-2", "worker", "migrate", "database"},
         "mail": {"worker", "mail"},
     }
     assert compose["networks"]["data"] == {"internal": True}
-    # The names that the proxy looks up, and the network that is trusted about clients' addresses.
-    assert services["web"]["deploy"] == {"replicas": 2}
+    # The services that the proxy asks, and the network that is trusted about clients' addresses.
+    assert services["proxy"]["environment"]["WEB_SERVICES"] == "web-1:8000 web-2:8000"
+    assert set(services["proxy"]["depends_on"]) == {"web-1", "web-2"}
     caddy = (ROOT / "deploy" / "Caddyfile").read_text()
-    assert "dynamic a web 8000 {" in caddy
+    assert "reverse_proxy {$WEB_SERVICES} {" in caddy
     assert "trusted_proxies {$FRONT_NETWORK}" in caddy
     front = compose["networks"]["front"]["ipam"]["config"][0]["subnet"]
     assert services["proxy"]["environment"]["FRONT_NETWORK"] == front
-    assert services["web"]["environment"]["DOCKET_TRUSTED_PROXIES"] == front
+    for name in ("web-1", "web-2"):
+        assert services[name]["environment"]["DOCKET_TRUSTED_PROXIES"] == front
+        # The proxy notices within a second, and Docker waits until what was taken is answered.
+        assert 1 < float(services[name]["environment"]["DOCKET_SHUTDOWN_DELAY"]) < 20 - SECONDS_TO_FINISH
+        assert services[name]["stop_grace_period"] == "20s"
 
 
 def test_the_services_run_together(image: Image, postgres_url: str) -> None:
@@ -207,7 +213,7 @@ def test_the_services_run_together(image: Image, postgres_url: str) -> None:
     email, password = "anna@clinic.example", "three unrelated garden words"
     with new_database(postgres_url) as url, mail_server() as post, ExitStack() as services:
         settings: Any = filled_in(
-            SERVICES["web"]["environment"], {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
+            SERVICES["web-1"]["environment"], {"DOCKET_SECRET_KEY": SECRET_KEY, "POSTGRES_PASSWORD": "secret"}
         )
         # Names on Docker's networks, which have other addresses here.
         settings |= {"DOCKET_DATABASE_URL": url, "DOCKET_SMTP_URL": post.url}
@@ -216,7 +222,7 @@ def test_the_services_run_together(image: Image, postgres_url: str) -> None:
         create = [*docket, "user", "create", "--role=admin", f"--email={email}", "--name=Anna", "--password-stdin"]
         assert image.run(create, env, typed=f"{password}\n").returncode == 0
 
-        web = [*docket, *SERVICES["web"]["command"], "--host", "127.0.0.1", "--port"]
+        web = [*docket, *SERVICES["web-1"]["command"], "--host", "127.0.0.1", "--port"]
         servers = [services.enter_context(image.start([*web, str(port)], env)) for port in ports]
         worker = services.enter_context(image.start([*docket, *SERVICES["worker"]["command"]], env))
         for server, port in zip(servers, ports, strict=True):
