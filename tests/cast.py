@@ -218,6 +218,7 @@ def _assemble(session: Session, database: Database) -> Cast:
 
 def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> TestClient:
     """An HTTP client that acts as a browser, with the clock stopped at `now`. It does not follow redirects."""
+    settings = {"smtp_url": "none", **settings}
     app = create_app(Settings(database_url=str(database.url), secret_key=SECRET_KEY, **settings), database)
     app.state.clock = lambda: now
     return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import time_machine
 
 from tests.cast import NOW, Cast, assemble, client_for
-from tests.servers import docket_environment
+from tests.servers import SECRET_KEY, docket_environment
 from tests.visits import put, take_guard_away
 from webapp import cli
 from webapp.accounts import create_account
@@ -25,7 +25,7 @@ from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound
 from webapp.migrations import newest_revision
-from webapp.models import AuditEvent, Doctor, OpeningHours, Patient, User
+from webapp.models import AuditEvent, ClinicSettings, Doctor, OpeningHours, Patient, User
 
 GOOD = "three unrelated garden words"
 
@@ -239,6 +239,21 @@ def test_upgrading_makes_the_database_and_the_second_time_does_nothing(run: Run,
 
 
 # ----------------------------------------------------------------------------------------------------------- demo
+
+
+def test_in_production_demo_data_is_asked_for_twice_and_reported(
+    run: Run, clinic: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ENVIRONMENT": "production", "SMTP_URL": "none", "BASE_URL": "http://localhost"}.items():
+        monkeypatch.setenv(f"DOCKET_{name}", value)
+    monkeypatch.setenv("DOCKET_SECRET_KEY", SECRET_KEY)
+    said = run("demo", url=url_of(clinic))
+    assert (said.code, said.out) == (2, "")
+    assert "--in-production" in said.err
+    clinic.change(sa.update(ClinicSettings).values(demo=True))
+    assert "Warning: This is a demo clinic" in run("check", url=url_of(clinic)).err
+    monkeypatch.setenv("DOCKET_ENVIRONMENT", "development")
+    assert "demo clinic" not in run("check", url=url_of(clinic)).err
 
 
 def test_demo_data_is_not_mixed_with_other_data(run: Run, clinic: Cast) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from itsdangerous import Signer
@@ -25,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def why_not(**settings: str) -> str:
     """Why these settings are refused."""
     with pytest.raises(ValidationError) as caught:
-        Settings(**settings)  # type: ignore[arg-type]
+        Settings(**{"smtp_url": "none"} | settings)  # type: ignore[arg-type]
     return str(caught.value)
 
 
@@ -61,7 +62,9 @@ def test_production_needs_to_know_its_address() -> None:
 
 
 def test_production_starts_with_a_strong_secret_and_an_address() -> None:
-    settings = Settings(environment="production", secret_key=f"{STRONG}, {STRONG[::-1]}", base_url="https://c.example/")
+    settings = Settings(
+        environment="production", secret_key=f"{STRONG}, {STRONG[::-1]}", base_url="https://c.example/", smtp_url="none"
+    )
     assert settings.base_url == "https://c.example"
     assert settings.secure_cookies
 
@@ -75,7 +78,41 @@ def test_production_is_reached_over_https(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1"])
 def test_production_may_be_tried_out_on_localhost(url: str) -> None:
-    assert Settings(environment="production", secret_key=STRONG, base_url=url).base_url == url
+    settings = Settings(environment="production", secret_key=STRONG, base_url=url, smtp_url="none")
+    assert settings.base_url == url
+    assert settings.known_hosts == {"localhost", "127.0.0.1"}
+
+
+@pytest.mark.parametrize("word", ["change-me", "YOUR_SECRET_KEY", "example", "Insecure"])
+def test_production_refuses_a_key_from_an_example(word: str) -> None:
+    key = f"{word}-0123456789-abcdefghijklmnopqrstuvwxyz"
+    assert "an example that others know" in why_not(
+        environment="production", base_url="https://c.example", secret_key=key
+    )
+
+
+def test_production_without_a_mail_server_is_meant_to_be_so() -> None:
+    production: dict[str, Any] = {"environment": "production", "base_url": "https://c.example", "secret_key": STRONG}
+    assert "DOCKET_SMTP_URL must name a mail server, or say none" in why_not(**production, smtp_url="")
+    assert Settings(**production, smtp_url="none").smtp_url == ""
+    assert Settings(smtp_url="none").smtp_url == ""
+
+
+def test_production_trusts_named_proxies_only() -> None:
+    production = {"environment": "production", "base_url": "https://c.example", "secret_key": STRONG}
+    assert "must name the proxies" in why_not(**production, trusted_proxies="*")
+    assert Settings(trusted_proxies="*").trusted_proxies == ("*",)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["10.0.0.0/33", "10.0.0.1/8", "proxy", "10.0.0", "*, 127.0.0.1", "::1/129"])
+def test_a_proxy_is_an_address_or_a_network(place: str) -> None:
+    assert "must be addresses or networks" in why_not(trusted_proxies=f"10.0.0.0/8, {place}")
+
+
+def test_only_production_knows_its_hosts() -> None:
+    assert Settings(base_url="https://c.example").known_hosts == frozenset()
+    production: dict[str, Any] = {"environment": "production", "secret_key": STRONG, "smtp_url": "none"}
+    assert Settings(**production, base_url="https://c.example:8443").known_hosts == {"c.example"}
 
 
 @pytest.mark.parametrize(("written", "meant"), [

@@ -59,6 +59,7 @@ def test_the_image_alone_serves_from_its_own_file(image: Image) -> None:
         "DOCKET_ENVIRONMENT": "production",
         "DOCKET_SECRET_KEY": SECRET_KEY,
         "DOCKET_BASE_URL": f"http://localhost:{port}",
+        "DOCKET_SMTP_URL": "none",
     })  # fmt: skip
     docket = FINAL.words("ENTRYPOINT")
     # Docket is found where it was installed, not in the checkout.

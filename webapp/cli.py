@@ -160,10 +160,18 @@ def upgrade() -> None:
 @click.option("--seed", default=1, show_default=True, help="Another seed gives another clinic.")
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
 @click.option("--if-empty", is_flag=True, help="Do nothing, successfully, if there is data already.")
-def demo(doctors: int, patients: int, months: int, seed: int, today: datetime | None, if_empty: bool) -> None:
-    """Fill an empty database with a demo clinic."""
+@click.option("--in-production", is_flag=True, help="Allow it in production, to try a deployment out.")
+def demo(
+    doctors: int, patients: int, months: int, seed: int, today: datetime | None, if_empty: bool, in_production: bool
+) -> None:
+    """Fill an empty database with a demo clinic. The password of its accounts is public."""
     from webapp.demo import generate
 
+    if Settings().environment == "production" and not in_production:
+        raise WrongUse(
+            "In production there is no demo data by mistake, because the password of its accounts is public. To try a "
+            "deployment out, add --in-production, and start with an empty database before patients use it."
+        )
     with open_database() as database:
         if if_empty and not generate.is_empty(database):
             click.echo("The database already has data; nothing was changed.")
@@ -294,8 +302,9 @@ def check() -> None:
     """Check for double bookings, a missing guard, appointments outside the rules, and lost messages."""
     from webapp import integrity
 
+    production = Settings().environment == "production"
     with open_database() as database:
-        for warning in integrity.warnings(database):
+        for warning in integrity.warnings(database, production=production):
             click.echo(f"Warning: {warning}", err=True)
         problems = list(integrity.find_problems(database, now=utc_now()))
     for problem in problems:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from functools import cached_property
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
@@ -22,6 +23,11 @@ PORTS = {"http": 80, "https": 443}
 SMS_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "application/xml", "text/xml")
 # On these hosts nothing is sent over a network, so production can be tried out without https.
 OWN_MACHINE = {"localhost", "127.0.0.1"}
+
+# In production the setting for the mail server may be missing only on purpose.
+NO_MAIL = "none"
+# Words of keys in examples, in this project's and in others.
+PLACEHOLDERS = ("change", "replace", "placeholder", "example", "insecure", "secret", "password", "your-", "your_")
 
 
 def resource_folder(name: str) -> Path:
@@ -100,8 +106,24 @@ class Settings(BaseSettings):
     def _a_mail_server(cls, value: str) -> str:
         parts = urlsplit(value)
         extra = parts.path.strip("/") or parts.query or parts.fragment
+        if value == NO_MAIL:
+            return value
         if value and (parts.scheme not in {"smtp", "smtps"} or not _is_place(parts) or extra):
             raise ValueError("must be like smtp://user:password@mail.example.org:587, or begin with smtps://")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _only_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A place that cannot be read would never match, so that everyone behind the proxy would share its address."""
+        if value != ("*",):
+            for place in value:
+                try:
+                    ip_network(place) if "/" in place else ip_address(place)
+                except ValueError:
+                    raise ValueError(
+                        f"must be addresses or networks, like 127.0.0.1, 10.0.0.0/8; {place} is neither"
+                    ) from None
         return value
 
     @field_validator("mail_from")
@@ -188,6 +210,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_weak_production(self) -> Self:
+        no_mail = self.smtp_url == NO_MAIL
+        if no_mail:
+            self.smtp_url = ""
         if self.environment != "production":
             return self
         keys = [part.strip() for part in self.secret_key.split(",")]
@@ -196,6 +221,18 @@ class Settings(BaseSettings):
                 f"In production every key in DOCKET_SECRET_KEY needs at least {MINIMUM_SECRET_LENGTH} "
                 'random characters; make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
             )
+        if any(word in key.lower() for key in keys for word in PLACEHOLDERS):
+            raise ValueError("DOCKET_SECRET_KEY is an example that others know; make a random one")
+        if self.trusted_proxies == ("*",):
+            raise ValueError(
+                "In production DOCKET_TRUSTED_PROXIES must name the proxies: with * every client could pretend to have "
+                "another address, and guess passwords without end"
+            )
+        if not self.smtp_url and not no_mail:
+            raise ValueError(
+                "In production DOCKET_SMTP_URL must name a mail server, or say none: then no one gets an email, and "
+                "they are kept as files"
+            )
         if not self.base_url:
             raise ValueError("In production DOCKET_BASE_URL must be set, for example https://booking.example.org")
         if not self.secure_cookies and urlsplit(self.base_url).hostname not in OWN_MACHINE:
@@ -203,6 +240,14 @@ class Settings(BaseSettings):
                 "In production DOCKET_BASE_URL must begin with https://, because others can read http traffic"
             )
         return self
+
+    @property
+    def known_hosts(self) -> frozenset[str]:
+        """The names by which patients reach us in production; empty if any name will do."""
+        if self.environment != "production":
+            return frozenset()
+        host = str(urlsplit(self.base_url).hostname)
+        return frozenset(OWN_MACHINE) if host in OWN_MACHINE else frozenset({host})
 
     @property
     def sms_media_type(self) -> str:

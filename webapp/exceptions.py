@@ -64,6 +64,13 @@ class Conflict(AppError):
     code = "conflict"
 
 
+class WrongHost(AppError):
+    """The request is for a name that is not ours."""
+
+    status = 421
+    code = "wrong_host"
+
+
 class TooLarge(AppError):
     """The request is larger than any that our pages send."""
 

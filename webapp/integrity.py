@@ -173,11 +173,14 @@ def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
         yield from _two_addresses(session)
 
 
-def warnings(database: Database) -> Iterator[str]:
+def warnings(database: Database, *, production: bool = False) -> Iterator[str]:
     """Conditions that are not errors, but that the clinic should know about."""
     with database.reading() as session:
+        demo = get_clinic(session).demo
         dead = session.scalar(sa.select(sa.func.count()).select_from(OutboxMessage).where(DEAD))
         version = str(session.scalar(sa.text("SELECT sqlite_version()"))) if database.is_sqlite else ""
+    if demo and production:
+        yield "This is a demo clinic: its accounts have a password that everyone can read."
     if dead:
         yield f"Messages that could not be delivered: {dead}. /admin/messages?state=dead shows them."
     if not version:

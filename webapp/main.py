@@ -43,6 +43,7 @@ from webapp.core.codes import REASONS
 from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
+from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import RequestLogMiddleware
 from webapp.core.routing import Gate
@@ -121,6 +122,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         SecurityMiddleware,
         base_url=settings.base_url,
         error_response=_error_response,
+        hosts=settings.known_hosts,
     )
     app.add_middleware(
         AdmissionMiddleware,
@@ -130,6 +132,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     # Outermost, so that pages of other sites can also read answers to unexpected errors.
     _open_api(app, settings)
     app.add_middleware(LanguageMiddleware, language_of=lambda scope: app.state.language_of(scope))
+    app.state.unknown_proxy = UnknownProxy()
+    app.add_middleware(ProxyNoticeMiddleware, notice=app.state.unknown_proxy)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     # Every answer is logged, whichever layer gives it.
@@ -260,8 +264,8 @@ def _letterhead(page: Page) -> dict[str, str]:
 
 
 def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
-    """The accounts to show on the log-in page; None unless the data is demo data."""
-    if not current_clinic(page).demo:
+    """The accounts to show on the log-in page; None unless the data is demo data, and never in production."""
+    if page.settings.environment == "production" or not current_clinic(page).demo:
         return None
     return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]
 

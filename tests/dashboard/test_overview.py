@@ -17,6 +17,7 @@ from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.dashboard import queries
 from webapp.database import Database
+from webapp.demo import DEMO_PASSWORD
 from webapp.notifications.outbox import Message, enqueue
 
 
@@ -54,13 +55,39 @@ def test_a_quiet_clinic_needs_nothing(cast: Cast) -> None:
 def test_a_clinic_without_a_mail_server_is_warned(cast: Cast) -> None:
     """On a developer's machine this is normal and needs no attention."""
     assert "Emails are kept as files" in overview(cast).one("ol", class_="todo").text
-    real = {"environment": "production", "base_url": "https://clinic.example"}
+    real = {"environment": "production", "base_url": "https://docket.test"}
     page = overview(cast, **real)
     assert matters(page) == ["Emails are not being sent"]
     assert "DOCKET_SMTP_URL" in page.text
     page = overview(cast, **real, smtp_url="smtp://mail.clinic.example")
     assert matters(page) == ["Nothing needs your attention"]
     assert "messages are delivered" in page.text
+
+
+def test_what_makes_an_installation_unsafe_comes_first(cast: Cast) -> None:
+    real: dict[str, Any] = {
+        "environment": "production",
+        "base_url": "https://docket.test",
+        "smtp_url": "smtp://mail.clinic.example",
+    }
+    cast.change(sa.update(models.ClinicSettings).values(demo=True))
+    assert matters(overview(cast, **real)) == ["This is a demo clinic"]
+    with client_for(cast.database, **real) as client:
+        # The page of signing in shows no password there.
+        assert DEMO_PASSWORD not in client.get("/login").text
+    with client_for(cast.database) as client:
+        assert DEMO_PASSWORD in client.get("/login").text
+    cast.change(sa.update(models.ClinicSettings).values(demo=False))
+    with client_for(cast.database) as client:
+        cast_of(client).unknown_proxy.note("10.0.0.7")
+        page = read(log_in(client, "carol").get("/admin"))
+    assert matters(page) == ["A proxy is not in the settings"]
+    assert "10.0.0.7" in page.text
+
+
+def cast_of(client: TestClient) -> Any:
+    """The state of the application behind a client."""
+    return client.app.state  # type: ignore[attr-defined]
 
 
 def test_today_is_counted_by_status(cast: Cast) -> None:

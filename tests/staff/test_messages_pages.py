@@ -228,8 +228,9 @@ def test_links_of_a_kept_message_work_on_a_developers_machine_alone(cast: Cast) 
         link = next(each for each in page.links if "/visit/" in each)
         assert unsign([SECRET_KEY], "visit", token(link, "/visit/")) == [reference, "alice@docket.example"]
         assert "you can try its links" in page.text
-    production: dict[str, Any] = {"environment": "production", "base_url": "http://localhost"}
+    production: dict[str, Any] = {"environment": "production", "base_url": "http://127.0.0.1"}
     with client_for(cast.database, **production) as client:
+        client.base_url = "http://127.0.0.1"
         log_in(client, "carol")
         page = read(client.get(f"{MESSAGES}/{number}"))
         assert unsign(DEAD_KEYS, "visit", token(page.text, "/visit/")) == [reference, "alice@docket.example"]

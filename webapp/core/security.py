@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.causes import cause_of, report
-from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge
+from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge, WrongHost
 from webapp.i18n import gettext as _
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 # The longest form names every appointment that a change affects, with forty letters each.
 MAX_BODY_BYTES = 1024 * 1024
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+ASKED_BY_ADDRESS = ("/health", "/metrics")
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -63,8 +65,11 @@ ErrorResponse = Callable[[Request, Exception], Awaitable[Response]]
 class SecurityMiddleware:
     """Our outermost layer: it refuses what no route should see, and answers unexpected errors."""
 
-    def __init__(self, app: ASGIApp, *, base_url: str, error_response: ErrorResponse) -> None:
+    def __init__(
+        self, app: ASGIApp, *, base_url: str, error_response: ErrorResponse, hosts: frozenset[str] = frozenset()
+    ) -> None:
         self.app = app
+        self.hosts = hosts
         self.base_url = base_url
         self.https = base_url.startswith("https://")
         self.error_response = error_response
@@ -97,6 +102,7 @@ class SecurityMiddleware:
 
         request = Request(scope, receive)
         try:
+            refuse_unknown_host(request, self.hosts)
             refuse_dirty_address(scope)
             refuse_large_body(request)
             refuse_other_origin(request, base_url=self.base_url)
@@ -131,6 +137,22 @@ def refuse_dirty_address(scope: Scope) -> None:
     raw = scope.get("raw_path") or scope["path"].encode()
     if not is_clean_text(raw.split(b"?")[0]) or not is_clean_text(scope["query_string"]):
         raise BadRequest(_("This address has characters that we don’t use."))
+
+
+def refuse_unknown_host(request: Request, hosts: frozenset[str]) -> None:
+    """Refuse a request for a name that is not ours, as another site's name that leads to our address.
+
+    Health checks and metrics are asked for by address, from inside.
+
+    Raises:
+        WrongHost: the Host header names another host, or there is none, or more than one.
+    """
+    if not hosts or request.scope["path"].startswith(ASKED_BY_ADDRESS):
+        return
+    sent = request.headers.getlist("host")
+    name = re.sub(r":\d*$", "", sent[0]).lower() if len(sent) == 1 else ""
+    if name.strip("[]") not in hosts:
+        raise WrongHost(_("This address is not the clinic’s. Check the address that you were given."))
 
 
 def refuse_large_body(request: Request) -> None:

@@ -58,6 +58,7 @@ def on_day(page: Page, days_ahead: int) -> dict[str, str]:
 def list_matters(page: Page, setup: Setup) -> list[Matter]:
     """What needs attention, the most urgent first; things in order are left out."""
     return [
+        *_unsafe(page),
         *_missing(page, setup),
         *_broken_promises(page),
         *_flagged(page),
@@ -68,6 +69,22 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
         *_undelivered(page),
         *_duplicates(page),
     ]
+
+
+def _unsafe(page: Page) -> list[Matter]:
+    """What makes this installation unsafe, or locks people out."""
+    matters = []
+    if page.settings.environment == "production" and current_clinic(page).demo:
+        text = _("Its accounts have a password that everyone can read. Start with an empty database for a real clinic.")
+        matters.append(Matter("bad", _("This is a demo clinic"), text, "/admin/users", _("Accounts")))
+    if proxy := page.request.app.state.unknown_proxy.address:
+        text = _(
+            "Requests come through a proxy at %(address)s. As long as DOCKET_TRUSTED_PROXIES does not name it, a few "
+            "wrong passwords keep everyone from signing in."
+        )
+        title = _("A proxy is not in the settings")
+        matters.append(Matter("bad", title, text % {"address": proxy}, "/admin/audit", _("Audit log")))
+    return matters
 
 
 def _missing(page: Page, setup: Setup) -> list[Matter]:
