@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,8 +30,8 @@ class CrashingCourier(Courier):
 
     step = ""
 
-    def _claim(self, session: Session) -> Claimed | None:
-        claimed = super()._claim(session)
+    def _claim(self, session: Session, *, now: datetime) -> Claimed | None:
+        claimed = super()._claim(session, now=now)
         # The claim is written and not committed.
         if self.step == CLAIM:
             crash()

@@ -349,6 +349,11 @@ class Database:
                 driver.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
         return not blocked
 
+    def now(self) -> datetime:
+        """The current instant on the database's clock, which is the same for all processes on all machines."""
+        with self.reading() as session:
+            return session.execute(sa.select(database_now())).scalar_one()
+
     def dispose(self) -> None:
         """Close all connections, for example before the process ends."""
         self.engine.dispose()

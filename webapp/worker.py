@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import reminders, visit_messages
 from webapp.auth import drafts, sign_in_codes
+from webapp.causes import report
 from webapp.clinic.service import get_clinic
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -30,6 +31,8 @@ from webapp.core.logging import configure_logging
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError
+from webapp.heartbeats import service as heartbeats
+from webapp.heartbeats.service import beat
 from webapp.idempotency import service
 from webapp.notifications import delivery, erasure
 from webapp.notifications.delivery import Courier, Sender
@@ -40,6 +43,7 @@ from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
 from webapp.notifications.sms import SmsSender
 from webapp.privacy import retention
+from webapp.troubles import cause_in_words
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,8 @@ SECONDS_TO_END = 15
 POLITENESS = 10
 # A worker that dies right at its start must not keep the machine busy with restarts.
 SECONDS_BETWEEN = 3
+# A difference from the database's clock that is worth a line.
+MOST_AHEAD_SECONDS = 30
 # How long one statement may take; a request has far less time.
 PATIENCE = 60.0
 
@@ -67,10 +73,11 @@ class Worker:
         settings: Settings,
         *,
         base_url: str,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.database = database
-        self.clock = clock
+        # Several workers agree on what is due, and on whose a message is, only if they read the same clock.
+        self.clock = clock or database.now
         self.stopping = threading.Event()
         name = f"{socket.gethostname()[:30]}:{os.getpid()}"
         senders: dict[Channel, Sender] = {"email": mail_sender(settings), "sms": sms_sender(settings)}
@@ -80,7 +87,7 @@ class Worker:
                 channel,
                 sender,
                 name=name,
-                clock=clock,
+                clock=self.clock,
                 write_out=writer(settings, channel, base_url=base_url),
                 earliest=_in_daytime if channel == "sms" else None,
             )
@@ -108,7 +115,8 @@ class Worker:
                 logger.warning("Delivery of %s is paused: %s", courier.channel, away)
             except (SQLAlchemyError, AppError) as error:
                 failures += 1
-                logger.warning("The outbox cannot be read or written: %s", type(error).__name__)
+                what = cause_in_words(error)
+                report(logger, logging.WARNING, "outbox", "The outbox cannot be read or written: %s", what)
             except Exception:
                 # The thread must survive any error, because nothing else delivers this channel.
                 failures += 1
@@ -127,7 +135,10 @@ class Worker:
             try:
                 self.do_a_round()
             except (SQLAlchemyError, AppError) as error:
-                logger.warning("Reminders and clean-up are waiting for the database: %s", type(error).__name__)
+                what = cause_in_words(error)
+                report(
+                    logger, logging.WARNING, "round", "Reminders and clean-up are waiting for the database: %s", what
+                )
             except Exception:
                 logger.exception("Reminders and clean-up failed")
             self.stopping.wait(ROUND_EVERY)
@@ -135,6 +146,7 @@ class Worker:
     def do_a_round(self) -> None:
         """Write due reminders, give up expired messages, and delete what is old: answers, drafts, codes."""
         now = self.clock()
+        self._beat()
         while self._asks(reminders.is_any_due, now) and self.database.write(reminders.enqueue_due, now=now):
             if self.stopping.is_set():
                 return
@@ -143,6 +155,8 @@ class Worker:
             logger.warning("%d message(s) expired before they could be delivered", given_up)
         if self._asks(service.is_any_old, now):
             self.database.write(service.forget_old_answers, now=now)
+        if self._asks(heartbeats.is_any_old, now):
+            self.database.write(heartbeats.forget_old, now=now)
         if self._asks(drafts.is_any_old, now):
             self.database.write(drafts.forget_old, now=now)
         if self._asks(sign_in_codes.is_any_old, now):
@@ -150,6 +164,19 @@ class Worker:
         self._forget()
         if self._asks(retention.is_due, now):
             retention.run(self.database, now=now, folder=FOLDER, stop=self.stopping.is_set)
+
+    def _beat(self) -> None:
+        """Tell that this worker is there, and notice a clock that is wrong: pages and reminders go by it."""
+        ahead = (utc_now() - self.database.write(beat, "worker")).total_seconds()
+        if abs(ahead) > MOST_AHEAD_SECONDS:
+            report(
+                logger,
+                logging.WARNING,
+                "clock",
+                "The clock of this machine is %d seconds %s the database's. Set both by a time server.",
+                abs(ahead),
+                "ahead of" if ahead > 0 else "behind",
+            )
 
     def _forget(self) -> None:
         """Delete the files of messages about people who were forgotten, and what stands of them in SQLite's log."""

@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from tests.cast import NOW, SECRET_KEY, Cast, local
 from tests.mail_server import mail_server
 from tests.servers import free_port
+from webapp.config import Settings
+from webapp.core.clock import utc_now
 from webapp.database import Database
 from webapp.notifications import delivery
 from webapp.notifications.delivery import Courier, Sender
@@ -27,6 +29,7 @@ from webapp.notifications.mail import MailSender, MailServer
 from webapp.notifications.models import OutboxMessage
 from webapp.notifications.outbox import LIFETIME, Message, enqueue
 from webapp.notifications.rendering import Rendered, render
+from webapp.worker import Worker
 
 SENDER = "booking@clinic.example"
 CLINIC = {"name": "Harbour Lane Clinic", "address": "", "phone": "", "time_zone": "Europe/Amsterdam"}
@@ -180,7 +183,86 @@ def test_a_message_that_cannot_be_rendered_delays_no_other(
     assert len(server.mails) == 1
     message = row(database, number)
     said = TROUBLES.words(message.last_error)
-    assert (message.status, said) == ("waiting", "The message could not be created: TypeError.")
+    assert (message.status, said) == ("dead", "The message could not be created: TypeError.")
+    assert message.tries == 1
+
+
+def test_a_message_that_cannot_be_rendered_holds_back_no_later_news(database: Database, courier: Couriers) -> None:
+    """Else a patient whose confirmation is broken would come to an appointment that was cancelled."""
+    broken = put(database, "alice@docket.example", key="booked")
+    database.write(lambda session: session.execute(sa.update(OutboxMessage).values(values={"clinic": CLINIC})))
+    news = put(database, "alice@docket.example", key="cancelled")
+    with mail_server() as server:
+        deliver = courier(to(server.port)).deliver_next
+        assert [deliver(), deliver(), deliver()] == [True, True, False]
+    assert [row(database, each).status for each in (broken, news)] == ["dead", "sent"]
+
+
+class Surprising:
+    """A sender with a bug."""
+
+    outcome = "sent"
+
+    def send(self, recipient: str, message_id: str, message: Rendered) -> None:
+        raise ZeroDivisionError
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_error_that_nobody_foresaw_holds_messages_back_for_three_tries(
+    database: Database, courier: Couriers
+) -> None:
+    number = put(database, "alice@docket.example")
+    now = NOW
+    deliver = courier(Surprising(), now=lambda: now).deliver_next
+    for status in ("waiting", "waiting", "dead"):
+        assert deliver()
+        assert row(database, number).status == status
+        now += timedelta(minutes=1)
+
+
+def ten_minutes_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the clock of this machine, though not the database's, ten minutes ahead."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(minutes=10)
+
+    monkeypatch.setattr("webapp.core.clock.datetime", Ahead)
+
+
+def test_a_worker_whose_clock_is_ahead_takes_no_message_that_another_is_sending(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(secret_key=SECRET_KEY)
+    (right, _texts), _ahead = (Worker(database, settings, base_url="https://d.test").couriers for _ in range(2))
+    number = put(database, "alice@docket.example", expires_at=utc_now() + LIFETIME)
+    claim = partial(delivery.claim, channel="email", lease=right.lease)
+    assert database.write(claim, worker="right", now=right.clock()) is not None
+    ten_minutes_ahead(monkeypatch)
+    ahead = Worker(database, settings, base_url="https://d.test")
+    assert not ahead.couriers[0].deliver_next()
+    message = row(database, number)
+    assert (message.claimed_by, message.tries) == ("right", 1)
+    assert abs(message.lease_until - database.now() - delivery.LEASE) < timedelta(seconds=30)
+    ahead.do_a_round()
+    assert "The clock of this machine is 600 seconds ahead of the database's." in caplog.text
+
+
+def test_news_that_a_machine_ahead_of_time_writes_are_due_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ten_minutes_ahead(monkeypatch)
+    values = {"clinic": CLINIC, "name": "Alice", "nonce": "n"}
+    for key, due_at in (("now", None), ("later", utc_now() + timedelta(hours=1))):
+        message = Message(key, "email", "alice@docket.example", "password_reset", values, ("user", 1), due_at=due_at)
+        assert database.write(enqueue, message, now=utc_now())
+    with database.reading() as session:
+        now, later = session.scalars(sa.select(OutboxMessage.due_at).order_by(OutboxMessage.id))
+    assert abs(now - database.now()) < timedelta(seconds=30)
+    assert abs(later - database.now() - timedelta(minutes=70)) < timedelta(seconds=30)
 
 
 def test_messages_about_one_subject_arrive_in_order(database: Database, courier: Couriers) -> None:

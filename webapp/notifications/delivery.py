@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from webapp.causes import cause_of, report
 from webapp.database import Database, rows, table_of
 from webapp.exceptions import Unavailable
 from webapp.notifications.exceptions import NeverTaken, NotTakenNow, ServerAway, Undelivered
@@ -28,6 +30,8 @@ logger = logging.getLogger(__name__)
 # Longer than any sender may take for one message; see the timeouts in mail.py and sms.py.
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+# An error that nobody foresaw may pass; after this many tries it holds up later messages no more.
+TRIES_AFTER_SURPRISES = 3
 # The length of the column.
 MOST_OF_A_REASON = 300
 
@@ -170,7 +174,8 @@ class Courier:
     """Delivers the messages of one channel, one after the other.
 
     `write_out` renders a template with its values. `earliest` returns the earliest time to send a message: it gets the
-    session, the time that is wanted, when the message was planned for and when it expires.
+    session, the time that is wanted, when the message was planned for and when it expires. `clock` is the database's,
+    unless a test has another one: a worker whose own clock is ahead would take messages that others are sending.
     """
 
     def __init__(
@@ -200,10 +205,11 @@ class Courier:
         Raises:
             ServerAway: no message is taken now; this one waits for its next try.
         """
+        now = self.clock()
         with self.database.reading() as session:
-            if not is_any_due(session, self.channel, now=self.clock()):
+            if not is_any_due(session, self.channel, now=now):
                 return False
-        claimed = self.database.write(self._claim)
+        claimed = self.database.write(self._claim, now=self.clock())
         if claimed is None:
             return False
         wait_until = self._wait_until(claimed)
@@ -226,20 +232,30 @@ class Courier:
         """Render a message and hand it over."""
         try:
             message = self.write_out(claimed.template, claimed.recipient, claimed.values)
+        except Exception as error:
+            # It would fail again in the same way, and hold back what comes later about the same appointment. An admin
+            # sees it, and can send it again when a new release has mended it.
+            self._report_failure(claimed, "cannot be rendered", error)
+            raise NeverTaken("not_written_out", type(error).__name__) from error
+        try:
             self.sender.send(claimed.recipient, claimed.message_id, message)
         except Undelivered:
             raise
         except Exception as error:
-            # An error in one message must not stop the others; a new release may fix it.
-            logger.exception("Message %d (%s) cannot be rendered", claimed.id, claimed.template)
-            raise NotTakenNow("not_written_out", type(error).__name__) from error
+            self._report_failure(claimed, "cannot be handed over", error)
+            kind = NotTakenNow if claimed.tries < TRIES_AFTER_SURPRISES else NeverTaken
+            raise kind("not_written_out", type(error).__name__) from error
+
+    def _report_failure(self, claimed: Claimed, what: str, error: Exception) -> None:
+        cause = f"{claimed.template} {what}: {cause_of(error)}"
+        report(logger, logging.ERROR, cause, "Message %d (%s) %s", claimed.id, claimed.template, what, error=error)
 
     def mark_taken(self, claimed: Claimed) -> None:
         """Record that a message was handed over."""
         self._mark(claimed, status=self.sender.outcome, last_error="")
 
-    def _claim(self, session: Session) -> Claimed | None:
-        return claim(session, self.channel, worker=self.name, lease=self.lease, now=self.clock())
+    def _claim(self, session: Session, *, now: datetime) -> Claimed | None:
+        return claim(session, self.channel, worker=self.name, lease=self.lease, now=now)
 
     def _wait_until(self, claimed: Claimed) -> datetime | None:
         """When a due message may be sent, if not now."""
@@ -275,7 +291,7 @@ class Courier:
         while True:
             try:
                 ours = self.database.write(mark, claimed, worker=self.name, now=self.clock(), **values)
-            except Unavailable:
+            except (Unavailable, SQLAlchemyError):
                 if time.monotonic() + pause > until:
                     raise
                 time.sleep(pause)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from webapp.database import rows, table_of
+from webapp.database import database_now, rows, table_of
 from webapp.notifications.models import UNDELIVERED, OutboxMessage
 
 Channel = Literal["email", "sms"]
@@ -46,9 +46,20 @@ class Message(NamedTuple):
 
 _OUTBOX = table_of(OutboxMessage)
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_INSERTS = {
-    name: insert(_OUTBOX).on_conflict_do_nothing().returning(_OUTBOX.c.id) for name, insert in _DIALECTS.items()
-}
+# What is due now is due on the database's clock too: the clock of the machine that writes it may be ahead.
+_WRITTEN_AT = sa.bindparam("written_at", type_=_OUTBOX.c.due_at.type)
+_EARLIER: dict[str, Any] = {"sqlite": sa.func.min, "postgresql": sa.func.least}
+_GIVEN = [column for column in _OUTBOX.columns if column.name not in {"id", "due_at", "lease_until", "finished_at"}]
+
+
+def _insert(dialect: str, *, waits: bool) -> Any:
+    given = {column.name: sa.bindparam(f"the_{column.name}", type_=column.type) for column in _GIVEN}
+    due_at = _WRITTEN_AT if waits else _EARLIER[dialect](_WRITTEN_AT, database_now())
+    new = _DIALECTS[dialect](_OUTBOX).values(given | {"due_at": due_at})
+    return new.on_conflict_do_nothing().returning(_OUTBOX.c.id)
+
+
+_INSERTS = {(dialect, waits): _insert(dialect, waits=waits) for dialect in _DIALECTS for waits in (True, False)}
 
 
 def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
@@ -64,14 +75,15 @@ def enqueue(session: Session, message: Message, *, now: datetime) -> bool:
         "subject_type": message.subject[0],
         "subject_id": message.subject[1],
         "status": "waiting",
-        "due_at": due_at,
         "expires_at": message.expires_at or due_at + LIFETIME,
         "tries": 0,
         "claimed_by": "",
         "last_error": "",
         "created_at": now,
     }
-    return rows(session, _INSERTS[session.connection().dialect.name], **values).scalar() is not None
+    insert = _INSERTS[session.connection().dialect.name, message.due_at is not None]
+    given = {f"the_{name}": value for name, value in values.items()}
+    return rows(session, insert, written_at=due_at, **given).scalar() is not None
 
 
 def written_already(session: Session, dedupe_keys: Collection[str]) -> set[str]:
