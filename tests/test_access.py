@@ -26,6 +26,7 @@ from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.auth import confirmation, drafts, feeds
 from webapp.auth.password_links import create_password_link
+from webapp.clinic import documents
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.routing import all_routes
@@ -240,6 +241,13 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/data"):                      (401,    200,   200,   403,   403,   403,  401),
     ("GET", "/admin/patients/{patient_id}/data"):   (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/patients/{patient_id}/data"):  (401,    403,   403,   403,   403,   200,  401),
+    ("GET", "/privacy"):                            PUBLIC,
+    ("GET", "/imprint"):                            PUBLIC,
+    ("POST", "/privacy/read"):                      (401,    303,   303,   303,   303,   303,  401),
+    ("GET", "/admin/clinic/emergency"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/emergency"):            (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/admin/clinic/documents/{kind}"):      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/documents/{kind}"):     (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/clinic/privacy"):               (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/clinic/privacy"):              (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/account/deletion"):                   (LOGIN,  200,   200,   403,   403,   403,  LOGIN),
@@ -302,6 +310,9 @@ class AccessClinic:
         )
         cast.add(user)
         cast.add(models.Patient(user_id=user.id, name=user.name, email=user.email, created_at=NOW))
+        for kind in documents.KINDS:
+            text = documents.PublishDocument(text="Who is responsible for your data.")
+            cast.database.write(documents.publish_document, cast.carol, kind, text, now=NOW)
         for role in ROLES[1:]:
             log_in(self.clients[role], role)
         self.ended_session = dict(self.clients["disabled"].cookies)
@@ -357,7 +368,7 @@ class AccessClinic:
         if "{visit_type_id}" in path:
             address = path.replace("{visit_type_id}", str(self.cast.erins_only))
         if "{kind}" in path:
-            address = path.replace("{kind}", "visit_booked")
+            address = path.replace("{kind}", "privacy" if "documents" in path else "visit_booked")
         if "{message_id}" in path:
             address = path.replace("{message_id}", str(self.dead_message()))
         if "{closure_id}" in path:
@@ -424,6 +435,8 @@ class AccessClinic:
             "/admin/clinic/rules": RULES,
             "/admin/clinic/sign-in": {"idle_minutes": "30", "staff_hours": "12"},
             "/admin/clinic/new-patients": {"asks_birth_date": "ask", "asks_phone": "ask"},
+            "/admin/clinic/emergency": {"emergency_phone": "112"},
+            "/admin/clinic/documents/{kind}": {"text": "Who is responsible for your data."},
             "/admin/clinic/privacy": {"keep_records_years": "0", "keep_messages_days": "365", "keep_audit_years": "0"},
             "/admin/clinic/search": {"first_specialty": "", "search_words": ""},
             "/admin/clinic/reminders": {"reminder_days": "7, 1", "daytime": "9-20"},

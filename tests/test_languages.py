@@ -45,6 +45,7 @@ COLUMNS = (
     models.Closure.name,
     models.ClinicSettings.name,
     models.ClinicSettings.address,
+    models.ClinicDocument.text,
     models.Appointment.reference,
     models.Appointment.private_note,
     models.Appointment.override_reason,

@@ -32,8 +32,10 @@ from webapp.auth.access_tokens import read_access_token
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
 from webapp.auth.login_throttle import network_of
+from webapp.auth.schemas import Actor
+from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import default_clinic
+from webapp.clinic.service import Clinic, default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core import formats, phones
 from webapp.core.admission_middleware import AdmissionMiddleware
@@ -253,9 +255,17 @@ def _page_context(page: Page) -> dict[str, Any]:
     return {
         "clinic": clinic,
         "actor": actor,
+        "notice_to_read": _asks_to_read(page, clinic, actor),
         "path": page.request.url.path,
         "flash": page.flash,
     }
+
+
+def _asks_to_read(page: Page, clinic: Clinic, actor: Actor | None) -> bool:
+    """Whether a patient has still to read the privacy notice that the clinic asks everyone to read."""
+    if actor is None or actor.is_staff or not clinic.consent_document:
+        return False
+    return documents.is_to_be_read(page.session, clinic, actor.user_id)
 
 
 def _letterhead(page: Page) -> dict[str, str]:

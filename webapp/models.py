@@ -11,7 +11,7 @@ from webapp.auth.models import (
     User,
     UserSession,
 )
-from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType
+from webapp.clinic.models import ClinicDocument, ClinicSettings, Closure, Consent, OpeningHours, VisitType
 from webapp.clinic.schedule_versions import ScheduleVersion
 from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
@@ -30,8 +30,10 @@ __all__ = [
     "AuditEvent",
     "Base",
     "BusyTime",
+    "ClinicDocument",
     "ClinicSettings",
     "Closure",
+    "Consent",
     "Doctor",
     "Draft",
     "ExtraHours",

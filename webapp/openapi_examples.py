@@ -56,6 +56,8 @@ MEMBERS: dict[str, Any] = {
     "patient_gap_minutes": 30,
     "asks_birth_date": "ask",
     "asks_phone": "ask",
+    "emergency_phone": "112",
+    "emergency_text": "",
     "patient_id": 1,
     "patient_name": "Alice Adams",
     "phone": "+31201234567",

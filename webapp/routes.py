@@ -21,6 +21,7 @@ from webapp.auth.links_router import router as links_router
 from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
+from webapp.clinic.documents_router import router as documents_router
 from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
@@ -46,6 +47,7 @@ from webapp.staff.clinic.router import router as clinic_router
 from webapp.staff.clinic.sign_in_router import router as sign_in_rules_router
 from webapp.staff.clinic.visit_types_api import router as visit_types_api
 from webapp.staff.clinic.visit_types_router import router as visit_types_router
+from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
@@ -93,6 +95,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     visit_types_router,
     clinic_router,
     sign_in_rules_router,
+    words_router,
+    documents_router,
     closures_router,
     # Before the messages, which match any other word after /admin/messages/.
     previews_router,

@@ -36,6 +36,8 @@ class ClinicOut(BaseModel):
         ),
     ]
     time_zone: Annotated[str, Field(description="An IANA time zone.", examples=["Europe/Amsterdam"])]
+    emergency_phone: Annotated[str, Field(description="Whom to call in an emergency.", examples=["112"])]
+    emergency_text: Annotated[str, Field(description="The clinic's own words before it; empty: the usual ones.")]
     opening_hours: list[WeekdayHours]
     notice_minutes: Annotated[int, Field(description="Minimum notice for booking.")]
     horizon_days: Annotated[int, Field(description="Booking window: how many days ahead patients can book.")]
@@ -114,6 +116,8 @@ def clinic_out(session: Session) -> ClinicOut:
         phone=clinic.phone,
         country=clinic.country,
         time_zone=clinic.time_zone,
+        emergency_phone=clinic.emergency_number,
+        emergency_text=clinic.emergency_text,
         opening_hours=weekly_hours(settings.get_opening_hours(session).days),
         notice_minutes=clinic.notice_minutes,
         horizon_days=clinic.horizon_days,

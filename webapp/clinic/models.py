@@ -5,7 +5,7 @@ Minutes of a day are wall-clock minutes from local midnight: 540 is 09:00, 1440 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -50,6 +50,10 @@ class ClinicSettings(Base):
     and text messages are only sent in daytime, which is given in minutes of the local day. `country` says how telephone
     numbers are read and shown, '' that it is the time zone's.
 
+    `privacy_document` and `imprint_document` are the ids of what is published, 0 where there is none; of
+    `consent_document`, or a later version, everyone is asked whether they have read it. An empty `emergency_phone`
+    stands for the number of the clinic's country.
+
     `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
     asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
@@ -80,8 +84,40 @@ class ClinicSettings(Base):
     private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     asks_birth_date: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
     asks_phone: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
+    privacy_document: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    imprint_document: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    consent_document: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
+    emergency_text: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
+    emergency_phone: Mapped[str] = mapped_column(sa.String(40), default="", server_default=sa.text("''"))
     zone_confirmed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     demo: Mapped[bool] = mapped_column(default=False)
+
+
+class ClinicDocument(Base):
+    """A published version of the privacy notice or the imprint; see `documents`. Its text is never changed."""
+
+    __tablename__ = "clinic_documents"
+    __table_args__ = (
+        sa.CheckConstraint("kind IN ('privacy', 'imprint')", name="kind"),
+        sa.UniqueConstraint("kind", "version", name="uq_clinic_documents_kind_version"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    version: Mapped[int]
+    text: Mapped[str] = mapped_column(sa.Text)
+    asks_again: Mapped[bool]
+    published_at: Mapped[datetime]
+
+
+class Consent(Base):
+    """An account has said that it read this version of the privacy notice."""
+
+    __tablename__ = "consents"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    document_id: Mapped[int] = mapped_column(sa.ForeignKey("clinic_documents.id"), primary_key=True)
+    at: Mapped[datetime]
 
 
 class OpeningHours(Base):

@@ -16,6 +16,26 @@ from webapp.clinic.schedule_versions import kept_for_clinic
 from webapp.core import formats, phones
 from webapp.database import rows, table_of
 
+# 112 reaches help in all of Europe, and from mobile phones in most other countries.
+EMERGENCY = "112"
+EMERGENCY_ELSEWHERE = {
+    **dict.fromkeys(("US", "CA", "MX", "PH", "PR"), "911"),
+    **dict.fromkeys(("AU",), "000"),
+    **dict.fromkeys(("NZ",), "111"),
+    **dict.fromkeys(("GB", "IE", "HK", "SG", "MY"), "999"),
+    **dict.fromkeys(("JP", "KR", "TW"), "119"),
+    **dict.fromkeys(("CN",), "120"),
+    **dict.fromkeys(("BR",), "192"),
+    **dict.fromkeys(("CH",), "144"),
+}
+# In Singapore ambulances have a number of their own.
+EMERGENCY_ELSEWHERE["SG"] = "995"
+
+
+def suggested_emergency_number(country: str) -> str:
+    """The number of the ambulance in this country."""
+    return EMERGENCY_ELSEWHERE.get(country, EMERGENCY)
+
 
 @dataclass(frozen=True)
 class Clinic:
@@ -46,6 +66,11 @@ class Clinic:
     private_notes_in_copy: bool
     asks_birth_date: str
     asks_phone: str
+    privacy_document: int
+    imprint_document: int
+    consent_document: int
+    emergency_text: str
+    emergency_phone: str
     zone_confirmed: bool
     demo: bool
 
@@ -63,6 +88,11 @@ class Clinic:
     def phone_shown(self) -> str:
         """The clinic's telephone number as people read it; `phone` is the one that is dialled."""
         return phones.shown(self.phone, self.home_country)
+
+    @property
+    def emergency_number(self) -> str:
+        """The number to call in an emergency: the clinic's, else that of its country."""
+        return self.emergency_phone or suggested_emergency_number(self.home_country)
 
     @property
     def zone_label(self) -> str:

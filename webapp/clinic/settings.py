@@ -105,6 +105,13 @@ class NewPatientRules(BaseModel):
     asks_phone: Asked
 
 
+class EmergencyLine(BaseModel):
+    """What patients should do in an emergency: words before the number, and the number; '' for the usual ones."""
+
+    emergency_text: Annotated[str, StringConstraints(max_length=300), ONE_LINE] = ""
+    emergency_phone: Annotated[str, StringConstraints(max_length=40, pattern=r"^(\+?[\d][\d ]*)?$"), BARE] = ""
+
+
 class PrivacyRules(BaseModel):
     """How long the clinic keeps what it need not show any more; see `ClinicSettings`."""
 
@@ -164,6 +171,12 @@ def get_search(session: Session) -> SearchSettings:
     """What patients find, as saved."""
     clinic = get_clinic(session)
     return SearchSettings.model_construct(first_specialty=clinic.first_specialty, search_words=clinic.search_words)
+
+
+def get_emergency(session: Session) -> EmergencyLine:
+    """The line for emergencies, as saved."""
+    clinic = get_clinic(session)
+    return EmergencyLine.model_construct(emergency_text=clinic.emergency_text, emergency_phone=clinic.emergency_phone)
 
 
 def get_privacy(session: Session) -> PrivacyRules:
@@ -250,6 +263,16 @@ def change_search(session: Session, actor: Actor, command: SearchSettings, *, se
     """
     lock_settings(session)
     _save(session, actor, get_search(session), command, seen, now=now)
+
+
+def change_emergency(session: Session, actor: Actor, command: EmergencyLine, *, seen: str, now: datetime) -> None:
+    """Save the line for emergencies.
+
+    Raises:
+        EditedMeanwhile: another user saved something else after `seen` was read.
+    """
+    lock_settings(session)
+    _save(session, actor, get_emergency(session), command, seen, now=now)
 
 
 def change_privacy(session: Session, actor: Actor, command: PrivacyRules, *, seen: str, now: datetime) -> None:

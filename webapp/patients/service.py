@@ -13,6 +13,7 @@ from webapp.auth import confirmation, login_throttle, passwords
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
+from webapp.clinic import documents
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import REQUIRED
 from webapp.core import phones
@@ -103,6 +104,7 @@ def _create_account(session: Session, command: New, password_hash: str, *, has_p
         now=now,
         has_password=has_password,
     )
+    documents.note_consent(session, user_id, now=now)
     patient = Patient(
         user_id=user_id,
         name=command.name,

@@ -23,7 +23,7 @@ from webapp.audit.models import AuditEvent
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor
 from webapp.auth.user_agents import device_name
-from webapp.clinic.models import VisitType
+from webapp.clinic.models import ClinicDocument, Consent, VisitType
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.database import Database, table_of
@@ -93,6 +93,7 @@ def read_sections(session: Session, subject: Subject) -> Iterator[Section]:
     yield "appointments", _appointments(session, subject)
     yield "messages", _messages(session, subject)
     yield "sign_ins", _sign_ins(session, subject)
+    yield "consents", _consents(session, subject)
     yield "history", _history(session, subject)
 
 
@@ -221,6 +222,17 @@ def _sign_ins(session: Session, subject: Subject) -> Iterator[Row]:
             "last_seen_at": row.last_seen_at,
             "expires_at": row.expires_at,
         }
+
+
+def _consents(session: Session, subject: Subject) -> Iterator[Row]:
+    query = (
+        sa.select(ClinicDocument.kind.label("document"), ClinicDocument.version, Consent.at)
+        .join(Consent, Consent.document_id == ClinicDocument.id)
+        .where(Consent.user_id == subject.user_id)
+        .order_by(Consent.at, ClinicDocument.id)
+    )
+    for row in _rows(session, query):
+        yield row._asdict()
 
 
 def _history(session: Session, subject: Subject) -> Iterator[Row]:

@@ -25,6 +25,7 @@ TITLES: dict[str, Sentence] = {
     "appointments": _l("Appointments"),
     "messages": _l("Messages"),
     "sign_ins": _l("Where you’re signed in"),
+    "consents": _l("Privacy notices you have read"),
     "history": _l("Who viewed or changed your data"),
 }
 # Keys without a label are for programs, or are said by another one.
@@ -54,6 +55,7 @@ LABELS: dict[str, Sentence] = {
     "private_note": _l("Doctor’s note"),
     "cancellation_reason": _l("Reason for cancelling"),
     "reference": _l("Reference"),
+    "version": _l("Version"),
     "to": _l("To"),
     "device": _l("Device"),
     "by": _l("By"),

@@ -77,6 +77,7 @@ ACTIONS: dict[str, Sentence] = {
     "visit_type_deactivated": _l("Deactivated a visit type"),
     "visit_type_reactivated": _l("Reactivated a visit type"),
     "clinic_changed": _l("Changed the clinic’s settings"),
+    "document_published": _l("Published a privacy notice or an imprint"),
     "closure_created": _l("Added a closure"),
     "closure_changed": _l("Changed a closure"),
     "closure_removed": _l("Removed a closure"),

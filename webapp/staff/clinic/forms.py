@@ -17,10 +17,12 @@ from wtforms import (  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic import settings
+from webapp.clinic.documents import PublishDocument
 from webapp.clinic.settings import (
     BookingRules,
     ClinicDetails,
     ClinicZone,
+    EmergencyLine,
     NewPatientRules,
     OpeningWeek,
     PrivacyRules,
@@ -258,6 +260,40 @@ class NewPatientsForm(DocketForm):
 def new_patients_form(saved: NewPatientRules) -> NewPatientsForm:
     """The form, filled with what is saved."""
     return NewPatientsForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+class EmergencyForm(DocketForm):
+    """What patients should do in an emergency."""
+
+    sentences = {"emergency_phone": _l("Enter a phone number, such as 112.")}  # noqa: RUF012 - never changed.
+    emergency_phone = StringField(_l("Number to call"))
+    emergency_text = StringField(_l("Your own words"))
+    seen = HiddenField()
+
+    def command(self) -> EmergencyLine | None:
+        """The command for the service."""
+        return self.parse(
+            EmergencyLine,
+            emergency_text=self.emergency_text.data or "",
+            emergency_phone=self.emergency_phone.data or "",
+        )
+
+
+def emergency_form(saved: EmergencyLine) -> EmergencyForm:
+    """The form, filled with what is saved."""
+    return EmergencyForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+
+
+class DocumentForm(DocketForm):
+    """A new version of the privacy notice or the imprint."""
+
+    sentences = {"text": _l("Enter a text of 20 to 40,000 characters.")}  # noqa: RUF012 - never changed.
+    text = TextAreaField(_l("Text"), filters=[unix_lines])
+    asks_again = BooleanField(_l("Ask everyone with an account to read this version"))
+
+    def command(self) -> PublishDocument | None:
+        """The command for the service."""
+        return self.parse(PublishDocument, text=(self.text.data or "").strip(), asks_again=bool(self.asks_again.data))
 
 
 class PrivacyForm(DocketForm):
