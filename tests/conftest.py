@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
@@ -149,23 +147,6 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 @pytest.fixture(scope="session")
 def base_url() -> None:
     """No base URL, because tests open pages by full address. (The plugin's own fixture warns under pytest 9.)"""
-
-
-@pytest.fixture
-def assert_accessible() -> Callable[[Page], None]:
-    """A check that axe finds no violation of WCAG 2.2 or its best practices on the page as it is now."""
-    axe = Axe()
-
-    def check(page: Page) -> None:
-        found = axe.run(page).response["violations"]
-        lines = [
-            f"{violation['id']} ({violation['impact']}): {violation['help']}\n"
-            + "\n".join(f"    {' '.join(map(str, node['target']))}" for node in violation["nodes"])
-            for violation in found
-        ]
-        assert not lines, f"axe on {page.url}:\n" + "\n".join(lines)
-
-    return check
 
 
 # ------------------------------------------------------------------------------------------- the people

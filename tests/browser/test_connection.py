@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import PHONE, Clinic, sign_in
-from tests.browser.test_every_page import look
+from tests.browser.looking import look
 from tests.browser.test_schedule import visit_today
 
 pytestmark = pytest.mark.browser

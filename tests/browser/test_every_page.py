@@ -2,8 +2,7 @@
 
 The same holds with text of twice the size, of which nothing may be cut off.
 
-Each page is opened once and then checked in every way. The colours are checked in both themes, at the second width only
-for elements that look different there; everything else does not depend on the theme and is checked once a width.
+Each page is opened once and then checked in every way: see `tests.browser.looking`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
+from tests.browser.looking import look
 from tests.cast import PASSWORD, local
 from webapp import models
 from webapp.core.clock import utc_now
@@ -26,94 +24,11 @@ from webapp.core.formats import iso
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
-AXE = Axe()
-HEIGHTS = {390: 844, 1280: 800}
-# axe's check of colours takes longer than all others together, and depends only on these values. Gives the elements
-# whose colours, visibility or font size differ from those at the previous width, and keeps them for the next one.
-RECOLOURED = """() => {
-  const before = window.colours ?? new Map();
-  window.colours = new Map([...document.querySelectorAll("body *")].map((each) => {
-    const style = getComputedStyle(each), large = parseFloat(style.fontSize) >= (style.fontWeight >= 700 ? 18.66 : 24);
-    return [each, [each.checkVisibility(), style.color, style.backgroundColor, style.opacity, large].join()];
-  }));
-  return [...window.colours.keys()].filter((each) => window.colours.get(each) !== before.get(each));
-}"""
-ALL_BREACHES = """() => axe.run({resultTypes: ["violations"]})"""
-COLOUR_BREACHES = """(elements) => elements.length ?
-  axe.run({include: elements}, {resultTypes: ["violations"], runOnly: ["color-contrast"]}) : {violations: []}"""
-
-TOO_WIDE = """() => {
-  const width = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= width) return [];
-  return [...document.querySelectorAll("body *")]
-    .filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".strip"))
-    .slice(0, 5).map((each) => `${each.tagName} ${each.className} ${Math.round(each.getBoundingClientRect().right)}`)
-    .concat(`scrolls to ${document.documentElement.scrollWidth}`);
-}"""
-TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary", ".choice", ".strip label"]
-  .flatMap((kind) => [...document.querySelectorAll(kind)])
-  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden"))
-  .map((each) => [each, each.getBoundingClientRect()])
-  .filter(([, box]) => box.width > 0 && (box.height < 43.5 || box.width < 43.5))
-  .map(([each, box]) => `${each.tagName} ${each.className} ${each.textContent.trim()} ${box.width}×${box.height}`)"""
-
-# What hides text: a box that clips it, a button or a title that is narrower than it, and a field that is lower.
-CLIPPED = """() => [...document.querySelectorAll("body *")]
-  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .strip, svg, .day-name .long"))
-  .filter((each) => {
-    const style = getComputedStyle(each), above = parseFloat(style.paddingTop), below = parseFloat(style.paddingBottom);
-    if (each.matches("input:not([type=radio], [type=checkbox])"))
-      return each.clientHeight - above - below < 1.15 * parseFloat(style.fontSize);
-    if (each.matches("select")) return each.scrollHeight > each.clientHeight + 1;
-    const hides = style.overflowX !== "visible" || each.matches(".button, .slot, .badge, h1, h2, h3, .weekdays a");
-    return hides && each.clientWidth > 0 && style.display !== "inline" && each.scrollWidth > each.clientWidth + 1;
-  })
-  .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 
 # What is kept whole on a sheet although it is longer than one: the sheet before it would stay blank.
 TORN = """() => [...document.querySelectorAll("body *")]
   .filter((each) => getComputedStyle(each).breakInside === "avoid" && each.getBoundingClientRect().height > 900)
   .map((each) => `${each.tagName} ${each.className}`)"""
-
-
-def breaches(found: dict[str, Any]) -> list[str]:
-    """The findings of axe, one line each."""
-    return [
-        f"{breach['id']}: {breach['help']} {[node['target'] for node in breach['nodes']]}"
-        for breach in found["violations"]
-    ]
-
-
-def look(page: Page) -> None:
-    """Check the page in every way."""
-    expect(page.locator("h1")).to_have_count(1)
-    page.evaluate(AXE.axe_script)
-    for theme, (width, other) in {"light": (390, 1280), "dark": (1280, 390)}.items():
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-        page.evaluate_handle(RECOLOURED)
-        assert breaches(page.evaluate(ALL_BREACHES)) == [], (page.url, width, theme)
-        assert page.evaluate(TOO_SMALL) == [], (page.url, width)
-        page.set_viewport_size({"width": other, "height": HEIGHTS[other]})
-        recoloured = page.evaluate_handle(RECOLOURED)
-        assert breaches(page.evaluate(COLOUR_BREACHES, recoloured)) == [], (page.url, other, theme)
-    for width in (320, 768):
-        page.set_viewport_size({"width": width, "height": 640})
-        assert page.evaluate(TOO_WIDE) == [], (page.url, width)
-    look_at_large_text(page)
-    page.set_viewport_size({"width": 1280, "height": 800})
-
-
-def look_at_large_text(page: Page) -> None:
-    """Check that everything can be read when the browser's text is twice as large."""
-    browser = page.context.new_cdp_session(page)
-    browser.send("Page.setFontSizes", {"fontSizes": {"standard": 32}})
-    for width in (320, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 640})
-        assert page.evaluate(TOO_WIDE) == [], (page.url, width, "large text")
-        assert page.evaluate(CLIPPED) == [], (page.url, width, "large text")
-    browser.send("Page.setFontSizes", {"fontSizes": {"standard": 16}})
-    browser.detach()
 
 
 def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic
-from tests.browser.test_every_page import Open, look
+from tests.browser.looking import look
 from tests.servers import SECRET_KEY
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.core.signing import sign
 
 pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
 
 
 def test_an_appointment_is_confirmed_moved_and_cancelled_without_a_log_in(open_browser: Open, clinic: Clinic) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
-from tests.browser.test_every_page import look
+from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
 from webapp.core.formats import iso

@@ -1,0 +1,40 @@
+"""A fault is found in whatever theme and width it shows, also after pages that are like it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.looking import look
+
+pytestmark = pytest.mark.browser
+CLEAR = """<html lang="en"><title>Docket</title><meta name="viewport" content="width=device-width">
+<style>body { color: #111; background: #fff } a, p { font-size: 16px }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #111 } } %s</style>
+<main><h1>Docket</h1><section class="card"><p class="hint">A text</p></section>%s</main></html>"""
+FAULTS = {
+    "": "",
+    ".hint { color: #bbb }": "color-contrast",
+    "@media (prefers-color-scheme: dark) { .hint { color: #555 } }": "color-contrast",
+    "@media (min-width: 1000px) and (prefers-color-scheme: dark) { .card { background: #ccc } }": "color-contrast",
+    ".hint { width: 900px }": "scrolls to",
+    ".hint { overflow: hidden; width: 50px; white-space: nowrap; font-size: 1rem }": "hint",
+}
+
+
+def test_each_kind_of_fault_is_found(browser: Browser) -> None:
+    page = browser.new_page()
+    for style, fault in FAULTS.items():
+        page.set_content(CLEAR % (style, ""))
+        if not fault:
+            look(page)
+            continue
+        with pytest.raises(AssertionError, match=fault):
+            look(page)
+    page.set_content(CLEAR % ("", "<button class='button'>Go</button>"))
+    with pytest.raises(AssertionError, match="BUTTON"):
+        look(page)
+    page.set_content(CLEAR % ("", "<img src='data:,'>"))
+    with pytest.raises(AssertionError, match="image-alt"):
+        look(page)
+    page.close()
