@@ -52,7 +52,7 @@ def test_an_error_of_the_server_keeps_what_was_chosen(
     hour = {503: 10, 500: 12, 429: 14}[status]
     reference = visit_today(clinic, hour, "alice")
     page = open_browser(may_complain=True, viewport={"width": 1280, "height": 800})
-    sign_in(page, "bob@docket.example")
+    sign_in(page, "bob@docket.example", at="/schedule")
     failing = [status]
 
     def answer(route: Route) -> None:

@@ -47,7 +47,7 @@ def turn_to_the_week_after(page: Page) -> None:
 def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, clinic: Clinic, way: str) -> None:
     options = WAYS[way]
     patient = clinic.new_patient()
-    page = open_browser(**options)
+    page = open_browser("/", **options)
 
     # Find a dermatologist.
     page.get_by_label("Specialty").select_option("Dermatology")

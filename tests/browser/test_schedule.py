@@ -27,7 +27,7 @@ def visit_today(clinic: Clinic, hour: int, patient: str) -> str:
 def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: Clinic) -> None:
     reference = visit_today(clinic, 10, "alice")
     page = open_browser(viewport={"width": 1280, "height": 800})
-    sign_in(page, "bob@docket.example")
+    sign_in(page, "bob@docket.example", at="/schedule")
     expect(page).to_have_url(f"{clinic.url}/schedule")
     card = page.locator(f"#visit-{reference}")
     card.get_by_role("button", name="Arrived: Alice Adams").focus()
@@ -48,7 +48,7 @@ def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: C
 def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clinic) -> None:
     reference = visit_today(clinic, 12, "dave")
     page = open_browser(**PHONE)
-    sign_in(page, "bob@docket.example")
+    sign_in(page, "bob@docket.example", at="/schedule")
     card = page.locator(f"#visit-{reference}")
     more = card.locator(".more > summary")
     more.focus()
@@ -67,7 +67,7 @@ def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clini
 
 def test_keys_turn_the_days_and_letters_can_be_switched_off(open_browser: Open, clinic: Clinic) -> None:
     page = open_browser()
-    sign_in(page, "bob@docket.example")
+    sign_in(page, "bob@docket.example", at="/schedule")
     today = datetime.now(AMSTERDAM).date()
 
     def press(key: str, days: int) -> None:
