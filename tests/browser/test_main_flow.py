@@ -205,7 +205,7 @@ def test_everything_is_done_by_keyboard_alone(open_browser: Open, clinic: Clinic
 
     # Sign in on the way.
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
-    tab_to(page, page.get_by_label("Email address"))
+    expect(page.get_by_label("Email address")).to_be_focused()
     page.keyboard.type(patient.email)
     tab_to(page, page.get_by_label("Password"))
     page.keyboard.type(PASSWORD)
