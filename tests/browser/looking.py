@@ -83,7 +83,7 @@ def look(page: Page) -> None:
         expect_none(breaches(page.evaluate(BREACHES)), page.url, width)
         expect_none(page.evaluate(TOO_SMALL), page.url, width)
         for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             look_at_colours(page, width, theme)
     for width in (320, 768):
         resize(page, width)
