@@ -80,6 +80,7 @@ NAMED = {
     "core.rate_limit": "web",
     "core.routing": "web",
     "core.security": "web",
+    "core.static_files": "web",
     # Jinja without a request: it also writes messages, and the processes that send them serve no page.
     "core.templates": "templates",
     "notifications.rendering": "templates",

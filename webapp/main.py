@@ -42,6 +42,7 @@ from webapp.core.admission_middleware import AdmissionMiddleware
 from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
 from webapp.core.codes import REASONS
+from webapp.core.compression_middleware import CompressionMiddleware
 from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
@@ -50,8 +51,9 @@ from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import RequestLogMiddleware
 from webapp.core.routing import Gate
 from webapp.core.security import HEADERS, MAX_BODY_BYTES, SecurityMiddleware
+from webapp.core.static_files import VersionedStatic
 from webapp.core.templates import template_environment
-from webapp.core.web import Page, VersionedStatic, cookie_name
+from webapp.core.web import Page, cookie_name
 from webapp.database import PATIENCE, Database
 from webapp.deadlines import waiting_at_most
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
@@ -119,6 +121,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
     _handle_errors(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    app.add_middleware(CompressionMiddleware)
     _count_requests(app, settings)
     app.add_middleware(
         SecurityMiddleware,

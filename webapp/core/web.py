@@ -21,13 +21,10 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import Response, StreamingResponse
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from webapp.config import Settings
 from webapp.core.parsing import MAX_ID
 from webapp.core.security import MAX_BODY_BYTES
-from webapp.core.templates import asset
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 from webapp.i18n import gettext as _
@@ -91,10 +88,14 @@ class Page:
         fragment: str | None = None,
         status: int = 200,
         public: bool = False,
+        secret: bool = False,
         headers: dict[str, str] | None = None,
         **context: Any,
     ) -> Response:
-        """The page, or its `fragment` where HTMX asks for it and there is one. `public` pages carry an ETag."""
+        """The page, or its `fragment` where HTMX asks for it and there is one. `public` pages carry an ETag.
+
+        What a `secret` page shows gives access by itself: it is neither stored nor compressed.
+        """
         name = fragment if fragment is not None and self.wants_fragment else template
         loaded = self.request.app.state.templates.get_template(name)
         context = self.request.app.state.page_context(self) | {"status": status} | context
@@ -102,6 +103,8 @@ class Page:
         self.close()
         response = Response(body, status, media_type="text/html; charset=utf-8", headers=headers)
         response.headers["vary"] = "Cookie, HX-Request, HX-Boosted, HX-History-Restore-Request"
+        if secret:
+            response.headers["cache-control"] = "no-store, no-transform"
         if public and status == 200:
             signed_in = context["actor"] is not None
             etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
@@ -258,17 +261,3 @@ def local_path(address: str, *, default: str = "/") -> str:
     is_local = not parts.scheme and not parts.netloc and address.startswith("/")
     has_trick = address.startswith(("//", "/\\")) or "\\" in address or any(ord(letter) < 32 for letter in address)
     return address if is_local and not has_trick else default
-
-
-class VersionedStatic(StaticFiles):
-    """Static files. An address with its file's own version never changes its content, so it may be cached for a year.
-
-    Any other version may belong to a newer file, as when two releases run side by side.
-    """
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        found = response.status_code in {200, 304}
-        fixed = found and scope["query_string"].decode("latin-1") == asset(path).partition("?")[2]
-        response.headers["cache-control"] = "public, max-age=31536000, immutable" if fixed else "no-cache"
-        return response

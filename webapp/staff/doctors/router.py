@@ -239,6 +239,7 @@ def _link_page(page: Page, saved: SavedDoctor, token: str, *, created: bool) -> 
         "staff/doctors/link.html",
         headers={"referrer-policy": "strict-origin"},
         saved=saved,
+        secret=True,
         link=f"{page.base_url}/password/reset/{token}",
         until=page.now + FIRST_PASSWORD_LIFETIME,
         created=created,

@@ -148,6 +148,7 @@ def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Respon
         "staff/users/link.html",
         headers={"referrer-policy": "strict-origin"},
         user=facts,
+        secret=True,
         link=f"{page.base_url}/password/reset/{token}",
         until=page.now + FIRST_PASSWORD_LIFETIME,
         created=created,
