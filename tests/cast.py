@@ -221,6 +221,8 @@ def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> T
     settings = {"smtp_url": "none", **settings}
     app = create_app(Settings(database_url=str(database.url), secret_key=SECRET_KEY, **settings), database)
     app.state.clock = lambda: now
+    # Traces of reading are written after each answer, instead of once a second.
+    app.state.traces.every = 0
     return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 

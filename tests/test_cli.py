@@ -318,7 +318,7 @@ def test_a_doctors_account_is_made_for_a_doctor(run: Run, sqlite_url: str) -> No
 
 @pytest.mark.parametrize(("details", "message"), [
     ({"typed": "short\n"}, "at least 12 characters"),
-    ({"typed": "password1234\n"}, "easy to guess"),
+    ({"typed": "password1234\n"}, "people often use for passwords"),
     ({"typed": ""}, "at least 12 characters"),
     ({"email": "anna"}, "email address like"),
 ])  # fmt: skip

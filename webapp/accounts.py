@@ -15,6 +15,7 @@ from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.queries import UserFilter, UserRow
 from webapp.auth.schemas import Email, PersonName, Role
+from webapp.clinic.service import get_clinic
 from webapp.core.email_address import normal_email
 from webapp.database import Database
 from webapp.doctors.models import Doctor
@@ -50,7 +51,10 @@ def create_account(
         raise Invalid(_("Enter an email address like name@example.org and a name of 2 to 120 characters.")) from error
     if role != "doctor" and doctor:
         raise Invalid(_("Only an account with the role doctor can have a doctor."))
-    passwords.require_good_password(password, about=[name, email], field="password")
+    with database.reading() as session:
+        clinic = get_clinic(session)
+    words = [clinic.name, clinic.address]
+    passwords.require_good_password(password, about=[name, email], clinic=words, field="password")
     password_hash = passwords.hash_password(password)
 
     def create(session: Session) -> int:

@@ -28,10 +28,11 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp.appointments.booking import statuses
+from webapp.audit.security_events import Seen
+from webapp.audit.traces import Traces
 from webapp.auth.access_tokens import read_access_token
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
-from webapp.auth.login_throttle import network_of
 from webapp.auth.schemas import Actor
 from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
@@ -46,6 +47,7 @@ from webapp.core.compression_middleware import CompressionMiddleware
 from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
 from webapp.core.logging import configure_logging
+from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import RequestLogMiddleware
@@ -53,6 +55,7 @@ from webapp.core.routing import Gate
 from webapp.core.security import HEADERS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
 from webapp.core.templates import template_environment
+from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
 from webapp.core.web import Page, cookie_name
 from webapp.database import PATIENCE, Database
 from webapp.deadlines import waiting_at_most
@@ -88,12 +91,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     database = database or wired_database(settings.database_url, patience=PATIENCE)
     configure_logging(settings.log_format)
 
+    traces = Traces(database)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _spare_collector()
         _return_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
         yield
+        traces.flush()
         database.dispose()
 
     app = FastAPI(
@@ -110,6 +116,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database
     app.state.clock = utc_now
+    app.state.traces = traces
     app.state.language_of = _language_of
     app.state.templates = _templates()
     app.state.page_context = _page_context
@@ -126,6 +133,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.add_middleware(
         SecurityMiddleware,
         base_url=settings.base_url,
+        api_origins=settings.cors_origins,
         error_response=_error_response,
         hosts=settings.known_hosts,
     )
@@ -136,6 +144,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     # Outermost, so that pages of other sites can also read answers to unexpected errors.
     _open_api(app, settings)
+    app.add_middleware(RefusalMiddleware, refused=partial(_note_refused, app))
     app.add_middleware(LanguageMiddleware, language_of=lambda scope: app.state.language_of(scope))
     app.state.unknown_proxy = UnknownProxy()
     app.add_middleware(ProxyNoticeMiddleware, notice=app.state.unknown_proxy)
@@ -143,6 +152,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     # Every answer is logged, whichever layer gives it.
     app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(TraceMiddleware, traces=traces)
     return app
 
 
@@ -211,7 +221,8 @@ def _count_requests(app: FastAPI, settings: Settings) -> None:
                 return "account", str(claims.user_id)
         return "network", network_of(request.client.host if request.client else "")
 
-    async def too_many(_request: Request, error: Exception) -> Response:
+    async def too_many(request: Request, error: Exception) -> Response:
+        note_refusal(request, error)
         return problem_response(error)
 
     app.add_middleware(
@@ -220,6 +231,31 @@ def _count_requests(app: FastAPI, settings: Settings) -> None:
         client_of=client_of,
         error_response=too_many,
     )
+
+
+# What a refusal with one of these codes is called in the security events. All other 403s are refused pages.
+_REFUSALS = {
+    "foreign_origin": "origin_refused",
+    "token_expired": "token_expired",
+    "token_ended": "token_ended",
+    "invalid_token": "token_forged",
+    "invalid_refresh_token": "refresh_refused",
+    "link_not_valid": "link_refused",
+    "address_not_confirmable": "link_refused",
+    "visit_link_over": "link_refused",
+    "no_such_feed": "link_refused",
+    "too_many_requests": "requests_throttled",
+}
+
+
+def _note_refused(app: FastAPI, request: Request, code: str, status: int) -> None:
+    """Count a request that was refused for security, with the pattern of its route and not with its address."""
+    action = _REFUSALS.get(code) or ("page_refused" if status == 403 else "")
+    if action:
+        route = getattr(request.scope.get("route"), "path", "")
+        user_id: int = getattr(request.state, "user_id", 0)
+        network = network_of(request.client.host if request.client else "")
+        app.state.traces.saw(Seen(action, user_id, about=route, network=network), now=app.state.clock())
 
 
 def _open_api(app: FastAPI, settings: Settings) -> None:
@@ -323,6 +359,7 @@ def _handle_errors(app: FastAPI) -> None:
     """Turn every error into a page, a fragment or problem details, with the right status."""
 
     def on_app_error(request: Request, error: Exception) -> Response:
+        note_refusal(request, error)
         if isinstance(error, HTTPException) and error.status_code == 405:
             # FastAPI names only the methods of the first route that matches the address.
             error = HTTPException(405, headers={"allow": ", ".join(methods_of(request.url.path))})

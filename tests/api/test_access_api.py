@@ -82,7 +82,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("PUT", "/appointments/{appointment_id}"):      VISIT,
     ("PATCH", "/appointments/{appointment_id}"):    VISIT,
     ("DELETE", "/appointments/{appointment_id}"):   VISIT,
-    ("GET", "/patients"):                           (401, 200, 200, 200, 200, 200, 401),
+    ("GET", "/patients"):                           (401, 200, 200, 422, 422, 200, 401),
     ("POST", "/patients"):                          (401, 201, 201, 201, 201, 201, 401),
     ("GET", "/patients/me"):                        (401, 200, 200, 403, 403, 403, 401),
     ("PATCH", "/patients/me"):                      (401, 200, 200, 403, 403, 403, 401),

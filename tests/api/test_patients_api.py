@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import ApiClient
-from tests.cast import NOW, Cast, log_in
+from tests.cast import NOW, Cast, client_for, local, log_in
 from webapp import models
+from webapp.core.formats import iso
+from webapp.patients.search_parser import is_blank
 
 PASSWORD = "walrus teapot orbit"
 NEW = {"name": "Zoe Zander", "email": "Zoe@Docket.example", "password": PASSWORD, "birth_date": "1984-03-27"}
@@ -144,7 +148,7 @@ def test_staff_find_read_add_and_change_patients_and_leave_a_trace(client: TestC
     assert carol.get("/patients?q=%3F%3F").json() == []
     assert carol.get(f"/patients/{cast.patient_ids['dave']}").status_code == 200
     assert carol.get("/patients/999").status_code == 404
-    assert actions(cast)[before:] == [*["patients_searched"] * 4, "patient_read"]
+    assert actions(cast)[before:] == ["patients_listed", *["patients_searched"] * 3, "patient_read"]
 
     new = {"name": "Anna Jansen", "birth_date": "1990-01-02", "phone": "020 77", "email": "anna@docket.example"}
     made = carol.post("/patients", new)
@@ -158,6 +162,52 @@ def test_staff_find_read_add_and_change_patients_and_leave_a_trace(client: TestC
     assert changed.json() == {**made.json(), "email": ""}
     assert code_of(bob.request("PATCH", place, json={"phone": "1"}), 403) == "wrong_role"
     assert "Anna Jansen" in log_in(client, "carol").get(f"/admin{place}").text
+
+
+SEARCHES = [
+    "dunn",
+    "alice",
+    "a",
+    "20",
+    "1990",
+    "dave@",
+    "dave dnun",
+    "?",
+    "..",
+    "xyzzy",
+    "",
+    " ",
+    "\u200b",
+    "\u00ad ",
+    "\u0378",
+]
+
+
+@pytest.mark.parametrize("text", SEARCHES)
+def test_doctors_list_through_the_api_the_patients_that_their_page_shows(sqlite_cast: Cast, text: str) -> None:
+    start = iso(local("2026-03-03 09:30"))
+    with client_for(sqlite_cast.database) as client:
+        bob = ApiClient(client, "bob")
+        log_in(client, "bob")
+        page = client.get("/book", params={"doctor": "bob", "visit_type": 1, "starts_at": start, "q": text})
+        assert page.status_code == 200
+        shown = {int(number) for number in re.findall(r"[?&;]patient=(\d+)", page.text)}
+        client.cookies.clear()
+        answer = bob.get("/patients", params={"q": text, "limit": 100})
+    if not is_blank(text):
+        listed = {each["id"] for each in answer.json()}
+        assert listed == shown
+        assert last_details(sqlite_cast, "patients_searched") == {"patients": sorted(listed)}
+    else:
+        assert (code_of(answer, 422), shown) == ("search_needed", set())
+
+
+def last_details(cast: Cast, action: str) -> dict[str, Any]:
+    """The details of the last row with this action in the audit log, with the ids in order."""
+    query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == action)
+    with cast.database.reading() as session:
+        details = session.scalars(query.order_by(models.AuditEvent.id.desc()).limit(1)).one()
+    return {name: sorted(ids) for name, ids in details.items()}
 
 
 def test_admins_correct_the_address_of_a_patients_account(client: TestClient, cast: Cast) -> None:

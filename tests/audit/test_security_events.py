@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
+from typing import cast as cast_to
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast
-from webapp.audit import security_events
+from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.reading import read
+from webapp.audit import security_events, traces
+from webapp.audit import service as audit
 from webapp.audit.security_events import Seen
-from webapp.models import FailedLogin, SecurityEvent
+from webapp.database import Database
+from webapp.exceptions import Unavailable
+from webapp.models import AuditEvent, FailedLogin, SecurityEvent
 
 
 def events(cast: Cast) -> list[tuple[str, int, str, str, int]]:
@@ -77,6 +85,117 @@ def test_throttled_attempts_are_counted_in_one_row(client: TestClient, cast: Cas
         sent = {"email": f"{name}@docket.example", "password": PASSWORD}
         assert client.post("/login", data=sent).status_code == 429
     assert events(cast) == [("sign_in_throttled", 0, "password", "testclient", 3)]
+
+
+def test_what_is_refused_is_counted_after_the_answer(client: TestClient, cast: Cast) -> None:
+    log_in(client, "dave")
+    for _ in range(3):
+        assert client.get("/admin/patients/1").status_code == 403
+    assert client.post("/logout", headers={"origin": "https://evil.example"}).status_code == 403
+    client.get("/password/reset/forged")
+    client.get("/email/confirm/forged")
+    client.get("/visit/forged")
+    client.get("/calendar/forged.ics")
+    client.get("/api/v1/auth/me", headers={"authorization": "Bearer forged"})
+    client.post("/api/v1/auth/refresh", json={"refresh_token": "forged"})
+    assert events(cast)[1:] == [
+        ("page_refused", cast.dave.user_id, "/admin/patients/{patient_id}", "testclient", 3),
+        ("origin_refused", cast.dave.user_id, "", "testclient", 1),
+        ("link_refused", cast.dave.user_id, "/password/reset/{token}", "testclient", 1),
+        ("link_refused", cast.dave.user_id, "/email/confirm/{token}", "testclient", 1),
+        ("link_refused", cast.dave.user_id, "/visit/{token}", "testclient", 1),
+        ("link_refused", cast.dave.user_id, "/calendar/{token}.ics", "testclient", 1),
+        ("token_forged", 0, "/api/v1/auth/me", "testclient", 1),
+        ("refresh_refused", 0, "/api/v1/auth/refresh", "testclient", 1),
+    ]
+
+
+def test_traces_that_cannot_be_written_wait_and_are_lost_only_when_there_are_too_many(
+    sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "MOST_WAITING", 3)
+    waiting = traces.Traces(sqlite_cast.database, every=0)
+    for number in range(5):
+        waiting.put(
+            partial(audit.record_by, author=sqlite_cast.carol, action=f"read_{number}", subject=("a", 1), now=NOW)
+        )
+    waiting.saw(Seen("page_refused"), now=NOW)
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "write", _unavailable)
+        waiting.flush()
+    assert waiting.due
+    waiting.flush()
+    assert not waiting.waiting
+    with sqlite_cast.database.reading() as session:
+        found = session.scalars(sa.select(AuditEvent.action).where(AuditEvent.action.startswith("read_"))).all()
+    assert found == ["read_2", "read_3", "read_4"]
+    assert [row[0] for row in events(sqlite_cast)] == ["page_refused"]
+
+
+def _unavailable(*_args: object, **_more: object) -> None:
+    raise Unavailable("The database is away.")
+
+
+def test_a_locked_database_keeps_nobody_from_reading(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+    assert client.get("/admin/patients").status_code == 200
+    cast.database.write(lambda session: _read_while_locked(session, client))
+    assert client.get("/admin/patients").status_code == 200
+    with cast.database.reading() as session:
+        listed = sa.select(AuditEvent.details).where(AuditEvent.action == "patients_listed")
+        found = session.scalars(listed).all()
+    assert len(found) == 3
+    assert len(found[0]["patients"]) >= 2
+
+
+def _read_while_locked(_session: Session, client: TestClient) -> None:
+    state = cast_to(FastAPI, client.app).state
+    state.traces.every = 3600
+    assert client.get("/admin/patients").status_code == 200
+    state.traces.every = 0
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "listed"),
+    [
+        ("/admin/patients?q=alice", "patients_searched", "patients"),
+        ("/admin/appointments?from=2026-01-01", "appointments_listed", "appointments"),
+        ("/admin/messages", "messages_listed", "messages"),
+        ("/admin/users", "users_listed", "users"),
+        ("/api/v1/patients", "patients_listed", "patients"),
+        ("/api/v1/appointments", "appointments_listed", "appointments"),
+    ],
+)
+def test_lists_that_staff_read_are_recorded_with_their_ids(
+    sqlite_cast: Cast, path: str, action: str, listed: str
+) -> None:
+    sqlite_cast.book(sqlite_cast.alice, "2026-03-03 09:30")
+    with client_for(sqlite_cast.database) as client:
+        log_in(client, "carol")
+        assert client.get(path).status_code == 200
+    with sqlite_cast.database.reading() as session:
+        row = session.execute(
+            sa.select(AuditEvent.action, AuditEvent.details, AuditEvent.actor_user_id).order_by(AuditEvent.id.desc())
+        ).first()
+    assert row is not None
+    assert (row.action, row.actor_user_id) == (action, sqlite_cast.carol.user_id)
+    assert row.details[listed], row
+
+
+def test_admins_read_and_filter_the_events_in_words(client: TestClient, cast: Cast) -> None:
+    for _ in range(2):
+        cast.database.write(security_events.sign_in_failed, user_id=cast.alice.user_id, address="192.0.2.7", now=NOW)
+    cast.database.write(security_events.record, Seen("page_refused", about="/admin", network="192.0.2.8"), now=NOW)
+    log_in(client, "carol")
+    page = read(client.get("/admin/audit/security"))
+    assert "Alice Adams Failed to sign in with a password 2 192.0.2.7" in page.text
+    assert "Unknown person Was refused a page /admin 1 192.0.2.8" in page.text
+    assert "192.0.2.8" not in read(client.get("/admin/audit/security?who=alice")).text
+    assert "192.0.2.8" not in read(client.get("/admin/audit/security?action=sign_in_failed")).text
+    assert "Alice Adams" not in read(client.get("/admin/audit/security?address=192.0.2.8")).text
+    assert "No events match" in read(client.get("/admin/audit/security?last=2026-03-01")).text
+    assert client.get("/admin/audit/security?first=nonsense").status_code == 422
+    assert page.one("a", class_="button", href="/admin/audit")
 
 
 def test_old_events_are_forgotten(cast: Cast) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from threading import BoundedSemaphore
 from time import perf_counter
 
 import pytest
@@ -65,6 +66,49 @@ def test_a_heap_of_signs_for_a_password_holds_nothing_up() -> None:
     assert perf_counter() - before < 10, "It took minutes."
 
 
+CLINIC = ["Oosterkade Clinic", "Oosterkade 18, 1019 ZX Amsterdam"]
+
+
+@pytest.mark.parametrize(("password", "reason"), [
+    ("docket-demo-2026", "words that people often use"),
+    ("oosterkade2026", "the clinic’s name or address"),
+    ("Amsterdam-1019", "the clinic’s name or address"),
+    ("Winter2026!!", "a season, month, day or year"),
+    ("W1nter-2026!", "a season, month, day or year"),
+    ("März2026März", "a season, month, day or year"),
+    ("P@ssw0rd1234", "words that people often use"),
+    ("1qaz2wsx3edc", "the keys of a keyboard"),
+    ("poiuytrewq99", "the keys of a keyboard"),
+    ("adams.alice.84", "your name or email address"),
+    ("Football2026!!", "lists of stolen passwords"),
+    ("sunshine123456", "lists of stolen passwords"),
+])  # fmt: skip
+def test_a_password_that_guessers_try_first_is_refused_and_the_sentence_says_why(password: str, reason: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        passwords.require_good_password(password, about=ABOUT, clinic=CLINIC, field="new")
+    assert reason in caught.value.message
+    assert "Use three or four unrelated words." in caught.value.message
+    assert (caught.value.code, caught.value.field) == ("password_too_common", "new")
+
+
+@pytest.mark.parametrize("password", ["oosterkade tulp fiets 18", "walrus teapot orbit", "winter walrus teapot"])
+def test_a_password_with_enough_of_its_own_may_hold_such_words(password: str) -> None:
+    passwords.require_good_password(password, about=ABOUT, clinic=CLINIC, field="new")
+
+
+def test_passwords_are_checked_a_few_at_a_time_and_others_are_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_places", BoundedSemaphore(1))
+    monkeypatch.setattr(passwords, "MOST_SECONDS", 0.01)
+    with passwords._one_of_few():
+        for slow in (lambda: passwords.verify(GOOD, None), lambda: passwords.hash_password(GOOD)):
+            with pytest.raises(passwords.TooManyPasswords) as caught:
+                slow()
+            assert (caught.value.status, caught.value.retry_after) == (503, 2)
+    assert passwords.verify(GOOD, None) == (False, None)
+
+
 @pytest.mark.parametrize("password", ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiopas", "a" * 100])
 def test_common_passwords_are_refused(password: str) -> None:
     assert code_of(password) == "password_too_common"
@@ -108,7 +152,7 @@ def test_a_password_that_is_too_long_is_wrong_and_costs_the_same(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "password", ["4@8({[<369&#!1/|0$5+7%2" * 3, "4a@8b({[<c3e69g1!|i0o$5s+7t%x2z" * 2, "\u00e9" * 128]
+    "password", ["4@8({[<369&#!1/|0$5+7%2" * 3, "4a@8b({[<c3e69g1!|i0o$5s+7t%x2z" * 2, "\u00e9\u017c\u00f8" * 42]
 )
 def test_only_the_beginning_of_a_long_password_is_estimated(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []

@@ -21,6 +21,7 @@ from webapp.auth.exceptions import (
     WrongCurrentPassword,
 )
 from webapp.auth.schemas import Actor, ChangePassword, LogIn
+from webapp.core import networks
 from webapp.exceptions import AppError, Invalid, NotFound
 from webapp.models import AuditEvent, FailedLogin, User, UserSession
 
@@ -293,7 +294,7 @@ def test_a_known_browser_is_throttled_by_its_own_failures_alone(cast: Cast) -> N
     ],
 )
 def test_a_network_is_an_ipv4_address_or_a_households_ipv6_prefix(address: str, network: str) -> None:
-    assert login_throttle.network_of(address) == network
+    assert networks.network_of(address) == network
 
 
 def test_ipv6_addresses_of_one_household_are_one(cast: Cast) -> None:

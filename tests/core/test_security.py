@@ -548,3 +548,23 @@ def test_the_log_holds_no_password_no_reason_and_no_cookie(
     for secret in (*SECRETS, PASSWORD, cookie, cookie.rsplit(".", 1)[0]):
         assert secret not in log
     assert SECRETS[1] not in broken.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/token", "/api/v1/auth/refresh", "/api/v1/auth/register"])
+@pytest.mark.parametrize("headers", [
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "cross-site"},
+])  # fmt: skip
+def test_pages_of_other_sites_cannot_try_passwords_through_the_api(
+    sqlite_cast: Cast, path: str, headers: dict[str, str]
+) -> None:
+    with client_for(sqlite_cast.database, cors_origins="https://app.example") as client:
+        del client.headers["origin"]
+        answer = client.post(path, json={}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin")
+        for allowed in ({}, {"origin": "https://app.example"}, {"sec-fetch-site": "none"}):
+            assert client.post(path, json={}, headers=allowed).status_code in {415, 422}, allowed
+    with sqlite_cast.database.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(models.FailedLogin)) == 0

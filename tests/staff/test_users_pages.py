@@ -13,16 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import Element, read
 from webapp.auth import password_links, passwords, roles
 from webapp.auth import service as auth
 from webapp.auth.exceptions import LastAdmin
+from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.schemas import Actor
 from webapp.auth.tokens import hashed
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
-from webapp.models import AuditEvent, Doctor, PasswordLink, Patient, PatientWord, User, UserSession
+from webapp.models import AuditEvent, Doctor, OutboxMessage, PasswordLink, Patient, PatientWord, User, UserSession
+from webapp.notifications.rendering import render
 from webapp.staff.users import service as users
 from webapp.staff.users.service import ChangeRole
 
@@ -55,9 +57,13 @@ def doctor_user(cast: Cast, key: str = "bob") -> int | None:
 
 
 def actions(cast: Cast, user_id: int) -> list[str]:
-    """The actions on an account in the audit log."""
+    """The actions on an account in the audit log, without what was only read."""
     with cast.database.reading() as session:
-        mine = (AuditEvent.subject_type == "user", AuditEvent.subject_id == user_id)
+        mine = (
+            AuditEvent.subject_type == "user",
+            AuditEvent.subject_id == user_id,
+            AuditEvent.action.not_in(("user_read", "users_listed")),
+        )
         return list(session.scalars(sa.select(AuditEvent.action).where(*mine).order_by(AuditEvent.id)))
 
 
@@ -88,10 +94,13 @@ def test_the_last_admin_can_be_neither_demoted_nor_disabled(cast: Cast) -> None:
     assert user_of(cast, carol).role == "patient"
 
 
+SHOWN = LinkDelivery(mailed=False, keys=[SECRET_KEY], letterhead={"name": "Harbour Lane Clinic", "phone": ""})
+
+
 def test_an_admin_who_never_had_a_password_does_not_count(cast: Cast) -> None:
     """They could never sign in, and the link to their first password may have expired."""
     invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
-    invited, token = cast.database.write(users.invite, cast.carol, invite, now=NOW)
+    invited, token = cast.database.write(users.invite, cast.carol, invite, SHOWN, now=NOW)
     with pytest.raises(LastAdmin):
         change_role(cast, cast.carol, cast.carol.user_id, "patient")
     with pytest.raises(LastAdmin):
@@ -108,7 +117,7 @@ def test_last_seen_outlives_the_session_and_new_accounts_have_never_signed_in(ca
     )
     cast.database.write(auth.forget_session, secret)
     invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
-    cast.database.write(users.invite, cast.carol, invite, now=NOW)
+    cast.database.write(users.invite, cast.carol, invite, SHOWN, now=NOW)
     with client_for(cast.database) as client:
         page = read(log_in(client, "carol").get("/admin/users"))
     lines = {line.split(" ")[0]: line for line in map(str, (row.text for row in page.all("tr")))}
@@ -338,13 +347,50 @@ def test_an_admin_is_added_and_chooses_a_password_with_the_link(cast: Cast, clie
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
     link = page.one("input", id="link")["value"]
-    assert re.fullmatch(r"http://docket\.test/password/reset/[\w-]{43}", link)
+    assert re.fullmatch(r"http://docket\.test/password/reset/[\w.-]{80,}", link)
     with client_for(cast.database) as ivy:
         assert ivy.post(link, data={"new": NEW}).status_code == 303
         assert ivy.post("/login", data={"email": "ivy@docket.example", "password": NEW}).status_code == 303
         assert ivy.get("/admin/users").status_code == 200
     shown_again = client.get(next(each for each in page.links if re.fullmatch(r"/admin/users/\d+", each))).text
     assert "/password/reset/" not in shown_again
+
+
+def test_with_a_mail_server_the_link_goes_to_its_owner_and_both_are_told(cast: Cast) -> None:
+    address = f"/admin/users/{cast.bob.user_id}"
+    with client_for(cast.database, smtp_url="smtp://mail.example.org") as client:
+        log_in(client, "carol")
+        answer = client.post(f"{address}/password-link")
+        assert (answer.status_code, answer.headers["location"]) == (303, address)
+        page = client.get(address).text
+        assert "We’ve emailed a link to choose a password to bob@docket.example." in page
+        assert "/password/reset/" not in page
+    with cast.database.reading() as session:
+        sent = {row.template: row for row in session.scalars(sa.select(OutboxMessage))}
+    invitation, note = sent["password_invitation"], sent["password_link_note"]
+    assert (invitation.recipient, note.recipient) == ("bob@docket.example", "carol@docket.example")
+    assert actions(cast, cast.bob.user_id) == ["password_link_mailed"]
+    said = render(invitation.template, "email", invitation.recipient, invitation.values, base_url="", keys=[SECRET_KEY])
+    link = re.search(r"/password/reset/\S+", said.text)
+    assert link
+    assert "Carol Clark" in said.text
+    with client_for(cast.database) as bob:
+        assert bob.post(link[0], data={"new": NEW}).status_code == 303
+    with cast.database.reading() as session:
+        last = session.scalars(sa.select(AuditEvent.details).order_by(AuditEvent.id.desc()).limit(1)).one()
+    assert last == {"by": "link", "made_by": cast.carol.user_id}
+
+
+def test_a_doctor_is_invited_by_mail_where_there_is_a_mail_server(cast: Cast) -> None:
+    with client_for(cast.database, smtp_url="smtp://mail.example.org") as client:
+        log_in(client, "carol")
+        form = read(client.get("/admin/users/new")).form("/admin/users")
+        new = {"name": "Ivy Invited", "email": "ivy@docket.example", "role": "admin"}
+        answer = client.post("/admin/users", data={**form, **new})
+        assert answer.status_code == 303
+    with cast.database.reading() as session:
+        sent = session.execute(sa.select(OutboxMessage.template, OutboxMessage.recipient)).all()
+    assert ("password_invitation", "ivy@docket.example") in {tuple(row) for row in sent}
 
 
 def test_the_link_names_the_address_of_the_settings(cast: Cast) -> None:
@@ -458,7 +504,7 @@ def test_disabling_is_asked_first_and_ends_sessions_and_links(cast: Cast, client
         assert client.post(f"{address}/access", data=page.form(f"{address}/access")).status_code == 303
         log_in(alice, "alice")
         assert alice.get(link).status_code == 404
-    assert actions(cast, cast.alice.user_id) == ["password_link_created", "user_disabled", "user_enabled"]
+    assert actions(cast, cast.alice.user_id) == ["password_link_shown", "user_disabled", "user_enabled"]
 
 
 def test_a_form_without_an_answer_disables_no_account(cast: Cast, client: TestClient) -> None:

@@ -267,9 +267,8 @@ def list_appointments(
         raise invalid_cursor()
     found = listing.list_part(page.session, actor, wanted, after=after, skip=paging.skip, limit=paging.limit)
     if actor.is_staff and found.views:
-        page.close()
         read = [view.id for view in found.views]
-        page.database.write(status_service.record_listing, actor, read, now=page.now)
+        page.trace(status_service.record_listing, actor, read, now=page.now)
     shown = [appointment_out(view) for view in found.views]
     return answer_part(page, AppointmentOut, shown, total=found.total, paging=paging, after=found.after)
 
@@ -342,10 +341,10 @@ def appointment_out(view: AppointmentView) -> AppointmentOut:
 
 
 def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
-    """Answer 200 with an appointment. Reading by staff is recorded before the patient's words are sent."""
+    """Answer 200 with an appointment. Reading by staff is recorded."""
     page.close()
     if actor.is_staff:
-        page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+        page.trace(status_service.record_reading, actor, view.id, now=page.now)
     return answer(page, AppointmentOut, appointment_out(view), headers={"etag": entity_tag(view.version)})
 
 

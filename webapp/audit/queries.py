@@ -14,13 +14,14 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.audit.models import AuditEvent
+from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.database import count_up_to, seek, table_of
 
 CHUNK = 500
 
 _EVENT = table_of(AuditEvent).c
+_SEEN = table_of(SecurityEvent).c
 
 
 class EventFilter(NamedTuple):
@@ -119,3 +120,53 @@ def find_deed(
         conditions += [_EVENT.subject_type == subject[0], _EVENT.subject_id == subject[1]]
     query = sa.select(_EVENT.at).where(*conditions, _EVENT.action.in_(actions), _EVENT.at > since)
     return session.scalar(query.order_by(_EVENT.id.desc()).offset(ago - 1).limit(1))
+
+
+class SecurityFilter(NamedTuple):
+    """Which security events; None and '' match every one. `since` is included, `until` is not."""
+
+    actors: Sequence[int] | None = None
+    action: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    network: str = ""
+
+
+class SeenEvent(NamedTuple):
+    """What happened so many `times` in the minute from `minute` on, the last time at `last_at`."""
+
+    id: int
+    minute: datetime
+    last_at: datetime
+    action: str
+    actor_user_id: int
+    about: str
+    network: str
+    times: int
+
+
+def list_security_events(
+    session: Session, wanted: SecurityFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int
+) -> list[SeenEvent]:
+    """Security events from a cursor, in reading order: the newest first, unless backwards."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.actors is not None:
+        conditions.append(_SEEN.actor_user_id.in_(wanted.actors))
+    if wanted.action:
+        conditions.append(_SEEN.action == wanted.action)
+    if wanted.since is not None:
+        conditions.append(_SEEN.minute >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(_SEEN.minute < wanted.until)
+    if wanted.network:
+        conditions.append(_SEEN.network == wanted.network)
+    here = None
+    if cursor.place is not None:
+        minute = session.scalar(sa.select(_SEEN.minute).where(_SEEN.id == cursor.place))
+        if minute is None:
+            return []
+        here = (minute, cursor.place)
+    columns = [_SEEN["count" if name == "times" else name] for name in SeenEvent._fields]
+    query = sa.select(*columns).where(*conditions)
+    query = seek(query, (_SEEN.minute, _SEEN.id), here, falling=not cursor.backwards)
+    return [SeenEvent(*row) for row in session.execute(query.limit(limit))]

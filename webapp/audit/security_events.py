@@ -72,8 +72,12 @@ tally = Tally()
 
 def record(session: Session, seen: Seen, *, now: datetime, count: int = 1) -> None:
     """Write an event, or count it in the row of its minute."""
-    minute = now.replace(second=0, microsecond=0)
-    tally.note(seen, count, minute)
+    tally.note(seen, count, _minute(now))
+    _write(session, seen, now=now, count=count)
+
+
+def _write(session: Session, seen: Seen, *, now: datetime, count: int) -> None:
+    minute = _minute(now)
     if count_up_to(session, sa.select(_EVENTS.c.id).where(_EVENTS.c.minute == minute), MOST_A_MINUTE) > MOST_A_MINUTE:
         seen = Seen(seen.action)
     insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
@@ -92,9 +96,13 @@ def record(session: Session, seen: Seen, *, now: datetime, count: int = 1) -> No
 
 
 def record_counted(session: Session, events: Iterable[tuple[Seen, datetime, int]]) -> None:
-    """Write events that were counted meanwhile, each with its last instant, in an order that all processes keep."""
+    """Write events that were noted in the tally already, in an order that all processes keep."""
     for seen, at, count in sorted(events):
-        record(session, seen, now=at, count=count)
+        _write(session, seen, now=at, count=count)
+
+
+def _minute(now: datetime) -> datetime:
+    return now.replace(second=0, microsecond=0)
 
 
 def signed_in(session: Session, user_id: int, *, how: str = "password", address: str, now: datetime) -> None:

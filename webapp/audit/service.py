@@ -112,6 +112,19 @@ def record_all_by(
     session.connection().execute(_INSERT, [{**same, "subject_id": number} for number in subject_ids])
 
 
+# How many ids of a list that was read one row names.
+MOST_IDS = 100
+
+
+def record_list_read(
+    session: Session, author: Author, action: str, listed: str, ids: Sequence[int], *, now: datetime
+) -> None:
+    """Record that `author` read a list; the row names what was `listed` ("patients") by id, at most a hundred."""
+    details = {listed: list(ids[:MOST_IDS])}
+    if author.account_id is not None:
+        record_by(session, author, action, subject=("user", author.account_id), now=now, details=details)
+
+
 def history(session: Session, subject: tuple[str, int]) -> list[Entry]:
     """The visible rows about `subject`, oldest first."""
     query = (

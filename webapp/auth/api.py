@@ -69,10 +69,13 @@ class PasswordGrant(BaseModel):
 @router.post(
     "/token",
     summary="Sign in",
-    responses={200: {"model": Tokens}, **problems(s401="The email address or the password is wrong.")},
+    responses={200: {"model": Tokens}, **problems(403, s401="The email address or the password is wrong.")},
 )
 def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]) -> Response:
-    """Get tokens for an email address and a password. Access: everyone; attempts are limited."""
+    """Get tokens for an email address and a password. Access: everyone; attempts are limited.
+
+    Pages of sites that the clinic does not list in its settings get 403, as for the next two routes.
+    """
     command = LogIn(
         email=form.username,
         password=form.password,
@@ -88,13 +91,15 @@ def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]
 @router.post(
     "/refresh",
     summary="Get the next pair of tokens",
-    responses={200: {"model": Tokens}, **problems(s401="The refresh token is invalid or has been used.")},
+    responses={200: {"model": Tokens}, **problems(403, s401="The refresh token is invalid or has been used.")},
 )
 def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
     """Get new tokens. A refresh token works once: using it again ends the session. Access: anyone who has one."""
     page.close()
-    granted = page.database.write(api_sessions.rotate, command.refresh_token, now=page.now)
+    granted = page.database.write(api_sessions.rotate, command.refresh_token, address=page.address, now=page.now)
     if granted is None:
+        # It was recorded as such, with the session that it ended.
+        page.request.state.refusal = ""
         raise RefreshTokenNotValid
     return _tokens(page, granted)
 

@@ -12,7 +12,7 @@ from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
 from starlette.concurrency import run_in_threadpool
 
 from webapp.auth import service
-from webapp.auth.access_tokens import read_access_token
+from webapp.auth.access_tokens import is_expired, read_access_token
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor, note_staff
 from webapp.auth.schemas import Actor, Role
 from webapp.core.api import API_PREFIX
@@ -50,9 +50,14 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     if claims is not None:
         found = service.find_actor_of_session(page.session, claims.session_hash, address=page.address, now=page.now)
     if found is None or claims is None or found.actor.user_id != claims.user_id:
+        if claims is not None:
+            page.request.state.refusal = "token_ended"
+        elif is_expired(page.settings.secret_keys, token, now=page.now):
+            page.request.state.refusal = "token_expired"
         raise NotSignedIn(_("The access token is invalid or has expired."), code="invalid_token")
     page.known["actor"] = found.actor
     note_staff(page, found.actor)
+    page.request.state.user_id = found.actor.user_id
     return found.actor
 
 

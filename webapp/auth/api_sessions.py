@@ -12,12 +12,15 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.audit import security_events
+from webapp.audit.security_events import Seen
 from webapp.auth import service
 from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.models import RefreshToken, User, UserSession
 from webapp.auth.schemas import LogIn
 from webapp.auth.service import SESSION_LIFETIME, VerifiedLogin
 from webapp.auth.tokens import hashed, new_secret
+from webapp.core.networks import network_of
 
 
 class Granted(NamedTuple):
@@ -49,7 +52,7 @@ def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> Gran
     return Granted(user_id, session_hash, _next_token(session, session_id, now=now))
 
 
-def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
+def rotate(session: Session, token: str, *, address: str = "", now: datetime) -> Granted | None:
     """Exchange a refresh token for the next pair. The session still ends a month after its password was entered.
 
     Returns None where the token was used before. That has ended the session, and the caller must commit it.
@@ -70,6 +73,7 @@ def rotate(session: Session, token: str, *, now: datetime) -> Granted | None:
     token_id, used_at, session_id, session_hash, user_id = row
     if used_at is not None:
         session.execute(sa.delete(UserSession).where(UserSession.id == session_id))
+        security_events.record(session, Seen("refresh_reused", user_id, network=network_of(address)), now=now)
         return None
     session.execute(sa.update(RefreshToken).where(RefreshToken.id == token_id).values(used_at=now))
     session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now))

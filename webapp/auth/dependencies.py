@@ -9,6 +9,7 @@ from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
 
 from webapp.auth import service, tokens
+from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
 from webapp.core.web import Page, local_path
@@ -28,6 +29,8 @@ def current_actor(page: Page) -> Actor | None:
     if "actor" not in page.known:
         page.known["actor"] = _read_actor(page)
     actor: Actor | None = page.known["actor"]
+    if actor is not None:
+        page.request.state.user_id = actor.user_id
     return actor
 
 
@@ -53,6 +56,18 @@ def home_of(role: Role, wanted: str = "") -> str:
 def signed_value(page: Page, cookie: str, purpose: str) -> str:
     """The value of a cookie that we signed for this purpose; else ''."""
     return _unsign(page.request.cookies.get(page.cookie_name(cookie), ""), page.settings, purpose)
+
+
+def clinic_words(page: Page) -> list[str]:
+    """The clinic's name and address, of which passwords must not be made."""
+    letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+    return [letterhead["name"], letterhead["address"]]
+
+
+def link_delivery_of(page: Page) -> LinkDelivery:
+    """How a link to another person's password reaches that person."""
+    letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+    return LinkDelivery(bool(page.settings.smtp_url), page.settings.secret_keys, letterhead)
 
 
 def leave_aside(page: Page) -> None:

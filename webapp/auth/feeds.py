@@ -70,5 +70,10 @@ def remove_feed(session: Session, actor: Actor, *, now: datetime) -> None:
         _record(session, actor, "calendar_feed_removed", now=now)
 
 
+def note_reading(session: Session, owner: Actor, *, address: str, now: datetime) -> None:
+    """Log that the calendar of a member of staff was fetched, from this network address."""
+    _record(session, owner._replace(address=address), "calendar_read", now=now)
+
+
 def _record(session: Session, actor: Actor, action: str, *, now: datetime) -> None:
     audit.record_by(session, actor, action, subject=("user", actor.user_id), now=now)

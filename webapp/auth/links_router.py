@@ -8,13 +8,14 @@ from fastapi import Path
 from starlette.responses import Response
 
 from webapp.auth import password_links, passwords
-from webapp.auth.dependencies import clear_session_cookie, session_secret
+from webapp.auth.dependencies import clear_session_cookie, clinic_words, session_secret
 from webapp.auth.draft_dependencies import wanted_by
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
 from webapp.core.routing import Router
+from webapp.core.trace_middleware import note_refusal
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError
@@ -44,8 +45,9 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
         if not form.validate():
             return _new_password_page(page, token, owner, form, status=422)
         # Hash the password, which is slow, while no connection is held.
+        clinic = clinic_words(page)
         page.close()
-        calendar_ended = _set_password(page, token, owner, form.new.data or "")
+        calendar_ended = _set_password(page, token, owner, form.new.data or "", clinic)
     except LinkNotValid as error:
         return _not_valid_page(page, error)
     except AppError as error:
@@ -59,8 +61,8 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     return response
 
 
-def _set_password(page: Page, token: str, owner: LinkOwner, password: str) -> bool:
-    passwords.require_good_password(password, about=[owner.name, owner.email], field="new")
+def _set_password(page: Page, token: str, owner: LinkOwner, password: str, clinic: list[str]) -> bool:
+    passwords.require_good_password(password, about=[owner.name, owner.email], clinic=clinic, field="new")
     return page.write(
         password_links.use_password_link,
         hashed(token),
@@ -84,4 +86,5 @@ def _new_password_page(
 
 
 def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
+    note_refusal(page.request, error)
     return page.render("auth/password_link_over.html", status=error.status, sentence=error.message)

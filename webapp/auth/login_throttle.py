@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Concatenate, NamedTuple, ParamSpec
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -26,13 +26,12 @@ from webapp.audit import security_events
 from webapp.audit.security_events import Seen
 from webapp.auth.exceptions import AttemptsUnderWay, TooManyLogins, TooManyRegistrations, TooManyResets
 from webapp.auth.models import FailedLogin
-from webapp.core.networks import network_of, networks_of
+from webapp.core.networks import networks_of
 from webapp.database import Database
 from webapp.exceptions import TooManyAttempts
 
-__all__ = ["network_of"]  # Counting requests needs the same networks.
-
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Bounds(NamedTuple):
@@ -69,20 +68,20 @@ ADMISSION_LOCK = 7_304_915_522
 
 def admitted(
     database: Database,
-    admit: Callable[Concatenate[Session, P], int],
+    admit: Callable[Concatenate[Session, P], T],
     seen: Seen,
     now: datetime,
     /,
     *args: P.args,
     **kwargs: P.kwargs,
-) -> int:
+) -> T:
     """Run an admission in a transaction of its own. A refusal is recorded as `seen`, committed, and raised.
 
     Raises:
         TooManyAttempts: as the admission does.
     """
 
-    def work(session: Session) -> int | TooManyAttempts:
+    def work(session: Session) -> T | TooManyAttempts:
         try:
             return admit(session, *args, **kwargs)
         except TooManyAttempts as refusal:

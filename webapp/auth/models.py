@@ -156,7 +156,10 @@ class SignInCode(Base):
 
 
 class PasswordLink(Base):
-    """A link that sets a password once, before `expires_at`. We store only its SHA-256."""
+    """A link that sets a password once, before `expires_at`. We store only its SHA-256.
+
+    `made_by` is the account that made it for this one, such as an admin's; it has no foreign key, for it may go first.
+    """
 
     __tablename__ = "password_links"
 
@@ -164,6 +167,7 @@ class PasswordLink(Base):
     token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
+    made_by: Mapped[int | None]
     expires_at: Mapped[datetime]
 
 

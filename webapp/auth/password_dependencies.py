@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from webapp.audit.security_events import Seen
 from webapp.auth import addresses, login_throttle
 from webapp.auth import service as auth
 from webapp.auth.exceptions import WrongCurrentPassword
 from webapp.auth.schemas import Actor
+from webapp.core.networks import network_of
 from webapp.core.web import Page
 from webapp.exceptions import AppError
 
@@ -16,7 +18,17 @@ from webapp.exceptions import AppError
 @contextmanager
 def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
     """Admit an attempt to prove the current password, and judge it: a wrong one counts like one at the log-in."""
-    attempt = page.write(login_throttle.admit_password_change, actor.user_id, address=page.address, now=page.now)
+    seen = Seen("password_check_throttled", actor.user_id, network=network_of(page.address))
+    page.close()
+    attempt = login_throttle.admitted(
+        page.database,
+        login_throttle.admit_password_change,
+        seen,
+        page.now,
+        actor.user_id,
+        address=page.address,
+        now=page.now,
+    )
     try:
         yield attempt
     except WrongCurrentPassword:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
+from webapp.auth import login_throttle
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
@@ -32,16 +33,21 @@ class LinkOwner(NamedTuple):
     email: str
 
 
-def create_password_link(session: Session, user_id: int, *, now: datetime, lifetime: timedelta) -> str:
+def create_password_link(
+    session: Session, user_id: int, *, now: datetime, lifetime: timedelta, token: str = "", made_by: int | None = None
+) -> str:
     """Make a link that sets this user's password, delete the older ones, and return its token, which is not stored.
 
-    The caller has checked that the user exists and may have a link, and writes the audit row.
+    `token` is a given one, for a link that a message carries; `made_by` is the account that made it for another. The
+    caller has checked that the user exists and may have a link, and writes the audit row.
     """
     # Of two concurrent links, one must end the other.
     session.execute(sa.select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     delete_password_links(session, user_id)
-    token = new_secret()
-    session.add(PasswordLink(token_hash=hashed(token), user_id=user_id, created_at=now, expires_at=now + lifetime))
+    token = token or new_secret()
+    until = now + lifetime
+    link = PasswordLink(token_hash=hashed(token), user_id=user_id, created_at=now, expires_at=until, made_by=made_by)
+    session.add(link)
     session.flush()
     return token
 
@@ -82,12 +88,13 @@ def use_password_link(
         LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.
     """
     owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
-    columns = (User.id, User.role, User.active, User.calendar_secret)
-    mine = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
-    user = session.execute(mine).one_or_none()
+    columns = (User.id, User.role, User.active, User.calendar_secret, User.email)
+    owners = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
+    user = session.execute(owners).one_or_none()
     # Check again under the lock: another request may have used the link meanwhile.
-    held = sa.select(PasswordLink.id).where(PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
-    if user is None or not user.active or session.scalar(held) is None:
+    mine = (PasswordLink.token_hash == token_hash, PasswordLink.expires_at > now)
+    held = session.execute(sa.select(PasswordLink.made_by).where(*mine)).one_or_none()
+    if user is None or not user.active or held is None:
         raise LinkNotValid
     delete_password_links(session, user.id)
     changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
@@ -102,7 +109,9 @@ def use_password_link(
         actor_user_id=user.id,
         actor_role=cast(Role, user.role),
         now=now,
-        details={"by": "link"},
+        details={"by": "link"} if held.made_by is None else {"by": "link", "made_by": held.made_by},
         address=address,
     )
+    # Who reads the mailbox of the account waits for no guesser any more.
+    login_throttle.forget_account(session, hashed(user.email))
     return bool(user.calendar_secret)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import password_reset
+from webapp.audit.security_events import Seen
+from webapp.auth import login_throttle, password_reset
 from webapp.auth.draft_dependencies import remember_wanted
 from webapp.auth.forms import ForgottenForm
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
+from webapp.core.networks import network_of
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm
@@ -30,8 +32,13 @@ def request_link(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         letterhead: dict[str, str] = page.request.app.state.letterhead(page)
-        page.write(
+        seen = Seen("reset_throttled", network=network_of(page.address))
+        page.close()
+        login_throttle.admitted(
+            page.database,
             password_reset.request_link,
+            seen,
+            page.now,
             command,
             letterhead,
             keys=page.settings.secret_keys,

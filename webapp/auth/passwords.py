@@ -10,14 +10,16 @@ few run at once, however many requests there are.
 from __future__ import annotations
 
 import base64
-import re
 import secrets
 import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
 from passlib.context import CryptContext
 
-from webapp.exceptions import Invalid
+from webapp.auth import password_words
+from webapp.exceptions import Invalid, Unavailable
 from webapp.i18n import gettext as _
 
 MINIMUM_LENGTH = 12
@@ -29,8 +31,6 @@ WEAKEST_SCORE = 2
 # zxcvbn tries every reading of letters written as signs, and the number of readings explodes: 72 of the worst signs
 # take 12 seconds, 18 at most a quarter of a second. The letters after these could only make a password stronger.
 ZXCVBN_READS = 18
-# How many letters a password must have besides its owner's own words.
-OWN_LEAST = 4
 
 MEMORY_KIB, ROUNDS = 19 * 1024, 2
 
@@ -41,9 +41,34 @@ context = CryptContext(
     argon2__rounds=ROUNDS,
     argon2__parallelism=1,
 )
-_at_once = BoundedSemaphore(4)
+AT_ONCE = 4
+# A request that cannot have one of these places within this time is told to come again, instead of waiting in a queue.
+MOST_SECONDS = 1.0
+_places = BoundedSemaphore(AT_ONCE)
 # zxcvbn keeps the user's own words in a global: two concurrent estimates would read each other's.
 _one_estimate = Lock()
+
+
+class TooManyPasswords(Unavailable):
+    """Too many passwords are being checked at this moment."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Many people are signing in right now. Try again in a few seconds."))
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Do the slow work in one of a few places.
+
+    Raises:
+        TooManyPasswords: there was none in time.
+    """
+    if not _places.acquire(timeout=MOST_SECONDS):
+        raise TooManyPasswords
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def prepared(password: str) -> str:
@@ -56,8 +81,12 @@ def prepared(password: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """The hash to store, which includes its own random salt."""
-    with _at_once:
+    """The hash to store, which includes its own random salt.
+
+    Raises:
+        TooManyPasswords.
+    """
+    with _one_of_few():
         return str(context.hash(prepared(password)))
 
 
@@ -76,6 +105,9 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
 
     Without a stored hash (no account has that e-mail address) the call takes as long, so that time reveals nothing.
     A password longer than the maximum is wrong in the same way, for any account.
+
+    Raises:
+        TooManyPasswords.
     """
     if len(password) > MOST_TYPED:
         stored, password = None, ""
@@ -85,7 +117,7 @@ def verify(password: str, stored: str | None) -> tuple[bool, str | None]:
         password = wanted = ""
     # What older versions have hashed: the password as it is typed now, or as a keyboard of the other kind sent it.
     for reading in dict.fromkeys((wanted, password, unicodedata.normalize("NFD", wanted))):
-        with _at_once:
+        with _one_of_few():
             if stored is None:
                 context.dummy_verify()
                 continue
@@ -112,18 +144,22 @@ def require_length(password: str, *, field: str) -> None:
         raise Invalid(message % {"count": MAXIMUM_LENGTH}, code="password_too_long", field=field)
 
 
-def require_good_password(password: str, *, about: list[str], field: str) -> None:
-    """Refuse short and common passwords; `about` are the user's own words, such as name and e-mail address.
+def require_good_password(password: str, *, about: list[str], clinic: Sequence[str] = (), field: str) -> None:
+    """Refuse passwords that are short, common, or made of what a guesser knows.
+
+    `about` are the user's own words, such as name and e-mail address; `clinic` are those of the clinic.
 
     Raises:
-        Invalid: with a sentence for `field` that says what to do.
+        Invalid: with a sentence for `field` that says why, and what to do.
     """
     require_length(password, field=field)
     password = prepared(password)
-    words = [word for text in about for word in (text, *text.replace("@", " ").split())]
-    if _is_merely(password, words) or _score(password, words) < WEAKEST_SCORE:
-        message = _("This password is easy to guess. Use three or four unrelated words.")
-        raise Invalid(message, code="password_too_common", field=field)
+    reason = password_words.reason_to_refuse(password, about=about, clinic=clinic)
+    words = [word for text in (*about, *clinic) for word in (text, *text.replace("@", " ").split())]
+    if reason or _score(password, words) < WEAKEST_SCORE:
+        advice = _("Use three or four unrelated words.")
+        sentence = reason or _("This password is easy to guess.")
+        raise Invalid(f"{sentence} {advice}", code="password_too_common", field=field)
 
 
 def _score(password: str, words: list[str]) -> int:
@@ -135,16 +171,3 @@ def _score(password: str, words: list[str]) -> int:
 
     with _one_estimate:
         return int(zxcvbn(password[:ZXCVBN_READS], user_inputs=words)["score"])
-
-
-def _is_merely(password: str, words: list[str]) -> bool:
-    """Whether a password has almost no letters besides the user's own words."""
-    left = _letters(password)
-    for word in sorted({_letters(each) for each in words}, key=len, reverse=True):
-        if len(word) > 2:
-            left = left.replace(word, "")
-    return len(left) < OWN_LEAST and left != _letters(password)
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]", "", text.casefold())

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import password_links
+from webapp.auth import link_delivery, password_links
 from webapp.auth.exceptions import AccountDisabled, LastAdmin
+from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
 from webapp.exceptions import Forbidden, NotFound
@@ -119,14 +120,21 @@ def end_sessions(session: Session, actor: Actor, user_id: int, *, now: datetime)
     return ended
 
 
-def renew_password_link(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> str:
-    """Make a new password link and return its token. Older links end; the current password works until it is used.
+def renew_password_link(
+    session: Session, actor: Actor | None, user_id: int, *, how: LinkDelivery | None = None, now: datetime
+) -> str:
+    """Make a new password link. Older links end; the current password works until it is used.
+
+    On the command line there is no actor, and the token is returned. An actor says `how` the link goes to its owner,
+    and gets its token only where no mail is sent; otherwise it is ''.
 
     Raises:
         NotFound: the account does not exist. AccountDisabled: it could not sign in with the new password.
     """
     if not lock_account(session, actor, user_id).active:
         raise AccountDisabled
+    if actor is not None and how is not None:
+        return link_delivery.hand_over(session, actor, user_id, how, now=now)
     token = password_links.create_password_link(
         session, user_id, now=now, lifetime=password_links.FIRST_PASSWORD_LIFETIME
     )

@@ -7,6 +7,7 @@ A log-in has four steps, because verifying a password is slow and must hold neit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -101,17 +102,15 @@ def create_user(
     return user.id
 
 
-def create_invited_user(
-    session: Session, actor: Actor, email: str, name: str, role: Role, *, now: datetime
-) -> tuple[int, str]:
-    """Add an account for another person; return its id and the token of the link that sets its first password.
+def create_invited_user(session: Session, actor: Actor, email: str, name: str, role: Role, *, now: datetime) -> int:
+    """Add an account for another person, and return its id; `link_delivery` hands over the link to its first password.
 
-    Until then no password works: the stored hash matches none. The link lives seven days.
+    Until then no password works: the stored hash matches none.
 
     Raises:
         EmailTaken: the address already has an account.
     """
-    user_id = create_user(
+    return create_user(
         session,
         email=email,
         name=name,
@@ -120,9 +119,6 @@ def create_invited_user(
         now=now,
         created_by=actor,
         has_password=False,
-    )
-    return user_id, password_links.create_password_link(
-        session, user_id, now=now, lifetime=password_links.FIRST_PASSWORD_LIFETIME
     )
 
 
@@ -338,6 +334,7 @@ def end_other_sessions(session: Session, actor: Actor, *, now: datetime) -> int:
     if ended:
         subject, details = ("user", actor.user_id), {"count": ended}
         audit.record_by(session, actor, "sessions_ended", subject=subject, now=now, details=details)
+        security_events.signed_out(session, actor.user_id, address=actor.address, now=now)
     return ended
 
 
@@ -372,15 +369,15 @@ def has_password(session: Session, user_id: int) -> bool:
     return bool(session.scalar(sa.select(User.has_password).where(User.id == user_id)))
 
 
-def prepare_password_change(stored: str, actor: Actor, command: ChangePassword) -> str:
-    """Check both passwords and return the new hash; this is slow and needs no database.
+def prepare_password_change(stored: str, actor: Actor, command: ChangePassword, *, clinic: Sequence[str] = ()) -> str:
+    """Check both passwords and return the new hash; this is slow and needs no database. `clinic`: words about it.
 
     Raises:
         WrongCurrentPassword, Invalid: with a sentence for the field.
     """
     if not passwords.verify(command.current, stored)[0]:
         raise WrongCurrentPassword
-    passwords.require_good_password(command.new, about=[actor.name, actor.email], field="new")
+    passwords.require_good_password(command.new, about=[actor.name, actor.email], clinic=clinic, field="new")
     return passwords.hash_password(command.new)
 
 

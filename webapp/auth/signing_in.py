@@ -13,6 +13,7 @@ from webapp.auth.schemas import LogIn
 from webapp.auth.service import VerifiedLogin
 from webapp.core.networks import network_of
 from webapp.database import Database
+from webapp.exceptions import Unavailable
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def sign_in(
     The password is hashed, which is slow, while no lock and no connection is held: a page closes its session before.
 
     Raises:
-        WrongCredentials, TooManyLogins, AttemptsUnderWay.
+        WrongCredentials, TooManyLogins, AttemptsUnderWay, TooManyPasswords.
     """
     attempt = admit(database, command, now=now)
     with database.reading() as session:
@@ -46,5 +47,8 @@ def sign_in(
         done = database.write(finish, attempt, verified, command, now=now, **more)
     except WrongCredentials:
         database.write(login_throttle.judge, attempt, user_id=account.user_id if account else 0)
+        raise
+    except Unavailable:
+        database.write(login_throttle.forget, attempt)
         raise
     return verified, done

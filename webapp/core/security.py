@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webapp.causes import cause_of, report
+from webapp.core.trace_middleware import note_refusal
 from webapp.exceptions import AppError, BadRequest, Forbidden, TooLarge, WrongHost
 from webapp.i18n import gettext as _
 
@@ -66,10 +67,17 @@ class SecurityMiddleware:
     """Our outermost layer: it refuses what no route should see, and answers unexpected errors."""
 
     def __init__(
-        self, app: ASGIApp, *, base_url: str, error_response: ErrorResponse, hosts: frozenset[str] = frozenset()
+        self,
+        app: ASGIApp,
+        *,
+        base_url: str,
+        api_origins: Collection[str] = (),
+        error_response: ErrorResponse,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self.app = app
         self.hosts = hosts
+        self.api_origins = api_origins
         self.base_url = base_url
         self.https = base_url.startswith("https://")
         self.error_response = error_response
@@ -105,12 +113,13 @@ class SecurityMiddleware:
             refuse_unknown_host(request, self.hosts)
             refuse_dirty_address(scope)
             refuse_large_body(request)
-            refuse_other_origin(request, base_url=self.base_url)
+            refuse_other_origin(request, base_url=self.base_url, api_origins=self.api_origins)
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             # The client has gone, or was too slow with its form: there is no one to answer, and nothing to log.
             return
         except AppError as error:
+            note_refusal(request, error)
             response = await self.error_response(request, error)
             await response(scope, receive, send_with_headers)
         except Exception as error:
@@ -178,10 +187,12 @@ def is_clean_text(encoded: bytes) -> bool:
     return True
 
 
-def refuse_other_origin(request: Request, *, base_url: str) -> None:
+def refuse_other_origin(request: Request, *, base_url: str, api_origins: Collection[str] = ()) -> None:
     """Require that a write comes from our own pages, since another site can make a browser send one.
 
-    This covers every form, log-in included. The API is exempt: it accepts no write with a cookie.
+    This covers every form, log-in included. The API accepts no write with a cookie, so programs without an Origin may
+    write there, and pages from anywhere that send a token. Without a token, pages of other sites than `api_origins`
+    (`*`: any) may not: the browsers of their visitors would try passwords from many networks.
 
     Raises:
         Forbidden: neither Origin nor Sec-Fetch-Site says that the request is our own.
@@ -189,16 +200,27 @@ def refuse_other_origin(request: Request, *, base_url: str) -> None:
     if request.method in SAFE_METHODS:
         return
     headers: Headers = request.headers
-    if request.url.path.startswith("/api/"):
-        return
     origins = headers.getlist("origin")
+    site = headers.get("sec-fetch-site")
     # No browser sends two. A client that does hopes that two programs read different ones.
     if len(origins) <= 1:
-        if headers.get("sec-fetch-site") == "same-origin":
+        if site == "same-origin":
             return
         if origins and _is_our_own(origins[0], host=headers.get("host", ""), base_url=base_url):
             return
-    raise Forbidden(_("This form wasn’t sent from our own pages. Open the page again and send it from there."))
+        if request.url.path.startswith("/api/"):
+            by_program = not origins and site in {None, "none"}
+            if (
+                by_program
+                or "authorization" in headers
+                or "*" in api_origins
+                or (origins and origins[0] in api_origins)
+            ):
+                return
+    raise Forbidden(
+        _("This form wasn’t sent from our own pages. Open the page again and send it from there."),
+        code="foreign_origin",
+    )
 
 
 def _is_our_own(origin: str, *, host: str, base_url: str) -> bool:

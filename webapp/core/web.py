@@ -70,6 +70,10 @@ class Page:
         self.close()
         return self.database.write(work, *args, **kwargs)
 
+    def trace(self, work: Callable[Concatenate[Session, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Record that something was read: `work(session, …)` runs after the answer, so readers never wait for it."""
+        self.request.app.state.traces.put(lambda session: work(session, *args, **kwargs))
+
     @property
     def is_open(self) -> bool:
         """Whether a reading session is open."""

@@ -157,7 +157,7 @@ LIKELY = problem_listing(
     status_code=201,
     responses={
         201: {"model": RegisteredOut, "headers": LOCATION_HEADER},
-        **problems(s409="An account with this email address already exists."),
+        **problems(403, s409="An account with this email address already exists."),
     },
 )
 def register(page: CurrentPage, body: RegisterAccount) -> Response:
@@ -190,13 +190,11 @@ def list_patients(
         AfterValidator(storable),
     ] = "",
 ) -> Response:
-    """Patients by name. Access: staff for all, which is recorded; patients for themselves and those they book for.
+    """Patients by name. Access: admins for all, doctors for those they search for (`q`), which is
+    recorded with the patients' ids; patients for themselves and those they book for.
 
     If nothing matches `q`, the closest matches are listed, best first.
     """
-    if actor.is_staff:
-        page.close()
-        page.database.write(records.note_search, actor, now=page.now)
     after = whole_number(paging.place)
     if paging.place and after is None:
         raise invalid_cursor()
@@ -204,6 +202,9 @@ def list_patients(
         found = queries.list_patients(page.session, actor, q.strip(), after=after, skip=paging.skip, limit=paging.limit)
     except NoSuchPatient as error:
         raise invalid_cursor() from error
+    if actor.is_staff:
+        ids = [view.id for view in found.views]
+        page.trace(records.note_listing, actor, ids, searched=bool(q.strip()), now=page.now)
     shown = [patient_out(view) for view in found.views]
     return answer_part(page, PatientOut, shown, total=found.total, paging=paging, after=found.after)
 
@@ -252,8 +253,7 @@ def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Respon
     """A patient. Access: the patient, who books for them, and staff, which is recorded."""
     shown = patient_out(queries.get_patient(page.session, actor, patient_id))
     if actor.is_staff:
-        page.close()
-        page.database.write(records.note_reading, actor, patient_id, now=page.now)
+        page.trace(records.note_reading, actor, patient_id, now=page.now)
     return answer_unless_known(page, shown)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.exceptions import Conflict, NotFound
+from webapp.exceptions import Conflict, Invalid, NotFound
 from webapp.i18n import gettext as _
 
 
@@ -63,3 +63,12 @@ class LikelyDuplicate(Conflict):
         super().__init__(_("This patient may already have a record. Compare them before you add a new one."))
         self.ids = ids
         self.members["ids"] = ids
+
+
+class SearchNeeded(Invalid):
+    """Doctors find patients by a name, a date or a number; only admins read the list of all patients."""
+
+    code = "search_needed"
+
+    def __init__(self) -> None:
+        super().__init__(_("Search for a name, date of birth, phone number or email address."), field="q")

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.auth.schemas import Actor
-from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.exceptions import NoSuchPatient, SearchNeeded
 from webapp.patients.models import Patient
 from webapp.patients.search import search_part
+from webapp.patients.search_parser import is_blank
 
 
 class PatientView(NamedTuple):
@@ -91,9 +92,13 @@ def list_patients(
 ) -> Part:
     """A part of the patients whom the actor may see and who match `text`, by name; an empty text matches all.
 
+    As on their pages, doctors have to search.
+
     Raises:
-        NoSuchPatient: the part begins after a patient who is not there any more.
+        NoSuchPatient: the part begins after a patient who is not there any more. SearchNeeded: a doctor gave no text.
     """
+    if actor.role == "doctor" and is_blank(text):
+        raise SearchNeeded
     # Staff may find every patient, so their search needs no list of ids.
     among = None if actor.is_staff else sa.select(Patient.id).where(visible_to(actor))
     found = search_part(session, text, among=among, after=after, skip=skip, limit=limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -78,9 +79,12 @@ def note_reading(session: Session, actor: Actor, patient_id: int, *, now: dateti
     _record(session, actor, "patient_read", patient_id, now=now)
 
 
-def note_search(session: Session, actor: Actor, *, now: datetime) -> None:
-    """Log that a member of staff searched for patients, without the text, which may be any person's name."""
-    audit.record_by(session, actor, "patients_searched", subject=("user", actor.user_id), now=now)
+def note_listing(
+    session: Session, actor: Actor, patient_ids: Sequence[int], *, searched: bool = True, now: datetime
+) -> None:
+    """Log which patients a member of staff saw in a list or search, without the text: it may be any person's name."""
+    action = "patients_searched" if searched else "patients_listed"
+    audit.record_list_read(session, actor, action, "patients", patient_ids, now=now)
 
 
 def create_patient(

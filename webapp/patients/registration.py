@@ -8,14 +8,18 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from webapp.audit.security_events import Seen
 from webapp.auth import login_throttle, passwords
 from webapp.auth import service as auth
 from webapp.auth.exceptions import EmailTaken, WrongCredentials
 from webapp.auth.schemas import LogIn
 from webapp.auth.service import VerifiedLogin
 from webapp.auth.signing_in import sign_in
+from webapp.clinic.service import get_clinic
+from webapp.core.networks import network_of
 from webapp.database import Database
-from webapp.exceptions import AppError, TooManyAttempts
+from webapp.exceptions import AppError, Invalid, TooManyAttempts
+from webapp.patients import service
 from webapp.patients.schemas import Register
 
 T = TypeVar("T")
@@ -30,17 +34,23 @@ def register(
     """Admit it, then run `finish(session, command, password_hash, *more, attempt_id=…, now=…)` in one transaction.
 
     The password is hashed, which is slow, while no lock and no connection is held: a page closes its session before.
-    Weak passwords and wrong dates do not count as attempts.
+    Weak passwords and wrong dates count as attempts, and are refused before anything is hashed.
 
     Raises:
         TooManyRegistrations, AttemptsUnderWay, EmailTaken. Invalid: the password or the date of birth.
     """
-    attempt = database.write(login_throttle.admit_registration, address=address, now=now)
+    seen = Seen("registration_throttled", network=network_of(address))
+    attempt = login_throttle.admitted(database, login_throttle.admit_registration, seen, now, address=address, now=now)
     try:
-        passwords.require_good_password(command.password, about=[command.name, command.email], field="password")
+        with database.reading() as session:
+            clinic = get_clinic(session)
+            # What the database would refuse afterwards must not cost a hash.
+            service.checked(session, command, now=now)
+        about, words = [command.name, command.email], [clinic.name, clinic.address]
+        passwords.require_good_password(command.password, about=about, clinic=words, field="password")
         password_hash = passwords.hash_password(command.password)
         return database.write(finish, command, password_hash, *more, attempt_id=attempt, now=now)
-    except EmailTaken:
+    except (EmailTaken, Invalid):
         database.write(login_throttle.judge, attempt)
         raise
     except AppError:

@@ -9,6 +9,7 @@ from webapp.auth import addresses, confirmation, feeds, first_password
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
+    clinic_words,
     current_actor,
     home_of,
     known_device,
@@ -219,9 +220,9 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> auth.ChangedPassword:
-    stored = auth.stored_hash(page.session, actor)
+    stored, clinic = auth.stored_hash(page.session, actor), clinic_words(page)
     with counted_attempt(page, actor) as attempt:
-        new_hash = auth.prepare_password_change(stored, actor, command)
+        new_hash = auth.prepare_password_change(stored, actor, command, clinic=clinic)
         return page.write(
             auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
         )

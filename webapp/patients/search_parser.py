@@ -83,6 +83,11 @@ class Typed(NamedTuple):
         return bool(self.text) and not (self.birth_dates or self.numbers or self.words)
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing is left of the text once invisible signs are gone: a search for it would match everyone."""
+    return not understand(text).text
+
+
 def understand(text: str, country: str = "") -> Typed:
     """Parse a search text: a date first, then a telephone number as this country dials it, and the rest as words."""
     readable = "".join(letter if letter.isprintable() else " " for letter in bare(text)[:MAX_LETTERS])

@@ -7,6 +7,7 @@ is on `busy_times`, which triggers on this table maintain: see `webapp.schedulin
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -107,6 +108,7 @@ class Appointment(Base):
             name="appointments_patient_overlap",
             using="gist",
         ).ddl_if(dialect="postgresql"),
+        sa.Index("ix_appointments_link_key", "link_key", unique=True),
         sa.Index("ix_appointments_patient_starts", "patient_id", "starts_at"),
         sa.Index("ix_appointments_doctor_starts", "doctor_id", "starts_at"),
         # The index contains the status so that counting does not read the table.
@@ -152,6 +154,8 @@ class Appointment(Base):
     override_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     previous_status: Mapped[str | None] = mapped_column(sa.String(10))
     moved_by_clinic: Mapped[bool] = mapped_column(server_default=sa.false())
+    link_key: Mapped[str | None] = mapped_column(sa.String(22), default=lambda: secrets.token_urlsafe(16))
+    links_ended_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     booked_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     created_at: Mapped[datetime]

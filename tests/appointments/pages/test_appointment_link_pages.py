@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,16 +24,17 @@ from webapp.appointments.calendars import feed
 from webapp.appointments.exceptions import NoSuchAppointment, NotAPatient, StatusNotPossible
 from webapp.appointments.messages import appointment_links
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
-from webapp.appointments.schemas import Booking, ChangeStatus, Move, UndoStatus
+from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.audit.models import AuditEvent
 from webapp.auth import confirmation, feeds
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso
-from webapp.core.signing import sign
+from webapp.core.signing import sign, unsign
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Forbidden
+from webapp.notifications.rendering import render
 from webapp.patients import queries as patient_records
 from webapp.patients import service as patients
 from webapp.patients.exceptions import NoSuchPatient
@@ -66,7 +68,7 @@ def holder(cast: Cast, reference: str, sent_to: str = ALICE) -> Actor:
     """The actor for a request with that link."""
     token = link(reference, sent_to).removeprefix("/visit/")
     with cast.database.reading() as session:
-        return appointment_links.find_link_access(session, token, [SECRET_KEY])[0]
+        return appointment_links.find_link_access(session, token, [SECRET_KEY], now=NOW)[0]
 
 
 def test_the_link_to_an_appointment_that_the_clinic_moved_allows_changes_until_it_starts(cast: Cast) -> None:
@@ -516,14 +518,14 @@ def test_an_appointment_that_was_moved_meanwhile_is_shown_again(client: TestClie
     [
         ("cancelled", OLD[:10] + " 08:00", "This appointment is cancelled, so you don’t need to confirm it."),
         ("scheduled", OLD, "This appointment has already started, so it’s too late to confirm it."),
-        ("completed", "2026-03-20 09:00", "This appointment has already started, so it’s too late to confirm it."),
+        ("completed", "2026-03-14 09:00", "This appointment has already started, so it’s too late to confirm it."),
     ],
 )
 def test_cancelled_or_past_appointments_say_so_and_can_be_booked_again(
     cast: Cast, status: str, now: str, said: str
 ) -> None:
     here = link(reference := cast.book(cast.alice, OLD))
-    cast.change(sa.update(models.Appointment).values(status=status))
+    cast.change(sa.update(models.Appointment).values(status=status, updated_at=local("2026-03-09 09:00")))
     cast.change(sa.update(models.VisitType).values(named_in_messages=False))
     with client_for(cast.database, now=local(now)) as client:
         for path in ("confirmation", "cancellation", "reschedule"):
@@ -545,3 +547,75 @@ def test_cancelled_or_past_appointments_say_so_and_can_be_booked_again(
             assert answer.status_code == 409
             assert here in read(answer).links
     assert appointment(cast, reference).status == status
+
+
+# ---------------------------------------------------------------------------------------------- the end of a link
+
+
+def mailed_link(cast: Cast, reference: str) -> str:
+    """The address of the appointment's page in the last message about it."""
+    about = sa.select(models.OutboxMessage).where(
+        models.OutboxMessage.subject_type == "appointment",
+        models.OutboxMessage.subject_id == appointment(cast, reference).id,
+    )
+    with cast.database.reading() as session:
+        sent = session.scalars(about.order_by(models.OutboxMessage.id.desc()).limit(1)).one()
+    said = render(sent.template, "email", sent.recipient, sent.values, base_url="", keys=[SECRET_KEY])
+    found = re.search(r"/visit/[\w.-]+", said.text)
+    assert found, said.text
+    return found[0]
+
+
+def status_at(cast: Cast, address: str, now: datetime) -> int:
+    """The status of a page at an instant."""
+    with client_for(cast.database, now=now) as client:
+        return client.get(address).status_code
+
+
+def test_a_link_in_a_message_tells_nothing_about_the_appointment_or_the_address(cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    address = mailed_link(cast, reference)
+    said = str(unsign([SECRET_KEY], LINK_PURPOSE, address.removeprefix("/visit/")))
+    assert said.startswith(f"{appointment(cast, reference).link_key}.")
+    assert reference not in said
+    assert "alice" not in said
+    assert status_at(cast, address, NOW) == 200
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_link_ends_seven_days_after_the_appointment(cast: Cast, older: bool) -> None:
+    reference = cast.book(cast.alice, OLD)
+    address = link(reference) if older else mailed_link(cast, reference)
+    end = appointment(cast, reference).ends_at + timedelta(days=7)
+    assert status_at(cast, address, end - timedelta(seconds=1)) == 200
+    for question in QUESTIONS:
+        assert status_at(cast, address + question, end) == 404
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_link_ends_seven_days_after_the_cancellation(cast: Cast, older: bool) -> None:
+    reference = cast.book(cast.alice, OLD)
+    address = link(reference) if older else mailed_link(cast, reference)
+    command = Cancellation(version=1)
+    cast.database.write(service.cancel, cast.alice, reference, command, now=NOW)
+    assert status_at(cast, address, NOW + timedelta(days=7, seconds=-1)) == 200
+    assert status_at(cast, address, NOW + timedelta(days=7)) == 404
+
+
+def test_staff_end_the_links_that_were_sent_and_later_messages_have_others(cast: Cast) -> None:
+    reference = cast.book(cast.alice, OLD)
+    sent, older = mailed_link(cast, reference), link(reference)
+    with client_for(cast.database) as client:
+        log_in(client, "bob")
+        form = read(client.get(f"/appointments/{reference}")).one("form", action=f"/appointments/{reference}/links/end")
+        answer = client.post(form["action"])
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{reference}")
+        log_in(client, "erin")
+        assert client.post(form["action"]).status_code == 404
+    for address in (sent, older):
+        assert status_at(cast, address, NOW) == 404
+    cast.database.write(service.move, cast.carol, reference, Move(starts_at=local(NEW)), now=NOW)
+    assert status_at(cast, mailed_link(cast, reference), NOW) == 200
+    with cast.database.reading() as session:
+        ended = sa.select(models.AuditEvent.actor_user_id).where(models.AuditEvent.action == "links_ended")
+        assert session.scalars(ended).all() == [cast.bob.user_id]

@@ -173,14 +173,7 @@ def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: 
 
 def record_listing(session: Session, actor: Actor, appointment_ids: Sequence[int], *, now: datetime) -> None:
     """Record that staff received several appointments at once, each with what the patient told the doctor."""
-    audit.record_by(
-        session,
-        actor,
-        "appointments_listed",
-        subject=("user", actor.user_id),
-        now=now,
-        details={"appointments": list(appointment_ids)},
-    )
+    audit.record_list_read(session, actor, "appointments_listed", "appointments", appointment_ids, now=now)
 
 
 def record_unseen(session: Session, actor: Actor, action: str, appointment_id: int, *, now: datetime) -> None:

@@ -73,6 +73,8 @@ class AppointmentFacts(NamedTuple):
     manager_wants_email: bool
     manager_wants_sms: bool
     moved_by_clinic: bool
+    link_key: str | None = None
+    links_ended_at: datetime | None = None
 
 
 class Recipient(NamedTuple):
@@ -131,6 +133,8 @@ FACTS = sa.select(
     sa.func.coalesce(_MANAGER.c.wants_email, sa.false()),
     sa.func.coalesce(_MANAGER.c.wants_sms, sa.false()),
     _VISIT.c.moved_by_clinic,
+    _VISIT.c.link_key,
+    _VISIT.c.links_ended_at,
 ).select_from(
     _VISIT.join(_DOCTOR, _DOCTOR.c.id == _VISIT.c.doctor_id)
     .join(_KIND, _KIND.c.id == _VISIT.c.visit_type_id)
@@ -258,6 +262,7 @@ def appointment_values(
     until = last_change(facts.starts_at, clinic, moved_by_clinic=facts.moved_by_clinic)
     return {
         "reference": facts.reference,
+        "link": link_of(facts, recipient.address),
         "starts_at": formats.iso(facts.starts_at),
         "minutes": int((facts.ends_at - facts.starts_at).total_seconds()) // 60,
         "doctor": facts.doctor_name,
@@ -293,8 +298,22 @@ def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, tem
 def _event(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic) -> dict[str, Any]:
     """The appointment as an event; its texts are added, and its link is signed, when the message is rendered."""
     event = event_of(facts, clinic, base_url="", whose=recipient.whose, href=LINK)
-    link = ["/visit/", LINK_PURPOSE, [facts.reference, recipient.address]]
+    link = ["/visit/", LINK_PURPOSE, link_of(facts, recipient.address)]
     return {"event": event.model_dump(mode="json", exclude={"summary", "description"}), "link": link}
+
+
+def link_of(facts: AppointmentFacts, address: str) -> str | list[str]:
+    """What the link to an appointment carries that is sent to this address, before it is signed.
+
+    It is the random key of the appointment's links, and a stand-in for the address. Appointments that were over when
+    links got keys have none: their links name the appointment and the address, as all links did then.
+    """
+    return f"{facts.link_key}.{short(address)}" if facts.link_key else [facts.reference, address]
+
+
+def addressee_of_stand_in(facts: AppointmentFacts, stand_in: str) -> Recipient | None:
+    """The owner of the address that a link stands for; None if it is not connected to the appointment."""
+    return next((each for each, _wanted in _addresses_of(facts) if short(each.address) == stand_in), None)
 
 
 def short(address: str) -> str:

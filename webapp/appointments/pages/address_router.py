@@ -13,6 +13,7 @@ from webapp.auth.dependencies import current_actor
 from webapp.auth.exceptions import AddressNotConfirmable, AddressTaken
 from webapp.core import signing
 from webapp.core.routing import Router
+from webapp.core.trace_middleware import note_refusal
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.i18n import gettext as _
@@ -72,4 +73,5 @@ def _said(page: Page, token: str) -> object:
 
 
 def _over_page(page: Page, error: AddressNotConfirmable | AddressTaken) -> Response:
+    note_refusal(page.request, error)
     return page.render("appointments/pages/email_link_over.html", status=error.status, sentence=error.message)

@@ -32,6 +32,6 @@ def appointment_access(page: Page) -> AppointmentAccess:
         return AppointmentAccess(signed_in(page), reference, f"/appointments/{reference}")
     leave_aside(page)
     actor, reference = appointment_links.find_link_access(
-        page.session, token, page.settings.secret_keys, address=page.address
+        page.session, token, page.settings.secret_keys, address=page.address, now=page.now
     )
     return AppointmentAccess(actor, reference, f"/visit/{token}")

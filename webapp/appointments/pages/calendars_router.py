@@ -41,7 +41,7 @@ def show_calendar_file(page: CurrentPage) -> Response:
     text = _calendar_text([event], clinic)
     page.close()
     if actor.is_staff:
-        page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+        page.trace(status_service.record_reading, actor, view.id, now=page.now)
     attachment = f'attachment; filename="visit-{view.reference}.ics"'
     return Response(text, media_type=MEDIA_TYPE, headers={"content-disposition": attachment})
 
@@ -52,6 +52,8 @@ def show_feed(page: CurrentPage, token: str) -> Response:
     owner = feeds.feed_owner(page.session, token, page.settings.secret_keys)
     clinic = current_clinic(page)
     events = feed.list_events(page.session, owner, clinic, base_url=page.base_url, now=page.now)
+    if owner.is_staff:
+        page.trace(feeds.note_reading, owner, address=page.address, now=page.now)
     page.close()
     tag = entity_tag(calendar_fingerprint(events, zone=clinic.zone, name=clinic.name))
     headers = {"etag": tag, "cache-control": "private, no-cache"}

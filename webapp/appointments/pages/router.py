@@ -72,7 +72,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         history=list_history(page.session, actor, view, clinic),
     )
     if actor.is_staff:
-        page.database.write(status_service.record_reading, actor, view.id, now=page.now)
+        page.trace(status_service.record_reading, actor, view.id, now=page.now)
     return response
 
 

@@ -33,6 +33,7 @@ from webapp.i18n import gettext as _
 from webapp.patients import records, search
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.search import PatientRow
+from webapp.patients.search_parser import is_blank
 from webapp.scheduling import checks
 from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import Refused, RuleBroken
@@ -58,8 +59,7 @@ def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
     patient_id = whole_number(form.patient.data)
     if patient_id is not None and search.patients_by_id(page.session, [patient_id]):
         # The page shows the patient's name and contact details.
-        page.close()
-        page.database.write(records.note_reading, actor, patient_id, now=page.now)
+        page.trace(records.note_reading, actor, patient_id, now=page.now)
     if kept is not None:
         for field in (form.reason, form.notes, form.override_reason):
             field.data = kept.value(field.name)
@@ -130,11 +130,10 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
     text = searched(query.get("q"))
     chosen = {"doctor": request.doctor.slug, "visit_type": request.visit_type.id, "starts_at": formats.iso(start)}
     found = None
-    if text.strip():
-        page.close()
-        page.database.write(records.note_search, actor, now=page.now)
+    if not is_blank(text):
         cursor = cursor_of(before=whole_number(query.get("before")), after=whole_number(query.get("after")))
         found = search.search_patients(page.session, text, cursor=cursor)
+        page.trace(records.note_listing, actor, [row.id for row in found.patients], now=page.now)
     clinic = current_clinic(page)
     new_patient = "/admin/patients/new" if actor.role == "admin" else "/schedule/patients/new"
     return page.render(

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import Response, StreamingResponse
 
-from webapp.appointments.booking import listing
+from webapp.appointments.booking import listing, status_service
 from webapp.appointments.booking.listing import AppointmentFilter, Choices
 from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
@@ -48,7 +48,7 @@ FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagge
 @router.get("/admin/appointments")
 def list_appointments(page: CurrentPage) -> Response:
     """The clinic's appointments that match the filters, from today unless the filters say otherwise; admins."""
-    signed_in(page, "admin")
+    actor = signed_in(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
     asked = form.search()
@@ -62,6 +62,7 @@ def list_appointments(page: CurrentPage) -> Response:
     if not (asked.first or asked.last or form.first.errors):
         form.first.data = clinic.today(page.now)
     keep = _kept(page)
+    page.trace(status_service.record_listing, actor, [row.id for row in listed.rows], now=page.now)
     return page.render(
         "staff/appointments/list.html",
         fragment="staff/appointments/_appointment_list.html",

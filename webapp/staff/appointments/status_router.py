@@ -13,6 +13,7 @@ from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
 from webapp.appointments.exceptions import StatusNotPossible
+from webapp.appointments.messages import appointment_links
 from webapp.appointments.schemas import AppointmentView, ChangeStatus, UndoStatus
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
@@ -48,6 +49,16 @@ def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     return _change(page, actor, reference, form, status_service.undo)
 
 
+@router.post("/appointments/{reference}/links/end")
+def end_links(page: CurrentPage, reference: str) -> Response:
+    """End the links to an appointment in all messages that were sent so far; its staff."""
+    actor = signed_in(page, "doctor", "admin")
+    reference = reference.upper()
+    page.write(appointment_links.end_links, actor, reference, now=page.now)
+    said = _("The links in earlier messages no longer work. The next message has a new one.")
+    return page.redirect(f"/appointments/{reference}", flash=said)
+
+
 @router.get("/appointments/{reference}/note")
 def show_note(page: CurrentPage, reference: str) -> Response:
     """The private note on an appointment; its doctor only."""
@@ -56,7 +67,7 @@ def show_note(page: CurrentPage, reference: str) -> Response:
     form = _note_form(saved)
     form.back.data = _way_back(page.request.query_params.get("back", ""), view.reference)
     response = _note_page(page, view, form)
-    page.write(status_service.record_reading, actor, view.id, now=page.now)
+    page.trace(status_service.record_reading, actor, view.id, now=page.now)
     return response
 
 

@@ -16,7 +16,7 @@ from webapp.core.parsing import YEARS
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 from webapp.staff.audit.log import AuditSearch
-from webapp.staff.audit.words import ACTIONS
+from webapp.staff.audit.words import ACTIONS, SECURITY
 
 NO_DATE_OR_EMPTY = _l("Enter a real date, such as 2026-03-27, or leave this empty.")
 
@@ -24,6 +24,12 @@ NO_DATE_OR_EMPTY = _l("Enter a real date, such as 2026-03-27, or leave this empt
 def _action_choices() -> list[SelectChoice]:
     """The actions to choose from, sorted by the words that people look for."""
     found = sorted((str(words), action) for action, words in ACTIONS.items())
+    return [SelectChoice("", _("All")), *(SelectChoice(action, words) for words, action in found)]
+
+
+def _security_choices() -> list[SelectChoice]:
+    """The security events to choose from, sorted likewise."""
+    found = sorted((str(words), action) for action, words in SECURITY.items())
     return [SelectChoice("", _("All")), *(SelectChoice(action, words) for words, action in found)]
 
 
@@ -44,6 +50,28 @@ class AuditFilterForm(DocketForm):
         return AuditSearch(
             who=self.who.data or "",
             patient=self.patient.data or "",
+            action=(self.action.data or "")[:40],
+            address=self.address.data or "",
+            first=self.first.data,
+            last=self.last.data,
+        )
+
+
+class SecurityFilterForm(DocketForm):
+    """What happened at the doors, to which account, when and from where; each filter may be left empty."""
+
+    who = SearchField(_l("User"), filters=[searched_name])
+    action = SelectField(_l("Event"), choices=_security_choices, validate_choice=False)
+    first = DayField(_l("From"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    last = DayField(_l("To"), [Optional()], unreadable=NO_DATE_OR_EMPTY, within=YEARS)
+    address = StringField(_l("IP address"), filters=[searched_name])
+
+    def search(self) -> AuditSearch | None:
+        """The search, or None after every error was put next to its field."""
+        if not self.validate():
+            return None
+        return AuditSearch(
+            who=self.who.data or "",
             action=(self.action.data or "")[:40],
             address=self.address.data or "",
             first=self.first.data,

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import queries as log
 from webapp.audit import service as audit
-from webapp.audit.queries import Event, EventFilter
+from webapp.audit.queries import Event, EventFilter, SecurityFilter
 from webapp.auth import queries as accounts
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.local_time import first_instant
+from webapp.core.networks import network_of
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.core.parsing import whole_number
 from webapp.core.spreadsheets import csv_pieces
@@ -105,6 +106,12 @@ def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSe
         address=search.address,
     )
     return ResolvedSearch(wanted, patients)
+
+
+def security_filter(wanted: EventFilter) -> SecurityFilter:
+    """The same filter for the security events, which know networks and no patients."""
+    network = network_of(wanted.address) if wanted.address else ""
+    return SecurityFilter(wanted.actors, wanted.action, wanted.since, wanted.until, network)
 
 
 def _find_patients(session: Session, text: str) -> list[FoundPatient]:
@@ -193,6 +200,8 @@ def _cells(entry: Entry, clinic: Clinic) -> list[str]:
 
 def _more(event: Event) -> str:
     """The part of the details that is safe to show: the role that a user was given, and how much was deleted."""
+    if event.action == "password_changed" and event.details.get("made_by"):
+        return _(", with a link that another account made")
     if event.action == "role_changed":
         old, new = (role_words(str(event.details.get(key, ""))) for key in ("from", "to"))
         return _(": %(old)s to %(new)s") % {"old": old, "new": new}

@@ -15,8 +15,10 @@ from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import Invalid
 from webapp.staff.audit import log as audit
-from webapp.staff.audit.forms import AuditFilterForm
+from webapp.staff.audit import security
+from webapp.staff.audit.forms import AuditFilterForm, SecurityFilterForm
 from webapp.staff.audit.log import Entry, FoundPatient, ResolvedSearch
+from webapp.staff.audit.security import SecurityEntry
 
 router = Router()
 
@@ -40,6 +42,32 @@ def show_log(page: CurrentPage) -> Response:
     return _log_page(page, form, entries, neighbours, resolved.patients, exported=exported)
 
 
+@router.get("/admin/audit/security")
+def show_security(page: CurrentPage) -> Response:
+    """Sign-ins, wrong passwords and refusals, the newest first; admins."""
+    actor = signed_in(page, "admin")
+    query = page.request.query_params
+    form = SecurityFilterForm.of_address(query)
+    resolved = _resolve(page, form)
+    entries: list[SecurityEntry] = []
+    neighbours = Neighbours()
+    kept = {name: query.get(name, "") for name in ("who", "action", "first", "last", "address")}
+    if resolved is not None:
+        cursor = newest_first(query)
+        wanted = audit.security_filter(resolved.filter)
+        found = security.list_entries(page.session, wanted, cursor=cursor, limit=PAGE_SIZE + 1)
+        entries, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/audit/security", **kept)
+        _record_reading(page, actor, resolved, exported=False)
+    return page.render(
+        "staff/audit/security.html",
+        status=200 if resolved is not None else 422,
+        form=form,
+        entries=entries,
+        neighbours=neighbours,
+        filtered=any(kept.values()),
+    )
+
+
 @router.get("/admin/audit.csv")
 def export_log(page: CurrentPage) -> Response:
     """All rows that match the filters, as a table; admins. This adds a row, too."""
@@ -55,7 +83,7 @@ def export_log(page: CurrentPage) -> Response:
     return StreamingResponse(audit.csv_table(entries, clinic), media_type=MEDIA_TYPE, headers=csv_headers(name, total))
 
 
-def _resolve(page: Page, form: AuditFilterForm) -> ResolvedSearch | None:
+def _resolve(page: Page, form: AuditFilterForm | SecurityFilterForm) -> ResolvedSearch | None:
     """The search of the form, or None after every error was put next to its field."""
     search = form.search()
     if search is None:
@@ -68,7 +96,8 @@ def _resolve(page: Page, form: AuditFilterForm) -> ResolvedSearch | None:
 
 
 def _record_reading(page: Page, actor: Actor, resolved: ResolvedSearch, *, exported: bool) -> None:
-    page.write(audit.record_reading, actor, resolved.patients, exported=exported, now=page.now)
+    record = page.write if exported else page.trace
+    record(audit.record_reading, actor, resolved.patients, exported=exported, now=page.now)
 
 
 def _kept(page: Page) -> dict[str, str]:

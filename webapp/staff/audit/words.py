@@ -21,6 +21,7 @@ ACTIONS: dict[str, Sentence] = {
     "words_changed": _l("Changed an appointment’s reason or notes"),
     "undone": _l("Undid the last status change"),
     "note_changed": _l("Changed a private note"),
+    "links_ended": _l("Ended the links to an appointment"),
     "flagged": _l("Flagged an appointment"),
     "flag_settled": _l("Resolved a flagged appointment"),
     "unflagged": _l("Removed a flag that was no longer needed"),
@@ -30,6 +31,11 @@ ACTIONS: dict[str, Sentence] = {
     "appointments_exported": _l("Exported appointments"),
     "schedule_read": _l("Viewed a schedule"),
     "patient_read": _l("Viewed a patient’s record"),
+    "patients_listed": _l("Viewed the list of patients"),
+    "messages_listed": _l("Viewed the list of messages"),
+    "users_listed": _l("Viewed the list of accounts"),
+    "user_read": _l("Viewed an account"),
+    "calendar_read": _l("Read appointments through their calendar link"),
     "patients_searched": _l("Searched for patients"),
     "patient_created": _l("Added a patient"),
     "patient_changed": _l("Changed a patient’s details"),
@@ -62,6 +68,8 @@ ACTIONS: dict[str, Sentence] = {
     "sign_in_rules_changed": _l("Changed how staff sign in"),
     "password_changed": _l("Changed a password"),
     "password_link_requested": _l("Requested a password reset"),
+    "password_link_mailed": _l("Had a password link emailed to its owner"),
+    "password_link_shown": _l("Was shown another person’s password link"),
     "password_link_created": _l("Created a password link"),
     "hours_changed": _l("Changed working hours"),
     "extra_hours_added": _l("Added extra hours"),
@@ -100,6 +108,35 @@ OLD_DATA: dict[str, Sentence] = {
     "new_addresses": _l("unconfirmed addresses: %(n)s"),
 }
 
+# What happens at the doors: see `audit.security_events`.
+SECURITY: dict[str, Sentence] = {
+    "signed_in": _l("Signed in"),
+    "signed_out": _l("Signed out"),
+    "sign_in_failed": _l("Failed to sign in"),
+    "sign_in_throttled": _l("Had to wait before signing in"),
+    "password_check_failed": _l("Entered a wrong current password"),
+    "password_check_throttled": _l("Had to wait before entering the current password"),
+    "registration_failed": _l("Failed to create an account"),
+    "registration_throttled": _l("Had to wait before creating an account"),
+    "reset_throttled": _l("Had to wait before requesting a link"),
+    "refresh_reused": _l("Used a refresh token twice: the session ended"),
+    "refresh_refused": _l("Used an invalid refresh token"),
+    "token_expired": _l("Used an expired access token"),
+    "token_ended": _l("Used an access token after signing out"),
+    "token_forged": _l("Used a forged access token"),
+    "link_refused": _l("Opened a link that doesn’t work"),
+    "page_refused": _l("Was refused a page"),
+    "origin_refused": _l("Sent a form from another site"),
+    "requests_throttled": _l("Sent too many requests"),
+}
+# How an account was signed in to. Anything else that an event is about is the pattern of an address.
+WAYS: dict[str, Sentence] = {
+    "password": _l("with a password"),
+    "code": _l("with a code"),
+    "passkey": _l("with a passkey"),
+    "api": _l("through the API"),
+}
+
 ROLES: dict[str, Sentence | str] = {
     "patient": _l("patient"),
     "doctor": _l("doctor"),
@@ -112,6 +149,11 @@ ROLES: dict[str, Sentence | str] = {
 def action_words(action: str) -> str:
     """What happened, in words; an action without words is shown by its own name."""
     return str(ACTIONS.get(action) or action.replace("_", " ").capitalize())
+
+
+def security_words(action: str) -> str:
+    """What happened at the doors, in words."""
+    return str(SECURITY.get(action) or action.replace("_", " ").capitalize())
 
 
 def role_words(role: str) -> str:

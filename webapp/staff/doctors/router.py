@@ -10,7 +10,8 @@ from fastapi import Path
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import link_delivery_of, signed_in
+from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
@@ -86,23 +87,26 @@ def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
     if sent.get("step") == "preview":
         return _form_page(page, form, None, look=command)
     with Submission(form) as submission:
-        slug, token = page.write(_create, page, actor, command, email)
-        if token is not None:
+        slug, token = page.write(_create, page, actor, command, email, link_delivery_of(page))
+        if token:
             return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=True)
         said = _("%(name)s is added. Now set their working hours.") % {"name": command.name}
+        if email is not None:
+            sentence = _("%(name)s is added, and gets an email to choose a password. Now set their working hours.")
+            said = sentence % {"name": command.name}
         return page.redirect(f"/admin/doctors/{slug}/hours/new", flash=said)
     return _form_page(page, form, None, status=submission.status)
 
 
 def _create(
-    session: Session, page: Page, actor: Actor, command: DoctorProfile, email: str | None
-) -> tuple[str, str | None]:
-    """Create the doctor and their account, or neither: the slug, and the token of the first-password link."""
+    session: Session, page: Page, actor: Actor, command: DoctorProfile, email: str | None, how: LinkDelivery
+) -> tuple[str, str]:
+    """Create the doctor and their account, or neither: the slug, and the token of a link that was not mailed."""
     doctor_id, slug = profiles.create(session, actor, command, now=page.now)
     if email is None:
-        return slug, None
+        return slug, ""
     invitation = InviteUser(name=command.name, email=email, role="doctor", doctor_id=doctor_id)
-    return slug, users.invite(session, actor, invitation, now=page.now)[1]
+    return slug, users.invite(session, actor, invitation, how, now=page.now)[1]
 
 
 @router.get("/admin/doctors/{slug}")
@@ -163,14 +167,17 @@ def show_account(page: CurrentPage, slug: Slug) -> Response:
 
 @router.post("/admin/doctors/{slug}/account")
 def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
-    """Create a doctor's account, and show the link to its first password this once; admins."""
+    """Create a doctor's account, and send its owner the link to its first password; admins."""
     actor = signed_in(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = AccountForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
         invitation = InviteUser(name=saved.profile.name, email=command.email, role="doctor", doctor_id=saved.id)
-        _user_id, token = page.write(users.invite, actor, invitation, now=page.now)
+        _user_id, token = page.write(users.invite, actor, invitation, link_delivery_of(page), now=page.now)
+        if not token:
+            said = _("We’ve emailed a link to choose a password to %(email)s.") % {"email": command.email}
+            return page.redirect(f"/admin/doctors/{slug}", flash=said)
         return _link_page(page, profiles.get_profile(page.session, slug, now=page.now), token, created=False)
     return _account_page(page, profiles.get_profile(page.session, slug, now=page.now), form, status=submission.status)
 

@@ -220,3 +220,8 @@ def record(session: Session, actor: Actor, action: str, message: StoredMessage, 
 def record_reading(session: Session, actor: Actor, message: StoredMessage, *, now: datetime) -> None:
     """Log that the actor reads a message."""
     record(session, actor, "message_read", message, now=now)
+
+
+def record_listing(session: Session, actor: Actor, message_ids: Sequence[int], *, now: datetime) -> None:
+    """Log which messages an admin saw in the list, with the names of their recipients."""
+    audit.record_list_read(session, actor, "messages_listed", "messages", message_ids, now=now)

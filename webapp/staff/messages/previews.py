@@ -160,6 +160,10 @@ def _corrected_address(clinic: Clinic, now: datetime, channel: Channel) -> dict[
     return _account(clinic, now, channel) | {"corrected": True}
 
 
+def _password_link(clinic: Clinic, now: datetime, channel: Channel, *, own: bool) -> dict[str, Any]:
+    return _account(clinic, now, channel) | {"by": _("Robin Example"), "own": own}
+
+
 def _old_address(clinic: Clinic, _now: datetime, _channel: Channel, *, waiting: bool) -> dict[str, Any]:
     return {"clinic": clinic.letterhead, "waiting": waiting}
 
@@ -294,5 +298,21 @@ KINDS = (
         "password_reset",
         ("email",),
         _account,
+    ),
+    Kind(
+        "password_invitation",
+        _l("Choose a password"),
+        _l("An admin creates an account for a member of staff, or makes a new password link. Sent to its owner."),
+        "password_invitation",
+        ("email",),
+        partial(_password_link, own=True),
+    ),
+    Kind(
+        "password_link_note",
+        _l("Password link made"),
+        _l("The admin who made a password link is told, in case someone else uses their account."),
+        "password_link_note",
+        ("email",),
+        partial(_password_link, own=False),
     ),
 )

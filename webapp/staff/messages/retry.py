@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.visit_messages import CANCELLED
-from webapp.auth import addresses, confirmation, password_reset, sign_in_codes
+from webapp.auth import addresses, confirmation, link_delivery, password_reset, sign_in_codes
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.exceptions import Conflict, Invalid
@@ -146,6 +146,9 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         if message.expires_at <= now:
             return Chance(None, _("Its code was valid for ten minutes and has expired. They can request a new one."))
         return Chance(message.expires_at)
+    if message.template == link_delivery.INVITATION:
+        gone = Chance(None, _("Its link no longer works. Make a new one on the page of the account."))
+        return gone if message.expires_at <= now else Chance(message.expires_at)
     if message.template == confirmation.TEMPLATE and (message.subject_id, message.recipient) not in books.unconfirmed:
         return Chance(None, _("The address is already confirmed, or the account has a different one now."))
     if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:

@@ -31,7 +31,7 @@ READ_PURPOSE = "message-read"
 @router.get("/admin/messages")
 def list_messages(page: CurrentPage) -> Response:
     """Every message, the newest first; admins."""
-    signed_in(page, "admin")
+    actor = signed_in(page, "admin")
     query = page.request.query_params
     form = MessageFilterForm.of_address(query)
     try:
@@ -42,6 +42,7 @@ def list_messages(page: CurrentPage) -> Response:
     cursor = newest_first(query)
     found = outbox.list_messages(page.session, wanted, cursor=cursor, now=page.now, limit=PAGE_SIZE + 1)
     shown, neighbours = cut_newest_first(found, cursor, PAGE_SIZE, "/admin/messages", **form.filters_in_address())
+    page.trace(messages.record_listing, actor, [each.id for each in shown], now=page.now)
     return _list_page(page, form, messages.list_lines(page.session, shown), neighbours)
 
 
@@ -79,7 +80,7 @@ def show_document(page: CurrentPage, message_id: PathId) -> Response:
         raise NotFound(_("This message has no HTML part."))
     read = unsign(page.settings.secret_keys, READ_PURPOSE, page.request.query_params.get("read", ""))
     if read != [message_id, actor.user_id]:
-        page.write(messages.record_reading, actor, message, now=page.now)
+        page.trace(messages.record_reading, actor, message, now=page.now)
     return HTMLResponse(rendered.html, headers=DOCUMENT_HEADERS)
 
 
@@ -135,7 +136,7 @@ def _message_page(
         chance=chance,
         problem=problem,
     )
-    page.write(messages.record_reading, actor, message, now=page.now)
+    page.trace(messages.record_reading, actor, message, now=page.now)
     return response
 
 

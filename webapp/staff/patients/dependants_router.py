@@ -114,6 +114,9 @@ def _people_page(
     """The search for an existing patient, and the form for a new one."""
     text = page.request.query_params.get("q", "").strip()
     found = search_patients(page.session, text) if text else Found([])
+    if found.patients:
+        ids = [patient.id for patient in found.patients]
+        page.trace(records.note_listing, signed_in(page, "admin"), ids, now=page.now)
     return page.render(
         "staff/patients/people.html",
         status=status,

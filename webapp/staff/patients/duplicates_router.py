@@ -24,8 +24,10 @@ MOST_AHEAD = 200
 @router.get("/admin/patients/duplicates")
 def list_pairs(page: CurrentPage) -> Response:
     """Pairs of records that may be of one person, the newest first; admins."""
-    signed_in(page, "admin")
+    actor = signed_in(page, "admin")
     pairs = duplicates.list_pairs(page.session, limit=MOST_SHOWN)
+    both = [number for pair in pairs for number in (pair.patient_id, pair.other_id)]
+    page.trace(records.note_listing, actor, both, searched=False, now=page.now)
     count = duplicates.count_pairs(page.session)
     return page.render("staff/patients/duplicates.html", pairs=pairs, rest=count - len(pairs))
 
@@ -37,7 +39,7 @@ def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response
     duplicates.require_pair(page.session, patient_id, other_id)
     response = _compare_page(page, patient_id, other_id)
     for number in (patient_id, other_id):
-        page.write(records.note_reading, actor, number, now=page.now)
+        page.trace(records.note_reading, actor, number, now=page.now)
     return response
 
 

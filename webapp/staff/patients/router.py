@@ -38,8 +38,6 @@ def list_patients(page: CurrentPage) -> Response:
     query = page.request.query_params
     form = PatientSearchForm.of_address(query)
     text = query.get("q", "").strip()
-    if text:
-        page.write(records.note_search, actor, now=page.now)
     found = _by_reference(page, actor, text)
     if found is None:
         found = search_patients(
@@ -47,6 +45,8 @@ def list_patients(page: CurrentPage) -> Response:
             text,
             cursor=cursor_of(before=whole_number(query.get("before")), after=whole_number(query.get("after"))),
         )
+    ids = [patient.id for patient in found.patients]
+    page.trace(records.note_listing, actor, ids, searched=bool(text), now=page.now)
     return page.render(
         "staff/patients/list.html",
         form=form,
@@ -180,5 +180,4 @@ def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: 
 
 
 def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:
-    """Log the reading before anything is shown."""
-    page.write(records.note_reading, actor, patient_id, now=page.now)
+    page.trace(records.note_reading, actor, patient_id, now=page.now)

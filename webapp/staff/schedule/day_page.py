@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
@@ -46,7 +46,8 @@ def show_day(
         problem=error.message if error else None,
         words=statuses.STAFF_WORDS,
     )
-    record_reading(page, actor, doctor.id, {"day": str(day)})
+    ids = [row.card.visit.id for row in shown.rows if row.card]
+    record_reading(page, actor, doctor.id, {"day": str(day), "appointments": ids[: audit.MOST_IDS]})
     return response
 
 
@@ -59,9 +60,9 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
     return StatusChanged(_("%(name)s: %(status)s") % words, card)
 
 
-def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, str]) -> None:
-    """Log the reading before anything is shown: a day holds the reasons and notes of all its patients."""
-    page.write(
+def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, Any]) -> None:
+    """Log the reading: a day holds the reasons and notes of all its patients."""
+    page.trace(
         audit.record,
         "schedule_read",
         subject=("doctor", doctor_id),

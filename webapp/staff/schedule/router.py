@@ -7,6 +7,7 @@ from datetime import date
 from starlette.responses import Response
 
 from webapp.appointments.booking import statuses
+from webapp.audit.service import MOST_IDS
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
@@ -56,7 +57,8 @@ def some_week(page: CurrentPage, week: str) -> Response:
         week=shown,
         words=statuses.STAFF_WORDS,
     )
-    record_reading(page, actor, doctor.id, {"week": shown.name})
+    ids = [row.card.visit.id for column in shown.days for row, _place in column.rows if row.card]
+    record_reading(page, actor, doctor.id, {"week": shown.name, "appointments": ids[:MOST_IDS]})
     return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth import queries, roles
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import link_delivery_of, signed_in
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 @router.get("/admin/users")
 def list_users(page: CurrentPage) -> Response:
     """The accounts, the newest first; admins."""
-    signed_in(page, "admin")
+    actor = signed_in(page, "admin")
     query = page.request.query_params
     form = UserFilterForm.of_address(query)
     wanted = form.wanted()
@@ -35,6 +35,7 @@ def list_users(page: CurrentPage) -> Response:
     shown, neighbours = cut_newest_first(
         found, cursor, PAGE_SIZE, "/admin/users", q=wanted.text, role=wanted.role, access=form.access.data
     )
+    page.trace(users.note_listing, actor, [user.id for user in shown], now=page.now)
     return page.render(
         "staff/users/list.html",
         form=form,
@@ -54,21 +55,22 @@ def show_new_user(page: CurrentPage) -> Response:
 
 @router.post("/admin/users")
 def create_user(page: CurrentPage, sent: SentForm) -> Response:
-    """Create an account, and show the link to its first password this once; admins."""
+    """Create an account, and send its owner the link to its first password; admins."""
     actor = signed_in(page, "admin")
     form = InviteForm(sent)
     form.offer(users.doctors_without_account(page.session))
     with Submission(form) as submission:
         command = submission.read(form.command)
-        user_id, token = page.write(users.invite, actor, command, now=page.now)
-        return _link_page(page, user_id, token, created=True)
+        user_id, token = page.write(users.invite, actor, command, link_delivery_of(page), now=page.now)
+        return _after_link(page, user_id, token, created=True)
     return _new_page(page, form, status=submission.status)
 
 
 @router.get("/admin/users/{user_id}")
 def show_user(page: CurrentPage, user_id: PathId) -> Response:
     """One account and what can be done about it; admins."""
-    signed_in(page, "admin")
+    actor = signed_in(page, "admin")
+    page.trace(users.note_reading, actor, user_id, now=page.now)
     return _user_page(page, users.get_user(page.session, user_id, now=page.now))
 
 
@@ -116,15 +118,15 @@ def change_access(page: CurrentPage, sent: SentForm, user_id: PathId) -> Respons
 
 @router.post("/admin/users/{user_id}/password-link")
 def renew_password_link(page: CurrentPage, user_id: PathId) -> Response:
-    """Make a new link to choose a password with, and show it this once; admins."""
+    """Send the owner of an account a new link to choose a password with; admins."""
     actor = signed_in(page, "admin")
     try:
-        token = page.write(roles.renew_password_link, actor, user_id, now=page.now)
+        token = page.write(roles.renew_password_link, actor, user_id, how=link_delivery_of(page), now=page.now)
     except NotFound:
         raise
     except AppError as error:
         return page.redirect(f"/admin/users/{user_id}", flash=error.message, tone="bad")
-    return _link_page(page, user_id, token, created=False)
+    return _after_link(page, user_id, token, created=False)
 
 
 @router.post("/admin/users/{user_id}/sessions/end")
@@ -139,6 +141,15 @@ def end_sessions(page: CurrentPage, user_id: PathId) -> Response:
 def _new_page(page: Page, form: InviteForm, *, status: int = 200) -> Response:
     form.offer(users.doctors_without_account(page.session))
     return page.render("staff/users/new.html", status=status, form=form)
+
+
+def _after_link(page: Page, user_id: int, token: str, *, created: bool) -> Response:
+    """The account, once its owner has been sent the link; the link itself only where no mail is sent."""
+    if token:
+        return _link_page(page, user_id, token, created=created)
+    email = queries.get_user(page.session, user_id, now=page.now).email
+    said = _("We’ve emailed a link to choose a password to %(email)s.") % {"email": email}
+    return page.redirect(f"/admin/users/{user_id}", flash=said)
 
 
 def _link_page(page: Page, user_id: int, token: str, *, created: bool) -> Response:

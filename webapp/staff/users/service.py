@@ -12,6 +12,7 @@ When a patient starts to work at the clinic, or a staff member stops:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,8 +21,9 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import queries, roles
+from webapp.auth import link_delivery, queries, roles
 from webapp.auth import service as auth
+from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.queries import UserFacts
 from webapp.auth.schemas import Actor, Email, PersonName, Role
 from webapp.core.optimistic_lock import require_unchanged
@@ -118,8 +120,8 @@ def doctors_without_account(session: Session) -> list[tuple[int, str]]:
     return [(row.id, row.name) for row in session.execute(query)]
 
 
-def invite(session: Session, actor: Actor, command: InviteUser, *, now: datetime) -> tuple[int, str]:
-    """Create an account for an admin or a doctor; return its id and the token of its first-password link.
+def invite(session: Session, actor: Actor, command: InviteUser, how: LinkDelivery, *, now: datetime) -> tuple[int, str]:
+    """Create an account for an admin or a doctor; return its id, and what `link_delivery.hand_over` returns.
 
     Raises:
         EmailTaken, DoctorHasAccount. Invalid: the doctor is missing, or named for an admin; or the role is that of
@@ -128,9 +130,9 @@ def invite(session: Session, actor: Actor, command: InviteUser, *, now: datetime
     if command.role == "patient":
         raise Invalid(_("Choose doctor or admin: patients create their own accounts."), field="role")
     _lock_doctor(session, command.role, command.doctor_id, tied_to=None)
-    user_id, token = auth.create_invited_user(session, actor, command.email, command.name, command.role, now=now)
+    user_id = auth.create_invited_user(session, actor, command.email, command.name, command.role, now=now)
     _tie(session, command.doctor_id, user_id)
-    return user_id, token
+    return user_id, link_delivery.hand_over(session, actor, user_id, how, now=now)
 
 
 def change_role(session: Session, actor: Actor, user_id: int, command: ChangeRole, *, seen: str, now: datetime) -> None:
@@ -182,3 +184,13 @@ def _require_record(session: Session, actor: Actor, account: roles.LockedAccount
     note_duplicates(session, patient.id, now=now)
     audit.record_by(session, actor, "patient_created", subject=("patient", patient.id), now=now)
     publish(session, PatientJoined(by=actor.done_by, patient_id=patient.id), now=now)
+
+
+def note_listing(session: Session, actor: Actor, user_ids: Sequence[int], *, now: datetime) -> None:
+    """Log which accounts an admin saw in the list."""
+    audit.record_list_read(session, actor, "users_listed", "users", user_ids, now=now)
+
+
+def note_reading(session: Session, actor: Actor, user_id: int, *, now: datetime) -> None:
+    """Log that an admin opened an account."""
+    audit.record_by(session, actor, "user_read", subject=("user", user_id), now=now)
