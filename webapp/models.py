@@ -1,5 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
+from webapp.appointments.models import PendingDecision
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
     Draft,
@@ -45,6 +46,7 @@ __all__ = [
     "PasswordLink",
     "Patient",
     "PatientWord",
+    "PendingDecision",
     "PossibleDuplicate",
     "RefreshToken",
     "ScheduleVersion",

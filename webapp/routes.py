@@ -34,6 +34,7 @@ from webapp.privacy.staff_router import router as patient_data_router
 from webapp.scheduling.api import router as free_times_api
 from webapp.scheduling.profile_router import router as profile_router
 from webapp.scheduling.search_router import router as search_router
+from webapp.staff.appointments.decisions_router import router as decisions_router
 from webapp.staff.appointments.flags_router import router as flags_router
 from webapp.staff.appointments.promised_hours_router import router as promised_hours_router
 from webapp.staff.appointments.router import router as staff_appointments_router
@@ -75,6 +76,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     appointment_link_router,
     staff_appointments_router,
     why_router,
+    decisions_router,
     promised_hours_router,
     patients_router,
     dependants_router,

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from webapp.appointments.impact import decisions
 from webapp.appointments.messages import reminders, visit_messages
 from webapp.auth import drafts, sign_in_codes
 from webapp.causes import report
@@ -161,6 +162,8 @@ class Worker:
             self.database.write(drafts.forget_old, now=now)
         if self._asks(sign_in_codes.is_any_old, now):
             self.database.write(sign_in_codes.forget_old, now=now)
+        if self._asks(decisions.is_any_over, now):
+            self.database.write(decisions.forget_over, now=now)
         self._forget()
         if self._asks(retention.is_due, now):
             retention.run(self.database, now=now, folder=FOLDER, stop=self.stopping.is_set)

@@ -327,6 +327,21 @@ def test_many_appointments_are_cancelled_once_the_change_is_made(
     ] * 2
 
 
+def test_a_header_says_how_many_appointments_could_not_be_moved(
+    carol: ApiClient, sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "AT_ONCE", 0)
+    first, second = put(sqlite_cast, "2026-03-04 09:30"), put(sqlite_cast, "2026-03-04 10:00")
+    body = next(body for _method, its_path, body in CHANGES.values() if its_path == "/closures")
+    decided = decide(carol.request("POST", "/closures", json=body), "move")
+    each = decided["decisions"]["each"]
+    for chosen in each.values():
+        chosen["starts_at"] = next(iter(each.values()))["starts_at"]
+    done = carol.request("POST", "/closures", json={**body, **decided})
+    assert (done.status_code, done.headers["appointments-left"]) == (201, "1")
+    assert sorted(standing(sqlite_cast, visit).flagged_why for visit in (first, second)) == ["", "closure"]
+
+
 def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:
     cast = assemble(database)
     visit = put(cast, "2026-03-04 09:30")

@@ -118,8 +118,39 @@ def test_what_could_not_be_moved_after_the_change_is_said(
     second = "|".join([*second.split("|")[:2], first.split("|")[2]])
     form["listed"] = " ".join([first, second, *others])
     answer = client.post(ADDRESS, data=form | {"decide-all": "move", "step": "save"})
-    assert answer.status_code == 409
-    assert "The change is saved. 1 appointment couldn’t be moved or cancelled: it is flagged." in read(answer).text
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/decisions?of=")
+    page = read(client.get(answer.headers["location"]))
+    assert "1 appointment needs a decision" in page.text
+    assert {"/admin/appointments?flagged=1", "/admin/closures"} <= set(page.links)
+    assert "The closure is saved." in page.text
     with crowded.database.reading() as session:
         flags = session.scalars(sa.select(models.Appointment.flagged_why).where(models.Appointment.flagged_why != ""))
         assert flags.all() == ["closure"]
+
+
+def test_the_page_says_how_far_the_decisions_are_and_continues_them(
+    client: TestClient, crowded: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "AT_ONCE", 0)
+    log_in(client, "carol")
+    form = read(client.post(ADDRESS, data=CLOSURE)).form(ADDRESS) | {"decide-all": "cancel", "step": "save"}
+
+    def die(*_arguments: object, **_more: object) -> None:
+        """The process ends before it carries out anything."""
+
+    with monkeypatch.context() as death:
+        death.setattr(impact_pages, "finish", die)
+        progress = client.post(ADDRESS, data=form).headers["location"]
+    page = read(client.get(progress))
+    assert page.h1 == "0 of 12 done"
+    assert page.one("section", id="decisions")["hx-get"] == progress
+    assert "12 decisions about appointments are not carried out yet" in read(client.get("/admin")).text
+    answer = client.post("/decisions", data=page.form("/decisions"))
+    assert answer.status_code == 303
+    page = read(client.get(answer.headers["location"]))
+    assert page.h1 == "All done."
+    assert "needs a decision" not in page.text
+    assert "/admin/closures" in page.links
+    with crowded.database.reading() as session:
+        assert set(session.scalars(sa.select(models.Appointment.status))) == {"cancelled"}

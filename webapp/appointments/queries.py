@@ -17,7 +17,7 @@ from webapp.clinic.models import VisitType
 from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient
-from webapp.scheduling.models import ACTIVE, Appointment
+from webapp.scheduling.models import ACTIVE, UNDECIDED, Appointment
 
 # A reader's own record, and the patients whose appointments they see. The queries join each appointment's patient too.
 _READER, _MINE = aliased(Patient), aliased(Patient)
@@ -256,3 +256,9 @@ def find_own_patient_at(session: Session, actor: Actor, doctor_id: int, starts_a
         Appointment.status.in_(ACTIVE),
     )
     return session.scalar(query)
+
+
+def count_undecided(session: Session, actor: Actor, *, now: datetime) -> int:
+    """How many appointments ahead need a decision, of those that exist for the actor."""
+    query = sa.select(sa.func.count(Appointment.id)).where(UNDECIDED, Appointment.starts_at > now, visible_to(actor))
+    return session.scalar(query) or 0

@@ -41,7 +41,8 @@ JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 # Response headers that scripts of other sites may read.
 EXPOSED_HEADERS = (
-    "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Total-Count"
+    "Appointments-Left", "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "X-Total-Count",
 )  # fmt: skip
 MAX_SKIP = 100_000
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")

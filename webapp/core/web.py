@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from fastapi import Depends, Path, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import Response, StreamingResponse
@@ -25,6 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from webapp.config import Settings
 from webapp.core.parsing import MAX_ID
 from webapp.core.security import MAX_BODY_BYTES
+from webapp.core.urls import with_query
 from webapp.database import Database
 from webapp.exceptions import BadRequest
 from webapp.i18n import gettext as _
@@ -47,6 +49,8 @@ class Page:
         self.now: datetime = request.app.state.clock()
         self.known: dict[str, Any] = {}
         self._reading: AbstractContextManager[Session] | None = None
+        self._also_said = ""
+        self._meanwhile: tuple[str, Callable[[], object]] | None = None
 
     @cached_property
     def session(self) -> Session:
@@ -132,13 +136,30 @@ class Page:
         headers = {"cache-control": "no-store"}
         return StreamingResponse(_in_this_context(pieces), media_type="text/html; charset=utf-8", headers=headers)
 
+    def say_also(self, sentence: str) -> None:
+        """Add a sentence to what the next page says was done."""
+        self._also_said = sentence
+
+    def show_meanwhile(self, address: str, work: Callable[[], object]) -> None:
+        """Do long work after the redirect is sent, and let it lead to the page at `address`, which shows how far it is.
+
+        That page gets the address of the next one as `next`. The work goes on if the browser is closed.
+        """
+        self._meanwhile = (address, work)
+
     def redirect(self, address: str, *, flash: str | None = None, tone: str = "ok") -> Response:
         """Send the browser to another page after a write: 303, or for HTMX a header with the address."""
+        if self._meanwhile is not None:
+            address = with_query(self._meanwhile[0], next=address)
         address = quote(address, safe="/?&=%#:;,+@!$'()*[]~")
         if "hx-request" in self.request.headers:
             response = Response(status_code=204, headers={"hx-redirect": address})
         else:
             response = Response(status_code=303, headers={"location": address})
+        if self._meanwhile is not None:
+            response.background = BackgroundTask(self._meanwhile[1])
+        if flash is not None and self._also_said:
+            flash = f"{flash} {self._also_said}"
         if flash is not None:
             self.set_cookie(response, self.flash_cookie, self._flash_signer.dumps([tone, flash]), FLASH_SECONDS)
         return response

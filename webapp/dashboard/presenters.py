@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
+from webapp.appointments.impact.decisions import count_waiting
+from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.codes import REASONS
@@ -61,6 +63,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
         *_unsafe(page),
         *_missing(page, setup),
         *_broken_promises(page),
+        *_interrupted(page),
         *_flagged(page),
         *_unconfirmed(page),
         *_messages(page),
@@ -127,6 +130,27 @@ def _broken_promises(page: Page) -> list[Matter]:
     times = {"promised": f"{first.promised:%H:%M}", "shown": formats.day_and_time(first.starts_at, clinic.zone)}
     href = "/admin/appointments/promised-hours"
     return [Matter("bad", title % {"n": count}, text % times, href, _("Correct the times"))]
+
+
+def _interrupted(page: Page) -> list[Matter]:
+    """Decisions that were made together and are not carried out yet."""
+    count = count_waiting(page.session, signed_in(page, "admin"))
+    if not count:
+        return []
+    return [
+        Matter(
+            "warn",
+            ngettext(
+                "%(n)d decision about an appointment is not carried out yet",
+                "%(n)d decisions about appointments are not carried out yet",
+                count,
+            )
+            % {"n": count},
+            _("Someone is moving or cancelling many appointments at the moment, or was interrupted."),
+            "/decisions",
+            _("See how far it is"),
+        )
+    ]
 
 
 def _flagged(page: Page) -> list[Matter]:

@@ -8,7 +8,7 @@ services compare the fingerprint of what is saved, under the lock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, TypeVar, cast
@@ -164,9 +164,9 @@ def make(page: Page, plan: Plan, *, preview: bool) -> Response:
         return _effect(page, plan)
     page.close()
     course = Course()
-    shown = page.database.write(_carry_out, page, plan, course)
-    finish(page.database, plan.actor, course, now=page.now)
-    return answer(page, type(shown), shown, headers={"etag": tag_of(shown)})
+    with _explained(page):
+        shown = page.database.write(_carry_out, page, plan, course)
+    return _finished(page, plan, course, answer(page, type(shown), shown, headers={"etag": tag_of(shown)}))
 
 
 def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
@@ -179,9 +179,9 @@ def remove(page: Page, plan: Plan, said: str, *, preview: bool) -> Response:
         return _effect(page, plan)
     page.close()
     course = Course()
-    page.database.write(_carry_out, page, plan, course)
-    finish(page.database, plan.actor, course, now=page.now)
-    return answer(page, Said, Said(message=said))
+    with _explained(page):
+        page.database.write(_carry_out, page, plan, course)
+    return _finished(page, plan, course, answer(page, Said, Said(message=said)))
 
 
 def add(
@@ -198,11 +198,22 @@ def add(
     course = Course()
 
     def work(session: Session) -> tuple[Any, dict[str, str]]:
-        shown = _carry_out(session, page, plan, course)
+        # A refusal is stored with its key, as it is answered.
+        with _explained(page) if key else nullcontext():
+            shown = _carry_out(session, page, plan, course)
         return shown, {"location": place(shown), "etag": tag_of(shown)}
 
-    response = create(page, plan.actor, key, body, kind, work)
-    finish(page.database, plan.actor, course, now=page.now)
+    with _explained(page):
+        response = create(page, plan.actor, key, body, kind, work)
+    return _finished(page, plan, course, response)
+
+
+def _finished(page: Page, plan: Plan, course: Course, response: Response) -> Response:
+    """Carry out the decisions that the change left; a header says how many could not be."""
+    if course.later:
+        left = finish(page.database, plan.actor, now=page.now)
+        if left:
+            response.headers[LEFT] = str(left)
     return response
 
 
@@ -221,17 +232,16 @@ def _effect(page: Page, plan: Plan) -> Response:
 
 
 def _carry_out(session: Session, page: Page, plan: Plan, course: Course) -> Any:
-    with _explained(page):
-        return schedule_impact.carry_out(
-            session,
-            plan.actor,
-            plan.work,
-            doctor_ids=plan.doctor_ids,
-            now=page.now,
-            decisions=plan.decisions,
-            settled=plan.settled,
-            course=course,
-        )
+    return schedule_impact.carry_out(
+        session,
+        plan.actor,
+        plan.work,
+        doctor_ids=plan.doctor_ids,
+        now=page.now,
+        decisions=plan.decisions,
+        settled=plan.settled,
+        course=course,
+    )
 
 
 @contextmanager
@@ -260,6 +270,13 @@ _REFUSED = {
         visits={"$ref": "#/components/schemas/AffectedVisit"},
     ),
 }
+LEFT = "appointments-left"
+_LEFT_HEADER = {
+    "Appointments-Left": {
+        "description": "How many appointments could not be moved or cancelled as decided. They are flagged.",
+        "schema": {"type": "integer"},
+    }
+}
 _STALE = problems(s412="The resource has changed since the `ETag` in `If-Match`.")
 _EFFECT = {"model": EffectOut, "description": "With `preview`: the effect of the change."}
 MAY_ADD = {200: _EFFECT, **_REFUSED}
@@ -267,13 +284,13 @@ MAY_ADD = {200: _EFFECT, **_REFUSED}
 
 def created(kind: Any) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that creates a thing of this kind."""
-    return {201: {"model": kind, "headers": {**LOCATION_HEADER, **ETAG_HEADER}}, **MAY_ADD}
+    return {201: {"model": kind, "headers": {**LOCATION_HEADER, **ETAG_HEADER, **_LEFT_HEADER}}, **MAY_ADD}
 
 
 def changed(kind: Any) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that changes a thing of this kind."""
-    return {200: {"model": kind | EffectOut, "headers": ETAG_HEADER}, **_REFUSED, **_STALE}
+    return {200: {"model": kind | EffectOut, "headers": {**ETAG_HEADER, **_LEFT_HEADER}}, **_REFUSED, **_STALE}
 
 
-REMOVED: dict[int | str, dict[str, Any]] = {200: {"model": Said | EffectOut}, **_REFUSED}
+REMOVED: dict[int | str, dict[str, Any]] = {200: {"model": Said | EffectOut, "headers": _LEFT_HEADER}, **_REFUSED}
 REMOVED_UNLESS_STALE = {**REMOVED, **_STALE}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,19 +23,24 @@ from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.decisions import (
     Affected,
     AppointmentsAffected,
+    Course,
     Decision,
     Decisions,
     ProposalsFrom,
+    finish,
 )
 from webapp.appointments.impact.effects import Effect
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.forms import UNSENT, DocketForm, Submission
 from webapp.core.parsing import instant, whole_number
+from webapp.core.urls import with_query
 from webapp.core.web import Page
+from webapp.i18n import ngettext
 
 T = TypeVar("T")
 
+DECISIONS = "/decisions"
 KINDS = ("keep", "move", "cancel")
 # Instead of a proposal: the patient has arrived, so whatever is chosen for all, the appointment is kept.
 ARRIVED = "arrived"
@@ -150,18 +156,45 @@ def make(
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
         raise Asked(_shown(effect.visits, sent, effect=effect), 200)
+    course = Course()
     try:
-        return schedule_impact.make_change(
-            page.database,
+        result = page.database.write(
+            schedule_impact.carry_out,
             actor,
             work,
             doctor_ids=doctor_ids,
             now=page.now,
             decisions=decisions_of(sent),
             settled=settled,
+            course=course,
         )
     except AppointmentsAffected as affected:
         raise Asked(_shown(affected.visits, sent, message=affected.message), affected.status) from affected
+    if course.later:
+        finish_meanwhile(page, actor, course.later)
+    page.say_also(_what_became(course))
+    return result
+
+
+def finish_meanwhile(page: Page, actor: Actor, count: int) -> None:
+    """Carry out so many stored decisions after the answer; the next page shows how far that is."""
+    page.show_meanwhile(with_query(DECISIONS, of=count), partial(finish, page.database, actor, now=page.now))
+
+
+def _what_became(course: Course) -> str:
+    """'2 appointments are moved and 1 is kept.', or '' where none was affected."""
+    said = [
+        (course.moved, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", course.moved)),
+        (
+            course.cancelled,
+            ngettext("%(n)d appointment was cancelled.", "%(n)d appointments were cancelled.", course.cancelled),
+        ),
+        (
+            course.kept,
+            ngettext("%(n)d appointment is kept and flagged.", "%(n)d appointments are kept and flagged.", course.kept),
+        ),
+    ]
+    return " ".join(words % {"n": count} for count, words in said if count)
 
 
 def decisions_of(sent: FormData) -> Decisions:

@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tests.cast import Cast
+from tests.cast import Cast, local
 from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import decisions, schedule_impact
-from webapp.appointments.impact.decisions import AppointmentsAffected, Course, Decision, Decisions, SomeLeft, finish
+from webapp.appointments.impact.decisions import AppointmentsAffected, Course, Decision, Decisions, finish
 from webapp.integrity import find_problems
 
 COUNT = 9
@@ -61,38 +61,86 @@ def test_many_are_moved_or_cancelled_after_the_change(cast: Cast, kind: str, don
     assert list(find_problems(cast.database, now=cast.now)) == []
 
 
-def test_until_they_are_moved_they_are_flagged(cast: Cast) -> None:
-    """A process that ends in the middle leaves nothing undecided in silence."""
-    course, chosen = Course(), Decisions(each=asked(cast, "move"))
+def decide(cast: Cast, each: dict[str, Decision]) -> Course:
+    """Make the change with these decisions, as a process does that ends before it carries them out."""
+    course = Course()
     cast.database.write(
         schedule_impact.carry_out,
         cast.carol,
         close,
         doctor_ids=None,
         now=cast.now,
-        decisions=chosen,
+        decisions=Decisions(each=each),
         course=course,
     )
+    return course
+
+
+def waiting(cast: Cast) -> int:
+    with cast.database.reading() as session:
+        return decisions.count_waiting(session, cast.carol)
+
+
+def test_until_they_are_moved_they_are_flagged_and_can_be_continued(cast: Cast) -> None:
+    """A process that ends in the middle leaves nothing undecided in silence, and no decision is lost."""
+    assert decide(cast, asked(cast, "move")).later == COUNT
     assert standing(cast) == [("scheduled", True, True)] * COUNT
     assert list(find_problems(cast.database, now=cast.now)) == []
-    first, rest = Course(course.later[:4]), Course(course.later[4:])
-    assert finish(cast.database, cast.carol, first, now=cast.now) == 0
+    for _each in range(4):
+        assert cast.database.write(decisions._do_some, cast.carol, now=cast.now).done == 1
     assert sorted(standing(cast)) == [("scheduled", False, False)] * 4 + [("scheduled", True, True)] * 5
-    assert finish(cast.database, cast.carol, rest, now=cast.now) == 0
+    assert waiting(cast) == 5
+    # A doctor continues their own appointments only.
+    assert finish(cast.database, cast.bob, now=cast.now) == 0
+    assert 0 < waiting(cast) < 5
+    assert finish(cast.database, cast.carol, now=cast.now) == 0
     assert standing(cast) == [("scheduled", False, False)] * COUNT
+    assert waiting(cast) == 0
 
 
-def test_what_cannot_be_moved_stays_flagged_and_is_reported(cast: Cast) -> None:
+def test_a_decision_about_an_appointment_that_changed_meanwhile_is_dropped(cast: Cast) -> None:
+    each = asked(cast, "cancel")
+    decide(cast, each)
+    kept = next(iter(each))
+    cast.database.write(
+        schedule_impact.settle_flag, cast.carol, kept, "She comes by boat.", each[kept].version + 1, now=cast.now
+    )
+    assert finish(cast.database, cast.carol, now=cast.now) == 1
+    assert sorted(standing(cast)) == [("cancelled", True, False)] * (COUNT - 1) + [("scheduled", True, False)]
+    assert waiting(cast) == 0
+
+
+def test_what_cannot_be_moved_stays_flagged_and_is_counted(cast: Cast) -> None:
     each = asked(cast, "move")
     first, *_others, last = each
     # The last one is to move to the time of the first, who has the same doctor and patient.
     each[last] = each[last].model_copy(update={"starts_at": each[first].starts_at})
-    with pytest.raises(SomeLeft, match="1 appointment couldn’t be moved or cancelled"):
-        schedule_impact.make_change(
-            cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each)
-        )
+    course = Course()
+    schedule_impact.make_change(
+        cast.database, cast.carol, close, doctor_ids=None, now=cast.now, decisions=Decisions(each=each), course=course
+    )
+    assert course.left == 1
     assert sorted(standing(cast)) == [("scheduled", False, False)] * (COUNT - 1) + [("scheduled", True, True)]
     assert list(find_problems(cast.database, now=cast.now)) == []
+
+
+def test_decisions_about_appointments_that_have_begun_are_deleted(cast: Cast) -> None:
+    decide(cast, asked(cast, "cancel"))
+    noon = local("2026-03-04 12:00")
+    with cast.database.reading() as session:
+        assert (decisions.is_any_over(session, cast.now), decisions.is_any_over(session, noon)) == (False, True)
+    cast.database.write(decisions.forget_over, now=noon)
+    assert waiting(cast) == 3
+    assert standing(cast) == [("scheduled", True, True)] * COUNT
+
+
+def test_new_times_are_chosen_after_the_transaction(cast: Cast) -> None:
+    """Choosing them for many appointments takes long, and other writers would wait."""
+    put(cast, "2026-03-04 09:00")
+    with pytest.raises(AppointmentsAffected) as caught:
+        cast.database.write(schedule_impact.carry_out, cast.carol, close, doctor_ids=None, now=cast.now)
+    assert "visits" not in vars(caught.value)
+    assert [visit.proposal is not None for visit in caught.value.visits] == [True]
 
 
 def test_a_few_are_moved_with_the_change_or_not_at_all(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

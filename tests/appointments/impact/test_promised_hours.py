@@ -31,7 +31,7 @@ def change_law(cast: Cast, zone: str = "Europe/London") -> None:
 
 
 def keep(cast: Cast) -> tuple[int, dict[str, str]]:
-    moved, left = cast.database.write(promised_hours.keep_hours, cast.carol, now=NOW)
+    moved, left = promised_hours.keep_hours(cast.database, cast.carol, now=NOW)
     return moved, {each.appointment.reference: each.why for each in left}
 
 
@@ -186,7 +186,7 @@ def test_a_reminder_waits_until_the_hour_is_right(cast: Cast) -> None:
     forget_messages(cast)
     change_law(cast)
     assert cast.database.write(reminders.enqueue_due, now=tuesday) == 0
-    cast.database.write(promised_hours.keep_hours, cast.carol, now=tuesday)
+    promised_hours.keep_hours(cast.database, cast.carol, now=tuesday)
     assert cast.database.write(reminders.enqueue_due, now=tuesday) == 1
     assert messages(cast) == [("visit_reminder", "alice")]
 
@@ -196,7 +196,7 @@ def test_waiting_reminders_are_written_again_with_the_new_instant(cast: Cast) ->
     tuesday = local("2026-03-03 12:00")
     assert cast.database.write(reminders.enqueue_due, now=tuesday) == 1
     change_law(cast)
-    cast.database.write(promised_hours.keep_hours, cast.carol, now=tuesday)
+    promised_hours.keep_hours(cast.database, cast.carol, now=tuesday)
     assert [each for each in messages(cast) if each[0] == "visit_reminder"] == []
     assert cast.database.write(reminders.enqueue_due, now=tuesday) == 1
 

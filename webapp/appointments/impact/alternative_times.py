@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -38,7 +38,19 @@ from webapp.scheduling.slots import (
 PROPOSAL_DAYS = 42
 
 
-def propose(
+@dataclass
+class Alternatives:
+    """What proposals are made of: the facts by doctor, from when times are proposed, and when patients are engaged."""
+
+    clinic: Clinic
+    affected: list[UpcomingAppointment]
+    who: dict[int, DoctorRow]
+    facts: dict[int, Facts]
+    earliest: Minute
+    engaged: dict[int, list[tuple[int, Span]]]
+
+
+def load_alternatives(
     session: Session,
     clinic: Clinic,
     affected: list[UpcomingAppointment],
@@ -46,8 +58,8 @@ def propose(
     *,
     from_today: bool = False,
     now: datetime,
-) -> dict[int, datetime]:
-    """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed."""
+) -> Alternatives:
+    """Read what `propose` needs, in the transaction of the change."""
     today = clinic.today(now)
     last = max(appointment.starts_at for appointment in affected).astimezone(clinic.zone).date() + timedelta(
         days=PROPOSAL_DAYS
@@ -57,18 +69,27 @@ def propose(
     facts = load_facts(session, clinic, requests, today, max(last, today), now=now)
     earliest = 0 if from_today or not facts else _next_working_day(next(iter(facts.values())), today)
     engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
+    return Alternatives(clinic, affected, who, facts, earliest, engaged)
+
+
+def propose(known: Alternatives) -> dict[int, datetime]:
+    """For each appointment, its doctor's nearest time that its patient has free and that no other is proposed.
+
+    For many appointments it takes long, so it needs no database, and is called after the transaction.
+    """
+    clinic, engaged = known.clinic, known.engaged
     starts: dict[tuple[int, int], list[Minute]] = {}
     # The proposed spans of each doctor, in order; they do not overlap.
     given: dict[int, list[Span]] = defaultdict(list)
     proposals: dict[int, datetime] = {}
-    for appointment in affected:
-        kind = who[appointment.doctor_id].visit_type(appointment.visit_type_id)
+    for appointment in known.affected:
+        kind = known.who[appointment.doctor_id].visit_type(appointment.visit_type_id)
         if kind is None or appointment.status not in ACTIVE:
             continue
         of_kind = (appointment.doctor_id, kind.id)
         if of_kind not in starts:
-            free = free_times(wanting(facts[appointment.doctor_id], kind))
-            starts[of_kind] = [time.start for time in free if time.start >= earliest]
+            free = free_times(wanting(known.facts[appointment.doctor_id], kind))
+            starts[of_kind] = [time.start for time in free if time.start >= known.earliest]
         others = [span for number, span in engaged[appointment.patient_id] if number != appointment.id]
         for start in nearest_first(starts[of_kind], appointment.start):
             busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)

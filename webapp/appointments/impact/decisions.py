@@ -2,17 +2,19 @@
 
 Keeping flags the appointment. Moving and cancelling go through the services of booking. A few of them are made in the
 transaction of the change, all or nothing. Many of them would hold up all other bookings: then the transaction of the
-change flags every affected appointment, and `finish` moves and cancels them in small transactions afterwards. What it
-cannot do, or does not come to, stays flagged, so nothing is forgotten in silence.
+change flags every affected appointment and stores the decisions, and `finish` moves and cancels them in small
+transactions afterwards. If it is interrupted, staff continue with one button. What it cannot do stays flagged, so
+nothing is forgotten in silence.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from time import monotonic, sleep
 from typing import Literal, NamedTuple
 
@@ -21,16 +23,18 @@ from pydantic import BaseModel, Field, StrictInt
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service
-from webapp.appointments.impact.alternative_times import propose
+from webapp.appointments.impact.alternative_times import load_alternatives, propose
+from webapp.appointments.models import PendingDecision
+from webapp.appointments.queries import visible_to
 from webapp.appointments.schemas import Cancellation, Move, Note
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.codes import REASONS, stored
 from webapp.core.parsing import Instant
-from webapp.database import Database
+from webapp.database import Database, UtcDateTime
 from webapp.doctors import service as doctors
-from webapp.exceptions import AppError, Conflict
+from webapp.exceptions import AppError, Conflict, Unavailable
 from webapp.i18n import ngettext
 from webapp.patients import service as patients
 from webapp.patients.models import Patient
@@ -41,8 +45,8 @@ from webapp.scheduling.rule_violations import UpcomingAppointment
 AT_ONCE = 20
 # Otherwise as many as fit into each transaction's time. On SQLite only one transaction writes at a time, and those that
 # wait look up to a tenth of a second apart whether it is their turn: the pause is theirs.
-BATCH_SECONDS = 0.2
-PAUSE_SECONDS = 0.1
+BATCH_SECONDS = 0.1
+PAUSE_SECONDS = 0.12
 # Each transaction first takes the locks of all patients whom it may get to.
 MOST_AT_ONCE = 50
 # Databases limit the number of values in a statement.
@@ -102,32 +106,21 @@ class AppointmentsAffected(Conflict):
 
     code = "visits_affected"
 
-    def __init__(self, appointments: list[Affected]) -> None:
+    def __init__(self, count: int, describe: Callable[[], list[Affected]]) -> None:
         super().__init__(
             ngettext(
                 "%(n)d appointment is affected. Choose what to do with it.",
                 "%(n)d appointments are affected. Choose what to do with each.",
-                len(appointments),
-            )
-            % {"n": len(appointments)}
-        )
-        self.visits = appointments
-
-
-class SomeLeft(Conflict):
-    """The change is made, but some appointments could not be moved or cancelled; they are flagged."""
-
-    code = "visits_left"
-
-    def __init__(self, count: int) -> None:
-        super().__init__(
-            ngettext(
-                "The change is saved. %(n)d appointment couldn’t be moved or cancelled: it is flagged.",
-                "The change is saved. %(n)d appointments couldn’t be moved or cancelled: they are flagged.",
                 count,
             )
             % {"n": count}
         )
+        self._describe = describe
+
+    @cached_property
+    def visits(self) -> list[Affected]:
+        """The appointments and their proposals. Read them after the transaction, because other writers wait for it."""
+        return self._describe()
 
 
 class Pending(NamedTuple):
@@ -141,10 +134,17 @@ class Pending(NamedTuple):
 
 @dataclass
 class Course:
-    """What a change leaves to be done, and how many appointments need no decision any more because of it."""
+    """What becomes of the affected appointments: `later` are left to `finish`, the others are dealt with.
 
-    later: list[Pending] = field(default_factory=list)
+    `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
+    """
+
+    kept: int = 0
+    moved: int = 0
+    cancelled: int = 0
+    later: int = 0
     unflagged: int = 0
+    left: int = 0
 
 
 def settle(
@@ -153,13 +153,14 @@ def settle(
     clinic: Clinic,
     affected: dict[UpcomingAppointment, str],
     decisions: Decisions,
-    course: Course | None,
+    course: Course,
     *,
+    at_once: bool,
     now: datetime,
 ) -> None:
-    """Carry out the decisions about the affected appointments, each with the code of its reason.
+    """Carry out the decisions about the affected appointments, each with the code of its reason; `course` says how.
 
-    With a `course`, many moves and cancellations are left to `finish`.
+    Unless all must be done `at_once`, many moves and cancellations are stored for `finish`.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved or cancelled.
@@ -172,29 +173,59 @@ def settle(
     problems: dict[int, str] = {}
     if len(pending) == len(affected):
         later = [each for each in pending if each.decision.kind != "keep"]
-        if course is not None and len(later) > AT_ONCE:
+        course.kept = len(pending) - len(later)
+        if not at_once and len(later) > AT_ONCE:
             _flag(session, actor, pending, now=now)
-            course.later = [_with_next_version(each) for each in later]
+            _store(session, later, now=now)
+            course.later = len(later)
             return
         _flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
         problems = _do_all(session, actor, later, now=now)
+        course.moved = sum(each.decision.kind == "move" for each in later)
+        course.cancelled = len(later) - course.moved
     if problems or len(pending) < len(affected):
-        raise AppointmentsAffected(_described(session, clinic, affected, decisions, problems, now=now))
+        raise AppointmentsAffected(len(affected), _description(session, clinic, affected, decisions, problems, now=now))
 
 
-def finish(database: Database, actor: Actor, course: Course, *, now: datetime) -> int:
-    """Move and cancel what the change left, in small transactions; returns how many appointments stay flagged."""
-    left, done = 0, 0
-    while done < len(course.later):
-        if done and database.is_sqlite:
-            sleep(PAUSE_SECONDS)
-        try:
-            batch = database.write(_do_some, actor, course.later[done : done + MOST_AT_ONCE], now=now)
-        except AppError:
-            # The database was too busy for all attempts; the next ones would only wait as long.
-            return left + len(course.later) - done
-        done, left = done + batch.done, left + batch.left
+def finish(database: Database, actor: Actor, *, now: datetime) -> int:
+    """Move and cancel what was decided and the actor may see, in small transactions; returns how many stay flagged.
+
+    Several may do so at once. If the database is too busy, or the process ends, the rest can be continued later.
+    """
+    left = 0
+    with suppress(Unavailable):
+        goes_on = True
+        while goes_on:
+            _done, more, goes_on = database.write(_do_some, actor, now=now)
+            left += more
+            if goes_on and database.is_sqlite:
+                sleep(PAUSE_SECONDS)
     return left
+
+
+def count_waiting(session: Session, actor: Actor) -> int:
+    """How many decisions are not carried out yet, about appointments that the actor may see."""
+    query = sa.select(sa.func.count()).select_from(PendingDecision).join(Appointment).where(visible_to(actor))
+    return session.scalar(query) or 0
+
+
+_OVER = sa.select(Appointment.id).where(Appointment.starts_at < sa.bindparam("now", type_=UtcDateTime))
+
+
+def is_any_over(session: Session, now: datetime) -> bool:
+    """Whether a decision was never carried out and its appointment has begun."""
+    over = sa.exists().where(PendingDecision.appointment_id.in_(_OVER))
+    return bool(session.scalar(sa.select(over), {"now": now}))
+
+
+def forget_over(session: Session, *, now: datetime) -> None:
+    """Delete the decisions about appointments that have begun; these stay flagged."""
+    session.execute(
+        sa.delete(PendingDecision)
+        .where(PendingDecision.appointment_id.in_(_OVER))
+        .execution_options(synchronize_session=False),
+        {"now": now},
+    )
 
 
 def unflag(session: Session, actor: Actor, ids: Sequence[int], *, now: datetime) -> None:
@@ -208,10 +239,28 @@ def _is_open(appointment: UpcomingAppointment, decision: Decision) -> bool:
     return decision.version != appointment.version or (decision.kind == "move" and decision.starts_at is None)
 
 
-def _with_next_version(pending: Pending) -> Pending:
-    """The same decision about the appointment as it is once it is flagged."""
-    decision = pending.decision
-    return pending._replace(decision=decision.model_copy(update={"version": decision.version + 1}))
+def _store(session: Session, pending: Sequence[Pending], *, now: datetime) -> None:
+    """Keep these decisions for `finish`, about the appointments as they are once flagged; they replace earlier ones."""
+    ids = [each.appointment.id for each in pending]
+    for at in range(0, len(ids), IDS_AT_ONCE):
+        session.execute(
+            sa.delete(PendingDecision).where(PendingDecision.appointment_id.in_(ids[at : at + IDS_AT_ONCE]))
+        )
+    session.execute(
+        sa.insert(PendingDecision),
+        [
+            {
+                "appointment_id": each.appointment.id,
+                "kind": each.decision.kind,
+                "version": each.decision.version + 1,
+                "starts_at": each.decision.starts_at if each.decision.kind == "move" else None,
+                "code": each.code,
+                "why": each.why,
+                "decided_at": now,
+            }
+            for each in pending
+        ],
+    )
 
 
 def _do_all(session: Session, actor: Actor, pending: Sequence[Pending], *, now: datetime) -> dict[int, str]:
@@ -225,7 +274,7 @@ def _do_all(session: Session, actor: Actor, pending: Sequence[Pending], *, now: 
         for each in pending:
             try:
                 with session.begin_nested():
-                    _do(session, actor, each, now=now)
+                    _do(session, actor, each.appointment.reference, each.decision, each.code, each.why, now=now)
             except AppError as error:
                 problems[each.appointment.id] = error.message
         if problems:
@@ -234,27 +283,46 @@ def _do_all(session: Session, actor: Actor, pending: Sequence[Pending], *, now: 
 
 
 class _Batch(NamedTuple):
-    """How many decisions a transaction dealt with, and how many of them could not be carried out."""
+    """How many decisions a transaction dealt with, how many of them could not be carried out, and if more follow."""
 
     done: int
     left: int
+    goes_on: bool
 
 
-def _do_some(session: Session, actor: Actor, pending: Sequence[Pending], *, now: datetime) -> _Batch:
-    """Move and cancel the first of these, one after another, as long as the time of a transaction lasts."""
+def _do_some(session: Session, actor: Actor, *, now: datetime) -> _Batch:
+    """Move and cancel the first of what is stored, one after another, as long as the time of a transaction lasts."""
     done, left, ends = 0, 0, monotonic() + BATCH_SECONDS
-    doctors.lock_doctors(session, [each.appointment.doctor_id for each in pending])
-    _lock_patients(session, pending)
-    for each in pending:
+    waiting = (
+        sa.select(PendingDecision, Appointment.reference, Appointment.doctor_id, Appointment.patient_id)
+        .join(Appointment)
+        .where(visible_to(actor))
+        .order_by(PendingDecision.appointment_id)
+        .limit(MOST_AT_ONCE)
+    )
+    first = session.execute(waiting).all()
+    doctors.lock_doctors(session, sorted({row.doctor_id for row in first}))
+    for patient_id in sorted({row.patient_id for row in first}):
+        patients.lock_patient(session, patient_id)
+    # Another process may have carried out some of them before the locks were free.
+    ids = [row.PendingDecision.appointment_id for row in first]
+    session.expire_all()
+    again = waiting.where(PendingDecision.appointment_id.in_(ids))
+    for row in session.execute(again).all():
+        stored_one = row.PendingDecision
+        decision = Decision.model_construct(
+            kind=stored_one.kind, version=stored_one.version, starts_at=stored_one.starts_at
+        )
         try:
             with session.begin_nested():
-                _do(session, actor, each, now=now)
+                _do(session, actor, row.reference, decision, stored_one.code, stored_one.why, now=now)
         except AppError:
             left += 1
+        session.execute(sa.delete(PendingDecision).where(PendingDecision.appointment_id == stored_one.appointment_id))
         done += 1
         if monotonic() > ends:
             break
-    return _Batch(done, left)
+    return _Batch(done, left, done < len(first) or len(first) == MOST_AT_ONCE)
 
 
 class _Undo(Exception):
@@ -266,15 +334,16 @@ def _lock_patients(session: Session, pending: Sequence[Pending]) -> None:
         patients.lock_patient(session, patient_id)
 
 
-def _do(session: Session, actor: Actor, pending: Pending, *, now: datetime) -> None:
+def _do(
+    session: Session, actor: Actor, reference: str, decision: Decision, code: str, why: str, *, now: datetime
+) -> None:
     """Move or cancel one appointment."""
-    appointment, decision, code, why = pending
     if decision.kind == "cancel":
         command = Cancellation(reason=why, version=decision.version)
-        service.cancel(session, actor, appointment.reference, command, now=now, why=code)
+        service.cancel(session, actor, reference, command, now=now, why=code)
     elif decision.starts_at is not None:
         move = Move(starts_at=decision.starts_at, version=decision.version)
-        service.move(session, actor, appointment.reference, move, now=now, why=code)
+        service.move(session, actor, reference, move, now=now, why=code)
 
 
 def _flag(session: Session, actor: Actor, pending: Sequence[Pending], *, now: datetime) -> None:
@@ -297,7 +366,7 @@ def _set_flags(session: Session, ids: Sequence[int], why: str, *, now: datetime)
         )
 
 
-def _described(
+def _description(
     session: Session,
     clinic: Clinic,
     affected: dict[UpcomingAppointment, str],
@@ -305,8 +374,11 @@ def _described(
     problems: dict[int, str],
     *,
     now: datetime,
-) -> list[Affected]:
-    """The affected appointments for display, each with the nearest free time that is not proposed for another."""
+) -> Callable[[], list[Affected]]:
+    """What describes the affected appointments for display, each with the nearest free time of its own.
+
+    Everything is read at once; the free times are chosen when it is called.
+    """
     doctor_ids = sorted({appointment.doctor_id for appointment in affected})
     who = {doctor.id: doctor for doctor in doctors.list_by_ids(session, doctor_ids)}
     people = {
@@ -319,23 +391,30 @@ def _described(
     }
     kinds = doctors.visit_types_by_id(session)
     words = {code: str(REASONS[code]) for code in set(affected.values())}
-    proposals = propose(session, clinic, list(affected), who, from_today=decisions.proposals_from == "today", now=now)
-    return [
-        Affected(
-            appointment.id,
-            appointment.reference,
-            appointment.version,
-            appointment.status not in ACTIVE,
-            appointment.starts_at,
-            appointment.ends_at,
-            who[appointment.doctor_id].name,
-            appointment.patient_id,
-            people[appointment.patient_id].name,
-            people[appointment.patient_id].phone,
-            kinds[appointment.visit_type_id].name,
-            words[code],
-            proposals.get(appointment.id),
-            problems.get(appointment.id, ""),
-        )
-        for appointment, code in affected.items()
-    ]
+    known = load_alternatives(
+        session, clinic, list(affected), who, from_today=decisions.proposals_from == "today", now=now
+    )
+
+    def describe() -> list[Affected]:
+        proposals = propose(known)
+        return [
+            Affected(
+                appointment.id,
+                appointment.reference,
+                appointment.version,
+                appointment.status not in ACTIVE,
+                appointment.starts_at,
+                appointment.ends_at,
+                who[appointment.doctor_id].name,
+                appointment.patient_id,
+                people[appointment.patient_id].name,
+                people[appointment.patient_id].phone,
+                kinds[appointment.visit_type_id].name,
+                words[code],
+                proposals.get(appointment.id),
+                problems.get(appointment.id, ""),
+            )
+            for appointment, code in affected.items()
+        ]
+
+    return describe

@@ -6,8 +6,9 @@ and the patient is told the new hour. Both take the locks that a booking takes, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from time import sleep
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -15,12 +16,14 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import ChangedMeanwhile
+from webapp.appointments.impact.decisions import PAUSE_SECONDS
 from webapp.auth.schemas import Actor
 from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import ClinicZone
 from webapp.core import formats
 from webapp.core.local_time import wall_minute
+from webapp.database import Database
 from webapp.doctors import service as doctors
 from webapp.doctors import zone
 from webapp.events.kinds import AppointmentHourChanged, AppointmentHourKept
@@ -35,7 +38,7 @@ from webapp.scheduling.models import OCCUPYING
 from webapp.scheduling.promised_hours import BrokenPromise, find_broken
 
 # So many appointments are put right in one transaction, because other bookings wait for it.
-PORTION = 100
+PORTION = 25
 # What a new time zone keeps of each appointment: the clock time that was promised, or the instant.
 Keeps = Literal["clock", "instant"]
 
@@ -82,17 +85,26 @@ def correct_zone(
         raise ClockTimesClash(left)
 
 
-def keep_hours(
-    session: Session, actor: Actor, *, now: datetime, leave: Collection[int] = ()
-) -> tuple[int, list[NotKept]]:
-    """Move appointments ahead to the instants at which the clock shows what was promised; at most `PORTION` of them.
+def keep_hours(database: Database, actor: Actor, *, now: datetime) -> tuple[int, list[NotKept]]:
+    """Move all appointments ahead to the instants at which the clock shows what was promised, in small transactions.
 
-    Call it in a transaction of its own until it moves and returns nothing. `leave` are the ids of those that it could
-    not move before.
+    Returns how many were moved, and those that cannot be. An appointment that changed meanwhile is looked at again.
     """
-    _count, broken = find_broken(session, get_clinic(session), now=now)
-    portion = _in_safe_order(get_clinic(session), [each for each in broken if each.id not in leave])[:PORTION]
-    return _keep(session, actor, portion, now=now)
+    moved, left = 0, list[NotKept]()
+    while True:
+        unmovable = {each.appointment.id for each in left}
+        with database.reading() as session:
+            clinic = get_clinic(session)
+            _count, broken = find_broken(session, clinic, now=now)
+        todo = _in_safe_order(clinic, [each for each in broken if each.id not in unmovable])
+        before = moved + len(left)
+        for at in range(0, len(todo), PORTION):
+            more, problems = database.write(_keep, actor, todo[at : at + PORTION], now=now)
+            moved, left = moved + more, left + problems
+            if database.is_sqlite and at + PORTION < len(todo):
+                sleep(PAUSE_SECONDS)
+        if moved + len(left) == before:
+            return moved, left
 
 
 def tell_hours(session: Session, actor: Actor, *, now: datetime, reference: str | None = None) -> int:

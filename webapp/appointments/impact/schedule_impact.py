@@ -19,12 +19,10 @@ from sqlalchemy.orm import Session
 from webapp.appointments.booking import service
 from webapp.appointments.impact.decisions import (
     NOTHING_DECIDED,
-    Affected,
     AppointmentsAffected,
     Course,
     Decisions,
     ProposalsFrom,
-    SomeLeft,
     finish,
     settle,
     unflag,
@@ -49,14 +47,14 @@ def make_change(
     now: datetime,
     decisions: Decisions = NOTHING_DECIDED,
     settled: Work[object] | None = None,
+    course: Course | None = None,
 ) -> T:
     """Make a change as `carry_out` does. Many moves and cancellations follow it in small transactions.
 
     Raises:
         AppointmentsAffected: nothing was changed.
-        SomeLeft: the change is made; some appointments could not be moved or cancelled, and are flagged.
     """
-    course = Course()
+    course = course if course is not None else Course()
     result = database.write(
         carry_out,
         actor,
@@ -67,9 +65,8 @@ def make_change(
         settled=settled,
         course=course,
     )
-    left = finish(database, actor, course, now=now)
-    if left:
-        raise SomeLeft(left)
+    if course.later:
+        course.left = finish(database, actor, now=now)
     return result
 
 
@@ -88,7 +85,7 @@ def carry_out(
 
     `work` writes the change on the session that it is given. Flags are removed from appointments that fit again. At
     last `settled` does what can be done only after all decisions. With a `course`, and nothing to be done then, the
-    caller must `finish` it after the transaction; otherwise everything is done in it.
+    caller must `finish` what comes `later` after the transaction; otherwise everything is done in it.
 
     Raises:
         AppointmentsAffected: an appointment has no decision, has changed since, or could not be moved to the chosen
@@ -102,12 +99,13 @@ def carry_out(
     upcoming = list_upcoming(session, locked, now=now)
     after = broken_rules(session, clinic, upcoming, now=now)
     healed = [each.id for each in upcoming if each.flagged_why and each.id not in after]
-    if course is not None:
-        # A transaction that lost to a deadlock is run again.
-        course.later, course.unflagged = [], len(healed)
+    at_once = course is None or settled is not None
+    course = course if course is not None else Course()
+    # A transaction that lost to a deadlock is run again.
+    course.later, course.unflagged = 0, len(healed)
     newly = {each: _newly(each, before.get(each.id, {}), after.get(each.id, {})) for each in upcoming}
     affected = {appointment: codes[0] for appointment, codes in newly.items() if codes}
-    settle(session, actor, clinic, affected, decisions, course if settled is None else None, now=now)
+    settle(session, actor, clinic, affected, decisions, course, at_once=at_once, now=now)
     unflag(session, actor, healed, now=now)
     if settled is not None:
         settled(session)
@@ -143,20 +141,21 @@ def preview(
     with database.reading() as session:
         before = load_bookable(session, doctor_ids, now=now)
     nothing, course = Decisions(proposals_from=proposals_from), Course()
-    found: list[tuple[Bookable, list[Affected]]] = []
+    found: list[tuple[Bookable, AppointmentsAffected | None]] = []
 
     def attempt(session: Session) -> None:
-        appointments: list[Affected] = []
+        stranded = None
         try:
             carry_out(session, actor, work, doctor_ids=doctor_ids, now=now, decisions=nothing, course=course)
         except AppointmentsAffected as affected:
-            appointments = affected.visits
-        found.append((load_bookable(session, doctor_ids, now=now), appointments))
+            stranded = affected
+        found.append((load_bookable(session, doctor_ids, now=now), stranded))
         raise _Undo
 
     with suppress(_Undo):
         database.write(attempt)
-    return effect_between(before, *found[-1], course.unflagged)
+    after, stranded = found[-1]
+    return effect_between(before, after, stranded.visits if stranded else [], course.unflagged)
 
 
 class _Undo(Exception):

@@ -34,14 +34,8 @@ def show_broken_promises(page: CurrentPage) -> Response:
 def keep_promises(page: CurrentPage) -> Response:
     """Move them to the instants at which the clock shows the promised hours, a portion in a transaction; admins."""
     actor = signed_in(page, "admin")
-    moved, left = 0, list[NotKept]()
-    while True:
-        leave = {each.appointment.id for each in left}
-        more, problems = page.write(promised_hours.keep_hours, actor, now=page.now, leave=leave)
-        if not more and not problems:
-            break
-        moved += more
-        left += problems
+    page.close()
+    moved, left = promised_hours.keep_hours(page.database, actor, now=page.now)
     if left:
         return _page(page, left, message=_done(moved) if moved else "", status=409)
     return page.redirect("/admin", flash=_done(moved))

@@ -1,0 +1,31 @@
+"""Decisions about appointments that are not carried out yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.database import Base
+
+
+class PendingDecision(Base):
+    """A decision to move or cancel an appointment, made together with many others; see `impact/decisions.py`.
+
+    The appointment is flagged until then. `version` is the state of it that was decided on, `code` the clinic's reason
+    and `why` what staff typed. The row is deleted when the decision is carried out, or could not be.
+    """
+
+    __tablename__ = "pending_decisions"
+    __table_args__ = (sa.CheckConstraint("(starts_at IS NOT NULL) = (kind = 'move')", name="start"),)
+
+    appointment_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("appointments.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    version: Mapped[int]
+    starts_at: Mapped[datetime | None]
+    code: Mapped[str] = mapped_column(sa.String(40))
+    why: Mapped[str] = mapped_column(sa.String(300))
+    decided_at: Mapped[datetime]

@@ -1,0 +1,44 @@
+"""How far many decisions about appointments are carried out, and a button that continues them; doctors and admins."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.appointments.impact.decisions import count_waiting
+from webapp.appointments.queries import count_undecided
+from webapp.auth.dependencies import home_of, signed_in
+from webapp.core.parsing import whole_number
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, SentForm
+from webapp.staff.impact_pages import DECISIONS, finish_meanwhile
+
+router = Router()
+
+
+@router.get(DECISIONS)
+def show_progress(page: CurrentPage) -> Response:
+    """How many of them are done; doctors for their own appointments, admins for all."""
+    actor = signed_in(page, "doctor", "admin")
+    asked = page.request.query_params
+    waiting = count_waiting(page.session, actor)
+    number = max(whole_number(asked.get("of")) or waiting, waiting)
+    return page.render(
+        "staff/appointments/decisions.html",
+        fragment="staff/appointments/_decisions.html",
+        number=number,
+        done=number - waiting,
+        waiting=waiting,
+        undecided=count_undecided(page.session, actor, now=page.now),
+        here=str(page.request.url.path) + (f"?{page.request.url.query}" if page.request.url.query else ""),
+        next=home_of(actor.role, asked.get("next", "")),
+    )
+
+
+@router.post(DECISIONS)
+def continue_decisions(page: CurrentPage, sent: SentForm) -> Response:
+    """Carry out what was interrupted; doctors for their own appointments, admins for all."""
+    actor = signed_in(page, "doctor", "admin")
+    waiting = count_waiting(page.session, actor)
+    if waiting:
+        finish_meanwhile(page, actor, max(whole_number(str(sent.get("of", ""))) or waiting, waiting))
+    return page.redirect(home_of(actor.role, str(sent.get("next", ""))))
