@@ -149,6 +149,44 @@ def test_a_refusal_by_the_guard_lists_alternatives_too(client: TestClient, cast:
         assert len(refused.json()["alternatives"]) == 3
 
 
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "after"}], ids=["without a key", "with a key"])
+def test_alternatives_are_sought_when_others_can_write_again(
+    headers: dict[str, str], client: TestClient, cast: Cast
+) -> None:
+    alice, dave = ApiClient(client, "alice"), ApiClient(client, "dave")
+    wanted = {"doctor_id": cast.doctor_ids["bob"], "starts_at": at("2026-03-03 10:00")}
+    taken = alice.post("/appointments", wanted)
+    assert taken.status_code == 201
+    events: list[str] = []
+    engine = cast.database.engine
+
+    def on_end(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("docket_write"):
+            events.append("end of writing")
+
+    def on_read(connection: sa.Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "busy_times" in statement:
+            written = connection.get_execution_options().get("docket_write")
+            events.append("in writing" if written else "reading")
+
+    sa.event.listen(engine, "rollback", on_end)
+    sa.event.listen(engine, "before_cursor_execute", on_read)
+    try:
+        refused = dave.post("/appointments", wanted, headers=headers)
+    finally:
+        sa.event.remove(engine, "rollback", on_end)
+        sa.event.remove(engine, "before_cursor_execute", on_read)
+    assert len(refused.json()["alternatives"]) == 3
+    assert "reading" in events
+    assert "in writing" not in events[events.index("end of writing") :]
+    # The refusal with a key is kept with its alternatives, whatever is free later.
+    alice.request("DELETE", f"/appointments/{taken.json()['id']}")
+    again = dave.post("/appointments", wanted, headers=headers)
+    assert (again.status_code, again.json().get("alternatives")) == (
+        (409, refused.json()["alternatives"]) if headers else (201, None)
+    )
+
+
 REFUSED = {
     "2026-03-07 10:00": "clinic_closed",
     "2026-03-03 08:59": "off_grid",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,8 +55,9 @@ from webapp.core.entity_tags import (
 from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
+from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
-from webapp.idempotency.api import Key, create
+from webapp.idempotency.api import Explain, Key, create
 from webapp.scheduling import checks, week_calendar
 from webapp.scheduling.api import FreeTimeOut
 from webapp.scheduling.dependencies import current_viewer
@@ -184,6 +184,10 @@ CHANGED: dict[int | str, dict[str, Any]] = {
 }
 
 
+# Refusals that list other times.
+CLASHES = (SlotTaken, PatientBusy)
+
+
 @router.post(
     "",
     summary="Book an appointment",
@@ -210,13 +214,14 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
             patient_id=body.patient_id,
             override_reason=body.override_reason,
         )
-        with _offering_alternatives(page, session, actor, command, body.doctor_id):
-            reference = service.book(session, actor, command, now=page.now)
+        reference = service.book(session, actor, command, now=page.now)
         view = queries.get_appointment(session, actor, reference)
         headers = {"location": f"{API_PREFIX}/appointments/{view.id}", "etag": entity_tag(view.version)}
         return appointment_out(view), headers
 
-    return create(page, actor, key, body, AppointmentOut, work)
+    wanted = _Wanted(body.doctor_id, body.visit_type_id, body.starts_at, body.patient_id)
+    explain = Explain(CLASHES, partial(_offer_alternatives, page, actor, wanted))
+    return create(page, actor, key, body, AppointmentOut, work, explain)
 
 
 @router.get(
@@ -377,48 +382,47 @@ def _change(
     page.close()
 
     def work(session: Session) -> AppointmentView:
-        wanted = Booking(
-            doctor=view.doctor_slug,
-            visit_type_id=view.visit_type_id,
-            starts_at=command.starts_at or view.starts_at,
-            patient_id=view.patient_id,
-        )
-        with _offering_alternatives(page, session, actor, wanted, view.doctor_id, moving=view.id):
-            status_service.change(session, actor, view.id, command, now=page.now)
+        status_service.change(session, actor, view.id, command, now=page.now)
         return queries.get_appointment_by_id(session, actor, view.id)
 
     with precondition_of(page.request, ChangedMeanwhile):
-        changed = page.database.write(work)
+        try:
+            changed = page.database.write(work)
+        except CLASHES as error:
+            starts_at = command.starts_at or view.starts_at
+            wanted = _Wanted(view.doctor_id, view.visit_type_id, starts_at, view.patient_id, moving=view.id)
+            _offer_alternatives(page, actor, wanted, error)
+            raise
     if changed.version == view.version:
         # The request changes nothing, so it counts as reading.
         return _answer_read(page, actor, changed)
     return answer(page, AppointmentOut, appointment_out(changed), headers={"etag": entity_tag(changed.version)})
 
 
-@contextmanager
-def _offering_alternatives(
-    page: Page, session: Session, actor: Actor, wanted: Booking, doctor_id: int, *, moving: int | None = None
-) -> Iterator[None]:
-    """Refuse a time that clashes together with the three nearest free times.
+class _Wanted(NamedTuple):
+    """A time that was refused."""
 
-    The guard's refusal aborts a PostgreSQL transaction, so the attempt runs inside a savepoint.
-    """
-    try:
-        with session.begin_nested():
-            yield
-    except (SlotTaken, PatientBusy) as error:
-        doctor = doctors.get_doctor_by_id(session, doctor_id)
-        request = checks.find_booking_request(session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
-        near = week_calendar.nearest(
-            session,
-            get_clinic(session),
-            request,
-            wanted.starts_at.astimezone(UTC),
-            now=page.now,
-            viewer=current_viewer(page, wanted.patient_id, moving=moving),
-        )
-        length = timedelta(minutes=request.visit_type.minutes)
-        error.members["alternatives"] = [
-            FreeTimeOut(starts_at=start, ends_at=start + length).model_dump(mode="json") for start, _words in near
-        ]
-        raise
+    doctor_id: int
+    visit_type_id: int | None
+    starts_at: datetime
+    patient_id: int | None
+    moving: int | None = None
+
+
+def _offer_alternatives(page: Page, actor: Actor, wanted: _Wanted, error: AppError) -> None:
+    """Add the three nearest free times to a refusal because of a clash, when its transaction is over."""
+    doctor = doctors.get_doctor_by_id(page.session, wanted.doctor_id)
+    request = checks.find_booking_request(page.session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
+    near = week_calendar.nearest(
+        page.session,
+        get_clinic(page.session),
+        request,
+        wanted.starts_at.astimezone(UTC),
+        now=page.now,
+        viewer=current_viewer(page, wanted.patient_id, moving=wanted.moving),
+    )
+    page.close()
+    length = timedelta(minutes=request.visit_type.minutes)
+    error.members["alternatives"] = [
+        FreeTimeOut(starts_at=start, ends_at=start + length).model_dump(mode="json") for start, _words in near
+    ]

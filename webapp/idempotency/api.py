@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Header
 from pydantic import BaseModel
@@ -32,7 +32,33 @@ Work = Callable[[Session], tuple[Any, Mapping[str, str]]]
 """Creates something on the session, and returns the body of the answer and its headers."""
 
 
-def create(page: Page, actor: Actor, key: str | None, command: BaseModel, kind: Any, work: Work) -> Response:
+class Explain(NamedTuple):
+    """Adds to a refusal of these kinds what the client can do instead, once the transaction is over.
+
+    Seeking that can take long, and meanwhile no one else could write.
+    """
+
+    kinds: tuple[type[AppError], ...]
+    add: Callable[[AppError], None]
+
+
+UNEXPLAINED = Explain((), lambda _error: None)
+
+
+class _Unexplained(Exception):
+    def __init__(self, refusal: AppError) -> None:
+        self.refusal = refusal
+
+
+def create(
+    page: Page,
+    actor: Actor,
+    key: str | None,
+    command: BaseModel,
+    kind: Any,
+    work: Work,
+    explain: Explain = UNEXPLAINED,
+) -> Response:
     """Answer 201 with what `work` creates, in the shape `kind`; for a known key, repeat the first answer.
 
     Raises:
@@ -45,17 +71,39 @@ def create(page: Page, actor: Actor, key: str | None, command: BaseModel, kind: 
         return Answer(201, dict(headers), dump(kind, made))
 
     if key is None:
-        answer, replayed = page.database.write(answered), False
+        try:
+            answer, replayed = page.database.write(answered), False
+        except explain.kinds as error:
+            explain.add(error)
+            raise
     else:
         request_hash = hash_of_request(
             page.request.method, page.request.url.path, command.model_dump_json(exclude_unset=True).encode()
         )
-        answer, replayed = page.database.write(
-            answer_once, actor.user_id, key, request_hash, answered, _refused, now=page.now
-        )
+        answer, replayed = _once(page, actor.user_id, key, request_hash, answered, explain)
     media_type = JSON_TYPE if answer.status < 400 else PROBLEM_TYPE
     headers = {**answer.headers, **({"idempotency-replayed": "true"} if replayed else {})}
     return Response(answer.body, answer.status, headers, media_type)
+
+
+def _once(
+    page: Page, user_id: int, key: str, request_hash: str, work: Callable[[Session], Answer], explain: Explain
+) -> tuple[Answer, bool]:
+    def refused(error: AppError) -> Answer:
+        if isinstance(error, explain.kinds):
+            raise _Unexplained(error)
+        return _refused(error)
+
+    def refuse_again(_session: Session) -> Answer:
+        raise refusal
+
+    try:
+        return page.database.write(answer_once, user_id, key, request_hash, work, refused, now=page.now)
+    except _Unexplained as unexplained:
+        refusal = unexplained.refusal
+    explain.add(refusal)
+    # Nothing is tried again, so that the explained refusal is what is stored.
+    return page.database.write(answer_once, user_id, key, request_hash, refuse_again, _refused, now=page.now)
 
 
 def _refused(error: AppError) -> Answer:
