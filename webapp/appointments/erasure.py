@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.models import PendingDecision
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.scheduling.models import Appointment
 
@@ -14,8 +15,11 @@ from webapp.scheduling.models import Appointment
 NO_WORDS = "-"
 
 
-def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Delete every text of the patient's appointments, and what an undo would restore."""
+def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:
+    """Delete every text of the patient's appointments, what an undo would restore, and end the links to them."""
+    theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
+    undecided = sa.delete(PendingDecision).where(PendingDecision.appointment_id.in_(theirs))
+    session.execute(undecided.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)
         .where(Appointment.patient_id == event.patient_id)
@@ -29,6 +33,7 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
             override_reason="",
             squeeze_reason=sa.case((Appointment.lane == 1, NO_WORDS), else_=""),
             previous_status=None,
+            links_ended_at=sa.func.coalesce(Appointment.links_ended_at, now),
             version=Appointment.version + 1,
         )
         .execution_options(synchronize_session=False)

@@ -26,8 +26,8 @@ _READER, _MINE = aliased(Patient), aliased(Patient)
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     """The condition for the appointments that exist for this actor.
 
-    Admins see all, doctors their own, patients their own and those of the people they book for, and the holder of a
-    link the one appointment that it is for.
+    Admins see all, doctors their own, patients their own and those of the people they book for that are not
+    confidential, and the holder of a link the one appointment that it is for.
     """
     return _visible(_kind_of(actor), actor.user_id, actor.visit_id)
 
@@ -47,7 +47,9 @@ def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:
     own = sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
     # One subquery: with two, joined by OR, PostgreSQL reads the appointments of all patients.
     patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, _MINE.managed_by_id == own))
-    return Appointment.patient_id.in_(patients)
+    # A confidential appointment exists for the patient, but not for the person who books for them.
+    shown = sa.or_(Appointment.confidential.is_(False), Appointment.patient_id == own)
+    return sa.and_(Appointment.patient_id.in_(patients), shown)
 
 
 _VIEW: Any = (
@@ -89,6 +91,7 @@ _VIEW: Any = (
         Appointment.busy_until,
         Appointment.moved_by_clinic,
         Appointment.promised_minute,
+        Appointment.confidential,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

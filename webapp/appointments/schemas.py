@@ -26,7 +26,8 @@ VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show
 class Booking(BaseModel):
     """Book an appointment; the default visit type is the doctor's first, the default patient the actor.
 
-    With `override_reason` staff override the rules that can be overridden.
+    With `override_reason` staff override the rules that can be overridden. Staff may make it `confidential`: the person
+    who books for the patient does not see it.
     """
 
     doctor: str
@@ -36,6 +37,7 @@ class Booking(BaseModel):
     notes: Notes = ""
     patient_id: int | None = None
     override_reason: Note = ""
+    confidential: bool = False
 
 
 class Move(BaseModel):
@@ -140,6 +142,7 @@ class AppointmentView(NamedTuple):
     busy_until: datetime
     moved_by_clinic: bool
     promised_minute: int
+    confidential: bool = False
 
     @property
     def minutes(self) -> int:

@@ -167,16 +167,22 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
         .join(Patient, Patient.id == Appointment.patient_id)
         .join(Doctor, Doctor.id == Appointment.doctor_id)
         .join(VisitType, VisitType.id == Appointment.visit_type_id)
-        .where(Appointment.patient_id.in_(subject.records))
+        .where(_is_theirs(subject))
         .order_by(Appointment.starts_at, Appointment.id)
     )
     for row in _rows(session, query):
         yield row._asdict()
 
 
+def _is_theirs(subject: Subject) -> sa.ColumnElement[bool]:
+    """The subject's own appointments, and those of their people that are not confidential."""
+    shown = sa.or_(Appointment.patient_id == subject.patient_id, Appointment.confidential.is_(False))
+    return sa.and_(Appointment.patient_id.in_(subject.records), shown)
+
+
 def _about(columns: Any, subject: Subject) -> sa.ColumnElement[bool]:
     """The rows about the subject's records, their appointments, and the account, by the index of subjects."""
-    appointments = sa.select(Appointment.id).where(Appointment.patient_id.in_(subject.records))
+    appointments = sa.select(Appointment.id).where(_is_theirs(subject))
     kinds: list[tuple[str, Any]] = [("patient", subject.records), ("appointment", appointments)]
     if subject.user_id is not None:
         kinds.append(("user", (subject.user_id,)))

@@ -59,6 +59,7 @@ TABLES: dict[str, str] = {
     "password_links": "when they expire (nightly)",
     "patient_words": "with the patient",
     "patients": "on request: `webapp/privacy/erasure.py`; a locked one on its day (nightly)",
+    "pending_decisions": "when the decision is carried out (the worker)",
     "possible_duplicates": "with one of the records",
     "refresh_tokens": "with their session",
     "schedule_versions": "one row a doctor",

@@ -83,6 +83,8 @@ class Appointment(Base):
     `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text that was typed.
     `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it last, so the
     patient may move and cancel it until it starts. `private_note` is for the doctor only.
+
+    A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """
 
     __tablename__ = "appointments"
@@ -156,6 +158,7 @@ class Appointment(Base):
     moved_by_clinic: Mapped[bool] = mapped_column(server_default=sa.false())
     link_key: Mapped[str | None] = mapped_column(sa.String(22), default=lambda: secrets.token_urlsafe(16))
     links_ended_at: Mapped[datetime | None]
+    confidential: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     version: Mapped[int] = mapped_column(default=1)
     booked_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     created_at: Mapped[datetime]

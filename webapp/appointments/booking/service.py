@@ -94,6 +94,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         "reason": command.reason,
         "notes": command.notes,
         "override_reason": command.override_reason if overridden else "",
+        "confidential": command.confidential and actor.is_staff,
         "booked_by": actor.account_id,
         "created_at": now,
         "updated_at": now,

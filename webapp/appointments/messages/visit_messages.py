@@ -103,6 +103,16 @@ class Notice(NamedTuple):
 _VISIT, _DOCTOR, _KIND = table_of(Appointment), table_of(Doctor), table_of(VisitType)
 _PATIENT, _MANAGER = table_of(Patient), table_of(Patient).alias("manager")
 _ACCOUNT, _MANAGERS_ACCOUNT = table_of(User).alias("account"), table_of(User).alias("managers_account")
+_GUARDIAN = table_of(Patient).alias("guardian")
+
+
+def _unless_shared(address: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """The patient's address; of a confidential appointment '' where the person who books for them has it as well."""
+    theirs = sa.or_(_GUARDIAN.c.email == address, _GUARDIAN.c.phone == address)
+    shared = sa.exists().where(_GUARDIAN.c.id == _PATIENT.c.managed_by_id, theirs).correlate(_PATIENT)
+    return sa.case((sa.and_(_VISIT.c.confidential.is_(True), shared), ""), else_=address)
+
+
 FACTS = sa.select(
     _VISIT.c.id,
     _VISIT.c.reference,
@@ -121,8 +131,8 @@ FACTS = sa.select(
     _PATIENT.c.id,
     _PATIENT.c.name,
     _PATIENT.c.user_id,
-    sa.func.coalesce(_ACCOUNT.c.email, _PATIENT.c.email),
-    _PATIENT.c.phone,
+    sa.func.coalesce(_ACCOUNT.c.email, _unless_shared(_PATIENT.c.email)),
+    _unless_shared(_PATIENT.c.phone),
     _PATIENT.c.wants_email,
     _PATIENT.c.wants_sms,
     _MANAGER.c.id,
@@ -140,7 +150,8 @@ FACTS = sa.select(
     .join(_KIND, _KIND.c.id == _VISIT.c.visit_type_id)
     .join(_PATIENT, _PATIENT.c.id == _VISIT.c.patient_id)
     .outerjoin(_ACCOUNT, _ACCOUNT.c.id == _PATIENT.c.user_id)
-    .outerjoin(_MANAGER, _MANAGER.c.id == _PATIENT.c.managed_by_id)
+    # For a confidential appointment there is no such person.
+    .outerjoin(_MANAGER, sa.and_(_MANAGER.c.id == _PATIENT.c.managed_by_id, _VISIT.c.confidential.is_(False)))
     .outerjoin(_MANAGERS_ACCOUNT, _MANAGERS_ACCOUNT.c.id == _MANAGER.c.user_id)
 )
 _FACTS_OF_VISIT = FACTS.where(_VISIT.c.id == sa.bindparam("visit_id"))

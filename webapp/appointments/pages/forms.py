@@ -7,6 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from wtforms import (  # type: ignore[attr-defined]
+    BooleanField,
     Field,
     HiddenField,
     RadioField,
@@ -136,10 +137,15 @@ class StaffBookForm(OverrideMixin, TypedForm, WhenForm):
     """
 
     patient = HiddenField()
+    confidential = BooleanField(_l("Confidential"))
 
     def values(self) -> dict[str, object]:
         """What was chosen and typed, with the reason why a rule is overridden."""
-        return {**super().values(), "override_reason": self.override_reason.data or ""}
+        return {
+            **super().values(),
+            "override_reason": self.override_reason.data or "",
+            "confidential": bool(self.confidential.data),
+        }
 
 
 class MoveForm(DocketForm):
