@@ -278,6 +278,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/health"):                             PUBLIC,
     ("GET", "/health/accepting"):                   PUBLIC,
     ("GET", "/health/live"):                        PUBLIC,
+    # A token of the settings opens it, and no account.
+    ("GET", "/metrics"):                            (404,) * 7,
     ("GET", "/health/ready"):                       PUBLIC,
     ("GET", "/static"):                             PUBLIC,
 }

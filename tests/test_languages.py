@@ -98,7 +98,7 @@ def learn(known: set[str], database: Database) -> None:
 
 
 # A stored message is shown in the language of its recipient, and the other routes are for programs.
-OTHERS = {"/static", "/openapi.json", "/health/ready", "/admin/messages/{message_id}/document"}
+OTHERS = {"/static", "/openapi.json", "/health/ready", "/metrics", "/admin/messages/{message_id}/document"}
 PAGES = [(method, path) for method, path in TABLE if path not in OTHERS]
 
 

@@ -5,9 +5,11 @@ Exit codes: 0 success, 1 the answer is no (a check found something, a rule refus
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
@@ -82,7 +84,7 @@ def serve_command(host: str, port: int, workers: int, delivers: bool) -> None:
     _warn_of_schema()
     # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
-    with _listen(host, port) as listening:
+    with _listen(host, port) as listening, _figures(settings):
         click.echo(f"Docket runs at http://{host}:{port} (stop with Ctrl-C).")
         with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
             serve(listening, workers=workers)
@@ -100,7 +102,29 @@ def worker() -> None:
     settings = Settings()
     _warn_of_schema()
     click.echo("Docket delivers messages (stop with Ctrl-C).")
-    run_worker(settings.base_url or _own_address("127.0.0.1", 8000))
+    with _figures(settings):
+        run_worker(settings.base_url or _own_address("127.0.0.1", 8000))
+
+
+@contextmanager
+def _figures(settings: Settings) -> Iterator[None]:
+    """Let all processes of this server count in one folder, and serve the figures, where the settings ask for them."""
+    if not settings.metrics_port and not settings.metrics_token:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="docket-metrics-") as folder:
+        # The library reads it when it is imported, here and in the processes that are started.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        if settings.metrics_place is None:
+            yield
+            return
+        from webapp.event_handlers import wired_database
+        from webapp.metrics import served
+
+        database = wired_database(settings.database_url, patience=2)
+        with served(*settings.metrics_place, database):
+            yield
+        database.dispose()
 
 
 def _own_address(host: str, port: int) -> str:

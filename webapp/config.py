@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     base_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     log_format: Literal["text", "json"] = "text"
+    metrics_port: str = ""
+    metrics_token: str = Field(default="", repr=False)
     smtp_url: str = Field(default="", repr=False)
     mail_from: str = ""
     sms_url: str = Field(default="", repr=False)
@@ -99,6 +101,21 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _a_port(cls, value: str) -> str:
+        _host, _colon, port = value.rpartition(":")
+        if value and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+            raise ValueError("must be like 9100, or 10.0.0.5:9100 to listen for other machines")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _a_long_token(cls, value: str) -> str:
+        if value and len(value) < 20:
+            raise ValueError("needs at least 20 characters")
         return value
 
     @field_validator("smtp_url")
@@ -248,6 +265,14 @@ class Settings(BaseSettings):
             return frozenset()
         host = str(urlsplit(self.base_url).hostname)
         return frozenset(OWN_MACHINE) if host in OWN_MACHINE else frozenset({host})
+
+    @property
+    def metrics_place(self) -> tuple[str, int] | None:
+        """The address and port at which figures are served; None for no such port. By default for this machine only."""
+        if not self.metrics_port:
+            return None
+        host, _colon, port = self.metrics_port.rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
 
     @property
     def sms_media_type(self) -> str:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -33,7 +33,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from webapp.deadlines import NOTICEABLE_SECONDS, counted_wait, current_deadline, lift_deadline, seconds_left
-from webapp.events.publishing import EventHandlers, session_info
+from webapp.events.publishing import EventHandlers, published_in, session_info
+from webapp.exceptions import AppError
 from webapp.troubles import UNSURE, DatabaseTrouble, sqlstate, trouble_of
 
 logger = logging.getLogger(__name__)
@@ -248,6 +249,16 @@ class VersionCache:
         return found
 
 
+class Observer(Protocol):
+    """Is told what transactions did, for figures."""
+
+    def committed(self, events: list[str]) -> None:
+        """A transaction that published events with these names was committed."""
+
+    def refused(self, rule: str) -> None:
+        """A rule with this code refused a change."""
+
+
 class Database:
     """One database, SQLite or PostgreSQL, and the two ways to use it.
 
@@ -265,6 +276,7 @@ class Database:
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**snapshot)
         self.session_info = session_info(handlers)
+        self.observer: Observer | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -317,7 +329,13 @@ class Database:
                     session.flush()
                     saving = True
                     session.commit()
-                    return result
+                if self.observer is not None:
+                    self.observer.committed(published_in(session))
+                return result
+            except AppError as refused:
+                if self.observer is not None and refused.status in {409, 422}:
+                    self.observer.refused(refused.code)
+                raise
             except SQLAlchemyError as error:
                 if isinstance(error, DBAPIError) and sqlstate(error) in RETRYABLE and attempt < ATTEMPTS:
                     logger.info("Retrying a transaction after SQLSTATE %s", sqlstate(error))

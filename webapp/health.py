@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import math
 import shutil
@@ -17,13 +18,15 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from webapp.causes import note_cause, report
 from webapp.clinic.schedule_versions import missing_triggers
 from webapp.core.routing import Router
 from webapp.database import Database, sqlite_file
 from webapp.deadlines import waiting_at_most
+from webapp.exceptions import NotFound
+from webapp.i18n import gettext as _
 from webapp.integrity import prove
 from webapp.migrations import find_revision, is_under_way, is_unknown, newest_revision, what_is_wrong
 from webapp.troubles import FULL, SLOW, UNREACHABLE, DatabaseTrouble, trouble_of
@@ -99,6 +102,22 @@ async def accepting(request: Request) -> JSONResponse:
     if getattr(request.app.state, "stopping", False):
         return _answered({"status": "stopping"}, well=False)
     return JSONResponse({"status": "accepting"})
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Figures for Prometheus, for clients that have the token of the settings. Without a token there is no such page.
+
+    Raises:
+        NotFound: the settings have no token, or the client has another.
+    """
+    token: str = request.app.state.settings.metrics_token
+    given = request.headers.get("authorization", "").partition(" ")[2]
+    if not token or not hmac.compare_digest(given.encode(), token.encode()):
+        raise NotFound(_("Page not found."))
+    from webapp.metrics import CONTENT_TYPE, exposition
+
+    return Response(exposition(request.app.state.database), headers={"content-type": CONTENT_TYPE})
 
 
 @router.get("/health")

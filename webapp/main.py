@@ -50,7 +50,7 @@ from webapp.core.logging import configure_logging
 from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
-from webapp.core.request_log_middleware import RequestLogMiddleware
+from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
 from webapp.core.routing import Gate
 from webapp.core.security import HEADERS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
@@ -151,9 +151,19 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     # Every answer is logged, whichever layer gives it.
-    app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(RequestLogMiddleware, observer=_observer(app))
     app.add_middleware(TraceMiddleware, traces=traces)
     return app
+
+
+def _observer(app: FastAPI) -> Observer | None:
+    """What counts requests, where the settings ask for figures."""
+    settings: Settings = app.state.settings
+    if not settings.metrics_port and not settings.metrics_token:
+        return None
+    from webapp.metrics import Observer
+
+    return Observer(app.state.database)
 
 
 def _spare_collector() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from time import perf_counter
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,16 +26,23 @@ UNKNOWN_ROUTE = "unknown"
 # The client went away before there was an answer; nginx calls it so too.
 CLIENT_GONE = 499
 
-# What is told about a request: route, method, status and seconds.
-Observer = Callable[[str, str, int, float], None]
+
+class Observer(Protocol):
+    """Is told about each request, for figures."""
+
+    def begin(self) -> None:
+        """A request has come."""
+
+    def end(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered."""
 
 
 class RequestLogMiddleware:
     """The outermost layer, so that what other layers answer is logged too."""
 
-    def __init__(self, app: ASGIApp, *, observers: tuple[Observer, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, observer: Observer | None = None) -> None:
         self.app = app
-        self.observers = observers
+        self.observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and log it when the answer has been sent."""
@@ -54,6 +61,8 @@ class RequestLogMiddleware:
             await send(message)
 
         token = begin_trace(trace)
+        if self.observer is not None:
+            self.observer.begin()
         try:
             with waiting_at_most():
                 await self.app(scope, receive, send_with_id)
@@ -79,8 +88,8 @@ class RequestLogMiddleware:
             told["cause"] = trace.cause
         record.__dict__["request"] = told
         logger.handle(record)
-        for observe in self.observers:
-            observe(route, method, status, seconds)
+        if self.observer is not None:
+            self.observer.end(route, method, status, seconds)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -20,6 +20,8 @@ E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 # The keys in a session's `info` for its handlers, and for the kind of event that is being handled.
 _HANDLERS, _HANDLING = "docket_event_handlers", "docket_event"
+# And for the names of all events that were published.
+_PUBLISHED = "docket_published_events"
 
 
 class Handler(Protocol[E_contra]):
@@ -77,6 +79,11 @@ def session_info(handlers: EventHandlers | None) -> dict[str, EventHandlers]:
     return {} if handlers is None else {_HANDLERS: handlers}
 
 
+def published_in(session: Session) -> list[str]:
+    """The names of the events that were published on a session, in order."""
+    return list(session.info.get(_PUBLISHED, ()))
+
+
 def publish(session: Session, event: Event, *, now: datetime) -> None:
     """Call the handlers of this event, one after another, and return afterwards.
 
@@ -94,6 +101,7 @@ def publish(session: Session, event: Event, *, now: datetime) -> None:
     if _HANDLING in session.info:
         raise PublishedByHandler(f"A handler of {session.info[_HANDLING]} published {kind}.")
     session.info[_HANDLING] = kind
+    session.info.setdefault(_PUBLISHED, []).append(kind)
     try:
         handlers.handle(session, event, now=now)
     finally:
