@@ -43,7 +43,7 @@ def test_equal_events_of_a_minute_are_one_row(cast: Cast) -> None:
     assert [(row[0], row[4]) for row in events(cast)] == [("page_refused", 3), ("page_refused", 1)]
 
 
-def test_a_minute_has_a_thousand_rows_and_then_one_more(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_has_so_many_rows_and_then_one_more(sqlite_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security_events, "MOST_A_MINUTE", 10)
     for number in range(25):
         seen = Seen("link_refused", network=f"192.0.2.{number}")

@@ -41,7 +41,7 @@ def test_registering_sends_a_link_that_asks_and_confirms_logged_out(client: Test
     (mail,) = mails(cast)
     user_id = mail.subject_id
     assert (mail.recipient, mail.values["name"]) == ("nina@docket.example", "Nina New")
-    path = path_of([mail.values["user_id"], mail.values["email"]])
+    path = path_of(mail.values["link"])
     assert "Please confirm your email address" in read(client.get("/account")).text
     with client_for(cast.database) as mailbox:
         page = mailbox.get(path)
@@ -61,6 +61,20 @@ def test_registering_sends_a_link_that_asks_and_confirms_logged_out(client: Test
     with cast.database.reading() as session:
         event = session.scalars(sa.select(AuditEvent).where(AuditEvent.action == "email_confirmed")).one()
     assert (event.actor_user_id, event.subject_id, event.details) == (user_id, user_id, {"by": "link"})
+
+
+def test_a_link_does_not_name_the_address_and_ends_after_two_weeks(client: TestClient, cast: Cast) -> None:
+    client.post("/register", data=NINA)
+    (mail,) = mails(cast)
+    assert "nina" not in str(mail.values["link"])
+    path, end = path_of(mail.values["link"]), NOW + timedelta(days=14)
+    for now, status in ((end - timedelta(seconds=1), 200), (end, 404)):
+        with client_for(cast.database, now=now) as mailbox:
+            assert mailbox.get(path).status_code == status
+            assert mailbox.post(path).status_code == (303 if status == 200 else 404)
+    # Those that older versions have sent name the address, and confirm nothing else.
+    with client_for(cast.database, now=end) as mailbox:
+        assert mailbox.get(path_of([mail.subject_id, "nina@docket.example"])).status_code == 200
 
 
 def test_another_address_purpose_or_key_confirms_nothing(client: TestClient, cast: Cast) -> None:

@@ -41,6 +41,7 @@ LISTS = (
     "/admin/messages/sending",
     "/admin/users",
     "/admin/audit",
+    "/admin/audit/security",
 )
 FORMS = (
     "/admin/patients/new",

@@ -344,7 +344,7 @@ def test_an_admin_is_added_and_chooses_a_password_with_the_link(cast: Cast, clie
         "/admin/users", data={**form, "name": "Ivy Invited", "email": "ivy@docket.example", "role": "admin"}
     )
     assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"].startswith("no-store")
     page = read(answer)
     link = page.one("input", id="link")["value"]
     assert re.fullmatch(r"http://docket\.test/password/reset/[\w.-]{80,}", link)

@@ -1,8 +1,8 @@
 """What happens at the doors: who signed in and out, which passwords were wrong, what was refused.
 
 An attacker decides how many of these events there are. So equal events of one minute are one row with a count, a
-minute has at most a thousand rows (then the network and the account are left out), and each row writes one line to the
-log. A row holds ids, hashes and networks: no name, no e-mail address and no text that was typed.
+minute has at most three hundred rows (then the network and the account are left out), and each row writes one line to
+the log. A row holds ids, hashes and networks: no name, no e-mail address and no text that was typed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from webapp.database import count_up_to, table_of
 
 logger = logging.getLogger("docket.security")
 
-MOST_A_MINUTE = 1000
+MOST_A_MINUTE = 300
 _EVENTS = table_of(SecurityEvent)
 _KEY = ("minute", "action", "actor_user_id", "account", "about", "network")
 

@@ -229,7 +229,12 @@ def _send_link(
         channel="email",
         recipient=email,
         template=TO_NEW,
-        values={"user_id": user_id, "email": email, "clinic": letterhead},
+        values={
+            "user_id": user_id,
+            "link": confirmation.link_of(user_id, email, now=now),
+            "email": email,
+            "clinic": letterhead,
+        },
         subject=("user", user_id),
         expires_at=min(until, now + notifications.LIFETIME),
     )

@@ -1,11 +1,12 @@
 """Confirming an e-mail address: the owner follows a link that was sent to it, and confirms on the page.
 
-The link is the account and the address, signed. It is valid for as long as the account has that address, or wants it,
-and allows nothing but this confirmation.
+The link is the account and a stand-in for the address, signed. It is valid for two weeks at most, for as long as the
+account has that address, or wants it, and allows nothing but this confirmation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -17,12 +18,13 @@ from webapp.auth import password_links, passwords
 from webapp.auth.exceptions import AddressNotConfirmable, TooManyConfirmations
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
-from webapp.auth.tokens import new_secret
+from webapp.auth.tokens import hashed, new_secret
 from webapp.notifications import outbox as notifications
 from webapp.notifications.outbox import Message
 
 TEMPLATE = "confirm_email"
 PURPOSE = "confirm-email"
+LINK_LIFETIME = timedelta(days=14)
 MOST_MAILS, WINDOW = 3, timedelta(hours=1)
 
 
@@ -50,7 +52,15 @@ def send(
     now: datetime,
 ) -> None:
     """Write the mail that asks the owner to confirm the address; `corrected`: the clinic has entered it."""
-    values = {"user_id": user_id, "email": email, "name": name, "corrected": corrected, "clinic": letterhead}
+    link = link_of(user_id, email, now=now)
+    values = {
+        "user_id": user_id,
+        "link": link,
+        "email": email,
+        "name": name,
+        "corrected": corrected,
+        "clinic": letterhead,
+    }
     message = Message(
         dedupe_key=f"{TEMPLATE}:{user_id}:{new_secret() if corrected else int(now.timestamp())}",
         channel="email",
@@ -92,16 +102,36 @@ def find_address(session: Session, said: Any, *, now: datetime) -> Address:
             disabled.
     """
     match said:
-        case [int(user_id), str(email)]:
-            wanted = sa.and_(User.new_email == email, User.new_email_until > now)
-            query = sa.select(User.id, User.role, User.email, User.email_confirmed_at).where(
-                User.id == user_id, sa.or_(User.email == email, wanted), User.active.is_(True)
-            )
-            row = session.execute(query).one_or_none()
-            if row is not None:
-                has = row.email == email
-                return Address(row.id, email, cast(Role, row.role), row.email_confirmed_at if has else None, not has)
-    raise AddressNotConfirmable
+        case [int(user_id), str(stand_in), int(until)] if now.timestamp() < until:
+            found = _find(session, user_id, lambda email: _stand_in(email) == stand_in, now=now)
+        case [int(user_id), str(sent_to)]:
+            # Links that were sent before they had an end name the address.
+            found = _find(session, user_id, lambda email: email == sent_to, now=now)
+        case _:
+            found = None
+    if found is None:
+        raise AddressNotConfirmable
+    return found
+
+
+def link_of(user_id: int, email: str, *, now: datetime) -> list[int | str]:
+    """What the link to confirm this address carries, before it is signed: it does not name the address."""
+    return [user_id, _stand_in(email), int((now + LINK_LIFETIME).timestamp())]
+
+
+def _stand_in(email: str) -> str:
+    return hashed(email)[:32]
+
+
+def _find(session: Session, user_id: int, fits: Callable[[str], bool], *, now: datetime) -> Address | None:
+    """The address of this active account that fits: the one that it has, or the one that it wants."""
+    columns = (User.id, User.role, User.email, User.email_confirmed_at, User.new_email, User.new_email_until)
+    row = session.execute(sa.select(*columns).where(User.id == user_id, User.active.is_(True))).one_or_none()
+    if row is not None and fits(row.email):
+        return Address(row.id, row.email, cast(Role, row.role), row.email_confirmed_at, False)
+    if row is not None and row.new_email and fits(row.new_email) and row.new_email_until > now:
+        return Address(row.id, row.new_email, cast(Role, row.role), None, True)
+    return None
 
 
 def confirm(session: Session, found: Address, *, address: str, now: datetime) -> None:
