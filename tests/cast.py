@@ -146,7 +146,12 @@ def _assemble(session: Session, database: Database) -> Cast:
     }
     users = {
         key: models.User(
-            email=f"{key}@docket.example", name=name, role=role, password_hash=password_hash(), created_at=NOW
+            email=f"{key}@docket.example",
+            name=name,
+            role=role,
+            password_hash=password_hash(),
+            created_at=NOW,
+            email_confirmed_at=NOW,
         )
         for key, (name, role) in people.items()
     }

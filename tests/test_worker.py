@@ -26,7 +26,7 @@ from webapp.core.clock import utc_now
 from webapp.idempotency import service
 from webapp.models import IdempotencyKey, OutboxMessage
 from webapp.notifications.exceptions import ServerAway
-from webapp.worker import Worker, where_messages_go
+from webapp.worker import Worker, unsafe_mail, where_messages_go
 
 FROM = "booking@clinic.example"
 
@@ -233,6 +233,23 @@ def test_without_servers_messages_are_kept_beside_the_database(
     assert (tmp_path / "var" / "messages" / f"{message.message_id}.eml").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("", True),
+        ("smtp://127.0.0.1:1025", True),
+        ("smtp://mail.clinic.example", False),
+        ("smtp://docket:hunter2@mail.clinic.example", True),
+        ("smtp+starttls://mail.clinic.example", True),
+        ("smtps://mail.clinic.example", True),
+    ],
+)
+def test_mail_that_may_travel_unencrypted_is_a_warning(url: str, safe: bool) -> None:
+    found = unsafe_mail(Settings(secret_key=SECRET_KEY, smtp_url=url))
+    assert (found == []) is safe
+    assert not any("hunter2" in each for each in found)
+
+
 def test_the_log_says_where_messages_go_and_keeps_what_is_secret_in_the_addresses() -> None:
     servers = Settings(
         secret_key=SECRET_KEY,
@@ -241,7 +258,7 @@ def test_the_log_says_where_messages_go_and_keeps_what_is_secret_in_the_addresse
         sms_body='{"to": "{to}", "text": "{text}"}',
     )
     assert where_messages_go(servers) == [
-        "Emails go to the mail server mail.clinic.example:587",
+        "Emails go to the mail server mail.clinic.example:587, always encrypted, by STARTTLS",
         "Text messages go to the gateway gateway.example",
     ]
     assert [line.split(",")[0] for line in where_messages_go(Settings(secret_key=SECRET_KEY))] == [

@@ -325,10 +325,12 @@ def _named_account() -> Iterator[None]:
 def check() -> None:
     """Check for double bookings, a missing guard, appointments outside the rules, and lost messages."""
     from webapp import integrity
+    from webapp.config import Settings
+    from webapp.worker import unsafe_mail
 
     production = Settings().environment == "production"
     with open_database() as database:
-        for warning in integrity.warnings(database, production=production):
+        for warning in (*integrity.warnings(database, production=production), *unsafe_mail(Settings())):
             click.echo(f"Warning: {warning}", err=True)
         problems = list(integrity.find_problems(database, now=utc_now()))
     for problem in problems:

@@ -125,8 +125,10 @@ class Settings(BaseSettings):
         extra = parts.path.strip("/") or parts.query or parts.fragment
         if value == NO_MAIL:
             return value
-        if value and (parts.scheme not in {"smtp", "smtps"} or not _is_place(parts) or extra):
-            raise ValueError("must be like smtp://user:password@mail.example.org:587, or begin with smtps://")
+        if value and (parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not _is_place(parts) or extra):
+            raise ValueError(
+                "must be like smtp://user:password@mail.example.org:587, or begin with smtp+starttls:// or smtps://"
+            )
         return value
 
     @field_validator("trusted_proxies")

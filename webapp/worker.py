@@ -26,7 +26,7 @@ from webapp.appointments.messages import reminders, visit_messages
 from webapp.auth import drafts, sign_in_codes
 from webapp.causes import report
 from webapp.clinic.service import get_clinic
-from webapp.config import Settings
+from webapp.config import OWN_MACHINE, Settings
 from webapp.core.clock import utc_now
 from webapp.core.logging import configure_logging
 from webapp.database import Database
@@ -226,13 +226,21 @@ def where_messages_go(settings: Settings) -> list[str]:
     mail, text = settings.smtp_url, settings.sms_url
     server = MailServer.from_url(mail) if mail else None
     return [
-        f"Emails go to the mail server {server.host}:{server.port}"
+        f"Emails go to the mail server {server.host}:{server.port}, {server.safety}"
         if server
         else f"Emails are kept as files in {FOLDER}, because DOCKET_SMTP_URL is not set",
         f"Text messages go to the gateway {urlsplit(text).hostname}"
         if text
         else f"Text messages are kept as files in {FOLDER}, because DOCKET_SMS_URL is not set",
     ]
+
+
+def unsafe_mail(settings: Settings) -> list[str]:
+    """A warning where emails may go over a network unencrypted."""
+    server = MailServer.from_url(settings.smtp_url) if settings.smtp_url else None
+    if server is None or server.is_safe or server.host in OWN_MACHINE:
+        return []
+    return [f"Emails to {server.host}:{server.port} are {server.safety}"]
 
 
 def _in_daytime(session: Session, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:

@@ -41,7 +41,14 @@ class Clinic:
         name = next(self.names)
         email = f"{name.lower().replace(' ', '').strip('.')}@docket.example"
         now = datetime.now(UTC)
-        user = models.User(email=email, name=name, role="patient", password_hash=password_hash(), created_at=now)
+        user = models.User(
+            email=email,
+            name=name,
+            role="patient",
+            password_hash=password_hash(),
+            created_at=now,
+            email_confirmed_at=now,
+        )
         user_id = self.cast.add(user)
         self.cast.add(models.Patient(user_id=user_id, name=name, email=email, created_at=now))
         return Actor(user_id, 0, name, email, "patient")

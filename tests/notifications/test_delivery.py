@@ -75,6 +75,15 @@ def to(port: int) -> MailSender:
     return MailSender(MailServer("smtp", "127.0.0.1", port, "", ""), SENDER, timeout=0.5)
 
 
+def test_a_server_without_encryption_gets_nothing_where_it_is_required(database: Database, courier: Couriers) -> None:
+    put(database, "alice@docket.example")
+    with mail_server() as server:
+        sender = MailSender(MailServer.from_url(server.url.replace("smtp:", "smtp+starttls:")), SENDER, timeout=0.5)
+        with pytest.raises(ServerAway, match="encryption"):
+            courier(sender).deliver_next()
+        assert server.mails == []
+
+
 def test_an_accepted_mail_is_sent_once(database: Database, courier: Couriers) -> None:
     number = put(database, "alice@docket.example")
     with mail_server() as server:

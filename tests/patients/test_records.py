@@ -182,7 +182,7 @@ def test_a_record_says_who_books_for_whom(cast: Cast) -> None:
     with cast.database.reading() as session:
         hers, zoes = records.get_record(session, alice), records.get_record(session, zoe)
     assert [(person.id, person.has_account) for person in hers.people] == [(dave, True), (zoe, False)]
-    account = Account(cast.alice.user_id, "alice@docket.example", True, "patient", confirmed=False, new_email="")
+    account = Account(cast.alice.user_id, "alice@docket.example", True, "patient", confirmed=True, new_email="")
     assert (hers.manager, hers.account) == (None, account)
     assert zoes.manager == Person(alice, "Alice Adams", None, "", has_account=True)
     assert (zoes.account, zoes.people) == (None, [])

@@ -53,6 +53,17 @@ class TooManyChanges(Invalid):
         self.retry_after = retry_after
 
 
+class ConfirmFirst(Invalid):
+    """An account whose address is not confirmed has one upcoming appointment."""
+
+    code = "address_not_confirmed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Please confirm your email address first. Until then, you can have one upcoming appointment.")
+        )
+
+
 class NewBooking(Invalid):
     """An appointment keeps its doctor, visit type and patient; `field` is the one that the request tried to change."""
 

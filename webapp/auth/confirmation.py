@@ -94,6 +94,16 @@ def confirmed_at(session: Session, actor: Actor) -> datetime | None:
     return session.scalar(sa.select(User.email_confirmed_at).where(User.id == actor.user_id))
 
 
+_UNCONFIRMED = sa.select(User.id).where(User.id == sa.bindparam("user_id"), User.email_confirmed_at.is_(None))
+_LOCK_UNCONFIRMED = _UNCONFIRMED.with_for_update(key_share=True)
+
+
+def is_unconfirmed(session: Session, actor: Actor, *, lock: bool = False) -> bool:
+    """Whether the actor's account is not confirmed yet. With `lock`, its other changes then wait for this one."""
+    query = _LOCK_UNCONFIRMED if lock else _UNCONFIRMED
+    return session.execute(query, {"user_id": actor.user_id}).first() is not None
+
+
 def find_address(session: Session, said: Any, *, now: datetime) -> Address:
     """The address that a link confirms; `said` is the content of the link's token.
 

@@ -12,7 +12,7 @@ from webapp.auth.sign_in_code_dependencies import send_code
 from webapp.core.errors import headers_of, lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.i18n import gettext as _
 
 router = Router()
@@ -46,11 +46,12 @@ def set_first_password(page: CurrentPage, sent: SentForm) -> Response:
 
 
 @router.post("/account/code")
-def send_own_code(page: CurrentPage) -> Response:
-    """Send a code to the actor's own address, to sign in afresh before a change; everyone who is signed in."""
-    lead_back_to(page.request, "/account")
+def send_own_code(page: CurrentPage, sent: SentForm) -> Response:
+    """Send a code to the actor's own address, which confirms it and signs in afresh; everyone who is signed in."""
+    wanted = local_path(str(sent.get("next", "")) or "/account", default="/account")
+    lead_back_to(page.request, wanted)
     actor = signed_in(page)
-    return send_code(page, AskForCode(email=actor.email), "/account")
+    return send_code(page, AskForCode(email=actor.email), wanted)
 
 
 def _password_page(

@@ -6,11 +6,47 @@ browsers send either. We keep the first, which people can read, and hand the sec
 
 from __future__ import annotations
 
+import difflib
+import unicodedata
+from typing import NamedTuple
+
 from webapp.core.text import bare
 
 # Phones write these where an apostrophe was meant.
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ", "'"))
 _PUNYCODE = "xn--"
+# Domains that many people have, and others that only look like a typing mistake in one of these.
+_COMMON = ("gmail.com", "hotmail.com", "outlook.com", "yahoo.com", "icloud.com", "googlemail.com", "live.com")
+_ALSO_REAL = {"mail.com", "ymail.com", "email.com", "gmx.com", "rocketmail.com", "live.co", "me.com", "aol.com"}
+_ALIKE = 0.87
+
+
+class Doubt(NamedTuple):
+    """What may be wrong with an address that is possible: `meant` is the likely one, '' where letters are mixed."""
+
+    meant: str
+
+
+def doubt_about(address: str) -> Doubt | None:
+    """What the owner of an address should look at again, because mail to it may reach another person.
+
+    A label of a domain with letters of several alphabets imitates another one: a Cyrillic "а" looks like a Latin "a".
+    """
+    local, _at, domain = address.rpartition("@")
+    if any(len(_alphabets(label)) > 1 for label in domain.split(".")):
+        return Doubt("")
+    if domain in _ALSO_REAL or domain in _COMMON:
+        return None
+    alike = difflib.get_close_matches(domain, _COMMON, n=1, cutoff=_ALIKE)
+    return Doubt(f"{local}@{alike[0]}") if alike else None
+
+
+def _alphabets(label: str) -> set[str]:
+    """The alphabets of the letters in a part of a domain, such as LATIN and CYRILLIC."""
+    letters = [letter for letter in label if letter.isalpha()]
+    found = {unicodedata.name(letter, "").partition(" ")[0] for letter in letters}
+    # Japanese is written with several, and with Latin letters among them.
+    return set() if found & {"HIRAGANA", "KATAKANA", "CJK"} else found
 
 
 def normal_email(value: str) -> str:

@@ -18,7 +18,7 @@ TROUBLES = CodedSentences(
         "mail_broken_off": _l("The mail server closed the connection."),
         "mail_late": _l("The mail server did not answer in time."),
         "mail_login": _l("The mail server refused to sign us in: %(value)s"),
-        "mail_login_unsafe": _l("The mail server offers no secure way to sign in."),
+        "mail_login_unsafe": _l("The mail server offers no encryption, or no secure way to sign in."),
         "mail_refused": _l("The mail server refused the connection."),
         "mail_unsafe": _l("The mail server’s certificate is not trusted, so the connection is not secure."),
         "not_written_out": _l("The message could not be created: %(value)s."),

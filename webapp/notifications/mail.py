@@ -19,17 +19,37 @@ from webapp.notifications.rendering import Rendered
 
 # For one answer of the server. A message needs at most ten, and all of them must fit into the lease of delivery.py.
 TIMEOUT = 20
-PORTS = {"smtp": 587, "smtps": 465}
+PORTS = {"smtp": 587, "smtp+starttls": 587, "smtps": 465}
+# How safe each is, for the operator.
+SAFETY = {
+    "smtp": "encrypted only if the server offers it; smtp+starttls:// would require it",
+    "smtp+starttls": "always encrypted, by STARTTLS",
+    "smtps": "always encrypted",
+}
 
 
 class MailServer(NamedTuple):
-    """A mail server, as in `DOCKET_SMTP_URL`. `smtps` is encrypted from the first byte."""
+    """A mail server, as in `DOCKET_SMTP_URL`.
+
+    `smtps` is encrypted from the first byte, `smtp+starttls` before anything is said, and `smtp` if the server offers
+    it or a password is sent.
+    """
 
     scheme: str
     host: str
     port: int
     user: str
     password: str
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether nothing is ever sent unencrypted."""
+        return self.scheme != "smtp" or bool(self.user)
+
+    @property
+    def safety(self) -> str:
+        """How the connection is encrypted, for the operator."""
+        return SAFETY["smtp+starttls" if self.scheme == "smtp" and self.is_safe else self.scheme]
 
     @classmethod
     def from_url(cls, url: str) -> MailServer:
@@ -100,7 +120,7 @@ class MailSender:
             smtp = smtplib.SMTP(server.host, server.port, greeting, timeout=self.timeout)
         try:
             smtp.ehlo_or_helo_if_needed()
-            if server.scheme == "smtp" and (server.user or smtp.has_extn("starttls")):
+            if server.scheme != "smtps" and (server.is_safe or smtp.has_extn("starttls")):
                 smtp.starttls(context=ssl.create_default_context())
                 smtp.ehlo()
             if server.user:

@@ -104,6 +104,14 @@ def sent_since(session: Session, recipient: str, template: str, since: datetime)
     return list(session.scalars(query.order_by(OutboxMessage.created_at)))
 
 
+def count_to(session: Session, recipient: str, since: datetime) -> int:
+    """How many messages of any kind were written for a recipient after `since`."""
+    query = sa.select(sa.func.count(OutboxMessage.id)).where(
+        OutboxMessage.recipient == recipient, OutboxMessage.created_at > since
+    )
+    return session.scalar(query) or 0
+
+
 def written_about(session: Session, subject: tuple[str, int], template: str, since: datetime) -> list[datetime]:
     """When messages with this template were written about a subject after `since`, oldest first."""
     query = sa.select(OutboxMessage.created_at).where(

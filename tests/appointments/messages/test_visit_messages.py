@@ -118,7 +118,8 @@ def test_messages_about_a_childs_appointment_go_to_the_parent_and_name_the_child
 
 
 def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
-    # The owner of this address and number is not known.
+    # The owner of this address and number is not known, so the number gets nothing.
+    cast.change(sa.update(models.User).values(email_confirmed_at=None))
     cast.change(sa.update(models.Patient).values(wants_sms=True, phone="+31612345678"))
     child = add_child(cast)
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(name="Win at www.evil.example now"))
@@ -129,7 +130,6 @@ def test_patients_cannot_send_their_own_text_to_strangers(cast: Cast) -> None:
     told = {(each.values["visit"]["starts_at"][:10], each.channel): each for each in outbox(cast)}
     assert {key: "evil" in str((*written(each), each.values)) for key, each in told.items()} == {
         ("2026-03-05", "email"): False,
-        ("2026-03-05", "sms"): False,
         ("2026-03-06", "email"): True,
         ("2026-03-06", "sms"): False,
     }

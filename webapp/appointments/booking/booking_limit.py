@@ -1,22 +1,28 @@
 """How often a patient may book and move online.
 
 Each booking or move sends a message, and the address is only what a person typed when they registered. Without a limit,
-strangers could use Docket to flood any mailbox or telephone.
+strangers could use Docket to flood any mailbox or telephone. Until an account's address is confirmed it may also belong
+to another person, or be one of many: such an account has one upcoming appointment.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.orm import Session
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
 
-from webapp.appointments.exceptions import TooManyChanges
+from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.audit import queries as audit
+from webapp.auth import confirmation
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
+from webapp.patients.models import Patient
+from webapp.scheduling.models import ACTIVE, Appointment
 
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
 TIMES, WINDOW = 4, timedelta(hours=24)
+UNCONFIRMED_VISITS = 1
 
 
 def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
@@ -29,6 +35,7 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
     """
     if actor.is_staff:
         return
+    visits = UNCONFIRMED_VISITS if confirmation.is_unconfirmed(session, actor) else clinic.max_active_visits
     appointment = None if actor.visit_id is None else ("appointment", actor.visit_id)
     first = audit.find_deed(
         session,
@@ -36,7 +43,30 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
         actor_user_id=actor.account_id,
         subject=appointment,
         since=now - WINDOW,
-        ago=TIMES * clinic.max_active_visits,
+        ago=TIMES * visits,
     )
     if first is not None:
         raise TooManyChanges(retry_after=max(1, int((first + WINDOW - now).total_seconds())))
+
+
+def require_confirmed(session: Session, actor: Actor, *, lock: bool = False, now: datetime) -> None:
+    """Check that a patient whose address is not confirmed has no upcoming appointment, for anyone they book for.
+
+    With `lock`, two of their bookings at once wait for each other. The lock comes after those of doctors.
+
+    Raises:
+        ConfirmFirst: they have booked one.
+    """
+    if actor.is_staff or not confirmation.is_unconfirmed(session, actor, lock=lock):
+        return
+    own = aliased(Patient)
+    mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
+    theirs = sa.select(Patient.id).where(sa.or_(Patient.id == mine, Patient.managed_by_id == mine))
+    booked = sa.select(Appointment.id).where(
+        Appointment.patient_id.in_(theirs),
+        Appointment.booked_by == actor.user_id,
+        Appointment.status.in_(ACTIVE),
+        Appointment.starts_at > now,
+    )
+    if len(session.scalars(booked.limit(UNCONFIRMED_VISITS)).all()) >= UNCONFIRMED_VISITS:
+        raise ConfirmFirst

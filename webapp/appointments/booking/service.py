@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking.booking_limit import require_within_booking_limit
+from webapp.appointments.booking.booking_limit import require_confirmed, require_within_booking_limit
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
@@ -60,11 +60,13 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         SlotTaken, PatientBusy: the time clashes with another appointment (409).
         RuleBroken: another rule refuses it (422).
         TooManyChanges: the patient booked and moved too often lately (429).
+        ConfirmFirst: the patient's address is not confirmed, and they have booked already (422).
         NotAPatient: the actor has no patient's record and named no patient (403).
         OtherDoctorsAppointment: a doctor books with another doctor (403).
         NotFound: there is no such doctor, visit type or patient.
     """
     doctor_id = doctors.lock_doctor(session, slug=command.doctor)
+    require_confirmed(session, actor, lock=True, now=now)
     patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
     if patient_id is None:
         raise NotAPatient

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.calendars.ical import event_of, initials
+from webapp.appointments.messages import text_limits
 from webapp.appointments.schemas import last_change
 from webapp.auth.models import User
 from webapp.clinic.models import VisitType
@@ -40,8 +41,8 @@ LINK_PURPOSE = "visit"
 class AppointmentFacts(NamedTuple):
     """What messages about an appointment are made of. Instants are UTC.
 
-    `manager_…` is the person who books for the patient. `manager_known`: the manager's e-mail address is confirmed, or
-    the clinic entered it.
+    `manager_…` is the person who books for the patient. `manager_known` and `patient_known`: their e-mail address is
+    confirmed, or the clinic entered it.
     """
 
     id: int
@@ -73,6 +74,7 @@ class AppointmentFacts(NamedTuple):
     manager_wants_email: bool
     manager_wants_sms: bool
     moved_by_clinic: bool
+    patient_known: bool = True
     link_key: str | None = None
     links_ended_at: datetime | None = None
 
@@ -143,6 +145,7 @@ FACTS = sa.select(
     sa.func.coalesce(_MANAGER.c.wants_email, sa.false()),
     sa.func.coalesce(_MANAGER.c.wants_sms, sa.false()),
     _VISIT.c.moved_by_clinic,
+    sa.or_(_ACCOUNT.c.id.is_(None), _ACCOUNT.c.email_confirmed_at.is_not(None)),
     _VISIT.c.link_key,
     _VISIT.c.links_ended_at,
 ).select_from(
@@ -171,6 +174,8 @@ def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datet
     if max(times) <= now:
         return
     for recipient in recipients_of(facts):
+        if recipient.channel == "sms" and not text_limits.has_room(session, notice.by, recipient.address, now=now):
+            continue
         values = notice_values(facts, recipient, clinic, notice, now=now)
         due_at = _due(clinic, recipient.channel, min(times), urgent=values["by"] != "you", now=now)
         expires_at = now + LIFETIME if notice.template == CANCELLED else min(now + LIFETIME, facts.starts_at)
@@ -249,16 +254,21 @@ def _addresses_of(facts: AppointmentFacts) -> Iterator[tuple[Recipient, bool]]:
 
     A name is what a person typed, and may be a whole sentence with a link in it. It is sent only to addresses that are
     known to be the owner's, which a telephone number never is; other addresses get the initials.
+
+    An account that is not confirmed reaches no address but its own, and no telephone at all.
     """
     brief = initials(facts.patient_name)
     manager = facts.manager_id, facts.manager_user_id
     patient = facts.patient_id, facts.patient_user_id
     named = facts.patient_name if facts.manager_known else brief
+    # What is known of a person without an account was typed by the one who books for them.
+    own = facts.patient_user_id is not None or facts.manager_known
+    calls, managers_calls = facts.wants_sms and facts.patient_known, facts.manager_wants_sms and facts.manager_known
     offers: list[tuple[Channel, str, bool, tuple[int | None, int | None], str]] = [
         ("email", facts.manager_email, facts.manager_wants_email, manager, named),
-        ("email", facts.patient_email, facts.wants_email, patient, ""),
-        ("sms", facts.manager_phone, facts.manager_wants_sms, manager, brief),
-        ("sms", facts.patient_phone, facts.wants_sms, patient, ""),
+        ("email", facts.patient_email, facts.wants_email and own, patient, ""),
+        ("sms", facts.manager_phone, managers_calls, manager, brief),
+        ("sms", facts.patient_phone, calls and own, patient, ""),
     ]
     for channel, address, wanted, (patient_id, user_id), whose in offers:
         if patient_id is not None and address:

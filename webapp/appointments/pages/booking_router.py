@@ -10,12 +10,14 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import service
-from webapp.appointments.exceptions import NotAPatient
+from webapp.appointments.booking.booking_limit import require_confirmed
+from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
 from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
 from webapp.auth.dependencies import signed_in
 from webapp.auth.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
 from webapp.auth.drafts import KeptForm
+from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -81,7 +83,7 @@ def show_booking(page: CurrentPage) -> Response:
     if booked is not None:
         # A patient who returns to this page after booking sees the appointment instead of an error about it.
         return page.redirect(f"/appointments/{booked}")
-    error = presenters.first_refusal(page, request, start, Viewer(patient.id))
+    error = _confirm_first(page, actor) or presenters.first_refusal(page, request, start, Viewer(patient.id))
     return _booking_page(page, form, choices, request, start, error, restored=kept is not None)
 
 
@@ -145,6 +147,15 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
         error = presenters.first_refusal(page, request, start, Viewer(patient.id))
     status = 200 if looks and fine else 422
     return _booking_page(page, form, choices, request, start, error, other_type=looks, status=status)
+
+
+def _confirm_first(page: Page, actor: Actor) -> AppError | None:
+    """The error of a patient who has to confirm the address before booking another appointment."""
+    try:
+        require_confirmed(page.session, actor, now=page.now)
+    except ConfirmFirst as error:
+        return error
+    return None
 
 
 def _way_back(sent: FormData) -> str:
@@ -232,6 +243,7 @@ def _booking_page(
     form.patient.data = str(patient.id)
     form.offer(choices)
     for_another = error is not None and len(choices) > 1 and error.code in ABOUT_THE_PATIENT
+    chosen = {"doctor": form.doctor.data, "visit_type": form.visit_type.data, "starts_at": form.starts_at.data}
     return page.render(
         "appointments/pages/book.html",
         status=error.status if error else status,
@@ -243,6 +255,7 @@ def _booking_page(
         bookable=error is None or isinstance(error, Unavailable),
         for_another=for_another,
         restored=restored,
+        confirm_first=with_query("/book", **chosen) if isinstance(error, ConfirmFirst) else None,
         taken=taken,
         cancel_until=presenters.change_until(start, clinic, page.now),
     )

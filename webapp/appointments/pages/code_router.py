@@ -26,6 +26,7 @@ from webapp.auth.forms import CodeForm
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in_code_dependencies import Waiting, send_code, stop_waiting, waiting
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.email_address import doubt_about
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.networks import network_of
@@ -176,6 +177,7 @@ def _code_page(
         headers=headers,
         form=form,
         email=asked.email,
+        doubt=doubt_about(asked.email),
         minutes=int(sign_in_codes.LIFETIME.total_seconds()) // 60,
         shown=shown,
         intent=page.describe(asked.wanted),

@@ -97,6 +97,7 @@ def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **oth
         manager_wants_email=False,
         manager_wants_sms=False,
         moved_by_clinic=False,
+        patient_known=True,
     )._replace(**others)
 
 
