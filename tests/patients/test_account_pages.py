@@ -121,6 +121,22 @@ def test_an_address_with_an_account_is_refused_with_that_reason(client: TestClie
     assert page.form("/register")["name"] == "Nina New"
 
 
+def test_the_owner_of_an_account_is_told_that_someone_tried_to_create_another(client: TestClient, cast: Cast) -> None:
+    def mails() -> list[str]:
+        with cast.database.reading() as session:
+            query = sa.select(models.OutboxMessage.recipient).where(models.OutboxMessage.template == "account_exists")
+            return list(session.scalars(query))
+
+    sent = {**NINA, "email": "alice@docket.example"}
+    # The same form a moment ago is no stranger's.
+    client.post("/register", data=sent)
+    assert mails() == []
+    with client_for(cast.database, now=NOW + timedelta(hours=1)) as later:
+        for _ in range(3):
+            later.post("/register", data=sent)
+    assert mails() == ["alice@docket.example"] * 2
+
+
 def test_too_many_registrations_of_a_network_wait_before_anything_slow(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

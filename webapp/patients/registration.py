@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from webapp.audit.security_events import Seen
-from webapp.auth import login_throttle, passwords
+from webapp.auth import account_exists, login_throttle, passwords
 from webapp.auth import service as auth
 from webapp.auth.exceptions import EmailTaken, WrongCredentials
 from webapp.auth.schemas import LogIn
@@ -50,12 +50,22 @@ def register(
         passwords.require_good_password(command.password, about=about, clinic=words, field="password")
         password_hash = passwords.hash_password(command.password)
         return database.write(finish, command, password_hash, *more, attempt_id=attempt, now=now)
-    except (EmailTaken, Invalid):
+    except EmailTaken:
+        database.write(_refuse, attempt, command.email, now=now)
+        raise
+    except Invalid:
         database.write(login_throttle.judge, attempt)
         raise
     except AppError:
         database.write(login_throttle.forget, attempt)
         raise
+
+
+def _refuse(session: Session, attempt_id: int, email: str, *, now: datetime) -> None:
+    """Count the attempt, and tell the owner of the account, unless the same form made it a moment ago."""
+    login_throttle.judge(session, attempt_id)
+    letterhead = get_clinic(session).letterhead
+    account_exists.tell_owner(session, email, letterhead, made_before=now - JUST_MADE, now=now)
 
 
 def sign_in_again(database: Database, login: LogIn, *, previous: str, now: datetime) -> str | None:

@@ -285,6 +285,14 @@ KINDS = (
         partial(_old_address, waiting=False),
     ),
     Kind(
+        "account_exists",
+        _l("An account exists already"),
+        _l("Someone tries to create an account with the email address of another one."),
+        "account_exists",
+        ("email",),
+        _account,
+    ),
+    Kind(
         "sign_in_code",
         _l("Code to sign in with"),
         _l("A person signs in, or books for the first time, without a password."),
