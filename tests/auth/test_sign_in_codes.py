@@ -395,6 +395,20 @@ def test_an_account_without_a_password_changes_its_address_shortly_after_signing
     assert user_of(cast, NINA).new_email == "new@example.org"
 
 
+@pytest.mark.parametrize("path", ["/account/data", "/account/deletion"])
+def test_a_stolen_session_without_a_password_neither_copies_nor_deletes(
+    client: TestClient, cast: Cast, path: str
+) -> None:
+    sign_up(client, cast)
+    at(client, NOW + 16 * MINUTE)
+    answer = client.post(path, data={})
+    assert answer.status_code == 422
+    assert "sign in with a new code first" in read(answer).text
+    client.post("/account/code", data={"next": path})
+    assert enter(client, last_code(cast)).headers["location"] == path
+    assert client.post(path, data={}).status_code in {200, 303}
+
+
 def test_a_password_is_not_set_over_another(client: TestClient, cast: Cast) -> None:
     log_in(client, "alice")
     client.post("/account/password/first", data={"new": "walrus teapot orbit"})

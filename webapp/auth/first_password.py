@@ -5,6 +5,7 @@ There the proof is a code: shortly after signing in, which only a code can do, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -46,13 +47,13 @@ def require_fresh(session: Session, actor: Actor, *, now: datetime) -> None:
         raise StaleSession
 
 
-def prepare(actor: Actor, password: str) -> str:
-    """Check the new password and return its hash; this is slow and needs no database.
+def prepare(actor: Actor, password: str, clinic: Sequence[str]) -> str:
+    """Check the new password, which is not made of the clinic's words, and return its hash; slow, without a database.
 
     Raises:
         Invalid: with a sentence for the field.
     """
-    passwords.require_good_password(password, about=[actor.name, actor.email], field="new")
+    passwords.require_good_password(password, about=[actor.name, actor.email], clinic=clinic, field="new")
     return passwords.hash_password(password)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webapp.audit.security_events import Seen
-from webapp.auth import addresses, login_throttle
+from webapp.auth import addresses, first_password, login_throttle
 from webapp.auth import service as auth
 from webapp.auth.exceptions import WrongCurrentPassword
 from webapp.auth.schemas import Actor
@@ -40,12 +40,14 @@ def counted_attempt(page: Page, actor: Actor) -> Iterator[int]:
 
 
 def require_password(page: Page, actor: Actor, typed: str) -> None:
-    """Require the actor's current password. An account that has none has just signed in without one.
+    """Require the actor's current password, or for an account that has none, that it has just been signed in to.
 
     Raises:
-        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`.
+        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`. StaleSession: the
+            account has no password, and signed in too long ago.
     """
     if not auth.has_password(page.session, actor.user_id):
+        first_password.require_fresh(page.session, actor, now=page.now)
         return
     stored = auth.stored_hash(page.session, actor)
     with counted_attempt(page, actor) as attempt:

@@ -16,6 +16,7 @@ from webapp.appointments.booking import booking_limit, service
 from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.appointments.messages import text_limits
 from webapp.appointments.schemas import Booking, Move
+from webapp.auth.schemas import Actor
 from webapp.auth.sign_in_codes import code_of
 from webapp.core.formats import iso
 from webapp.core.urls import with_query
@@ -117,6 +118,22 @@ def test_a_number_gets_few_texts_a_day_from_all_accounts_and_more_tomorrow(cast:
     other = command.model_copy(update={"starts_at": local("2026-03-25 09:00")})
     cast.database.write(service.book, cast.alice, other, now=NOW + timedelta(hours=25))
     assert len(texts(cast)) == text_limits.MOST_TO_NUMBER + 2
+
+
+def test_many_unconfirmed_accounts_of_one_network_book_little(cast: Cast) -> None:
+    def book(number: int, network: str) -> str:
+        email = f"m{number}@example.org"
+        user = models.User(email=email, name="M", role="patient", password_hash="", created_at=NOW)
+        user_id = cast.add(user)
+        cast.add(models.Patient(name="M", user_id=user_id, email=email, created_at=NOW))
+        start = f"2026-03-{10 + number % 3} {9 + (number // 3) % 3:02}:{15 * (number // 9):02}"
+        return cast.book(Actor(user_id, 0, "M", email, "patient", network), start)
+
+    for number in range(booking_limit.OF_NETWORK.here):
+        book(number, "192.0.2.1")
+    with pytest.raises(ConfirmFirst):
+        book(20, "192.0.2.1")
+    book(21, "198.51.100.1")
 
 
 def test_the_page_says_what_to_do_and_a_code_leads_back_to_it(client: TestClient, cast: Cast) -> None:

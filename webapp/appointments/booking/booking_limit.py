@@ -14,15 +14,19 @@ from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.audit import queries as audit
-from webapp.auth import confirmation
+from webapp.auth import confirmation, login_throttle
+from webapp.auth.login_throttle import Bounds
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
+from webapp.exceptions import TooManyAttempts
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
 TIMES, WINDOW = 4, timedelta(hours=24)
 UNCONFIRMED_VISITS = 1
+# What unconfirmed accounts of a network book in a day, together; confirmed ones are not counted.
+UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", Bounds(WINDOW, 10, 20, 60)
 
 
 def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic, *, now: datetime) -> None:
@@ -52,10 +56,11 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
 def require_confirmed(session: Session, actor: Actor, *, lock: bool = False, now: datetime) -> None:
     """Check that a patient whose address is not confirmed has no upcoming appointment, for anyone they book for.
 
-    With `lock`, two of their bookings at once wait for each other. The lock comes after those of doctors.
+    With `lock` they book: two of their bookings at once wait for each other, and those of a network are counted. The
+    lock comes after those of doctors.
 
     Raises:
-        ConfirmFirst: they have booked one.
+        ConfirmFirst: they have booked one, or many unconfirmed accounts of their network have.
     """
     if actor.is_staff or not confirmation.is_unconfirmed(session, actor, lock=lock):
         return
@@ -70,3 +75,8 @@ def require_confirmed(session: Session, actor: Actor, *, lock: bool = False, now
     )
     if len(session.scalars(booked.limit(UNCONFIRMED_VISITS)).all()) >= UNCONFIRMED_VISITS:
         raise ConfirmFirst
+    if lock:
+        try:
+            login_throttle.note_request(session, UNCONFIRMED, bounds=OF_NETWORK, address=actor.address, now=now)
+        except TooManyAttempts as error:
+            raise ConfirmFirst from error
