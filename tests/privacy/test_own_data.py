@@ -105,5 +105,5 @@ def test_the_copy_is_read_as_it_is_sent(cast: Cast) -> None:
     name, rows = next(sections)
     assert name == "account"
     assert next(rows)["name"] == "Alice Adams"
-    # Whoever stops reading leaves no snapshot and no connection behind.
+    # A reader who stops leaves no snapshot and no connection behind.
     sections.close()  # type: ignore[attr-defined]

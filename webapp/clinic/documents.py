@@ -128,7 +128,7 @@ def outline(kind: Kind, clinic: Clinic) -> str:
 
 
 # These are the clinic's own words once it has completed them, in its own language, so they are not translated.
-_PRIVACY = """[[This is an outline. Complete it with somebody who knows the law of your country, and delete this line.]]
+_PRIVACY = """[[This is an outline. Complete it with the help of a lawyer, and delete this line.]]
 
 # Who is responsible
 %(place)s. Phone: %(phone)s. [[E-mail address; your data protection officer, if you have one]]

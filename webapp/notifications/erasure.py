@@ -23,7 +23,7 @@ NOBODY = ""
 
 
 def forget_patients_messages(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
-    """Forget the messages about the patient and their appointments, whoever got them, and all to their addresses."""
+    """Forget the messages about the patient and their appointments, to any recipient, and all to their addresses."""
     visits = event.appointment_ids
     parts = [visits[first : first + IDS_AT_ONCE] for first in range(0, len(visits), IDS_AT_ONCE)]
     about = [_is_about("patient", [event.patient_id]), *(_is_about("appointment", part) for part in parts)]

@@ -43,7 +43,7 @@ def detach_account(session: Session, event: AccountErased, /, *, now: datetime) 
 
 
 def hide(session: Session, patient_id: int) -> None:
-    """Let no search find the record, nobody book for it, and it book for nobody."""
+    """Let no search find the record, and end its links to people who book for it or for whom it books."""
     session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
     pair = sa.or_(PossibleDuplicate.patient_id == patient_id, PossibleDuplicate.other_id == patient_id)
     session.execute(sa.delete(PossibleDuplicate).where(pair))

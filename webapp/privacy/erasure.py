@@ -1,7 +1,7 @@
 """Deleting a patient's data: at once, or when the legal period that the clinic has set is over.
 
 What names the person, and what they told us, goes. Appointments stay with their doctor, time, type and status, for the
-guard and for statistics, and point to an anonymous record; audit rows stay, and name nobody. `docs/privacy.md` lists
+guard and for statistics, and point to an anonymous record; audit rows stay, without a name. `docs/privacy.md` lists
 both.
 """
 

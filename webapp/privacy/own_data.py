@@ -81,7 +81,7 @@ def find_subject(session: Session, patient_id: int) -> Subject:
 
 
 def note_copy(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> None:
-    """Log that somebody took a copy of a patient's data, before it is sent."""
+    """Log that a copy of a patient's data was made, before it is sent."""
     audit.record_by(session, actor, "patient_data_copied", subject=("patient", patient_id), now=now)
 
 
