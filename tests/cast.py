@@ -38,6 +38,7 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOW = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 PASSWORD = "a long sentence for tests"
 ORIGIN = "http://docket.test"
+LETTERHEAD = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
 SECRET_KEY = "made-for-tests-0123456789-abcdefghijklmnop"
 
 

@@ -25,7 +25,7 @@ from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound
 from webapp.migrations import newest_revision
-from webapp.models import AuditEvent, ClinicSettings, Doctor, OpeningHours, Patient, User
+from webapp.models import AuditEvent, AuthenticatorApp, ClinicSettings, Doctor, OpeningHours, Patient, User
 
 GOOD = "three unrelated garden words"
 
@@ -98,6 +98,7 @@ def url_of(cast: Cast) -> str:
         ("user", "disable"),
         ("user", "enable"),
         ("user", "password-link"),
+        ("user", "reset-factor"),
         ("db", "upgrade"),
     ],
 )
@@ -427,7 +428,21 @@ def test_a_password_link_is_printed_and_works_once(run: Run, clinic: Cast, monke
         assert client.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("deed", ["disable", "enable", "password-link"])
+def test_a_lost_device_is_reset(run: Run, clinic: Cast) -> None:
+    app = AuthenticatorApp(user_id=clinic.carol.user_id, secret="x", last_step=0, created_at=NOW)
+    clinic.database.write(lambda session: session.add(app))
+    clinic.change(sa.update(User).where(User.id == clinic.carol.user_id).values(factor_since=NOW))
+    said = run("user", "reset-factor", "carol@docket.example", url=url_of(clinic))
+    assert (said.code, said.out) == (0, "Two-step sign-in of the account carol@docket.example is reset.\n")
+    with clinic.database.reading() as session:
+        assert session.scalar(sa.select(User.factor_since).where(User.id == clinic.carol.user_id)) is None
+        assert session.scalars(sa.select(AuthenticatorApp)).all() == []
+    said = run("user", "reset-factor", "carol@docket.example", url=url_of(clinic))
+    assert (said.code, said.out) == (1, "")
+    assert "no two-step sign-in" in said.err
+
+
+@pytest.mark.parametrize("deed", ["disable", "enable", "password-link", "reset-factor"])
 def test_an_address_without_an_account_is_wrong_use(run: Run, clinic: Cast, deed: str) -> None:
     said = run("user", deed, "nemo@docket.example", url=url_of(clinic))
     assert (said.code, said.out) == (2, "")

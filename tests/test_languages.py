@@ -56,7 +56,7 @@ COLUMNS = (
     models.OutboxMessage.message_id,
 )
 EXAMPLES = {"K7QM-2F9X", "EXAM-PLE2", "EXAM-PLE3", EMAIL}
-NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", *EXAMPLES}
+NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", "Firefox", "Linux", *EXAMPLES}
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service
 from webapp.appointments.messages.visit_messages import short
 from webapp.appointments.schemas import Cancellation
+from webapp.auth.sign_in_rules import get_rules
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.core.local_time import wall_time
@@ -391,6 +392,14 @@ def test_addresses_get_the_form_that_sign_in_compares(cast: Cast) -> None:
     with database.reading() as session:
         for name, address in new.items():
             assert session.execute(query.where(Patient.id == cast.patient_ids[name])).one() == (address, address)
+
+
+def test_a_clinic_that_exists_does_not_suddenly_require_a_second_factor(cast: Cast) -> None:
+    downgrade(cast.database, "0021")
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        assert not get_rules(session).needs_factor("admin")
+        assert get_rules(session).idle_minutes == 30
 
 
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:

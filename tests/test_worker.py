@@ -94,7 +94,7 @@ def test_docket_worker_sends_a_message_and_stops_on_request(cast: Cast, server: 
     text = mail.get_body(("plain",))
     assert text is not None
     assert f"Reference: {reference}" in text.get_content()
-    assert "http://127.0.0.1:8000/visit/" in text.get_content()
+    assert "http://localhost:8000/visit/" in text.get_content()
 
 
 def test_docket_serve_delivers_messages_and_leaves_no_process_behind(

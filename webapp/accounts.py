@@ -115,6 +115,19 @@ def make_password_link(database: Database, email: str, *, now: datetime) -> str:
     return _with_account(database, email, make)
 
 
+def reset_factor(database: Database, email: str, *, now: datetime) -> None:
+    """Remove every second factor of an account whose owner lost the device, as another admin would.
+
+    Raises:
+        NotFound: no account has this address. NoFactor: it has no second factor.
+    """
+
+    def reset(session: Session, user_id: int) -> None:
+        roles.reset_factor(session, None, user_id, get_clinic(session).letterhead, now=now)
+
+    _with_account(database, email, reset)
+
+
 def _with_account(database: Database, email: str, work: Callable[[Session, int], T]) -> T:
     """Run `work` with the id of the account with this address, in one transaction."""
 

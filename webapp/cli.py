@@ -85,7 +85,7 @@ def serve_command(host: str, port: int, workers: int, delivers: bool) -> None:
     # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
     with _listen(host, port) as listening, _figures(settings):
-        click.echo(f"Docket runs at http://{host}:{port} (stop with Ctrl-C).")
+        click.echo(f"Docket runs at {_own_address(host, port)} (stop with Ctrl-C).")
         with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
             serve(listening, workers=workers)
 
@@ -103,7 +103,7 @@ def worker() -> None:
     _warn_of_schema()
     click.echo("Docket delivers messages (stop with Ctrl-C).")
     with _figures(settings):
-        run_worker(settings.base_url or _own_address("127.0.0.1", 8000))
+        run_worker(settings.base_url or _own_address("localhost", 8000))
 
 
 @contextmanager
@@ -128,8 +128,12 @@ def _figures(settings: Settings) -> Iterator[None]:
 
 
 def _own_address(host: str, port: int) -> str:
-    """The address for links in messages if it is not configured: this machine."""
-    return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104 - nothing is bound here.
+    """The address of this machine, for links in messages if it is not configured.
+
+    By name, because browsers accept passkeys for http://localhost, and not for 127.0.0.1.
+    """
+    here = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - nothing is bound here.
+    return f"http://{'localhost' if host in here else host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -307,9 +311,24 @@ def user_password_link(email: str) -> None:
     settings = Settings()
     with open_database() as database, _named_account():
         path = make_password_link(database, email, now=utc_now())
-    click.echo(f"{settings.base_url or _own_address('127.0.0.1', 8000)}{path}")
+    click.echo(f"{settings.base_url or _own_address('localhost', 8000)}{path}")
     if not settings.base_url:
         click.echo("The setting DOCKET_BASE_URL is empty, so the link is for this machine.", err=True)
+
+
+@user.command("reset-factor")
+@click.argument("email")
+def user_reset_factor(email: str) -> None:
+    """Remove the second factors of the account EMAIL, whose owner lost the device, and sign it out everywhere.
+
+    They are told by email, sign in with the password, and set two-step sign-in up again where the clinic requires it.
+    Exit code 1 if the account has no second factor, 2 if there is no such account.
+    """
+    from webapp.accounts import reset_factor
+
+    with open_database() as database, _named_account():
+        reset_factor(database, email, now=utc_now())
+    click.echo(f"Two-step sign-in of the account {email} is reset.")
 
 
 @contextmanager

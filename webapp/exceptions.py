@@ -50,6 +50,13 @@ class Forbidden(AppError):
     code = "forbidden"
 
 
+class NotConfirmed(AppError):
+    """The actor may do this, but has to prove again who they are; pages lead to where they do so, and back."""
+
+    status = 403
+    code = "not_confirmed"
+
+
 class NotFound(AppError):
     """It does not exist, or the actor may not see it: the two look the same on purpose."""
 

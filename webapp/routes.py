@@ -15,9 +15,12 @@ from webapp.appointments.pages.code_router import router as code_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.auth.api import router as auth_api
+from webapp.auth.confirm_router import router as confirm_router
 from webapp.auth.drafts_router import router as drafts_router
+from webapp.auth.factor_router import router as factor_router
 from webapp.auth.first_password_router import router as first_password_router
 from webapp.auth.links_router import router as links_router
+from webapp.auth.passkeys_router import router as passkeys_router
 from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
@@ -86,6 +89,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_patients_router,
     staff_dependants_router,
     auth_router,
+    factor_router,
+    passkeys_router,
+    confirm_router,
     first_password_router,
     drafts_router,
     password_reset_router,

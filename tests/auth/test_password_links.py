@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, client_for, log_in
+from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import read
 from webapp.auth import password_links, passwords, service, tokens
 from webapp.auth.exceptions import EmailTaken, LinkNotValid
@@ -38,7 +38,7 @@ def make(cast: Cast, user_id: int | None = None) -> str:
 
 def use(cast: Cast, token: str, *, now: object = NOW) -> None:
     """Set a password with it."""
-    cast.database.write(password_links.use_password_link, tokens.hashed(token), "a new hash", now=now)  # type: ignore[arg-type]
+    cast.database.write(password_links.use_password_link, tokens.hashed(token), "a new hash", LETTERHEAD, now=now)  # type: ignore[arg-type]
 
 
 def stored(cast: Cast) -> str | None:
@@ -101,7 +101,12 @@ def test_setting_a_password_ends_every_session_of_the_account_and_the_browsers_o
     hers = [sign_in(cast.alice.user_id) for _ in range(2)]
     browsers, elsewhere = sign_in(cast.carol.user_id), sign_in(cast.carol.user_id)
     cast.database.write(
-        password_links.use_password_link, tokens.hashed(make(cast)), "a new hash", now=NOW, previous=browsers
+        password_links.use_password_link,
+        tokens.hashed(make(cast)),
+        "a new hash",
+        LETTERHEAD,
+        now=NOW,
+        previous=browsers,
     )
     with cast.database.reading() as session:
         left = [
@@ -118,7 +123,9 @@ def test_of_two_who_use_a_link_at_once_one_sets_the_password(cast: Cast) -> None
 
         def attempt(number: int, token: str = token) -> bool:
             try:
-                cast.database.write(password_links.use_password_link, tokens.hashed(token), f"hash {number}", now=NOW)
+                cast.database.write(
+                    password_links.use_password_link, tokens.hashed(token), f"hash {number}", LETTERHEAD, now=NOW
+                )
             except LinkNotValid:
                 return False
             return True

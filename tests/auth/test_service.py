@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from passlib.hash import argon2
 from sqlalchemy.orm import Session
 
-from tests.cast import NOW, PASSWORD, Cast
+from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast
 from webapp.auth import login_throttle, passwords, service, tokens
 from webapp.auth.exceptions import (
     AttemptsUnderWay,
@@ -489,7 +489,13 @@ def test_of_two_password_changes_the_second_needs_the_new_password(cast: Cast) -
     attempt = cast.database.write(login_throttle.admit_password_change, cast.alice.user_id, address=HOME, now=NOW)
     with pytest.raises(WrongCurrentPassword):
         cast.database.write(
-            service.change_password, cast.alice, attempt_id=attempt, verified=stored, new_hash="a thief's", now=NOW
+            service.change_password,
+            cast.alice,
+            LETTERHEAD,
+            attempt_id=attempt,
+            verified=stored,
+            new_hash="thief",
+            now=NOW,
         )
 
 
@@ -511,7 +517,7 @@ def change_password(cast: Cast, actor: Actor, command: ChangePassword) -> servic
         stored = service.stored_hash(session, actor)
     new_hash = service.prepare_password_change(stored, actor, command)
     return cast.database.write(
-        service.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=NOW
+        service.change_password, actor, LETTERHEAD, attempt_id=attempt, verified=stored, new_hash=new_hash, now=NOW
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
+from tests.cast import LETTERHEAD, NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import Element, read
 from webapp.appointments import address_confirmation
 from webapp.appointments.booking import service
@@ -24,7 +24,6 @@ from webapp.models import AuditEvent, OutboxMessage, Patient, User
 from webapp.notifications.outbox import LIFETIME, Message, enqueue
 from webapp.staff.messages.previews import DEAD_KEYS
 
-LETTERHEAD = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
 MESSAGES = "/admin/messages"
 ERROR = "The mail server refused the message."
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in
+from tests.cast import LETTERHEAD, NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import Element, read
 from webapp.auth import password_links, passwords, roles
 from webapp.auth import service as auth
@@ -105,7 +105,7 @@ def test_an_admin_who_never_had_a_password_does_not_count(cast: Cast) -> None:
         change_role(cast, cast.carol, cast.carol.user_id, "patient")
     with pytest.raises(LastAdmin):
         cast.database.write(roles.disable_account, cast.carol, cast.carol.user_id, now=NOW)
-    cast.database.write(password_links.use_password_link, hashed(token), "a hash", now=NOW)
+    cast.database.write(password_links.use_password_link, hashed(token), "a hash", LETTERHEAD, now=NOW)
     assert user_of(cast, invited).has_password
     change_role(cast, cast.carol, cast.carol.user_id, "patient")
     assert user_of(cast, cast.carol.user_id).role == "patient"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Form
@@ -17,6 +18,7 @@ from webapp.auth.schemas import LogIn, Role
 from webapp.auth.signing_in import sign_in
 from webapp.core.api import ApiRouter, answer, problems, storable
 from webapp.core.web import CurrentPage, Page
+from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 
 router = ApiRouter(prefix="/auth", tags=["Signing in"])
@@ -64,17 +66,29 @@ class PasswordGrant(BaseModel):
     grant_type: Literal["password"] = "password"
     username: Annotated[str, Field(max_length=254, description="The email address."), AfterValidator(storable)]
     password: Annotated[str, Field(max_length=1000), AfterValidator(storable)]
+    mfa_code: Annotated[
+        str,
+        Field(
+            max_length=40,
+            description="For an account with two-step sign-in: a code of the authenticator app, or a recovery code.",
+        ),
+        AfterValidator(storable),
+    ] = ""
 
 
 @router.post(
     "/token",
     summary="Sign in",
-    responses={200: {"model": Tokens}, **problems(403, s401="The email address or the password is wrong.")},
+    responses={200: {"model": Tokens}, **problems(403, s401="The email address, the password or the code is wrong.")},
 )
 def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]) -> Response:
     """Get tokens for an email address and a password. Access: everyone; attempts are limited.
 
     Pages of sites that the clinic does not list in its settings get 403, as for the next two routes.
+
+    An account with two-step sign-in also sends `mfa_code`. Without it the answer is 401 `second_factor_needed`, with a
+    wrong one 401 `wrong_code`. Where the clinic requires two-step sign-in and the account has not set it up, it is 403
+    `second_factor_missing`.
     """
     command = LogIn(
         email=form.username,
@@ -83,8 +97,12 @@ def sign_in_for_tokens(page: CurrentPage, form: Annotated[PasswordGrant, Form()]
         user_agent=page.request.headers.get("user-agent", ""),
         by_api=True,
     )
+    more = {"code": form.mfa_code, "letterhead": page.request.app.state.letterhead(page)}
     page.close()
-    _verified, granted = sign_in(page.database, command, api_sessions.finish_login, now=page.now)
+    finish = partial(api_sessions.finish_login, keys=page.settings.secret_keys, **more)
+    _verified, granted = sign_in(page.database, command, finish, now=page.now)
+    if isinstance(granted, AppError):
+        raise granted
     return _tokens(page, granted)
 
 

@@ -6,6 +6,7 @@ end with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
 from webapp.audit.security_events import Seen
-from webapp.auth import service
-from webapp.auth.exceptions import RefreshTokenNotValid
+from webapp.auth import login_throttle, second_factor, service
+from webapp.auth.exceptions import FactorMissing, FactorNeeded, RefreshTokenNotValid, WrongCredentials, WrongFactor
 from webapp.auth.models import RefreshToken, User, UserSession
 from webapp.auth.schemas import LogIn
 from webapp.auth.service import SESSION_LIFETIME, VerifiedLogin
+from webapp.auth.sign_in_rules import get_rules
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core.networks import network_of
+from webapp.exceptions import AppError, TooManyAttempts
 
 
 class Granted(NamedTuple):
@@ -32,15 +35,59 @@ class Granted(NamedTuple):
 
 
 def finish_login(
-    session: Session, attempt_id: int, verified: VerifiedLogin, command: LogIn, *, now: datetime
-) -> Granted:
+    session: Session,
+    attempt_id: int,
+    verified: VerifiedLogin,
+    command: LogIn,
+    *,
+    code: str,
+    letterhead: dict[str, str],
+    keys: Sequence[str],
+    now: datetime,
+) -> Granted | AppError:
     """Sign in after a verified attempt, as `service.finish_login` does, and grant the first pair of tokens.
+
+    `code` is one of the second factor. Where it is missing or wrong, the error is returned, to be raised once the
+    attempt is committed.
 
     Raises:
         WrongCredentials: the password was changed meanwhile, or the account disabled.
     """
-    secret = service.finish_login(session, attempt_id, verified, command, now=now)
-    return grant(session, verified.user_id, secret, now=now)
+    user_id, proven = verified.user_id, False
+    if verified.role != "patient":
+        if not service.still_verified(session, user_id, verified.stored_hash):
+            raise WrongCredentials
+        refusal, proven = _ask_factor(session, verified, command, code, letterhead, keys, now=now)
+        if refusal is not None:
+            login_throttle.forget(session, attempt_id)
+            return refusal
+    secret = service.finish_login(session, attempt_id, verified, command, now=now, proven=proven)
+    return grant(session, user_id, secret, now=now)
+
+
+def _ask_factor(
+    session: Session,
+    verified: VerifiedLogin,
+    command: LogIn,
+    code: str,
+    letterhead: dict[str, str],
+    keys: Sequence[str],
+    *,
+    now: datetime,
+) -> tuple[AppError | None, bool]:
+    """Why the second factor does not let the program in, if so, and whether it was proven."""
+    since = session.scalar(sa.select(User.factor_since).where(User.id == verified.user_id))
+    if since is None:
+        missing = get_rules(session).needs_factor(verified.role)
+        return (FactorMissing() if missing else None), False
+    if not code:
+        return FactorNeeded(), False
+    try:
+        args = (verified.user_id, code, letterhead)
+        proof = second_factor.prove(session, *args, keys=keys, address=command.address, now=now)
+    except TooManyAttempts as error:
+        return error, False
+    return (None if proof else WrongFactor()), proof is not None
 
 
 def grant(session: Session, user_id: int, secret: str, *, now: datetime) -> Granted:

@@ -11,9 +11,11 @@ from starlette.responses import Response
 from webapp.auth import service, tokens
 from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.schemas import Actor, Role
+from webapp.auth.service import SignedIn
 from webapp.config import Settings
+from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
-from webapp.exceptions import Forbidden, NotSignedIn, Unavailable
+from webapp.exceptions import Forbidden, NotConfirmed, NotSignedIn, Unavailable
 from webapp.i18n import gettext as _
 
 logger = logging.getLogger(__name__)
@@ -24,10 +26,22 @@ DEVICE_LIFETIME = timedelta(days=365)
 HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
 
 
+def current_session(page: Page) -> SignedIn | None:
+    """The browser's session, read from the database once per request; None for a visitor.
+
+    Only the pages of the second factor look at it: it may open nothing else yet.
+    """
+    if "session" not in page.known:
+        page.known["session"] = _read_session(page)
+    found: SignedIn | None = page.known["session"]
+    return found
+
+
 def current_actor(page: Page) -> Actor | None:
     """The signed-in user, read from the database once per request; None for a visitor."""
     if "actor" not in page.known:
-        page.known["actor"] = _read_actor(page)
+        found = current_session(page)
+        page.known["actor"] = found.actor if found is not None and found.stage == "open" else None
     actor: Actor | None = page.known["actor"]
     if actor is not None:
         page.request.state.user_id = actor.user_id
@@ -48,9 +62,63 @@ def signed_in(page: Page, *roles: Role) -> Actor:
     return actor
 
 
+def confirmed(page: Page, *roles: Role) -> Actor:
+    """The same, and the actor proved who they are just now: what follows is worth stealing a session for.
+
+    Raises:
+        NotSignedIn, Forbidden: as for `signed_in`. NotConfirmed: the last proof is too old.
+    """
+    actor = signed_in(page, *roles)
+    require_confirmed(page)
+    return actor
+
+
+def require_confirmed(page: Page) -> None:
+    """Require that the owner of the browser's session proved who they are within the last ten minutes.
+
+    Raises:
+        NotConfirmed: the last proof is older.
+    """
+    found = current_session(page)
+    if found is None or not found.is_confirmed(page.now):
+        raise NotConfirmed(_("Confirm that it’s you, then send this again."))
+
+
+def require_factor(page: Page) -> None:
+    """Require a recent proof of an account that has a second factor: its password alone may be stolen, too.
+
+    Raises:
+        NotConfirmed: the last proof is too old.
+    """
+    found = current_session(page)
+    if found is not None and found.has_factor:
+        require_confirmed(page)
+
+
+def enrolling(page: Page) -> Actor:
+    """The actor who sets up a second factor: signed in, or let in no further before it is set up; and confirmed.
+
+    Raises:
+        NotSignedIn, NotConfirmed.
+    """
+    found = current_session(page)
+    if found is None or found.stage == "factor":
+        raise NotSignedIn(_("Sign in to see this page."))
+    require_confirmed(page)
+    return found.actor
+
+
 def home_of(role: Role, wanted: str = "") -> str:
     """Where a user goes after signing in: the page that they wanted, else the first page of their role."""
     return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
+
+
+def onward_of(found: SignedIn, wanted: str) -> str:
+    """Where a session leads that does not open every page yet, or else `home_of` its actor."""
+    if found.stage == "factor":
+        return with_query("/login/factor", next=wanted)
+    onward = home_of(found.actor.role, wanted)
+    return onward if found.stage == "open" else with_query("/account/factor/new", next=onward)
 
 
 def signed_value(page: Page, cookie: str, purpose: str) -> str:
@@ -72,7 +140,7 @@ def link_delivery_of(page: Page) -> LinkDelivery:
 
 def leave_aside(page: Page) -> None:
     """Ignore the session in this request: it came by a link, and the answer is for the holder of the link."""
-    page.known["actor"] = None
+    page.known["actor"] = page.known["session"] = None
 
 
 def session_secret(page: Page) -> str:
@@ -80,14 +148,12 @@ def session_secret(page: Page) -> str:
     return signed_value(page, SESSION_COOKIE, "session")
 
 
-def _read_actor(page: Page) -> Actor | None:
+def _read_session(page: Page) -> SignedIn | None:
     secret = session_secret(page)
     if not secret:
         return None
-    found = service.find_actor(page.session, secret, address=page.address, now=page.now)
-    if found is None:
-        return None
-    if found.touch:
+    found = service.find_session(page.session, secret, address=page.address, now=page.now)
+    if found is not None and found.touch:
         # A thread that waits for a second connection while it holds one can wait for ever.
         page.close()
         try:
@@ -95,8 +161,9 @@ def _read_actor(page: Page) -> Actor | None:
         except Unavailable:
             # A missed last-seen time is not worth an error; the next request writes it.
             logger.info("The last-seen time of session %d was not written", found.actor.session_id)
-    note_staff(page, found.actor)
-    return found.actor
+    if found is not None:
+        note_staff(page, found.actor)
+    return found
 
 
 def note_staff(page: Page, actor: Actor) -> None:

@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from webapp.auth import drafts, service
-from webapp.auth.dependencies import DEVICE_COOKIE, signed_value
+from webapp.auth.dependencies import DEVICE_COOKIE, current_actor, signed_value
 from webapp.auth.drafts import KeptForm
 from webapp.auth.schemas import Actor
 from webapp.core import signing
@@ -39,15 +39,17 @@ def keep_draft(page: Page, response: Response, actor: Actor, form: KeptForm) -> 
 
 
 def keep_unsent_form(page: Page) -> tuple[str, str] | None:
-    """Keep the form of a user whose session has ended, if something was typed into it.
+    """Keep the form of a user whose session has ended, or who must confirm who they are, if something was typed.
 
-    Returns the address to which they return after signing in and the cookie's value, or None if nothing is kept.
+    Returns the address to which they return afterwards and the cookie's value, or None if nothing is kept.
     """
     sent = typed_fields(getattr(page.request.state, "sent", FormData()))
     if not drafts.is_worth_keeping(sent):
         return None
+    actor = current_actor(page)
     # The browser remembers the account that has signed in last: it has written this.
-    account = signed_value(page, DEVICE_COOKIE, "device").partition(":")[0]
+    last = signed_value(page, DEVICE_COOKIE, "device").partition(":")[0]
+    account = service.account_key(actor.email) if actor else last
     back = way_back(page.request)
     address = back if back.startswith("/book?") else CONTINUE
     form = KeptForm("/appointments" if address == back else page.request.url.path, address, sent)

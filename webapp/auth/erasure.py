@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
+from webapp.auth import second_factor
 from webapp.auth.login_throttle import CHANGING
 from webapp.auth.models import Draft, FailedLogin, SignInCode, User
 from webapp.auth.service import account_key
@@ -18,7 +19,8 @@ from webapp.events.kinds import AccountErased, PatientErased
 def delete_account(session: Session, event: AccountErased, /, *, now: datetime) -> None:  # noqa: ARG001
     """Delete the account; foreign keys delete its sessions, tokens, links and stored answers."""
     key = account_key(event.email)
-    session.execute(sa.delete(FailedLogin).where(FailedLogin.account.in_((key, f"{CHANGING}:{event.user_id}"))))
+    accounts = (key, f"{CHANGING}:{event.user_id}", f"{second_factor.KIND}:{event.user_id}")
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.account.in_(accounts)))
     session.execute(sa.delete(Draft).where(Draft.account == key))
     session.execute(sa.delete(SignInCode).where(SignInCode.account == key))
     session.execute(sa.delete(SignInCode).where(SignInCode.account == key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from webapp.core import formats
-from webapp.exceptions import Conflict, Invalid, NotFound, NotSignedIn, TooManyAttempts
+from webapp.exceptions import Conflict, Forbidden, Invalid, NotFound, NotSignedIn, TooManyAttempts
 from webapp.i18n import gettext as _
 
 
@@ -221,3 +221,86 @@ class RefreshTokenNotValid(NotSignedIn):
 
     def __init__(self) -> None:
         super().__init__(_("This refresh token is no longer valid. Sign in again with the password."))
+
+
+class WrongFactor(Invalid):
+    """The code is neither the app's present one, nor an unused recovery code; or it was used before."""
+
+    status = 401
+    code = "wrong_code"
+
+    def __init__(self) -> None:
+        super().__init__(_("This code isn’t right, or it was used before. Wait for the next one."), field="code")
+
+
+class WrongPasskey(Invalid):
+    """The passkey is unknown, of another account, or its answer does not fit what was asked."""
+
+    status = 401
+    code = "wrong_passkey"
+
+    def __init__(self) -> None:
+        super().__init__(_("That passkey didn’t work here. Try again, or use another way."))
+
+
+class TooManyProofs(TooManyAttempts):
+    """Too many wrong codes, or other wrong proofs, for this account."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = _("There have been too many wrong attempts. Wait %(time)s, then try again.")
+        super().__init__(message % {"time": formats.minutes(-(-retry_after // 60))}, retry_after=retry_after)
+        self.field = "code"
+
+
+class FactorNeeded(NotSignedIn):
+    """A program must send a code of the account's second factor with the password."""
+
+    code = "second_factor_needed"
+
+    def __init__(self) -> None:
+        super().__init__(_("This account needs a code from its authenticator app: send it as mfa_code."))
+
+
+class FactorMissing(Forbidden):
+    """The account must set up a second factor on the web pages before programs can sign in to it."""
+
+    code = "second_factor_missing"
+
+    def __init__(self) -> None:
+        super().__init__(_("This account must set up two-step sign-in on the web pages first."))
+
+
+class FactorRequired(Conflict):
+    """The clinic requires a second factor, so the last one cannot be removed."""
+
+    code = "second_factor_required"
+
+    def __init__(self) -> None:
+        super().__init__(_("Your clinic requires two-step sign-in. Add another way first, then remove this one."))
+
+
+class OwnFactor(Conflict):
+    """A stolen session of an admin must not remove their own second factor."""
+
+    code = "own_factor"
+
+    def __init__(self) -> None:
+        super().__init__(_("Change your own two-step sign-in in My account, or ask another admin to reset it."))
+
+
+class NoFactor(Conflict):
+    """The account has no second factor."""
+
+    code = "no_second_factor"
+
+    def __init__(self) -> None:
+        super().__init__(_("This account has no two-step sign-in to reset."))
+
+
+class TooManyPasskeys(Conflict):
+    """An account has as many passkeys as it may have."""
+
+    code = "too_many_passkeys"
+
+    def __init__(self) -> None:
+        super().__init__(_("You have as many passkeys as an account can have. Remove one that you don’t use."))

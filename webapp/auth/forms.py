@@ -111,3 +111,39 @@ class NewPasswordForm(DocketForm):
     """A new password, from the holder of a password link."""
 
     new = PasswordField(_l("New password"), [InputRequired(_l("Choose a password."))])
+
+
+class FactorForm(DocketForm):
+    """A code of the second factor, a recovery code, or a browser's answer; `next` is the page that was wanted."""
+
+    code = StringField(_l("Code"), [InputRequired(_l("Enter the code."))])
+    passkey = HiddenField()
+    next = HiddenField()
+
+
+class SetupForm(DocketForm):
+    """The first code of an app that is being set up; `setup` is its sealed secret."""
+
+    code = StringField(_l("Code from the app"), [InputRequired(_l("Enter the code that the app shows."))])
+    setup = HiddenField()
+    next = HiddenField()
+
+
+class ConfirmForm(DocketForm):
+    """The password of a user who is signed in, or a browser's answer; `next` is the page that was wanted."""
+
+    current = PasswordField(_l("Password"), [InputRequired(_l("Enter your password."))])
+    passkey = HiddenField()
+    next = HiddenField()
+
+
+class PasskeyForm(DocketForm):
+    """What a browser answers with a passkey, and a name for a new one; `next` is the page that the user wanted."""
+
+    name = StringField(_l("Name for this passkey"))
+    passkey = HiddenField()
+    next = HiddenField()
+
+    def shown_name(self) -> str:
+        """The name in one line, or a usual one."""
+        return " ".join((self.name.data or "").split())[:60] or _("Passkey")

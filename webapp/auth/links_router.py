@@ -11,6 +11,7 @@ from webapp.auth import password_links, passwords
 from webapp.auth.dependencies import clear_session_cookie, clinic_words, session_secret
 from webapp.auth.draft_dependencies import wanted_by
 from webapp.auth.exceptions import LinkNotValid
+from webapp.auth.factor_dependencies import letterhead_of
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.password_links import LinkOwner
 from webapp.auth.tokens import hashed
@@ -45,9 +46,9 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
         if not form.validate():
             return _new_password_page(page, token, owner, form, status=422)
         # Hash the password, which is slow, while no connection is held.
-        clinic = clinic_words(page)
+        clinic, letterhead = clinic_words(page), letterhead_of(page)
         page.close()
-        calendar_ended = _set_password(page, token, owner, form.new.data or "", clinic)
+        calendar_ended = _set_password(page, token, owner, form.new.data or "", clinic, letterhead)
     except LinkNotValid as error:
         return _not_valid_page(page, error)
     except AppError as error:
@@ -61,12 +62,15 @@ def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Respons
     return response
 
 
-def _set_password(page: Page, token: str, owner: LinkOwner, password: str, clinic: list[str]) -> bool:
+def _set_password(
+    page: Page, token: str, owner: LinkOwner, password: str, clinic: list[str], letterhead: dict[str, str]
+) -> bool:
     passwords.require_good_password(password, about=[owner.name, owner.email], clinic=clinic, field="new")
     return page.write(
         password_links.use_password_link,
         hashed(token),
         passwords.hash_password(password),
+        letterhead,
         now=page.now,
         address=page.address,
         previous=session_secret(page),

@@ -17,7 +17,7 @@ class User(Base):
     that the user wants instead; it replaces `email` when its link is followed before `new_email_until`. `has_password`
     is false until the link to the first password is used. `last_seen_at` stays when sessions end. `calendar_secret` is
     part of the address of the private calendar feed: a new secret invalidates the old address; '' means that there is
-    no feed.
+    no feed. `factor_since` is when the account got its first second factor, an app or a passkey; None: it has none.
     """
 
     __tablename__ = "users"
@@ -36,6 +36,7 @@ class User(Base):
     last_seen_at: Mapped[datetime | None]
     new_email: Mapped[str] = mapped_column(sa.String(254), default="", server_default=sa.text("''"))
     new_email_until: Mapped[datetime | None]
+    factor_since: Mapped[datetime | None]
 
 
 class UserSession(Base):
@@ -184,3 +185,59 @@ class RefreshToken(Base):
     session_id: Mapped[int] = mapped_column(sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class AuthenticatorApp(Base):
+    """The app in which a member of staff reads codes (TOTP, RFC 6238). `secret` is sealed with a key of the settings.
+
+    `last_step` is the time step of the last code that was used: a code works once.
+    """
+
+    __tablename__ = "authenticator_apps"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(sa.String(400))
+    last_step: Mapped[int] = mapped_column(sa.BigInteger)
+    created_at: Mapped[datetime]
+
+
+class RecoveryCode(Base):
+    """A code that replaces the second factor once. We store only its HMAC; used ones stay until there are new ones."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (sa.UniqueConstraint("user_id", "code_hash", name="uq_recovery_codes_user_id_code_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    used_at: Mapped[datetime | None]
+
+
+class Passkey(Base):
+    """A passkey (WebAuthn) of an account: the public half of its key, and how often the private half has signed."""
+
+    __tablename__ = "passkeys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    credential_id: Mapped[str] = mapped_column(sa.String(1400), unique=True)
+    public_key: Mapped[bytes]
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)
+    name: Mapped[str] = mapped_column(sa.String(60))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+
+
+class PasskeyChallenge(Base):
+    """What a passkey has to sign, once and within minutes. We store only its SHA-256.
+
+    `user_id` is None while it is not known who signs in. `network` is where it was asked for.
+    """
+
+    __tablename__ = "passkey_challenges"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    challenge_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    purpose: Mapped[str] = mapped_column(sa.String(10))
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    network: Mapped[str] = mapped_column(sa.String(45), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import login_throttle
+from webapp.auth import account_mails, login_throttle
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
@@ -76,7 +76,14 @@ def find_password_link(session: Session, token: str, *, now: datetime) -> LinkOw
 
 
 def use_password_link(
-    session: Session, token_hash: str, new_hash: str, *, now: datetime, address: str = "", previous: str = ""
+    session: Session,
+    token_hash: str,
+    new_hash: str,
+    letterhead: dict[str, str],
+    *,
+    now: datetime,
+    address: str = "",
+    previous: str = "",
 ) -> bool:
     """Store the new hash, and end the link, every session of the account, and the browser's `previous` session.
 
@@ -114,4 +121,5 @@ def use_password_link(
     )
     # Who reads the mailbox of the account waits for no guesser any more.
     login_throttle.forget_account(session, hashed(user.email))
+    account_mails.tell(session, user.id, "password", letterhead, now=now)
     return bool(user.calendar_secret)

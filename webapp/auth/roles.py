@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import link_delivery, password_links
-from webapp.auth.exceptions import AccountDisabled, LastAdmin
+from webapp.auth import link_delivery, password_links, second_factor
+from webapp.auth.exceptions import AccountDisabled, LastAdmin, NoFactor, OwnFactor
 from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
@@ -140,6 +140,22 @@ def renew_password_link(
     )
     _record(session, actor, "password_link_created", user_id, now=now)
     return token
+
+
+def reset_factor(
+    session: Session, actor: Actor | None, user_id: int, letterhead: dict[str, str], *, now: datetime
+) -> None:
+    """Remove every second factor of an account whose owner lost the device, end its sessions, and tell the owner.
+
+    Raises:
+        NotFound: the account does not exist. OwnFactor: admins change their own on their account page. NoFactor.
+    """
+    if actor is not None and actor.user_id == user_id:
+        raise OwnFactor
+    lock_account(session, actor, user_id)
+    if not second_factor.reset(session, user_id, letterhead, now=now):
+        raise NoFactor
+    _record(session, actor, "factor_reset", user_id, now=now)
 
 
 def _end_sessions(session: Session, user_id: int) -> int:

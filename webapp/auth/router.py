@@ -10,14 +10,13 @@ from starlette.responses import Response
 from webapp.auth import service
 from webapp.auth.dependencies import (
     clear_session_cookie,
-    current_actor,
-    home_of,
+    current_session,
     known_device,
+    onward_of,
     session_secret,
-    set_device_cookie,
-    set_session_cookie,
 )
-from webapp.auth.draft_dependencies import claim_draft, drop_draft
+from webapp.auth.draft_dependencies import drop_draft
+from webapp.auth.entry_dependencies import enter
 from webapp.auth.forms import LoginForm
 from webapp.auth.sign_in_code_dependencies import send_code, stop_waiting, waiting
 from webapp.auth.signing_in import sign_in
@@ -36,9 +35,9 @@ router = Router()
 def show_login(page: CurrentPage) -> Response:
     """The log-in page; everyone. A user who is signed in already is redirected."""
     wanted = page.request.query_params.get("next", "")
-    actor = current_actor(page)
-    if actor is not None:
-        return page.redirect(home_of(actor.role, wanted))
+    found = current_session(page)
+    if found is not None:
+        return page.redirect(onward_of(found, wanted))
     asked = waiting(page)
     return _login_page(page, LoginForm(data={"next": wanted, "email": asked.email if asked else ""}))
 
@@ -61,11 +60,8 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
         )
         previous = session_secret(page)
         page.close()
-        verified, secret = sign_in(page.database, command, service.finish_login, previous=previous, now=page.now)
-        response = page.redirect(home_of(verified.role, form.next.data or ""))
-        set_session_cookie(page, response, secret)
-        set_device_cookie(page, response, command.email)
-        claim_draft(page, response, command.email, form.next.data or "")
+        _verified, secret = sign_in(page.database, command, service.finish_login, previous=previous, now=page.now)
+        response = enter(page, secret, form.next.data or "")
         stop_waiting(page, response)
         return response
     return _login_page(page, form, status=submission.status, headers=headers_of(submission.error))
@@ -74,12 +70,13 @@ def log_in(page: CurrentPage, sent: SentForm) -> Response:
 @router.post("/logout")
 def log_out(page: CurrentPage) -> Response:
     """End this session; everyone, because signing out twice is harmless."""
-    actor = current_actor(page)
+    # Also one that still waits for the second factor.
+    found = current_session(page)
     page.close()
-    if actor is not None:
+    if found is not None:
         # Another tab may have signed out at the same moment.
         with suppress(NotFound):
-            page.write(service.end_session, actor, actor.session_id, now=page.now)
+            page.write(service.end_session, found.actor, found.actor.session_id, now=page.now)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     drop_draft(page, response)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
 from webapp.audit import service as audit
-from webapp.auth import login_throttle, password_links, passwords
+from webapp.auth import account_mails, login_throttle, password_links, passwords
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import SignInRules, User, UserSession
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow
-from webapp.auth.sign_in_rules import NEW_CLINIC, StaffRules, get_rules, unended
+from webapp.auth.sign_in_rules import COLUMNS, NEW_CLINIC, StaffRules, get_rules, unended
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core.email_address import normal_email
 from webapp.database import rows, table_of
@@ -32,6 +32,8 @@ SESSION_LIFETIME = timedelta(days=30)
 LAST_SEEN_EVERY = timedelta(minutes=5)
 # A session of staff ends by its last-seen time, so that must be more exact.
 STAFF_SEEN_EVERY = timedelta(minutes=1)
+# How long a session waits for the second factor, and for how long a proof allows the most dangerous changes.
+FACTOR_WITHIN = CONFIRMED_FOR = timedelta(minutes=10)
 
 
 class KnownAccount(NamedTuple):
@@ -166,7 +168,14 @@ def verify_login(account: KnownAccount | None, password: str) -> VerifiedLogin:
 
 
 def finish_login(
-    session: Session, attempt_id: int, verified: VerifiedLogin, command: LogIn, *, now: datetime, previous: str = ""
+    session: Session,
+    attempt_id: int,
+    verified: VerifiedLogin,
+    command: LogIn,
+    *,
+    now: datetime,
+    previous: str = "",
+    proven: bool = False,
 ) -> str:
     """Sign in after a verified attempt, end the browser's `previous` session, and return the id for the cookie.
 
@@ -188,7 +197,17 @@ def finish_login(
         user_agent=command.user_agent,
         now=now,
         how="api" if command.by_api else "password",
+        proven=proven,
     )
+
+
+def sign_in_proven(
+    session: Session, user_id: int, *, how: str, address: str, user_agent: str, previous: str, now: datetime
+) -> str:
+    """Sign in after a proof that needs no second one, end the browser's `previous` session, and return the new id."""
+    forget_session(session, previous)
+    origin = {"address": address, "user_agent": user_agent}
+    return start_session(session, user_id, **origin, now=now, how=how, proven=True)
 
 
 def still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
@@ -205,16 +224,25 @@ def forget_session(session: Session, secret: str) -> None:
 
 
 def start_session(
-    session: Session, user_id: int, *, address: str, user_agent: str, now: datetime, how: str = "password"
+    session: Session,
+    user_id: int,
+    *,
+    address: str,
+    user_agent: str,
+    now: datetime,
+    how: str = "password",
+    proven: bool = False,
 ) -> str:
     """Open a session for a user and return its random id, which only the cookie will hold.
 
-    `how` says for the security events what proved the user: see `security_events.signed_in`. A session of staff ends
+    `how` says for the security events what proved the user: see `security_events.signed_in`. Staff who have a second
+    factor get a session that waits for it, unless it is `proven` already. Their sessions end
     at the latest when the clinic's rules say so.
     """
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
-    seen = sa.update(User).where(User.id == user_id).values(last_seen_at=now).returning(User.role)
-    role = session.scalar(seen)
+    seen = sa.update(User).where(User.id == user_id).values(last_seen_at=now)
+    role, factor_since = session.execute(seen.returning(User.role, User.factor_since)).one()
+    waits = role != "patient" and factor_since is not None and not proven
     lifetime = SESSION_LIFETIME if role == "patient" else get_rules(session).lifetime
     secret = new_secret()
     session.add(
@@ -223,14 +251,16 @@ def start_session(
             user_id=user_id,
             created_at=now,
             last_seen_at=now,
-            expires_at=now + lifetime,
+            expires_at=now + (FACTOR_WITHIN if waits else lifetime),
             address=address[:45],
             user_agent=user_agent[:255],
-            factor_at=now,
+            waits=waits,
+            factor_at=None if waits else now,
         )
     )
     session.flush()
-    security_events.signed_in(session, user_id, how=how, address=address, now=now)
+    if not waits:
+        security_events.signed_in(session, user_id, how=how, address=address, now=now)
     return secret
 
 
@@ -242,11 +272,26 @@ def renew_session(session: Session, session_id: int) -> str:
     return secret
 
 
+Stage = Literal["open", "factor", "enrol"]
+
+
 class SignedIn(NamedTuple):
-    """The actor of a request, and whether the session's last-seen time is due to be written."""
+    """The actor of a request, and whether the session's last-seen time is due to be written.
+
+    `stage` says what the session opens: everything (open); only the page that asks for the second factor (factor); or
+    only the pages that set one up (enrol), because the clinic requires one and the account has none. `factor_at` is
+    when the actor last proved who they are; `has_factor`: by a second factor.
+    """
 
     actor: Actor
     touch: bool
+    stage: Stage
+    factor_at: datetime | None
+    has_factor: bool
+
+    def is_confirmed(self, now: datetime) -> bool:
+        """Whether the actor proved who they are just now, so that the most dangerous changes may follow."""
+        return self.factor_at is not None and now - self.factor_at < CONFIRMED_FOR
 
 
 # Built once, and from tables instead of mapped classes: every request of a signed-in user runs it.
@@ -256,10 +301,13 @@ _SIGNED_IN = (
         _SESSION.id,
         _SESSION.created_at,
         _SESSION.last_seen_at,
+        _SESSION.waits,
+        _SESSION.factor_at,
         _USER.id,
         _USER.name,
         _USER.email,
         _USER.role,
+        _USER.factor_since,
         *(_RULES[name] for name in StaffRules.model_fields),
     )
     .select_from(
@@ -270,38 +318,56 @@ _SIGNED_IN = (
     .where(
         _SESSION.id_hash == sa.bindparam("id_hash"),
         _SESSION.expires_at > sa.bindparam("now"),
-        _SESSION.waits.is_(False),
         _USER.active.is_(True),
     )
 )
 
 
 def find_actor(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
-    """The owner of this session id, read afresh at every request; None if it has ended or its user is disabled."""
+    """The owner of this session id, read afresh at every request.
+
+    None if it has ended, its user is disabled, or it opens only the pages of the second factor.
+    """
+    found = find_session(session, secret, address=address, now=now)
+    return found if found is not None and found.stage == "open" else None
+
+
+def find_session(session: Session, secret: str, *, address: str, now: datetime) -> SignedIn | None:
+    """The same for the pages of the second factor: also a session that waits for it, or whose owner must set one up."""
     return _find(session, hashed(secret), address=address, now=now, of_page=True)
 
 
 def find_actor_of_session(session: Session, session_hash: str, *, address: str, now: datetime) -> SignedIn | None:
-    """The same for an access token, which knows the session only by its hash. It has no idle time."""
-    return _find(session, session_hash, address=address, now=now, of_page=False)
+    """The owner of an access token, which knows the session only by its hash. It has no idle time."""
+    found = _find(session, session_hash, address=address, now=now, of_page=False)
+    return found if found is not None and found.stage == "open" else None
 
 
 def _find(session: Session, session_hash: str, *, address: str, now: datetime, of_page: bool) -> SignedIn | None:
     row = rows(session, _SIGNED_IN, id_hash=session_hash, now=now).one_or_none()
     if row is None:
         return None
-    session_id, created_at, last_seen_at, user_id, name, email, role, *rules = row
-    unseen = now - last_seen_at
-    if role != "patient" and of_page and _has_ended(now - created_at, unseen, rules):
+    session_id, created_at, last_seen_at, waits, factor_at, user_id, name, email, role, factor_since, *rules = row
+    unseen, has_factor = now - last_seen_at, False
+    stage: Stage = "open"
+    if role != "patient":
+        saved = dict(zip(COLUMNS, rules, strict=True))
+        of_staff = NEW_CLINIC if rules[0] is None else StaffRules.model_construct(**saved)
+        if of_page and (unseen >= of_staff.idle or now - created_at >= of_staff.lifetime):
+            return None
+        has_factor = factor_since is not None
+        stage = "factor" if waits else "enrol" if not has_factor and of_staff.needs_factor(role) else "open"
+    elif waits:
         return None
     actor = Actor(user_id, session_id, name, email, cast(Role, role), address)
-    return SignedIn(actor, unseen >= (LAST_SEEN_EVERY if role == "patient" else STAFF_SEEN_EVERY))
+    touch = unseen >= (LAST_SEEN_EVERY if role == "patient" else STAFF_SEEN_EVERY)
+    return SignedIn(actor, touch and not waits, stage, factor_at, has_factor)
 
 
-def _has_ended(age: timedelta, unseen: timedelta, rules: list[Any]) -> bool:
-    """Whether a session of staff is too old or was idle for too long."""
-    idle_minutes, staff_hours = rules[:2] if rules[0] is not None else (NEW_CLINIC.idle_minutes, NEW_CLINIC.staff_hours)
-    return bool(unseen >= timedelta(minutes=idle_minutes) or age >= timedelta(hours=staff_hours))
+def note_proof(session: Session, session_id: int, *, now: datetime) -> str:
+    """Note that the owner of a session has just proved who they are, and return its new secret id."""
+    session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(factor_at=now))
+    return renew_session(session, session_id)
 
 
 def touch_session(session: Session, session_id: int, *, now: datetime) -> None:
@@ -389,7 +455,14 @@ class ChangedPassword(NamedTuple):
 
 
 def change_password(
-    session: Session, actor: Actor, *, attempt_id: int, verified: str, new_hash: str, now: datetime
+    session: Session,
+    actor: Actor,
+    letterhead: dict[str, str],
+    *,
+    attempt_id: int,
+    verified: str,
+    new_hash: str,
+    now: datetime,
 ) -> ChangedPassword:
     """Store the new hash, and end what the old password may have opened.
 
@@ -410,4 +483,5 @@ def change_password(
         sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     )
     audit.record_by(session, actor, "password_changed", subject=("user", actor.user_id), now=now)
+    account_mails.tell(session, actor.user_id, "password", letterhead, now=now)
     return ChangedPassword(renew_session(session, actor.session_id), bool(had_feed))

@@ -21,10 +21,16 @@ SYSTEMS = (
 )
 
 
+def names_in(user_agent: str) -> tuple[str, str]:
+    """'Firefox' and 'Linux', or '' for others. Browsers name each other, so the order of the tables matters."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    return browser, system
+
+
 def device_name(user_agent: str) -> str:
-    """'Firefox on Linux'. Browsers name each other in this header, so the order of the tables matters."""
-    browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
-    system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
+    """'Firefox on Linux'."""
+    browser, system = names_in(user_agent)
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or _("Another app")

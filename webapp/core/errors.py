@@ -16,7 +16,7 @@ from webapp.causes import request_id
 from webapp.core.text import PASSWORDS
 from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
-from webapp.exceptions import AppError, NotSignedIn
+from webapp.exceptions import AppError, NotConfirmed, NotSignedIn
 from webapp.i18n import gettext as _
 
 Words = tuple[str, str]
@@ -79,6 +79,8 @@ def error_page(
     if isinstance(error, NotSignedIn) and request.method in {"GET", "HEAD"}:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return page.redirect(with_query("/login", next=here))
+    if isinstance(error, NotConfirmed):
+        return _ask_to_confirm(page)
     status, text = _status_and_text(error)
     title, default_text = words_for(status)
     if isinstance(error, AppError):
@@ -105,6 +107,19 @@ def error_page(
         reference=request_id() if status >= 500 else None,
         typed=shown,
     )
+    if kept:
+        request.app.state.set_draft_cookie(page, response, kept[1])
+    return response
+
+
+def _ask_to_confirm(page: Page) -> Response:
+    """Send a user to where they confirm who they are, and back: to what they wanted to see, or to what they typed."""
+    request, kept = page.request, None
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method not in {"GET", "HEAD"}:
+        kept = request.app.state.keep_unsent_form(page)
+        wanted = kept[0] if kept else way_back(request)
+    response = page.redirect(with_query("/confirm", next=wanted))
     if kept:
         request.app.state.set_draft_cookie(page, response, kept[1])
     return response

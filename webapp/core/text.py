@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal
 
-# The names under which passwords are sent: their text stays as it was typed, and is neither shown again nor kept.
-PASSWORDS = frozenset({"password", "current", "new"})
+# The names under which passwords and other proofs are sent: they are neither shown again nor kept.
+PASSWORDS = frozenset({"password", "current", "new", "code", "setup", "passkey"})
 # Letters that cannot be decomposed into a plain letter and an accent; and marks that people type in different ways.
 PLAIN_LETTERS = str.maketrans(
     {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae"} | dict.fromkeys("’‘'ʼʻ`´", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from webapp.auth import addresses, confirmation, feeds, first_password
+from webapp.auth import addresses, confirmation, feeds, first_password, passkeys, second_factor
 from webapp.auth import service as auth
 from webapp.auth.dependencies import (
     clear_session_cookie,
@@ -13,6 +13,7 @@ from webapp.auth.dependencies import (
     current_actor,
     home_of,
     known_device,
+    require_factor,
     session_secret,
     set_device_cookie,
     set_session_cookie,
@@ -158,6 +159,7 @@ def send_confirmation(page: CurrentPage) -> Response:
 def change_email(page: CurrentPage, sent: SentForm) -> Response:
     """Ask for another e-mail address, whose owner then follows a link; everyone who is signed in, for themselves."""
     actor = signed_in(page)
+    require_factor(page)
     form = _email_form(page, actor, sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
@@ -207,6 +209,7 @@ def keep_email(page: CurrentPage) -> Response:
 def change_password(page: CurrentPage, sent: SentForm) -> Response:
     """Change the password, which ends every other session; everyone who is signed in, for themselves."""
     actor = signed_in(page)
+    require_factor(page)
     form = PasswordForm(sent)
     with Submission(form) as submission:
         changed = _change_password(page, actor, submission.read(form.command))
@@ -221,10 +224,17 @@ def change_password(page: CurrentPage, sent: SentForm) -> Response:
 
 def _change_password(page: Page, actor: Actor, command: ChangePassword) -> auth.ChangedPassword:
     stored, clinic = auth.stored_hash(page.session, actor), clinic_words(page)
+    letterhead = current_clinic(page).letterhead
     with counted_attempt(page, actor) as attempt:
         new_hash = auth.prepare_password_change(stored, actor, command, clinic=clinic)
         return page.write(
-            auth.change_password, actor, attempt_id=attempt, verified=stored, new_hash=new_hash, now=page.now
+            auth.change_password,
+            actor,
+            letterhead,
+            attempt_id=attempt,
+            verified=stored,
+            new_hash=new_hash,
+            now=page.now,
         )
 
 
@@ -302,6 +312,8 @@ def _account_page(
         messages=messages,
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=device_lines(page, actor),
+        passkeys=passkeys.list_passkeys(page.session, actor.user_id),
+        factors=second_factor.get_factors(page.session, actor.user_id) if actor.is_staff else None,
         feed=f"{page.base_url}{feed}" if feed else None,
         people=[person_line(page, person) for person in dependants.list_people(page.session, actor)],
         most_people=dependants.MOST_PEOPLE,

@@ -17,10 +17,8 @@ from webapp.auth.dependencies import (
     home_of,
     known_device,
     session_secret,
-    set_device_cookie,
-    set_session_cookie,
 )
-from webapp.auth.draft_dependencies import claim_draft
+from webapp.auth.entry_dependencies import enter
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
 from webapp.auth.forms import CodeForm
 from webapp.auth.schemas import AskForCode
@@ -150,10 +148,7 @@ def _origin(page: Page) -> Origin:
 def _signed_in(page: Page, asked: Waiting, entered: Entered, address: str, flash: str | None = None) -> Response:
     if entered.over:
         flash = _("You’re signed in. Your address wasn’t confirmed before, so a password set earlier no longer works.")
-    response = page.redirect(address, flash=flash)
-    set_session_cookie(page, response, entered.secret)
-    set_device_cookie(page, response, asked.email)
-    claim_draft(page, response, asked.email, asked.wanted)
+    response = enter(page, entered.secret, asked.wanted, onward=address, flash=flash)
     stop_waiting(page, response)
     return response
 

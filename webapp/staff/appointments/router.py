@@ -15,7 +15,7 @@ from webapp.appointments.booking import listing, status_service
 from webapp.appointments.booking.listing import AppointmentFilter, Choices
 from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import confirmed, signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core.forms import Submission
@@ -89,7 +89,7 @@ def list_appointments(page: CurrentPage) -> Response:
 @router.get("/admin/appointments.csv")
 def export_appointments(page: CurrentPage) -> Response:
     """All rows of the filtered list, as a table; admins, and the export is logged."""
-    actor = signed_in(page, "admin")
+    actor = confirmed(page, "admin")
     clinic = current_clinic(page)
     form, choices = _filters(page)
     found = _resolve(page, form.search(), choices, clinic)

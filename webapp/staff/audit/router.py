@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response, StreamingResponse
 
 from webapp.audit import queries as events
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import confirmed, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
@@ -71,7 +71,7 @@ def show_security(page: CurrentPage) -> Response:
 @router.get("/admin/audit.csv")
 def export_log(page: CurrentPage) -> Response:
     """All rows that match the filters, as a table; admins. This adds a row, too."""
-    actor = signed_in(page, "admin")
+    actor = confirmed(page, "admin")
     form = AuditFilterForm.of_address(page.request.query_params)
     resolved = _resolve(page, form)
     if resolved is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
 
 from webapp.auth.sign_in_rules import StaffRules
@@ -16,17 +16,18 @@ HOURS_NEEDED = _l("Enter a whole number of hours, from 1 to 24.")
 
 
 class SignInRulesForm(DocketForm):
-    """How long staff stay signed in."""
+    """How long staff stay signed in, and who needs a second factor."""
 
     sentences = {"idle_minutes": IDLE_NEEDED, "staff_hours": HOURS_NEEDED}  # noqa: RUF012 - it is never changed.
     idle_minutes = WholeNumberField(_l("Minutes without activity"), [InputRequired(IDLE_NEEDED)])
     staff_hours = WholeNumberField(_l("Hours in all"), [InputRequired(HOURS_NEEDED)])
+    factor_doctors = BooleanField(_l("Doctors need two-step sign-in"))
+    factor_admins = BooleanField(_l("Admins need two-step sign-in"))
     seen = HiddenField()
 
-    def command(self, saved: StaffRules) -> StaffRules | None:
-        """The command for the service: `saved` with what the form changes."""
-        values = {"idle_minutes": self.idle_minutes.data, "staff_hours": self.staff_hours.data}
-        return self.parse(StaffRules, **{**saved.model_dump(), **values})
+    def command(self) -> StaffRules | None:
+        """The command for the service."""
+        return self.parse(StaffRules, **{name: self[name].data for name in StaffRules.model_fields})
 
 
 def sign_in_rules_form(saved: StaffRules) -> SignInRulesForm:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
+from webapp.auth import account_mails
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import wall_minute
 from webapp.events.kinds import DoneBy
@@ -165,6 +166,11 @@ def _password_link(clinic: Clinic, now: datetime, channel: Channel, *, own: bool
     return _account(clinic, now, channel) | {"by": _("Robin Example"), "own": own}
 
 
+def _account_changed(clinic: Clinic, now: datetime, _channel: Channel, *, what: str) -> dict[str, Any]:
+    said = {"what": what, "name": "", "browser": "Firefox", "system": "Linux", "left": 9, "at": now.isoformat()}
+    return {"clinic": clinic.letterhead, **said}
+
+
 def _old_address(clinic: Clinic, _now: datetime, _channel: Channel, *, waiting: bool) -> dict[str, Any]:
     return {"clinic": clinic.letterhead, "waiting": waiting}
 
@@ -299,6 +305,22 @@ KINDS = (
         "sign_in_code",
         ("email",),
         _account,
+    ),
+    Kind(
+        "password_changed",
+        _l("Password changed"),
+        _l("The password of an account has changed. The same email says it of two-step sign-in, passkeys and codes."),
+        account_mails.TEMPLATE,
+        ("email",),
+        partial(_account_changed, what="password"),
+    ),
+    Kind(
+        "new_browser",
+        _l("New sign-in"),
+        _l("A member of staff signs in on a device for the first time."),
+        account_mails.TEMPLATE,
+        ("email",),
+        partial(_account_changed, what="new_browser"),
     ),
     Kind(
         "password_reset",

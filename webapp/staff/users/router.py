@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import queries, roles
-from webapp.auth.dependencies import link_delivery_of, signed_in
+from webapp.auth import queries, roles, second_factor
+from webapp.auth.dependencies import confirmed, link_delivery_of, signed_in
+from webapp.auth.factor_dependencies import letterhead_of
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
+from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import cut_newest_first, newest_first
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
-from webapp.exceptions import AppError, NotFound
+from webapp.exceptions import AppError, Conflict, NotFound
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.staff.users import service as users
@@ -55,8 +57,8 @@ def show_new_user(page: CurrentPage) -> Response:
 
 @router.post("/admin/users")
 def create_user(page: CurrentPage, sent: SentForm) -> Response:
-    """Create an account, and send its owner the link to its first password; admins."""
-    actor = signed_in(page, "admin")
+    """Create an account, and send its owner the link to its first password; admins who confirm who they are."""
+    actor = confirmed(page, "admin")
     form = InviteForm(sent)
     form.offer(users.doctors_without_account(page.session))
     with Submission(form) as submission:
@@ -76,8 +78,8 @@ def show_user(page: CurrentPage, user_id: PathId) -> Response:
 
 @router.post("/admin/users/{user_id}/role")
 def change_role(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
-    """Change the role of an account; it counts from the account's next request; admins."""
-    actor = signed_in(page, "admin")
+    """Change the role of an account; it counts from its next request; admins who confirm who they are."""
+    actor = confirmed(page, "admin")
     view = users.get_user(page.session, user_id, now=page.now)
     form = RoleForm(sent)
     form.offer(_doctors_for(page, view))
@@ -105,8 +107,8 @@ def ask_access(page: CurrentPage, user_id: PathId) -> Response:
 
 @router.post("/admin/users/{user_id}/access")
 def change_access(page: CurrentPage, sent: SentForm, user_id: PathId) -> Response:
-    """Disable or enable an account; admins."""
-    actor = signed_in(page, "admin")
+    """Disable or enable an account; admins who confirm who they are."""
+    actor = confirmed(page, "admin")
     form = AccessForm(sent)
     enable = form.access.is_yes
     with Submission(form) as submission:
@@ -118,8 +120,9 @@ def change_access(page: CurrentPage, sent: SentForm, user_id: PathId) -> Respons
 
 @router.post("/admin/users/{user_id}/password-link")
 def renew_password_link(page: CurrentPage, user_id: PathId) -> Response:
-    """Send the owner of an account a new link to choose a password with; admins."""
-    actor = signed_in(page, "admin")
+    """Send the owner of an account a new link to choose a password with; admins who confirm who they are."""
+    lead_back_to(page.request, f"/admin/users/{user_id}")
+    actor = confirmed(page, "admin")
     try:
         token = page.write(roles.renew_password_link, actor, user_id, how=link_delivery_of(page), now=page.now)
     except NotFound:
@@ -127,6 +130,19 @@ def renew_password_link(page: CurrentPage, user_id: PathId) -> Response:
     except AppError as error:
         return page.redirect(f"/admin/users/{user_id}", flash=error.message, tone="bad")
     return _after_link(page, user_id, token, created=False)
+
+
+@router.post("/admin/users/{user_id}/factor/reset")
+def reset_factor(page: CurrentPage, user_id: PathId) -> Response:
+    """Remove the second factors of a person who lost their device; another admin who confirms who they are."""
+    lead_back_to(page.request, f"/admin/users/{user_id}")
+    actor = confirmed(page, "admin")
+    try:
+        page.write(roles.reset_factor, actor, user_id, letterhead_of(page), now=page.now)
+    except Conflict as error:
+        return page.redirect(f"/admin/users/{user_id}", flash=error.message, tone="bad")
+    said = _("Two-step sign-in is reset, and the account is signed out everywhere. We’ve emailed the person.")
+    return page.redirect(f"/admin/users/{user_id}", flash=said)
 
 
 @router.post("/admin/users/{user_id}/sessions/end")
@@ -185,6 +201,7 @@ def _user_page(page: Page, view: users.UserView, *, form: RoleForm | None = None
         status=status,
         form=form or _role_form(page, view),
         view=view,
+        factors=second_factor.get_factors(page.session, view.facts.id),
         role_names=ROLE_NAMES,
     )
 

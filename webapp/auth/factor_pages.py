@@ -1,0 +1,26 @@
+"""Answers that several routers of the second factor give."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.auth import service
+from webapp.auth.dependencies import set_session_cookie
+from webapp.auth.schemas import Actor
+from webapp.core.web import Page, local_path
+
+
+def show_codes(page: Page, codes: list[str], onward: str) -> Response:
+    """The only page that shows recovery codes; like all pages of accounts, it is not cached."""
+    # The account has just got its factor: the page is shown to it as it is now.
+    page.close()
+    page.known.clear()
+    return page.render("auth/recovery_codes.html", secret=True, codes=codes, onward=onward)
+
+
+def lead_on(page: Page, actor: Actor, wanted: str) -> Response:
+    """Note that the actor has just proved who they are, and lead on to what they wanted, with a new session id."""
+    secret = page.write(service.note_proof, actor.session_id, now=page.now)
+    response = page.redirect(local_path(wanted, default="/account"))
+    set_session_cookie(page, response, secret)
+    return response
