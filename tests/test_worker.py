@@ -123,7 +123,7 @@ def test_docket_serve_delivers_messages_and_leaves_no_process_behind(
         assert text is not None
         assert reference in text.get_content()
         # Links lead to the server that runs beside the worker.
-        assert f"{live.url}/visit/" in text.get_content()
+        assert f"{live.url.replace('127.0.0.1', 'localhost')}/visit/" in text.get_content()
         assert "Traceback" not in live.output()
 
 
