@@ -15,7 +15,7 @@ from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import OpeningWeek
 from webapp.database import Database
-from webapp.models import Appointment, TimeOff, User
+from webapp.models import Appointment, SignInRules, TimeOff, User
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
@@ -259,6 +259,7 @@ def empty(database: Database) -> Iterator[TestClient]:
     """The browser of the first admin, in a clinic that has nothing else."""
 
     def add(session: Any) -> None:
+        session.add(SignInRules(id=1, factor_admins=False))
         session.add(
             User(
                 email="carol@docket.example",
