@@ -11,6 +11,7 @@ import pytest
 from itsdangerous import Signer
 from pydantic import ValidationError
 
+from webapp import config
 from webapp.config import Settings, parse_rate, resource_folder
 
 STRONG = "fJ3kQ9vX2mWz7LrT5yBn8HcD4sGp6AeK"
@@ -44,6 +45,16 @@ def test_settings_come_from_the_environment_and_from_a_file(folder: Path, monkey
     assert settings.database_url == "postgresql://host/docket"
     assert settings.log_format == "json"
     assert settings.trusted_proxies == ("10.0.0.1", "10.0.0.2")
+
+
+def test_secrets_come_from_the_files_of_a_secret_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "docket_secret_key").write_text(f"{STRONG}\n")
+    (folder / "docket_smtp_url").write_text("smtps://docket:password@mail.example")
+    monkeypatch.setattr(config, "SECRETS_FOLDER", folder)
+    settings = Settings()
+    assert (settings.secret_keys, settings.smtp_url) == ([STRONG], "smtps://docket:password@mail.example")
+    monkeypatch.setenv("DOCKET_SMTP_URL", "none")
+    assert Settings().smtp_url == ""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from tests.cast import NOW, Cast, local
 from tests.visits import put, take_guard_away
-from webapp.integrity import find_problems, warnings
+from webapp.database import Database
+from webapp.integrity import find_problems, may_travel_unencrypted, warnings
 from webapp.models import (
     Appointment,
     Closure,
@@ -136,6 +137,24 @@ def test_warnings_are_for_an_old_sqlite_alone(cast: Cast) -> None:
         assert bool(told) == (tuple(map(int, version.split("."))) < (3, 51, 3))
     else:
         assert told == []
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("postgresql://docket:pw@db.example.org/docket", True),
+        ("postgresql://docket:pw@10.0.0.7/docket?sslmode=prefer", True),
+        ("postgresql://docket:pw@db.example.org/docket?sslmode=verify-full", False),
+        ("postgresql://docket:pw@database/docket", False),
+        ("postgresql://docket:pw@127.0.0.1/docket", False),
+        ("postgresql:///docket?host=/run/postgresql", False),
+        ("sqlite:///var/docket.db", False),
+    ],
+)
+def test_a_database_elsewhere_is_reached_encrypted(address: str, warned: bool) -> None:
+    database = Database(address)
+    assert may_travel_unencrypted(database) is warned
+    database.dispose()
 
 
 def test_a_record_with_another_address_than_its_account_is_reported(cast: Cast) -> None:

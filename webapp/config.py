@@ -1,4 +1,4 @@
-"""Settings, read once from the environment (prefix DOCKET_) and from a `.env` file in the project's folder."""
+"""Settings, read once from the environment (prefix DOCKET_), from a `.env` file, and from files of a secret store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -23,6 +29,9 @@ PORTS = {"http": 80, "https": 443}
 SMS_MEDIA_TYPES = ("application/json", "application/x-www-form-urlencoded", "application/xml", "text/xml")
 # On these hosts nothing is sent over a network, so production can be tried out without https.
 OWN_MACHINE = {"localhost", "127.0.0.1"}
+
+# Where Docker, Kubernetes and systemd put secrets: one file each, named like its setting (docket_secret_key).
+SECRETS_FOLDER = Path("/run/secrets")
 
 # In production the setting for the mail server may be missing only on purpose.
 NO_MAIL = "none"
@@ -90,6 +99,20 @@ class Settings(BaseSettings):
     shutdown_delay: float = Field(default=0, ge=0, le=60)
     api_rate_limit: str = "1200/minute"
     api_rate_limit_anonymous: str = "600/minute"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before `.env`, and both before the files of a secret store."""
+        if SECRETS_FOLDER.is_dir():
+            file_secret_settings = SecretsSettingsSource(settings_cls, secrets_dir=SECRETS_FOLDER)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def sends_texts(self) -> bool:

@@ -52,7 +52,7 @@ from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 from webapp.core.rate_limit import RateLimitMiddleware
 from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
 from webapp.core.routing import Gate
-from webapp.core.security import HEADERS, MAX_BODY_BYTES, SecurityMiddleware
+from webapp.core.security import HEADERS, HSTS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
 from webapp.core.templates import template_environment
 from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
@@ -408,8 +408,11 @@ def _busy_response(request: Request) -> Response:
     else:
         page = request.app.state.templates.get_template("core/errors/busy.html").render()
         response = HTMLResponse(page, 503)
-    for name, value in HEADERS.items():
+    # No other layer sees this answer.
+    for name, value in (HEADERS | {"cache-control": "no-store"}).items():
         response.headers.setdefault(name, value)
+    if request.app.state.settings.secure_cookies:
+        response.headers["strict-transport-security"] = HSTS
     return response
 
 

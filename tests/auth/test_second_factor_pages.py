@@ -171,6 +171,8 @@ def test_a_recovery_code_works_once(client: TestClient, cast: Cast, other: TestC
     with cast.database.reading() as session:
         stored = session.scalars(sa.select(models.RecoveryCode.code_hash)).all()
     assert not {first, second} & set(stored)
+    # Letters and digits with five bits each.
+    assert len(first.replace("-", "")) * 5 >= 112
 
 
 def test_the_session_that_waits_ends_after_ten_minutes(client: TestClient, cast: Cast) -> None:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.cast import Cast, client_for, log_in
 from webapp.core import admission_middleware
 from webapp.core.admission_middleware import AdmissionMiddleware, Gate, Limits, SeenStaff
+from webapp.core.security import HSTS
 
 FEW = Limits(2, waiting=4)
 
@@ -220,11 +221,13 @@ def test_a_client_that_reads_slowly_holds_no_place(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("path", ["/", "/api/v1/doctors"])
 def test_a_refusal_says_what_to_do_without_the_database(path: str, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gate, "is_open", lambda _gate, *, ahead: False)
-    with client_for(cast.database) as client:
+    with client_for(cast.database, base_url="https://docket.test") as client:
         cast.database.dispose()
         answer = client.get(path)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["strict-transport-security"] == HSTS
+    assert answer.headers["cache-control"] == "no-store"
     if path == "/":
         assert "We’re very busy" in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]

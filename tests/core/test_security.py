@@ -193,14 +193,48 @@ def test_the_policy_allows_nothing_inline_and_nothing_foreign() -> None:
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert "http" not in CONTENT_SECURITY_POLICY
     assert "*" not in CONTENT_SECURITY_POLICY
-    for part in ("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"):
-        assert part in CONTENT_SECURITY_POLICY
+    parts = CONTENT_SECURITY_POLICY.split("; ")
+    none = {"default-src 'none'", "object-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"}
+    assert {*none, "form-action 'self'", "script-src 'self'"} <= set(parts)
 
 
 def test_over_https_hsts_is_sent(cast: Cast) -> None:
     with client_for(cast.database, base_url="https://docket.test") as client:
         for path in ("/", "/nowhere", "/static/css/base.css"):
             assert client.get(path).headers["strict-transport-security"].startswith("max-age=31536000")
+
+
+def test_signing_out_empties_the_browsers_cache(cast: Cast) -> None:
+    with client_for(cast.database, base_url="https://docket.test") as client:
+        answer = log_in(client, "alice").post("/logout", headers={"origin": "https://docket.test"})
+        assert answer.headers["clear-site-data"] == '"cache", "storage"'
+        assert "clear-site-data" not in client.get("/login").headers
+
+
+def test_the_method_trace_is_not_known(client: TestClient) -> None:
+    for path in ("/", "/login", "/static/css/base.css", "/api/v1/doctors", "/health"):
+        answer = client.request("TRACE", path, headers={"x-secret": "abc"})
+        assert answer.status_code in {403, 405}, path
+        assert "abc" not in answer.text, path
+
+
+def test_folders_list_nothing_and_no_file_outside_is_read(client: TestClient) -> None:
+    for path in ("/static", "/static/", "/static/css/", "/static/../pyproject.toml", "/static/%2e%2e/pyproject.toml"):
+        answer = client.get(path)
+        assert answer.status_code in {404, 405}, path
+    for path in ("/.git/config", "/.env", "/var/docket.db", "/pyproject.toml"):
+        assert client.get(path).status_code == 404, path
+
+
+def test_every_text_names_its_charset(client: TestClient) -> None:
+    kinds = {
+        "/": "text/html; charset=utf-8",
+        "/static/css/base.css": "text/css; charset=utf-8",
+        "/static/js/copy.js": "text/javascript; charset=utf-8",
+        "/api/v1/doctors": "application/json",
+        "/nothing": "text/html; charset=utf-8",
+    }
+    assert {path: client.get(path).headers["content-type"] for path in kinds} == kinds
 
 
 def test_no_page_holds_inline_styles_scripts_or_anything_foreign(client: TestClient, cast: Cast) -> None:

@@ -179,7 +179,10 @@ def set_session_cookie(page: Page, response: Response, secret: str) -> None:
 
 
 def clear_session_cookie(page: Page, response: Response) -> None:
-    """Delete the session cookie in the browser."""
+    """Delete the session cookie in the browser, and pages that it may still hold for its Back button."""
+    if page.settings.secure_cookies:
+        # Browsers obey this over https only.
+        response.headers["clear-site-data"] = '"cache", "storage"'
     response.delete_cookie(
         page.cookie_name(SESSION_COOKIE),
         path="/",

@@ -27,6 +27,7 @@ ASKED_BY_ADDRESS = ("/health", "/metrics")
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
+        "object-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
