@@ -1,5 +1,5 @@
 // Makes and uses passkeys. Markup: <form data-passkey="register, sign-in or prove" hidden> with a hidden field
-// "passkey", a button of type "button", and <p data-problem hidden>. Our server answers what the browser needs, the
+// "passkey", a button, and <p data-problem hidden>. Our server answers what the browser needs, the
 // device signs it, and the form carries the answer back. Browsers that cannot do this never show the form.
 
 const known = window.PublicKeyCredential;
@@ -21,7 +21,8 @@ async function ask(purpose) {
 for (const form of able ? document.querySelectorAll("form[data-passkey]") : []) {
   const button = form.querySelector("button"), problem = form.querySelector("[data-problem]");
   form.hidden = false;
-  button.addEventListener("click", async () => {
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
     problem.hidden = true;
     button.setAttribute("aria-busy", "true");
     try {
