@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter
@@ -231,9 +232,13 @@ class Maker:
             self._progress(PLANNED_PERCENT + int((99 - PLANNED_PERCENT) * share), 100)
 
         references = _references(self._rng)
+        keys = _link_keys(self._order.seed)
         ids = self._writer.add(
             Appointment,
-            (_visit_row(visit, next(references), patients[visit.person], accounts[visit.person]) for visit in visits),
+            (
+                {**_visit_row(visit, next(references), patients[visit.person], accounts[visit.person]), **next(keys)}
+                for visit in visits
+            ),
             written=written,
         )
         log = (
@@ -318,3 +323,13 @@ def _references(rng: random.Random) -> Iterator[str]:
             seen.add(number)
             letters = "".join(REFERENCE_ALPHABET[number >> shift & 31] for shift in range(0, 40, 5))
             yield f"{letters[:4]}-{letters[4:]}"
+
+
+def _link_keys(seed: int) -> Iterator[Row]:
+    """The keys of links, which are no secrets: a link counts only with our signature.
+
+    They have numbers of their own, so that everything else of a seed stays as it is.
+    """
+    rng = random.Random(f"links of {seed}")  # noqa: S311 - it must be predictable.
+    while True:
+        yield {"link_key": urlsafe_b64encode(rng.randbytes(16)).rstrip(b"=").decode()}
