@@ -17,7 +17,7 @@ from typing import NamedTuple
 # docs/architecture.md draws these floors.
 ROOF = {
     *("main", "metrics", "routes", "health", "openapi", "openapi_examples", "api_docs"),
-    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models", "event_handlers", "serving"),
+    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models", "event_handlers", "serving", "backups"),
 }
 # Packages whose modules have roles by file name.
 ROOM_FLOORS: list[set[str]] = [

@@ -92,6 +92,8 @@ def url_of(cast: Cast) -> str:
         ("demo",),
         ("check",),
         ("why",),
+        ("backup",),
+        ("restore",),
         ("worker",),
         ("user", "create"),
         ("user", "list"),
@@ -481,6 +483,25 @@ def test_a_missing_guard_is_a_problem(run: Run, cast: Cast) -> None:
     said = run("check", url=url_of(cast))
     assert said.code == 1
     assert "The guard is missing" in said.out
+
+
+def test_a_backup_is_made_and_restored_by_commands(run: Run, clinic: Cast, empty: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "copy")
+    made = run("backup", file, url=url_of(clinic))
+    assert (made.code, made.err) == (0, "")
+    assert made.out.startswith(f"Wrote {file} (")
+    assert "Clinic: Harbour Lane Clinic" in made.out
+    again = run("backup", file, url=url_of(clinic))
+    assert (again.code, again.err) == (1, f"Error: There is such a file already (--force replaces it): {file}\n")
+    restored = run("restore", file, url=empty)
+    assert (restored.code, restored.err) == (0, "")
+    assert restored.out.splitlines()[1:3] == made.out.splitlines()[1:3]
+    assert run("check", url=empty).code == 0
+    refused = run("restore", file, url=empty)
+    assert (refused.code, "add --replace" in refused.err) == (1, True)
+    assert run("restore", "--replace", file, url=empty).code == 0
+    assert run("restore", "no-such-file", url=empty).code == 2
+    assert "There is no database at" in run("backup", file, "--force", url="sqlite:///var/docket.db").err
 
 
 # ------------------------------------------------------------------------------------------------------------ why

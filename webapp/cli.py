@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -360,6 +361,55 @@ def check() -> None:
     click.echo(
         "No problems: no double bookings, the guard is in place, no appointments outside the rules, no lost messages."
     )
+
+
+@docket.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def backup(file: Path, force: bool) -> None:
+    """Write a copy of the whole database into FILE, while people work. Exit code 1 if it cannot be made.
+
+    FILE appears when the copy is complete and was read once. It holds all that was acknowledged before the start, is
+    readable by its owner alone, and is not encrypted.
+    """
+    from webapp.backups.reports import backup_report
+    from webapp.backups.service import make_backup
+
+    _clean_up_when_stopped()
+    # Also of an older schema: before an upgrade is when a backup is needed most.
+    with _any_database() as database:
+        done = make_backup(database, file, force=force, now=utc_now())
+    _print_report(backup_report(done, file))
+
+
+@docket.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace a database that holds data.")
+def restore(file: Path, replace: bool) -> None:
+    """Put the database back from FILE, which `docket backup` made. Exit code 1 if it is left as it was.
+
+    FILE is read and checked first. Stop `docket serve` and `docket worker` before. Everyone has to sign in again.
+    """
+    from webapp.backups.reports import restore_report
+    from webapp.backups.service import restore_backup
+
+    _clean_up_when_stopped()
+    with _any_database(create=True) as database:
+        done = restore_backup(database, file, replace=replace, now=utc_now())
+    _print_report(restore_report(done, file))
+
+
+def _clean_up_when_stopped() -> None:
+    """End by an exception, so that no half of a copy stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
+
+
+def _print_report(report: tuple[list[str], list[str]]) -> None:
+    said, warnings = report
+    for line in said:
+        click.echo(line)
+    for line in warnings:
+        click.echo(f"Warning: {line}", err=True)
 
 
 @docket.command()

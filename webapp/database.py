@@ -63,8 +63,10 @@ BUSY_SECONDS = 4
 SILENCE_SECONDS = 3600.0
 # PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
 TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 5000}
+# By this name PostgreSQL's list of connections shows ours, and a restore notices that Docket is running.
+APPLICATION = "docket"
 SERVER_OPTIONS = (
-    "-c lock_timeout=3000 -c timezone=UTC "
+    f"-c application_name={APPLICATION} -c lock_timeout=3000 -c timezone=UTC "
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 # After so many steps of its machine, about two milliseconds, SQLite asks whether it may go on.

@@ -154,23 +154,37 @@ def _fails(session: Session, statements: list[Any]) -> bool:
     return False
 
 
+MISSING_GUARD = "The guard is missing: the database accepted two appointments at the same time."
+
+
 def find_problems(database: Database, *, now: datetime) -> Iterator[str]:
     """Every problem as a sentence; empty if everything is in order."""
     try:
         if not prove(database, "check").guarded:
-            yield "The guard is missing: the database accepted two appointments at the same time."
+            yield MISSING_GUARD
     except DatabaseTrouble as trouble:
         yield f"Nothing can be written. {trouble}"
     with database.reading() as session:
-        for name in missing_triggers(session):
-            yield f"The trigger {name} is missing: processes may offer times that are no longer free."
-        yield from _doctors_overlaps(session)
-        yield from _patients_overlaps(session)
-        yield from _strays(session)
-        yield from _broken_promises(session, now=now)
-        yield from _outside_hours(session, now=now)
-        yield from _lost_messages(session, now=now)
-        yield from _two_addresses(session)
+        yield from _problems_in(session, now=now)
+
+
+def problems_of_copy(session: Session, *, guarded: bool, now: datetime) -> Iterator[str]:
+    """The same for a copy, or for a snapshot of which a copy is made: `guarded` says whether it refuses an overlap."""
+    if not guarded:
+        yield MISSING_GUARD
+    yield from _problems_in(session, now=now)
+
+
+def _problems_in(session: Session, *, now: datetime) -> Iterator[str]:
+    for name in missing_triggers(session):
+        yield f"The trigger {name} is missing: processes may offer times that are no longer free."
+    yield from _doctors_overlaps(session)
+    yield from _patients_overlaps(session)
+    yield from _strays(session)
+    yield from _broken_promises(session, now=now)
+    yield from _outside_hours(session, now=now)
+    yield from _lost_messages(session, now=now)
+    yield from _two_addresses(session)
 
 
 def warnings(database: Database, *, production: bool = False) -> Iterator[str]:

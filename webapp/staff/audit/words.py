@@ -45,6 +45,7 @@ ACTIONS: dict[str, Sentence] = {
     "patient_linked": _l("Linked a person who books for a patient"),
     "patient_unlinked": _l("Unlinked a person who books for a patient"),
     "old_data_deleted": _l("Deleted old data"),
+    "backup_restored": _l("Put the database back from a backup"),
     "patient_closed": _l("Closed a patient’s record, to be deleted later"),
     "patient_erased": _l("Deleted a patient’s data"),
     "account_deleted": _l("Deleted an account"),

@@ -1,0 +1,21 @@
+"""Why a backup cannot be made or restored."""
+
+from __future__ import annotations
+
+from webapp.exceptions import Conflict, Invalid
+
+
+class Unusable(Invalid):
+    """The file is no backup of ours, or damaged, or of the other kind of database, or of a newer version."""
+
+
+class InUse(Conflict):
+    """Docket serves from the database, or something else has it open."""
+
+
+class HoldsData(Conflict):
+    """The database has data, and the command does not say that it may be replaced."""
+
+
+class CannotCopy(Conflict):
+    """A program is missing, or the disk is full, or the database refuses."""
