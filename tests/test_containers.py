@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.error
 import urllib.request
@@ -13,15 +14,21 @@ from typing import Any
 
 import click
 import httpx2
+import psycopg
 import pytest
+import sqlalchemy as sa
 import yaml
+from sqlalchemy.engine import make_url
 
 from tests.image import BUILD, FINAL, ROOT, Image, make_image
 from tests.mail_server import mail_server
-from tests.postgres import new_database
+from tests.postgres import libpq, new_database
 from tests.servers import SECRET_KEY, free_port
 from webapp import cli
 from webapp.config import Settings
+from webapp.database import Database
+from webapp.integrity import guard_is_in_place
+from webapp.migrations import upgrade
 from webapp.serving.processes import SECONDS_TO_FINISH
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -174,6 +181,41 @@ def test_the_services_have_few_privileges() -> None:
     assert {name: service["cap_add"] for name, service in SERVICES.items() if "cap_add" in service} == {
         "proxy": ["NET_BIND_SERVICE"]
     }
+
+
+def test_the_database_is_used_by_a_plain_owner(postgres_url: str) -> None:
+    assert "./deploy/database.sql:/docker-entrypoint-initdb.d/database.sql:ro" in SERVICES["database"]["volumes"]
+    assert set(SERVICES["database"]["environment"]) == {"POSTGRES_PASSWORD"}
+    user = make_url(
+        str(SERVICES["web-1"]["environment"]["DOCKET_DATABASE_URL"]).partition("${")[0] + "x@host/x"
+    ).username
+    assert user == "docket"
+    # The same statements, for a name that no one else uses on this server, and without the one about the server's user.
+    text = re.sub(r"^(--|\\).*$", "", (ROOT / "deploy" / "database.sql").read_text(), flags=re.MULTILINE)
+    name, password = f"owner_{os.getpid()}", "secret"
+    *ours, last, _end = [
+        each.strip() for each in text.replace("docket", name).replace(":'password'", "'secret'").split(";")
+    ]
+    assert last == "ALTER ROLE postgres PASSWORD NULL"
+    with psycopg.connect(libpq(postgres_url), autocommit=True) as server:
+        for statement in ours:
+            server.execute(statement.encode())
+        try:
+            database = Database(
+                make_url(postgres_url)
+                .set(username=name, password=password, database=name)
+                .render_as_string(hide_password=False)
+            )
+            upgrade(database)
+            assert guard_is_in_place(database)
+            with database.reading() as session:
+                rights = "rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls"
+                mine = f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"
+                assert session.scalar(sa.text(mine)) is False
+            database.dispose()
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            server.execute(f"DROP ROLE {name}".encode())
 
 
 def test_two_services_answer_at_one_address_and_little_else_is_reached() -> None:
