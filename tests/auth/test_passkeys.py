@@ -21,6 +21,10 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, ORIGIN, Cast, client_for, log_in
 from tests.reading import read
 from webapp import models
+from webapp.auth import confirmation
+from webapp.auth.password_links import create_password_link
+from webapp.patients import records
+from webapp.patients.schemas import PatientDetails
 
 ACCOUNT_KEYS, SIGN_IN = "/account/passkeys", "/login/passkey"
 
@@ -199,6 +203,31 @@ def test_a_required_passkey_stays_and_another_persons_is_not_found(
     log_in(client, "alice")
     assert client.post(f"{ACCOUNT_KEYS}/{ids[cast.alice.user_id]}/removal").status_code == 303
     assert "You haven’t added a passkey." in read(client.get("/account")).text
+
+
+@pytest.mark.parametrize("how", ["code", "link", "correction"])
+def test_a_former_holders_passkey_ends_when_the_owner_takes_the_account(
+    client: TestClient, cast: Cast, device: Device, how: str
+) -> None:
+    """A stranger has registered with Alice's address, or reads a mailbox that a typing mistake named."""
+    alice = cast.alice.user_id
+    confirmed_at = NOW if how == "correction" else None
+    cast.change(sa.update(models.User).where(models.User.id == alice).values(email_confirmed_at=confirmed_at))
+    if how == "code":
+        assert cast.database.write(confirmation.confirm_by_code, alice, known=False, address="", now=NOW)
+    elif how == "link":
+        token = cast.database.write(create_password_link, alice, now=NOW, lifetime=timedelta(hours=1))
+        form = {"new": "walrus teapot orbit"}
+        assert client.post(f"/password/reset/{token}", data=form).headers["location"] == "/login"
+    else:
+        record = cast.patient_ids["alice"]
+        details = PatientDetails(name="Alice Adams", phone="", email="alice.adams@docket.example")
+        cast.database.write(records.change_patient, cast.carol, record, details, seen="", now=NOW)
+    answer = client.post(SIGN_IN, data={"passkey": device.sign(options(client, "sign-in"))})
+    assert answer.headers.get("location", "") != "/"
+    with cast.database.reading() as session:
+        assert session.scalars(sa.select(models.Passkey.id)).all() == []
+        assert session.scalar(sa.select(models.User.factor_since).where(models.User.id == alice)) is None
 
 
 def test_adding_one_needs_a_recent_proof_and_a_verified_owner(client: TestClient) -> None:

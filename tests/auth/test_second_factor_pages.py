@@ -280,7 +280,7 @@ def test_a_stolen_session_cannot_change_factors_nor_what_opens_other_doors(
     after(other, 20 * MINUTE)
     other.cookies.set("docket_session", stolen, domain="docket.test")
     assert other.get("/admin").status_code == 200
-    user = f"/admin/users/{cast.bob.user_id}"
+    user, patient = f"/admin/users/{cast.bob.user_id}", f"/admin/patients/{cast.patient_ids['alice']}"
     get = ("/account/factor/new", "/admin/appointments.csv", "/admin/audit.csv")
     post = {
         "/account/factor/new": {"code": "1", "setup": "x"},
@@ -292,6 +292,11 @@ def test_a_stolen_session_cannot_change_factors_nor_what_opens_other_doors(
         f"{user}/password-link": {},
         f"{user}/access": {"access": "no"},
         f"{user}/factor/reset": {},
+        "/admin/doctors/erin/account": {"email": "thief@example.org"},
+        f"{patient}/account": {"active": "no"},
+        f"{patient}/edit": {"name": "Alice Adams", "email": "thief@example.org"},
+        f"{patient}/data": {"current": PASSWORD},
+        f"{patient}/deletion": {"current": PASSWORD, "sure": "yes"},
         "/admin/users": {"name": "New Thief", "email": "thief@example.org", "role": "admin"},
         "/admin/clinic/sign-in": {"idle_minutes": "240", "staff_hours": "24"},
     }
@@ -310,6 +315,40 @@ def test_a_stolen_session_cannot_change_factors_nor_what_opens_other_doors(
     assert answer.headers["location"] == user
     assert other.cookies["docket_session"] != stolen
     assert "password/reset" in other.post(f"{user}/password-link").text
+
+
+def test_a_stolen_access_token_moves_no_account_to_another_mailbox(client: TestClient, cast: Cast) -> None:
+    tokens = client.post("/api/v1/auth/token", data={"username": "carol@docket.example", "password": PASSWORD}).json()
+    place = f"/api/v1/patients/{cast.patient_ids['alice']}"
+
+    def correct(email: str) -> tuple[int, str]:
+        headers = {"authorization": f"Bearer {tokens['access_token']}"}
+        answer = client.patch(place, json={"email": email}, headers=headers)
+        return answer.status_code, answer.json().get("code", "")
+
+    assert correct("alice.adams@docket.example") == (200, "")
+    after(client, 11 * MINUTE)
+    assert correct("thief@example.org") == (403, "not_confirmed")
+    # Other changes need no recent proof, and refreshing the token is none.
+    assert correct("alice.adams@docket.example") == (200, "")
+    tokens = client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}).json()
+    assert correct("thief@example.org") == (403, "not_confirmed")
+
+
+def test_who_becomes_staff_signs_in_again_with_the_second_factor(client: TestClient, cast: Cast) -> None:
+    """A patient's session has asked for none."""
+    log_in(client, "alice")
+    give_app(cast, cast.alice.user_id)
+    token = client.post("/api/v1/auth/token", data={"username": "alice@docket.example", "password": PASSWORD}).json()
+    page_of = f"/admin/users/{cast.alice.user_id}"
+    with client_for(cast.database) as admin:
+        log_in(admin, "carol")
+        form = read(admin.get(page_of)).form(f"{page_of}/role")
+        assert admin.post(f"{page_of}/role", data={**form, "role": "admin"}).status_code == 303
+    assert client.get("/admin").headers["location"] == "/login?next=%2Fadmin"
+    refreshed = client.post("/api/v1/auth/refresh", json={"refresh_token": token["refresh_token"]})
+    assert refreshed.status_code == 401
+    assert password(client, "alice") == "/login/factor"
 
 
 def test_what_was_typed_comes_back_after_confirming(client: TestClient) -> None:

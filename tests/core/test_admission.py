@@ -196,6 +196,26 @@ def test_a_slow_form_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     run(work)
 
 
+def test_long_forms_that_come_slowly_keep_no_short_ones_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        app, more = Held(), asyncio.Event()
+        monkeypatch.setattr(admission_middleware, "MOST_BODY_BYTES", 60_000)
+
+        async def slowly() -> Any:
+            yield b"a" * 70_000
+            await more.wait()
+
+        async with admitted(app, monkeypatch) as client:
+            slow = asyncio.create_task(client.post("/slow", content=slowly()))
+            await settle()
+            assert (await client.post("/sign-in", content=b"abc")).text == "3"
+            assert (await client.post("/long", content=b"a" * 20_000)).status_code == 503
+            more.set()
+            assert (await slow).text == "70000"
+
+    run(work)
+
+
 def test_a_client_that_reads_slowly_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         reading = asyncio.Event()

@@ -207,6 +207,9 @@ def test_a_patient_who_becomes_staff_and_back_keeps_record_and_appointments(cast
     with client_for(cast.database) as alice:
         log_in(alice, "alice")
         change_role(cast, cast.carol, cast.alice.user_id, "admin")
+        # The session of a patient was opened without what the clinic asks of staff.
+        assert alice.get("/admin/users").headers["location"].startswith("/login")
+        log_in(alice, "alice")
         assert alice.get("/admin/users").status_code == 200
         slot = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": "2026-03-11T08:00:00Z"}
         # Staff choose for whom they book; a patient's form has no such choice.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import confirmation, login_throttle, password_links, passwords, service
+from webapp.auth import confirmation, former_holders, login_throttle, password_links, passwords, service
 from webapp.auth.exceptions import (
     AddressTaken,
     SameAddress,
@@ -173,7 +173,7 @@ def correct(
     """Correct the address of a patient's account, as an admin. The account signs in with it from now on.
 
     A stranger who reads the old mailbox may have signed in with a link from it. So all sessions end as well, and so
-    does the address of the calendar.
+    do the address of the calendar and the passkeys.
 
     Raises:
         StaffAddress: the account belongs to someone who works here. AddressTaken: another account has the address.
@@ -184,6 +184,7 @@ def correct(
     _write(session, account, email, confirmed_at=None)
     session.execute(sa.delete(UserSession).where(UserSession.user_id == account.user_id))
     session.execute(sa.update(User).where(User.id == account.user_id).values(calendar_secret=""))
+    former_holders.end_passkeys(session, account.user_id)
     confirmation.send(session, account.user_id, email, account.name, letterhead, corrected=True, now=now)
     _tell_old(session, account, letterhead, waiting=False, now=now)
     subject = ("user", account.user_id)

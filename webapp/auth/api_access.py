@@ -55,7 +55,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
         elif is_expired(page.settings.secret_keys, token, now=page.now):
             page.request.state.refusal = "token_expired"
         raise NotSignedIn(_("The access token is invalid or has expired."), code="invalid_token")
-    page.known["actor"] = found.actor
+    page.known["actor"], page.known["session"] = found.actor, found
     note_staff(page, found.actor)
     page.request.state.user_id = found.actor.user_id
     return found.actor

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import password_links, passwords
+from webapp.auth import former_holders, password_links, passwords
 from webapp.auth.exceptions import AddressNotConfirmable, TooManyConfirmations
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor, Role
@@ -169,9 +169,9 @@ def confirm(session: Session, found: Address, *, address: str, now: datetime) ->
 def confirm_by_code(session: Session, user_id: int, *, known: bool, address: str, now: datetime) -> bool:
     """Store that the owner of the address has entered the code that was sent to it.
 
-    An unconfirmed account may have been registered with another person's address. So its password, sessions and links
-    end with the confirmation, unless this browser is `known` to the account: then both are the same person. Staff keep
-    theirs, because an admin made their account. Returns whether a password or a session ended.
+    An unconfirmed account may have been registered with another person's address. So its password, passkeys, sessions
+    and links end with the confirmation, unless this browser is `known` to the account: then both are the same person.
+    Staff keep theirs, because an admin made their account. Returns whether a password, a passkey or a session ended.
     """
     changed = sa.update(User).where(User.id == user_id, User.email_confirmed_at.is_(None))
     row = session.execute(changed.values(email_confirmed_at=now).returning(User.role, User.has_password)).one_or_none()
@@ -192,7 +192,8 @@ def confirm_by_code(session: Session, user_id: int, *, known: bool, address: str
     without = {"password_hash": passwords.unusable_hash(), "has_password": False, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user_id).values(**without, **password_links.NO_OTHER_ADDRESS))
     password_links.delete_password_links(session, user_id)
+    had_passkey = former_holders.end_passkeys(session, user_id)
     ended = session.execute(
         sa.delete(UserSession).where(UserSession.user_id == user_id).returning(UserSession.id)
     ).all()
-    return bool(row.has_password or ended)
+    return bool(row.has_password or had_passkey or ended)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import account_mails, login_throttle
+from webapp.auth import account_mails, former_holders, login_throttle
 from webapp.auth.exceptions import LinkNotValid
 from webapp.auth.models import PasswordLink, User, UserSession
 from webapp.auth.schemas import Role
@@ -88,14 +88,15 @@ def use_password_link(
     """Store the new hash, and end the link, every session of the account, and the browser's `previous` session.
 
     The address of the account's calendar feed ends, too, and so does the link to an address that the account wants
-    instead: a former holder of the account, who may have registered with another person's e-mail address, can neither
-    read it afterwards nor take it back. Returns whether there was a feed.
+    instead, and the passkeys of a patient whose address was never confirmed: a former holder of the account, who may
+    have registered with another person's e-mail address, can neither read it afterwards nor take it back. Returns
+    whether there was a feed.
 
     Raises:
         LinkNotValid: as for `find_password_link`, and also where another request used the link at the same moment.
     """
     owner = sa.select(PasswordLink.user_id).where(PasswordLink.token_hash == token_hash)
-    columns = (User.id, User.role, User.active, User.calendar_secret, User.email)
+    columns = (User.id, User.role, User.active, User.calendar_secret, User.email, User.email_confirmed_at)
     owners = sa.select(*columns).where(User.id.in_(owner)).with_for_update(key_share=True)
     user = session.execute(owners).one_or_none()
     # Check again under the lock: another request may have used the link meanwhile.
@@ -106,6 +107,8 @@ def use_password_link(
     delete_password_links(session, user.id)
     changed = {"password_hash": new_hash, "has_password": True, "calendar_secret": ""}
     session.execute(sa.update(User).where(User.id == user.id).values(**changed, **NO_OTHER_ADDRESS))
+    if user.email_confirmed_at is None:
+        former_holders.end_passkeys(session, user.id)
     session.execute(
         sa.delete(UserSession).where(sa.or_(UserSession.user_id == user.id, UserSession.id_hash == hashed(previous)))
     )

@@ -71,12 +71,16 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
 def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role, *, now: datetime) -> None:
     """Give a locked account another role; it counts from the account's next request.
 
+    Patients sign in without a second factor, and for a month. So who becomes staff signs in again.
+
     Raises:
         LastAdmin: no other account is an admin who can sign in.
     """
     if account.is_last_admin and role != "admin":
         raise LastAdmin
     session.execute(sa.update(User).where(User.id == account.user_id).values(role=role))
+    if account.role == "patient" and role != "patient":
+        _end_sessions(session, account.user_id)
     _record(session, actor, "role_changed", account.user_id, now=now, details={"from": account.role, "to": role})
 
 

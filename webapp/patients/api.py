@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from webapp.auth.api import Me
 from webapp.auth.api_access import Caller, WritingCaller, require_role
+from webapp.auth.dependencies import require_confirmed
 from webapp.auth.schemas import Actor, Email, PersonName
 from webapp.core.api import (
     API_PREFIX,
@@ -263,7 +264,11 @@ def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Respon
 def change_patient(
     page: CurrentPage, actor: WritingCaller, patient_id: PathId, body: ChangePatient, _if_match: IfMatch = None
 ) -> Response:
-    """Change a patient's record. Access: admins; patients for themselves and those they book for."""
+    """Change a patient's record. Access: admins; patients for themselves and those they book for.
+
+    The address with which a patient signs in is changed only by an admin who signed in within the last ten minutes;
+    later the answer is 403 `not_confirmed`.
+    """
     require_role(actor, "admin", "patient")
     view = queries.get_patient(page.session, actor, patient_id)
     if actor.role == "admin":
@@ -281,6 +286,9 @@ def patient_out(view: PatientView) -> PatientOut:
 def _change_by_staff(page: Page, actor: Actor, view: PatientView, body: ChangePatient) -> Response:
     saved = records.saved_details(view.name, view.birth_date, view.phone, view.email)
     details = merged(saved, body)
+    if details.email != saved.email and records.get_record(page.session, view.id).account is not None:
+        # The account opens to the owner of another mailbox from then on.
+        require_confirmed(page)
     if not details.email:
         details = details.model_copy(update={"email": None})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth import service as auth
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import require_factor, signed_in
 from webapp.auth.password_dependencies import require_password
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
@@ -29,8 +29,9 @@ def show_patient_data(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/data")
 def copy_patient_data(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """A copy of all data about a patient, for the patient, after the admin's password; admins, and it is logged."""
+    """A copy of all data about a patient, after the admin's password and second factor; admins, and it is logged."""
     actor = signed_in(page, "admin")
+    require_factor(page)
     form = ProvenForm(sent)
     with Submission(form) as submission:
         records.get_record(page.session, patient_id)
@@ -65,8 +66,9 @@ def show_deletion(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/deletion")
 def delete_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Delete a patient's data on request, after the admin's password; admins, and it is logged."""
+    """Delete a patient's data on request, after the admin's password and factor; admins, and it is logged."""
     actor = signed_in(page, "admin")
+    require_factor(page)
     form = DeletionForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)

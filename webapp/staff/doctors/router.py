@@ -10,7 +10,7 @@ from fastapi import Path
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.dependencies import link_delivery_of, signed_in
+from webapp.auth.dependencies import confirmed, link_delivery_of, require_confirmed, signed_in
 from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.auth.schemas import Actor
@@ -76,7 +76,7 @@ def show_new_doctor(page: CurrentPage) -> Response:
 
 @router.post("/admin/doctors")
 def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
-    """Add a doctor and, with an e-mail address, their account; admins."""
+    """Add a doctor and, with an e-mail address, their account; admins, who confirm who they are for an account."""
     actor = signed_in(page, "admin")
     form = NewDoctorForm(sent)
     form.offer(_types_to_choose(page))
@@ -86,6 +86,8 @@ def create_doctor(page: CurrentPage, sent: SentForm) -> Response:
         return _form_page(page, form, None, status=422)
     if sent.get("step") == "preview":
         return _form_page(page, form, None, look=command)
+    if email is not None:
+        require_confirmed(page)
     with Submission(form) as submission:
         slug, token = page.write(_create, page, actor, command, email, link_delivery_of(page))
         if token:
@@ -167,8 +169,8 @@ def show_account(page: CurrentPage, slug: Slug) -> Response:
 
 @router.post("/admin/doctors/{slug}/account")
 def create_account(page: CurrentPage, sent: SentForm, slug: Slug) -> Response:
-    """Create a doctor's account, and send its owner the link to its first password; admins."""
-    actor = signed_in(page, "admin")
+    """Create a doctor's account, and send its owner the link to its first password; admins who confirm who they are."""
+    actor = confirmed(page, "admin")
     saved = profiles.get_profile(page.session, slug, now=page.now)
     form = AccountForm(sent)
     with Submission(form) as submission:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import confirmed, signed_in
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -72,8 +72,8 @@ def ask_access(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/account")
 def change_access(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Disable the patient's account, which signs it out everywhere at once, or enable it again; admins."""
-    actor = signed_in(page, "admin")
+    """Disable the patient's account, which ends its sessions, or enable it; admins who confirm who they are."""
+    actor = confirmed(page, "admin")
     form = AccessForm(sent)
     record = _with_account(page, patient_id)
     if form.active.data not in {"yes", "no"}:

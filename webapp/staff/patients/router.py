@@ -8,8 +8,9 @@ from starlette.responses import Response
 
 from webapp.appointments import queries as appointments
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import require_confirmed, signed_in
 from webapp.auth.schemas import Actor
+from webapp.core.email_address import normal_email
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
@@ -123,12 +124,16 @@ def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/edit")
 def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Change a patient's data; admins."""
+    """Change a patient's data; admins, who confirm who they are for the address that an account signs in with."""
     actor = signed_in(page, "admin")
     form = PatientForm(sent)
+    saved = records.get_record(page.session, patient_id)
+    before = saved.email
+    if saved.account is not None and normal_email(form.email.data or "") != before:
+        # The account opens to the owner of another mailbox from then on.
+        require_confirmed(page)
     with Submission(form, saved_form=_edit_form) as submission:
         command = submission.read(form.command)
-        before = records.get_record(page.session, patient_id).email
         page.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
         record = records.get_record(page.session, patient_id)
         said = _("The record is saved.")
