@@ -119,7 +119,7 @@ def test_a_doctor_without_account_leads_to_their_hours(carol: TestClient, cast: 
 def test_the_link_to_the_first_password_is_shown_once_and_works(carol: TestClient, cast: Cast) -> None:
     answer = carol.post("/admin/doctors", data={**EMRE, "email": "Emre@docket.example"})
     assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"].startswith("no-store")
     page = read(answer)
     link = page.one("input", id="link")["value"]
     assert link.startswith("http://docket.test/password/reset/")
