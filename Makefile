@@ -155,6 +155,12 @@ availability: $(STAMP)-test ## Measure the free times of 200 doctors over the AP
 core: $(STAMP)-test ## Measure what pages cost compared with a bare one, with whole servers that take turns
 	@$(BIN)/python -m bench.core $(ARGS)
 
+.PHONY: sbom
+sbom: $(STAMP)-test ## Write the software bill of materials (CycloneDX) to dist/docket.cdx.json
+	@mkdir -p dist
+	@$(BIN)/python -m scripts.sbom >dist/docket.cdx.json
+	@$(call say,Wrote dist/docket.cdx.json)
+
 .PHONY: screenshots
 screenshots: browser ## Take screenshots of the pages
 	@$(BIN)/python -m scripts.screenshots $(ARGS)

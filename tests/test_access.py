@@ -265,6 +265,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/patients/{patient_id}/data"):  (401,    403,   403,   403,   403,   200,  401),
     ("GET", "/privacy"):                            PUBLIC,
     ("GET", "/imprint"):                            PUBLIC,
+    ("GET", "/.well-known/security.txt"):           PUBLIC,
     ("POST", "/privacy/read"):                      (401,    303,   303,   303,   303,   303,  401),
     ("GET", "/admin/clinic/emergency"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/clinic/emergency"):            (401,    403,   403,   403,   403,   303,  401),
@@ -324,7 +325,9 @@ class AccessClinic:
         self.registered = 0
         self.visits = 0
         self.free_times = _free_times()
-        self.clients = {role: client_for(cast.database) for role in ROLES}
+        self.clients = {
+            role: client_for(cast.database, security_contact=("security@clinic.example",)) for role in ROLES
+        }
         cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000, patient_gap_minutes=0))
         user = models.User(
             email="disabled@docket.example",

@@ -196,6 +196,13 @@ def test_the_files_beside_the_code_are_found(name: str) -> None:
         ("api_rate_limit", "10/0 minutes", "must be like 600/minute"),
         ("cors_origins", "https://www.example.org/page", "without a path"),
         ("cors_origins", "example.org", "must be like https://"),
+        (
+            "security_contact",
+            "security@clinic.example, http://clinic.example",
+            "http://clinic.example is not one of these",
+        ),
+        ("security_contact", "a@clinic.example\nExpires: never", "is not one of these"),
+        ("security_policy", "www.clinic.example", "must be the address of a page"),
     ],
 )
 def test_settings_of_the_api_say_what_is_wrong(

@@ -46,6 +46,9 @@ def resource_folder(name: str) -> Path:
     return inside if inside.exists() else package.parent / name
 
 
+_CONTACT = re.compile(r"mailto:[^\s@:]+@[^\s@:]+|tel:\+?[0-9-]+|https://\S+")
+
+
 class Rate(NamedTuple):
     """A number of requests in a number of seconds."""
 
@@ -96,6 +99,8 @@ class Settings(BaseSettings):
     sms_headers: Annotated[dict[str, str], NoDecode] = Field(default={}, repr=False)
     sms_body: str = '{"to": "{to}", "text": "{text}"}'
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    security_contact: Annotated[tuple[str, ...], NoDecode] = ()
+    security_policy: str = ""
     shutdown_delay: float = Field(default=0, ge=0, le=60)
     api_rate_limit: str = "1200/minute"
     api_rate_limit_anonymous: str = "600/minute"
@@ -119,7 +124,7 @@ class Settings(BaseSettings):
         """Whether patients can get text messages. In development they are kept as files, where they can be read."""
         return bool(self.sms_url) or self.environment == "development"
 
-    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", "security_contact", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -139,6 +144,26 @@ class Settings(BaseSettings):
     def _a_long_token(cls, value: str) -> str:
         if value and len(value) < 20:
             raise ValueError("needs at least 20 characters")
+        return value
+
+    @field_validator("security_contact")
+    @classmethod
+    def _only_contacts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Addresses as `security.txt` has them; an e-mail address alone becomes one."""
+        contacts = tuple(f"mailto:{each}" if "@" in each and ":" not in each else each for each in value)
+        for contact in contacts:
+            if not _CONTACT.fullmatch(contact):
+                raise ValueError(
+                    "must be email addresses, or begin with mailto:, tel: or https://, like security@clinic.example; "
+                    f"{contact} is not one of these"
+                )
+        return contacts
+
+    @field_validator("security_policy")
+    @classmethod
+    def _only_a_page(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https://[^\s/]+(/\S*)?", value):
+            raise ValueError("must be the address of a page, like https://www.clinic.example/security")
         return value
 
     @field_validator("smtp_url")

@@ -25,6 +25,7 @@ from webapp.auth.password_reset_router import router as password_reset_router
 from webapp.auth.router import router as auth_router
 from webapp.clinic.api import router as clinic_api
 from webapp.clinic.documents_router import router as documents_router
+from webapp.clinic.security_contact_router import router as security_contact_router
 from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
@@ -105,6 +106,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in_rules_router,
     words_router,
     documents_router,
+    security_contact_router,
     closures_router,
     # Before the messages, which match any other word after /admin/messages/.
     previews_router,

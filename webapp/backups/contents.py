@@ -13,7 +13,7 @@ from webapp.database import UtcDateTime
 COUNTED = ("users", "doctors", "patients", "appointments")
 # A restored database brings back what has ended since the backup: sessions that were signed out, links that were used,
 # codes that were tried. These end, and people sign in again.
-CREDENTIALS = ("refresh_tokens", "sessions", "password_links", "sign_in_codes")
+CREDENTIALS = ("refresh_tokens", "sessions", "password_links", "sign_in_codes", "passkey_challenges")
 
 _APPOINTMENTS = sa.table("appointments", sa.column("created_at", UtcDateTime()))
 _MESSAGES = sa.table("outbox_messages", sa.column("status", sa.String()))
