@@ -45,6 +45,12 @@ def test_signing_in_leads_to_the_start_page_of_the_role(cast: Cast) -> None:
                 assert client.get(page).headers["location"] == home
 
 
+def test_a_password_has_no_date(cast: Cast) -> None:
+    with client_for(cast.database, now=NOW + timedelta(days=3650)) as client:
+        log_in_by_form(client, "alice")
+        assert client.get("/account").status_code == 200
+
+
 def test_signing_in_by_htmx_redirects(client: TestClient) -> None:
     answer = client.post("/login", data={**ALICE, "next": "/appointments"}, headers=HTMX)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/appointments")
