@@ -7,10 +7,12 @@ import logging
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from tests.cast import Cast, client_for
+from tests.cast import Cast, client_for, log_in_by_form
+from webapp.auth.models import UserSession
 from webapp.core import proxy_middleware
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
 
@@ -35,6 +37,17 @@ def test_checks_are_asked_for_by_address(cast: Cast) -> None:
 def test_development_is_reached_by_any_name(cast: Cast) -> None:
     with client_for(cast.database, base_url="https://clinic.example") as client:
         assert client.get("/login", headers={"host": "192.168.1.7:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize(("trusted", "counts"), [((), False), (("10.0.0.1",), False), (("*",), True)])
+def test_only_a_trusted_proxy_says_where_a_request_comes_from(
+    trusted: tuple[str, ...], counts: bool, sqlite_cast: Cast
+) -> None:
+    with client_for(sqlite_cast.database, trusted_proxies=trusted) as client:
+        client.headers["x-forwarded-for"] = "203.0.113.9"
+        log_in_by_form(client, "alice")
+    with sqlite_cast.database.reading() as session:
+        assert session.scalar(sa.select(UserSession.address)) == ("203.0.113.9" if counts else "testclient")
 
 
 @pytest.mark.parametrize(
