@@ -1,6 +1,7 @@
-"""Screenshots of every page with a fresh demo clinic: `python -m scripts.screenshots [--only NAME]`.
+"""Screenshots of every page with a fresh demo clinic: `python -m scripts.screenshots [--only NAME] [--kinds KINDS]`.
 
-They are written to var/screenshots/ at 390 and 1280 px, light and dark, and those of the README to docs/.
+They are written to var/screenshots/ at 390 and 1280 px, light and dark, those of the README to docs/. The pages that
+have an address are in `scripts.pages`; here are the walks through forms.
 """
 
 from __future__ import annotations
@@ -13,33 +14,94 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pyotp
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sqlalchemy.orm import Session
 
+from scripts.pages import PAGES
 from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
+from webapp import accounts, models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.auth import confirmation
 from webapp.core.clock import utc_now
 from webapp.core.signing import sign
+from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
+from webapp.patients import duplicates
 
 ROOT = Path(__file__).parent.parent
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {390: 844, 1280: 860}
+KINDS = ",".join(f"{width}-{theme}" for width in SIZES for theme in THEMES)
+DOCUMENT = (
+    "# Who we are\nDocket Demo Clinic, Weesperstraat 1, Amsterdam.\n\n# What we keep\nWhat you tell us when you book."
+)
 SLOT = "#calendar .slot >> visible=true"
 
 
 @contextmanager
-def demo_clinic() -> Iterator[str]:
-    """A server with fresh demo data; gives its address."""
+def demo_clinic() -> Iterator[tuple[str, dict[str, object]]]:
+    """A server with fresh demo data; gives its address, and what the addresses of `scripts.pages` name."""
     with tempfile.TemporaryDirectory(prefix="docket-pictures-") as folder:
         url = f"sqlite:///{folder}/docket.db"
         command = str(Path(sys.executable).with_name("docket"))
         for arguments in (["db", "upgrade"], ["demo"]):
             subprocess.run([command, *arguments], env=docket_environment(url), cwd=folder, check=True)
+        names = staged(Database(url))
         with live_server(url) as server:
-            yield server.url
+            yield server.url, names
+
+
+def staged(database: Database) -> dict[str, object]:
+    """Add what a demo clinic lacks, and find what the addresses name."""
+    now = utc_now()
+    monday = next_monday()
+    extra, leave = monday + timedelta(days=12), monday + timedelta(days=60)
+    rows: dict[str, Any] = {
+        "child": models.Patient(name="Ella Weiss", managed_by_id=1, birth_date=date(2019, 5, 3), created_at=now),
+        "twin": models.Patient(name="", created_at=now),
+        "period": models.WorkingHours(doctor_id=1, weekday=0, start_minute=540, end_minute=720, valid_from=leave),
+        "extra": models.ExtraHours(doctor_id=1, day=extra, start_minute=540, end_minute=720),
+    }
+
+    def work(session: Session) -> dict[str, object]:
+        third = session.get_one(models.Patient, 3)
+        rows["twin"].name, rows["twin"].birth_date = third.name, third.birth_date
+        session.add_all(rows.values())
+        session.flush()
+        duplicates.note_pair(session, 3, rows["twin"].id, now=now)
+        visit, flagged = session.scalars(
+            sa.select(models.Appointment)
+            .where(models.Appointment.doctor_id == 1, models.Appointment.starts_at > now + timedelta(days=2))
+            .where(models.Appointment.status == "scheduled")
+            .order_by(models.Appointment.starts_at)
+        ).fetchmany(2)
+        flagged.flagged_why = "time_off"
+        return {
+            "child": rows["child"].id,
+            "twin": rows["twin"].id,
+            "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
+            "visit_of_doctor": visit.reference,
+            "flagged": flagged.reference,
+        }
+
+    link = accounts.make_password_link(database, "doctor2@docket.example", now=now)
+    return database.write(work) | {
+        "monday": monday,
+        "week": f"{monday:%G-W%V}",
+        "first": now.date() + timedelta(days=7),
+        "last": now.date() + timedelta(days=9),
+        "extra_day": extra,
+        "period": f"{leave}..",
+        "password_link": link.rpartition("/")[2],
+        "email_link": sign(
+            [SECRET_KEY], confirmation.PURPOSE, confirmation.link_of(1, "admin@docket.example", now=now)
+        ),
+    }
 
 
 def sign_in(page: Page, who: str) -> None:
@@ -53,8 +115,8 @@ def sign_in(page: Page, who: str) -> None:
 class Camera:
     """Takes a screenshot of the current page, in every size and theme."""
 
-    def __init__(self, page: Page, folder: Path, only: str) -> None:
-        self.page, self.folder, self.only = page, folder, only
+    def __init__(self, page: Page, folder: Path, only: str, kinds: str) -> None:
+        self.page, self.folder, self.only, self.kinds = page, folder, only, kinds.split(",")
 
     def shoot(self, name: str) -> None:
         if self.only not in name:
@@ -62,6 +124,8 @@ class Camera:
         for width, height in SIZES.items():
             self.page.set_viewport_size({"width": width, "height": height})
             for theme in THEMES:
+                if f"{width}-{theme}" not in self.kinds:
+                    continue
                 self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 self.page.evaluate("scrollTo(0, 0)")
                 self.page.screenshot(path=self.folder / f"{name}-{width}-{theme}.png", full_page=True)
@@ -69,19 +133,27 @@ class Camera:
         print(f"  {name}")
 
 
-def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages before signing in."""
-    for name, path in (
-        ("find", "/"),
-        ("find-dermatology", "/doctors?specialty=Dermatology"),
-        ("find-nobody", "/doctors?q=nobody"),
-        ("login", "/login"),
-        ("register", "/register"),
-        ("error-404", "/nowhere"),
-        ("error-405", "/logout"),
-    ):
-        page.goto(path)
+def listed(page: Page, who: str, names: dict[str, object], shoot: Callable[[str], None]) -> None:
+    """The pages of `scripts.pages` that this person sees."""
+    if who:
+        sign_in(page, who)
+    for name, path in PAGES[who]:
+        page.goto(path.format_map(names))
         shoot(name)
+
+
+def publish(page: Page) -> None:
+    """Write the clinic's documents, of which a demo has none."""
+    sign_in(page, "admin")
+    for kind in ("privacy", "imprint"):
+        page.goto(f"/admin/clinic/documents/{kind}")
+        page.get_by_label("Text").fill(DOCUMENT)
+        page.get_by_role("button", name="Publish").click()
+        page.wait_for_url("/admin/clinic")
+
+
+def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
+    """The pages before signing in that no address leads to."""
     page.goto("/doctors?specialty=Dermatology")
     page.locator("li.doctor h3 a").first.click()
     page.wait_for_selector("#calendar")
@@ -101,6 +173,19 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url("**/register/details")
     shoot("first-visit")
+    page.get_by_label("Your name").fill("Nina New")
+    page.get_by_label("Reason for the appointment").fill("A check-up")
+    for label in ("Date of birth", "Phone number"):
+        if page.get_by_label(label).count():
+            page.get_by_label(label).fill({"Date of birth": "1990-05-03", "Phone number": "+31 6 12345678"}[label])
+    page.get_by_role("main").get_by_role("button").first.click()
+    page.wait_for_load_state()
+    shoot("first-visit-next")
+    page.goto("/account/password/first")
+    shoot("password-first")
+    page.goto("/account")
+    shoot("account-without-password")
+    page.context.clear_cookies()
     page.goto("/register")
     page.get_by_role("button", name="Create an account").click()
     page.wait_for_selector("[data-error-summary]")
@@ -109,16 +194,11 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
 
 def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     """The pages of a patient, through the whole life of an appointment."""
-    sign_in(page, "patient")
-    for name, path in (
-        ("appointments", "/appointments"),
-        ("appointments-past", "/appointments?show=past"),
-        ("appointments-cancelled", "/appointments?show=cancelled"),
-    ):
-        page.goto(path)
-        shoot(name)
     page.goto("/account")
-    shoot("account")
+    page.get_by_role("button", name="Create calendar link").click()
+    for path in ("renewal", "removal"):
+        page.goto(f"/account/calendar/{path}")
+        shoot(f"calendar-link-{path}")
     page.goto("/doctors?specialty=Dermatology")
     page.locator("li.doctor h3 a").first.click()
     page.get_by_role("link", name="Next week").click()
@@ -165,8 +245,11 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.get_by_role("button", name="Cancel appointment").click()
     page.wait_for_url(visit)
     shoot("cancelled")
-    page.goto("/schedule")
-    shoot("error-403")
+    page.goto("/account/data")
+    page.get_by_label("Your password").fill(DEMO_PASSWORD)
+    page.get_by_role("button", name="Show as a page").click()
+    page.wait_for_selector("h1:text('Copy of your data')")
+    shoot("copy-of-data")
 
 
 def sign_up(page: Page) -> None:
@@ -185,63 +268,27 @@ def next_monday() -> date:
     return today + timedelta(days=7 - today.weekday())
 
 
-def doctor(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages of a doctor, and leave that affects appointments."""
-    sign_in(page, "doctor")
-    page.goto("/schedule")
-    shoot("schedule")
-    page.goto(f"/schedule/{next_monday()}")
-    page.locator(".visit h3 a").first.click()
-    shoot("appointment-doctor")
-    for name, path in (
-        ("schedule-empty", "/schedule/2020-01-04"),
-        ("week", f"/schedule/week/{next_monday():%G-W%V}"),
-        ("hours", "/schedule/hours"),
-        ("hours-change", "/schedule/hours/always"),
-        ("time-off", "/schedule/time-off"),
-    ):
-        page.goto(path)
-        shoot(name)
-    first, last = (utc_now().date() + timedelta(days=days) for days in (7, 9))
-    page.goto(f"/schedule/time-off/new?from={first}T00:00&until={last}T23:00")
-    shoot("time-off-new")
+def doctor(page: Page, names: dict[str, object], shoot: Callable[[str], None]) -> None:
+    """Time off that affects appointments, and two-step sign-in."""
+    page.goto("/schedule/time-off/new?from={first}T00:00&until={last}T23:00".format_map(names))
     page.locator("button[name=step][value=save]").last.click()
     page.wait_for_selector("[data-error-summary]")
     shoot("stranded-visits")
-
-
-def admin(page: Page, shoot: Callable[[str], None]) -> None:
-    """The pages of an admin."""
-    sign_in(page, "admin")
-    for name, path in (
-        ("overview", "/admin"),
-        ("admin-appointments", "/admin/appointments"),
-        ("admin-appointments-new", "/admin/appointments/new"),
-        ("why", "/admin/appointments/why?doctor=amara-okafor&date=2027-01-01&time=10:10"),
-        ("patients", "/admin/patients?q=jansen"),
-        ("patient", "/admin/patients/3"),
-        ("patient-new", "/admin/patients/new"),
-        ("doctors", "/admin/doctors"),
-        ("doctor", "/admin/doctors/amara-okafor"),
-        ("doctor-new", "/admin/doctors/new"),
-        ("doctor-leaves", "/admin/doctors/amara-okafor/activity"),
-        ("visit-types", "/admin/visit-types"),
-        ("visit-type-new", "/admin/visit-types/new"),
-        ("clinic", "/admin/clinic"),
-        ("opening-hours", "/admin/clinic/opening-hours"),
-        ("rules", "/admin/clinic/rules"),
-        ("reminders", "/admin/clinic/reminders"),
-        ("previews", "/admin/messages/previews"),
-        ("preview", "/admin/messages/previews/visit_moved_by_clinic"),
-        ("time-zone", "/admin/clinic/time-zone"),
-        ("closures", "/admin/closures"),
-        ("holidays", "/admin/closures/holidays?country=NL"),
-        ("users", "/admin/users"),
-        ("user", "/admin/users/1"),
-        ("audit", "/admin/audit"),
-    ):
-        page.goto(path)
-        shoot(name)
+    page.goto("/account/factor/new")
+    secret = page.locator("#setup-key").input_value().replace(" ", "")
+    page.get_by_label("Code from the app").fill(pyotp.TOTP(secret).now())
+    page.get_by_role("button", name="Turn on").click()
+    page.wait_for_selector("ol.codes")
+    shoot("recovery-codes")
+    page.goto("/account")
+    shoot("account-two-steps")
+    page.context.clear_cookies()
+    page.goto("/login")
+    page.get_by_label("Email address").fill("doctor@docket.example")
+    page.get_by_label("Password").fill(DEMO_PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/login/factor**")
+    shoot("login-factor")
 
 
 def messages(page: Page, shoot: Callable[[str], None]) -> None:
@@ -270,36 +317,49 @@ def for_the_readme(context: BrowserContext, folder: Path) -> None:
     page.screenshot(path=folder / "day.png", full_page=True)
 
 
-def take_pictures(browser: Browser, url: str, only: str) -> None:
+def take_pictures(browser: Browser, url: str, names: dict[str, object], only: str, kinds: str) -> None:
     pictures, docs = ROOT / "var" / "screenshots", ROOT / "docs"
     for folder in (pictures, docs):
         folder.mkdir(parents=True, exist_ok=True)
 
-    def visitor() -> BrowserContext:
+    def visitor() -> tuple[Page, Callable[[str], None]]:
+        page = context().new_page()
+        return page, Camera(page, pictures, only, kinds).shoot
+
+    def context() -> BrowserContext:
         return browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Amsterdam")
 
-    for people in (signed_out, doctor, admin):
-        page = visitor().new_page()
-        people(page, Camera(page, pictures, only).shoot)
-    page, rival = visitor().new_page(), visitor().new_page()
-    patient(page, rival, Camera(page, pictures, only).shoot)
-    page = visitor().new_page()
-    messages(page, Camera(page, pictures, only).shoot)
-    for_the_readme(visitor(), docs)
+    publish(context().new_page())
+    page, shoot = visitor()
+    listed(page, "", names, shoot)
+    signed_out(page, shoot)
+    page, shoot = visitor()
+    listed(page, "admin", names, shoot)
+    page, shoot = visitor()
+    listed(page, "patient", names, shoot)
+    patient(page, context().new_page(), shoot)
+    page, shoot = visitor()
+    messages(page, shoot)
+    if not only:
+        for_the_readme(context(), docs)
+    page, shoot = visitor()
+    listed(page, "doctor", names, shoot)
+    doctor(page, names, shoot)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="take only pictures with this in their name")
+    parser.add_argument("--kinds", default=KINDS, help="the widths and themes, of %(default)s")
     options = parser.parse_args()
     path = browser_path()
     if path is None:
         print("There is no browser: make browser gets one.", file=sys.stderr)
         return 1
     print("Making a demo clinic")
-    with demo_clinic() as url, sync_playwright() as playwright:
+    with demo_clinic() as (url, names), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
-        take_pictures(browser, url, options.only)
+        take_pictures(browser, url, names, options.only, options.kinds)
         browser.close()
     print("The pictures are in var/screenshots/ and docs/.")
     return 0

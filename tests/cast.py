@@ -93,7 +93,7 @@ class Cast:
 
         return self.database.write(work)
 
-    def change(self, statement: sa.Update | sa.Delete) -> None:
+    def change(self, statement: sa.Insert | sa.Update | sa.Delete) -> None:
         """Run one statement, for example a change of the clinic's settings."""
         self.database.write(lambda session: session.execute(statement))
 

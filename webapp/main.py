@@ -358,6 +358,7 @@ def _templates() -> jinja2.Environment:
     environment.globals["status_words"] = statuses.WORDS
     environment.globals["staff_status_words"] = statuses.STAFF_WORDS
     environment.filters["iso"] = formats.iso
+    environment.filters["breakable"] = formats.breakable
     environment.filters["phone"] = phones.shown
     environment.filters["minutes"] = formats.minutes
     environment.filters["reason"] = REASONS.words

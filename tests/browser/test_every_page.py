@@ -19,6 +19,7 @@ from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import PASSWORD, local
 from webapp import models
+from webapp.clinic import documents
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
 
@@ -32,6 +33,9 @@ TORN = """() => [...document.querySelectorAll("body *")]
 
 
 def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
+    for kind in documents.KINDS:
+        text = documents.PublishDocument(text="# Who we are\nThe clinic.\n\n# What we keep\nWhat you tell us.")
+        clinic.cast.database.write(documents.publish_document, clinic.cast.carol, kind, text, now=utc_now())
     page = open_browser()
     for path in (
         "/",
@@ -40,6 +44,11 @@ def test_the_public_pages(open_browser: Open, clinic: Clinic) -> None:
         "/doctors/erin?week=2020-W10",
         "/login?next=" + book_address(clinic, clinic.free_time(days=5)).replace("&", "%26"),
         "/register",
+        "/password/forgot",
+        "/password/reset/nothing",
+        "/email/confirm/nothing",
+        "/privacy",
+        "/imprint",
         "/nowhere",
         "/doctors/%00",
         "/logout",

@@ -16,6 +16,7 @@ from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
+from webapp.core.clock import utc_now
 from webapp.core.formats import iso
 from webapp.patients import duplicates
 
@@ -39,6 +40,7 @@ LISTS = (
     "/admin/messages?to=nobody@example.org",
     "/admin/messages?reference=nothing",
     "/admin/messages/sending",
+    "/admin/messages/previews",
     "/admin/users",
     "/admin/audit",
     "/admin/audit/security",
@@ -59,6 +61,8 @@ FORMS = (
     "/admin/clinic/details",
     "/admin/clinic/opening-hours",
     "/admin/clinic/rules",
+    "/admin/clinic/new-patients",
+    "/admin/clinic/search",
     "/admin/clinic/sign-in",
     "/admin/clinic/reminders",
     "/admin/messages/previews/visit_moved_by_clinic",
@@ -66,6 +70,7 @@ FORMS = (
     "/admin/clinic/privacy",
     "/admin/clinic/emergency",
     "/admin/clinic/documents/privacy",
+    "/admin/clinic/documents/imprint",
     "/admin/closures/new",
     "/admin/closures/holidays?country=NL",
     "/admin/users/new",
@@ -79,7 +84,7 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     clinic.cast.change(flag.values(flagged_why="time_off"))
     page = open_browser()
     sign_in(page, "carol@docket.example")
-    for path in LISTS:
+    for path in (*LISTS, f"/appointments/{flagged}/flag"):
         page.goto(path)
         look(page)
 
@@ -121,6 +126,8 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/patients/{patient}/edit",
         f"/admin/patients/{patient}/people",
         f"/admin/patients/{patient}/account",
+        f"/admin/patients/{patient}/data",
+        f"/admin/patients/{patient}/deletion",
         f"/admin/patients/{patient}/duplicates/{other}",
         "/admin/patients/duplicates",
         f"/admin/visit-types/{clinic.cast.long}",
@@ -180,8 +187,17 @@ def test_the_pages_of_doctors(open_browser: Open, clinic: Clinic) -> None:
         f"/appointments/{reference}/reschedule",
         f"/book?doctor=bob&starts_at={iso(local(f'{day} 11:00'))}",
         f"/book?doctor=bob&starts_at={iso(local(f'{day} 12:10'))}&patient={clinic.cast.patient_ids['dave']}",
+        "/schedule/patients/new",
         "/schedule/hours",
         "/schedule/time-off",
+        "/decisions?of=3&next=/schedule",
     ):
         page.goto(path)
         look(page)
+    mine = sa.select(models.Appointment.id).where(models.Appointment.reference == reference).scalar_subquery()
+    waits = {"appointment_id": mine, "kind": "cancel", "version": 1, "code": "", "why": "", "decided_at": utc_now()}
+    clinic.cast.change(sa.insert(models.PendingDecision).values(**waits))
+    page.goto("/decisions?of=3&next=/schedule")
+    expect(page.locator("h1")).to_have_text("2 of 3 done")
+    look(page)
+    clinic.cast.change(sa.delete(models.PendingDecision))

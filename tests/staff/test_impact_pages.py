@@ -149,7 +149,7 @@ def test_the_page_says_how_far_the_decisions_are_and_continues_them(
     answer = client.post("/decisions", data=page.form("/decisions"))
     assert answer.status_code == 303
     page = read(client.get(answer.headers["location"]))
-    assert page.h1 == "All done."
+    assert page.h1 == "All done"
     assert "needs a decision" not in page.text
     assert "/admin/closures" in page.links
     with crowded.database.reading() as session:

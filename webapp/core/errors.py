@@ -45,7 +45,7 @@ def words_for(status: int) -> Words:
             _("Go back and try again, or start again from the home page."),
         ),
         409: (_("Something has changed"), _("Check the page again before you continue.")),
-        421: (_("This is another address"), _("Check the address that you were given.")),
+        421: (_("Wrong web address"), _("Check the address that you were given.")),
         413: (
             _("That’s too much text"),
             _("What you sent is too long. Make it shorter and try again."),

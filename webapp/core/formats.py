@@ -11,6 +11,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
+from markupsafe import Markup, escape
 
 from webapp.i18n import gettext as _
 from webapp.i18n import language, ngettext
@@ -143,6 +144,11 @@ def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
     day = local_date(instant, zone)
     name = _("Today") if day == today else _date(day, _("d MMMM y"))
     return f"{name}, {clock(instant, zone)}"
+
+
+def breakable(text: str) -> Markup:
+    """The text, in which a narrow column may break an email address before its @."""
+    return escape(text).replace("@", Markup("<wbr>@"))
 
 
 def iso(instant: datetime) -> str:

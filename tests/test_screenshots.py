@@ -1,0 +1,38 @@
+"""`python -m scripts.screenshots` takes every page: the list in `scripts.pages` is complete."""
+
+from __future__ import annotations
+
+import re
+from typing import cast as typed
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
+from scripts.pages import PAGES, WALKED
+from webapp.core.routing import all_routes
+
+# Not pages, or pages that look like another one: those of an admin about a doctor's hours are the doctor's own.
+OTHERS = re.compile(
+    r"/api/.*|/health.*|/metrics|.*\.(ics|csv|json)|.*/document|/docs|/redoc|/doctors/\{slug\}/calendar|/continue"
+    r"|/admin/doctors/\{slug\}/(hours|time-off)/.*|/calendar/.*"
+)
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Nothing here depends on the kind of database."""
+    return sqlite_url
+
+
+def test_every_page_is_taken(client: TestClient) -> None:
+    pages = {
+        route.path: re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path))
+        for route in all_routes(typed(FastAPI, client.app).routes)
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and not OTHERS.fullmatch(route.path)
+    }
+    taken = [path.partition("?")[0] for who in PAGES.values() for _, path in who]
+    missing = [path for path, pattern in pages.items() if path not in WALKED and not any(map(pattern.fullmatch, taken))]
+    assert missing == []
+    assert set(WALKED) <= set(pages)
