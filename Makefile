@@ -131,6 +131,10 @@ prove: $(STAMP)-test ## Run the long proofs: no double booking, no appointment l
 messages: $(STAMP)-test ## Prove that messages arrive once, whatever is killed and whatever the mail server does
 	@$(BIN)/python -m bench.messages $(ARGS)
 
+.PHONY: backups
+backups: $(STAMP)-test ## Prove that a backup under a hundred changes a second lacks nothing that was acknowledged
+	@$(BIN)/python -m bench.backups $(ARGS)
+
 .PHONY: schema
 schema: $(STAMP)-test ## Send the API thousands of requests as every kind of user: each answer is as described
 	@$(BIN)/python -m bench.schema $(ARGS)
