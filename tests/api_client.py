@@ -6,7 +6,9 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, SECRET_KEY, Cast
+from webapp.auth.api_tokens import MakeToken, make_token
+from webapp.auth.scopes import Scope
 
 API = "/api/v1"
 
@@ -17,6 +19,17 @@ def bearer(client: TestClient, name: str) -> dict[str, str]:
     answer = client.post(f"{API}/auth/token", data=form)
     assert answer.status_code == 200, answer.text
     return {"authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def make_api_token(cast: Cast, *scopes: Scope, name: str = "Laboratory system", days: int = 90) -> str:
+    """A new API token, made by Carol."""
+    wanted = MakeToken(name=name, scopes=list(scopes), days=days)
+    return cast.database.write(make_token, cast.carol, wanted, [SECRET_KEY], {}, now=cast.now).token
+
+
+def token_header(cast: Cast, *scopes: Scope) -> dict[str, str]:
+    """The header with a new API token."""
+    return {"authorization": f"Bearer {make_api_token(cast, *scopes)}"}
 
 
 class ApiClient:

@@ -25,6 +25,7 @@ from tests.snapshot import lasting_rows
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.auth import confirmation, drafts, feeds
+from webapp.auth.api_tokens import MakeToken, list_tokens, make_token
 from webapp.auth.password_links import create_password_link
 from webapp.clinic import documents
 from webapp.core.api import API_PREFIX
@@ -245,6 +246,11 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/account/calendar/removal"):           (LOGIN,  200,   200,   200,   200,   403,  LOGIN),
     ("POST", "/account/calendar/removal"):          (401,    303,   303,   303,   303,   403,  401),
     ("GET", "/admin/users"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/users/tokens"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/users/tokens/new"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/users/tokens"):                (401,    403,   403,   403,   403,   200,  401),
+    ("GET", "/admin/users/tokens/{token_id}/revocation"): (LOGIN, 403, 403, 403,  403,   200,  LOGIN),
+    ("POST", "/admin/users/tokens/{token_id}/revocation"): (401, 403, 403,  403,  403,   303,  401),
     ("GET", "/admin/users/new"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/users"):                       (401,    403,   403,   403,   403,   200,  401),
     ("GET", "/admin/users/{user_id}"):              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -381,6 +387,11 @@ class AccessClinic:
             address = path.replace("{session_id}", str(number))
         if "{passkey_id}" in path:
             address = path.replace("{passkey_id}", str(self.passkey()))
+        if "{token_id}" in path:
+            wanted = MakeToken(name="Laboratory system", scopes=["patients:read"])
+            self.cast.database.write(make_token, self.cast.carol, wanted, [SECRET_KEY], {}, now=NOW)
+            with self.cast.database.reading() as session:
+                address = path.replace("{token_id}", str(list_tokens(session)[0].id))
         if "{user_id}" in path:
             address = path.replace("{user_id}", str(self.other_admin()))
         if "{patient_id}" in path:
@@ -434,6 +445,7 @@ class AccessClinic:
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},
             "/login": {"email": f"{'alice' if role == 'guest' else role}@docket.example", "password": PASSWORD},
+            "/admin/users/tokens": {"name": "Laboratory system", "scopes": "patients:read", "days": "90"},
             "/admin/users": {**new_person, "role": "admin", "doctor": ""},
             "/admin/users/{user_id}/role": {"role": "patient", "doctor": ""},
             "/admin/users/{user_id}/access": {"access": "no"},

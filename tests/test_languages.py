@@ -33,6 +33,7 @@ READERS = ("guest", "alice", "bob", "carol")
 COLUMNS = (
     models.User.name,
     models.User.email,
+    models.ApiToken.handle,
     models.Patient.name,
     models.Patient.email,
     models.Doctor.name,
@@ -56,7 +57,7 @@ COLUMNS = (
     models.OutboxMessage.message_id,
 )
 EXAMPLES = {"K7QM-2F9X", "EXAM-PLE2", "EXAM-PLE3", EMAIL}
-NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "openapi.json", "UTC", "Firefox", "Linux", *EXAMPLES}
+NAMES = {"Docket", "DOCKET_SMTP_URL", "docket worker", "docket_", "openapi.json", "UTC", "Firefox", "Linux", *EXAMPLES}
 
 
 @pytest.fixture(scope="module")

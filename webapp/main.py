@@ -31,6 +31,7 @@ from webapp.appointments.booking import statuses
 from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
 from webapp.auth.access_tokens import read_access_token
+from webapp.auth.api_tokens import handle_of
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
 from webapp.auth.schemas import Actor
@@ -221,11 +222,13 @@ def _language_of(_scope: Scope) -> Language:
 
 
 def _count_requests(app: FastAPI, settings: Settings) -> None:
-    """Count the API's requests for each account and each network."""
+    """Count the API's requests for each account, each API token and each network."""
 
     def client_of(request: Request) -> tuple[str, str]:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
+            if handle := handle_of(settings.secret_keys, token):
+                return "account", handle
             claims = read_access_token(settings.secret_keys, token, now=app.state.clock())
             if claims is not None:
                 return "account", str(claims.user_id)

@@ -3,6 +3,7 @@
 from webapp.appointments.models import PendingDecision
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
+    ApiToken,
     AuthenticatorApp,
     Draft,
     FailedLogin,
@@ -31,6 +32,7 @@ __all__ = [
     "POSTGRESQL_APPEND_ONLY",
     "SQLITE_APPEND_ONLY",
     "SQLITE_GUARD",
+    "ApiToken",
     "Appointment",
     "AuditEvent",
     "AuthenticatorApp",

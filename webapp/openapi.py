@@ -18,7 +18,8 @@ from pydantic.json_schema import models_json_schema
 from webapp.appointments.schemas import VisitStatus
 from webapp.auth.api_access import MaybeCaller
 from webapp.auth.schemas import Role
-from webapp.core.api import JSON_TYPE, PROBLEM_TYPE, Problem
+from webapp.auth.scopes import SCOPES, scope_of
+from webapp.core.api import API_PREFIX, JSON_TYPE, PROBLEM_TYPE, Problem
 from webapp.core.api_hours import Weekday
 from webapp.core.routing import all_routes
 from webapp.openapi_examples import PLACES, example_of, problem_example
@@ -30,6 +31,11 @@ Appointment booking for clinics, under the same rules as Docket's pages.
 `Authorization: Bearer …`. It is valid for 15 minutes: the refresh token gets the next pair. Signing out, setting a new
 password and disabling the account end both immediately. People who are signed in on the web pages can also read with
 their cookie.
+
+**Programs** need no person's password: an admin makes an API token under Users, with a name, scopes and an end, and the
+program sends it as `Authorization: Bearer docket_…`. Each operation names the scope that it needs. Without it the
+answer is 403 with the code `scope_missing` and the `scope`; operations that name none are for people. Requests and
+`Idempotency-Key`s are counted and kept for each token.
 
 **Times** are sent with an offset and returned in UTC; `GET /api/v1/clinic` names the clinic's time zone. A free time
 is listed if and only if booking it would succeed.
@@ -75,7 +81,7 @@ ENUMS: dict[str, tuple[Any, str]] = {
 PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Unreadable", "The request cannot be read."),
     401: ("NotSignedIn", "You are not signed in, or the token has expired."),
-    403: ("NotAllowed", "Your account does not have access."),
+    403: ("NotAllowed", "Your account does not have access, or your API token lacks the scope."),
     404: ("NotThere", "It does not exist, or you have no access to it."),
     409: ("Clash", "It conflicts with existing data."),
     412: ("ChangedMeanwhile", "The resource has changed since the `ETag` in `If-Match`."),
@@ -195,6 +201,7 @@ def _completed(document: dict[str, Any], for_everybody: set[str]) -> dict[str, A
     components["headers"] = HEADERS
     components["responses"] = {name: _problem(status, told) for status, (name, told) in PROBLEMS.items()}
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    _offer_tokens(document)
     for operation in operations:
         _complete(operation, for_everybody)
     _tidy(document)
@@ -205,6 +212,23 @@ def _completed(document: dict[str, Any], for_everybody: set[str]) -> dict[str, A
         _exemplify(operation, schemas)
     components["schemas"] = dict(sorted(schemas.items()))
     return document
+
+
+def _offer_tokens(document: dict[str, Any]) -> None:
+    """Say of each operation that asks who calls which scope an API token needs for it."""
+    scopes = ", ".join(f"`{scope}`" for scope in SCOPES)
+    document["components"]["securitySchemes"]["token"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "docket_<handle>_<secret>",
+        "description": f"An API token, which an admin makes for a program. Its scopes are some of {scopes}.",
+    }
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            scope = scope_of(method.upper(), path.removeprefix(API_PREFIX))
+            if scope is not None and operation.get("security"):
+                operation["security"].append({"token": [scope]})
+                operation["responses"].setdefault("403", {"$ref": f"#/components/responses/{PROBLEMS[403][0]}"})
 
 
 # ------------------------------------------------------------------------------------------- one operation

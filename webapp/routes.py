@@ -66,6 +66,7 @@ from webapp.staff.patients.duplicates_router import router as duplicates_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
 from webapp.staff.users.router import router as users_router
+from webapp.staff.users.tokens_router import router as api_tokens_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     health_router,
@@ -99,6 +100,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     links_router,
     address_router,
     code_router,
+    # Before the users, whose addresses match any word as an id.
+    api_tokens_router,
     users_router,
     doctors_router,
     visit_types_router,

@@ -6,6 +6,7 @@ public routes refuse it too, because a request with a token must be authenticate
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.api_client import API, bearer
+from tests.api_client import API, bearer, token_header
 from tests.cast import NOW, PASSWORD, Cast, assemble, client_for
 from tests.test_access import ROLES, AccessClinic, routes_of
 from webapp import models
+from webapp.auth.scopes import NOUNS, SCOPES, scope_of
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.event_handlers import wired_database
@@ -91,6 +93,16 @@ TABLE: dict[tuple[str, str], Row] = {
 }
 # fmt: on
 
+# What only people use: an API token opens none of it, whatever its scopes.
+FOR_PEOPLE = {
+    ("POST", "/auth/token"),
+    ("POST", "/auth/refresh"),
+    ("POST", "/auth/logout"),
+    ("GET", "/auth/me"),
+    ("POST", "/auth/register"),
+    ("GET", "/patients/me"),
+    ("PATCH", "/patients/me"),
+}
 FRIDAY = [{"weekday": "friday", "start": "08:00", "end": "12:00"}]
 DOCTOR = {"name": "Dr. Bob Brown", "specialty": "General practice", "slot_step": 15}
 
@@ -107,6 +119,7 @@ class ApiClients:
         signed_in = [role for role in ROLES if role != "guest"]
         self._set_active("disabled", active=True)
         self.headers = {role: bearer(self.client, role) for role in signed_in} | {"guest": {}}
+        self.headers["every scope"] = token_header(cast, *SCOPES)
         self._set_active("disabled", active=False)
         self.number = 0
 
@@ -164,7 +177,9 @@ class ApiClients:
         year = 2030 + self.number % 60
         bob = self.cast.doctor_ids["bob"]
         slot = {"doctor_id": bob, "starts_at": iso(next(self.clinic.free_times))}
-        for_alice = {"patient_id": self.cast.patient_ids["alice"]} if role in {"bob", "erin", "carol"} else {}
+        for_alice = (
+            {"patient_id": self.cast.patient_ids["alice"]} if role in {"bob", "erin", "carol", "every scope"} else {}
+        )
         days = {"starts_on": f"{year}-04-01", "ends_on": f"{year}-04-02"}
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/auth/register"): {
@@ -243,6 +258,27 @@ def test_every_route_has_a_row_and_every_row_a_route(clients: ApiClients) -> Non
 def test_the_route_answers_every_role_as_the_table_says(clients: ApiClients, method: str, path: str) -> None:
     answers = tuple(clients.ask(role, method, path) for role in ROLES)
     assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
+
+
+def test_a_token_does_what_an_admin_does_within_its_scopes_and_nothing_else(clients: ApiClients) -> None:
+    """With every scope; and for each route with all scopes but the one that it needs."""
+    without = {scope: token_header(clients.cast, *(each for each in SCOPES if each != scope)) for scope in SCOPES}
+    assert {path for _method, path in set(TABLE) - FOR_PEOPLE} == set(NOUNS)
+    for (method, path), row in TABLE.items():
+        scope = scope_of(method, path)
+        if scope is None:
+            assert (method, path) in FOR_PEOPLE
+            continue
+        assert clients.ask("every scope", method, path) == row[ROLES.index("carol")], (method, path)
+        address = f"{API}{path.format(**dict.fromkeys(re.findall(r'{(.*?)}', path), 1))}"
+        answer = clients.client.request(method, address, headers=without[scope])
+        # Some routes do not ask who calls.
+        refused = row[ROLES.index("disabled")] == 401
+        assert (answer.status_code == 403) == refused, (method, path)
+        assert not refused or (answer.json()["code"], answer.json()["scope"]) == ("scope_missing", scope)
+    for method, path in (("GET", "/auth/me"), ("POST", "/auth/logout"), ("GET", "/patients/me")):
+        answer = clients.client.request(method, f"{API}{path}", headers=clients.headers["every scope"])
+        assert (answer.status_code, answer.json()["code"]) == (403, "people_only")
 
 
 def test_a_cookie_reads_and_changes_nothing(clients: ApiClients) -> None:

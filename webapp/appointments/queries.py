@@ -33,7 +33,9 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
 
 
 def _kind_of(actor: Actor) -> str:
-    return "link" if actor.by_link else actor.role
+    if actor.by_link:
+        return "link"
+    return "admin" if actor.sees_all else actor.role
 
 
 def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from fastapi import Form
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -133,7 +133,7 @@ def sign_out(page: CurrentPage, actor: WritingCaller) -> Response:
 @router.get("/me", summary="Read my account", responses={200: {"model": Me}, **problems(401)})
 def read_me(page: CurrentPage, actor: Caller) -> Response:
     """The signed-in account. Access: everyone who is signed in."""
-    return answer(page, Me, Me(id=actor.user_id, name=actor.name, email=actor.email, role=actor.role))
+    return answer(page, Me, Me(id=actor.user_id, name=actor.name, email=actor.email, role=cast(Role, actor.role)))
 
 
 def _tokens(page: Page, granted: Granted) -> Response:

@@ -1,4 +1,4 @@
-"""Who calls the API: the owner of an access token or, for reading only, the user who is signed in on our pages.
+"""Who calls the API: the owner of an access token, a program with an API token or, for reading only, a page's user.
 
 A browser also sends cookies with requests from other sites, so a cookie allows no change here.
 """
@@ -11,10 +11,12 @@ from fastapi import Security
 from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
 from starlette.concurrency import run_in_threadpool
 
-from webapp.auth import service
+from webapp.auth import api_tokens, service
 from webapp.auth.access_tokens import is_expired, read_access_token
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor, note_staff
+from webapp.auth.exceptions import ScopeMissing
 from webapp.auth.schemas import Actor, Role
+from webapp.auth.scopes import scope_of
 from webapp.core.api import API_PREFIX
 from webapp.core.security import SAFE_METHODS
 from webapp.core.web import CurrentPage, Page
@@ -41,10 +43,13 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     """The caller, read from the database afresh; None for a client that is not signed in.
 
     Raises:
-        NotSignedIn: the client sent an access token that is not valid (any more): it expects to be signed in.
+        NotSignedIn: the client sent a token that is not valid (any more): it expects to be signed in.
+        ScopeMissing, Forbidden: the API token does not open this address.
     """
     if token is None:
         return current_actor(page) if page.request.method in SAFE_METHODS else None
+    if api_tokens.looks_like_one(token):
+        return _machine_of(page, token)
     claims = read_access_token(page.settings.secret_keys, token, now=page.now)
     found = None
     if claims is not None:
@@ -58,6 +63,28 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     page.known["actor"], page.known["session"] = found.actor, found
     note_staff(page, found.actor)
     page.request.state.user_id = found.actor.user_id
+    return found.actor
+
+
+def _machine_of(page: Page, token: str) -> Actor:
+    """The program that holds an API token, if the token opens this address."""
+    found = api_tokens.find_token(page.session, token, address=page.address, now=page.now)
+    if found is None or found.expired:
+        if found is not None:
+            page.request.state.refusal = "token_expired"
+        elif api_tokens.handle_of(page.settings.secret_keys, token):
+            page.request.state.refusal = "token_ended"
+        raise NotSignedIn(_("The API token is invalid, has expired or was revoked."), code="invalid_token")
+    page.known["actor"] = found.actor
+    page.request.state.user_id = found.actor.user_id
+    route: str = page.request.scope["route"].path
+    wanted = scope_of(page.request.method, route.removeprefix(API_PREFIX))
+    if wanted is None:
+        raise Forbidden(_("API tokens can’t be used here: this address is for people."), code="people_only")
+    if wanted not in found.scopes:
+        raise ScopeMissing(wanted)
+    if found.unnoted:
+        page.trace(api_tokens.note_use, found.actor, found.id, now=page.now)
     return found.actor
 
 
@@ -90,10 +117,10 @@ WritingCaller = Annotated[Actor, Security(_token_bearer)]
 
 
 def require_role(actor: Actor, *roles: Role) -> None:
-    """Require the actor to have one of these roles.
+    """Require the actor to have one of these roles; a program may do what admins may, within its scopes.
 
     Raises:
         Forbidden: the actor has another role.
     """
-    if actor.role not in roles:
+    if actor.role not in roles and not ("admin" in roles and actor.sees_all):
         raise Forbidden(_("Your account does not have access."), code="wrong_role")

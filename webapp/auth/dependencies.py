@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from webapp.auth import service, tokens
 from webapp.auth.link_delivery import LinkDelivery
-from webapp.auth.schemas import Actor, Role
+from webapp.auth.schemas import MACHINE, Actor, ActorRole, Role
 from webapp.auth.service import SignedIn
 from webapp.config import Settings
 from webapp.core.urls import with_query
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 SESSION_COOKIE = "docket_session"
 DEVICE_COOKIE = "docket_device"
 DEVICE_LIFETIME = timedelta(days=365)
-HOME: dict[Role, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin"}
+HOME: dict[ActorRole, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin", MACHINE: "/"}
 
 
 def current_session(page: Page) -> SignedIn | None:
@@ -108,7 +108,7 @@ def enrolling(page: Page) -> Actor:
     return found.actor
 
 
-def home_of(role: Role, wanted: str = "") -> str:
+def home_of(role: ActorRole, wanted: str = "") -> str:
     """Where a user goes after signing in: the page that they wanted, else the first page of their role."""
     return local_path(wanted, default=HOME[role]) if wanted else HOME[role]
 

@@ -19,6 +19,16 @@ class WrongCredentials(Invalid):
         super().__init__(_("The email address or password is wrong. Check both and try again."))
 
 
+class ScopeMissing(Forbidden):
+    """The API token was not given the scope that this request needs."""
+
+    code = "scope_missing"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(_("This API token lacks the scope %(scope)s.") % {"scope": scope})
+        self.members = {"scope": scope}
+
+
 class TooManyLogins(TooManyAttempts):
     """Too many wrong passwords from this address or for this account."""
 

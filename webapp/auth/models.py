@@ -18,10 +18,13 @@ class User(Base):
     is false until the link to the first password is used. `last_seen_at` stays when sessions end. `calendar_secret` is
     part of the address of the private calendar feed: a new secret invalidates the old address; '' means that there is
     no feed. `factor_since` is when the account got its first second factor, an app or a passkey; None: it has none.
+
+    An account with the role `machine` belongs to an API token: it has the token's name, is never active, and has no
+    password. It stays when the token ends, because the audit log and histories name it.
     """
 
     __tablename__ = "users"
-    __table_args__ = (sa.CheckConstraint("role IN ('patient', 'doctor', 'admin')", name="role"),)
+    __table_args__ = (sa.CheckConstraint("role IN ('patient', 'doctor', 'admin', 'machine')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
@@ -241,3 +244,26 @@ class PasskeyChallenge(Base):
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     network: Mapped[str] = mapped_column(sa.String(45), index=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class ApiToken(Base):
+    """A token with which a program uses the API; see `api_tokens`. We store only its SHA-256.
+
+    `user_id` is the account that holds its name. `handle` is the readable part of the token, by which a leaked one is
+    found. `scopes` are separated by spaces. `made_by` is the account of the admin who made it, without a foreign key,
+    for it may go first.
+    """
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (sa.CheckConstraint("expires_at > created_at", name="ends"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), unique=True)
+    handle: Mapped[str] = mapped_column(sa.String(8), unique=True)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    scopes: Mapped[str] = mapped_column(sa.String(200))
+    made_by: Mapped[int]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    last_used_at: Mapped[datetime | None]
+    last_network: Mapped[str] = mapped_column(sa.String(45), default="", server_default=sa.text("''"))

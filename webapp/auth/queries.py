@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.auth.models import PasswordLink, User, UserSession
-from webapp.auth.schemas import Role
+from webapp.auth.schemas import MACHINE, ActorRole, Role
 from webapp.auth.sign_in_rules import unended
 from webapp.core.pagination import FIRST_PAGE, Cursor
 from webapp.database import seek
@@ -65,21 +65,23 @@ class UserName(NamedTuple):
 
     name: str
     email: str
-    role: Role
+    role: ActorRole
 
 
 def list_users(
     session: Session, wanted: UserFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int | None
 ) -> list[UserRow]:
-    """Accounts from a cursor, in reading order: the newest first, unless backwards. Without a limit, all of them."""
+    """People's accounts from a cursor, in reading order: the newest first, unless backwards. Without a limit, all."""
     query = sa.select(*(getattr(User, name) for name in UserRow._fields))
     here = None if cursor.place is None else (cursor.place,)
-    query = seek(query.where(*_conditions(wanted)), (User.id,), here, falling=not cursor.backwards)
+    query = seek(
+        query.where(*_conditions(wanted), User.role != MACHINE), (User.id,), here, falling=not cursor.backwards
+    )
     return [UserRow(*row) for row in session.execute(query.limit(limit))]
 
 
 def find_user_ids(session: Session, text: str, *, limit: int) -> list[int]:
-    """The ids of accounts that match a text, at most `limit`."""
+    """The ids of accounts, those of API tokens included, that match a text, at most `limit`."""
     query = sa.select(User.id).where(*_conditions(UserFilter(text))).order_by(User.id.desc()).limit(limit)
     return list(session.scalars(query))
 
@@ -87,14 +89,14 @@ def find_user_ids(session: Session, text: str, *, limit: int) -> list[int]:
 def names_of(session: Session, user_ids: Sequence[int]) -> dict[int, UserName]:
     """The names of these accounts; deleted ones are left out."""
     query = sa.select(User.id, User.name, User.email, User.role).where(User.id.in_(set(user_ids)))
-    return {row.id: UserName(row.name, row.email, cast(Role, row.role)) for row in session.execute(query)}
+    return {row.id: UserName(row.name, row.email, cast(ActorRole, row.role)) for row in session.execute(query)}
 
 
 def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
     """One account in full.
 
     Raises:
-        NotFound: no account has this id.
+        NotFound: no person's account has this id.
     """
     sessions = sa.select(sa.func.count(UserSession.id)).where(UserSession.user_id == user_id, unended(session, now=now))
     link = sa.select(PasswordLink.expires_at).where(PasswordLink.user_id == user_id, PasswordLink.expires_at > now)
@@ -109,7 +111,7 @@ def get_user(session: Session, user_id: int, *, now: datetime) -> UserFacts:
         User.has_password,
         sessions.scalar_subquery(),
         link.limit(1).scalar_subquery(),
-    ).where(User.id == user_id)
+    ).where(User.id == user_id, User.role != MACHINE)
     row = session.execute(query).one_or_none()
     if row is None:
         raise NotFound(_("Account not found."))

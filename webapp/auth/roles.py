@@ -22,7 +22,7 @@ from webapp.auth import link_delivery, password_links, second_factor
 from webapp.auth.exceptions import AccountDisabled, LastAdmin, NoFactor, OwnFactor
 from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.models import User, UserSession
-from webapp.auth.schemas import Actor, Role
+from webapp.auth.schemas import MACHINE, Actor, Role
 from webapp.exceptions import Forbidden, NotFound
 from webapp.i18n import gettext as _
 
@@ -47,7 +47,7 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
     """Lock an account and all admins who can sign in. Doctors are locked before this, patients after it.
 
     Raises:
-        NotFound: the account does not exist. LastAdmin, Forbidden: the actor was demoted or disabled meanwhile.
+        NotFound: no person has this account. LastAdmin, Forbidden: the actor was demoted or disabled meanwhile.
     """
     is_admin = sa.and_(User.role == "admin", User.active.is_(True), User.has_password.is_(True))
     query = (
@@ -59,7 +59,7 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
     found = session.execute(query).all()
     admins = tuple(row.id for row in found if row.is_admin)
     wanted = next((row for row in found if row.id == user_id), None)
-    if wanted is None:
+    if wanted is None or wanted.role == MACHINE:
         raise NotFound(_("Account not found."))
     account = LockedAccount(wanted.id, wanted.name, wanted.email, cast(Role, wanted.role), wanted.active, admins)
     if actor is not None and actor.user_id not in admins:

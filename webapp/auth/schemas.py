@@ -13,6 +13,9 @@ from webapp.core.strict_types import ONE_LINE
 from webapp.events.kinds import DoneBy
 
 Role = Literal["patient", "doctor", "admin"]
+# A program with an API token is no person: it has no password, no session and no pages.
+MACHINE: Literal["machine"] = "machine"
+ActorRole = Role | Literal["machine"]
 
 
 # Control and format characters (bidi overrides, zero widths), surrogates, line and paragraph separators.
@@ -63,6 +66,8 @@ NO_ACCOUNT = 0
 class Actor(NamedTuple):
     """The user who makes a request, as read for this request. `address` is the network address of the client.
 
+    A program that acts with an API token has the role `machine`, and the name of the token.
+
     With `visit_id` it is the holder of the link to one appointment, instead of an account. The link was sent to `email`
     (which may be a telephone number) of the patient `patient_id`. For this actor only that appointment exists, and no
     patient's record; `user_id` is `NO_ACCOUNT`.
@@ -72,7 +77,7 @@ class Actor(NamedTuple):
     session_id: int
     name: str
     email: str
-    role: Role
+    role: ActorRole
     address: str = ""
     visit_id: int | None = None
     patient_id: int | None = None
@@ -94,8 +99,13 @@ class Actor(NamedTuple):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the actor works at the clinic."""
+        """Whether the actor works at the clinic, or for it."""
         return self.role != "patient"
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the actor sees and does what admins do: an admin, or a program within the scopes of its token."""
+        return self.role in {"admin", MACHINE}
 
 
 class LogIn(BaseModel):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.models import RefreshToken, SignInRules, User, UserSession
-from webapp.auth.schemas import Actor, Role
+from webapp.auth.schemas import Actor, ActorRole
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.database import table_of
@@ -26,7 +26,7 @@ class StaffRules(BaseModel):
     factor_doctors: bool = True
     factor_admins: bool = True
 
-    def needs_factor(self, role: Role) -> bool:
+    def needs_factor(self, role: ActorRole) -> bool:
         """Whether accounts with this role need a second factor."""
         return (role == "doctor" and self.factor_doctors) or (role == "admin" and self.factor_admins)
 

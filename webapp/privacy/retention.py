@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
-from webapp.auth.models import FailedLogin, PasswordLink, User, UserSession
+from webapp.auth.api_tokens import KEPT_EXPIRED
+from webapp.auth.models import ApiToken, FailedLogin, PasswordLink, User, UserSession
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
 from webapp.notifications.erasure import NOBODY
@@ -40,6 +41,7 @@ _KEPT_FILE = re.compile(r"([0-9a-f]{32})\.(eml|txt)(\.draft)?")
 
 # Of each table: how its rows end. "clinic" rows describe the clinic, and admins end them.
 TABLES: dict[str, str] = {
+    "api_tokens": "when they are revoked, or 30 days after they expire (nightly)",
     "appointments": "stay; of a person who is erased without words (`webapp/appointments/erasure.py`)",
     "audit_events": "the setting *Keep the audit log*, 0 for ever (nightly)",
     "busy_times": "with their appointments and time off (triggers)",
@@ -68,7 +70,7 @@ TABLES: dict[str, str] = {
     "sign_in_codes": "when they count no more (each round of the worker)",
     "sign_in_rules": "one row",
     "time_off": "admins and doctors",
-    "users": "patients: on request; staff: stay, disabled, because the audit log names them",
+    "users": "patients: on request; staff and API tokens: stay, disabled, because the audit log names them",
     "visit_types": "stay, inactive: appointments name them",
     "working_hours": "admins and doctors",
 }
@@ -98,6 +100,7 @@ RULES = (
     Rule("messages", OutboxMessage, _old_messages),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
+    Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),
     Rule("failed_logins", FailedLogin, lambda _clinic, now: FailedLogin.at < now - KEEP_FAILED_LOGINS),
     Rule("security_events", SecurityEvent, lambda _clinic, now: SecurityEvent.minute < now - KEEP_SECURITY_EVENTS),
     Rule("audit_rows", AuditEvent, _old_audit),

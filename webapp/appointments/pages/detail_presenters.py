@@ -13,7 +13,9 @@ from webapp.appointments.pages.presenters import change_until
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
 from webapp.audit.service import Entry
-from webapp.auth.schemas import Actor
+from webapp.auth import queries as accounts
+from webapp.auth.queries import UserName
+from webapp.auth.schemas import MACHINE, Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.parsing import instant
@@ -113,12 +115,15 @@ def staff_details(
 def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: Clinic) -> list[HistoryEntry]:
     """The changes of the appointment, earliest first, worded for this reader."""
     entries = audit.history(session, ("appointment", view.id))
-    return [HistoryEntry(entry.action, _sentence(entry, actor, view, clinic), entry.at) for entry in entries]
+    programs = [each.actor_user_id for each in entries if each.actor_role == MACHINE and each.actor_user_id is not None]
+    # Patients read that it was the clinic.
+    names = accounts.names_of(session, programs) if programs and actor.is_staff else {}
+    return [HistoryEntry(each.action, _sentence(each, actor, view, clinic, names), each.at) for each in entries]
 
 
-def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic) -> str:
+def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic, programs: dict[int, UserName]) -> str:
     """What was done, and by whom, from the reader's point of view."""
-    values = {"who": _author(entry, actor, view)}
+    values = {"who": _author(entry, actor, view, programs)}
     for name, value in entry.details.items():
         start = instant(str(value))
         if start is not None:
@@ -154,10 +159,12 @@ def _by_link(entry: Entry) -> bool:
     return entry.details.get("by") == "link"
 
 
-def _author(entry: Entry, actor: Actor, view: AppointmentView) -> str:
+def _author(entry: Entry, actor: Actor, view: AppointmentView, programs: dict[int, UserName]) -> str:
     """Who did it, from the point of view of a reader who may have done it."""
     if entry.actor_user_id == actor.user_id:
         return _("you")
+    if entry.actor_user_id in programs:
+        return programs[entry.actor_user_id].name
     if entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:
         return view.patient_name
     if entry.actor_role == "patient":

@@ -16,7 +16,7 @@ from webapp.audit import queries as log
 from webapp.audit import service as audit
 from webapp.audit.queries import Event, EventFilter, SecurityFilter
 from webapp.auth import queries as accounts
-from webapp.auth.schemas import Actor
+from webapp.auth.schemas import MACHINE, Actor
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import Clinic
 from webapp.core import formats
@@ -276,7 +276,10 @@ def _visit_types(session: Session, ids: set[int]) -> dict[int, Named]:
 
 def _users(session: Session, ids: set[int]) -> dict[int, Named]:
     found = accounts.names_of(session, list(ids))
-    return {number: Named(user.name, f"/admin/users/{number}") for number, user in found.items()}
+    return {
+        number: Named(user.name, "/admin/users/tokens" if user.role == MACHINE else f"/admin/users/{number}")
+        for number, user in found.items()
+    }
 
 
 READERS: dict[str, Callable[[Session, set[int]], dict[int, Named]]] = {

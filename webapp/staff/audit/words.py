@@ -76,6 +76,9 @@ ACTIONS: dict[str, Sentence] = {
     "password_link_mailed": _l("Emailed a password link to its owner"),
     "password_link_shown": _l("Saw another person’s password link"),
     "password_link_created": _l("Created a password link"),
+    "api_token_made": _l("Made an API token"),
+    "api_token_used": _l("Used its API token that day"),
+    "api_token_revoked": _l("Revoked an API token"),
     "hours_changed": _l("Changed working hours"),
     "extra_hours_added": _l("Added extra hours"),
     "extra_hours_removed": _l("Removed extra hours"),
@@ -106,6 +109,7 @@ OLD_DATA: dict[str, Sentence] = {
     "stray_files": _l("files without a message: %(n)s"),
     "sessions": _l("sessions: %(n)s"),
     "password_links": _l("password links: %(n)s"),
+    "api_tokens": _l("API tokens: %(n)s"),
     "failed_logins": _l("failed sign-ins: %(n)s"),
     "security_events": _l("security events: %(n)s"),
     "audit_rows": _l("audit rows: %(n)s"),
@@ -146,6 +150,7 @@ ROLES: dict[str, Sentence | str] = {
     "patient": _l("patient"),
     "doctor": _l("doctor"),
     "admin": _l("admin"),
+    "machine": _l("API token"),
     # The name beside it is enough.
     "system": "",
 }

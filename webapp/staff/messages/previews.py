@@ -171,6 +171,17 @@ def _account_changed(clinic: Clinic, now: datetime, _channel: Channel, *, what: 
     return {"clinic": clinic.letterhead, **said}
 
 
+def _api_token(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any]:
+    scopes = ["appointments:read", "patients:read"]
+    return {
+        "clinic": clinic.letterhead,
+        "by": _("Robin Example"),
+        "name": _("Laboratory"),
+        "scopes": scopes,
+        "days": 90,
+    }
+
+
 def _old_address(clinic: Clinic, _now: datetime, _channel: Channel, *, waiting: bool) -> dict[str, Any]:
     return {"clinic": clinic.letterhead, "waiting": waiting}
 
@@ -345,5 +356,13 @@ KINDS = (
         "password_link_note",
         ("email",),
         partial(_password_link, own=False),
+    ),
+    Kind(
+        "api_token_made",
+        _l("API token made"),
+        _l("An admin made an API token. All admins are told, in case it wasn’t one of them."),
+        "api_token_made",
+        ("email",),
+        _api_token,
     ),
 )
