@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from tests.reading import read
 from tests.test_access import routes_of
 from webapp.api_docs import document_text
+from webapp.auth.scopes import scope_of
 from webapp.cli import run
 from webapp.core.api import API_PREFIX
 from webapp.main import api_to_describe
@@ -121,9 +122,13 @@ def test_an_operation_is_described_completely(name: str) -> None:
 
 
 def test_writes_need_a_token_and_readers_may_use_a_cookie() -> None:
-    for methods in DOCUMENT["paths"].values():
+    for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
-            asked = operation["security"]
+            asked = [each for each in operation["security"] if "token" not in each]
+            scope = scope_of(method.upper(), path.removeprefix(API_PREFIX))
+            of_tokens = [{"token": [scope]}] if asked and scope else []
+            assert [each for each in operation["security"] if "token" in each] == of_tokens
+            assert not of_tokens or "403" in operation["responses"]
             if method == "get":
                 assert asked in ([], [{"password": []}, {"session": []}], [{}, {"password": []}, {"session": []}])
             else:

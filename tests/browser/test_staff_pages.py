@@ -12,10 +12,12 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
+from webapp.auth.scopes import SCOPES
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
 from webapp.patients import duplicates
@@ -42,6 +44,7 @@ LISTS = (
     "/admin/messages/sending",
     "/admin/messages/previews",
     "/admin/users",
+    "/admin/users/tokens",
     "/admin/audit",
     "/admin/audit/security",
 )
@@ -74,6 +77,7 @@ FORMS = (
     "/admin/closures/new",
     "/admin/closures/holidays?country=NL",
     "/admin/users/new",
+    "/admin/users/tokens/new",
 )
 
 
@@ -82,6 +86,7 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     flagged = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
     flag = sa.update(models.Appointment).where(models.Appointment.reference == flagged)
     clinic.cast.change(flag.values(flagged_why="time_off"))
+    make_api_token(clinic.cast, *SCOPES)
     page = open_browser()
     sign_in(page, "carol@docket.example")
     for path in (*LISTS, f"/appointments/{flagged}/flag"):
