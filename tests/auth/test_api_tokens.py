@@ -148,6 +148,16 @@ def test_the_account_of_a_token_is_no_persons(client: TestClient, cast: Cast) ->
         cast.database.write(api_tokens.revoke_token, cast.carol, 999, now=NOW)
 
 
+def test_a_program_never_changes_the_address_with_which_a_patient_signs_in(client: TestClient, cast: Cast) -> None:
+    """Not even when the cookie of an admin who proved just now who they are comes along."""
+    log_in(client, "carol")
+    headers = {"authorization": f"Bearer {make_api_token(cast, 'patients:write')}"}
+    alice = f"{API}/patients/{cast.patient_ids['alice']}"
+    refused = client.patch(alice, json={"email": "mallory@docket.example"}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_confirmed")
+    assert client.patch(alice, json={"phone": "020 123 4567"}, headers=headers).status_code == 200
+
+
 def test_requests_are_counted_for_each_token_and_invented_ones_for_their_network(cast: Cast) -> None:
     one, two = make_api_token(cast, "patients:read"), make_api_token(cast, "patients:read")
     assert api_tokens.handle_of(["another key", SECRET_KEY], one) == one[7:15]

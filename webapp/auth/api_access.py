@@ -75,7 +75,8 @@ def _machine_of(page: Page, token: str) -> Actor:
         elif api_tokens.handle_of(page.settings.secret_keys, token):
             page.request.state.refusal = "token_ended"
         raise NotSignedIn(_("The API token is invalid, has expired or was revoked."), code="invalid_token")
-    page.known["actor"] = found.actor
+    # A cookie that comes along proves nothing for a program.
+    page.known["actor"], page.known["session"] = found.actor, None
     page.request.state.user_id = found.actor.user_id
     route: str = page.request.scope["route"].path
     wanted = scope_of(page.request.method, route.removeprefix(API_PREFIX))

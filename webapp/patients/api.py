@@ -267,7 +267,7 @@ def change_patient(
     """Change a patient's record. Access: admins; patients for themselves and those they book for.
 
     The address with which a patient signs in is changed only by an admin who signed in within the last ten minutes;
-    later the answer is 403 `not_confirmed`.
+    later, and for programs, the answer is 403 `not_confirmed`.
     """
     require_role(actor, "admin", "patient")
     view = queries.get_patient(page.session, actor, patient_id)
