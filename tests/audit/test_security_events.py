@@ -53,6 +53,31 @@ def test_a_minute_has_so_many_rows_and_then_one_more(sqlite_cast: Cast, monkeypa
     assert sum(row[4] for row in found) == 25
 
 
+def test_a_flood_of_refusals_does_not_hide_who_signed_in(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(security_events, "MOST_A_MINUTE", 5)
+    monkeypatch.setattr(security_events, "tally", security_events.Tally())
+    caplog.set_level(logging.INFO, "docket.security")
+
+    def flood(session: Session) -> None:
+        for number in range(12):
+            security_events.record(session, Seen("page_refused", network=f"2001:db8:0:{number}::"), now=NOW)
+            security_events.record(session, Seen("link_refused", network=f"2001:db8:0:{number}::"), now=NOW)
+        carol = cast.carol.user_id
+        security_events.sign_in_failed(session, user_id=carol, address="192.0.2.7", now=NOW)
+        security_events.signed_in(session, carol, address="192.0.2.7", now=NOW)
+
+    cast.database.write(flood)
+    found = events(cast)
+    assert [(row[0], row[1], row[3]) for row in found[-2:]] == [
+        ("sign_in_failed", cast.carol.user_id, "192.0.2.7"),
+        ("signed_in", cast.carol.user_id, "192.0.2.7"),
+    ]
+    assert len(found) <= 5 + 1 + 2 + 2
+    assert f"signed_in user={cast.carol.user_id} network=192.0.2.7" in caplog.text
+
+
 def test_signing_in_and_out_and_failing_leave_traces_in_database_and_log(
     client: TestClient, cast: Cast, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
