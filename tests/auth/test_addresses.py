@@ -195,6 +195,16 @@ def test_mailboxes_are_not_flooded(alice: TestClient, cast: Cast) -> None:
     assert recipients == ["mailbox2@docket.example"] * 2
 
 
+def test_many_accounts_do_not_flood_one_mailbox(cast: Cast) -> None:
+    answers = []
+    for name in ("alice", "dave", "bob", "erin"):
+        with client_for(cast.database) as browser:
+            log_in(browser, name)
+            answers.append(ask(browser))
+    assert answers == [303, 303, 303, 429]
+    assert [mail[0] for mail in mails(cast) if mail[1] == NEW] == ["change_email"] * 3
+
+
 def test_of_two_accounts_that_take_one_address_at_once_one_gets_it(cast: Cast) -> None:
     for attempt in range(5):
         email = f"shared{attempt}@docket.example"

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for, local, log_in, log_in_by_form
+from tests.cast import LETTERHEAD, NOW, PASSWORD, SECRET_KEY, Cast, client_for, local, log_in, log_in_by_form
 from tests.reading import read
 from webapp import models
 from webapp.auth import confirmation, sign_in_codes
+from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in_code_dependencies import CODE_COOKIE
+from webapp.auth.sign_in_codes import CodeAsked
 from webapp.core import signing
 from webapp.core.formats import iso
 from webapp.notifications.rendering import render
@@ -201,6 +203,16 @@ def test_a_mailbox_gets_five_codes_an_hour_but_its_owners_browser_is_counted_apa
         ask(own)
         assert len(mails(cast)) == sign_in_codes.MOST_CODES + 1
         assert enter(own, last_code(cast)).status_code == 303
+
+
+def test_signing_in_again_and_again_does_not_flood_a_mailbox(sqlite_cast: Cast) -> None:
+    """A stranger who registered with the address knows the password, and each sign-in makes the browser known anew."""
+    for number in range(4):
+        asked = CodeAsked("browser", f"192.0.2.{number}", f"device {number}")
+        for _ in range(sign_in_codes.MOST_CODES):
+            args = (AskForCode(email="alice@docket.example"), asked, LETTERHEAD)
+            sqlite_cast.database.write(sign_in_codes.send, *args, keys=[SECRET_KEY], now=NOW)
+    assert len(mails(sqlite_cast)) == sign_in_codes.MOST_OF_KNOWN
 
 
 def test_the_codes_of_one_network_are_limited(client: TestClient) -> None:

@@ -106,7 +106,7 @@ def request_change(
     account = lock_address(session, actor.user_id)
     if email == account.email:
         raise SameAddress
-    _require_few(session, actor.user_id, now=now)
+    _require_few(session, actor.user_id, email, now=now)
     _withdraw_link(session, account)
     until = now + LIFETIME
     session.execute(sa.update(User).where(User.id == actor.user_id).values(new_email=email, new_email_until=until))
@@ -125,7 +125,7 @@ def send_link_again(session: Session, actor: Actor, letterhead: dict[str, str], 
     wanted = wanted_address(session, actor.user_id, now=now)
     if wanted is None:
         return ""
-    _require_few(session, actor.user_id, now=now)
+    _require_few(session, actor.user_id, wanted.email, now=now)
     until = now + LIFETIME
     session.execute(sa.update(User).where(User.id == account.user_id).values(new_email_until=until))
     _send_link(session, account.user_id, wanted.email, letterhead, until, now=now)
@@ -207,9 +207,11 @@ def _write(session: Session, account: AccountAddress, email: str, *, confirmed_a
     notifications.withdraw_to(session, account.email, subject=("user", account.user_id))
 
 
-def _require_few(session: Session, user_id: int, *, now: datetime) -> None:
+def _require_few(session: Session, user_id: int, email: str, *, now: datetime) -> None:
+    """Bound what one account sends, and what a mailbox gets, whose owner may have no account, from many accounts."""
     # A link that was withdrawn before it was sent leaves only the mail to the old address behind.
     written = [notifications.written_about(session, ("user", user_id), each, now - WINDOW) for each in (TO_NEW, TO_OLD)]
+    written.append(notifications.sent_since(session, email, TO_NEW, now - WINDOW))
     recent = max(written, key=len)
     if len(recent) >= MOST_REQUESTS:
         until = recent[-MOST_REQUESTS] + WINDOW

@@ -30,8 +30,10 @@ TEMPLATE, PURPOSE = "sign_in_code", "sign-in-code"
 DIGITS = 6
 LIFETIME, MOST_TRIES = timedelta(minutes=10), 5
 # Protects a mailbox from being flooded, and an account from guesses: five codes of five tries in an hour. Browsers that
-# have signed in to the account before are counted apart, so that strangers cannot use up the codes of its owner.
-MOST_CODES, WINDOW = 5, timedelta(hours=1)
+# have signed in to the account before are counted apart, so that strangers cannot use up the codes of its owner. Each
+# sign-in makes a browser known anew, also that of a stranger who registered with the address: so all known browsers
+# together have a bound, too.
+MOST_CODES, MOST_OF_KNOWN, WINDOW = 5, 10, timedelta(hours=1)
 # What networks may request in an hour: an address, a household, a provider's region.
 OF_NETWORK = Bounds(WINDOW, 30, 60, 180)
 # The kinds of these requests, and of entering a code, in the counts of attempts.
@@ -71,13 +73,7 @@ def send(
     )
     account, browser = account_key(command.email), hashed(asked.browser)
     user = session.execute(sa.select(User.id, User.active).where(User.email == command.email)).one_or_none()
-    recent = sa.select(sa.func.count(SignInCode.id)).where(
-        SignInCode.account == account,
-        SignInCode.device == asked.device,
-        SignInCode.mailed.is_(True),
-        SignInCode.sent_at > now - WINDOW,
-    )
-    enough = (session.scalar(recent) or 0) >= MOST_CODES
+    enough = _is_enough(session, account, asked.device, now=now)
     mailed = not enough and (user is None or user.active)
     # Where no further code is sent, the last one stays valid.
     ended = sa.update(SignInCode).where(
@@ -110,6 +106,21 @@ def send(
         notifications.enqueue(session, message, now=now)
         if not mailed:
             trial.rollback()
+
+
+def _is_enough(session: Session, account: str, device: str, *, now: datetime) -> bool:
+    """Whether this browser, and others like it, have been sent as many codes for the account as an hour allows."""
+    recent = sa.select(
+        sa.func.count(SignInCode.id),
+        sa.func.count(SignInCode.id).filter(SignInCode.device == device),
+    ).where(
+        SignInCode.account == account,
+        SignInCode.device != "" if device else SignInCode.device == "",
+        SignInCode.mailed.is_(True),
+        SignInCode.sent_at > now - WINDOW,
+    )
+    alike, here = session.execute(recent).one()
+    return bool(here >= MOST_CODES or alike >= MOST_OF_KNOWN)
 
 
 def code_of(keys: Sequence[str], nonce: str) -> str:
