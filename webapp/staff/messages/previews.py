@@ -320,7 +320,7 @@ KINDS = (
     Kind(
         "password_changed",
         _l("Password changed"),
-        _l("The password of an account has changed. The same email says it of two-step sign-in, passkeys and codes."),
+        _l("An account’s password has changed. A similar email follows changes to two-step sign-in and passkeys."),
         account_mails.TEMPLATE,
         ("email",),
         partial(_account_changed, what="password"),
