@@ -56,8 +56,8 @@ def _headers(cookie: str) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def send(app: FastAPI, ask: PreparedRequest) -> Answer:
-    """Send the request and return the answer."""
+async def send(app: FastAPI, ask: PreparedRequest, *, client: str = "127.0.0.1") -> Answer:
+    """Send the request from this address and return the answer."""
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -69,7 +69,7 @@ async def send(app: FastAPI, ask: PreparedRequest) -> Answer:
         "query_string": ask.query,
         "root_path": "",
         "headers": ask.headers,
-        "client": ("127.0.0.1", 50_000),
+        "client": (client, 50_000),
         "server": (HOST, 80),
         "state": {},
     }
