@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import password_links, passwords
+from webapp.auth import account_mails, password_links, passwords
+from webapp.auth import service as auth
 from webapp.auth.exceptions import StaleSession
 from webapp.auth.models import User, UserSession
 from webapp.auth.schemas import Actor
@@ -57,8 +58,12 @@ def prepare(actor: Actor, password: str, clinic: Sequence[str]) -> str:
     return passwords.hash_password(password)
 
 
-def set_first_password(session: Session, actor: Actor, new_hash: str, *, now: datetime) -> None:
-    """Store the first password of the actor's account, and end its other sessions, as any change of password does.
+def set_first_password(
+    session: Session, actor: Actor, letterhead: dict[str, str], new_hash: str, *, now: datetime
+) -> str:
+    """Store the first password of the actor's account, end its other sessions, and tell the owner by mail.
+
+    Returns the new secret id of this session, as any change of password does.
 
     Raises:
         StaleSession: see `require_fresh`.
@@ -71,3 +76,5 @@ def set_first_password(session: Session, actor: Actor, new_hash: str, *, now: da
     others = sa.delete(UserSession).where(UserSession.user_id == actor.user_id, UserSession.id != actor.session_id)
     session.execute(others)
     audit.record_by(session, actor, "password_changed", subject=("user", actor.user_id), now=now)
+    account_mails.tell(session, actor.user_id, "password", letterhead, now=now)
+    return auth.renew_session(session, actor.session_id)

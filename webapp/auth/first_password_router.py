@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.auth import first_password
-from webapp.auth.dependencies import clinic_words, signed_in
+from webapp.auth.dependencies import clinic_words, set_session_cookie, signed_in
 from webapp.auth.forms import NewPasswordForm
 from webapp.auth.schemas import AskForCode
 from webapp.auth.sign_in_code_dependencies import send_code
@@ -38,11 +38,13 @@ def set_first_password(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         password = submission.read(lambda: form.new.data)
         # Hash the password, which is slow, while no connection is held.
-        clinic = clinic_words(page)
+        clinic, letterhead = clinic_words(page), page.request.app.state.letterhead(page)
         page.close()
         new_hash = first_password.prepare(actor, password, clinic)
-        page.write(first_password.set_first_password, actor, new_hash, now=page.now)
-        return page.redirect("/account", flash=_("Your password is set. Your other devices are signed out."))
+        secret = page.write(first_password.set_first_password, actor, letterhead, new_hash, now=page.now)
+        response = page.redirect("/account", flash=_("Your password is set. Your other devices are signed out."))
+        set_session_cookie(page, response, secret)
+        return response
     return _password_page(page, form, status=submission.status, headers=headers_of(submission.error))
 
 
