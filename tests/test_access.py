@@ -27,6 +27,7 @@ from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.auth import confirmation, drafts, feeds
 from webapp.auth.api_tokens import MakeToken, list_tokens, make_token
 from webapp.auth.password_links import create_password_link
+from webapp.auth.sign_in_code_dependencies import CODE_COOKIE
 from webapp.clinic import documents
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
@@ -199,7 +200,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/closures/{closure_id}/removal"):(LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/closures/{closure_id}/removal"):(401,    403,   403,   403,   403,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
-    ("POST", "/register"):                          (303,) * 7,
+    # On to the page for the code, whoever asks.
+    ("POST", "/register"):                          (LOGIN,) * 7,
     ("GET", "/continue"):                           (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
     ("POST", "/book/draft"):                        (401,    303,   303,   303,   303,   303,  401),
     ("GET", "/login"):                              (200,    303,   303,   303,   303,   303,  200),
@@ -366,6 +368,8 @@ class AccessClinic:
 
     def ask(self, role: str, method: str, path: str) -> int | str:
         client = self.client(role)
+        # No browser waits for a code that an earlier request asked for.
+        client.cookies.delete(CODE_COOKIE)
         address, form = self.request_for(role, method, path)
         answer = client.request(method, address, data=form) if form is not None else client.request(method, address)
         if answer.status_code == 401 and path != "/login":

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests import registering
 from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in_by_form
 from tests.reading import Element, read
 from tests.snapshot import lasting_rows
@@ -144,7 +145,7 @@ def test_a_new_account_gets_the_draft_of_a_browser_without_cookies(client: TestC
     login = read(client.get(sign_in_link(read(client.post("/appointments", data=form)))))
     register = next(href for href in login.links if href.startswith("/register?"))
     sent = read(client.get(register)).form("/register") | NEW
-    answer = client.post("/register", data=sent)
+    answer = registering.register(client, cast, sent)
     assert answer.headers["location"].startswith("/book?")
     assert typed(read(client.get(answer.headers["location"]))) == (REASON, NOTES)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in
+from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, read
+from tests.registering import register, send_form
 from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
@@ -111,49 +110,14 @@ def test_a_reason_is_not_lost_when_the_appointment_was_cancelled_before(client: 
 # -------------------------------------------------------------------------------------------- registering
 
 
-def register(cast: Cast, *, later: timedelta = timedelta(), **changed: str) -> tuple[int, TestClient]:
-    with client_for(cast.database, now=NOW + later) as client:
-        answer = client.post("/register", data=PHONED | {"next": "/appointments"} | changed)
-        assert (answer.headers.get("location") == "/appointments") == (answer.status_code == 303)
-        return answer.status_code, client
-
-
-def test_registering_twice_signs_in_to_the_same_account(cast: Cast) -> None:
+def test_registering_twice_makes_one_account(client: TestClient, cast: Cast) -> None:
     before = count(cast, models.User)
-    for _ in range(2):
-        status, client = register(cast)
-        assert status == 303
-        assert client.get("/appointments").status_code == 200
+    send_form(client, PHONED | {"next": "/appointments"})
+    answer = register(client, cast, PHONED | {"next": "/appointments"})
+    assert answer.headers["location"] == "/appointments"
+    # Of the same form in another tab, later.
+    assert register(client, cast, PHONED | {"next": "/appointments"}).headers["location"] == "/appointments"
     assert count(cast, models.User) == before + 1
-    # Neither is a failed attempt that counts against the account.
-    with cast.database.reading() as session:
-        failed = sa.select(models.FailedLogin.device).where(models.FailedLogin.judged)
-        assert set(session.scalars(failed)) == {"register"}
-
-
-def test_registering_with_an_address_that_is_taken_opens_nothing(cast: Cast) -> None:
-    assert register(cast)[0] == 303
-    for changed, later in (
-        # A stranger who guesses, as at the log-in.
-        ({"password": "another password here"}, timedelta()),
-        # The account is not new any more: its owner is asked to sign in.
-        ({}, timedelta(hours=2)),
-        # An account of staff, with the right password.
-        ({"email": "carol@docket.example", "password": PASSWORD}, timedelta()),
-    ):
-        status, client = register(cast, later=later, **changed)
-        assert status == 409
-        assert client.get("/appointments").headers["location"].startswith("/login")
-
-
-def test_guessing_by_registering_is_throttled_as_at_the_log_in(cast: Cast) -> None:
-    assert register(cast)[0] == 303
-    for number in range(10):
-        assert register(cast, password=f"guess number {number} of ten")[0] == 409
-    # By now even the right password opens nothing, here as there.
-    assert register(cast)[0] == 409
-    with client_for(cast.database) as client:
-        assert client.post("/login", data=PHONED).status_code == 429
 
 
 # ------------------------------------------------------------------------------------------------- staff

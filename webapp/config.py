@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     security_policy: str = ""
     shutdown_delay: float = Field(default=0, ge=0, le=60)
     api_rate_limit: str = "1200/minute"
+    neutral_registration: bool = False
     api_rate_limit_anonymous: str = "600/minute"
 
     @classmethod

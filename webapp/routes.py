@@ -14,6 +14,7 @@ from webapp.appointments.pages.calendars_router import router as calendars_route
 from webapp.appointments.pages.code_router import router as code_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
+from webapp.appointments.registration_api import router as registration_api
 from webapp.auth.api import router as auth_api
 from webapp.auth.confirm_router import router as confirm_router
 from webapp.auth.drafts_router import router as drafts_router
@@ -135,6 +136,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     free_times_api,
     appointments_api,
     patients_api,
+    registration_api,
     doctors_changes_api,
     hours_api,
     time_off_api,

@@ -42,6 +42,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/auth/logout"):                       (401, 200, 200, 200, 200, 200, 401),
     ("GET", "/auth/me"):                            (401, 200, 200, 200, 200, 200, 401),
     ("POST", "/auth/register"):                     (201,) * 7,
+    # No one has the code here.
+    ("POST", "/auth/register/confirmation"):        (422,) * 7,
     ("GET", "/clinic"):                             (200,) * 7,
     ("GET", "/clinic/opening-hours"):               (200,) * 7,
     ("PATCH", "/clinic"):                           ADMINS,
@@ -186,6 +188,11 @@ class ApiClients:
                 **new,
                 "email": f"new{self.number}@docket.example",
                 "password": "walrus teapot orbit",
+            },
+            ("POST", "/auth/register/confirmation"): {
+                "registration": "unknown",
+                "email": f"new{self.number}@docket.example",
+                "code": "123456",
             },
             ("PATCH", "/clinic"): {"phone": "020 123 4567"},
             ("POST", "/closures"): {**new, **days},

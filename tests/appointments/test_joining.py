@@ -128,7 +128,8 @@ def test_in_a_browser_the_appointments_appear_after_the_link(client: TestClient,
     made = add_record(cast)
     reference = book_for(cast, made, "2026-03-05 10:00")
     data = {"name": "Paula de Groot", "email": EMAIL, "password": "walrus teapot orbit"}
-    page = read(client.post("/register", data=data, follow_redirects=True))
+    client.post("/api/v1/auth/register", json=data)
+    page = read(client.post("/login", data=data, follow_redirects=True))
     # Nobody is told who has a record here before the address is confirmed.
     assert reference not in read(client.get("/appointments")).text + page.text
     with cast.database.reading() as session:

@@ -15,6 +15,7 @@ from tests.reading import read
 from webapp import models
 from webapp.auth import confirmation, sign_in_codes
 from webapp.auth.schemas import AskForCode
+from webapp.auth.service import account_key
 from webapp.auth.sign_in_code_dependencies import CODE_COOKIE
 from webapp.auth.sign_in_codes import CodeAsked
 from webapp.core import signing
@@ -233,10 +234,26 @@ def test_wrong_codes_count_as_failed_attempts_of_the_network(client: TestClient,
     assert statuses[-1] == 429
 
 
+def test_after_ten_wrong_codes_for_an_account_only_unknown_browsers_wait(client: TestClient, cast: Cast) -> None:
+    log_in_by_form(client, "alice")
+    client.post("/logout")
+    for number in range(10):
+        failed = {"account": account_key(ALICE), "address": f"198.51.{number}.1", "device": sign_in_codes.ENTERING}
+        cast.add(models.FailedLogin(**failed, judged=True, at=NOW - SECOND))
+    ask(client)
+    known = last_code(cast)
+    with client_for(cast.database) as stranger:
+        ask(stranger)
+        answer = enter(stranger, last_code(cast))
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "59")
+    assert enter(client, known).status_code == 303
+
+
 def test_an_account_that_another_person_registered_belongs_to_the_owner_of_the_mailbox(cast: Cast) -> None:
     with client_for(cast.database) as stranger, client_for(cast.database) as owner:
         sent = {"name": "Mallory", "email": NINA, "password": PASSWORD}
-        assert stranger.post("/register", data=sent).status_code == 303
+        assert stranger.post("/api/v1/auth/register", json=sent).status_code == 201
+        assert stranger.post("/login", data=sent).status_code == 303
         ask(owner, NINA)
         enter(owner, last_code(cast))
         assert "a password set earlier no longer works" in read(owner.get("/account")).text
@@ -248,7 +265,8 @@ def test_an_account_that_another_person_registered_belongs_to_the_owner_of_the_m
 
 def test_the_browser_that_registered_keeps_its_password(client: TestClient, cast: Cast) -> None:
     sent = {"name": "Nina New", "email": NINA, "password": PASSWORD}
-    client.post("/register", data=sent)
+    client.post("/api/v1/auth/register", json=sent)
+    client.post("/login", data=sent)
     client.post("/logout")
     ask(client, NINA)
     enter(client, last_code(cast))
@@ -385,8 +403,16 @@ def test_an_account_without_a_password_sets_one_shortly_after_signing_in(client:
     # A new code makes it fresh.
     assert client.post("/account/code").headers["location"] == "/login/code"
     assert enter(client, last_code(cast)).headers["location"] == "/account"
+    copied = f"docket_session={client.cookies['docket_session']}"
     assert client.post("/account/password/first", data=new).headers["location"] == "/account"
     assert user_of(cast, NINA).has_password
+    # A copy of the session that was there before opens nothing, and the owner is told.
+    with client_for(cast.database) as thief:
+        assert thief.get("/account", headers={"cookie": copied}).status_code == 303
+    with cast.database.reading() as session:
+        told = sa.select(models.OutboxMessage).where(models.OutboxMessage.template == "account_changed")
+        (mail,) = session.scalars(told)
+    assert (mail.recipient, mail.values["what"]) == (NINA, "password")
     assert client.get("/account/password/first").headers["location"] == "/account"
     client.post("/logout")
     assert client.post("/login", data={"email": NINA, "password": new["new"]}).status_code == 303

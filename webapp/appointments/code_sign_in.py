@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,7 +21,8 @@ from webapp.auth.exceptions import AddressNotProved
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor, Role
 from webapp.auth.sign_in_codes import Verdict
-from webapp.patients import message_preferences
+from webapp.exceptions import Invalid
+from webapp.patients import message_preferences, registration
 from webapp.patients import service as patients
 from webapp.patients.schemas import NewPatient, Origin
 
@@ -38,26 +39,85 @@ class Typed(NamedTuple):
 class Entered(NamedTuple):
     """What a code did. `secret` is the id of the session that it opened; '': there is no account yet.
 
-    `over`: the account was not confirmed, so a password or sessions that it had have ended.
+    `over`: the account was not confirmed, so a password or sessions that it had have ended. `made`: it is a new one.
     """
 
     verdict: Verdict
     secret: str = ""
     role: Role = "patient"
     over: bool = False
+    made: bool = False
+
+
+class Registered(NamedTuple):
+    """What a code did for a program: the account that it created; 0 and '': none."""
+
+    verdict: Verdict
+    user_id: int = 0
+    name: str = ""
 
 
 def enter_code(
     session: Session, typed: Typed, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
 ) -> Entered:
     """Sign in with a code that was typed, or count it as a failed attempt. The verdict says what it was."""
-    verdict = sign_in_codes.enter(session, typed.browser, typed.email, typed.code, keys=keys, now=now)
+    verdict = _judge(session, typed, attempt_id, keys=keys, now=now)
     if verdict != "right":
-        login_throttle.judge(session, attempt_id)
         return Entered(verdict)
-    login_throttle.forget(session, attempt_id)
-    login_throttle.forget_account(session, auth.account_key(typed.email))
-    return _open(session, typed, origin, now=now) or Entered("right")
+    kept = sign_in_codes.take_registration(session, typed.browser, typed.email)
+    return (
+        _open(session, typed, origin, now=now)
+        or (_finish_registration(session, kept, typed, origin, now=now) if kept else None)
+        or Entered("right")
+    )
+
+
+def confirm_registration(
+    session: Session, typed: Typed, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
+) -> Registered:
+    """Create the account that a program registered, with the code; nobody is signed in.
+
+    Raises:
+        EmailTaken: the address has an account, as its owner may know. Invalid: see `patients.service.register`.
+    """
+    verdict = _judge(session, typed, attempt_id, keys=keys, now=now)
+    kept = sign_in_codes.take_registration(session, typed.browser, typed.email) if verdict == "right" else None
+    if kept is None:
+        return Registered(verdict)
+    user_id = registration.finish(session, kept, typed.email, now=now)
+    sign_in_codes.use_proof(session, typed.browser, typed.email, now=now)
+    actor = Actor(user_id, 0, kept["name"], typed.email, "patient", origin.address)
+    _confirm(session, actor, known=True, now=now)
+    # The record that it joined may have another.
+    name = session.scalars(sa.select(User.name).where(User.id == user_id)).one()
+    return Registered(verdict, user_id, name)
+
+
+def _judge(session: Session, typed: Typed, attempt_id: int, *, keys: Sequence[str], now: datetime) -> Verdict:
+    verdict = sign_in_codes.enter(session, typed.browser, typed.email, typed.code, keys=keys, now=now)
+    if verdict == "right":
+        login_throttle.forget(session, attempt_id)
+        login_throttle.forget_account(session, auth.account_key(typed.email))
+    else:
+        login_throttle.judge(session, attempt_id)
+    return verdict
+
+
+def _finish_registration(
+    session: Session, kept: dict[str, Any], typed: Typed, origin: Origin, *, now: datetime
+) -> Entered | None:
+    """Create the account that was registered before the code, and sign in to it.
+
+    None where the clinic has begun to ask for more meanwhile: the person is then asked again, without a password.
+    """
+    try:
+        registration.finish(session, kept, typed.email, now=now)
+    except Invalid:
+        return None
+    sign_in_codes.use_proof(session, typed.browser, typed.email, now=now)
+    # The password was typed in this browser, by the owner of the mailbox.
+    entered = _open(session, typed._replace(known=True), origin, now=now)
+    return entered._replace(made=True) if entered else None
 
 
 def create_account(session: Session, command: NewPatient, typed: Typed, origin: Origin, *, now: datetime) -> Entered:
@@ -88,15 +148,21 @@ def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> E
     if not row.active:
         return Entered("expired")
     role = cast(Role, row.role)
-    over = confirmation.confirm_by_code(session, row.id, known=typed.known, address=origin.address, now=now)
     actor = Actor(row.id, 0, row.name, typed.email, role, origin.address)
-    if role == "patient":
-        if over:
-            message_preferences.stop_texts(session, actor)
-        if not joining.join_waiting_record(session, actor, now=now):
-            joining.note_records_with_address(session, row.id, now=now)
+    over = _confirm(session, actor, known=typed.known, now=now)
     auth.forget_session(session, origin.previous)
     secret = auth.start_session(
         session, row.id, address=origin.address, user_agent=origin.user_agent, now=now, how=sign_in_codes.ENTERING
     )
     return Entered("right", secret, role, over)
+
+
+def _confirm(session: Session, actor: Actor, *, known: bool, now: datetime) -> bool:
+    """Confirm the address, and join the record that waits; whether a password or a session ended by that."""
+    over = confirmation.confirm_by_code(session, actor.user_id, known=known, address=actor.address, now=now)
+    if actor.role == "patient":
+        if over:
+            message_preferences.stop_texts(session, actor)
+        if not joining.join_waiting_record(session, actor, now=now):
+            joining.note_records_with_address(session, actor.user_id, now=now)
+    return over

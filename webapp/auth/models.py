@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -135,7 +136,8 @@ class SignInCode(Base):
     `account` and `browser` are hashes. The code itself follows from `nonce` and our secret key; `code_hash` is made
     with that key as well, because six digits can be guessed from a plain hash. `device` is the hash of a browser that
     has signed in to this account before, or ''. `mailed`: it was really sent. `proved_at` is when it was entered: the
-    browser may then create an account with that address, once, at `used_at`.
+    browser may then create an account with that address, once, at `used_at`. `registration` is what was typed about the
+    account that the code will create, with the hash of its password.
     """
 
     __tablename__ = "sign_in_codes"
@@ -157,6 +159,7 @@ class SignInCode(Base):
     expires_at: Mapped[datetime]
     proved_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
+    registration: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
 
 
 class PasswordLink(Base):

@@ -147,12 +147,6 @@ def find_account(session: Session, email: str) -> KnownAccount | None:
     return KnownAccount(row.id, cast(Role, row.role), row.active, row.password_hash) if row else None
 
 
-def is_made_since(session: Session, user_id: int, since: datetime) -> bool:
-    """Whether the account was made at this instant or later."""
-    query = sa.select(User.id).where(User.id == user_id, User.created_at >= since)
-    return session.scalar(query) is not None
-
-
 def verify_login(account: KnownAccount | None, password: str) -> VerifiedLogin:
     """Verify the password; this is slow and needs no database.
 

@@ -35,12 +35,22 @@ def send_code(page: Page, command: AskForCode, wanted: str) -> Response:
         TooManyCodes: too many were requested from this network.
     """
     letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+    asked = who_asks(page, command.email)
+    page.write(sign_in_codes.send, command, asked, letterhead, keys=page.settings.secret_keys, now=page.now)
+    return lead_to_code(page, asked, command.email, wanted)
+
+
+def who_asks(page: Page, email: str) -> CodeAsked:
+    """This browser, as it asks for a code for this address."""
     before = waiting(page)
     browser = before.browser if before is not None else new_secret()
-    asked = CodeAsked(browser, page.address, known_device(page, command.email))
-    page.write(sign_in_codes.send, command, asked, letterhead, keys=page.settings.secret_keys, now=page.now)
+    return CodeAsked(browser, page.address, known_device(page, email))
+
+
+def lead_to_code(page: Page, asked: CodeAsked, email: str, wanted: str) -> Response:
+    """Lead to the page that asks for the code, and let this browser wait for it."""
     response = page.redirect("/login/code")
-    value = [browser, command.email, wanted[:LONGEST_WANTED]]
+    value = [asked.browser, email, wanted[:LONGEST_WANTED]]
     signed = signing.sign(page.settings.secret_keys, CODE_COOKIE, value)
     page.set_cookie(response, page.cookie_name(CODE_COOKIE), signed, SECONDS)
     return response

@@ -4,13 +4,16 @@ A code lives ten minutes and five tries, works once, and only in the browser tha
 code for an address: asking again ends the earlier one. Whether an account has the address is not revealed: every
 address gets a code, and one without an account then creates it. A disabled account, and an address that has been sent
 enough codes, get the same answer after the same work; the message is written and rolled back.
+
+A registration with a password is kept with its code, and creates the account when the code is entered. Where the
+address has an account already, the same code signs in to it instead, and what was typed is dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -62,8 +65,11 @@ def send(
     *,
     keys: Sequence[str],
     now: datetime,
+    registration: dict[str, Any] | None = None,
 ) -> None:
     """Send a code to this address, unless its account is disabled or it has been sent enough codes.
+
+    `registration` waits with the code; without one, the browser's earlier one for this address does, if there is any.
 
     Raises:
         TooManyCodes: too many codes were requested from this network.
@@ -80,6 +86,8 @@ def send(
         SignInCode.browser == browser, SignInCode.account == account, SignInCode.expires_at > now, sa.literal(mailed)
     )
     session.execute(ended.values(expires_at=now))
+    kept = take_registration(session, asked.browser, command.email)
+    registration = registration or kept
     nonce = new_secret()
     code = SignInCode(
         browser=browser,
@@ -90,6 +98,7 @@ def send(
         mailed=mailed,
         sent_at=now,
         expires_at=now + LIFETIME,
+        registration=registration,
     )
     session.add(code)
     session.flush()
@@ -99,7 +108,7 @@ def send(
             channel="email",
             recipient=command.email,
             template=TEMPLATE,
-            values={"nonce": nonce, "clinic": letterhead},
+            values={"nonce": nonce, "taken": registration is not None and user is not None, "clinic": letterhead},
             subject=("sign_in_code", code.id) if user is None else ("user", user.id),
             expires_at=now + LIFETIME,
         )
@@ -153,6 +162,14 @@ def enter(session: Session, browser: str, email: str, code: str, *, keys: Sequen
         return "right"
     tries = session.scalar(mine.values(tries=SignInCode.tries + 1).returning(SignInCode.tries))
     return "worn_out" if tries is not None and tries >= MOST_TRIES else "wrong"
+
+
+def take_registration(session: Session, browser: str, email: str) -> dict[str, Any] | None:
+    """What this browser typed about a new account with this address; it is kept no longer."""
+    kept = sa.select(SignInCode.registration).where(*_of(browser, email), SignInCode.registration.is_not(None))
+    found = session.scalar(kept.order_by(SignInCode.id.desc()).limit(1))
+    session.execute(sa.update(SignInCode).where(*_of(browser, email)).values(registration=None))
+    return found
 
 
 def admit(session: Session, *, email: str, device: str, address: str, now: datetime) -> int:

@@ -100,9 +100,12 @@ def publish_document(session: Session, actor: Actor, kind: Kind, command: Publis
     return version
 
 
-def note_consent(session: Session, user_id: int, *, now: datetime) -> None:
-    """Keep that this account has been shown the privacy notice of today, and has said that it was read."""
-    document_id = get_clinic(session).privacy_document
+def note_consent(session: Session, user_id: int, *, shown: int | None = None, now: datetime) -> None:
+    """Keep that this account has been shown the privacy notice, and has said that it was read.
+
+    `shown` is the version that was shown; None: the one of today.
+    """
+    document_id = get_clinic(session).privacy_document if shown is None else shown
     if document_id:
         insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
         row = insert(table_of(Consent)).values(user_id=user_id, document_id=document_id, at=now)

@@ -15,6 +15,9 @@ from webapp.auth.api import Me
 from webapp.auth.api_access import Caller, WritingCaller, require_role
 from webapp.auth.dependencies import require_confirmed
 from webapp.auth.schemas import Actor, Email, PersonName
+from webapp.auth.sign_in_codes import CodeAsked
+from webapp.auth.tokens import new_secret
+from webapp.clinic.service import get_clinic
 from webapp.core.api import (
     API_PREFIX,
     LIST_HEADERS,
@@ -96,6 +99,15 @@ class RegisteredOut(Me):
     patient_id: int
 
 
+class RegistrationKept(BaseModel):
+    """A registration that waits for the code from the mail. It says the same for every address."""
+
+    status: Annotated[Literal["confirmation_sent"], Field(examples=["confirmation_sent"])] = "confirmation_sent"
+    registration: Annotated[
+        str, Field(description="Its secret id, to be sent with the code.", examples=["9fJx1m3Qv0o"])
+    ]
+
+
 class AddPatient(BaseModel):
     """A patient without an account."""
 
@@ -158,12 +170,19 @@ LIKELY = problem_listing(
     status_code=201,
     responses={
         201: {"model": RegisteredOut, "headers": LOCATION_HEADER},
+        202: {"model": RegistrationKept, "description": "A code was sent to the address."},
         **problems(403, s409="An account with this email address already exists."),
     },
 )
 def register(page: CurrentPage, body: RegisterAccount) -> Response:
-    """Create a patient's account. The patient signs in afterwards. Access: everyone; limited per network."""
+    """Create a patient's account. The patient signs in afterwards. Access: everyone; limited per network.
+
+    Where the operator has chosen that no one may learn who has an account, the answer is 202 for every address, and
+    the account is created with the code from the mail: see `POST /auth/register/confirmation`.
+    """
     command = Register(**body.model_dump(exclude={"phone"}), phone=body.phone or "")
+    if page.settings.neutral_registration:
+        return _keep_registration(page, command)
     page.close()
     user_id = registration.register(
         page.database, command, service.register_and_count, address=page.address, now=page.now
@@ -173,6 +192,15 @@ def register(page: CurrentPage, body: RegisterAccount) -> Response:
     return answer(
         page, RegisteredOut, made, status=201, headers={"location": f"{API_PREFIX}/patients/{made.patient_id}"}
     )
+
+
+def _keep_registration(page: Page, command: Register) -> Response:
+    """Keep it until its code is entered; the same answer for every address."""
+    asked, letterhead = CodeAsked(new_secret(), page.address), get_clinic(page.session).letterhead
+    page.close()
+    more = (asked, letterhead, page.settings.secret_keys)
+    registration.register(page.database, command, registration.ask_for_code, *more, address=page.address, now=page.now)
+    return answer(page, RegistrationKept, RegistrationKept(registration=asked.browser), status=202)
 
 
 @router.get(

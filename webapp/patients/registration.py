@@ -1,24 +1,25 @@
-"""The steps of a registration, shared by the page and the API."""
+"""The steps of a registration, shared by the page and the API.
+
+The page tells no one who has an account: each registration is kept until the code that goes to its address is entered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from webapp.audit.security_events import Seen
-from webapp.auth import account_exists, login_throttle, passwords
-from webapp.auth import service as auth
-from webapp.auth.exceptions import EmailTaken, WrongCredentials
-from webapp.auth.schemas import LogIn
-from webapp.auth.service import VerifiedLogin
-from webapp.auth.signing_in import sign_in
+from webapp.auth import account_exists, login_throttle, passwords, sign_in_codes
+from webapp.auth.exceptions import EmailTaken
+from webapp.auth.schemas import AskForCode
+from webapp.auth.sign_in_codes import CodeAsked
 from webapp.clinic.service import get_clinic
 from webapp.core.networks import network_of
 from webapp.database import Database
-from webapp.exceptions import AppError, Invalid, TooManyAttempts
+from webapp.exceptions import AppError, Invalid
 from webapp.patients import service
 from webapp.patients.schemas import Register
 
@@ -45,6 +46,7 @@ def register(
         with database.reading() as session:
             clinic = get_clinic(session)
             # What the database would refuse afterwards must not cost a hash.
+            service.require_asked(command, clinic)
             service.checked(session, command, now=now)
         about, words = [command.name, command.email], [clinic.name, clinic.address]
         passwords.require_good_password(command.password, about=about, clinic=words, field="password")
@@ -68,22 +70,34 @@ def _refuse(session: Session, attempt_id: int, email: str, *, now: datetime) -> 
     account_exists.tell_owner(session, email, letterhead, made_before=now - JUST_MADE, now=now)
 
 
-def sign_in_again(database: Database, login: LogIn, *, previous: str, now: datetime) -> str | None:
-    """Sign in to the account that the same form made a moment ago, and return the session's secret id, or None.
+def ask_for_code(
+    session: Session,
+    command: Register,
+    password_hash: str,
+    asked: CodeAsked,
+    letterhead: dict[str, str],
+    keys: Sequence[str],
+    *,
+    attempt_id: int,
+    now: datetime,
+) -> None:
+    """Keep the registration until the code that this sends to its address is entered; the same for every address.
 
-    To tell no more than the log-in does, it counts and takes as long as an attempt to log in, also where the account is
-    older and stays closed.
+    Raises:
+        TooManyCodes: too many codes were requested from this network.
     """
-    try:
-        return sign_in(database, login, _finish, previous=previous, now=now)[1]
-    except (WrongCredentials, TooManyAttempts):
-        return None
+    login_throttle.count(session, attempt_id)
+    shown = get_clinic(session).privacy_document
+    kept = command.model_dump(mode="json", exclude={"email", "password"}) | {"hash": password_hash, "shown": shown}
+    wanted = AskForCode(email=command.email)
+    sign_in_codes.send(session, wanted, asked, letterhead, keys=keys, now=now, registration=kept)
 
 
-def _finish(
-    session: Session, attempt_id: int, verified: VerifiedLogin, login: LogIn, *, now: datetime, previous: str
-) -> str | None:
-    if verified.role != "patient" or not auth.is_made_since(session, verified.user_id, now - JUST_MADE):
-        login_throttle.forget(session, attempt_id)
-        return None
-    return auth.finish_login(session, attempt_id, verified, login, now=now, previous=previous)
+def finish(session: Session, kept: dict[str, Any], email: str, *, now: datetime) -> int:
+    """Create the account of a registration that was kept, now that the code was right; returns the user's id.
+
+    Raises:
+        EmailTaken, Invalid: see `patients.service.register`.
+    """
+    command = Register(email=email, password="", **{name: kept[name] for name in ("name", "phone", "birth_date")})
+    return service.register_confirmed(session, command, kept["hash"], shown=kept["shown"], now=now)

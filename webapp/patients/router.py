@@ -12,18 +12,15 @@ from webapp.auth.dependencies import (
     clinic_words,
     current_actor,
     home_of,
-    known_device,
     require_factor,
-    session_secret,
-    set_device_cookie,
     set_session_cookie,
     signed_in,
 )
-from webapp.auth.draft_dependencies import claim_draft
-from webapp.auth.exceptions import EmailTaken, TooManyConfirmations
+from webapp.auth.exceptions import TooManyConfirmations
 from webapp.auth.forms import EmailForm, PasswordForm
 from webapp.auth.password_dependencies import counted_attempt
-from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword, LogIn
+from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword
+from webapp.auth.sign_in_code_dependencies import lead_to_code, who_asks
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission
@@ -36,7 +33,6 @@ from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm, ask
 from webapp.patients.presenters import device_lines, person_line
-from webapp.patients.schemas import Origin, Register
 
 router = Router()
 
@@ -55,45 +51,22 @@ def show_register(page: CurrentPage) -> Response:
 
 @router.post("/register")
 def register(page: CurrentPage, sent: SentForm) -> Response:
-    """Create an account, sign in at once, and go back to what the visitor had chosen; everyone."""
+    """Keep what was typed, and send a code that creates the account, or signs in to the one there is; everyone.
+
+    The answer is the same for every address, so that no one learns who has an account.
+    """
     form = RegisterForm(sent)
     ask(form, current_clinic(page))
     with Submission(form) as submission:
         command = submission.read(form.command)
-        origin = Origin(page.address, page.request.headers.get("user-agent", ""), session_secret(page))
+        asked, letterhead = who_asks(page, command.email), current_clinic(page).letterhead
         page.close()
-        secret = _register(page, command, origin)
-        welcome = _("Welcome. Your account is ready. To confirm your email address, use the link we’ve emailed you.")
-        response = page.redirect(home_of("patient", form.next.data or ""), flash=welcome)
-        set_session_cookie(page, response, secret)
-        set_device_cookie(page, response, command.email)
-        claim_draft(page, response, command.email, form.next.data or "")
-        return response
+        more = (asked, letterhead, page.settings.secret_keys)
+        registration.register(
+            page.database, command, registration.ask_for_code, *more, address=page.address, now=page.now
+        )
+        return lead_to_code(page, asked, command.email, form.next.data or "")
     return _register_page(page, form, status=submission.status, headers=headers_of(submission.error))
-
-
-def _register(page: Page, command: Register, origin: Origin) -> str:
-    """Make the account, or find it made if the same form was sent before; return the secret id of the session.
-
-    Raises:
-        EmailTaken and the others of `registration.register`.
-    """
-    try:
-        return registration.register(
-            page.database, command, service.register_and_sign_in, origin, address=page.address, now=page.now
-        )
-    except EmailTaken:
-        login = LogIn(
-            email=command.email,
-            password=command.password,
-            address=origin.address,
-            user_agent=origin.user_agent,
-            known_device=known_device(page, command.email),
-        )
-        secret = registration.sign_in_again(page.database, login, previous=origin.previous, now=page.now)
-        if secret is None:
-            raise
-        return secret
 
 
 @router.get("/account")

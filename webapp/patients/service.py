@@ -30,7 +30,6 @@ from webapp.patients.models import Patient
 from webapp.patients.schemas import (
     Contact,
     NewPatient,
-    Origin,
     PatientChoice,
     PatientDetails,
     Profile,
@@ -92,7 +91,28 @@ def register_without_password(session: Session, command: NewPatient, *, now: dat
     return _create_account(session, command, passwords.unusable_hash(), has_password=False, now=now)
 
 
-def _create_account(session: Session, command: New, password_hash: str, *, has_password: bool, now: datetime) -> int:
+def register_confirmed(
+    session: Session, command: Register, password_hash: str, *, shown: int | None, now: datetime
+) -> int:
+    """Create an account with a patient's record for the owner of a mailbox, as above, with the password's hash.
+
+    `shown` is the version of the privacy notice that they were shown.
+
+    Raises:
+        EmailTaken, Invalid: as for `register`.
+    """
+    return _create_account(session, command, password_hash, has_password=True, shown=shown, now=now)
+
+
+def _create_account(
+    session: Session,
+    command: New,
+    password_hash: str,
+    *,
+    has_password: bool,
+    shown: int | None = None,
+    now: datetime,
+) -> int:
     require_asked(command, get_clinic(session))
     command = checked(session, command, now=now)
     user_id = auth.create_user(
@@ -104,7 +124,7 @@ def _create_account(session: Session, command: New, password_hash: str, *, has_p
         now=now,
         has_password=has_password,
     )
-    documents.note_consent(session, user_id, now=now)
+    documents.note_consent(session, user_id, shown=shown, now=now)
     patient = Patient(
         user_id=user_id,
         name=command.name,
@@ -146,19 +166,6 @@ def register_and_count(
     user_id = register(session, command, password_hash, now=now)
     login_throttle.count(session, attempt_id)
     return user_id
-
-
-def register_and_sign_in(
-    session: Session, command: Register, password_hash: str, origin: Origin, *, attempt_id: int, now: datetime
-) -> str:
-    """Register, count the registration, open the first session and return its secret id: all of it or nothing.
-
-    Raises:
-        EmailTaken: the address already has an account.
-    """
-    user_id = register_and_count(session, command, password_hash, attempt_id=attempt_id, now=now)
-    auth.forget_session(session, origin.previous)
-    return auth.start_session(session, user_id, address=origin.address, user_agent=origin.user_agent, now=now)
 
 
 def patient_of_user(session: Session, user_id: int) -> int:

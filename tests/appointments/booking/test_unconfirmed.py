@@ -158,7 +158,8 @@ def test_the_page_says_what_to_do_and_a_code_leads_back_to_it(client: TestClient
 def test_a_fresh_account_holds_one_appointment_through_pages_and_api(cast: Cast) -> None:
     with client_for(cast.database) as client:
         sent = {"name": "Mallory", "email": "m@example.org", "password": PASSWORD}
-        assert client.post("/register", data=sent).status_code == 303
+        assert client.post("/api/v1/auth/register", json=sent).status_code == 201
+        assert client.post("/login", data=sent).status_code == 303
         statuses = []
         for day in (10, 11, 12):
             form = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(f"2026-03-{day} 10:00"))}

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests import registering
 from tests.cast import PASSWORD, Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read
 from tests.visits import put
@@ -186,7 +187,7 @@ def test_a_new_patient_registers_on_the_way_and_returns_to_exactly_the_slot(clie
     form = page.form("/register")
     assert form["next"] == wanted
     mine = {"name": "Nina New", "email": "Nina@Docket.example", "password": "walrus teapot orbit"}
-    answer = client.post("/register", data={**form, **mine})
+    answer = registering.register(client, cast, {**form, **mine})
     assert answer.status_code == 303
     assert answer.headers["location"] == wanted
     booking = read(client.get(wanted))

@@ -148,6 +148,8 @@ def _origin(page: Page) -> Origin:
 def _signed_in(page: Page, asked: Waiting, entered: Entered, address: str, flash: str | None = None) -> Response:
     if entered.over:
         flash = _("You’re signed in. Your address wasn’t confirmed before, so a password set earlier no longer works.")
+    if entered.made:
+        flash = _("Welcome. Your account is ready.")
     response = enter(page, entered.secret, asked.wanted, onward=address, flash=flash)
     stop_waiting(page, response)
     return response

@@ -158,6 +158,10 @@ def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any
     return {"clinic": clinic.letterhead, "user_id": 0, "email": EMAIL, "name": name, "nonce": "example"}
 
 
+def _taken_address(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
+    return _account(clinic, now, channel) | {"taken": True}
+
+
 def _corrected_address(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
     return _account(clinic, now, channel) | {"corrected": True}
 
@@ -316,6 +320,14 @@ KINDS = (
         "sign_in_code",
         ("email",),
         _account,
+    ),
+    Kind(
+        "address_taken",
+        _l("Code for an account that exists"),
+        _l("Someone tries to create an account on the page with the email address of another one."),
+        "sign_in_code",
+        ("email",),
+        _taken_address,
     ),
     Kind(
         "password_changed",
