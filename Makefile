@@ -135,6 +135,10 @@ messages: $(STAMP)-test ## Prove that messages arrive once, whatever is killed a
 backups: $(STAMP)-test ## Prove that a backup under a hundred changes a second lacks nothing that was acknowledged
 	@$(BIN)/python -m bench.backups $(ARGS)
 
+.PHONY: sso
+sso: browser ## Sign in with a real OpenID Connect provider: ARGS="--modules FOLDER", where oidc-provider is installed by npm
+	@$(BIN)/python -m bench.sso $(ARGS)
+
 .PHONY: schema
 schema: $(STAMP)-test ## Send the API thousands of requests as every kind of user: each answer is as described
 	@$(BIN)/python -m bench.schema $(ARGS)

@@ -29,6 +29,7 @@ from webapp.auth.api_tokens import MakeToken, list_tokens, make_token
 from webapp.auth.password_links import create_password_link
 from webapp.auth.sign_in_code_dependencies import CODE_COOKIE
 from webapp.clinic import documents
+from webapp.config import OidcProvider
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.routing import all_routes
@@ -167,6 +168,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/login/passkey"):                     (LOGIN,) * 7,
     ("POST", "/account/passkeys"):                  (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/account/passkeys/{passkey_id}/removal"): (401, 303,  404,   404,   404,   404,  401),
+    ("GET", "/login/sso/{provider}"):               (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
+    ("GET", "/login/sso/{provider}/callback"):      (LOGIN,) * 7,
+    ("POST", "/account/identities/{provider}"):     (401,    303,   303,   303,   303,   303,  401),
+    ("POST", "/account/identities/{identity_id}/removal"): (401, 303, 404, 404,   404,   404,  401),
     ("GET", "/confirm"):                            (LOGIN,  200,   200,   200,   200,   200,  LOGIN),
     ("POST", "/confirm"):                           (401,    303,   303,   303,   303,   303,  401),
     ("POST", "/confirm/again"):                     (401,  LOGIN, LOGIN, LOGIN, LOGIN, LOGIN,  401),
@@ -333,9 +338,11 @@ class AccessClinic:
         self.registered = 0
         self.visits = 0
         self.free_times = _free_times()
-        self.clients = {
-            role: client_for(cast.database, security_contact=("security@clinic.example",)) for role in ROLES
-        }
+        # A provider that does not answer: the way there leads back.
+        place = {"name": "hospital", "issuer": "http://127.0.0.1:9", "client_id": "docket"}
+        away = OidcProvider.model_validate({**place, "roles": ["patient", "doctor", "admin"]})
+        settings: dict[str, Any] = {"security_contact": ("security@clinic.example",), "oidc_providers": (away,)}
+        self.clients = {role: client_for(cast.database, **settings) for role in ROLES}
         cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000, patient_gap_minutes=0))
         user = models.User(
             email="disabled@docket.example",
@@ -396,6 +403,10 @@ class AccessClinic:
             self.cast.database.write(make_token, self.cast.carol, wanted, [SECRET_KEY], {}, now=NOW)
             with self.cast.database.reading() as session:
                 address = path.replace("{token_id}", str(list_tokens(session)[0].id))
+        if "{provider}" in path:
+            address = path.replace("{provider}", "hospital")
+        if "{identity_id}" in path:
+            address = path.replace("{identity_id}", str(self.identity()))
         if "{user_id}" in path:
             address = path.replace("{user_id}", str(self.other_admin()))
         if "{patient_id}" in path:
@@ -527,6 +538,13 @@ class AccessClinic:
         self.registered += 1
         values = {"credential_id": f"key{self.registered}", "public_key": b"-", "sign_count": 0, "name": "Phone"}
         return self.cast.add(models.Passkey(user_id=self.cast.alice.user_id, created_at=NOW, **values))
+
+    def identity(self) -> int:
+        """An account of Alice at an identity provider."""
+        self.registered += 1
+        values = {"provider": "hospital", "issuer": f"https://{self.registered}.example", "subject": "1", "email": ""}
+        user_id = self.cast.alice.user_id
+        return self.cast.add(models.LinkedIdentity(user_id=user_id, created_at=NOW, last_used_at=NOW, **values))
 
     def other_admin(self) -> int:
         """A new account of another admin."""

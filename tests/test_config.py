@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -249,6 +250,45 @@ def test_where_messages_come_from_and_how_they_are_sent(monkeypatch: pytest.Monk
     settings = Settings()
     assert settings.sender == "visits@clinic.example"
     assert (settings.sms_headers["Authorization"], settings.sms_media_type) == ("Bearer 1", "text/xml")
+
+
+PROVIDER = {"name": "hospital", "issuer": "https://id.example", "client_id": "docket", "client_secret": "hush hush"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"issuer": "http://id.example"}, "must begin with https://"),
+        ({"issuer": "https://id.example?x=1"}, "must begin with https://"),
+        ({"name": "St. Mary"}, "name: "),
+        ({"role_claim": "groups"}, "role_claim and role_values belong together"),
+        ({"role_claim": "groups", "role_values": {"it": "boss"}}, "role_values.it"),
+        ({"roles": ["boss"]}, "roles.0"),
+        ({"scopes": "email"}, "scopes must contain openid"),
+        ({"secret": "hush hush"}, "secret: "),
+        ({"client_id": ""}, "client_id: "),
+    ],
+)
+def test_an_identity_provider_is_whole_and_its_secret_stays_out_of_errors(wrong: dict[str, object], said: str) -> None:
+    text = why_not(oidc_providers=json.dumps([PROVIDER | wrong]))
+    assert said in text
+    assert "hush" not in text
+
+
+def test_identity_providers_are_a_list_without_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("{}x", "1", "[1]", json.dumps([PROVIDER, PROVIDER])):
+        assert "DOCKET_OIDC_PROVIDERS" in why_not(oidc_providers=text) or "oidc_providers" in why_not(
+            oidc_providers=text
+        )
+    monkeypatch.setenv(
+        "DOCKET_OIDC_PROVIDERS", json.dumps([PROVIDER, PROVIDER | {"name": "b", "issuer": "http://localhost"}])
+    )
+    settings = Settings()
+    assert [each.shown for each in settings.oidc_providers] == ["hospital", "b"]
+    assert "hush" not in repr(settings)
+    assert "hush" not in repr(settings.oidc_providers)
+    assert settings.oidc_providers[0].roles == ("doctor", "admin")
+    assert not settings.oidc_providers[0].creates_accounts
 
 
 @pytest.mark.parametrize(

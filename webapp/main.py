@@ -34,6 +34,7 @@ from webapp.auth.access_tokens import read_access_token
 from webapp.auth.api_tokens import handle_of
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
 from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
+from webapp.auth.oidc import OidcClient
 from webapp.auth.schemas import Actor
 from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database = database
     app.state.clock = utc_now
     app.state.traces = traces
+    app.state.oidc_clients = {provider.name: OidcClient(provider) for provider in settings.oidc_providers}
     app.state.language_of = _language_of
     app.state.templates = _templates()
     app.state.page_context = _page_context

@@ -67,6 +67,7 @@ from webapp.staff.patients.duplicates_router import router as duplicates_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
 from webapp.staff.users.router import router as users_router
+from webapp.staff.users.sign_on_router import router as sign_on_router
 from webapp.staff.users.tokens_router import router as api_tokens_router
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -104,6 +105,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # Before the users, whose addresses match any word as an id.
     api_tokens_router,
     users_router,
+    sign_on_router,
     doctors_router,
     visit_types_router,
     clinic_router,

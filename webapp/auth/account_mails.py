@@ -25,6 +25,8 @@ What = Literal[
     "code_used",
     "factor_reset",
     "new_browser",
+    "identity_linked",
+    "identity_unlinked",
 ]
 
 
@@ -41,7 +43,8 @@ def tell(
 ) -> None:
     """Write the mail to the account's own address.
 
-    `name` is that of a passkey, `user_agent` what a browser calls itself, `left` the number of recovery codes.
+    `name` is that of a passkey or a provider, `user_agent` what a browser calls itself, `left` the number of recovery
+    codes.
     """
     browser, system = names_in(user_agent)
     values: dict[str, Any] = {"what": what, "name": name, "browser": browser, "system": system, "left": left}

@@ -1,8 +1,8 @@
 """What a former holder of a patient's account could still open it with, after its owner has taken it.
 
 A stranger may have registered with another person's e-mail address, or read a mailbox whose address was a typing
-mistake. Passwords and sessions end where the owner takes the account; so do the passkeys that the stranger may have
-added, which need neither.
+mistake. Passwords and sessions end where the owner takes the account; so do the passkeys and the identity
+providers that the stranger may have added, which need neither.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.auth.models import Passkey, User
+from webapp.auth.models import LinkedIdentity, Passkey, User
 
 
 def end_passkeys(session: Session, user_id: int) -> bool:
-    """Remove every passkey of a patient's account, and return whether there was one. Staff are not changed."""
+    """Remove every passkey and linked identity of a patient's account, and return whether there was a passkey.
+
+    Staff are not changed.
+    """
     is_patient = sa.select(User.id).where(User.id == user_id, User.role == "patient")
+    session.execute(sa.delete(LinkedIdentity).where(LinkedIdentity.user_id.in_(is_patient)))
     ended = sa.delete(Passkey).where(Passkey.user_id.in_(is_patient)).returning(Passkey.id)
     if not session.scalars(ended).all():
         return False

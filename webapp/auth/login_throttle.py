@@ -57,7 +57,7 @@ LONGEST_WAIT = timedelta(hours=1)
 PENDING_FOR = timedelta(seconds=60)
 
 # Stored in the place of a known browser's hash, so that the counts of log-ins leave these rows out.
-REGISTERING, CHANGING, RESETTING = "register", "password", "reset"
+REGISTERING, CHANGING, RESETTING, SIGN_ON = "register", "password", "reset", "sso"
 # Log-ins by unknown clients: on our pages, and through the API.
 PAGES, API = "", "api"
 # What a failure is called in the security events, and how.
@@ -125,6 +125,17 @@ def admit_guess(session: Session, kind: str, *, account: str, address: str, now:
     _require_room_of_networks(session, kind, LOGINS, address=address, now=now)
     _require_patience(session, account, (kind,), now=now)
     return _note(session, account=account, address=address, device=kind, now=now)
+
+
+def admit_sign_on(session: Session, *, address: str, now: datetime) -> int:
+    """Admit the answer of an identity provider before it is checked, and return the attempt's id.
+
+    Raises:
+        TooManyLogins, AttemptsUnderWay: as for a log-in, of this network; it is not known yet whose account it is.
+    """
+    _one_at_a_time(session)
+    _require_room_of_networks(session, SIGN_ON, LOGINS, address=address, now=now)
+    return _note(session, account=SIGN_ON, address=address, device=SIGN_ON, now=now)
 
 
 def admit_password_change(session: Session, user_id: int, *, address: str, now: datetime) -> int:
@@ -201,7 +212,7 @@ def judge(session: Session, attempt_id: int, *, user_id: int = 0) -> None:
     kind, _separator, changing = row.account.partition(":")
     if kind == CHANGING:
         user_id = int(changing)
-    named = user_id or kind == REGISTERING
+    named = user_id or kind in {REGISTERING, SIGN_ON}
     seen = Seen(action, user_id, "" if named else row.account, _how(row.device), row.address)
     security_events.record(session, seen, now=row.at)
 

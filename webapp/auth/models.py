@@ -48,7 +48,7 @@ class UserSession(Base):
 
     `waits` is true while the password, or another first step, was right and the second factor is still missing: such a
     session opens nothing but the page that asks for it. `factor_at` is when its owner last proved who they are, by
-    signing in or by confirming it.
+    signing in or by confirming it. `factor_elsewhere`: a provider that the clinic trusts asked for a second factor.
     """
 
     __tablename__ = "sessions"
@@ -63,6 +63,7 @@ class UserSession(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(255), default="")
     waits: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     factor_at: Mapped[datetime | None]
+    factor_elsewhere: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class SignInRules(Base):
@@ -270,3 +271,36 @@ class ApiToken(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
     last_network: Mapped[str] = mapped_column(sa.String(45), default="", server_default=sa.text("''"))
+
+
+class LinkedIdentity(Base):
+    """An account at an OpenID Connect provider that signs in to an account here; see `identities`.
+
+    `issuer` and `subject` are the provider's name for the person; `provider` is its name in the settings, and `email`
+    the address there, both to be shown. An account has one of each issuer.
+    """
+
+    __tablename__ = "linked_identities"
+    __table_args__ = (
+        sa.UniqueConstraint("issuer", "subject", name="uq_linked_identities_issuer_subject"),
+        sa.UniqueConstraint("user_id", "issuer", name="uq_linked_identities_user_id_issuer"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    provider: Mapped[str] = mapped_column(sa.String(30))
+    issuer: Mapped[str] = mapped_column(sa.String(255))
+    subject: Mapped[str] = mapped_column(sa.String(255))
+    email: Mapped[str] = mapped_column(sa.String(254))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+
+
+class SpentSignOn(Base):
+    """A sign-in with a provider that has come back: its answer is taken once. Kept for as long as one may last."""
+
+    __tablename__ = "spent_sign_ons"
+
+    state_hash: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)

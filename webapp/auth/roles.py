@@ -1,7 +1,7 @@
 """What an admin changes in other accounts: roles, access, sessions and links. At least one admin always remains.
 
-Only an admin who can sign in counts: active, and with a password. An admin who was invited and has not chosen a
-password yet does not.
+Only an admin who can sign in counts: active, and with a password or seen before, because a code, a passkey and an
+identity provider let in without one. An admin who was invited and has not come yet does not.
 
 Every change here first locks all of these admins, in the order of their ids. So two admins who demote each other at the
 same time do it one after the other, and the second finds that no other admin is left.
@@ -49,7 +49,8 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
     Raises:
         NotFound: no person has this account. LastAdmin, Forbidden: the actor was demoted or disabled meanwhile.
     """
-    is_admin = sa.and_(User.role == "admin", User.active.is_(True), User.has_password.is_(True))
+    can_sign_in = sa.or_(User.has_password.is_(True), User.last_seen_at.is_not(None))
+    is_admin = sa.and_(User.role == "admin", User.active.is_(True), can_sign_in)
     query = (
         sa.select(User.id, User.name, User.email, User.role, User.active, is_admin.label("is_admin"))
         .where(sa.or_(User.id == user_id, is_admin))
@@ -68,8 +69,10 @@ def lock_account(session: Session, actor: Actor | None, user_id: int) -> LockedA
     return account
 
 
-def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role, *, now: datetime) -> None:
-    """Give a locked account another role; it counts from the account's next request.
+def set_role(
+    session: Session, actor: Actor | None, account: LockedAccount, role: Role, *, by: str = "", now: datetime
+) -> None:
+    """Give a locked account another role; it counts from the account's next request. `by` names a provider that did it.
 
     Patients sign in without a second factor, and for a month. So who becomes staff signs in again.
 
@@ -81,7 +84,8 @@ def set_role(session: Session, actor: Actor, account: LockedAccount, role: Role,
     session.execute(sa.update(User).where(User.id == account.user_id).values(role=role))
     if account.role == "patient" and role != "patient":
         _end_sessions(session, account.user_id)
-    _record(session, actor, "role_changed", account.user_id, now=now, details={"from": account.role, "to": role})
+    details = {"from": account.role, "to": role} | ({"by": by} if by else {})
+    _record(session, actor, "role_changed", account.user_id, now=now, details=details)
 
 
 def disable_account(session: Session, actor: Actor | None, user_id: int, *, now: datetime) -> None:

@@ -93,6 +93,9 @@ def _login_page(page: Page, form: LoginForm, *, status: int = 200, headers: dict
         form=form,
         intent=page.describe(wanted),
         demo=page.request.app.state.demo_accounts(page),
+        providers=[
+            (each.shown, with_query(f"/login/sso/{each.name}", next=wanted)) for each in page.settings.oidc_providers
+        ],
         register_href=with_query("/register", next=wanted),
         forgotten_href=with_query("/password/forgot", next=wanted),
     )

@@ -225,8 +225,9 @@ def finish_sign_in(session: Session, actor: Actor, *, how: Proof, address: str, 
     waiting = sa.delete(UserSession).where(UserSession.id == actor.session_id, UserSession.waits.is_(True))
     if session.scalar(waiting.returning(UserSession.id)) is None:
         raise NotSignedIn(_("Sign in to see this page."))
-    origin = {"address": address, "user_agent": user_agent}
-    return service.start_session(session, actor.user_id, **origin, now=now, how=how, proven=True)
+    return service.start_session(
+        session, actor.user_id, address=address, user_agent=user_agent, now=now, how=how, proven=True
+    )
 
 
 def reset(session: Session, user_id: int, letterhead: dict[str, str], *, now: datetime) -> bool:

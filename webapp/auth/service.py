@@ -200,8 +200,7 @@ def sign_in_proven(
 ) -> str:
     """Sign in after a proof that needs no second one, end the browser's `previous` session, and return the new id."""
     forget_session(session, previous)
-    origin = {"address": address, "user_agent": user_agent}
-    return start_session(session, user_id, **origin, now=now, how=how, proven=True)
+    return start_session(session, user_id, address=address, user_agent=user_agent, now=now, how=how, proven=True)
 
 
 def still_verified(session: Session, user_id: int, stored_hash: str) -> bool:
@@ -226,17 +225,18 @@ def start_session(
     now: datetime,
     how: str = "password",
     proven: bool = False,
+    elsewhere: bool = False,
 ) -> str:
     """Open a session for a user and return its random id, which only the cookie will hold.
 
     `how` says for the security events what proved the user: see `security_events.signed_in`. Staff who have a second
-    factor get a session that waits for it, unless it is `proven` already. Their sessions end
-    at the latest when the clinic's rules say so.
+    factor get a session that waits for it, unless it is `proven` already, or was `elsewhere`, by a provider that the
+    clinic trusts. Their sessions end at the latest when the clinic's rules say so.
     """
     session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
     seen = sa.update(User).where(User.id == user_id).values(last_seen_at=now)
     role, factor_since = session.execute(seen.returning(User.role, User.factor_since)).one()
-    waits = role != "patient" and factor_since is not None and not proven
+    waits = role != "patient" and factor_since is not None and not (proven or elsewhere)
     lifetime = SESSION_LIFETIME if role == "patient" else get_rules(session).lifetime
     secret = new_secret()
     session.add(
@@ -250,6 +250,7 @@ def start_session(
             user_agent=user_agent[:255],
             waits=waits,
             factor_at=None if waits else now,
+            factor_elsewhere=elsewhere,
         )
     )
     session.flush()
@@ -297,6 +298,7 @@ _SIGNED_IN = (
         _SESSION.last_seen_at,
         _SESSION.waits,
         _SESSION.factor_at,
+        _SESSION.factor_elsewhere,
         _USER.id,
         _USER.name,
         _USER.email,
@@ -341,7 +343,8 @@ def _find(session: Session, session_hash: str, *, address: str, now: datetime, o
     row = rows(session, _SIGNED_IN, id_hash=session_hash, now=now).one_or_none()
     if row is None:
         return None
-    session_id, created_at, last_seen_at, waits, factor_at, user_id, name, email, role, factor_since, *rules = row
+    session_id, created_at, last_seen_at, waits, factor_at, elsewhere, *account = row
+    user_id, name, email, role, factor_since, *rules = account
     unseen, has_factor = now - last_seen_at, False
     stage: Stage = "open"
     if role != "patient":
@@ -350,7 +353,8 @@ def _find(session: Session, session_hash: str, *, address: str, now: datetime, o
         if of_page and (unseen >= of_staff.idle or now - created_at >= of_staff.lifetime):
             return None
         has_factor = factor_since is not None
-        stage = "factor" if waits else "enrol" if not has_factor and of_staff.needs_factor(role) else "open"
+        enrols = not has_factor and not elsewhere and of_staff.needs_factor(role)
+        stage = "factor" if waits else "enrol" if enrols else "open"
     elif waits:
         return None
     actor = Actor(user_id, session_id, name, email, cast(Role, role), address)

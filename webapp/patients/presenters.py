@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from webapp.auth import identities
 from webapp.auth import service as auth
 from webapp.auth.schemas import Actor
 from webapp.auth.user_agents import device_name
@@ -31,6 +32,33 @@ class DeviceLine(NamedTuple):
     device: str
     last_seen: datetime
     current: bool
+
+
+class IdentityLine(NamedTuple):
+    """An account at an identity provider that opens the actor's account; `name` is what the provider is called."""
+
+    id: int
+    name: str
+    email: str
+    last_used_at: datetime
+
+
+class Identities(NamedTuple):
+    """The linked ones, and the name and label of each provider that can be linked."""
+
+    linked: list[IdentityLine]
+    others: list[tuple[str, str]]
+
+
+def linked_identities(page: Page, actor: Actor) -> Identities | None:
+    """The actor's accounts at identity providers; None where there are none, and none can be linked."""
+    found, providers = identities.list_linked(page.session, actor.user_id), page.settings.oidc_providers
+    labels, issuers = {each.issuer: each.shown for each in providers}, {each.issuer for each in found}
+    linked = [
+        IdentityLine(each.id, labels.get(each.issuer, each.provider), each.email, each.last_used_at) for each in found
+    ]
+    others = [(each.name, each.shown) for each in providers if each.issuer not in issuers and actor.role in each.roles]
+    return Identities(linked, others) if linked or others else None
 
 
 def person_line(page: Page, person: Person) -> PersonLine:

@@ -32,7 +32,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.patients import dependants, message_preferences, registration, service
 from webapp.patients.forms import MessagesForm, ProfileForm, RegisterForm, StaffProfileForm, ask
-from webapp.patients.presenters import device_lines, person_line
+from webapp.patients.presenters import device_lines, linked_identities, person_line
 
 router = Router()
 
@@ -286,6 +286,7 @@ def _account_page(
         confirmed=confirmation.confirmed_at(page.session, actor) is not None,
         sessions=device_lines(page, actor),
         passkeys=passkeys.list_passkeys(page.session, actor.user_id),
+        identities=linked_identities(page, actor),
         factors=second_factor.get_factors(page.session, actor.user_id) if actor.is_staff else None,
         feed=f"{page.base_url}{feed}" if feed else None,
         people=[person_line(page, person) for person in dependants.list_people(page.session, actor)],

@@ -170,7 +170,9 @@ def _nameless(event: Event) -> str:
     if event.actor_user_id:
         return _("Deleted account")
     others = {"link": _("Link in a message"), "command line": _("Command line")}
-    return others.get(str(event.details.get("by")), _("Docket"))
+    by = str(event.details.get("by", ""))
+    # An identity provider has given the role.
+    return others.get(by) or (by if event.action == "role_changed" and by else _("Docket"))
 
 
 def record_reading(

@@ -68,6 +68,8 @@ ACTIONS: dict[str, Sentence] = {
     "sessions_ended": _l("Signed out an account everywhere"),
     "factor_added": _l("Set up two-step sign-in or a passkey"),
     "factor_removed": _l("Removed an app or a passkey"),
+    "identity_linked": _l("Linked an account of an identity provider"),
+    "identity_unlinked": _l("Unlinked an account of an identity provider"),
     "factor_reset": _l("Reset an account’s two-step sign-in"),
     "recovery_codes_renewed": _l("Created new recovery codes"),
     "sign_in_rules_changed": _l("Changed how staff sign in"),
@@ -143,6 +145,7 @@ WAYS: dict[str, Sentence] = {
     "password": _l("with a password"),
     "code": _l("with a code"),
     "passkey": _l("with a passkey"),
+    "sso": _l("with an identity provider"),
     "api": _l("through the API"),
 }
 

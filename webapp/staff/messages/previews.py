@@ -171,7 +171,14 @@ def _password_link(clinic: Clinic, now: datetime, channel: Channel, *, own: bool
 
 
 def _account_changed(clinic: Clinic, now: datetime, _channel: Channel, *, what: str) -> dict[str, Any]:
-    said = {"what": what, "name": "", "browser": "Firefox", "system": "Linux", "left": 9, "at": now.isoformat()}
+    said = {
+        "what": what,
+        "name": _("St. Mary’s"),
+        "browser": "Firefox",
+        "system": "Linux",
+        "left": 9,
+        "at": now.isoformat(),
+    }
     return {"clinic": clinic.letterhead, **said}
 
 
@@ -344,6 +351,14 @@ KINDS = (
         account_mails.TEMPLATE,
         ("email",),
         partial(_account_changed, what="new_browser"),
+    ),
+    Kind(
+        "identity_linked",
+        _l("Other way to sign in"),
+        _l("An account of an identity provider is linked to an account here."),
+        account_mails.TEMPLATE,
+        ("email",),
+        partial(_account_changed, what="identity_linked"),
     ),
     Kind(
         "password_reset",

@@ -150,7 +150,7 @@ def change_role(session: Session, actor: Actor, user_id: int, command: ChangeRol
     session.execute(sa.update(Doctor).where(Doctor.user_id == user_id).values(user_id=None))
     _tie(session, command.doctor_id, user_id)
     if command.role == "patient":
-        _require_record(session, actor, account, now=now)
+        require_record(session, actor, account, now=now)
 
 
 def _lock_doctor(session: Session, role: Role, doctor_id: int | None, *, tied_to: int | None) -> None:
@@ -173,7 +173,7 @@ def _tie(session: Session, doctor_id: int | None, user_id: int) -> None:
         session.execute(sa.update(Doctor).where(Doctor.id == doctor_id).values(user_id=user_id))
 
 
-def _require_record(session: Session, actor: Actor, account: roles.LockedAccount, *, now: datetime) -> None:
+def require_record(session: Session, actor: Actor, account: roles.LockedAccount, *, now: datetime) -> None:
     """Create the patient's record of an account that has none, because it could not book without one."""
     if session.scalar(sa.select(Patient.id).where(Patient.user_id == account.user_id)) is not None:
         return
