@@ -259,7 +259,10 @@ def sign_up(page: Page) -> None:
     page.get_by_label("Email address").fill("quinn@docket.example")
     page.get_by_label("Password").fill("walrus teapot orbit")
     page.get_by_role("button", name="Create an account").click()
-    page.wait_for_url(lambda address: "/register" not in address)
+    page.wait_for_url("**/login/code")
+    page.get_by_label("Code").fill(page.locator("#shown-code").inner_text())
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url(lambda address: "/login" not in address)
 
 
 def next_monday() -> date:

@@ -177,6 +177,8 @@ def test_a_clinic_is_set_up_and_a_patient_books(browser: Browser, empty_clinic: 
     patient.get_by_label("Email address").fill("alice@docket.example")
     patient.get_by_label("Password").fill("walrus teapot orbit")
     patient.get_by_role("button", name="Create an account").click()
+    patient.get_by_label("Code").fill(patient.locator("#shown-code").inner_text())
+    patient.get_by_role("button", name="Continue").click()
     patient.get_by_label("Reason for the appointment").fill("My knee")
     patient.get_by_role("button", name=re.compile("^Book ")).click()
     expect(patient.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
