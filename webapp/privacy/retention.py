@@ -72,7 +72,7 @@ TABLES: dict[str, str] = {
     "schedule_versions": "one row a doctor",
     "security_events": "90 days (nightly)",
     "sessions": "when they expire (nightly, and at each sign-in)",
-    "sign_in_codes": "when they count no more (each round of the worker)",
+    "sign_in_codes": "with a registration that waits for its code: when they count no more (each round of the worker)",
     "sign_in_rules": "one row",
     "spent_sign_ons": "after 20 minutes, at the next one",
     "time_off": "admins and doctors",
