@@ -53,6 +53,7 @@ COLUMNS = (
     models.UserSession.address,
     models.UserSession.user_agent,
     models.AuditEvent.address,
+    models.SecurityEvent.about,
     models.OutboxMessage.recipient,
     models.OutboxMessage.message_id,
 )
@@ -97,6 +98,9 @@ def learn(known: set[str], database: Database) -> None:
         texts |= {each for several in session.scalars(sa.select(models.Doctor.languages)) for each in several}
     for text in texts - known:
         known |= {text, *text.split(", "), *text.split(), "".join(word[0] for word in text.split() if word != "Dr.")}
+        # A narrow column may break an address before its @.
+        name, at, domain = text.partition("@")
+        known |= {name, at + domain} if at else set()
 
 
 # A stored message is shown in the language of its recipient, and the other routes are for programs.

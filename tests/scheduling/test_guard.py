@@ -203,6 +203,7 @@ def more_patients(cast: Cast, count: int) -> list[Actor]:
                 role="patient",
                 password_hash="",
                 created_at=NOW,
+                email_confirmed_at=NOW,
             )
             for number in range(count)
         ]

@@ -205,7 +205,7 @@ def test_an_action_that_shows_a_day_is_recorded_as_reading(bob: TestClient, cast
     assert answer.status_code == 422
     with cast.database.reading() as session:
         query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "schedule_read")
-        assert session.scalars(query).all() == [{"day": "2026-03-05"}]
+        assert session.scalars(query).all() == [{"day": "2026-03-05", "appointments": []}]
 
 
 def test_a_note_is_written_and_leads_back(bob: TestClient, reference: str) -> None:

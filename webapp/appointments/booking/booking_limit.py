@@ -53,17 +53,39 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
         raise TooManyChanges(retry_after=max(1, int((first + WINDOW - now).total_seconds())))
 
 
-def require_confirmed(session: Session, actor: Actor, *, lock: bool = False, now: datetime) -> None:
-    """Check that a patient whose address is not confirmed has no upcoming appointment, for anyone they book for.
+def require_confirmed_address(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Check that a patient who asks for a time has confirmed their address, or has no upcoming appointment.
 
-    With `lock` they book: two of their bookings at once wait for each other, and those of a network are counted. The
-    lock comes after those of doctors.
+    Raises:
+        ConfirmFirst: neither is the case.
+    """
+    if not actor.is_staff and confirmation.is_unconfirmed(session, actor):
+        _require_no_appointment(session, actor, now=now)
+
+
+def lock_unconfirmed(session: Session, actor: Actor) -> bool:
+    """Whether a patient's address is not confirmed; if so, two of their bookings at once wait for each other.
+
+    The lock comes after those of doctors and before those of patients.
+    """
+    return not actor.is_staff and confirmation.is_unconfirmed(session, actor, lock=True)
+
+
+def require_first_booking(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Check that an account with an unconfirmed address may book, and count its booking with those of its network.
 
     Raises:
         ConfirmFirst: they have booked one, or many unconfirmed accounts of their network have.
     """
-    if actor.is_staff or not confirmation.is_unconfirmed(session, actor, lock=lock):
-        return
+    _require_no_appointment(session, actor, now=now)
+    try:
+        login_throttle.note_request(session, UNCONFIRMED, bounds=OF_NETWORK, address=actor.address, now=now)
+    except TooManyAttempts as error:
+        raise ConfirmFirst from error
+
+
+def _require_no_appointment(session: Session, actor: Actor, *, now: datetime) -> None:
+    """Refuse a second upcoming appointment that they booked, for anyone they book for."""
     own = aliased(Patient)
     mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
     theirs = sa.select(Patient.id).where(sa.or_(Patient.id == mine, Patient.managed_by_id == mine))
@@ -75,8 +97,3 @@ def require_confirmed(session: Session, actor: Actor, *, lock: bool = False, now
     )
     if len(session.scalars(booked.limit(UNCONFIRMED_VISITS)).all()) >= UNCONFIRMED_VISITS:
         raise ConfirmFirst
-    if lock:
-        try:
-            login_throttle.note_request(session, UNCONFIRMED, bounds=OF_NETWORK, address=actor.address, now=now)
-        except TooManyAttempts as error:
-            raise ConfirmFirst from error

@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking.booking_limit import require_confirmed, require_within_booking_limit
+from webapp.appointments.booking.booking_limit import (
+    lock_unconfirmed,
+    require_first_booking,
+    require_within_booking_limit,
+)
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
@@ -66,7 +70,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         NotFound: there is no such doctor, visit type or patient.
     """
     doctor_id = doctors.lock_doctor(session, slug=command.doctor)
-    require_confirmed(session, actor, lock=True, now=now)
+    unconfirmed = lock_unconfirmed(session, actor)
     patient_id = patients.lock_bookable_patient(session, actor, command.patient_id)
     if patient_id is None:
         raise NotAPatient
@@ -85,6 +89,9 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         override_reason=command.override_reason,
         now=now,
     )
+    # After the time's own refusals: who asks for a taken time is told that, and nothing is counted.
+    if unconfirmed:
+        require_first_booking(session, actor, now=now)
     kind = request.visit_type
     reference = new_reference()
     values = {

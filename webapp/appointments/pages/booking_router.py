@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import service
-from webapp.appointments.booking.booking_limit import require_confirmed
+from webapp.appointments.booking.booking_limit import require_confirmed_address
 from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
 from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
@@ -152,7 +152,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
 def _confirm_first(page: Page, actor: Actor) -> AppError | None:
     """The error of a patient who has to confirm the address before booking another appointment."""
     try:
-        require_confirmed(page.session, actor, now=page.now)
+        require_confirmed_address(page.session, actor, now=page.now)
     except ConfirmFirst as error:
         return error
     return None
