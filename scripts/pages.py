@@ -102,6 +102,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("users", "/admin/users"),
         ("user", "/admin/users/2"),
         ("user-new", "/admin/users/new"),
+        ("tokens", "/admin/users/tokens"),
+        ("token-new", "/admin/users/tokens/new"),
         ("user-access", "/admin/users/2/access"),
         ("audit", "/admin/audit"),
         ("security", "/admin/audit/security"),
@@ -138,4 +140,5 @@ WALKED = (
     "/login/factor",
     "/admin/messages",
     "/admin/messages/{message_id}",
+    "/admin/users/tokens/{token_id}/revocation",
 )

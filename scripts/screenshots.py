@@ -304,6 +304,21 @@ def messages(page: Page, shoot: Callable[[str], None]) -> None:
     shoot("message")
 
 
+def tokens(page: Page, shoot: Callable[[str], None]) -> None:
+    """A token for a program, shown once, and the question before it ends."""
+    sign_in(page, "admin")
+    page.goto("/admin/users/tokens/new")
+    page.get_by_label("Name of the program").fill("Laboratory system")
+    page.get_by_role("main").get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Make token").click()
+    page.wait_for_load_state()
+    shoot("token")
+    page.goto("/admin/users/tokens")
+    page.locator("a[href$='/revocation']").first.click()
+    page.wait_for_url("**/revocation")
+    shoot("token-revocation")
+
+
 def for_the_readme(context: BrowserContext, folder: Path) -> None:
     """A few screenshots that show Docket at a glance."""
     page = context.new_page()
@@ -343,6 +358,8 @@ def take_pictures(browser: Browser, url: str, names: dict[str, object], only: st
     patient(page, context().new_page(), shoot)
     page, shoot = visitor()
     messages(page, shoot)
+    page, shoot = visitor()
+    tokens(page, shoot)
     if not only:
         for_the_readme(context(), docs)
     page, shoot = visitor()
