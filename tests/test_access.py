@@ -94,6 +94,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/appointments/{reference}/status"):   (401,    403,   403,   303,   404,   303,  401),
     ("POST", "/appointments/{reference}/status/undo"): (401, 403,   403,   303,   404,   303,  401),
     ("POST", "/appointments/{reference}/links/end"): (401,   403,   403,   303,   404,   303,  401),
+    ("POST", "/appointments/{reference}/confidential"): (401, 403,  403,   303,   404,   303,  401),
     ("GET", "/appointments/{reference}/note"):      (LOGIN,  403,   403,   200,   404,   403,  LOGIN),
     ("POST", "/appointments/{reference}/note"):     (401,    403,   403,   303,   404,   403,  401),
     ("GET", "/schedule"):                           (LOGIN,  403,   403,   200,   200,   403,  LOGIN),

@@ -404,6 +404,17 @@ def test_a_clinic_that_exists_does_not_suddenly_require_a_second_factor(cast: Ca
         assert get_rules(session).idle_minutes == 30
 
 
+def test_links_that_exist_are_as_old_as_the_record(cast: Cast) -> None:
+    alice = cast.patient_ids["alice"]
+    zoe = cast.add(Patient(name="Zoe Adams", managed_by_id=alice, created_at=NOW - timedelta(days=9)))
+    downgrade(cast.database, "0034")
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        assert session.get_one(Patient, zoe).managed_since == NOW - timedelta(days=9)
+        assert session.get_one(Patient, alice).managed_since is None
+        assert get_clinic(session).guardian_age is None
+
+
 def test_all_the_way_down_leaves_nothing_and_up_again_is_the_same(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 10:00")
     shape = schema(cast.database)

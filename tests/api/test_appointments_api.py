@@ -78,6 +78,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
         "status": "scheduled",
         "reason": "A rash",
         "notes": "Since Friday",
+        "confidential": False,
         "moved_by_clinic": False,
         "version": 1,
         "created_at": iso(NOW),

@@ -35,7 +35,7 @@ def test_a_patient_adds_and_changes_a_dependant_who_is_then_found(cast: Cast) ->
     zoe = add(cast, cast.alice)
     with cast.database.reading() as session:
         assert dependants.list_people(session, cast.alice) == [
-            (zoe, "Zoë Adams", date(2019, 5, 4), "+31201234561", False)
+            (zoe, "Zoë Adams", date(2019, 5, 4), "+31201234561", False, None)
         ]
         assert dependants.list_people(session, cast.dave) == dependants.list_people(session, cast.carol) == []
         seen = fingerprint(dependants.profile_of(dependants.get_person(session, cast.alice, zoe)))

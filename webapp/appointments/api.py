@@ -14,10 +14,12 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
+from webapp.appointments.messages import confidentiality
 from webapp.appointments.schemas import (
     AppointmentView,
     Booking,
     Cancellation,
+    ChangeConfidentiality,
     Changes,
     Note,
     Notes,
@@ -83,6 +85,9 @@ class AppointmentOut(BaseModel):
     status: VisitStatus
     reason: Annotated[str, Field(description="The reason for the appointment.", examples=["A rash on the left arm"])]
     notes: Annotated[str, Field(description="What else the patient told the doctor.")]
+    confidential: Annotated[
+        bool, Field(description="The person who books for the patient does not see it.", examples=[False])
+    ]
     moved_by_clinic: Annotated[
         bool,
         Field(
@@ -123,6 +128,13 @@ class BookAppointment(BaseModel):
         ),
     ] = None
     override_reason: Annotated[Note, OVERRIDE] = ""
+    confidential: Annotated[
+        bool,
+        Field(
+            description="The person who books for the patient does not see it. For staff, and for patients who book "
+            "for themselves; it has no effect for others."
+        ),
+    ] = False
 
 
 class ChangeAppointment(BaseModel):
@@ -136,11 +148,15 @@ class ChangeAppointment(BaseModel):
     visit_type_id: Id | None = None
     patient_id: Id | None = None
     override_reason: Annotated[Note, OVERRIDE] = ""
+    confidential: Annotated[
+        bool | None,
+        Field(description="Staff only: whether the person who books for the patient does not see it.", examples=[True]),
+    ] = None
 
     @property
     def is_empty(self) -> bool:
         """Whether it names nothing that can change."""
-        return all(each is None for each in (self.starts_at, self.status, self.reason, self.notes))
+        return all(each is None for each in (self.starts_at, self.status, self.reason, self.notes, self.confidential))
 
 
 class SaveAppointment(ChangeAppointment):
@@ -213,6 +229,7 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
             notes=body.notes or "",
             patient_id=body.patient_id,
             override_reason=body.override_reason,
+            confidential=body.confidential,
         )
         reference = service.book(session, actor, command, now=page.now)
         view = queries.get_appointment(session, actor, reference)
@@ -382,7 +399,14 @@ def _change(
     page.close()
 
     def work(session: Session) -> AppointmentView:
-        status_service.change(session, actor, view.id, command, now=page.now)
+        # First, because a cancellation tells everyone who may see the appointment.
+        if body.confidential is not None and body.confidential != view.confidential:
+            wish = ChangeConfidentiality(confidential=body.confidential, version=version)
+            confidentiality.set_confidential(session, actor, view.reference, wish, now=page.now)
+            changes = command.model_copy(update={"version": None})
+        else:
+            changes = command
+        status_service.change(session, actor, view.id, changes, now=page.now)
         return queries.get_appointment_by_id(session, actor, view.id)
 
     with precondition_of(page.request, ChangedMeanwhile):

@@ -26,7 +26,7 @@ from webapp.exceptions import Conflict
 from webapp.notifications import outbox as notifications
 from webapp.patients import duplicates
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient
+from webapp.patients.models import NO_LINK, Patient
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.checks import guarded
 from webapp.scheduling.models import Appointment
@@ -38,6 +38,9 @@ class Record(NamedTuple):
     id: int
     user_id: int | None
     managed_by_id: int | None
+    managed_since: datetime | None
+    managed_until: datetime | None
+    managed_told_at: datetime | None
     name: str
     birth_date: date | None
     phone: str
@@ -189,7 +192,7 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
     joined = _joined(stays, goes)
     if _books_for(session, stays.id, joined["managed_by_id"]):
         # A person whom this one books for cannot book for this one as well.
-        joined["managed_by_id"] = None
+        joined |= NO_LINK
     # An account belongs to one record at any time.
     _update(session, sa.update(Patient).where(Patient.id == goes.id).values(user_id=None))
     _update(session, sa.update(Patient).where(Patient.id == stays.id).values(joined))
@@ -206,11 +209,12 @@ def _books_for(session: Session, person_id: int, other_id: int | None) -> bool:
 
 def _joined(stays: Record, goes: Record) -> dict[str, Any]:
     """The data of the record that stays. What the person wrote in their account is newer than what the clinic wrote."""
-    manager = stays.managed_by_id or goes.managed_by_id
+    managed = stays if stays.managed_by_id is not None else goes
+    linked = managed.managed_by_id is not None and managed.managed_by_id not in {stays.id, goes.id}
     own = goes if goes.user_id is not None else stays
     return {
         "user_id": goes.user_id,
-        "managed_by_id": manager if manager not in {stays.id, goes.id} else None,
+        **({name: getattr(managed, name) for name in NO_LINK} if linked else NO_LINK),
         "birth_date": stays.birth_date or goes.birth_date,
         "phone": own.phone or stays.phone or goes.phone,
         "email": own.email or stays.email or goes.email,

@@ -16,7 +16,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
 from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import ACTIVE, UNDECIDED, Appointment
 
 # A reader's own record, and the patients whose appointments they see. The queries join each appointment's patient too.
@@ -47,8 +47,9 @@ def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:
     if kind == "doctor":
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
     own = sa.select(_READER.id).where(_READER.user_id == user_id).scalar_subquery()
+    theirs = sa.and_(_MINE.managed_by_id == own, link_stands(_MINE))
     # One subquery: with two, joined by OR, PostgreSQL reads the appointments of all patients.
-    patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, _MINE.managed_by_id == own))
+    patients = sa.select(_MINE.id).where(sa.or_(_MINE.user_id == user_id, theirs))
     # A confidential appointment exists for the patient, but not for the person who books for them.
     shown = sa.or_(Appointment.confidential.is_(False), Appointment.patient_id == own)
     return sa.and_(Appointment.patient_id.in_(patients), shown)

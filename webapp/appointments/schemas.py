@@ -26,8 +26,8 @@ VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show
 class Booking(BaseModel):
     """Book an appointment; the default visit type is the doctor's first, the default patient the actor.
 
-    With `override_reason` staff override the rules that can be overridden. Staff may make it `confidential`: the person
-    who books for the patient does not see it.
+    With `override_reason` staff override the rules that can be overridden. If it is `confidential`, the person who
+    books for the patient does not see it; staff say so, or patients who book for themselves.
     """
 
     doctor: str
@@ -78,6 +78,13 @@ class Changes(BaseModel):
     reason: Reason | None = None
     notes: Notes | None = None
     override_reason: Note = ""
+    version: int | None = None
+
+
+class ChangeConfidentiality(BaseModel):
+    """Hide an appointment from the person who books for the patient, or show it to them."""
+
+    confidential: bool
     version: int | None = None
 
 

@@ -57,6 +57,9 @@ class ClinicSettings(Base):
     `keep_records_years`: a record that is to be deleted is kept for so long after the last appointment, because the law
     asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
+
+    `guardian_age`: the age in years at which a guardian stops seeing and booking, None for never; since the local day
+    `guardian_age_since`.
     """
 
     __tablename__ = "clinic_settings"
@@ -82,6 +85,8 @@ class ClinicSettings(Base):
     keep_messages_days: Mapped[int] = mapped_column(default=365, server_default=sa.text("365"))
     keep_audit_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    guardian_age: Mapped[int | None]
+    guardian_age_since: Mapped[date | None]
     asks_birth_date: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
     asks_phone: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))
     privacy_document: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))

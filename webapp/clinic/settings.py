@@ -113,12 +113,13 @@ class EmergencyLine(BaseModel):
 
 
 class PrivacyRules(BaseModel):
-    """How long the clinic keeps what it need not show any more; see `ClinicSettings`."""
+    """How long the clinic keeps data, and at which age guardians lose their access; see `ClinicSettings`."""
 
     keep_records_years: Annotated[Whole, Field(ge=0, le=100)]
     keep_messages_days: Annotated[Whole, Field(ge=90, le=3650)]
     keep_audit_years: Annotated[Whole, Field(ge=0, le=100)]
     private_notes_in_copy: bool = False
+    guardian_age: Annotated[Whole, Field(ge=10, le=25)] | None = None
 
 
 class ClinicZone(BaseModel):

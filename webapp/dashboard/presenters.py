@@ -68,6 +68,7 @@ def list_matters(page: Page, setup: Setup) -> list[Matter]:
         *_unconfirmed(page),
         *_messages(page),
         *_unreachable(page),
+        *_grown_up(page),
         *_unreadable(page),
         *_undelivered(page),
         *_duplicates(page),
@@ -233,6 +234,27 @@ def _unreachable(page: Page) -> list[Matter]:
     ]
     rest = count - len(found)
     more = ngettext("%(n)d more patient has no contact details.", "%(n)d more patients have no contact details.", rest)
+    return _and_more(matters, more, rest)
+
+
+def _grown_up(page: Page) -> list[Matter]:
+    """Young people whom the clinic reaches through a guardian only, who loses access."""
+    count, found = queries.find_grown_up(page.session, now=page.now)
+    zone = current_clinic(page).zone
+    matters = []
+    for patient in found:
+        day = formats.day_month_year(patient.until, zone)
+        ahead = _(
+            "A guardian books for them until %(day)s. Ask for an email address of their own, so that we can tell them."
+        )
+        over = _("A guardian booked for them until %(day)s. Ask for an email address and phone number of their own.")
+        text = (ahead if patient.until > page.now else over) % {"day": day}
+        title = _("Contact details needed: %(name)s") % {"name": patient.name}
+        matters.append(
+            Matter("warn", title, text, f"/admin/patients/{patient.patient_id}/edit", _("Add contact details"))
+        )
+    rest = count - len(found)
+    more = ngettext("%(n)d more young person has none.", "%(n)d more young people have none.", rest)
     return _and_more(matters, more, rest)
 
 

@@ -13,11 +13,22 @@ from sqlalchemy.orm import Session, aliased
 from webapp.auth.models import User
 from webapp.clinic.models import OpeningHours, VisitType
 from webapp.clinic.service import Clinic
-from webapp.dashboard.schemas import DoctorToday, Flagged, Setup, Today, Undelivered, Unreachable, Unreadable, Week
+from webapp.dashboard.schemas import (
+    DoctorToday,
+    Flagged,
+    GrownUp,
+    Setup,
+    Today,
+    Undelivered,
+    Unreachable,
+    Unreadable,
+    Week,
+)
 from webapp.database import UtcDateTime, rows
 from webapp.doctors import service as doctors
 from webapp.doctors.models import Doctor, WorkingHours
 from webapp.notifications.models import DEAD, OutboxMessage
+from webapp.patients.guardianship import last_told_of
 from webapp.patients.models import UNREADABLE_PHONE, Patient
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import OCCUPIES, OCCUPYING, UNDECIDED, Appointment, status_is
@@ -30,6 +41,8 @@ REACH_DAYS = 14
 # For how many days an undelivered message is shown. Only the newest `MOST_DEAD` are read.
 DEAD_DAYS = 14
 MOST_DEAD = 1000
+# For how long after a guardian lost access the young person's missing contact details are shown.
+LATELY = timedelta(weeks=8)
 
 
 def local_day(clinic: Clinic, day: date) -> tuple[datetime, datetime]:
@@ -136,6 +149,35 @@ def find_unreadable(session: Session) -> tuple[int, list[Unreadable]]:
     """How many patients have a telephone number that cannot be called, as it was typed long ago, and some of them."""
     count, found = _first_few(session, _unreadable())
     return count, [Unreadable._make(row[:-1]) for row in found]
+
+
+@cache
+def _grown_up() -> sa.Select[*tuple[Any, ...]]:
+    guardian, account = aliased(Patient), aliased(User)
+    theirs = sa.func.coalesce(account.email, guardian.email, "")
+    return (
+        sa.select(Patient.id, Patient.name, Patient.managed_until, _IN_ALL)
+        .outerjoin(guardian, guardian.id == Patient.managed_by_id)
+        .outerjoin(account, account.id == guardian.user_id)
+        .where(
+            Patient.managed_until > sa.bindparam("since", type_=UtcDateTime),
+            Patient.managed_until <= _REACH,
+            Patient.user_id.is_(None),
+            Patient.closed_at.is_(None),
+            sa.or_(Patient.email == "", Patient.email == theirs),
+        )
+        .order_by(Patient.managed_until, Patient.id)
+        .limit(SHOWN)
+    )
+
+
+def find_grown_up(session: Session, *, now: datetime) -> tuple[int, list[GrownUp]]:
+    """How many young people, whose guardian loses access soon or has lost it lately, have no e-mail address, and some.
+
+    They could not be told, and the clinic reaches them no more.
+    """
+    count, found = _first_few(session, _grown_up(), since=now - LATELY, reach=last_told_of(session, now=now))
+    return count, [GrownUp._make(row[:-1]) for row in found]
 
 
 @cache

@@ -32,6 +32,14 @@ class Unreadable(NamedTuple):
     phone: str
 
 
+class GrownUp(NamedTuple):
+    """A young person without contact details of their own, and when their guardian loses access, or lost it."""
+
+    patient_id: int
+    name: str
+    until: datetime
+
+
 class Undelivered(NamedTuple):
     """A patient with a future appointment whose last message to one of their current addresses failed for good."""
 

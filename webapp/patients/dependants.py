@@ -16,8 +16,9 @@ from webapp.events.publishing import publish
 from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import HasRecord, NoSuchPatient, TooManyPeople
+from webapp.patients.guardianship import require_known_birth_date, require_same_birth_date
 from webapp.patients.message_preferences import take_over_message_preferences
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, link_stands
 from webapp.patients.records import PERSON_COLUMNS, add_patient, contact_of, lock_details, write_details
 from webapp.patients.schemas import PatientDetails, Person, UpdateProfile
 from webapp.patients.service import checked, find_own_patient, lock_own_patient
@@ -30,8 +31,8 @@ def list_people(session: Session, actor: Actor) -> list[Person]:
     own = find_own_patient(session, actor)
     if own is None:
         return []
-    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own).order_by(Patient.sort_name, Patient.id)
-    return [Person(*row) for row in session.execute(query)]
+    query = sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == own, link_stands())
+    return [Person(*row) for row in session.execute(query.order_by(Patient.sort_name, Patient.id))]
 
 
 def get_person(session: Session, actor: Actor, patient_id: int) -> Person:
@@ -55,6 +56,7 @@ def add_person(session: Session, actor: Actor, command: UpdateProfile, *, now: d
         Invalid: the birth date or the phone is not possible. TooManyPeople. NoSuchPatient: the actor is no patient.
     """
     command = checked(session, command, now=now)
+    require_known_birth_date(session, command.birth_date)
     # Of two forms that are sent at once, the second counts the first.
     own = lock_own_patient(session, actor)
     if own is None:
@@ -86,6 +88,7 @@ def change_person(
     get_person(session, actor, patient_id)
     command = checked(session, command, saved=saved.phone, now=now)
     require_unchanged(profile_of(saved), seen, wanted=command)
+    require_same_birth_date(session, patient_id, command.birth_date)
     details = PatientDetails.model_construct(**command.model_dump(), email=saved.email)
     write_details(session, patient_id, details)
     announce_changes(session, actor.done_by, patient_id, contact_of(saved), contact_of(details), now=now)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core.names import sort_key
 from webapp.events.kinds import AccountErased, PatientErased
-from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
+from webapp.patients.models import NO_LINK, Patient, PatientWord, PossibleDuplicate
 
 # A name, like that of a new clinic: the record has no other.
 ANONYMOUS = "Deleted patient"
@@ -48,7 +48,7 @@ def hide(session: Session, patient_id: int) -> None:
     pair = sa.or_(PossibleDuplicate.patient_id == patient_id, PossibleDuplicate.other_id == patient_id)
     session.execute(sa.delete(PossibleDuplicate).where(pair))
     linked = sa.or_(Patient.managed_by_id == patient_id, Patient.id == patient_id)
-    _update(session, sa.update(Patient).where(linked).values(managed_by_id=None))
+    _update(session, sa.update(Patient).where(linked).values(NO_LINK))
 
 
 def _update(session: Session, statement: sa.Update) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.names import sort_key_of_new
-from webapp.database import SORTED_TEXT, Base
+from webapp.database import SORTED_TEXT, Base, database_now
 
 # Numbers begin with + and have no spaces; what was no number when Docket began to read them may have either. Queries
 # must use exactly these words: with bound parameters neither database can tell that the partial index applies.
@@ -22,6 +23,9 @@ class Patient(Base):
     `email` is always the account's address where there is an account: `webapp/patients/addresses.py` changes both.
     `wants_email` and `wants_sms` say which messages about appointments the patient wants.
 
+    `managed_since` is when that link was made. It ends at `managed_until`, which is kept after the end; both people are
+    told before, at `managed_told_at`. See `guardianship.py`.
+
     `closed_at`: the person is to be forgotten; the record is locked, and no search finds it. `erase_on` is the day on
     which the law lets it go, and `erased_at` when nothing that names the person was left: see `webapp/privacy/`.
     """
@@ -30,6 +34,7 @@ class Patient(Base):
     __table_args__ = (
         sa.Index("ix_patients_sort_name", "sort_name", "id"),
         sa.Index("ix_patients_birth_date", "birth_date"),
+        sa.Index("ix_patients_managed_until", "managed_until"),
         sa.Index("ix_patients_email", "email", "user_id"),
         sa.Index("ix_patients_phone", "phone"),
         sa.Index("ix_patients_unreadable_phone", "id", postgresql_where=_UNREADABLE, sqlite_where=_UNREADABLE),
@@ -38,6 +43,9 @@ class Patient(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), unique=True)
     managed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("patients.id"), index=True)
+    managed_since: Mapped[datetime | None]
+    managed_until: Mapped[datetime | None]
+    managed_told_at: Mapped[datetime | None]
     name: Mapped[str] = mapped_column(sa.String(120))
     sort_name: Mapped[str] = mapped_column(SORTED_TEXT, default=sort_key_of_new, server_default=sa.text("''"))
     birth_date: Mapped[date | None]
@@ -52,6 +60,15 @@ class Patient(Base):
     closed_at: Mapped[datetime | None]
     erase_on: Mapped[date | None] = mapped_column(index=True)
     erased_at: Mapped[datetime | None]
+
+
+def link_stands(patient: Any = Patient) -> sa.ColumnElement[bool]:
+    """Whether the person who books for a patient still may: the link has not ended on the database's clock."""
+    return sa.or_(patient.managed_until.is_(None), patient.managed_until > database_now())
+
+
+# What a patient for whom no one books has.
+NO_LINK = {"managed_by_id": None, "managed_since": None, "managed_until": None, "managed_told_at": None}
 
 
 class PatientWord(Base):

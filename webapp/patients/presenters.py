@@ -16,13 +16,17 @@ from webapp.patients.schemas import Person
 
 
 class PersonLine(NamedTuple):
-    """A person whom a patient books for. `born` is '27 March 1984', or '' where the date is not known."""
+    """A person whom a patient books for.
+
+    `born` is '27 March 1984', or '' where the date is not known; `until` is the day on which that ends, or ''.
+    """
 
     id: int
     name: str
     born: str
     phone: str
     has_account: bool
+    until: str
 
 
 class DeviceLine(NamedTuple):
@@ -65,7 +69,8 @@ def person_line(page: Page, person: Person) -> PersonLine:
     """A person whom a patient books for, as the account page shows them."""
     zone = current_clinic(page).zone
     born = formats.day_month_year(person.birth_date, zone) if person.birth_date else ""
-    return PersonLine(person.id, person.name, born, person.phone, person.has_account)
+    until = formats.day_month_year(person.managed_until, zone) if person.managed_until else ""
+    return PersonLine(person.id, person.name, born, person.phone, person.has_account, until)
 
 
 def device_lines(page: Page, actor: Actor) -> list[DeviceLine]:

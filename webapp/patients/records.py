@@ -25,12 +25,20 @@ from webapp.i18n import gettext as _
 from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import likely_duplicates, note_duplicates, settle_pair
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient, RecordClosed
-from webapp.patients.models import Patient
+from webapp.patients.guardianship import renew_ends
+from webapp.patients.models import NO_LINK, Patient, link_stands
 from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRecord, Person
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
 
-PERSON_COLUMNS = (Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.user_id.is_not(None))
+PERSON_COLUMNS = (
+    Patient.id,
+    Patient.name,
+    Patient.birth_date,
+    Patient.phone,
+    Patient.user_id.is_not(None),
+    Patient.managed_until,
+)
 
 
 def get_record(session: Session, patient_id: int) -> PatientRecord:
@@ -43,7 +51,7 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
     query: Any = (
         sa.select(Patient, User, manager)
         .outerjoin(User, User.id == Patient.user_id)
-        .outerjoin(manager, manager.id == Patient.managed_by_id)
+        .outerjoin(manager, sa.and_(manager.id == Patient.managed_by_id, link_stands()))
         .where(Patient.id == patient_id)
     )
     row = session.execute(query).one_or_none()
@@ -51,7 +59,9 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
         raise NoSuchPatient
     patient, user, by = row
     people = (
-        sa.select(*PERSON_COLUMNS).where(Patient.managed_by_id == patient_id).order_by(Patient.sort_name, Patient.id)
+        sa.select(*PERSON_COLUMNS)
+        .where(Patient.managed_by_id == patient_id, link_stands())
+        .order_by(Patient.sort_name, Patient.id)
     )
     return PatientRecord(
         id=patient.id,
@@ -180,9 +190,9 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
     """
     if manager_id == patient_id:
         raise Invalid(_("Patients can always book for themselves. Choose another person."))
-    both = sa.select(Patient.id, Patient.managed_by_id).where(
-        Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None)
-    )
+    # A link that has ended stands no more, even before the worker has taken it away.
+    standing = sa.case((link_stands(), Patient.managed_by_id)).label("managed_by_id")
+    both = sa.select(Patient.id, standing).where(Patient.id.in_((manager_id, patient_id)), Patient.closed_at.is_(None))
     locked = both.order_by(Patient.id).with_for_update(key_share=True)
     managed_by = {row.id: row.managed_by_id for row in session.execute(locked)}
     if len(managed_by) < 2:
@@ -192,7 +202,10 @@ def link_person(session: Session, actor: Actor, manager_id: int, patient_id: int
         raise ManagedAlready(name=get_record(session, present).name)
     if managed_by[manager_id] == patient_id:
         raise Conflict(_("That person already books for this patient. Remove that link first."))
-    session.execute(sa.update(Patient).where(Patient.id == patient_id).values(managed_by_id=manager_id))
+    if present is None:
+        link = {"managed_by_id": manager_id, "managed_since": now, "managed_until": None, "managed_told_at": None}
+        session.execute(sa.update(Patient).where(Patient.id == patient_id).values(link))
+        renew_ends(session, [patient_id])
     _record(session, actor, "patient_linked", patient_id, now=now, details={"managed_by": manager_id})
 
 
@@ -205,7 +218,7 @@ def unlink_person(session: Session, actor: Actor, manager_id: int, patient_id: i
     unlinked = session.execute(
         sa.update(Patient)
         .where(Patient.id == patient_id, Patient.managed_by_id == manager_id)
-        .values(managed_by_id=None)
+        .values(NO_LINK)
         .returning(Patient.id)
     )
     if unlinked.one_or_none() is None:
@@ -234,6 +247,7 @@ def add_patient(session: Session, details: PatientDetails, *, managed_by: int | 
     email = details.email or ""
     patient = Patient(
         managed_by_id=managed_by,
+        managed_since=now if managed_by is not None else None,
         name=details.name,
         birth_date=details.birth_date,
         phone=details.phone,
@@ -242,6 +256,7 @@ def add_patient(session: Session, details: PatientDetails, *, managed_by: int | 
     )
     session.add(patient)
     session.flush()
+    renew_ends(session, [patient.id])
     keep_words(session, patient.id, name=details.name, email=email, phone=details.phone)
     return patient.id
 
@@ -283,6 +298,7 @@ def write_details(session: Session, patient_id: int, details: PatientDetails) ->
     )
     if user_id is not None:
         session.execute(sa.update(User).where(User.id == user_id).values(name=details.name))
+    renew_ends(session, [patient_id])
     keep_words(session, patient_id, name=details.name, email=email, phone=details.phone)
 
 

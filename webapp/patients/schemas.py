@@ -89,13 +89,17 @@ class PatientChoice(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A person whom the actor books for. A person with an account manages their own data."""
+    """A person whom the actor books for. A person with an account manages their own data.
+
+    `managed_until` is when the actor stops booking for them, in UTC; None where that does not end by itself.
+    """
 
     id: int
     name: str
     birth_date: date | None
     phone: str
     has_account: bool
+    managed_until: datetime | None = None
 
 
 class Account(NamedTuple):

@@ -26,7 +26,8 @@ from webapp.i18n import gettext as _
 from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import note_duplicates
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient
+from webapp.patients.guardianship import renew_ends, require_same_birth_date
+from webapp.patients.models import Patient, link_stands
 from webapp.patients.schemas import (
     Contact,
     NewPatient,
@@ -210,8 +211,11 @@ _BOOKABLE = (
     .where(
         sa.or_(
             _PATIENT.user_id == _USER_ID,
-            _PATIENT.managed_by_id
-            == sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID).scalar_subquery(),
+            sa.and_(
+                _PATIENT.managed_by_id
+                == sa.select(_OWN_RECORD.id).where(_OWN_RECORD.user_id == _USER_ID).scalar_subquery(),
+                link_stands(_PATIENT),
+            ),
         )
     )
     .order_by(_PATIENT.sort_name, _PATIENT.id)
@@ -258,7 +262,9 @@ def _bookable(actor: Actor, patient_id: int) -> Any:
     """The id of this patient, where the actor may book for them. A closed record takes no bookings."""
     query = sa.select(Patient.id).where(Patient.id == patient_id, Patient.closed_at.is_(None))
     if actor.role == "patient":
-        query = query.where(sa.or_(Patient.user_id == actor.user_id, Patient.managed_by_id == _own_id(actor)))
+        query = query.where(
+            sa.or_(Patient.user_id == actor.user_id, sa.and_(Patient.managed_by_id == _own_id(actor), link_stands()))
+        )
     return query
 
 
@@ -283,8 +289,10 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
     """
     command = checked(session, command, saved=get_profile(session, actor).phone, now=now)
     session.execute(sa.update(User).where(User.id == actor.user_id).values(name=command.name))
-    own = sa.select(Patient.phone).where(Patient.user_id == actor.user_id).with_for_update(key_share=True)
-    phone_before = session.scalar(own)
+    query = sa.select(Patient.id, Patient.phone).where(Patient.user_id == actor.user_id)
+    own = session.execute(query.with_for_update(key_share=True)).one_or_none()
+    if own is not None:
+        require_same_birth_date(session, own.id, command.birth_date)
     # What staff fill in does not concern the patient's record that they may still have.
     mine = sa.and_(Patient.user_id == actor.user_id, sa.literal(not actor.is_staff))
     changed = session.execute(
@@ -300,8 +308,9 @@ def update_profile(session: Session, actor: Actor, command: UpdateProfile, *, no
         .returning(Patient.id, Patient.email)
     ).one_or_none()
     if changed is not None:
+        renew_ends(session, [changed.id])
         keep_words(session, changed.id, name=command.name, email=changed.email, phone=command.phone)
-        before, after = Contact("", phone_before or ""), Contact("", command.phone)
+        before, after = Contact("", own.phone if own is not None else ""), Contact("", command.phone)
         announce_changes(session, actor.done_by, changed.id, before, after, now=now)
         note_duplicates(session, changed.id, now=now)
     audit.record_by(session, actor, "profile_changed", subject=("user", actor.user_id), now=now)

@@ -30,7 +30,7 @@ from webapp.database import Database, table_of
 from webapp.doctors.models import Doctor
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import Appointment
 
 FORMAT, VERSION = "docket-personal-data", 1
@@ -76,7 +76,7 @@ def find_subject(session: Session, patient_id: int) -> Subject:
     row = session.execute(sa.select(Patient.id, Patient.user_id).where(Patient.id == patient_id)).one_or_none()
     if row is None:
         raise NoSuchPatient
-    people = sa.select(Patient.id).where(Patient.managed_by_id == patient_id, Patient.user_id.is_(None))
+    people = sa.select(Patient.id).where(Patient.managed_by_id == patient_id, link_stands(), Patient.user_id.is_(None))
     return Subject(row.id, row.user_id, tuple(session.scalars(people.order_by(Patient.id))))
 
 
@@ -89,7 +89,10 @@ def read_sections(session: Session, subject: Subject) -> Iterator[Section]:
     """All sections, each with its rows."""
     yield "account", _account(session, subject)
     yield "record", _records(session, Patient.id == subject.patient_id)
-    yield "people", _records(session, Patient.managed_by_id == subject.patient_id, of_others=True)
+    yield (
+        "people",
+        _records(session, sa.and_(Patient.managed_by_id == subject.patient_id, link_stands()), of_others=True),
+    )
     yield "appointments", _appointments(session, subject)
     yield "messages", _messages(session, subject)
     yield "sign_ins", _sign_ins(session, subject)
@@ -124,7 +127,9 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
     patient, manager = table_of(Patient).c, table_of(Patient).alias("manager")
     query = (
         sa.select(table_of(Patient), manager.c.name.label("booked_for_by"))
-        .select_from(table_of(Patient).outerjoin(manager, manager.c.id == patient.managed_by_id))
+        .select_from(
+            table_of(Patient).outerjoin(manager, sa.and_(manager.c.id == patient.managed_by_id, link_stands(patient)))
+        )
         .where(which)
         .order_by(patient.id)
     )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments import guardians
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
@@ -136,6 +137,8 @@ def run(
         if number:
             removed[name] = removed.get(name, 0) + number
 
+    for name, number in guardians.run(database, now=now, stop=stop).items():
+        count(name, number)
     for rule in RULES:
         for number in _delete(database, rule, now=now):
             count(rule.name, number)

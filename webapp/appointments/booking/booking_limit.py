@@ -19,7 +19,7 @@ from webapp.auth.login_throttle import Bounds
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.exceptions import TooManyAttempts
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import ACTIVE, Appointment
 
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
@@ -88,7 +88,9 @@ def _require_no_appointment(session: Session, actor: Actor, *, now: datetime) ->
     """Refuse a second upcoming appointment that they booked, for anyone they book for."""
     own = aliased(Patient)
     mine = sa.select(own.id).where(own.user_id == actor.user_id).scalar_subquery()
-    theirs = sa.select(Patient.id).where(sa.or_(Patient.id == mine, Patient.managed_by_id == mine))
+    theirs = sa.select(Patient.id).where(
+        sa.or_(Patient.id == mine, sa.and_(Patient.managed_by_id == mine, link_stands()))
+    )
     booked = sa.select(Appointment.id).where(
         Appointment.patient_id.in_(theirs),
         Appointment.booked_by == actor.user_id,

@@ -19,6 +19,7 @@ from webapp.appointments.booking.booking_limit import (
     require_first_booking,
     require_within_booking_limit,
 )
+from webapp.appointments.booking.neutral_refusals import as_told_to
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
@@ -47,6 +48,8 @@ from webapp.events.publishing import publish
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
+from webapp.scheduling.exceptions import Refused
+from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.viewer import Viewer
 
@@ -80,14 +83,9 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     clinic = get_clinic(session)
     require_within_booking_limit(session, actor, clinic, now=now)
     request = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
-    overridden = require_bookable(
-        session,
-        clinic,
-        request,
-        command.starts_at,
-        viewer=Viewer(patient_id, by_staff=actor.is_staff),
-        override_reason=command.override_reason,
-        now=now,
+    viewer = Viewer(patient_id, by_staff=actor.is_staff)
+    overridden = _require_bookable(
+        session, actor, clinic, request, command, viewer=viewer, patient_id=patient_id, now=now
     )
     # After the time's own refusals: who asks for a taken time is told that, and nothing is counted.
     if unconfirmed:
@@ -103,7 +101,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         "reason": command.reason,
         "notes": command.notes,
         "override_reason": command.override_reason if overridden else "",
-        "confidential": command.confidential and actor.is_staff,
+        "confidential": command.confidential and _may_hide(session, actor, patient_id),
         "booked_by": actor.account_id,
         "created_at": now,
         "updated_at": now,
@@ -135,14 +133,9 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
     require_within_booking_limit(session, actor, clinic, now=now)
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     request = find_booking_request(session, doctor, view.visit_type_id)
-    overridden = require_bookable(
-        session,
-        clinic,
-        request,
-        command.starts_at,
-        viewer=Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff),
-        override_reason=command.override_reason,
-        now=now,
+    viewer = Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff)
+    overridden = _require_bookable(
+        session, actor, clinic, request, command, viewer=viewer, patient_id=view.patient_id, now=now
     )
     kind = request.visit_type
     times = times_of(command.starts_at, kind, clinic)
@@ -228,6 +221,33 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
         raise NotActive(view.status)
     update_row(session, view, now=now, **values)
     record(session, actor, "words_changed", view.id, now, {"changed": ", ".join(sorted(values))})
+
+
+def _require_bookable(
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    request: BookingRequest,
+    command: Booking | Move,
+    *,
+    viewer: Viewer,
+    patient_id: int,
+    now: datetime,
+) -> list[str]:
+    """Check the rules, as `require_bookable` does; the refusal says only what the actor may know of the patient."""
+    start, reason = command.starts_at, command.override_reason
+    try:
+        return require_bookable(session, clinic, request, start, viewer=viewer, override_reason=reason, now=now)
+    except Refused as error:
+        told = as_told_to(session, actor, clinic, patient_id, request, start, error)
+        if told is error:
+            raise
+        raise told from error
+
+
+def _may_hide(session: Session, actor: Actor, patient_id: int) -> bool:
+    """Whether the actor may hide an appointment from the person who books for the patient: staff, and the patient."""
+    return actor.is_staff or patients.find_own_patient(session, actor) == patient_id
 
 
 def require_changeable(view: AppointmentView, actor: Actor, clinic: Clinic, *, now: datetime) -> None:

@@ -26,6 +26,7 @@ from webapp.appointments.messages.visit_messages import (
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.database import rows, table_of
+from webapp.notifications import outbox
 from webapp.notifications.models import OutboxMessage
 from webapp.notifications.outbox import LIFETIME, Channel
 from webapp.patients.models import Patient
@@ -64,6 +65,28 @@ def redirect(session: Session, patient_id: int, channel: Channel, before: str, *
             new = next((each for each in recipients if (each.channel, each.patient_id) == (channel, patient_id)), None)
             for message in _undelivered(session, facts, before):
                 _redirect(session, message, facts, new, clinic, now=now)
+
+
+def withdraw_from(
+    session: Session, patient_id: int, guardian_id: int, email: str, phone: str, *, now: datetime
+) -> None:
+    """Let no undelivered message about a patient reach a guardian who may not read it any more.
+
+    What the patient has not been told goes to the patient. Reminders are written again without what is not for the
+    guardian.
+    """
+    channels: tuple[tuple[Channel, str], ...] = (("email", email), ("sms", phone))
+    for channel, address in channels:
+        if address:
+            outbox.withdraw(
+                session,
+                REMINDER,
+                subject_type="patient",
+                subject_ids=[guardian_id],
+                recipients=[address],
+                keys_beginning=f"{REMINDER}:",
+            )
+            redirect(session, patient_id, channel, address, now=now)
 
 
 def _undelivered(session: Session, facts: AppointmentFacts, before: str) -> list[OutboxMessage]:

@@ -27,7 +27,7 @@ from webapp.doctors.models import Doctor
 from webapp.events.kinds import DoneBy
 from webapp.notifications import outbox
 from webapp.notifications.outbox import LIFETIME, LINK, Channel, Message
-from webapp.patients.models import Patient
+from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import Appointment
 
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
@@ -109,10 +109,15 @@ _GUARDIAN = table_of(Patient).alias("guardian")
 
 
 def _unless_shared(address: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """The patient's address; of a confidential appointment '' where the person who books for them has it as well."""
+    """The patient's address; '' where the person who books for them has it as well, and may not read this message.
+
+    They may not where the appointment is confidential, and after they have lost their access.
+    """
     theirs = sa.or_(_GUARDIAN.c.email == address, _GUARDIAN.c.phone == address)
     shared = sa.exists().where(_GUARDIAN.c.id == _PATIENT.c.managed_by_id, theirs).correlate(_PATIENT)
-    return sa.case((sa.and_(_VISIT.c.confidential.is_(True), shared), ""), else_=address)
+    return sa.case(
+        (sa.and_(sa.or_(_VISIT.c.confidential.is_(True), ~link_stands(_PATIENT.c)), shared), ""), else_=address
+    )
 
 
 FACTS = sa.select(
@@ -154,7 +159,10 @@ FACTS = sa.select(
     .join(_PATIENT, _PATIENT.c.id == _VISIT.c.patient_id)
     .outerjoin(_ACCOUNT, _ACCOUNT.c.id == _PATIENT.c.user_id)
     # For a confidential appointment there is no such person.
-    .outerjoin(_MANAGER, sa.and_(_MANAGER.c.id == _PATIENT.c.managed_by_id, _VISIT.c.confidential.is_(False)))
+    .outerjoin(
+        _MANAGER,
+        sa.and_(_MANAGER.c.id == _PATIENT.c.managed_by_id, link_stands(_PATIENT.c), _VISIT.c.confidential.is_(False)),
+    )
     .outerjoin(_MANAGERS_ACCOUNT, _MANAGERS_ACCOUNT.c.id == _MANAGER.c.user_id)
 )
 _FACTS_OF_VISIT = FACTS.where(_VISIT.c.id == sa.bindparam("visit_id"))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.booking.booking_limit import require_confirmed_address
+from webapp.appointments.booking.neutral_refusals import as_told_to
 from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
 from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
@@ -31,6 +32,7 @@ from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.guardianship import find_guardian
 from webapp.patients.schemas import PatientChoice
 from webapp.scheduling import checks
 from webapp.scheduling.dependencies import current_viewer
@@ -84,6 +86,7 @@ def show_booking(page: CurrentPage) -> Response:
         # A patient who returns to this page after booking sees the appointment instead of an error about it.
         return page.redirect(f"/appointments/{booked}")
     error = _confirm_first(page, actor) or presenters.first_refusal(page, request, start, Viewer(patient.id))
+    error = _as_told_to(page, actor, patient, request, start, error)
     return _booking_page(page, form, choices, request, start, error, restored=kept is not None)
 
 
@@ -145,6 +148,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
         return _nothing_to_book(page, form, refusal)
     if looks:
         error = presenters.first_refusal(page, request, start, Viewer(patient.id))
+        error = _as_told_to(page, actor, patient, request, start, error)
     status = 200 if looks and fine else 422
     return _booking_page(page, form, choices, request, start, error, other_type=looks, status=status)
 
@@ -156,6 +160,15 @@ def _confirm_first(page: Page, actor: Actor) -> AppError | None:
     except ConfirmFirst as error:
         return error
     return None
+
+
+def _as_told_to(
+    page: Page, actor: Actor, patient: PatientChoice, request: BookingRequest, start: datetime, error: AppError | None
+) -> AppError | None:
+    """The error without what the actor must not know: the patient may have a confidential appointment then."""
+    if error is None:
+        return None
+    return as_told_to(page.session, actor, current_clinic(page), patient.id, request, start, error)
 
 
 def _way_back(sent: FormData) -> str:
@@ -257,6 +270,7 @@ def _booking_page(
         restored=restored,
         confirm_first=with_query("/book", **chosen) if isinstance(error, ConfirmFirst) else None,
         taken=taken,
+        guardian=find_guardian(page.session, signed_in(page)),
         cancel_until=presenters.change_until(start, clinic, page.now),
     )
 

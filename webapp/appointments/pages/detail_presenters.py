@@ -22,6 +22,7 @@ from webapp.core.parsing import instant
 from webapp.core.urls import with_query
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
+from webapp.patients import guardianship
 
 
 class ChangeOptions(NamedTuple):
@@ -42,6 +43,7 @@ class StaffDetails(NamedTuple):
 
     `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
     and sees private notes. `earlier` are the patient's earlier appointments with this doctor.
+    `guardian` is the name of the person who books for the patient, or None.
     """
 
     visit: AppointmentView
@@ -51,6 +53,7 @@ class StaffDetails(NamedTuple):
     notes: bool
     earlier: list[EarlierAppointment]
     words: dict[str, Sentence]
+    guardian: str | None
 
 
 class HistoryEntry(NamedTuple):
@@ -109,6 +112,7 @@ def staff_details(
         notes=actor.role == "doctor",
         earlier=earlier,
         words=statuses.STAFF_WORDS,
+        guardian=guardianship.guardian_of(session, view.patient_id),
     )
 
 

@@ -93,6 +93,11 @@ class BookForm(TypedForm):
     """A patient's booking. `alternative` is a button that names another time than the chosen one."""
 
     patient = RadioField(_l("Who is this for?"), choices=[], validate_choice=False)
+    confidential = BooleanField(_l("Confidential"))
+
+    def values(self) -> dict[str, object]:
+        """What was chosen and typed, and whether another person may see it."""
+        return {**super().values(), "confidential": bool(self.confidential.data)}
 
     def offer(self, choices: Sequence[PatientChoice]) -> None:
         """Set the patients to choose from."""

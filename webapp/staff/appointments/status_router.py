@@ -13,20 +13,22 @@ from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
 from webapp.appointments.booking.status_service import SavedNote
 from webapp.appointments.exceptions import StatusNotPossible
-from webapp.appointments.messages import appointment_links
-from webapp.appointments.schemas import AppointmentView, ChangeStatus, UndoStatus
+from webapp.appointments.messages import appointment_links, confidentiality
+from webapp.appointments.messages.confidentiality import Told
+from webapp.appointments.schemas import AppointmentView, ChangeConfidentiality, ChangeStatus, UndoStatus
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.errors import error_page
+from webapp.core.errors import error_page, lead_back_to
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.core.parsing import parse_day
+from webapp.core.parsing import parse_day, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
 from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
 from webapp.staff.schedule.day_page import show_day
 
@@ -57,6 +59,37 @@ def end_links(page: CurrentPage, reference: str) -> Response:
     page.write(appointment_links.end_links, actor, reference, now=page.now)
     said = _("The links in earlier messages no longer work. The next message has a new one.")
     return page.redirect(f"/appointments/{reference}", flash=said)
+
+
+@router.post("/appointments/{reference}/confidential")
+def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) -> Response:
+    """Hide an appointment from the person who books for the patient, or show it to them again; its staff."""
+    actor = signed_in(page, "doctor", "admin")
+    reference = reference.upper()
+    back = f"/appointments/{reference}"
+    lead_back_to(page.request, back)
+    hide = sent.get("confidential") != "no"
+    command = ChangeConfidentiality(confidential=hide, version=whole_number(str(sent.get("version", ""))))
+    told = page.write(confidentiality.set_confidential, actor, reference, command, now=page.now)
+    return page.redirect(back, flash=_seen_by(told, hidden=hide))
+
+
+def _seen_by(told: Told, *, hidden: bool) -> str:
+    """Who sees an appointment after the change, and what can't be taken back."""
+    if not told.guardian:
+        return _("The appointment is confidential.") if hidden else _("The appointment is no longer confidential.")
+    if not hidden:
+        said = _("%(name)s can see the appointment again, and gets messages about it from now on.")
+        return said % {"name": told.guardian}
+    said = _("%(name)s doesn’t see this appointment any more.") % {"name": told.guardian}
+    if not told.messages:
+        return said
+    more = ngettext(
+        "%(n)d message was sent to them before and can’t be taken back. Its link no longer works for them.",
+        "%(n)d messages were sent to them before and can’t be taken back. Their links no longer work for them.",
+        told.messages,
+    )
+    return f"{said} {more % {'n': told.messages}}"
 
 
 @router.get("/appointments/{reference}/note")

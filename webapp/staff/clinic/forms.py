@@ -14,7 +14,7 @@ from wtforms import (  # type: ignore[attr-defined]
     StringField,
     TextAreaField,
 )
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Optional
 
 from webapp.clinic import settings
 from webapp.clinic.documents import PublishDocument
@@ -303,12 +303,14 @@ class PrivacyForm(DocketForm):
         "keep_records_years": _l("Enter a number of years from 0 to 100."),
         "keep_messages_days": _l("Enter a number of days from 90 to 3650."),
         "keep_audit_years": _l("Enter a number of years from 0 to 100."),
+        "guardian_age": _l("Enter an age from 10 to 25, or leave this empty."),
     }
     keep_records_years = WholeNumberField(
         _l("Keep records after the last appointment"), [InputRequired(_l("Enter a number of years, or 0."))]
     )
     keep_messages_days = WholeNumberField(_l("Keep messages"), [InputRequired(_l("Enter a number of days."))])
     keep_audit_years = WholeNumberField(_l("Keep the audit log"), [InputRequired(_l("Enter a number of years, or 0."))])
+    guardian_age = WholeNumberField(_l("Age at which guardians lose access"), [Optional()])
     private_notes_in_copy = BooleanField(_l("Doctors’ private notes belong to the copy of a patient’s data"))
     seen = HiddenField()
 
@@ -319,6 +321,7 @@ class PrivacyForm(DocketForm):
             keep_records_years=self.keep_records_years.data,
             keep_messages_days=self.keep_messages_days.data,
             keep_audit_years=self.keep_audit_years.data,
+            guardian_age=self.guardian_age.data,
             private_notes_in_copy=bool(self.private_notes_in_copy.data),
         )
 

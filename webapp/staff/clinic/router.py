@@ -21,6 +21,7 @@ from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles, search
 from webapp.i18n import gettext as _
+from webapp.patients import guardianship
 from webapp.scheduling.promised_hours import find_broken
 from webapp.staff import visit_counts
 from webapp.staff.clinic import presenters
@@ -207,7 +208,7 @@ def change_new_patients(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/clinic/privacy")
 def show_privacy(page: CurrentPage) -> Response:
-    """How long data is kept, to be changed; admins."""
+    """How long data is kept, and until when guardians see it, to be changed; admins."""
     signed_in(page, "admin")
     return _privacy_page(page, privacy_form(settings.get_privacy(page.session)))
 
@@ -219,7 +220,7 @@ def change_privacy(page: CurrentPage, sent: SentForm) -> Response:
     form = PrivacyForm(sent)
     with Submission(form, saved_form=privacy_form) as submission:
         command = submission.read(form.command)
-        page.write(settings.change_privacy, actor, command, seen=form.seen.data or "", now=page.now)
+        page.write(guardianship.change_privacy, actor, command, seen=form.seen.data or "", now=page.now)
         return page.redirect("/admin/clinic", flash=_("The privacy settings are saved."))
     return _privacy_page(page, form, status=submission.status)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+from webapp.appointments import guardians
 from webapp.appointments.messages import visit_messages
 from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
 from webapp.auth import account_mails
@@ -22,6 +23,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.notifications.outbox import Channel
 from webapp.notifications.rendering import Rendered, render
+from webapp.patients import guardianship
 
 EMAIL, PHONE = "alex.example@example.org", "+00 000 000"
 # Links in examples are signed with a key that we do not use, so that they open nothing.
@@ -193,6 +195,11 @@ def _api_token(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, A
     }
 
 
+def _guardian_ends(clinic: Clinic, now: datetime, _channel: Channel, *, own: bool) -> dict[str, Any]:
+    until = now + guardianship.NOTICE
+    return {"clinic": clinic.letterhead, "own": own, "name": _("K.E."), "until": until.isoformat()}
+
+
 def _old_address(clinic: Clinic, _now: datetime, _channel: Channel, *, waiting: bool) -> dict[str, Any]:
     return {"clinic": clinic.letterhead, "waiting": waiting}
 
@@ -271,6 +278,22 @@ KINDS = (
         visit_messages.REMINDER,
         _BOTH,
         _reminder_of_family,
+    ),
+    Kind(
+        "guardian_ends",
+        _l("Guardian’s access ends"),
+        _l("Four weeks before the birthday at which a guardian loses access. Sent to the guardian."),
+        guardians.TEMPLATE,
+        ("email",),
+        partial(_guardian_ends, own=False),
+    ),
+    Kind(
+        "guardian_ends_for_patient",
+        _l("Guardian’s access ends, to the patient"),
+        _l("The same for the young person, at an address of their own."),
+        guardians.TEMPLATE,
+        ("email",),
+        partial(_guardian_ends, own=True),
     ),
     Kind(
         "confirm_email",
