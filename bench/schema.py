@@ -131,11 +131,12 @@ def explore(
         asked["coverage"]["generation"] = {"mode": "positive"}
     found = Found()
 
-    def run(headers: dict[str, str], *, signing_out: bool) -> None:
+    def run(token: str, *, signing_out: bool) -> None:
         config = {
             "seed": seed,
             "continue-on-failure": True,
-            "headers": headers,
+            # As a scheme of the description, so that the explorer knows that it did not make the token up.
+            "auth": {"openapi": {"token": {"bearer": token}}} if token else {},
             "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True},
             "parameters": {"header.If-Match": if_match} if if_match else {},
             "phases": asked,
@@ -152,7 +153,7 @@ def explore(
             found.add(event)
 
     # Both tokens are fetched first: after many wrong passwords, the login refuses this address for a while.
-    tokens = [bearer(client, WHO[who]) if WHO[who] else {} for _ in range(2)]
+    tokens = [bearer(client, WHO[who])["authorization"].removeprefix("Bearer ") if WHO[who] else "" for _ in range(2)]
     run(tokens[0], signing_out=False)
     run(tokens[1], signing_out=True)
     return found

@@ -31,6 +31,7 @@ from webapp.core.clock import utc_now
 from webapp.core.signing import sign
 from webapp.database import Database
 from webapp.demo import DEMO_PASSWORD
+from webapp.event_handlers import wired_database
 from webapp.patients import duplicates
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +52,7 @@ def demo_clinic() -> Iterator[tuple[str, dict[str, object]]]:
         command = str(Path(sys.executable).with_name("docket"))
         for arguments in (["db", "upgrade"], ["demo"]):
             subprocess.run([command, *arguments], env=docket_environment(url), cwd=folder, check=True)
-        names = staged(Database(url))
+        names = staged(wired_database(url))
         with live_server(url) as server:
             yield server.url, names
 

@@ -102,6 +102,7 @@ FOR_PEOPLE = {
     ("POST", "/auth/logout"),
     ("GET", "/auth/me"),
     ("POST", "/auth/register"),
+    ("POST", "/auth/register/confirmation"),
     ("GET", "/patients/me"),
     ("PATCH", "/patients/me"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -21,8 +22,16 @@ FEW = Limits(2, waiting=4)
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a test in an event loop; what waits for ever is an error."""
-    asyncio.run(asyncio.wait_for(work(), 10))
+    """Run a test in an event loop; what waits for ever is an error.
+
+    In a thread: where browser tests ran in this process, its main thread has a loop already.
+    """
+
+    async def bounded() -> None:
+        await asyncio.wait_for(work(), 10)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(bounded())).result()
 
 
 async def settle() -> None:

@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -158,6 +160,18 @@ def restore(database: Database, programs: Programs, file: Path) -> None:
             raise CannotCopy(f"Nothing was changed: {last_words(complaints.read())}.")
 
 
+def _for_any_version(archive: IO[bytes]) -> Iterator[bytes]:
+    """The settings at the head of an archive's SQL, so that servers older than the programs accept them, too."""
+    for line in archive:
+        if line.startswith(b"SET transaction_timeout"):
+            # A parameter since PostgreSQL 17. This sets it where it exists.
+            yield b"SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';\n"
+            continue
+        yield line
+        if b"search_path" in line:
+            return
+
+
 def _pour(programs: Programs, file: Path, target: subprocess.Popen[bytes]) -> str:
     """Send the archive as SQL. Returns why it could not be read; empty if it was read to its end."""
     words = programs.command("pg_restore", *PLAIN, "--file=-", str(file))
@@ -166,6 +180,7 @@ def _pour(programs: Programs, file: Path, target: subprocess.Popen[bytes]) -> st
             assert source.stdout is not None  # noqa: S101 - both are pipes.
             assert target.stdin is not None  # noqa: S101
             try:
+                target.stdin.writelines(_for_any_version(source.stdout))
                 shutil.copyfileobj(source.stdout, target.stdin)
             finally:
                 source.stdout.close()

@@ -44,7 +44,8 @@ def find_programs(server: int) -> Programs:
         CannotCopy: there are none; the message says what to install.
     """
     found = list(_installed())
-    fitting = next((each for each in found if each.major >= server), None)
+    # Those of the server's own version where there are some: newer ones write words that it does not know.
+    fitting = min((each for each in found if each.major >= server), key=lambda each: each.major, default=None)
     if fitting:
         return fitting
     advice = f"On Debian and Ubuntu: apt-get install postgresql-client-{server}"
