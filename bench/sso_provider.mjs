@@ -1,5 +1,5 @@
 // A real OpenID Connect provider for `python -m bench.sso`: node sso_provider.mjs PORT FOLDER REDIRECT
-// FOLDER holds node_modules with oidc-provider. Whoever signs in as NAME is NAME@docket.example, in the group NAMEs.
+// FOLDER holds node_modules with oidc-provider. A person who signs in as NAME is NAME@docket.example, in the group NAMEs.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 

@@ -164,7 +164,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/account/factor/new"):                (401,    403,   403,   409,   409,   409,  401),
     ("POST", "/account/factor/removal"):            (401,    404,   404,   404,   404,   404,  401),
     ("POST", "/account/recovery-codes"):            (401,    403,   403,   403,   403,   403,  401),
-    # Without an answer of a passkey nobody is let in, and nothing is added.
+    # Without an answer of a passkey no one is let in, and nothing is added.
     ("POST", "/passkeys/options"):                  (200,) * 7,
     ("POST", "/login/passkey"):                     (LOGIN,) * 7,
     ("POST", "/account/passkeys"):                  (401,    303,   303,   303,   303,   303,  401),

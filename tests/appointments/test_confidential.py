@@ -82,7 +82,7 @@ def test_no_message_reaches_an_address_of_the_guardian(cast: Cast, child: int) -
     cast.database.write(reminders.enqueue_due, now=local("2026-03-08 10:00"))
     cast.database.write(service.cancel, cast.carol, hidden, Cancellation(), now=NOW)
     assert recipients(cast) == {HERS}
-    # Without an address that is hers alone, nobody is told.
+    # Without an address that is hers alone, no mail is sent.
     cast.change(sa.update(models.Patient).where(models.Patient.id == child).values(email="alice@docket.example"))
     cast.change(sa.delete(models.OutboxMessage))
     book(cast, child, "2026-03-10 09:00", confidential=True)

@@ -329,7 +329,7 @@ def test_a_stolen_access_token_moves_no_account_to_another_mailbox(client: TestC
     assert correct("alice.adams@docket.example") == (200, "")
     after(client, 11 * MINUTE)
     assert correct("thief@example.org") == (403, "not_confirmed")
-    # Other changes need no recent proof, and refreshing the token is none.
+    # Other changes need no recent proof, and refreshing the token does not count as one.
     assert correct("alice.adams@docket.example") == (200, "")
     tokens = client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}).json()
     assert correct("thief@example.org") == (403, "not_confirmed")

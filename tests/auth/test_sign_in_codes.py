@@ -162,7 +162,7 @@ def test_a_disabled_account_gets_no_code_and_opens_with_none(client: TestClient,
     assert mails(cast) == []
     with cast.database.reading() as session:
         nonce = session.scalars(sa.select(models.SignInCode.nonce)).one()
-    # Not even the code that nobody was sent.
+    # Not even the code that was never sent.
     answer = enter(client, sign_in_codes.code_of([SECRET_KEY], nonce))
     assert "This isn’t the code we sent" in read(answer).text
 

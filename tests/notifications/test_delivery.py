@@ -219,9 +219,7 @@ class Surprising:
         pass
 
 
-def test_an_error_that_nobody_foresaw_holds_messages_back_for_three_tries(
-    database: Database, courier: Couriers
-) -> None:
+def test_an_unforeseen_error_holds_messages_back_for_three_tries(database: Database, courier: Couriers) -> None:
     number = put(database, "alice@docket.example")
     now = NOW
     deliver = courier(Surprising(), now=lambda: now).deliver_next

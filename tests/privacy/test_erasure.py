@@ -157,7 +157,7 @@ def test_nothing_that_names_her_is_left(cast: Cast, kept_files: Path) -> None:
     assert list(find_problems(cast.database, now=NOW)) == []
 
 
-def test_the_audit_log_still_says_what_was_done_and_names_nobody(cast: Cast) -> None:
+def test_the_audit_log_still_says_what_was_done_and_names_no_person(cast: Cast) -> None:
     meet(cast)
     cast.database.write(erasure.forget_patient, cast.alice, cast.patient_ids["alice"], now=NOW)
     with log_in(client_for(cast.database), "carol") as client:
@@ -205,7 +205,7 @@ def test_dependants_stay_with_the_clinic_unless_they_are_ticked(client: TestClie
     assert (found[stays], found[goes]) == (("Al", None), (ANONYMOUS, None))
 
 
-def test_nobody_deletes_a_stranger_or_a_colleague(client: TestClient, cast: Cast) -> None:
+def test_strangers_and_colleagues_cannot_be_deleted(client: TestClient, cast: Cast) -> None:
     alice, dave = cast.patient_ids["alice"], cast.patient_ids["dave"]
     log_in(client, "alice")
     client.post("/account/deletion", data={"current": PASSWORD, "people": [str(dave)]})

@@ -75,7 +75,7 @@ def enter_code(
 def confirm_registration(
     session: Session, typed: Typed, origin: Origin, *, attempt_id: int, keys: Sequence[str], now: datetime
 ) -> Registered:
-    """Create the account that a program registered, with the code; nobody is signed in.
+    """Create the account that a program registered, with the code, without signing in.
 
     Raises:
         EmailTaken: the address has an account, as its owner may know. Invalid: see `patients.service.register`.
@@ -140,7 +140,7 @@ def create_account(session: Session, command: NewPatient, typed: Typed, origin: 
 
 
 def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> Entered | None:
-    """Sign in to the account with this address; None if there is none."""
+    """Sign in to the account with this address; None if there is no such account."""
     query = sa.select(User.id, User.name, User.role, User.active).where(User.email == typed.email)
     row = session.execute(query.with_for_update(key_share=True)).one_or_none()
     if row is None:

@@ -167,7 +167,7 @@ def get_token(session: Session, token_id: int) -> TokenRow:
     """One token.
 
     Raises:
-        NotFound: there is none, or it was revoked.
+        NotFound: there is no such token, or it was revoked.
     """
     row = session.execute(_LISTED.where(ApiToken.id == token_id)).one_or_none()
     if row is None:
@@ -179,7 +179,7 @@ def revoke_token(session: Session, actor: Actor, token_id: int, *, now: datetime
     """End a token: its next request is refused.
 
     Raises:
-        NotFound: there is none, or it was revoked already.
+        NotFound: there is no such token, or it was revoked already.
     """
     ended = sa.delete(ApiToken).where(ApiToken.id == token_id).returning(ApiToken.user_id)
     user_id = session.scalar(ended)

@@ -118,8 +118,8 @@ def link(
 ) -> None:
     """Link an identity to the actor's own account.
 
-    Whoever registered with another person's address must not keep a way in when that person takes the account over,
-    so the address must be confirmed.
+    A person who registered with another person's address must not keep a way in when that person takes the account
+    over, so the address must be confirmed.
 
     Raises:
         SignOnRefused: it is not confirmed, the account has another identity of this issuer, or the identity another

@@ -233,7 +233,7 @@ def forget_account(session: Session, account: str) -> None:
 
 
 def _how(device: str) -> str:
-    """The kind of an attempt, for the security events: the hash of a known browser is none."""
+    """The kind of an attempt, for the security events: the hash of a known browser is not a kind."""
     if device in {CHANGING, REGISTERING}:
         return ""
     return device if 0 < len(device) < 64 else "password"
@@ -252,7 +252,7 @@ def _require_room_of_networks(session: Session, kind: str, bounds: Bounds, *, ad
         (FailedLogin.site, networks.site, bounds.site),
         (FailedLogin.region, networks.region, bounds.region),
     ):
-        # Of an address that is none, such as that of a test, there are no wider networks.
+        # What is not an IP address, such as the name in a test, has no wider networks.
         if network or column is FailedLogin.address:
             bucket = (column == network, FailedLogin.device == kind)
             _require_room(session, *bucket, now=now, window=bounds.window, limit=limit)

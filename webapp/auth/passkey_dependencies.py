@@ -19,7 +19,7 @@ def take_answer(page: Page, text: str, purpose: Purpose, user_id: int | None) ->
     """Read a browser's answer, and use its challenge up; right or wrong, the same answer is never taken twice.
 
     Raises:
-        WrongPasskey: it is none, or its challenge was not for this.
+        WrongPasskey: it is not a valid passkey, or its challenge was not for this.
     """
     answer, challenge = passkeys.read_answer(text)
     if not page.write(passkeys.spend_challenge, challenge, purpose, user_id, now=page.now):

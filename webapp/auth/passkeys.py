@@ -143,7 +143,7 @@ def read_answer(text: str) -> tuple[dict[str, Any], bytes]:
     """The answer of a browser, and the challenge that it says to have signed.
 
     Raises:
-        WrongPasskey: it is none.
+        WrongPasskey: it is not a valid passkey of this account.
     """
     from webauthn import base64url_to_bytes
 

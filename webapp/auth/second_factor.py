@@ -134,7 +134,7 @@ def remove_app(session: Session, actor: Actor, letterhead: dict[str, str], *, no
     """Remove the actor's app.
 
     Raises:
-        NotFound: there is none. FactorRequired: it is the only factor, and the clinic requires one.
+        NotFound: there is no such factor. FactorRequired: it is the only factor, and the clinic requires one.
     """
     lock(session, actor.user_id)
     mine = sa.delete(AuthenticatorApp).where(AuthenticatorApp.user_id == actor.user_id)

@@ -157,7 +157,7 @@ class PatientErased(Event):
     """A patient is forgotten: each room blanks what names the person or says anything about their health.
 
     `words` are the name, the addresses and the numbers that named them until now, in every spelling that is stored.
-    `addresses` are those at which nobody else is reached.
+    `addresses` are those that reach no other person.
     """
 
     patient_id: int

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Longer than any sender may take for one message; see the timeouts in mail.py and sms.py.
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
-# An error that nobody foresaw may pass; after this many tries it holds up later messages no more.
+# An unforeseen error may pass; after this many tries it holds up later messages no more.
 TRIES_AFTER_SURPRISES = 3
 # The length of the column.
 MOST_OF_A_REASON = 300
@@ -103,7 +103,7 @@ def is_any_due(session: Session, channel: Channel, *, now: datetime) -> bool:
 
 
 def claim(session: Session, channel: Channel, *, worker: str, lease: timedelta, now: datetime) -> Claimed | None:
-    """Claim the next due message for this worker until the lease ends; None if there is none."""
+    """Claim the next due message for this worker until the lease ends; None if there is no such account."""
     found = rows(session, _NEXT_TO_CLAIM, channel=channel, now=now).first()
     if found is None:
         return None

@@ -19,7 +19,7 @@ from webapp.notifications.models import OutboxMessage
 # Statements with more parameters take longer to parse than to run.
 IDS_AT_ONCE = 500
 # No message is sent to it.
-NOBODY = ""
+NO_RECIPIENT = ""
 
 
 def forget_patients_messages(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
@@ -46,7 +46,7 @@ def _forget(session: Session, which: sa.ColumnElement[bool]) -> None:
         sa.update(OutboxMessage)
         .where(kept)
         .values(
-            recipient=NOBODY,
+            recipient=NO_RECIPIENT,
             values={},
             last_error="",
             dedupe_key=sa.literal("forgotten:") + sa.cast(OutboxMessage.id, sa.String),
@@ -62,13 +62,13 @@ def _forget(session: Session, which: sa.ColumnElement[bool]) -> None:
 
 def list_forgotten(session: Session, *, limit: int = IDS_AT_ONCE) -> list[tuple[int, str]]:
     """The id and the Message-ID of forgotten messages whose files are still there."""
-    query = sa.select(OutboxMessage.id, OutboxMessage.message_id).where(OutboxMessage.recipient == NOBODY)
+    query = sa.select(OutboxMessage.id, OutboxMessage.message_id).where(OutboxMessage.recipient == NO_RECIPIENT)
     return [(row.id, row.message_id) for row in session.execute(query.order_by(OutboxMessage.id).limit(limit))]
 
 
 def delete_forgotten(session: Session, ids: Iterable[int]) -> None:
     """Delete these forgotten messages, whose files are gone."""
-    found = sa.delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids)), OutboxMessage.recipient == NOBODY)
+    found = sa.delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids)), OutboxMessage.recipient == NO_RECIPIENT)
     session.execute(found.execution_options(synchronize_session=False))
 
 

@@ -26,7 +26,7 @@ from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.patients.models import Patient, link_stands
 
-# Both people are told so long before; nobody loses access sooner because the clinic changed its setting.
+# Both people are told so long before; no one loses access sooner because the clinic changed its setting.
 NOTICE = timedelta(weeks=4)
 
 

@@ -182,7 +182,7 @@ def _understood(session: Session, text: str) -> Typed:
 def _certain(typed: Typed, among: sa.Select[int] | None) -> list[sa.ColumnElement[bool]]:
     """Conditions that hold even for similar names: birth dates, telephone numbers, addresses, and who may be found.
 
-    A closed record is found by nobody.
+    No search finds a closed record.
     """
     conditions = [Patient.closed_at.is_(None), *(fits(term) for term in typed.numbers)]
     if typed.birth_dates:

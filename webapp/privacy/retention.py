@@ -24,7 +24,7 @@ from webapp.auth.api_tokens import KEPT_EXPIRED
 from webapp.auth.models import ApiToken, FailedLogin, PasswordLink, User, UserSession
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
-from webapp.notifications.erasure import NOBODY
+from webapp.notifications.erasure import NO_RECIPIENT
 from webapp.notifications.models import OutboxMessage
 from webapp.privacy.erasure import erase_due
 
@@ -188,13 +188,13 @@ def _release_kept(database: Database, *, now: datetime) -> Iterator[int]:
             old = (
                 OutboxMessage.status == "kept",
                 OutboxMessage.finished_at < before,
-                OutboxMessage.recipient != NOBODY,
+                OutboxMessage.recipient != NO_RECIPIENT,
             )
             ids = list(session.scalars(sa.select(OutboxMessage.id).where(*old).limit(PORTION)))
         if not ids:
             return
         table = table_of(OutboxMessage)
-        emptied = sa.update(table).where(table.c.id.in_(ids)).values({"recipient": NOBODY, "values": {}})
+        emptied = sa.update(table).where(table.c.id.in_(ids)).values({"recipient": NO_RECIPIENT, "values": {}})
         yield database.write(_changed, emptied)
 
 
