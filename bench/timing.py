@@ -30,8 +30,10 @@ from bench.terminal import say, table
 from tests.cast import NOW, SECRET_KEY, assemble, password_hash
 from tests.postgres import new_database, postgres_server
 from webapp import models
-from webapp.auth import login_throttle, password_reset, sign_in_codes
+from webapp.auth import login_throttle
+from webapp.auth.passwords import password_reset
 from webapp.auth.service import account_key
+from webapp.auth.sign_in import sign_in_codes
 from webapp.config import Settings
 from webapp.database import Database
 from webapp.event_handlers import wired_database

@@ -26,7 +26,7 @@ from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
-from webapp.auth import confirmation
+from webapp.auth.addresses import confirmation
 from webapp.core.clock import utc_now
 from webapp.core.signing import sign
 from webapp.database import Database

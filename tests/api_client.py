@@ -7,8 +7,8 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from tests.cast import PASSWORD, SECRET_KEY, Cast
-from webapp.auth.api_tokens import MakeToken, make_token
-from webapp.auth.scopes import Scope
+from webapp.auth.programs.api_tokens import MakeToken, make_token
+from webapp.auth.programs.scopes import Scope
 
 API = "/api/v1"
 

@@ -23,9 +23,9 @@ from tests.snapshot import Snapshot
 from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
-from webapp.auth import passwords
 from webapp.auth import service as auth
 from webapp.auth.dependencies import SESSION_COOKIE
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor, Role
 from webapp.config import Settings
 from webapp.core.local_time import wall_minute

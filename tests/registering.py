@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import SECRET_KEY, Cast
 from webapp import models
-from webapp.auth.sign_in_codes import code_of
+from webapp.auth.sign_in.sign_in_codes import code_of
 
 if TYPE_CHECKING:
     from httpx2 import Response

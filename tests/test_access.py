@@ -24,10 +24,11 @@ from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
-from webapp.auth import confirmation, drafts, feeds
-from webapp.auth.api_tokens import MakeToken, list_tokens, make_token
-from webapp.auth.password_links import create_password_link
-from webapp.auth.sign_in_code_dependencies import CODE_COOKIE
+from webapp.auth import drafts, feeds
+from webapp.auth.addresses import confirmation
+from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
+from webapp.auth.passwords.password_links import create_password_link
+from webapp.auth.programs.api_tokens import MakeToken, list_tokens, make_token
 from webapp.clinic import documents
 from webapp.config import OidcProvider
 from webapp.core.api import API_PREFIX

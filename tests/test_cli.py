@@ -19,7 +19,7 @@ from tests.servers import SECRET_KEY, docket_environment
 from tests.visits import put, take_guard_away
 from webapp import cli
 from webapp.accounts import create_account
-from webapp.auth import passwords
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Role
 from webapp.database import Database
 from webapp.event_handlers import wired_database

@@ -19,7 +19,8 @@ from tests.cast import NOW, PASSWORD, Cast, client_for, local, log_in_by_form
 from tests.reading import Element, read
 from tests.snapshot import lasting_rows
 from webapp import models
-from webapp.auth import drafts, password_reset
+from webapp.auth import drafts
+from webapp.auth.passwords import password_reset
 from webapp.core import signing
 from webapp.core.formats import iso
 from webapp.exceptions import Unavailable

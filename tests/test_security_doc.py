@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import NOW, Cast, log_in
 from tests.reading import read
-from webapp.auth.password_links import create_password_link
+from webapp.auth.passwords.password_links import create_password_link
 from webapp.core.logging import configure_logging
 
 ROOT = Path(__file__).parent.parent

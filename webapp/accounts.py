@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from webapp.auth import passwords, queries, roles
+from webapp.auth import queries, roles
 from webapp.auth import service as auth
 from webapp.auth.models import User
+from webapp.auth.passwords import service as passwords
 from webapp.auth.queries import UserFilter, UserRow
 from webapp.auth.schemas import Email, PersonName, Role
 from webapp.clinic.service import get_clinic

@@ -30,12 +30,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from webapp.appointments.booking import statuses
 from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
-from webapp.auth.access_tokens import read_access_token
-from webapp.auth.api_tokens import handle_of
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
-from webapp.auth.draft_dependencies import keep_unsent_form, set_draft_cookie
-from webapp.auth.oidc import OidcClient
+from webapp.auth.pages.draft_dependencies import keep_unsent_form, set_draft_cookie
+from webapp.auth.programs.access_tokens import read_access_token
+from webapp.auth.programs.api_tokens import handle_of
 from webapp.auth.schemas import Actor
+from webapp.auth.single_sign_on.oidc import OidcClient
 from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic, default_clinic

@@ -16,9 +16,9 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from webapp.appointments.schemas import VisitStatus
-from webapp.auth.api_access import MaybeCaller
+from webapp.auth.programs.api_access import MaybeCaller
+from webapp.auth.programs.scopes import SCOPES, scope_of
 from webapp.auth.schemas import Role
-from webapp.auth.scopes import SCOPES, scope_of
 from webapp.core.api import API_PREFIX, JSON_TYPE, PROBLEM_TYPE, Problem
 from webapp.core.api_hours import Weekday
 from webapp.core.routing import all_routes

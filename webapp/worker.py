@@ -23,7 +23,8 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.impact import decisions
 from webapp.appointments.messages import reminders, visit_messages
-from webapp.auth import drafts, sign_in_codes
+from webapp.auth import drafts
+from webapp.auth.sign_in import sign_in_codes
 from webapp.causes import report
 from webapp.clinic.service import get_clinic
 from webapp.config import OWN_MACHINE, Settings

@@ -20,7 +20,7 @@ from tests.api_client import API, bearer, token_header
 from tests.cast import NOW, PASSWORD, Cast, assemble, client_for
 from tests.test_access import ROLES, AccessClinic, routes_of
 from webapp import models
-from webapp.auth.scopes import NOUNS, SCOPES, scope_of
+from webapp.auth.programs.scopes import NOUNS, SCOPES, scope_of
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.event_handlers import wired_database

@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sqlalchemy.orm import Session
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast
-from webapp.auth import login_throttle, passwords, service, tokens
+from webapp.auth import login_throttle, service, tokens
 from webapp.auth.exceptions import (
     AttemptsUnderWay,
     EmailTaken,
@@ -20,6 +20,7 @@ from webapp.auth.exceptions import (
     WrongCredentials,
     WrongCurrentPassword,
 )
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor, ChangePassword, LogIn
 from webapp.core import networks
 from webapp.exceptions import AppError, Invalid, NotFound

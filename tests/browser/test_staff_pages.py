@@ -17,7 +17,7 @@ from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import NOW, local
 from webapp import models
-from webapp.auth.scopes import SCOPES
+from webapp.auth.programs.scopes import SCOPES
 from webapp.core.clock import utc_now
 from webapp.core.formats import iso
 from webapp.patients import duplicates

@@ -21,8 +21,8 @@ from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
 from webapp.audit.models import AuditEvent
-from webapp.auth import passwords
 from webapp.auth.models import User
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import Closure, OpeningHours, VisitType
 from webapp.clinic.service import get_clinic

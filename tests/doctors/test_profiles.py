@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from tests.cast import NOW, Cast
-from webapp.auth.password_links import create_password_link
+from webapp.auth.passwords.password_links import create_password_link
 from webapp.clinic import visit_types
 from webapp.clinic.visit_types import NameTaken, VisitTypeDetails
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint

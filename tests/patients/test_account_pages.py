@@ -12,7 +12,7 @@ from tests.cast import NOW, PASSWORD, Cast, client_for, log_in, log_in_by_form
 from tests.reading import HTMX, read
 from tests.registering import last_code, register
 from webapp import models
-from webapp.auth import passwords
+from webapp.auth.passwords import service as passwords
 
 NINA = {"name": "Nina New", "email": "nina@docket.example", "password": "walrus teapot orbit"}
 

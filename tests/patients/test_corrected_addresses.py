@@ -15,8 +15,9 @@ from webapp.appointments.booking import service as booking
 from webapp.appointments.messages import reminders
 from webapp.appointments.messages.visit_messages import BOOKED, LINK_PURPOSE, Notice, enqueue, short
 from webapp.appointments.schemas import Booking
-from webapp.auth import feeds, password_links
+from webapp.auth import feeds
 from webapp.auth.exceptions import AddressTaken, NoAddress, StaffAddress
+from webapp.auth.passwords import password_links
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign
 from webapp.exceptions import AppError

@@ -13,8 +13,8 @@ from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for
 from tests.reading import read
 from tests.registering import last_code, register, send_form
 from webapp import models
-from webapp.auth import sign_in_codes
 from webapp.auth.service import account_key
+from webapp.auth.sign_in import sign_in_codes
 from webapp.integrity import find_problems
 from webapp.notifications.rendering import render
 

@@ -16,7 +16,8 @@ from webapp.appointments import address_confirmation
 from webapp.appointments.booking import service
 from webapp.appointments.messages import reminders
 from webapp.appointments.schemas import Booking, Cancellation, Move
-from webapp.auth import confirmation, password_reset
+from webapp.auth.addresses import confirmation
+from webapp.auth.passwords import password_reset
 from webapp.auth.schemas import ForgottenPassword
 from webapp.core.formats import iso
 from webapp.core.signing import unsign

@@ -15,10 +15,12 @@ from starlette.testclient import TestClient
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import Element, read
-from webapp.auth import password_links, passwords, roles
+from webapp.auth import roles
 from webapp.auth import service as auth
 from webapp.auth.exceptions import LastAdmin
-from webapp.auth.link_delivery import LinkDelivery
+from webapp.auth.passwords import password_links
+from webapp.auth.passwords import service as passwords
+from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.schemas import Actor
 from webapp.auth.tokens import hashed
 from webapp.event_handlers import wired_database

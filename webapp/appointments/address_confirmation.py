@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments import joining
-from webapp.auth import addresses, confirmation
-from webapp.auth.confirmation import Address
+from webapp.auth.addresses import confirmation
+from webapp.auth.addresses import service as addresses
+from webapp.auth.addresses.confirmation import Address
 from webapp.auth.exceptions import AddressNotConfirmable
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic

@@ -26,8 +26,8 @@ from webapp.appointments.schemas import (
     Reason,
     VisitStatus,
 )
-from webapp.auth.api import Said
-from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.programs.api import Said
+from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic

@@ -15,12 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import joining
-from webapp.auth import confirmation, login_throttle, sign_in_codes
+from webapp.auth import login_throttle
 from webapp.auth import service as auth
+from webapp.auth.addresses import confirmation
 from webapp.auth.exceptions import AddressNotProved
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor, Role
-from webapp.auth.sign_in_codes import Verdict
+from webapp.auth.sign_in import sign_in_codes
+from webapp.auth.sign_in.sign_in_codes import Verdict
 from webapp.exceptions import Invalid
 from webapp.patients import message_preferences, registration
 from webapp.patients import service as patients

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from webapp.appointments import code_sign_in
 from webapp.appointments.code_sign_in import Typed
 from webapp.audit.security_events import Seen
-from webapp.auth import login_throttle, sign_in_codes
+from webapp.auth import login_throttle
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
 from webapp.auth.schemas import Email
+from webapp.auth.sign_in import sign_in_codes
 from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, answer, problems
 from webapp.core.networks import network_of
 from webapp.core.web import CurrentPage, Page

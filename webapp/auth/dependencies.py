@@ -9,7 +9,7 @@ from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
 
 from webapp.auth import service, tokens
-from webapp.auth.link_delivery import LinkDelivery
+from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.schemas import MACHINE, Actor, ActorRole, Role
 from webapp.auth.service import SignedIn
 from webapp.config import Settings

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
-from webapp.auth import second_factor
 from webapp.auth.login_throttle import CHANGING
 from webapp.auth.models import Draft, FailedLogin, SignInCode, User
+from webapp.auth.second_factor import service as second_factor
 from webapp.auth.service import account_key
 from webapp.events.kinds import AccountErased, PatientErased
 

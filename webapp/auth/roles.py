@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import link_delivery, password_links, second_factor
 from webapp.auth.exceptions import AccountDisabled, LastAdmin, NoFactor, OwnFactor
-from webapp.auth.link_delivery import LinkDelivery
 from webapp.auth.models import User, UserSession
+from webapp.auth.passwords import link_delivery, password_links
+from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.schemas import MACHINE, Actor, Role
+from webapp.auth.second_factor import service as second_factor
 from webapp.exceptions import Forbidden, NotFound
 from webapp.i18n import gettext as _
 

@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import security_events
 from webapp.audit import service as audit
-from webapp.auth import account_mails, login_throttle, password_links, passwords
+from webapp.auth import account_mails, login_throttle
 from webapp.auth.exceptions import EmailTaken, WrongCredentials, WrongCurrentPassword
 from webapp.auth.models import SignInRules, User, UserSession
+from webapp.auth.passwords import password_links
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor, ChangePassword, LogIn, Role, SessionRow
 from webapp.auth.sign_in_rules import COLUMNS, NEW_CLINIC, StaffRules, get_rules, unended
 from webapp.auth.tokens import hashed, new_secret

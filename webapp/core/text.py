@@ -4,7 +4,7 @@ Programs, phones and web pages add invisible signs to what is copied: marks of d
 hyphens, spaces that do not break. `tidy` is for all text, `tidy_line` for names and other text of one line, `bare` for
 numbers, codes, references and addresses. Forms (`core/forms.py`), bodies of the API (`core/api.py`) and addresses of
 pages (`core/routing.py`) come tidied, so that a new field does too. Passwords have rules of their own
-(`auth/passwords.py`).
+(`auth/passwords/service.py`).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit.models import AuditEvent
-from webapp.auth import passwords
 from webapp.auth.models import User
+from webapp.auth.passwords import service as passwords
 from webapp.clinic.models import VisitType
 from webapp.clinic.service import get_clinic
 from webapp.database import Database

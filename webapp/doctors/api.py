@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
-from webapp.auth.api_access import MaybeCaller
+from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from webapp.auth.api_access import MaybeCaller
+from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SavedVisitType, SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.api import Me
-from webapp.auth.api_access import Caller, WritingCaller, require_role
 from webapp.auth.dependencies import require_confirmed
+from webapp.auth.programs.api import Me
+from webapp.auth.programs.api_access import Caller, WritingCaller, require_role
 from webapp.auth.schemas import Actor, Email, PersonName
-from webapp.auth.sign_in_codes import CodeAsked
+from webapp.auth.sign_in.sign_in_codes import CodeAsked
 from webapp.auth.tokens import new_secret
 from webapp.clinic.service import get_clinic
 from webapp.core.api import (

@@ -9,7 +9,7 @@ from typing import Any
 from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Optional, ValidationError
 
-from webapp.auth import passwords
+from webapp.auth.passwords import service as passwords
 from webapp.clinic.service import Clinic
 from webapp.core import phones
 from webapp.core.fields import DayField, PhoneField

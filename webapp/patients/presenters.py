@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from webapp.auth import identities
 from webapp.auth import service as auth
 from webapp.auth.schemas import Actor
+from webapp.auth.single_sign_on import identities
 from webapp.auth.user_agents import device_name
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import addresses, roles
-from webapp.auth.addresses import AccountAddress
+from webapp.auth import roles
+from webapp.auth.addresses import service as addresses
+from webapp.auth.addresses.service import AccountAddress
 from webapp.auth.exceptions import NoAddress
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor, Role

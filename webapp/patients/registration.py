@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from webapp.audit.security_events import Seen
-from webapp.auth import account_exists, login_throttle, passwords, sign_in_codes
+from webapp.auth import login_throttle
+from webapp.auth.addresses import account_exists
 from webapp.auth.exceptions import EmailTaken
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import AskForCode
-from webapp.auth.sign_in_codes import CodeAsked
+from webapp.auth.sign_in import sign_in_codes
+from webapp.auth.sign_in.sign_in_codes import CodeAsked
 from webapp.clinic.service import get_clinic
 from webapp.core.networks import network_of
 from webapp.database import Database

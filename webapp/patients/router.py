@@ -5,8 +5,10 @@ from __future__ import annotations
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from webapp.auth import addresses, confirmation, feeds, first_password, passkeys, second_factor
+from webapp.auth import feeds
 from webapp.auth import service as auth
+from webapp.auth.addresses import confirmation
+from webapp.auth.addresses import service as addresses
 from webapp.auth.dependencies import (
     clear_session_cookie,
     clinic_words,
@@ -17,10 +19,13 @@ from webapp.auth.dependencies import (
     signed_in,
 )
 from webapp.auth.exceptions import TooManyConfirmations
-from webapp.auth.forms import EmailForm, PasswordForm
-from webapp.auth.password_dependencies import counted_attempt
+from webapp.auth.pages.forms import EmailForm, PasswordForm
+from webapp.auth.pages.password_dependencies import counted_attempt
+from webapp.auth.pages.sign_in_code_dependencies import lead_to_code, who_asks
 from webapp.auth.schemas import Actor, ChangeEmail, ChangePassword
-from webapp.auth.sign_in_code_dependencies import lead_to_code, who_asks
+from webapp.auth.second_factor import passkeys
+from webapp.auth.second_factor import service as second_factor
+from webapp.auth.sign_in import first_password
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, headers_of, lead_back_to
 from webapp.core.forms import Submission

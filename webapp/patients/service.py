@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
-from webapp.auth import confirmation, login_throttle, passwords
+from webapp.auth import login_throttle
 from webapp.auth import service as auth
+from webapp.auth.addresses import confirmation
 from webapp.auth.models import User
+from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor
 from webapp.clinic import documents
 from webapp.clinic.service import Clinic, get_clinic

@@ -20,8 +20,8 @@ from webapp.appointments import guardians
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
-from webapp.auth.api_tokens import KEPT_EXPIRED
 from webapp.auth.models import ApiToken, FailedLogin, PasswordLink, User, UserSession
+from webapp.auth.programs.api_tokens import KEPT_EXPIRED
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
 from webapp.notifications.erasure import NO_RECIPIENT

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from webapp.auth import service as auth
 from webapp.auth.dependencies import require_factor, signed_in
-from webapp.auth.password_dependencies import require_password
+from webapp.auth.pages.password_dependencies import require_password
 from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router

@@ -27,7 +27,7 @@ from webapp.appointments.impact.decisions import (
     Decisions,
     finish,
 )
-from webapp.auth.api import Said
+from webapp.auth.programs.api import Said
 from webapp.auth.schemas import Actor
 from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
 from webapp.core.entity_tags import ETAG_HEADER, precondition_of, tag_of, version_asked

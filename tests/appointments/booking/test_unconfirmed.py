@@ -17,7 +17,7 @@ from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.appointments.messages import text_limits
 from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
-from webapp.auth.sign_in_codes import code_of
+from webapp.auth.sign_in.sign_in_codes import code_of
 from webapp.core.formats import iso
 from webapp.core.urls import with_query
 

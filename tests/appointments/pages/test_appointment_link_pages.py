@@ -26,7 +26,8 @@ from webapp.appointments.messages import appointment_links
 from webapp.appointments.messages.visit_messages import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.audit.models import AuditEvent
-from webapp.auth import confirmation, feeds
+from webapp.auth import feeds
+from webapp.auth.addresses import confirmation
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.exceptions import ConfirmFirst, TooManyChanges
 from webapp.audit import queries as audit
-from webapp.auth import confirmation, login_throttle
+from webapp.auth import login_throttle
+from webapp.auth.addresses import confirmation
 from webapp.auth.login_throttle import Bounds
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic

@@ -8,7 +8,7 @@ from fastapi import Path
 from starlette.responses import Response
 
 from webapp.appointments import address_confirmation, joining
-from webapp.auth import confirmation
+from webapp.auth.addresses import confirmation
 from webapp.auth.dependencies import current_actor
 from webapp.auth.exceptions import AddressNotConfirmable, AddressTaken
 from webapp.core import signing

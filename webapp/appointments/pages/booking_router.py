@@ -16,8 +16,8 @@ from webapp.appointments.exceptions import ConfirmFirst, NotAPatient
 from webapp.appointments.pages import presenters, staff_booking
 from webapp.appointments.pages.forms import NO_TIME, WHOM, BookForm, StaffBookForm, TypedForm
 from webapp.auth.dependencies import signed_in
-from webapp.auth.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
 from webapp.auth.drafts import KeptForm
+from webapp.auth.pages.draft_dependencies import drop_draft, find_draft, keep_draft, typed_fields
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic

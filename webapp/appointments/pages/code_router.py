@@ -11,18 +11,19 @@ from webapp.appointments.code_sign_in import Entered, Typed
 from webapp.appointments.pages import first_visit_page
 from webapp.appointments.pages.forms import FirstVisitForm
 from webapp.audit.security_events import Seen
-from webapp.auth import login_throttle, sign_in_codes
+from webapp.auth import login_throttle
 from webapp.auth.dependencies import (
     current_actor,
     home_of,
     known_device,
     session_secret,
 )
-from webapp.auth.entry_dependencies import enter
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
-from webapp.auth.forms import CodeForm
+from webapp.auth.pages.entry_dependencies import enter
+from webapp.auth.pages.forms import CodeForm
+from webapp.auth.pages.sign_in_code_dependencies import Waiting, send_code, stop_waiting, waiting
 from webapp.auth.schemas import AskForCode
-from webapp.auth.sign_in_code_dependencies import Waiting, send_code, stop_waiting, waiting
+from webapp.auth.sign_in import sign_in_codes
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.email_address import doubt_about
 from webapp.core.errors import headers_of

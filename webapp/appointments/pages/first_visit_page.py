@@ -12,9 +12,9 @@ from webapp.appointments.booking import service
 from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import Booking
 from webapp.auth import service as auth
-from webapp.auth.draft_dependencies import keep_draft
 from webapp.auth.drafts import KeptForm
 from webapp.auth.exceptions import AddressNotProved
+from webapp.auth.pages.draft_dependencies import keep_draft
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.parsing import instant, whole_number

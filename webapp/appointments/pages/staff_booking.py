@@ -16,8 +16,8 @@ from webapp.appointments.booking import service
 from webapp.appointments.exceptions import OtherDoctorsAppointment
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.forms import WHY, StaffBookForm
-from webapp.auth.draft_dependencies import drop_draft
 from webapp.auth.drafts import KeptForm
+from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments.impact import promised_hours
-from webapp.auth.api_access import WritingCaller, require_role
+from webapp.auth.programs.api_access import WritingCaller, require_role
 from webapp.clinic import settings
 from webapp.clinic.api import ClinicOut, OpeningHoursOut, clinic_out, opening_hours_out
 from webapp.clinic.settings import BookingRules, ClinicDetails, ClinicZone, NewPatientRules, OpeningWeek

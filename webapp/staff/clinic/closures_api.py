@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.api_access import WritingCaller, require_role
+from webapp.auth.programs.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
 from webapp.clinic import closures
 from webapp.clinic.api import ClosureOut, closure_out

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.api_access import WritingCaller, require_role
+from webapp.auth.programs.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
 from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, Id, problems
 from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from webapp.auth.api_access import require_role
 from webapp.auth.dependencies import signed_in
+from webapp.auth.programs.api_access import require_role
 from webapp.auth.schemas import Actor
 from webapp.core.web import Page
 from webapp.doctors import hours

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
 from webapp.core.api_hours import (

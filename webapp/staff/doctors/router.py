@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.dependencies import confirmed, link_delivery_of, require_confirmed, signed_in
-from webapp.auth.link_delivery import LinkDelivery
-from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
+from webapp.auth.passwords.link_delivery import LinkDelivery
+from webapp.auth.passwords.password_links import FIRST_PASSWORD_LIFETIME
 from webapp.auth.schemas import Actor
 from webapp.clinic import visit_types
 from webapp.clinic.dependencies import current_clinic

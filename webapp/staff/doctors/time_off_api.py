@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from webapp.auth.api_access import Caller, WritingCaller
+from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Moment, answer_list, part_of, problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known

@@ -14,9 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages.visit_messages import CANCELLED
-from webapp.auth import addresses, confirmation, link_delivery, password_reset, sign_in_codes
+from webapp.auth.addresses import confirmation
+from webapp.auth.addresses import service as addresses
 from webapp.auth.models import User
+from webapp.auth.passwords import link_delivery, password_reset
 from webapp.auth.schemas import Actor
+from webapp.auth.sign_in import sign_in_codes
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
 from webapp.notifications import outbox as notifications

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import queries, roles, second_factor
+from webapp.auth import queries, roles
 from webapp.auth.dependencies import confirmed, link_delivery_of, signed_in
-from webapp.auth.factor_dependencies import letterhead_of
-from webapp.auth.password_links import FIRST_PASSWORD_LIFETIME
+from webapp.auth.pages.factor_dependencies import letterhead_of
+from webapp.auth.passwords.password_links import FIRST_PASSWORD_LIFETIME
+from webapp.auth.second_factor import service as second_factor
 from webapp.core.errors import lead_back_to
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint

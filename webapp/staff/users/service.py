@@ -21,9 +21,10 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import link_delivery, queries, roles
+from webapp.auth import queries, roles
 from webapp.auth import service as auth
-from webapp.auth.link_delivery import LinkDelivery
+from webapp.auth.passwords import link_delivery
+from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.queries import UserFacts
 from webapp.auth.schemas import Actor, Email, PersonName, Role
 from webapp.core.optimistic_lock import require_unchanged

@@ -17,13 +17,15 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from webapp.auth import identities, passwords, roles
+from webapp.auth import roles
 from webapp.auth import service as auth
 from webapp.auth.models import User
-from webapp.auth.oidc import Identity
+from webapp.auth.passwords import service as passwords
 from webapp.auth.roles import LockedAccount
 from webapp.auth.schemas import Actor, Role
-from webapp.auth.sign_on_exceptions import SignOnRefused
+from webapp.auth.single_sign_on import identities
+from webapp.auth.single_sign_on.oidc import Identity
+from webapp.auth.single_sign_on.sign_on_exceptions import SignOnRefused
 from webapp.clinic.service import get_clinic
 from webapp.config import OidcProvider
 from webapp.core.email_address import normal_email

@@ -8,14 +8,15 @@ from fastapi import Path
 from starlette.responses import Response
 
 from webapp.audit.security_events import Seen
-from webapp.auth import identities, login_throttle
-from webapp.auth import sign_on_dependencies as waiting
+from webapp.auth import login_throttle
 from webapp.auth.dependencies import confirmed, current_actor, current_session, onward_of, session_secret
-from webapp.auth.entry_dependencies import enter
-from webapp.auth.factor_dependencies import letterhead_of
-from webapp.auth.oidc import Identity, OidcClient
-from webapp.auth.sign_on_dependencies import Begun, begun_by, client_of, prove_identity
-from webapp.auth.sign_on_exceptions import ProviderAway, SignOnRefused
+from webapp.auth.pages import sign_on_dependencies as waiting
+from webapp.auth.pages.entry_dependencies import enter
+from webapp.auth.pages.factor_dependencies import letterhead_of
+from webapp.auth.pages.sign_on_dependencies import Begun, begun_by, client_of, prove_identity
+from webapp.auth.single_sign_on import identities
+from webapp.auth.single_sign_on.oidc import Identity, OidcClient
+from webapp.auth.single_sign_on.sign_on_exceptions import ProviderAway, SignOnRefused
 from webapp.core.errors import lead_back_to
 from webapp.core.networks import network_of
 from webapp.core.routing import Router

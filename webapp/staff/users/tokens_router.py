@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import api_tokens
 from webapp.auth.dependencies import confirmed, link_delivery_of, signed_in
+from webapp.auth.programs import api_tokens
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm

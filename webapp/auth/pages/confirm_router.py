@@ -1,0 +1,100 @@
+"""Asking a user who is signed in to prove once more who they are, before what a session is worth stealing for."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.auth import login_throttle, service
+from webapp.auth.addresses import service as addresses
+from webapp.auth.dependencies import clear_session_cookie, current_session
+from webapp.auth.pages.factor_dependencies import prove_code
+from webapp.auth.pages.factor_pages import lead_on
+from webapp.auth.pages.forms import ConfirmForm, FactorForm
+from webapp.auth.pages.passkey_dependencies import prove_passkey
+from webapp.auth.pages.password_dependencies import counted_attempt
+from webapp.auth.schemas import Actor
+from webapp.auth.second_factor import service as second_factor
+from webapp.auth.service import SignedIn
+from webapp.core.errors import headers_of
+from webapp.core.forms import NotFilledIn, Submission
+from webapp.core.routing import Router
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import NotSignedIn
+from webapp.i18n import gettext as _
+
+router = Router()
+
+
+@router.get("/confirm")
+def ask_again(page: CurrentPage) -> Response:
+    """Ask for the second factor, or the password of an account without one; everyone who is signed in."""
+    found = _signed_in(page)
+    wanted = {"next": page.request.query_params.get("next", "")}
+    return _confirm_page(page, found, FactorForm(data=wanted) if found.has_factor else ConfirmForm(data=wanted))
+
+
+@router.post("/confirm")
+def confirm(page: CurrentPage, sent: SentForm) -> Response:
+    """Check it, and go on to the page that was wanted; everyone who is signed in."""
+    found = _signed_in(page)
+    form: FactorForm | ConfirmForm = FactorForm(sent) if found.has_factor else ConfirmForm(sent)
+    with Submission(form) as submission:
+        if form.passkey.data:
+            prove_passkey(page, form.passkey.data, "prove", found.actor.user_id)
+        elif not form.validate():
+            raise NotFilledIn
+        elif isinstance(form, FactorForm):
+            prove_code(page, found.actor, form.code.data or "")
+        else:
+            _prove_password(page, found.actor, form.current.data or "")
+        return lead_on(page, found.actor, form.next.data or "")
+    return _confirm_page(page, found, form, status=submission.status, headers=headers_of(submission.error))
+
+
+@router.post("/confirm/again")
+def sign_in_again(page: CurrentPage, sent: SentForm) -> Response:
+    """Sign out, and in again: the way of an account that has nothing else to prove; everyone who is signed in."""
+    found = _signed_in(page)
+    wanted = ConfirmForm(sent).next.data or ""
+    page.write(service.end_session, found.actor, found.actor.session_id, now=page.now)
+    response = page.redirect(with_query("/login", next=wanted))
+    clear_session_cookie(page, response)
+    return response
+
+
+def _signed_in(page: Page) -> SignedIn:
+    """The session, which may be one that must set up a second factor, but not one that waits for it."""
+    found = current_session(page)
+    if found is None or found.stage == "factor":
+        raise NotSignedIn(_("Sign in to see this page."))
+    return found
+
+
+def _prove_password(page: Page, actor: Actor, typed: str) -> None:
+    stored = service.stored_hash(page.session, actor)
+    with counted_attempt(page, actor) as attempt:
+        addresses.require_password(stored, typed)
+        page.write(login_throttle.forget, attempt)
+
+
+def _confirm_page(
+    page: Page,
+    found: SignedIn,
+    form: FactorForm | ConfirmForm,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    form.passkey.data = ""
+    if isinstance(form, FactorForm):
+        form.code.data = ""
+    return page.render(
+        "auth/confirm.html",
+        status=status,
+        headers=headers,
+        form=form,
+        by_code=found.has_factor,
+        factors=second_factor.get_factors(page.session, found.actor.user_id),
+        has_password=service.has_password(page.session, found.actor.user_id),
+    )

@@ -1,0 +1,95 @@
+"""Links with which the owner of an account chooses a password. The link itself authorises its holder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+from starlette.responses import Response
+
+from webapp.auth.dependencies import clear_session_cookie, clinic_words, session_secret
+from webapp.auth.exceptions import LinkNotValid
+from webapp.auth.pages.draft_dependencies import wanted_by
+from webapp.auth.pages.factor_dependencies import letterhead_of
+from webapp.auth.pages.forms import NewPasswordForm
+from webapp.auth.passwords import password_links
+from webapp.auth.passwords import service as passwords
+from webapp.auth.passwords.password_links import LinkOwner
+from webapp.auth.tokens import hashed
+from webapp.core.routing import Router
+from webapp.core.trace_middleware import note_refusal
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
+
+router = Router()
+
+Token = Annotated[str, Path(max_length=200)]
+
+
+@router.get("/password/reset/{token}")
+def show_new_password(page: CurrentPage, token: Token) -> Response:
+    """The form for a new password; the holder of the link."""
+    try:
+        owner = password_links.find_password_link(page.session, token, now=page.now)
+    except LinkNotValid as error:
+        return _not_valid_page(page, error)
+    return _new_password_page(page, token, owner, NewPasswordForm())
+
+
+@router.post("/password/reset/{token}")
+def set_new_password(page: CurrentPage, sent: SentForm, token: Token) -> Response:
+    """Set the password once, which signs its owner out everywhere; the holder of the link."""
+    form = NewPasswordForm(sent)
+    try:
+        owner = password_links.find_password_link(page.session, token, now=page.now)
+        if not form.validate():
+            return _new_password_page(page, token, owner, form, status=422)
+        # Hash the password, which is slow, while no connection is held.
+        clinic, letterhead = clinic_words(page), letterhead_of(page)
+        page.close()
+        calendar_ended = _set_password(page, token, owner, form.new.data or "", clinic, letterhead)
+    except LinkNotValid as error:
+        return _not_valid_page(page, error)
+    except AppError as error:
+        form.add_error(error)
+        return _new_password_page(page, token, owner, form, status=error.status)
+    said = _("Your password is set. You can now sign in.")
+    if calendar_ended:
+        said = _("Your password is set. Your calendar link no longer works: sign in to create a new one.")
+    response = page.redirect(with_query("/login", next=wanted_by(page, owner.email)), flash=said)
+    clear_session_cookie(page, response)
+    return response
+
+
+def _set_password(
+    page: Page, token: str, owner: LinkOwner, password: str, clinic: list[str], letterhead: dict[str, str]
+) -> bool:
+    passwords.require_good_password(password, about=[owner.name, owner.email], clinic=clinic, field="new")
+    return page.write(
+        password_links.use_password_link,
+        hashed(token),
+        passwords.hash_password(password),
+        letterhead,
+        now=page.now,
+        address=page.address,
+        previous=session_secret(page),
+    )
+
+
+def _new_password_page(
+    page: Page, token: str, owner: LinkOwner, form: NewPasswordForm, *, status: int = 200
+) -> Response:
+    return page.render(
+        "auth/password_new.html",
+        status=status,
+        form=form,
+        action=f"/password/reset/{token}",
+        email=owner.email,
+    )
+
+
+def _not_valid_page(page: Page, error: LinkNotValid) -> Response:
+    note_refusal(page.request, error)
+    return page.render("auth/password_link_over.html", status=error.status, sentence=error.message)

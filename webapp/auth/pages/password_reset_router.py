@@ -1,0 +1,73 @@
+"""Requesting a link that sets a new password, for users who forgot theirs."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.audit.security_events import Seen
+from webapp.auth import login_throttle
+from webapp.auth.pages.draft_dependencies import remember_wanted
+from webapp.auth.pages.forms import ForgottenForm
+from webapp.auth.passwords import password_reset
+from webapp.core.errors import headers_of
+from webapp.core.forms import Submission
+from webapp.core.networks import network_of
+from webapp.core.routing import Router
+from webapp.core.urls import with_query
+from webapp.core.web import CurrentPage, Page, SentForm
+
+router = Router()
+
+
+@router.get("/password/forgot")
+def show_forgotten(page: CurrentPage) -> Response:
+    """The form for the e-mail address of an account, or what to do after it was sent; everyone."""
+    query = page.request.query_params
+    return _forgotten_page(page, ForgottenForm(data={"next": query.get("next", "")}), sent="sent" in query)
+
+
+@router.post("/password/forgot")
+def request_link(page: CurrentPage, sent: SentForm) -> Response:
+    """Send a link to the account with that address, if there is one, and never reveal whether; everyone."""
+    form = ForgottenForm(sent)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        letterhead: dict[str, str] = page.request.app.state.letterhead(page)
+        seen = Seen("reset_throttled", network=network_of(page.address))
+        page.close()
+        login_throttle.admitted(
+            page.database,
+            password_reset.request_link,
+            seen,
+            page.now,
+            command,
+            letterhead,
+            keys=page.settings.secret_keys,
+            address=page.address,
+            now=page.now,
+        )
+        wanted = form.next.data or ""
+        response = page.redirect(with_query("/password/forgot", sent=1, next=wanted))
+        remember_wanted(page, response, command.email, wanted)
+        return response
+    return _forgotten_page(page, form, status=submission.status, headers=headers_of(submission.error))
+
+
+def _forgotten_page(
+    page: Page,
+    form: ForgottenForm,
+    *,
+    sent: bool = False,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    wanted = form.next.data or ""
+    return page.render(
+        "auth/password_forgot.html",
+        status=status,
+        headers=headers,
+        form=form,
+        sent=sent,
+        login_href=with_query("/login", next=wanted),
+        again_href=with_query("/password/forgot", next=wanted),
+    )
