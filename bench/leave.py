@@ -209,7 +209,7 @@ def _write_leave(doctor_id: int, leave: tuple[datetime, datetime], session: Sess
 def _decide(affected: AppointmentsAffected) -> dict[str, Decision]:
     """A third is kept, a third moved where there is a free time, a third cancelled; those that cannot move are kept."""
     decided = {}
-    for at, appointment in enumerate(affected.visits):
+    for at, appointment in enumerate(affected.appointments):
         kind = ("keep", "move", "cancel")[at % 3]
         if kind == "move" and (appointment.proposal is None or appointment.problem):
             kind = "keep"

@@ -162,7 +162,7 @@ def _affected(database: Database, admin: Actor, close: object, kind: Kind) -> di
                 version=each.version,
                 starts_at=None if kind == "cancel" else each.proposal,
             )
-            for each in affected.visits
+            for each in affected.appointments
         }
     raise AssertionError("The closure affects appointments.")
 

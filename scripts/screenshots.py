@@ -25,7 +25,7 @@ from scripts.pages import PAGES
 from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
-from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
 from webapp.auth.addresses import confirmation
 from webapp.core.clock import utc_now
 from webapp.core.signing import sign
@@ -75,7 +75,7 @@ def staged(database: Database) -> dict[str, object]:
         session.add_all(rows.values())
         session.flush()
         duplicates.note_pair(session, 3, rows["twin"].id, now=now)
-        visit, flagged = session.scalars(
+        appointment, flagged = session.scalars(
             sa.select(models.Appointment)
             .where(models.Appointment.doctor_id == 1, models.Appointment.starts_at > now + timedelta(days=2))
             .where(models.Appointment.status == "scheduled")
@@ -86,7 +86,7 @@ def staged(database: Database) -> dict[str, object]:
             "child": rows["child"].id,
             "twin": rows["twin"].id,
             "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
-            "visit_of_doctor": visit.reference,
+            "appointment_of_doctor": appointment.reference,
             "flagged": flagged.reference,
         }
 
@@ -173,7 +173,7 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
     page.get_by_label("Code").fill(page.locator("#shown-code").inner_text())
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url("**/register/details")
-    shoot("first-visit")
+    shoot("first-booking")
     page.get_by_label("Your name").fill("Nina New")
     page.get_by_label("Reason for the appointment").fill("A check-up")
     for label in ("Date of birth", "Phone number"):
@@ -181,7 +181,7 @@ def signed_out(page: Page, shoot: Callable[[str], None]) -> None:
             page.get_by_label(label).fill({"Date of birth": "1990-05-03", "Phone number": "+31 6 12345678"}[label])
     page.get_by_role("main").get_by_role("button").first.click()
     page.wait_for_load_state()
-    shoot("first-visit-next")
+    shoot("first-booking-next")
     page.goto("/account/password/first")
     shoot("password-first")
     page.goto("/account")
@@ -219,10 +219,10 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.locator("button.near").first.click()
     page.wait_for_url("**booked=1")
     shoot("booked")
-    visit = page.url.split("?")[0]
-    page.goto(visit)
+    appointment = page.url.split("?")[0]
+    page.goto(appointment)
     shoot("appointment")
-    page.goto(f"{visit}/reschedule")
+    page.goto(f"{appointment}/reschedule")
     shoot("reschedule")
     page.get_by_role("link", name="Next week").click()
     page.wait_for_url("**week=**")
@@ -230,9 +230,9 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
     page.wait_for_url("**starts_at=**")
     shoot("reschedule-chosen")
     # The pages behind the links in messages, which need no login.
-    token = sign([SECRET_KEY], LINK_PURPOSE, [visit.rpartition("/")[2], "patient@docket.example"])
+    token = sign([SECRET_KEY], LINK_PURPOSE, [appointment.rpartition("/")[2], "patient@docket.example"])
     for name, path in (
-        ("link-visit", ""),
+        ("link-appointment", ""),
         ("link-confirmation", "/confirmation"),
         ("link-reschedule", "/reschedule"),
         ("link-cancellation", "/cancellation"),
@@ -241,10 +241,10 @@ def patient(page: Page, rival: Page, shoot: Callable[[str], None]) -> None:
         shoot(name)
     page.goto(f"/visit/{token}x")
     shoot("link-over")
-    page.goto(f"{visit}/cancellation")
+    page.goto(f"{appointment}/cancellation")
     shoot("cancellation")
     page.get_by_role("button", name="Cancel appointment").click()
-    page.wait_for_url(visit)
+    page.wait_for_url(appointment)
     shoot("cancelled")
     page.goto("/account/data")
     page.get_by_label("Your password").fill(DEMO_PASSWORD)
@@ -277,7 +277,7 @@ def doctor(page: Page, names: dict[str, object], shoot: Callable[[str], None]) -
     page.goto("/schedule/time-off/new?from={first}T00:00&until={last}T23:00".format_map(names))
     page.locator("button[name=step][value=save]").last.click()
     page.wait_for_selector("[data-error-summary]")
-    shoot("stranded-visits")
+    shoot("stranded-appointments")
     page.goto("/account/factor/new")
     secret = page.locator("#setup-key").input_value().replace(" ", "")
     page.get_by_label("Code from the app").fill(pyotp.TOTP(secret).now())

@@ -23,7 +23,7 @@ from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, lo
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
-from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
 from webapp.auth import drafts, feeds
 from webapp.auth.addresses import confirmation
 from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
@@ -338,7 +338,7 @@ class AccessClinic:
     def __init__(self, cast: Cast) -> None:
         self.cast = cast
         self.registered = 0
-        self.visits = 0
+        self.appointments = 0
         self.free_times = _free_times()
         # A provider that does not answer: the way there leads back.
         place = {"name": "hospital", "issuer": "http://127.0.0.1:9", "client_id": "docket"}
@@ -434,12 +434,12 @@ class AccessClinic:
             number = self.cast.add(models.Closure(name="Far away", starts_on=far, ends_on=far))
             address = path.replace("{closure_id}", str(number))
         if path == "/admin/doctors/{slug}/account":
-            self.visits += 1
-            slug = f"without-account-{self.visits}"
+            self.appointments += 1
+            slug = f"without-account-{self.appointments}"
             self.cast.add(models.Doctor(slug=slug, name="Dr. New", specialty="General practice", languages=[]))
             address = path.replace("{slug}", slug)
         if "{reference}" in path:
-            address = path.replace("{reference}", self.visit())
+            address = path.replace("{reference}", self.appointment())
         # There are not enough of them to take one for every request.
         free = next(self.free_times) if path in TAKE_A_TIME else NOW
         slot = {"doctor": "bob", "visit_type": str(self.cast.short), "starts_at": iso(free)}
@@ -560,7 +560,7 @@ class AccessClinic:
         if path.startswith("/calendar/"):
             return self.feed()
         if path.startswith("/visit/"):
-            return sign([SECRET_KEY], LINK_PURPOSE, [self.visit(), self.cast.alice.email])
+            return sign([SECRET_KEY], LINK_PURPOSE, [self.appointment(), self.cast.alice.email])
         if path.startswith("/email/confirm"):
             dave = self.cast.dave
             return sign([SECRET_KEY], confirmation.PURPOSE, [dave.user_id, dave.email])
@@ -615,11 +615,11 @@ class AccessClinic:
         }
         return next(({path: form} for ending, form in forms.items() if path.endswith(ending)), {})
 
-    def visit(self) -> str:
+    def appointment(self) -> str:
         """A new appointment of Alice with Bob, in a month without other bookings."""
-        self.visits += 1
-        reference = f"AAAA-{self.visits:04d}"
-        day, hour = divmod(self.visits, 8)
+        self.appointments += 1
+        reference = f"AAAA-{self.appointments:04d}"
+        day, hour = divmod(self.appointments, 8)
         starts = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:00")
         ends = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:15")
         self.cast.add(
@@ -706,7 +706,7 @@ def test_a_form_that_is_shown_again_after_signing_in_changes_nothing(clinic: Acc
 
 
 def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clinic: AccessClinic) -> None:
-    reference = clinic.visit()
+    reference = clinic.appointment()
     dave = clinic.client("dave")
     for path in ("", "/cancellation", "/reschedule"):
         theirs, none = (dave.get(f"/appointments/{each}{path}") for each in (reference, "ZZZZ-ZZZZ"))
@@ -715,7 +715,7 @@ def test_a_strangers_appointment_and_one_that_does_not_exist_look_the_same(clini
 
 
 def test_public_pages_show_no_names_or_references_of_patients(clinic: AccessClinic) -> None:
-    reference = clinic.visit()
+    reference = clinic.appointment()
     for role in ("guest", "dave"):
         client = clinic.client(role)
         for path in ("/", "/doctors/bob?week=2026-W18", "/doctors/bob/calendar"):

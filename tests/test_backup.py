@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast
 from tests.postgres import candidates, new_database
-from tests.visits import put
 from webapp.auth.models import PasswordLink, UserSession
 from webapp.backups import postgresql_dumps, postgresql_programs
 from webapp.backups.files import kind_of, put_in_place

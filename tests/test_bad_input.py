@@ -252,8 +252,12 @@ def test_a_forged_version_moves_and_cancels_nothing(client: TestClient, cast: Ca
             assert answer.status_code == 409, (version, path)
             assert "This appointment has changed since you opened it." in read(answer).text
     with cast.database.reading() as session:
-        visit = session.scalars(sa.select(models.Appointment)).one()
-    assert (visit.status, visit.version, visit.starts_at) == ("scheduled", 1, local("2026-03-10 09:30"))
+        appointment = session.scalars(sa.select(models.Appointment)).one()
+    assert (appointment.status, appointment.version, appointment.starts_at) == (
+        "scheduled",
+        1,
+        local("2026-03-10 09:30"),
+    )
 
 
 def test_a_strangers_reference_looks_like_an_unknown_one(client: TestClient, cast: Cast) -> None:

@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
+from tests.appointment_rows import put, take_guard_away
 from tests.cast import NOW, Cast, assemble, client_for
 from tests.servers import SECRET_KEY, docket_environment
-from tests.visits import put, take_guard_away
 from webapp import cli
 from webapp.accounts import create_account
 from webapp.auth.passwords import service as passwords

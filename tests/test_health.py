@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import take_guard_away
 from tests.cast import NOW, Cast, client_for
 from tests.test_troubles import away, locked, read_only
-from tests.visits import take_guard_away
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 from webapp.health import READY

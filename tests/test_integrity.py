@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.appointment_rows import put, take_guard_away
 from tests.cast import NOW, Cast, local
-from tests.visits import put, take_guard_away
 from webapp.database import Database
 from webapp.integrity import find_problems, may_travel_unencrypted, warnings
 from webapp.models import (

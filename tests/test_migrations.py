@@ -20,12 +20,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import IntegrityError
 
+from tests.appointment_rows import GUARDS, appointment, insert, put
 from tests.cast import NOW, Cast, promised
 from tests.postgres import new_database
 from tests.servers import docket_environment
-from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service
-from webapp.appointments.messages.visit_messages import short
+from webapp.appointments.messages.appointment_messages import short
 from webapp.appointments.schemas import Cancellation
 from webapp.auth.sign_in_rules import get_rules
 from webapp.clinic.service import get_clinic
@@ -498,8 +498,8 @@ def test_the_guard_of_doctors_moves_without_a_moment_unguarded_and_keeps_every_r
 
     def state() -> tuple[list[tuple[object, ...]], set[str]]:
         with database.reading() as session:
-            visits = session.execute(sa.text("SELECT * FROM appointments ORDER BY id"))
-            return [tuple(visit) for visit in visits], schema(database)
+            appointments = session.execute(sa.text("SELECT * FROM appointments ORDER BY id"))
+            return [tuple(appointment) for appointment in appointments], schema(database)
 
     busy = everything(database)["busy_times"]
     assert len(busy) == 4
@@ -722,7 +722,7 @@ PROMISES = {
 @pytest.mark.parametrize(("zone", "later"), [("Europe/Amsterdam", 0), ("Nowhere/Such", None)])
 def test_appointments_get_the_hour_that_the_clock_showed(cast: Cast, zone: str, later: int | None) -> None:
     for start in PROMISES:
-        row = visit(cast, "2026-01-01 00:00", status="cancelled")
+        row = appointment(cast, "2026-01-01 00:00", status="cancelled")
         moved = datetime.fromisoformat(start) - row["starts_at"]
         times = {name: row[name] + moved for name in ("starts_at", "ends_at", "busy_from", "busy_until")}
         insert(cast, row | times | {"promised_minute": promised(times["starts_at"])})

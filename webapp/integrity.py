@@ -90,10 +90,10 @@ def _trial_rows(session: Session) -> None:
             sa.insert(Doctor).values(id=number, slug=f"trial{number}", name="Trial", specialty="Trial", languages=[])
         )
         session.execute(sa.insert(Patient).values(id=number, name="Trial", created_at=now))
-    session.execute(sa.insert(Appointment).values(_trial_visit(-1, doctor_id=-1, patient_id=-1, later=0)))
+    session.execute(sa.insert(Appointment).values(_trial_appointment(-1, doctor_id=-1, patient_id=-1, later=0)))
 
 
-def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) -> dict[str, Any]:
+def _trial_appointment(number: int, *, doctor_id: int, patient_id: int, later: int) -> dict[str, Any]:
     start = datetime.fromisoformat("2000-01-03T10:00:00Z") + timedelta(minutes=later)
     end = start + timedelta(minutes=30)
     return {
@@ -114,18 +114,18 @@ def _trial_visit(number: int, *, doctor_id: int, patient_id: int, later: int) ->
 
 def _is_refused(session: Session, *, doctor_id: int, patient_id: int) -> bool:
     """Whether neither a new row nor an update of a cancelled one can take the time."""
-    visit = _trial_visit(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
-    new = [sa.insert(Appointment).values(visit)]
+    appointment = _trial_appointment(-2, doctor_id=doctor_id, patient_id=patient_id, later=10)
+    new = [sa.insert(Appointment).values(appointment)]
     changed = [
-        sa.insert(Appointment).values(visit | {"status": "cancelled"}),
-        sa.update(Appointment).where(Appointment.id == visit["id"]).values(status="scheduled"),
+        sa.insert(Appointment).values(appointment | {"status": "cancelled"}),
+        sa.update(Appointment).where(Appointment.id == appointment["id"]).values(status="scheduled"),
     ]
     return _fails(session, new) and _fails(session, changed)
 
 
 def _busy_times_that_come_to_overlap() -> list[Any]:
     """Two appointments next to each other, then a change of the first one's row in `busy_times` alone."""
-    later = _trial_visit(-2, doctor_id=-1, patient_id=-2, later=30)
+    later = _trial_appointment(-2, doctor_id=-1, patient_id=-2, later=30)
     return [
         sa.insert(Appointment).values(later),
         sa.update(BusyTime)
@@ -139,7 +139,7 @@ def _time_that_a_deletion_frees() -> list[Any]:
     """A new appointment at the time of a deleted one."""
     return [
         sa.delete(Appointment).where(Appointment.id == -1).execution_options(synchronize_session=False),
-        sa.insert(Appointment).values(_trial_visit(-2, doctor_id=-1, patient_id=-2, later=0)),
+        sa.insert(Appointment).values(_trial_appointment(-2, doctor_id=-1, patient_id=-2, later=0)),
     ]
 
 
@@ -288,13 +288,13 @@ def _outside_hours(session: Session, *, now: datetime) -> Iterator[str]:
     names = {
         doctor.id: doctor.name for doctor in doctors.list_by_ids(session, sorted({each.doctor_id for each in standing}))
     }
-    for visit in standing:
-        if visit.flagged_why or visit.override_reason:
+    for appointment in standing:
+        if appointment.flagged_why or appointment.override_reason:
             continue
-        for code in broken.get(visit.id, ()):
+        for code in broken.get(appointment.id, ()):
             if code in HOURS_RULES:
-                name = names[visit.doctor_id]
-                yield f"Appointment {visit.reference} of {name} breaks the rule {code} and is not flagged."
+                name = names[appointment.doctor_id]
+                yield f"Appointment {appointment.reference} of {name} breaks the rule {code} and is not flagged."
 
 
 def _lost_messages(session: Session, *, now: datetime) -> Iterator[str]:

@@ -173,7 +173,7 @@ def _spare_collector() -> None:
     """Make the garbage collector ignore objects that live as long as the process, and run less often.
 
     A request creates thousands of objects, and hardly any of them are in a cycle. By default every 700 objects trigger
-    a collection, and some collections visit everything that was imported, which takes a tenth of a second.
+    a collection, and some collections appointment everything that was imported, which takes a tenth of a second.
     """
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from webapp.appointments.schemas import VisitStatus
+from webapp.appointments.schemas import AppointmentStatus
 from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.programs.scopes import SCOPES, scope_of
 from webapp.auth.schemas import Role
@@ -70,7 +70,7 @@ TAGS = {
 # Literals that several models share, each under its own name.
 ENUMS: dict[str, tuple[Any, str]] = {
     "VisitStatus": (
-        VisitStatus,
+        AppointmentStatus,
         "The status of an appointment; no-shows and cancelled appointments do not block time.",
     ),
     "Role": (Role, "The kind of account."),

@@ -92,7 +92,7 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("ClosureOut", "name"): "Summer break",
     ("PeriodOut", "id"): "2026-06-01..",
     ("TimeOffOut", "reason"): "Leave",
-    ("Said", "message"): "The visit is cancelled.",
+    ("Said", "message"): "The appointment is cancelled.",
 }
 # Request bodies by model, if the members of the model do not provide the example.
 BODIES: dict[str, Any] = {

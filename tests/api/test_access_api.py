@@ -34,7 +34,7 @@ ADDED_BY_ADMINS: Row = (401, 403, 403, 403, 403, 201, 401)
 # What belongs to a doctor; here the doctor is Bob.
 BOBS: Row = (401, 403, 403, 200, 403, 200, 401)
 ADDED_BY_BOB: Row = (401, 403, 403, 201, 403, 201, 401)
-VISIT: Row = (401, 200, 404, 200, 404, 200, 401)
+APPOINTMENT: Row = (401, 200, 404, 200, 404, 200, 401)
 TABLE: dict[tuple[str, str], Row] = {
     #                                               guest  alice dave bob  erin carol disabled
     ("POST", "/auth/token"):                        (200, 200, 200, 200, 200, 200, 401),
@@ -82,10 +82,10 @@ TABLE: dict[tuple[str, str], Row] = {
     # Without a patient in the request staff book for no patient, and a doctor may book only with herself or himself.
     ("POST", "/appointments"):                      (401, 201, 201, 201, 403, 201, 401),
     ("GET", "/appointments"):                       (401, 200, 200, 200, 200, 200, 401),
-    ("GET", "/appointments/{appointment_id}"):      VISIT,
-    ("PUT", "/appointments/{appointment_id}"):      VISIT,
-    ("PATCH", "/appointments/{appointment_id}"):    VISIT,
-    ("DELETE", "/appointments/{appointment_id}"):   VISIT,
+    ("GET", "/appointments/{appointment_id}"):      APPOINTMENT,
+    ("PUT", "/appointments/{appointment_id}"):      APPOINTMENT,
+    ("PATCH", "/appointments/{appointment_id}"):    APPOINTMENT,
+    ("DELETE", "/appointments/{appointment_id}"):   APPOINTMENT,
     ("GET", "/patients"):                           (401, 200, 200, 422, 422, 200, 401),
     ("POST", "/patients"):                          (401, 201, 201, 201, 201, 201, 401),
     ("GET", "/patients/me"):                        (401, 200, 200, 403, 403, 403, 401),
@@ -146,7 +146,7 @@ class ApiClients:
         bob = self.cast.doctor_ids["bob"]
         made = {"doctor_id": bob, "day": "2026-03-07", "visit_type_id": self.cast.erins_only}
         if "{appointment_id}" in path:
-            made["appointment_id"] = self._visit()
+            made["appointment_id"] = self._appointment()
         if "{patient_id}" in path:
             made["patient_id"] = self.clinic.child()[0]
         if "{closure_id}" in path:
@@ -160,8 +160,8 @@ class ApiClients:
             self.cast.add(models.ExtraHours(doctor_id=bob, day=_saturday(), start_minute=600, end_minute=660))
         return path.format(**made)
 
-    def _visit(self) -> int:
-        reference = self.clinic.visit()
+    def _appointment(self) -> int:
+        reference = self.clinic.appointment()
         with self.cast.database.reading() as session:
             number: int | None = session.scalar(
                 sa.select(models.Appointment.id).where(models.Appointment.reference == reference)
@@ -291,7 +291,7 @@ def test_a_token_does_what_an_admin_does_within_its_scopes_and_nothing_else(clie
 
 def test_a_cookie_reads_and_changes_nothing(clients: ApiClients) -> None:
     alice = clients.clinic.client("alice")
-    number = clients._visit()
+    number = clients._appointment()
     assert alice.get(f"{API}/appointments/{number}").status_code == 200
     assert alice.patch(f"{API}/appointments/{number}", json={"reason": "x"}).status_code == 401
     assert alice.delete(f"{API}/appointments/{number}").status_code == 401

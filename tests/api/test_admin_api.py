@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import ApiClient
+from tests.appointment_rows import put
 from tests.cast import Cast, assemble, client_for, local
-from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import decisions
 from webapp.core.formats import iso
@@ -38,22 +38,22 @@ def decide(problem: Any, kind: str, why: str = "") -> dict[str, Any]:
     assert problem.status_code == 409, problem.text
     assert problem.json()["code"] == "visits_affected"
     each = {
-        visit["reference"]: {
+        appointment["reference"]: {
             "kind": kind,
-            "version": visit["version"],
-            **({"starts_at": visit["proposal"]} if kind == "move" else {}),
+            "version": appointment["version"],
+            **({"starts_at": appointment["proposal"]} if kind == "move" else {}),
         }
-        for visit in problem.json()["visits"]
+        for appointment in problem.json()["visits"]
     }
     return {"decisions": {"each": each, "why": why}}
 
 
-def standing(cast: Cast, visit_id: int) -> Any:
+def standing(cast: Cast, appointment_id: int) -> Any:
     """An appointment as it is stored."""
     row = models.Appointment
     with cast.database.reading() as session:
         return session.execute(
-            sa.select(row.status, row.flagged_why, row.starts_at, row.version).where(row.id == visit_id)
+            sa.select(row.status, row.flagged_why, row.starts_at, row.version).where(row.id == appointment_id)
         ).one()
 
 
@@ -293,7 +293,7 @@ def test_no_affected_appointment_remains_without_a_decision(carol: ApiClient, sq
     assert (tried.status_code, tried.json()["lost"] > 0) == (200, True)
     asked = carol.request(method, address, json=body)
     assert asked.json()["visits"] == tried.json()["visits"]
-    assert [(visit["id"], visit["patient_name"]) for visit in asked.json()["visits"]] == [
+    assert [(appointment["id"], appointment["patient_name"]) for appointment in asked.json()["visits"]] == [
         (kept, "Alice Adams"),
         (cancelled, "Dave Dunn"),
     ]
@@ -322,9 +322,9 @@ def test_many_appointments_are_cancelled_once_the_change_is_made(
     decided = decide(carol.request(method, address, json=body), "cancel")
     done = carol.request(method, address, json={**body, **decided})
     assert done.status_code in (200, 201), done.text
-    assert [(standing(cast, visit).status, standing(cast, visit).flagged_why) for visit in (first, second)] == [
-        ("cancelled", "")
-    ] * 2
+    assert [
+        (standing(cast, appointment).status, standing(cast, appointment).flagged_why) for appointment in (first, second)
+    ] == [("cancelled", "")] * 2
 
 
 def test_a_header_says_how_many_appointments_could_not_be_moved(
@@ -339,12 +339,12 @@ def test_a_header_says_how_many_appointments_could_not_be_moved(
         chosen["starts_at"] = next(iter(each.values()))["starts_at"]
     done = carol.request("POST", "/closures", json={**body, **decided})
     assert (done.status_code, done.headers["appointments-left"]) == (201, "1")
-    assert sorted(standing(sqlite_cast, visit).flagged_why for visit in (first, second)) == ["", "closure"]
+    assert sorted(standing(sqlite_cast, appointment).flagged_why for appointment in (first, second)) == ["", "closure"]
 
 
 def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Database) -> None:
     cast = assemble(database)
-    visit = put(cast, "2026-03-04 09:30")
+    appointment = put(cast, "2026-03-04 09:30")
     body = {"starts_at": iso(local("2026-03-04 09:00")), "ends_at": iso(local("2026-03-04 12:00"))}
     with client_for(database) as client:
         bob = ApiClient(client, "bob")
@@ -361,8 +361,8 @@ def test_appointments_are_moved_with_the_change_or_neither_is_done(database: Dat
         assert made.status_code == 201, made.text
         assert bob.get(address).json() == [made.json()]
     proposal = asked.json()["visits"][0]["proposal"]
-    assert iso(standing(cast, visit).starts_at) == proposal
-    assert standing(cast, visit).starts_at - local("2026-03-04 12:00") < timedelta(hours=2)
+    assert iso(standing(cast, appointment).starts_at) == proposal
+    assert standing(cast, appointment).starts_at - local("2026-03-04 12:00") < timedelta(hours=2)
 
 
 # ------------------------------------------------------------------------------------------------- permissions

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import ApiClient
+from tests.appointment_rows import appointment, put
 from tests.cast import NOW, Cast, assemble, client_for, local, log_in
 from tests.servers import live_server
-from tests.visits import put, visit
 from webapp import models
 from webapp.core.formats import iso
 from webapp.event_handlers import wired_database
@@ -132,7 +132,7 @@ def test_a_taken_time_is_reported_with_the_three_nearest_free_ones(client: TestC
 
 def test_a_refusal_by_the_guard_lists_alternatives_too(client: TestClient, cast: Cast) -> None:
     # If the rules were wrong, the database would refuse the row and abort the transaction.
-    row = visit(cast, "2026-03-03 10:00", minutes=15)
+    row = appointment(cast, "2026-03-03 10:00", minutes=15)
     inserting: list[str] = []
 
     def be_faster(connection: sa.Connection, _cursor: Any, statement: str, *_more: Any) -> None:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import ApiClient
+from tests.appointment_rows import put
 from tests.cast import AMSTERDAM, NOW, Cast, client_for, local
-from tests.visits import put
 from webapp import models
 from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso

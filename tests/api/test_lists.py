@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import ApiClient
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast
-from tests.visits import put
 from webapp import models
 
 

@@ -12,13 +12,13 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in, password_hash
 from tests.reading import read
-from tests.visits import put
 from webapp.appointments import address_confirmation, joining
 from webapp.appointments.booking import service as booking
 from webapp.appointments.exceptions import TwoAccounts
-from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import PHONE, Clinic, sign_in
 from tests.browser.looking import look
-from tests.browser.test_schedule import visit_today
+from tests.browser.test_schedule import appointment_today
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -50,7 +50,7 @@ def test_an_error_of_the_server_keeps_what_was_chosen(
 ) -> None:
     """Also for a tap that writes: what failed is repeated as it was sent."""
     hour = {503: 10, 500: 12, 429: 14}[status]
-    reference = visit_today(clinic, hour, "alice")
+    reference = appointment_today(clinic, hour, "alice")
     page = open_browser(may_complain=True, viewport={"width": 1280, "height": 800})
     sign_in(page, "bob@docket.example", at="/schedule")
     failing = [status]
@@ -59,7 +59,7 @@ def test_an_error_of_the_server_keeps_what_was_chosen(
         route.fulfill(status=failing.pop(), body="<p>Sorry</p>") if failing else route.continue_()
 
     page.route("**/status", answer)
-    card = page.locator(f"#visit-{reference}")
+    card = page.locator(f"#appointment-{reference}")
     card.get_by_role("button", name="Arrived: Alice Adams").press("Enter")
     bar = page.get_by_role("region", name="Connection")
     expect(bar).to_contain_text(words)

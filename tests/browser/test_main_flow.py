@@ -88,7 +88,7 @@ def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, cl
     expect(page.get_by_text(REASON)).to_be_visible()
     reference = page.locator(".reference").inner_text()
     page.goto("/appointments")
-    press(page, page.locator(".visit-line a"), options)
+    press(page, page.locator(".appointment-line a"), options)
     expect(page.locator(".reference")).to_have_text(reference)
 
     # Move it to the last free time of that week that is visible.
@@ -324,4 +324,4 @@ def test_a_double_click_books_once(open_browser: Open, clinic: Clinic) -> None:
     page.get_by_role("button", name=re.compile("^Book ")).dblclick()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your appointment is booked")
     page.goto("/appointments")
-    expect(page.locator(".visit-line")).to_have_count(1)
+    expect(page.locator(".appointment-line")).to_have_count(1)

@@ -8,28 +8,28 @@ from datetime import date, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.appointment_rows import appointment, insert
 from tests.browser.conftest import PHONE, Clinic, sign_in
 from tests.cast import AMSTERDAM, local
-from tests.visits import insert, visit
 from webapp import models
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
 
-def visit_today(clinic: Clinic, hour: int, patient: str) -> str:
+def appointment_today(clinic: Clinic, hour: int, patient: str) -> str:
     """Book an appointment with Bob today, outside of any rules; returns its reference."""
-    row = visit(clinic.cast, f"{datetime.now(AMSTERDAM):%Y-%m-%d} {hour:02d}:00", patient=patient)
+    row = appointment(clinic.cast, f"{datetime.now(AMSTERDAM):%Y-%m-%d} {hour:02d}:00", patient=patient)
     insert(clinic.cast, row)
     return str(row["reference"])
 
 
 def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: Clinic) -> None:
-    reference = visit_today(clinic, 10, "alice")
+    reference = appointment_today(clinic, 10, "alice")
     page = open_browser(viewport={"width": 1280, "height": 800})
     sign_in(page, "bob@docket.example", at="/schedule")
     expect(page).to_have_url(f"{clinic.url}/schedule")
-    card = page.locator(f"#visit-{reference}")
+    card = page.locator(f"#appointment-{reference}")
     card.get_by_role("button", name="Arrived: Alice Adams").focus()
     page.keyboard.press("Enter")
     expect(card).to_have_attribute("data-status", "arrived")
@@ -46,10 +46,10 @@ def test_one_tap_keeps_the_focus_and_can_be_undone(open_browser: Open, clinic: C
 
 
 def test_the_menu_opens_and_closes_by_keyboard(open_browser: Open, clinic: Clinic) -> None:
-    reference = visit_today(clinic, 12, "dave")
+    reference = appointment_today(clinic, 12, "dave")
     page = open_browser(**PHONE)
     sign_in(page, "bob@docket.example", at="/schedule")
-    card = page.locator(f"#visit-{reference}")
+    card = page.locator(f"#appointment-{reference}")
     more = card.locator(".more > summary")
     more.focus()
     page.keyboard.press("Enter")
@@ -112,8 +112,8 @@ def test_the_week_turns_too(open_browser: Open, clinic: Clinic) -> None:
 
 def test_a_time_stands_at_the_same_height_on_each_day_of_the_week(open_browser: Open, clinic: Clinic) -> None:
     for hour in ("17 09:00", "17 09:15", "17 09:30", "17 10:00", "19 10:00", "20 11:00"):
-        insert(clinic.cast, visit(clinic.cast, f"2026-03-{hour}", minutes=15))
-    insert(clinic.cast, visit(clinic.cast, "2026-03-19 10:00", patient="dave", status="cancelled"))
+        insert(clinic.cast, appointment(clinic.cast, f"2026-03-{hour}", minutes=15))
+    insert(clinic.cast, appointment(clinic.cast, "2026-03-19 10:00", patient="dave", status="cancelled"))
     closed = date(2026, 3, 18)
     clinic.cast.add(models.Closure(name="Spring day", starts_on=closed, ends_on=closed))
     leave = {"starts_at": local("2026-03-20 00:00"), "ends_at": local("2026-03-21 00:00")}

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import ORIGIN, Cast, client_for, local, log_in
 from tests.reading import Element, read
-from tests.visits import put
 from webapp import models
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
@@ -197,8 +197,8 @@ def test_a_patient_who_no_longer_gets_messages_is_named(cast: Cast) -> None:
     """The patients whose last message was not delivered to a current address, with no delivery since."""
     child = models.Patient(name="Cleo Child", managed_by_id=cast.patient_ids["alice"], created_at=cast.now)
     cast.patient_ids["cleo"] = cast.add(child)
-    visit = put(cast, "2026-03-05 09:00", patient="cleo")
-    message(cast, ("appointment", visit))
+    appointment = put(cast, "2026-03-05 09:00", patient="cleo")
+    message(cast, ("appointment", appointment))
     page = overview(cast)
     assert matters(page) == ["1 message could not be delivered", "Alice Adams gets no messages"]
     assert "The last one to alice@docket.example could not be delivered. There is no such mailbox." in page.text
@@ -238,7 +238,7 @@ def test_weeks_are_the_clinics_weeks_also_when_the_clocks_change(cast: Cast, tod
     clinic_now = local(f"{today} 08:00")
     with cast.database.reading() as session:
         weeks = queries.read_weeks(session, clinic_of(cast), now=clinic_now)
-    assert [(week.visits, week.no_shows) for week in weeks[-2:]] == [(1, 1), (1, 0)]
+    assert [(week.appointments, week.no_shows) for week in weeks[-2:]] == [(1, 1), (1, 0)]
     assert weeks[-1].monday == monday
     assert len(weeks) == 8
 

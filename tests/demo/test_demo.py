@@ -318,16 +318,16 @@ def test_patients_are_people(demo: Database) -> None:
 
 def test_the_demo_patient_has_a_past_and_a_future_and_room_for_more(demo: Database) -> None:
     with demo.reading() as session:
-        visits = session.execute(
+        appointments = session.execute(
             sa.select(Appointment.starts_at, Appointment.status)
             .join(Patient, Patient.id == Appointment.patient_id)
             .where(Patient.email == "patient@docket.example")
             .order_by(Appointment.starts_at)
         ).all()
-    upcoming = [start for start, status in visits if start > NOW and status in ACTIVE]
+    upcoming = [start for start, status in appointments if start > NOW and status in ACTIVE]
     assert 2 <= len(upcoming) <= 3
     assert all(later - sooner > timedelta(days=5) for sooner, later in pairwise(upcoming))
-    statuses = [status for _, status in visits]
+    statuses = [status for _, status in appointments]
     assert statuses.count("completed") >= 2
     assert statuses.count("cancelled") == 1
 
@@ -338,18 +338,20 @@ def test_the_demo_patient_has_a_past_and_a_future_and_room_for_more(demo: Databa
 def test_no_appointment_breaks_a_rule(demo: Database) -> None:
     """Each appointment is checked as if it were booked now beside all the others, the cancelled ones included."""
     with demo.reading() as session:
-        visits = session.execute(sa.select(Appointment)).scalars().all()
+        appointments = session.execute(sa.select(Appointment)).scalars().all()
         facts_of = {doctor.id: (doctor, facts) for doctor, facts in _facts(demo)}
     theirs: dict[int, list[Span]] = defaultdict(list)
-    for visit in visits:
-        if visit.status in OCCUPYING:
-            theirs[visit.patient_id].append((to_minute(visit.starts_at), to_minute(visit.ends_at)))
+    for appointment in appointments:
+        if appointment.status in OCCUPYING:
+            theirs[appointment.patient_id].append((to_minute(appointment.starts_at), to_minute(appointment.ends_at)))
     broken = []
-    for visit in visits:
-        doctor, facts = facts_of[visit.doctor_id]
-        for refusal in refusals(_beside_the_others(facts, doctor, visit, theirs), to_minute(visit.starts_at)):
-            if refusal.code not in ABOUT_THE_CLOCK and not (refusal.clash and visit.status == "cancelled"):
-                broken.append((visit.reference, refusal.code))
+    for appointment in appointments:
+        doctor, facts = facts_of[appointment.doctor_id]
+        for refusal in refusals(
+            _beside_the_others(facts, doctor, appointment, theirs), to_minute(appointment.starts_at)
+        ):
+            if refusal.code not in ABOUT_THE_CLOCK and not (refusal.clash and appointment.status == "cancelled"):
+                broken.append((appointment.reference, refusal.code))
     assert broken == []
 
 
@@ -369,15 +371,17 @@ def _facts(database: Database) -> Iterator[tuple[DoctorRow, Facts]]:
             yield doctor, facts[doctor.id]
 
 
-def _beside_the_others(facts: Facts, doctor: DoctorRow, visit: Appointment, theirs: dict[int, list[Span]]) -> Facts:
+def _beside_the_others(
+    facts: Facts, doctor: DoctorRow, appointment: Appointment, theirs: dict[int, list[Span]]
+) -> Facts:
     """The facts for this appointment, without itself among the doctor's and the patient's appointments.
 
     Only the day around it is included, because the whole half year would take long for each of thousands.
     """
-    kind = doctor.visit_type(visit.visit_type_id)
+    kind = doctor.visit_type(appointment.visit_type_id)
     assert kind is not None
-    start, end = to_minute(visit.starts_at), to_minute(visit.ends_at)
-    busy = (to_minute(visit.busy_from), to_minute(visit.busy_until))
+    start, end = to_minute(appointment.starts_at), to_minute(appointment.ends_at)
+    busy = (to_minute(appointment.busy_from), to_minute(appointment.busy_until))
     assert (start, end) == (busy[0] + kind.buffer_before, busy[1] - kind.buffer_after)
     assert end - start == kind.minutes
     low, high = start - 600, start + 600
@@ -396,7 +400,7 @@ def _beside_the_others(facts: Facts, doctor: DoctorRow, visit: Appointment, thei
         working=near(facts.working),
         extra=near(facts.extra),
         doctor_busy=[span for span in near(facts.doctor_busy) if span != busy],
-        patient_visits=[span for span in theirs[visit.patient_id] if span != (start, end)],
+        patient_appointments=[span for span in theirs[appointment.patient_id] if span != (start, end)],
     )
 
 
@@ -407,9 +411,9 @@ def test_the_check_finds_nothing(demo: Database) -> None:
 
 def test_statuses_fit_the_day(demo: Database) -> None:
     with demo.reading() as session:
-        visits = session.execute(sa.select(Appointment.starts_at, Appointment.status)).all()
-    past = Counter(status for start, status in visits if start < MIDNIGHT)
-    coming = Counter(status for start, status in visits if start >= MIDNIGHT)
+        appointments = session.execute(sa.select(Appointment.starts_at, Appointment.status)).all()
+    past = Counter(status for start, status in appointments if start < MIDNIGHT)
+    coming = Counter(status for start, status in appointments if start >= MIDNIGHT)
     assert set(past) == {"completed", "no_show", "cancelled"}
     assert set(coming) == {"scheduled", "confirmed", "cancelled"}
     assert past["completed"] > 10 * past["no_show"] > 0
@@ -418,16 +422,16 @@ def test_statuses_fit_the_day(demo: Database) -> None:
 
 def test_nothing_was_recorded_after_the_beginning_of_today(demo: Database) -> None:
     with demo.reading() as session:
-        visits = session.execute(sa.select(Appointment).order_by(Appointment.id)).scalars().all()
+        appointments = session.execute(sa.select(Appointment).order_by(Appointment.id)).scalars().all()
         latest = session.scalar(sa.select(sa.func.max(AuditEvent.at)))
     assert latest == MIDNIGHT
-    for visit in visits:
-        assert visit.created_at <= visit.updated_at <= MIDNIGHT
-        assert timedelta(hours=2) <= visit.starts_at - visit.created_at < timedelta(days=90)
-        assert (visit.version == 1) == (visit.status == "scheduled")
-        if visit.status == "cancelled":
-            assert visit.updated_at <= visit.starts_at - timedelta(days=1)
-    assert all(earlier.created_at <= later.created_at for earlier, later in pairwise(visits))
+    for appointment in appointments:
+        assert appointment.created_at <= appointment.updated_at <= MIDNIGHT
+        assert timedelta(hours=2) <= appointment.starts_at - appointment.created_at < timedelta(days=90)
+        assert (appointment.version == 1) == (appointment.status == "scheduled")
+        if appointment.status == "cancelled":
+            assert appointment.updated_at <= appointment.starts_at - timedelta(days=1)
+    assert all(earlier.created_at <= later.created_at for earlier, later in pairwise(appointments))
 
 
 def test_days_are_about_as_full_as_they_should_be(demo: Database) -> None:
@@ -478,7 +482,7 @@ def test_no_patient_is_near_the_limit(demo: Database) -> None:
 
 def test_the_history_says_who_booked_and_who_cancelled(demo: Database) -> None:
     with demo.reading() as session:
-        visits = session.execute(
+        appointments = session.execute(
             sa.select(Appointment.id, Appointment.status, Patient.user_id, Appointment.starts_at).join(
                 Patient, Patient.id == Appointment.patient_id
             )
@@ -489,7 +493,7 @@ def test_the_history_says_who_booked_and_who_cancelled(demo: Database) -> None:
         told: dict[int, list[AuditEvent]] = defaultdict(list)
         for event in log.scalars():
             told[event.subject_id].append(event)
-    for number, status, user_id, starts_at in visits:
+    for number, status, user_id, starts_at in appointments:
         expected = ["booked", "cancelled"] if status == "cancelled" else ["booked"]
         assert [event.action for event in told[number]] == expected
         for event in told[number]:

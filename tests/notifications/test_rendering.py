@@ -18,7 +18,7 @@ KEYS = ["made-for-tests-0123456789-abcdefghijklmnop"]
 MAILS = ["visit_booked", "visit_moved", "visit_cancelled", "visit_restored"]
 
 
-def visit(starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
+def appointment(starts_at: str = "2026-03-03T08:30:00Z", **others: Any) -> dict[str, Any]:
     """The values of a message about an appointment."""
     return {
         "reference": "K7QM-2F9X",
@@ -51,7 +51,7 @@ def values(zone: str = "Europe/Amsterdam", starts_at: str = "2026-03-03T08:30:00
     }
     return {
         "clinic": {"name": "Harbour Lane Clinic", "address": "18 Harbour Lane", "phone": "020", "time_zone": zone},
-        "visit": visit(starts_at, **others),
+        "visit": appointment(starts_at, **others),
         "by": "clinic",
         "by_name": "",
         "before": "2026-03-02T08:30:00Z",
@@ -157,7 +157,7 @@ def test_a_message_about_a_cancelled_appointment_has_no_time_and_place() -> None
 
 
 def test_a_text_message_reminder_does_not_ask_patients_who_have_confirmed() -> None:
-    said = {"clinic": values()["clinic"], "visits": [visit(confirmed=True), visit("2026-03-03T10:30:00Z")]}
+    said = {"clinic": values()["clinic"], "visits": [appointment(confirmed=True), appointment("2026-03-03T10:30:00Z")]}
     text = render("visit_reminder", "sms", "+31201", said, base_url="https://docket.test", keys=KEYS).text
     assert text.startswith(
         "Harbour Lane Clinic. Reminder: Tuesday 3 March 2026, 09:30 (Amsterdam time), Dr. Bob Brown. http"

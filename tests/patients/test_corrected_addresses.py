@@ -8,12 +8,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import read
-from tests.visits import put
 from webapp.appointments.booking import service as booking
 from webapp.appointments.messages import reminders
-from webapp.appointments.messages.visit_messages import BOOKED, LINK_PURPOSE, Notice, enqueue, short
+from webapp.appointments.messages.appointment_messages import BOOKED, LINK_PURPOSE, Notice, enqueue, short
 from webapp.appointments.schemas import Booking
 from webapp.auth import feeds
 from webapp.auth.exceptions import AddressTaken, NoAddress, StaffAddress
@@ -159,8 +159,8 @@ def test_a_record_without_an_account_and_a_telephone_number_are_followed_too(cas
     cast.patient_ids["kim"] = cast.add(
         Patient(name="Kim Kuiper", email="wrong@docket.example", phone="+31612340111", wants_sms=True, created_at=NOW)
     )
-    visit = put(cast, "2026-03-05 10:00", patient="kim")
-    cast.database.write(enqueue, visit, Notice(BOOKED, cast.carol.done_by), now=NOW)
+    appointment = put(cast, "2026-03-05 10:00", patient="kim")
+    cast.database.write(enqueue, appointment, Notice(BOOKED, cast.carol.done_by), now=NOW)
     correct(cast, "right@docket.example", patient="kim", name="Kim Kuiper", phone="+31612340222")
     assert [(each.channel, each.recipient) for each in messages(cast)] == [
         ("email", "right@docket.example"),

@@ -77,19 +77,21 @@ def meet(cast: Cast) -> int:
         for start in ("2026-03-10 09:00", "2026-03-11 09:00", "2026-03-12 09:00"):
             sent = {**slot, "starts_at": local(start).strftime("%Y-%m-%dT%H:%M:%SZ")}
             assert her.post("/appointments", data=sent).status_code == 303
-    visits = models.Appointment
-    of_her = visits.patient_id == alice
+    appointments = models.Appointment
+    of_her = appointments.patient_id == alice
     cast.change(
-        sa.update(visits)
+        sa.update(appointments)
         .where(of_her)
         .values(private_note="Gicht", override_reason="Kniescheibe", booked_by=cast.alice.user_id)
     )
     past = {"starts_at": local("2026-02-10 09:00"), "ends_at": local("2026-02-10 09:15")}
     busy = {"busy_from": past["starts_at"], "busy_until": past["ends_at"]}
-    first = sa.select(sa.func.min(visits.id)).where(of_her).scalar_subquery()
+    first = sa.select(sa.func.min(appointments.id)).where(of_her).scalar_subquery()
     minute = int(local("2026-02-10 10:00").timestamp()) // 60
     cast.change(
-        sa.update(visits).where(visits.id == first).values(**past, **busy, promised_minute=minute, status="completed")
+        sa.update(appointments)
+        .where(appointments.id == first)
+        .values(**past, **busy, promised_minute=minute, status="completed")
     )
     cast.add(models.FailedLogin(account=account_key(EMAIL), address="192.0.2.7", judged=True, at=NOW))
     typed = [["name", "Xanthippe Quellwasser"], ["reason", "Kniescheibe"]]
@@ -246,8 +248,10 @@ def test_late_appointments_are_cancelled_too_and_a_shared_address_stays(cast: Ca
         assert "15:00" in read(staff.get(address)).text
         assert staff.post(address, data={"current": PASSWORD}).headers["location"] == "/admin/patients"
     with cast.database.reading() as session:
-        visit = session.scalars(sa.select(models.Appointment).where(models.Appointment.reference == reference)).one()
-        assert visit.status == "cancelled"
+        appointment = session.scalars(
+            sa.select(models.Appointment).where(models.Appointment.reference == reference)
+        ).one()
+        assert appointment.status == "cancelled"
         assert list(session.scalars(sa.select(models.OutboxMessage.dedupe_key))) == ["mother"]
 
 

@@ -43,8 +43,8 @@ def test_a_patient_gets_everything_as_json_and_nothing_of_others(client: TestCli
     assert found["account"]["email"] == "alice@docket.example"
     assert found["record"]["phone"] == "+31612345678"
     assert [each["name"] for each in found["people"]] == [FAMILY]
-    visits = [(each["patient"], each["reason"], each["notes"]) for each in found["appointments"]]
-    assert visits == [("Alice Adams", "A sore knee", "In a wheelchair"), (FAMILY, "An earache", "")]
+    appointments = [(each["patient"], each["reason"], each["notes"]) for each in found["appointments"]]
+    assert appointments == [("Alice Adams", "A sore knee", "In a wheelchair"), (FAMILY, "An earache", "")]
     assert {each["to"] for each in found["messages"]} == {"alice@docket.example"}
     assert [each["user_agent"] for each in found["sign_ins"]] == ["testclient"]
     history = [(each["action"], each["by"], each["reference"]) for each in found["history"]]

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from tests.appointment_rows import GUARDS, appointment, insert, put
 from tests.cast import NOW, Cast, assemble, local
-from tests.visits import GUARDS, insert, put, visit
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.schemas import Cancellation, Move, UndoStatus
 from webapp.clinic.service import get_clinic
@@ -123,12 +123,12 @@ def test_the_guard_is_on_the_table_itself(cast: Cast) -> None:
 
 def test_conflict_clauses_of_sqlite_do_not_weaken_the_guard(sqlite_cast: Cast) -> None:
     number = put(sqlite_cast, TEN)
-    other = visit(sqlite_cast, "2026-03-03 10:15", patient="dave")
+    other = appointment(sqlite_cast, "2026-03-03 10:15", patient="dave")
     for clause in ("OR REPLACE", "OR IGNORE", "OR FAIL"):
         statement = sa.insert(Appointment).prefix_with(clause).values(other)
         with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
             execute(sqlite_cast, statement)
-    same = visit(sqlite_cast, "2026-03-03 10:15") | {"id": number}
+    same = appointment(sqlite_cast, "2026-03-03 10:15") | {"id": number}
     execute(sqlite_cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(same))
     assert spans(sqlite_cast) == ["09:15-09:45"]
 
@@ -143,9 +143,9 @@ def test_rows_replaced_on_sqlite_leave_no_double_time(sqlite_without_keys: Cast)
     assert busy(cast) == []
 
     # An appointment replaced by its reference leaves a row behind: its time is blocked, and the check reports it.
-    first = visit(cast, TEN)
+    first = appointment(cast, TEN)
     insert(cast, first)
-    second = visit(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
+    second = appointment(cast, "2026-03-03 12:00") | {"reference": first["reference"], "id": 77}
     execute(cast, sa.insert(Appointment).prefix_with("OR REPLACE").values(second))
     assert len([problem for problem in find_problems(cast.database, now=NOW) if "busy_times" in problem]) == 1
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
@@ -172,10 +172,10 @@ def test_in_the_other_lane_times_overlap_with_a_reason_and_inside_a_lane_never(c
     another = insert_patient(cast)
     for squeezed in ("", "One more"):
         with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
-            insert(cast, visit(cast, "2026-03-03 10:20", squeezed=squeezed) | {"patient_id": another})
+            insert(cast, appointment(cast, "2026-03-03 10:20", squeezed=squeezed) | {"patient_id": another})
     for lane, reason in ((1, ""), (1, "  "), (2, "A third lane"), (-1, "Below"), (None, "None")):
         with pytest.raises(IntegrityError):
-            insert(cast, visit(cast, "2026-03-03 15:00") | {"lane": lane, "squeeze_reason": reason})
+            insert(cast, appointment(cast, "2026-03-03 15:00") | {"lane": lane, "squeeze_reason": reason})
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
         cast.change(sa.update(Appointment).where(Appointment.lane == 1).values(lane=0))
     with pytest.raises(IntegrityError, match="ck_appointments_lane"):
@@ -284,7 +284,7 @@ def test_of_concurrent_writers_without_the_service_one_gets_the_time(cast: Cast)
     start = Barrier(RACERS)
 
     def write(number: int, hour: int) -> str:
-        row = visit(cast, f"2026-03-03 {hour:02d}:{number * 3:02d}") | {"patient_id": patients[number]}
+        row = appointment(cast, f"2026-03-03 {hour:02d}:{number * 3:02d}") | {"patient_id": patients[number]}
         start.wait()
         try:
             with cast.database.engine.connect().execution_options(docket_write=True) as connection, connection.begin():
@@ -308,7 +308,9 @@ def test_crossing_writers_without_the_service_wait_and_do_not_deadlock(postgresq
     """PostgreSQL's triggers take the doctor's lock. SQLite has one writer at a time anyway."""
     database = Database(postgresql_url)
     cast = assemble(database)
-    one, other = ([visit(cast, f"2026-03-03 {hour}:00", patient=name) for hour in hours] for name, hours in CROSSING)
+    one, other = (
+        [appointment(cast, f"2026-03-03 {hour}:00", patient=name) for hour in hours] for name, hours in CROSSING
+    )
     begun = Event()
 
     def write_the_other() -> None:

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import appointment, put
 from tests.cast import AMSTERDAM, NOW, Cast, local, promised
-from tests.visits import put, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
 from webapp.clinic.service import get_clinic
@@ -265,7 +265,7 @@ def add_doctors(cast: Cast, count: int) -> None:
             session.add(TimeOff(doctor_id=doctor.id, **off))
             session.execute(sa.insert(doctor_visit_types).values(doctor_id=doctor.id, visit_type_id=cast.long))
             start = f"2026-03-{17 + number % 3} {10 + number}:00"
-            row = visit(cast, start, patient="dave")
+            row = appointment(cast, start, patient="dave")
             session.execute(sa.insert(Appointment).values({**row, "doctor_id": doctor.id}))
 
     cast.database.write(work)
@@ -332,7 +332,7 @@ RULES_OF_CLINIC = st.fixed_dictionaries(
 @st.composite
 def situations(draw: st.DrawFn) -> dict[str, Any]:
     """A random day of Bob and random obstacles. Minutes count from the local midnight of the day."""
-    visits = st.lists(st.integers(0, 47), max_size=4, unique=True)
+    appointments = st.lists(st.integers(0, 47), max_size=4, unique=True)
     return {
         "day": draw(DAYS),
         "ahead": draw(st.sampled_from([0, 240, 24 * 60, 48 * 60])),
@@ -343,8 +343,8 @@ def situations(draw: st.DrawFn) -> dict[str, Any]:
         "off": draw(st.lists(st.tuples(st.integers(0, 1440), st.integers(1, 200)), max_size=2)),
         "closed": draw(st.sampled_from([None, None, None, 0, 1])),
         "step": draw(st.sampled_from([15, 20, 30, 50])),
-        "visits": draw(visits),
-        "own": draw(visits),
+        "appointments": draw(appointments),
+        "own": draw(appointments),
         "kind": draw(st.sampled_from(["short", "long", "buffered", "buffered", "by_phone", "erins_only"])),
     }
 
@@ -371,10 +371,10 @@ def arrange(session: Session, cast: Cast, about: dict[str, Any]) -> datetime:
         closed = day + timedelta(days=about["closed"])
         session.add(Closure(name="Works", starts_on=closed, ends_on=closed))
     session.flush()
-    for doctor, patient, slots in (("bob", "dave", about["visits"]), ("erin", "alice", about["own"])):
+    for doctor, patient, slots in (("bob", "dave", about["appointments"]), ("erin", "alice", about["own"])):
         for slot in slots:
             begins = midnight + timedelta(minutes=30 * slot)
-            row = visit(cast, "2026-01-01 00:00", doctor=doctor, patient=patient)
+            row = appointment(cast, "2026-01-01 00:00", doctor=doctor, patient=patient)
             times: dict[str, Any] = {"starts_at": begins, "promised_minute": promised(begins), "busy_from": begins}
             times |= dict.fromkeys(("ends_at", "busy_until"), begins + timedelta(minutes=20))
             session.execute(sa.insert(Appointment).values(row | times))

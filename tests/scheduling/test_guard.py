@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import GUARDS, appointment, insert, put, take_guard_away
 from tests.cast import NOW, Cast, assemble, local, promised
-from tests.visits import GUARDS, insert, put, take_guard_away, visit
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking, Move
 from webapp.auth.schemas import Actor
@@ -117,7 +117,7 @@ def test_no_update_of_a_row_bypasses_the_guard(cast: Cast) -> None:
     elsewhere = put(cast, TEN, patient="dave", doctor="erin")
     later = put(cast, "2026-03-03 11:00", patient="dave")
     times = ("starts_at", "ends_at", "promised_minute", "busy_from", "busy_until")
-    at_ten = {name: visit(cast, TEN)[name] for name in times}
+    at_ten = {name: appointment(cast, TEN)[name] for name in times}
     changes: list[tuple[int, dict[str, Any], str]] = [
         (cancelled, {"status": "confirmed", "patient_id": cast.patient_ids["alice"]}, "overlap"),
         (elsewhere, {"doctor_id": cast.doctor_ids["bob"]}, GUARDS["doctor"]),
@@ -151,18 +151,18 @@ def test_an_invalid_appointment_is_refused(cast: Cast) -> None:
 
 def test_instants_have_no_seconds_and_texts_their_lengths(cast: Cast) -> None:
     for column in ("starts_at", "ends_at", "busy_from", "busy_until"):
-        row = visit(cast, TEN, minutes=40, before=10, after=10)
+        row = appointment(cast, TEN, minutes=40, before=10, after=10)
         row[column] += timedelta(seconds=1)
         with pytest.raises(IntegrityError, match="ck_appointments_whole_minutes"):
             insert(cast, row)
     with pytest.raises((IntegrityError, sa.exc.DataError)):
-        insert(cast, visit(cast, TEN) | {"reason": "x" * 501})
+        insert(cast, appointment(cast, TEN) | {"reason": "x" * 501})
     with pytest.raises((IntegrityError, sa.exc.DataError)):
-        insert(cast, visit(cast, TEN) | {"notes": "x" * 1001})
+        insert(cast, appointment(cast, TEN) | {"notes": "x" * 1001})
 
 
 def test_whatever_writes_a_start_also_writes_what_was_promised(cast: Cast) -> None:
-    row = visit(cast, TEN)
+    row = appointment(cast, TEN)
     with pytest.raises(IntegrityError, match="promised"):
         insert(cast, row | {"promised_minute": promised(local("2026-03-04 10:00"))})
     row.pop("promised_minute")
@@ -170,7 +170,7 @@ def test_whatever_writes_a_start_also_writes_what_was_promised(cast: Cast) -> No
         insert(cast, row)
     there = put(cast, TEN)
     times = ("starts_at", "ends_at", "busy_from", "busy_until")
-    later = {name: visit(cast, "2026-03-05 10:00")[name] for name in times}
+    later = {name: appointment(cast, "2026-03-05 10:00")[name] for name in times}
     with pytest.raises(IntegrityError, match="promised"):
         cast.change(sa.update(Appointment).where(Appointment.id == there).values(later))
 

@@ -54,7 +54,7 @@ def facts(**changes: Any) -> Facts:
         horizon_days=90,
         gap=30,
         max_active=10,
-        patient_visits=[],
+        patient_appointments=[],
     )
     return replace(usual, **changes)
 
@@ -196,7 +196,7 @@ def test_buffers_may_reach_out_of_hours_into_breaks_and_into_leave() -> None:
 
 
 def test_thirty_minutes_between_a_patients_appointments_are_enough_and_less_is_not() -> None:
-    about = facts(patient_visits=[span("10:00-10:30")], step=5)
+    about = facts(patient_appointments=[span("10:00-10:30")], step=5)
     assert codes(about, "09:00") == codes(about, "11:00") == []
     for clock in ("09:05", "09:30", "10:30", "10:55"):
         refusal = only(about, clock)
@@ -205,17 +205,17 @@ def test_thirty_minutes_between_a_patients_appointments_are_enough_and_less_is_n
 
 
 def test_a_patients_own_appointment_is_named_before_the_margin() -> None:
-    about = facts(patient_visits=[span("10:00-10:30")], step=5)
+    about = facts(patient_appointments=[span("10:00-10:30")], step=5)
     for clock in ("09:35", "10:00", "10:25"):
         assert codes(about, clock) == ["patient_overlap", "patient_gap"]
 
 
 def test_signed_out_no_rule_about_the_patient_refuses() -> None:
-    assert codes(facts(patient_visits=None), "10:00") == []
+    assert codes(facts(patient_appointments=None), "10:00") == []
 
 
 def test_the_quota_refuses_and_hides_nothing() -> None:
-    full, nearly = facts(active_visits=10), facts(active_visits=9)
+    full, nearly = facts(active_appointments=10), facts(active_appointments=9)
     refusal = only(full, "10:00")
     assert (refusal.code, refusal.values, refusal.clash) == ("too_many_visits", {"max": 10}, False)
     assert codes(nearly, "10:00") == []
@@ -248,8 +248,8 @@ def test_staff_may_override_the_rules_but_not_the_guard() -> None:
         closures=[(MIDNIGHT, MIDNIGHT + DAY)],
         time_off=[span("18:00-19:00")],
         doctor_busy=[span("18:00-18:05")],
-        patient_visits=[span("18:00-18:05")],
-        active_visits=99,
+        patient_appointments=[span("18:00-18:05")],
+        active_appointments=99,
         doctor_active=False,
         offered_by_doctor=False,
         offered_online=False,
@@ -263,7 +263,7 @@ def test_staff_may_override_the_rules_but_not_the_guard() -> None:
 
 
 def test_a_moving_appointment_is_not_offered_its_own_time_and_does_not_count_twice() -> None:
-    moving = facts(present_start=at("10:00"), active_visits=99)
+    moving = facts(present_start=at("10:00"), active_appointments=99)
     assert codes(moving, "10:00") == ["same_time"]
     assert codes(moving, "10:15") == []
     assert "10:00" not in shown(moving)
@@ -322,7 +322,7 @@ class Oracle:
         self.closed = self._minutes(about.closures)
         self.off = self._minutes(about.time_off)
         self.busy = self._minutes(about.doctor_busy)
-        self.own = self._minutes(about.patient_visits or [])
+        self.own = self._minutes(about.patient_appointments or [])
 
     @staticmethod
     def _minutes(spans: list[Span]) -> set[int]:
@@ -336,7 +336,7 @@ class Oracle:
     def refuses(self, start: Minute) -> set[str]:
         """The codes of the rules that refuse this start, for a patient."""
         about = self.about
-        visit = set(range(start, start + about.minutes))
+        appointment = set(range(start, start + about.minutes))
         busy = set(range(start - about.before, start + about.minutes + about.after))
         near = set(range(start - about.gap, start + about.minutes + about.gap))
         said = {
@@ -344,17 +344,19 @@ class Oracle:
             "in_the_past": start < about.now,
             "too_soon": start - about.now < about.notice,
             "too_far_ahead": start >= about.horizon,
-            "clinic_closed": any(minute not in self.open and minute not in self.extra for minute in visit),
-            "outside_working_hours": any(minute not in self.working and minute not in self.extra for minute in visit),
-            "closure": bool(visit & self.closed),
-            "time_off": bool(visit & self.off),
+            "clinic_closed": any(minute not in self.open and minute not in self.extra for minute in appointment),
+            "outside_working_hours": any(
+                minute not in self.working and minute not in self.extra for minute in appointment
+            ),
+            "closure": bool(appointment & self.closed),
+            "time_off": bool(appointment & self.off),
             "slot_taken": bool(busy & self.busy),
-            "patient_overlap": bool(visit & self.own),
+            "patient_overlap": bool(appointment & self.own),
             "patient_gap": bool(near & self.own),
             "doctor_inactive": not about.doctor_active,
             "visit_type_not_offered": not about.offered_by_doctor,
             "visit_type_not_online": not about.offered_online,
-            "too_many_visits": about.active_visits >= about.max_active,
+            "too_many_visits": about.active_appointments >= about.max_active,
         }
         return {code for code, refused in said.items() if refused}
 
@@ -399,8 +401,8 @@ def any_facts(draw: st.DrawFn) -> tuple[Facts, ZoneInfo]:
         horizon_days=90,
         gap=draw(st.sampled_from([0, 30])),
         max_active=10,
-        active_visits=draw(st.sampled_from([0, 9, 10])),
-        patient_visits=spans(2, 60) if draw(st.booleans()) else None,
+        active_appointments=draw(st.sampled_from([0, 9, 10])),
+        patient_appointments=spans(2, 60) if draw(st.booleans()) else None,
         doctor_active=draw(st.sampled_from([True] * 9 + [False])),
         offered_by_doctor=draw(st.sampled_from([True] * 9 + [False])),
         offered_online=draw(st.sampled_from([True] * 9 + [False])),
@@ -438,7 +440,16 @@ def test_every_refusal_is_the_oracles_and_ends_when_it_says(case: tuple[Facts, Z
 class ScheduleAlone:
     """Facts of which a rule may read nothing that differs between requests."""
 
-    OF_REQUEST = ("now", "notice", "horizon", "gap", "max_active", "patient_visits", "active_visits", "present_start")
+    OF_REQUEST = (
+        "now",
+        "notice",
+        "horizon",
+        "gap",
+        "max_active",
+        "patient_appointments",
+        "active_appointments",
+        "present_start",
+    )
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import Element, read
-from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
 

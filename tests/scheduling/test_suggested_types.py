@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import Cast, local, log_in
 from tests.reading import Element, read
-from tests.visits import put
 from webapp import models
 from webapp.clinic.models import VisitType
 from webapp.core.formats import iso

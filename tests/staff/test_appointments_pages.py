@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from tests import visits
+from tests import appointment_rows
 from tests.cast import NOW, Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
 from webapp import models
@@ -392,10 +392,10 @@ def rows_of(page: Element) -> list[str]:
 
 def put_some(cast: Cast) -> None:
     """Three appointments with Bob: yesterday, today and next week; and one with Erin, which is flagged."""
-    visits.put(cast, "2026-03-01 10:00", status="completed")
-    visits.put(cast, "2026-03-02 10:00", patient="dave", status="confirmed")
-    visits.put(cast, "2026-03-09 10:00")
-    visits.put(cast, "2026-03-10 10:00", doctor="erin", patient="dave")
+    appointment_rows.put(cast, "2026-03-01 10:00", status="completed")
+    appointment_rows.put(cast, "2026-03-02 10:00", patient="dave", status="confirmed")
+    appointment_rows.put(cast, "2026-03-09 10:00")
+    appointment_rows.put(cast, "2026-03-10 10:00", doctor="erin", patient="dave")
     erins = models.Appointment.doctor_id == cast.doctor_ids["erin"]
     cast.change(sa.update(models.Appointment).where(erins).values(flagged_why="Erin is away then"))
 
@@ -489,7 +489,7 @@ def test_long_lists_have_pages_that_keep_the_filters(
 ) -> None:
     monkeypatch.setattr(listing, "list_appointments", partial(listing.list_appointments, limit=2))
     for day in range(9, 14):
-        visits.put(cast, f"2026-03-{day:02d} 10:00")
+        appointment_rows.put(cast, f"2026-03-{day:02d} 10:00")
     log_in(client, "carol")
     page = look(client, "/admin/appointments?doctor=bob&sort=-time")
     seen = rows_of(page)

@@ -36,7 +36,7 @@ def week_of(database: Database) -> OpeningWeek:
         return settings.get_opening_hours(session)
 
 
-def visit(cast: Cast, reference: str) -> Any:
+def appointment(cast: Cast, reference: str) -> Any:
     with cast.database.reading() as session:
         return session.execute(sa.select(Appointment).where(Appointment.reference == reference)).scalar_one()
 
@@ -125,7 +125,7 @@ def test_a_nearer_horizon_shows_its_effect_and_asks_about_no_appointment(carol: 
     assert "No appointments are affected." in page.text
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert clinic_of(cast.database).horizon_days == 14
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).flagged_why == ""
 
 
 def test_a_shorter_notice_opens_times(carol: TestClient) -> None:
@@ -200,7 +200,7 @@ def test_shorter_opening_hours_ask_about_appointments_outside(carol: TestClient,
     assert "1 appointment is affected" in page.text
     assert "The clinic is closed at that time." in page.text
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
-    assert (visit(cast, early).flagged_why, bool(visit(cast, late).flagged_why)) == ("", True)
+    assert (appointment(cast, early).flagged_why, bool(appointment(cast, late).flagged_why)) == ("", True)
     # Another admin still has the old form open.
     answer = carol.post(address, data={**form, "monday": "8-12", "step": "save"})
     assert answer.status_code == 409
@@ -229,9 +229,12 @@ def test_a_new_time_zone_explains_itself_asks_and_keeps_wall_clocks(carol: TestC
     assert clinic_of(cast.database).time_zone == "Europe/Amsterdam"
     assert carol.post(address, data={**asked(page), "decide-all": "keep", "step": "save"}).status_code == 303
     assert clinic_of(cast.database).time_zone == "Europe/London"
-    assert visit(cast, first).starts_at == local("2026-03-03 09:00")
-    assert visit(cast, first).flagged_why == "clinic_closed"
-    assert (visit(cast, second).starts_at, visit(cast, second).flagged_why) == (local("2026-03-03 11:00"), "")
+    assert appointment(cast, first).starts_at == local("2026-03-03 09:00")
+    assert appointment(cast, first).flagged_why == "clinic_closed"
+    assert (appointment(cast, second).starts_at, appointment(cast, second).flagged_why) == (
+        local("2026-03-03 11:00"),
+        "",
+    )
     with cast.database.reading() as session:
         moved = session.execute(sa.select(TimeOff.starts_at, TimeOff.ends_at).where(TimeOff.id == leave)).one()
     assert [instant.isoformat()[11:16] for instant in moved] == ["09:00", "17:00"]

@@ -32,7 +32,7 @@ def close(cast: Cast, name: str, first: date, last: date) -> int:
     return cast.add(Closure(name=name, starts_on=first, ends_on=last))
 
 
-def visit(cast: Cast, reference: str) -> Any:
+def appointment(cast: Cast, reference: str) -> Any:
     with cast.database.reading() as session:
         return session.execute(sa.select(Appointment).where(Appointment.reference == reference)).scalar_one()
 
@@ -71,9 +71,9 @@ def test_affected_appointments_are_listed_and_each_decision_is_carried_out(carol
     assert closures(cast) == []
     decided = {**asked(page), f"decide-{kept}": "keep", f"decide-{moved}": "move", "why": "We are away."}
     assert carol.post("/admin/closures", data={**decided, "step": "save"}).status_code == 303
-    assert "closure:We are away." in visit(cast, kept).flagged_why
-    assert visit(cast, moved).starts_at.date() not in (date(2026, 3, 3), date(2026, 3, 4))
-    assert visit(cast, moved).flagged_why == ""
+    assert "closure:We are away." in appointment(cast, kept).flagged_why
+    assert appointment(cast, moved).starts_at.date() not in (date(2026, 3, 3), date(2026, 3, 4))
+    assert appointment(cast, moved).flagged_why == ""
     assert len(closures(cast)) == 1
 
 
@@ -127,7 +127,7 @@ def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, ca
     kept = cast.book(cast.alice, "2026-03-03 10:00")
     page = read(carol.post("/admin/closures", data={**SPRING, "step": "save"}))
     carol.post("/admin/closures", data={**asked(page), "decide-all": "keep", "step": "save"})
-    assert visit(cast, kept).flagged_why
+    assert appointment(cast, kept).flagged_why
     with cast.database.reading() as session:
         number = session.scalar(sa.select(Closure.id))
     address = f"/admin/closures/{number}/removal"
@@ -137,7 +137,7 @@ def test_removing_a_closure_asks_first_and_takes_flags_off(carol: TestClient, ca
     assert len(closures(cast)) == 1
     assert carol.post(address, data={**form, "step": "save"}).status_code == 303
     assert closures(cast) == []
-    assert visit(cast, kept).flagged_why == ""
+    assert appointment(cast, kept).flagged_why == ""
     assert carol.get(address).status_code == carol.post(address, data=form).status_code == 404
 
 

@@ -37,7 +37,7 @@ def doctor(cast: Cast, slug: str) -> Doctor | None:
         return session.scalar(sa.select(Doctor).where(Doctor.slug == slug))
 
 
-def visit(cast: Cast, reference: str) -> Any:
+def appointment(cast: Cast, reference: str) -> Any:
     with cast.database.reading() as session:
         return session.execute(sa.select(Appointment).where(Appointment.reference == reference)).scalar_one()
 
@@ -201,7 +201,7 @@ def test_taking_a_visit_type_asks_about_the_appointments_and_the_name_in_address
     again = {**asked(read(answer)), f"decide-{reference}": "keep", "step": "save"}
     answer = carol.post("/admin/doctors/bob", data=again)
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/doctors/bob")
-    assert visit(cast, reference).flagged_why == "visit_type_not_offered"
+    assert appointment(cast, reference).flagged_why == "visit_type_not_offered"
     assert read(carol.get("/doctors/bob")).h1 == "Dr. Robert Brown"
 
 
@@ -209,7 +209,7 @@ def test_another_slot_step_affects_no_appointment(carol: TestClient, cast: Cast)
     reference = cast.book(cast.alice, "2026-03-03 10:15")
     form = asked(read(carol.get("/admin/doctors/bob")))
     assert carol.post("/admin/doctors/bob", data={**form, "slot_step": "60", "step": "save"}).status_code == 303
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).flagged_why == ""
     changed = doctor(cast, "bob")
     assert changed is not None
     assert changed.slot_step == 60
@@ -243,15 +243,15 @@ def test_deactivating_leaves_keep_or_cancel_and_reactivating_takes_flags_off(car
     assert page.text.count("No free time to move to.") == 2
     decided = {**page.form(address), f"decide-{kept}": "keep", f"decide-{gone}": "cancel", "step": "save"}
     assert carol.post(address, data=decided).status_code == 303
-    assert visit(cast, kept).flagged_why == "doctor_inactive"
-    assert visit(cast, gone).status == "cancelled"
+    assert appointment(cast, kept).flagged_why == "doctor_inactive"
+    assert appointment(cast, gone).status == "cancelled"
     assert carol.get("/doctors/bob").status_code == 404
     page = read(carol.get("/admin/doctors/bob"))
     assert "Not taking bookings" in page.text
     form = read(carol.get(address)).form(address)
     for _ in range(2):
         assert carol.post(address, data={**form, "step": "save"}).status_code == 303
-    assert visit(cast, kept).flagged_why == ""
+    assert appointment(cast, kept).flagged_why == ""
     assert carol.get("/doctors/bob").status_code == 200
 
 

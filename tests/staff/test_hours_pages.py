@@ -30,7 +30,7 @@ def saved(cast: Cast, doctor: str = "bob") -> dict[str, Week]:
         return {each.period.key: each.week for each in hours.list_periods(session, cast.doctor_ids[doctor])}
 
 
-def visit(cast: Cast, reference: str) -> Appointment:
+def appointment(cast: Cast, reference: str) -> Appointment:
     with cast.database.reading() as session:
         return session.scalars(sa.select(Appointment).where(Appointment.reference == reference)).one()
 
@@ -176,7 +176,7 @@ def test_hours_that_affect_an_appointment_ask_for_a_decision(cast: Cast, client:
         address, data={**page.form(address), f"decide-{reference}": decision, "why": "Fewer hours", "step": "save"}
     )
     assert answer.status_code == 303
-    stands = visit(cast, reference)
+    stands = appointment(cast, reference)
     assert saved(cast)["always"][4] == ((540, 720),)
     assert bool(stands.flagged_why) is (decision == "keep")
     assert (stands.status == "cancelled") is (decision == "cancel")
@@ -227,7 +227,7 @@ def test_removing_hours_asks_first_also_about_appointments(cast: Cast, bob: Test
     answer = bob.post(address, data={**read(asked).form(address), "decide-all": "keep", "step": "save"})
     assert answer.status_code == 303
     assert saved(cast) == {}
-    assert visit(cast, reference).flagged_why
+    assert appointment(cast, reference).flagged_why
     assert problems(cast) == []
     assert bob.get(address).status_code == 404
 
@@ -296,7 +296,7 @@ def test_extra_hours_are_added_shown_and_removed(cast: Cast, bob: TestClient) ->
     assert asked.status_code == 409
     answer = bob.post(removal, data={**read(asked).form(removal), f"decide-{reference}": "cancel", "step": "save"})
     assert answer.status_code == 303
-    assert visit(cast, reference).status == "cancelled"
+    assert appointment(cast, reference).status == "cancelled"
     assert bob.get(removal).status_code == 404
     assert problems(cast) == []
 

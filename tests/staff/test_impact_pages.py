@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import Cast, local, log_in, promised
 from tests.reading import read
-from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import decisions
 from webapp.staff import impact_pages
@@ -55,9 +55,9 @@ def test_a_choice_for_all_decides_about_appointments_that_are_not_shown(client: 
     form = page.form(ADDRESS) | {"decide-all": "keep", "decide-AAAA-0000": "cancel", "step": "save"}
     assert client.post(ADDRESS, data=form).status_code == 303
     with crowded.database.reading() as session:
-        visit = models.Appointment
+        appointment = models.Appointment
         found = session.execute(
-            sa.select(visit.status, sa.func.count()).group_by(visit.status, visit.flagged_why)
+            sa.select(appointment.status, sa.func.count()).group_by(appointment.status, appointment.flagged_why)
         ).all()
     assert sorted((status, count) for status, count in found) == [("cancelled", 1), ("scheduled", 11)]
 
@@ -70,9 +70,11 @@ def test_deciding_about_those_that_are_shown_is_not_enough(client: TestClient, c
 
 
 def test_moving_all_keeps_those_who_have_arrived(client: TestClient, crowded: Cast) -> None:
-    visit = models.Appointment
+    appointment = models.Appointment
     here = {"reference": "AAAA-0000", "status": "arrived"}
-    crowded.change(sa.update(visit).where(visit.reference == here["reference"]).values(status=here["status"]))
+    crowded.change(
+        sa.update(appointment).where(appointment.reference == here["reference"]).values(status=here["status"])
+    )
     log_in(client, "carol")
     page = read(client.post(ADDRESS, data=CLOSURE))
     assert "The patient has arrived." in page.text
@@ -82,7 +84,9 @@ def test_moving_all_keeps_those_who_have_arrived(client: TestClient, crowded: Ca
     answer = client.post(ADDRESS, data=page.form(ADDRESS) | {"decide-all": "move", "step": "save"})
     assert answer.status_code == 303
     with crowded.database.reading() as session:
-        found = session.execute(sa.select(visit.status, visit.moved_by_clinic, visit.flagged_why)).all()
+        found = session.execute(
+            sa.select(appointment.status, appointment.moved_by_clinic, appointment.flagged_why)
+        ).all()
     assert sorted(map(tuple, found)) == [("arrived", False, "closure"), *[("scheduled", True, "")] * 11]
 
 

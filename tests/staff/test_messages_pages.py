@@ -205,8 +205,8 @@ def test_a_message_is_read_without_working_links_and_that_is_recorded(carol: Tes
     assert document.headers["content-security-policy"].startswith("sandbox; ")
     assert unsign(DEAD_KEYS, "visit", token(document.text, "/visit/")) == said
     assert unsign([SECRET_KEY], "visit", token(document.text, "/visit/")) is None
-    visit = newest(cast).subject_id
-    assert actions(cast, "message_read") == [("appointment", visit, number)]
+    appointment = newest(cast).subject_id
+    assert actions(cast, "message_read") == [("appointment", appointment, number)]
     # Reading the document by another way is recorded, too, and Carol's permission is hers alone.
     bare = address.partition("?")[0]
     good = token(address, "?read=")

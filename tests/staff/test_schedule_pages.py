@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
-from tests.visits import insert, put, visit
 from webapp import models
 
 
@@ -37,7 +37,7 @@ def lines(page: Element) -> list[str]:
     return found
 
 
-def change_visit(cast: Cast, reference: str, **values: Any) -> None:
+def change_appointment(cast: Cast, reference: str, **values: Any) -> None:
     cast.change(sa.update(models.Appointment).where(models.Appointment.reference == reference).values(values))
 
 
@@ -59,7 +59,7 @@ def test_the_day_is_a_time_line_of_appointments_gaps_breaks_and_buffers(cast: Ca
 
 def test_a_card_shows_the_patient_and_the_reason(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
-    change_visit(
+    change_appointment(
         cast,
         reference,
         reason="My <i>knee</i>",
@@ -76,7 +76,7 @@ def test_a_card_shows_the_patient_and_the_reason(client: TestClient, cast: Cast)
     page = read(answer)
     assert page.h1 == "Tuesday 3 March 2026"
     assert "Dr. Bob Brown · Room 3 · 1 appointment · finishes 09:45" in page.text
-    card = page.one("article", class_="visit")
+    card = page.one("article", class_="appointment")
     assert f"/appointments/{reference}" in card.links
     # Alice is 42 the day after.
     assert card.one("h3").text == "Alice Adams 41 years"
@@ -96,7 +96,7 @@ def test_the_first_appointment_is_the_first_that_counts_with_this_doctor(cast: C
     put(cast, "2026-02-11 10:00", doctor="erin", status="completed")
     cast.book(cast.alice, "2026-03-03 09:30")
     cast.book(cast.alice, "2026-03-03 11:00")
-    first, second = day_of(cast).all("article", class_="visit")
+    first, second = day_of(cast).all("article", class_="appointment")
     assert "first appointment" in first.text
     assert "first appointment" not in second.text
 
@@ -170,7 +170,7 @@ def test_now_is_a_line_at_its_place_and_splits_a_gap(cast: Cast) -> None:
 def test_the_current_appointment_is_outlined_and_lateness_is_shown(cast: Cast) -> None:
     first, second = put(cast, "2026-03-03 09:30"), cast.book(cast.dave, "2026-03-03 10:00")
     page = day_of(cast, now="2026-03-03 10:05")
-    assert page.one("article", class_="live")["id"] == f"visit-{second}"
+    assert page.one("article", class_="live")["id"] == f"appointment-{second}"
     cast.change(sa.update(models.Appointment).where(models.Appointment.id == first).values(status="arrived"))
     page = day_of(cast, now="2026-03-03 10:05")
     assert "Alice" in page.one("article", class_="live").text
@@ -179,7 +179,7 @@ def test_the_current_appointment_is_outlined_and_lateness_is_shown(cast: Cast) -
 
 def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -> None:
     for hour, status in (("09", "completed"), ("10", "no_show"), ("11", "cancelled")):
-        row = visit(cast, f"2026-03-03 {hour}:00", status=status)
+        row = appointment(cast, f"2026-03-03 {hour}:00", status=status)
         insert(cast, {**row, "reason": "Something private", "cancellation_reason": "A cold" * (status == "cancelled")})
     page = day_of(cast, now="2026-03-03 12:30")
     cards = page.all("article", class_="folded")
@@ -204,15 +204,15 @@ def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -
     ],
 )
 def test_each_status_has_its_one_tap_action(cast: Cast, status: str, now: str, expected: list[str]) -> None:
-    row = visit(cast, "2026-03-03 10:00", status=status)
+    row = appointment(cast, "2026-03-03 10:00", status=status)
     insert(cast, row)
-    card = day_of(cast, now=now).one("article", class_="visit")
+    card = day_of(cast, now=now).one("article", class_="appointment")
     links = [each for each in card.all() if each.name in {"button", "a"} and "button" in (each.get("class") or "")]
     assert [each.text for each in links] == expected
 
 
 def test_the_next_patient_is_on_top_with_their_earlier_appointments(cast: Cast) -> None:
-    old = visit(cast, "2026-02-10 10:00", status="completed", patient="dave")
+    old = appointment(cast, "2026-02-10 10:00", status="completed", patient="dave")
     insert(cast, {**old, "private_note": "Sleeps badly"})
     put(cast, "2026-02-11 10:00", status="completed", patient="dave", doctor="erin")
     cast.book(cast.alice, "2026-03-03 09:30")
@@ -355,9 +355,9 @@ def test_a_day_of_23_or_25_hours_holds_all_its_appointments(client: TestClient, 
     log_in(client, "bob")
     for shown, free in (("2026-03-29", "22 hours 30 minutes"), ("2026-10-25", "24 hours 30 minutes")):
         page = read(client.get(f"/schedule/{shown}"))
-        assert len(page.all("article", class_="visit")) == 2, shown
+        assert len(page.all("article", class_="appointment")) == 2, shown
         assert totals(page)["Free"] == f"{free} in 1 gap"
-    assert len(read(client.get("/schedule/2026-03-28")).all("article", class_="visit")) == 0
+    assert len(read(client.get("/schedule/2026-03-28")).all("article", class_="appointment")) == 0
 
 
 def test_a_day_that_does_not_exist_is_not_found(client: TestClient) -> None:
@@ -384,7 +384,7 @@ def test_the_ends_of_the_calendar_can_be_opened(client: TestClient) -> None:
 def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> None:
     first = cast.book(cast.alice, "2026-03-03 09:30")
     second = cast.book(cast.dave, "2026-03-05 14:00", visit_type=cast.long)
-    change_visit(cast, second, status="confirmed", flagged_why="time_off")
+    change_appointment(cast, second, status="confirmed", flagged_why="time_off")
     cast.add(models.Closure(name="Spring day", starts_on=date(2026, 3, 4), ends_on=date(2026, 3, 4)))
     leave = {"starts_at": local("2026-03-06 12:00"), "ends_at": local("2026-03-06 15:00")}
     cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], reason="Course", **leave))
@@ -409,7 +409,7 @@ def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> N
 
 def places(page: Element) -> dict[str, list[int]]:
     """By the first two words of each appointment and leave: hour, row of that hour, length in hours and rows."""
-    lines = page.one("ol", class_="week").all("li", data_kind="visit") + page.all("li", data_kind="off")
+    lines = page.one("ol", class_="week").all("li", data_kind="appointment") + page.all("li", data_kind="off")
     return {
         " ".join(line.text.split()[:2]): [int(line[f"data-{key}"]) for key in ("hour", "row", "hours", "rows")]
         for line in lines

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read, read_fragment
-from tests.visits import insert, put, visit
 from webapp import models
 
 DAY = "/schedule/2026-03-03"
@@ -53,9 +53,9 @@ def test_a_tap_without_scripts_comes_back_to_the_appointment_in_the_day(
 ) -> None:
     page = read(bob.get(DAY))
     back = send(bob, page, f"/appointments/{reference}/status", status="arrived")
-    assert back == f"{DAY}?changed={reference}#visit-{reference}"
+    assert back == f"{DAY}?changed={reference}#appointment-{reference}"
     page = read(bob.get(back))
-    assert page.one("article", id=f"visit-{reference}")["data-status"] == "arrived"
+    assert page.one("article", id=f"appointment-{reference}")["data-status"] == "arrived"
     said = page.one("div", class_="said")
     assert said.one("p").text == "Alice Adams: arrived"
     back = send(bob, said, f"/appointments/{reference}/status/undo")
@@ -147,7 +147,7 @@ def test_the_patient_reads_what_was_noted_and_has_no_such_buttons(bob: TestClien
 
 
 def test_staff_see_the_patient_and_earlier_appointments(bob: TestClient, cast: Cast, reference: str) -> None:
-    old = visit(cast, "2026-02-10 10:00", status="completed")
+    old = appointment(cast, "2026-02-10 10:00", status="completed")
     insert(cast, {**old, "private_note": "Sleeps badly"})
     patient = sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"])
     cast.change(patient.values(birth_date=date(1984, 3, 3), phone="020 555 0101"))

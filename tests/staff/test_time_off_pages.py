@@ -26,7 +26,7 @@ def ahead(cast: Cast) -> list[TimeOffRow]:
         return time_off.list_ahead(session, cast.doctor_ids["bob"], now=NOW)
 
 
-def visit(cast: Cast, reference: str) -> Appointment:
+def appointment(cast: Cast, reference: str) -> Appointment:
     with cast.database.reading() as session:
         return session.scalars(sa.select(Appointment).where(Appointment.reference == reference)).one()
 
@@ -182,7 +182,7 @@ def test_a_preview_of_time_off_saves_nothing(cast: Cast, bob: TestClient) -> Non
     assert "Alice Adams" in page.text
     assert page.form(NEW)["from_date"] == "2026-03-03"
     assert ahead(cast) == []
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).flagged_why == ""
 
 
 @pytest.mark.parametrize("decision", ["keep", "move", "cancel"])
@@ -200,7 +200,7 @@ def test_leave_over_an_appointment_asks_for_a_decision(cast: Cast, bob: TestClie
     assert undecided.status_code == 409
     data = {**page.form(NEW), f"decide-{reference}": decision, "why": "Bob is on a course.", "step": "save"}
     assert bob.post(NEW, data=data).status_code == 303
-    stands = visit(cast, reference)
+    stands = appointment(cast, reference)
     assert len(ahead(cast)) == 1
     assert problems(cast) == []
     if decision == "keep":
@@ -222,9 +222,9 @@ def test_a_booking_between_listing_and_saving_needs_a_decision_too(cast: Cast, b
     page = read(again)
     assert "Dave Dunn" in page.text
     assert ahead(cast) == []
-    assert visit(cast, early).flagged_why == ""
+    assert appointment(cast, early).flagged_why == ""
     assert bob.post(NEW, data={**page.form(NEW), "decide-all": "keep", "step": "save"}).status_code == 303
-    assert all(visit(cast, reference).flagged_why for reference in (early, late))
+    assert all(appointment(cast, reference).flagged_why for reference in (early, late))
     assert problems(cast) == []
 
 
@@ -237,9 +237,9 @@ def test_removing_time_off_unflags_the_appointments_that_it_flagged(cast: Cast, 
     assert "Tuesday 3 March 2026" in page.text
     assert not page.all("input", name="scope")
     assert bob.post(address, data={**page.form(address), "step": "preview"}).status_code == 200
-    assert visit(cast, reference).flagged_why
+    assert appointment(cast, reference).flagged_why
     assert bob.post(address, data={**page.form(address), "step": "save"}).status_code == 303
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).flagged_why == ""
     assert problems(cast) == []
 
 

@@ -32,7 +32,7 @@ def offered_by(cast: Cast, number: int) -> set[int]:
         return set(session.scalars(sa.select(table.doctor_id).where(table.visit_type_id == number)))
 
 
-def visit(cast: Cast, reference: str) -> Any:
+def appointment(cast: Cast, reference: str) -> Any:
     with cast.database.reading() as session:
         return session.execute(sa.select(Appointment).where(Appointment.reference == reference)).scalar_one()
 
@@ -90,8 +90,8 @@ def test_booked_appointments_keep_their_length(carol: TestClient, cast: Cast) ->
     address = f"/admin/visit-types/{cast.short}"
     sent = {**asked(read(carol.get(address))), "minutes": "45", "step": "save"}
     assert carol.post(address, data=sent).status_code == 303
-    assert visit(cast, reference).ends_at == local("2026-03-03 10:15")
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).ends_at == local("2026-03-03 10:15")
+    assert appointment(cast, reference).flagged_why == ""
     made = kind(cast, "Follow-up")
     assert made is not None
     assert made.minutes == 45
@@ -113,7 +113,7 @@ def test_taking_it_from_a_doctor_asks_about_the_appointments_booked_with_them(ca
     again = {**asked(page), "decide-all": "cancel", "step": "save"}
     assert again["doctor_ids"] == erin
     assert carol.post(address, data=again).status_code == 303
-    assert (visit(cast, bobs).status, visit(cast, erins).status) == ("cancelled", "scheduled")
+    assert (appointment(cast, bobs).status, appointment(cast, erins).status) == ("cancelled", "scheduled")
     assert offered_by(cast, cast.long) == {cast.doctor_ids["erin"]}
 
 
@@ -145,14 +145,14 @@ def test_deactivating_asks_and_reactivating_takes_the_flags_off(carol: TestClien
     assert answer.status_code == 409
     kept = {**read(answer).form(address), f"decide-{reference}": "keep", "step": "save"}
     assert carol.post(address, data=kept).status_code == 303
-    assert visit(cast, reference).flagged_why == "visit_type_not_offered"
+    assert appointment(cast, reference).flagged_why == "visit_type_not_offered"
     assert "Inactive" in read(carol.get("/admin/visit-types")).text
     page = read(carol.get(address))
     assert page.h1 == "Reactivate Follow-up?"
     # Sending it twice reactivates it once.
     for _ in range(2):
         assert carol.post(address, data={**page.form(address), "step": "save"}).status_code == 303
-    assert visit(cast, reference).flagged_why == ""
+    assert appointment(cast, reference).flagged_why == ""
 
 
 def test_a_visit_type_that_does_not_exist_is_not_found(carol: TestClient) -> None:

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in, promised
 from tests.reading import Element, read
-from tests.visits import put
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.integrity import find_problems
 from webapp.models import Appointment, ClinicSettings, OutboxMessage

@@ -16,6 +16,7 @@ from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
 from webapp.appointments.messages import confidentiality
 from webapp.appointments.schemas import (
+    AppointmentStatus,
     AppointmentView,
     Booking,
     Cancellation,
@@ -24,7 +25,6 @@ from webapp.appointments.schemas import (
     Note,
     Notes,
     Reason,
-    VisitStatus,
 )
 from webapp.auth.programs.api import Said
 from webapp.auth.programs.api_access import Caller, WritingCaller
@@ -71,7 +71,7 @@ router = ApiRouter(prefix="/appointments", tags=["Appointments"])
 
 
 class AppointmentOut(BaseModel):
-    """A visit."""
+    """An appointment."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -82,7 +82,7 @@ class AppointmentOut(BaseModel):
     visit_type_id: int
     starts_at: Moment
     ends_at: Moment
-    status: VisitStatus
+    status: AppointmentStatus
     reason: Annotated[str, Field(description="The reason for the appointment.", examples=["A rash on the left arm"])]
     notes: Annotated[str, Field(description="What else the patient told the doctor.")]
     confidential: Annotated[
@@ -141,7 +141,9 @@ class ChangeAppointment(BaseModel):
     """Changes to an appointment. Missing or null members stay unchanged."""
 
     starts_at: Annotated[Instant | None, START] = None
-    status: Annotated[VisitStatus | None, Field(description="Patients can only cancel.", examples=["cancelled"])] = None
+    status: Annotated[
+        AppointmentStatus | None, Field(description="Patients can only cancel.", examples=["cancelled"])
+    ] = None
     reason: Reason | None = None
     notes: Notes | None = None
     doctor_id: Id | None = None
@@ -166,7 +168,8 @@ class SaveAppointment(ChangeAppointment):
     """
 
     status: Annotated[
-        VisitStatus | None, Field(description="Patients can only cancel. Sending the current status changes nothing.")
+        AppointmentStatus | None,
+        Field(description="Patients can only cancel. Sending the current status changes nothing."),
     ] = None
 
 
@@ -251,7 +254,8 @@ def list_appointments(
     actor: Caller,
     paging: AskedCursorPaging,
     status: Annotated[
-        list[VisitStatus] | None, Query(max_length=MOST_VALUES, description="Only those with one of these statuses.")
+        list[AppointmentStatus] | None,
+        Query(max_length=MOST_VALUES, description="Only those with one of these statuses."),
     ] = None,
     since: Annotated[
         When | None,
@@ -383,7 +387,7 @@ def _require_same_booking(view: AppointmentView, body: ChangeAppointment) -> Non
 
 
 def _change(
-    page: Page, actor: Actor, view: AppointmentView, body: ChangeAppointment, *, status: VisitStatus | None
+    page: Page, actor: Actor, view: AppointmentView, body: ChangeAppointment, *, status: AppointmentStatus | None
 ) -> Response:
     """Make the changes and answer with the appointment afterwards.
 

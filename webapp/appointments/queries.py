@@ -29,7 +29,7 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     Admins see all, doctors their own, patients their own and those of the people they book for that are not
     confidential, and the holder of a link the one appointment that it is for.
     """
-    return _visible(_kind_of(actor), actor.user_id, actor.visit_id)
+    return _visible(_kind_of(actor), actor.user_id, actor.appointment_id)
 
 
 def _kind_of(actor: Actor) -> str:
@@ -38,10 +38,10 @@ def _kind_of(actor: Actor) -> str:
     return "admin" if actor.sees_all else actor.role
 
 
-def _visible(kind: str, user_id: Any, visit_id: Any) -> sa.ColumnElement[bool]:
+def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[bool]:
     """The same condition for a kind of actor and ids, which may be query parameters."""
     if kind == "link":
-        return sa.and_(Appointment.id == visit_id)
+        return sa.and_(Appointment.id == appointment_id)
     if kind == "admin":
         return sa.true()
     if kind == "doctor":
@@ -180,7 +180,7 @@ def list_appointments(
     A cancelled appointment is listed as cancelled only, whether its time has passed or not.
     """
     lines, total = _list_queries(_kind_of(actor), show)
-    values = {"user_id": actor.user_id, "visit_id": actor.visit_id, "now": now}
+    values = {"user_id": actor.user_id, "appointment_id": actor.appointment_id, "now": now}
     found = [AppointmentLine._make(row) for row in rows(session, lines, **values, skip=skip, limit=limit)]
     # A first page that is not full has them all.
     is_all = skip == 0 and len(found) < limit
@@ -190,7 +190,7 @@ def list_appointments(
 # Built once for each kind of actor, because building them takes longer than running them.
 @cache
 def _list_queries(kind: str, show: Listed) -> tuple[sa.Select[*tuple[Any, ...]], sa.Select[*tuple[Any, ...]]]:
-    number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("visit_id", type_=sa.Integer)
+    number = sa.bindparam("user_id", type_=sa.Integer), sa.bindparam("appointment_id", type_=sa.Integer)
     now = sa.bindparam("now", type_=UtcDateTime)
     ahead = sa.and_(Appointment.ends_at > now, Appointment.status.in_((*ACTIVE, "arrived")))
     cancelled = Appointment.status == "cancelled"

@@ -20,7 +20,7 @@ Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)
 # A note of staff on a decision: why a rule was overridden, or why an appointment stays.
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 PrivateNote = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-VisitStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
+AppointmentStatus = Literal["scheduled", "confirmed", "arrived", "completed", "no_show", "cancelled"]
 
 
 class Booking(BaseModel):
@@ -74,7 +74,7 @@ class Changes(BaseModel):
     """Several changes of an appointment that are made together or not at all; None leaves a value as it is."""
 
     starts_at: Instant | None = None
-    status: VisitStatus | None = None
+    status: AppointmentStatus | None = None
     reason: Reason | None = None
     notes: Notes | None = None
     override_reason: Note = ""

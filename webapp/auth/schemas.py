@@ -68,9 +68,9 @@ class Actor(NamedTuple):
 
     A program that acts with an API token has the role `machine`, and the name of the token.
 
-    With `visit_id` it is the holder of the link to one appointment, instead of an account. The link was sent to `email`
-    (which may be a telephone number) of the patient `patient_id`. For this actor only that appointment exists, and no
-    patient's record; `user_id` is `NO_ACCOUNT`.
+    With `appointment_id` it is the holder of the link to one appointment, instead of an account. The link was sent to
+    `email` (which may be a telephone number) of the patient `patient_id`. For this actor only that appointment exists,
+    and no patient's record; `user_id` is `NO_ACCOUNT`.
     """
 
     user_id: int
@@ -79,13 +79,13 @@ class Actor(NamedTuple):
     email: str
     role: ActorRole
     address: str = ""
-    visit_id: int | None = None
+    appointment_id: int | None = None
     patient_id: int | None = None
 
     @property
     def by_link(self) -> bool:
         """Whether the actor holds a link that was sent in a message, and has no account."""
-        return self.visit_id is not None
+        return self.appointment_id is not None
 
     @property
     def account_id(self) -> int | None:

@@ -41,7 +41,7 @@ class Bar(NamedTuple):
 
     monday: date
     number: int
-    visits: int
+    appointments: int
     no_shows: int
     x: float
     middle: float
@@ -321,19 +321,19 @@ def _and_more(matters: list[Matter], more: str, rest: int) -> list[Matter]:
 
 def bars_of(weeks: Sequence[Week]) -> list[Bar]:
     """The weeks as bars, in per cent of the tallest one and of the width, for a drawing without a fixed width."""
-    tallest = max((week.visits for week in weeks), default=0) or 1
+    tallest = max((week.appointments for week in weeks), default=0) or 1
     width = 100 / max(1, len(weeks))
     return [
         Bar(
             monday=week.monday,
             number=week.monday.isocalendar().week,
-            visits=week.visits,
+            appointments=week.appointments,
             no_shows=week.no_shows,
             x=round(at * width + width * 0.15, 2),
             middle=round(at * width + width / 2, 2),
             width=round(width * 0.7, 2),
-            height=round(130 * week.visits / tallest),
-            top=160 - round(130 * week.visits / tallest),
+            height=round(130 * week.appointments / tallest),
+            top=160 - round(130 * week.appointments / tallest),
             current=at == len(weeks) - 1,
         )
         for at, week in enumerate(weeks)

@@ -234,19 +234,19 @@ def find_undelivered(session: Session, *, now: datetime) -> tuple[int, list[Unde
 
 def _patient_id_of(message: sa.Subquery) -> sa.ColumnElement[int]:
     """The id of the patient: a message is about them, about an appointment of theirs, or about their account."""
-    visit, owner = aliased(Appointment), aliased(Patient)
+    appointment, owner = aliased(Appointment), aliased(Patient)
     return sa.case(
         (message.c.subject_type == "patient", message.c.subject_id),
         (
             message.c.subject_type == "appointment",
-            sa.select(visit.patient_id).where(visit.id == message.c.subject_id).scalar_subquery(),
+            sa.select(appointment.patient_id).where(appointment.id == message.c.subject_id).scalar_subquery(),
         ),
         else_=sa.select(owner.id).where(owner.user_id == message.c.subject_id).scalar_subquery(),
     )
 
 
 @cache
-def _visits_between() -> sa.Select[*tuple[Any, ...]]:
+def _appointments_between() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(Appointment.doctor_id, Appointment.status, Appointment.starts_at, Appointment.ends_at).where(
         Appointment.starts_at >= _LOW, Appointment.starts_at < _HIGH
     )
@@ -259,7 +259,7 @@ def read_today(session: Session, clinic: Clinic, *, now: datetime) -> Today:
     of_doctor: dict[int, Counter[str]] = defaultdict(Counter)
     ends: dict[int, datetime] = {}
     due = 0
-    for doctor_id, status, starts_at, ends_at in rows(session, _visits_between(), low=low, high=high):
+    for doctor_id, status, starts_at, ends_at in rows(session, _appointments_between(), low=low, high=high):
         of_doctor[doctor_id][status] += 1
         if status in OCCUPYING:
             ends[doctor_id] = max(ends.get(doctor_id, ends_at), ends_at)

@@ -56,7 +56,7 @@ class DoctorToday(NamedTuple):
     slug: str
     name: str
     tint: int
-    visits: int
+    appointments: int
     seen: int
     waiting: int
     free: int
@@ -80,7 +80,7 @@ class Week(NamedTuple):
     """One week's appointments: how many there were or are, and how many patients did not come."""
 
     monday: date
-    visits: int
+    appointments: int
     no_shows: int
 
 

@@ -78,7 +78,7 @@ _CAST = (
         ("Dutch", "English", "German"),
         "Room 4, ground floor",
         "Joost is a family doctor with a soft spot for sport and for people who work at night. He keeps his "
-        "visits short and calls back when results are in.",
+        "appointments short and calls back when results are in.",
     ),
     _Member(
         "Dr. Rafael Sousa",

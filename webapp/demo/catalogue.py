@@ -58,7 +58,7 @@ KINDS = (
     Kind(
         "Short follow-up",
         20,
-        "Bring the letter or the list of medicines from your last visit.\nThink of what has changed since then.",
+        "Bring the letter or the list of medicines from your last appointment.\nThink of what has changed since then.",
         (
             "Results of the blood test.",
             "Blood pressure check after four weeks on tablets.",
@@ -72,7 +72,7 @@ KINDS = (
     Kind(
         "Health check",
         60,
-        "Eat and drink nothing but water for eight hours before the visit.\n"
+        "Eat and drink nothing but water for eight hours before the appointment.\n"
         "Take your usual medicines, unless we told you otherwise.\n"
         "Wear a top with loose sleeves for the blood pressure cuff.\n"
         "Bring a list of illnesses in your close family.",
@@ -145,7 +145,7 @@ KINDS = (
         30,
         "Bring the growth booklet and the vaccination card.\n"
         "A favourite toy or book helps.\n"
-        "A parent or guardian stays for the whole visit.",
+        "A parent or guardian stays for the whole appointment.",
         (
             "Fever three times in two months.",
             "She often has stomach ache before school.",

@@ -54,7 +54,7 @@ _BY_HAND = (
 _OF_KIND = {kind.name: kind for kind in KINDS}
 
 
-class Visit(NamedTuple):
+class PlannedAppointment(NamedTuple):
     """One appointment. Instants are minutes since the epoch; `person` is an index into the list of patients."""
 
     created: Minute
@@ -117,7 +117,7 @@ class Planner:
     """
 
     def __init__(self, rng: random.Random, attendance: Attendance, *, today: int, midnight: Minute) -> None:
-        self.visits: list[Visit] = []
+        self.appointments: list[PlannedAppointment] = []
         self._rng = rng
         self._attendance = attendance
         self._today = today
@@ -230,8 +230,8 @@ class Planner:
         cancelled = status == "cancelled"
         self._attendance.note(person, day, ahead=day >= self._today and not cancelled)
         created = self._created(day, start, cancelled=cancelled)
-        self.visits.append(
-            Visit(
+        self.appointments.append(
+            PlannedAppointment(
                 created,
                 self._changed(kind, start, status, created),
                 doctor.id,

@@ -24,7 +24,7 @@ from webapp.database import table_of
 from webapp.demo import hours
 from webapp.demo.cast import DemoDoctor, make_doctors
 from webapp.demo.catalogue import KINDS
-from webapp.demo.diary import Attendance, Planner, Visit
+from webapp.demo.diary import Attendance, PlannedAppointment, Planner
 from webapp.demo.people import Person, groups_of, make_people
 from webapp.demo.writer import Row, Writer
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
@@ -112,7 +112,7 @@ class Maker:
         staff, accounts = self._make_accounts(cast, people)
         self._make_doctors(cast, staff, closed)
         patients = self._make_patients(people, accounts)
-        self._make_visits(self._plan(cast, people), patients, accounts)
+        self._make_appointments(self._plan(cast, people), patients, accounts)
 
     def _make_clinic(self, closed: list[Row]) -> None:
         settings = self._session.get(ClinicSettings, 1) or ClinicSettings(id=1)
@@ -202,7 +202,7 @@ class Maker:
         self._writer.link(table_of(PatientWord), words)
         return numbers
 
-    def _plan(self, cast: list[DemoDoctor], people: list[Person]) -> list[Visit]:
+    def _plan(self, cast: list[DemoDoctor], people: list[Person]) -> list[PlannedAppointment]:
         """All appointments, in the order in which they were booked. The facts come from the rows written so far."""
         order = self._order
         doctors = list_doctors(self._session)
@@ -217,18 +217,18 @@ class Maker:
             planner.plan_past(doctor, demo_doctor.specialty.people, facts[doctor.id])
             self._progress(PLANNED_PERCENT * done // len(doctors), 100)
         planner.plan_coming()
-        return sorted(planner.visits, key=attrgetter("created", "start", "doctor_id", "person"))
+        return sorted(planner.appointments, key=attrgetter("created", "start", "doctor_id", "person"))
 
-    def _make_visits(self, visits: list[Visit], patients: range, accounts: range) -> None:
+    def _make_appointments(self, appointments: list[PlannedAppointment], patients: range, accounts: range) -> None:
         """The appointments, then the audit log of bookings and cancellations, in chronological order."""
-        cancelled = [at for at, visit in enumerate(visits) if visit.status == "cancelled"]
+        cancelled = [at for at, appointment in enumerate(appointments) if appointment.status == "cancelled"]
         events = sorted(
-            [(visit.created, at, "booked") for at, visit in enumerate(visits)]
-            + [(visits[at].changed, at, "cancelled") for at in cancelled]
+            [(appointment.created, at, "booked") for at, appointment in enumerate(appointments)]
+            + [(appointments[at].changed, at, "cancelled") for at in cancelled]
         )
 
         def written(rows: int) -> None:
-            share = rows / max(len(visits) + len(events), 1)
+            share = rows / max(len(appointments) + len(events), 1)
             self._progress(PLANNED_PERCENT + int((99 - PLANNED_PERCENT) * share), 100)
 
         references = _references(self._rng)
@@ -236,16 +236,21 @@ class Maker:
         ids = self._writer.add(
             Appointment,
             (
-                {**_visit_row(visit, next(references), patients[visit.person], accounts[visit.person]), **next(keys)}
-                for visit in visits
+                {
+                    **_appointment_row(
+                        appointment, next(references), patients[appointment.person], accounts[appointment.person]
+                    ),
+                    **next(keys),
+                }
+                for appointment in appointments
             ),
             written=written,
         )
         log = (
-            _event_row(visits[number], ids[number], accounts[visits[number].person], action, at)
+            _event_row(appointments[number], ids[number], accounts[appointments[number].person], action, at)
             for at, number, action in events
         )
-        self._writer.add(AuditEvent, log, written=lambda rows: written(len(visits) + rows))
+        self._writer.add(AuditEvent, log, written=lambda rows: written(len(appointments) + rows))
         self._writer.add(AuditEvent, [_made_row(self._order)])
 
 
@@ -268,30 +273,30 @@ def _doctor_row(doctor: DemoDoctor, position: int, user_id: int) -> Row:
     }
 
 
-def _visit_row(visit: Visit, reference: str, patient_id: int, user_id: int) -> Row:
-    kind, end = visit.kind, visit.start + visit.kind.minutes
+def _appointment_row(appointment: PlannedAppointment, reference: str, patient_id: int, user_id: int) -> Row:
+    kind, end = appointment.kind, appointment.start + appointment.kind.minutes
     return {
         "reference": reference,
-        "doctor_id": visit.doctor_id,
+        "doctor_id": appointment.doctor_id,
         "patient_id": patient_id,
         "visit_type_id": kind.id,
-        "starts_at": to_datetime(visit.start),
+        "starts_at": to_datetime(appointment.start),
         "ends_at": to_datetime(end),
-        "promised_minute": wall_minute(to_datetime(visit.start), ZoneInfo(ZONE)),
-        "busy_from": to_datetime(visit.start - kind.buffer_before),
+        "promised_minute": wall_minute(to_datetime(appointment.start), ZoneInfo(ZONE)),
+        "busy_from": to_datetime(appointment.start - kind.buffer_before),
         "busy_until": to_datetime(end + kind.buffer_after),
-        "status": visit.status,
-        "reason": visit.reason,
-        "notes": visit.notes,
-        "cancellation_reason": visit.cancellation_reason,
-        "version": 1 if visit.status == "scheduled" else 2,
+        "status": appointment.status,
+        "reason": appointment.reason,
+        "notes": appointment.notes,
+        "cancellation_reason": appointment.cancellation_reason,
+        "version": 1 if appointment.status == "scheduled" else 2,
         "booked_by": user_id,
-        "created_at": to_datetime(visit.created),
-        "updated_at": to_datetime(visit.changed),
+        "created_at": to_datetime(appointment.created),
+        "updated_at": to_datetime(appointment.changed),
     }
 
 
-def _event_row(visit: Visit, appointment_id: int, user_id: int, action: str, at: int) -> Row:
+def _event_row(appointment: PlannedAppointment, appointment_id: int, user_id: int, action: str, at: int) -> Row:
     return {
         "at": to_datetime(at),
         "actor_user_id": user_id,
@@ -300,7 +305,7 @@ def _event_row(visit: Visit, appointment_id: int, user_id: int, action: str, at:
         "subject_type": "appointment",
         "subject_id": appointment_id,
         "visible": True,
-        "details": {"starts_at": formats.iso(to_datetime(visit.start))},
+        "details": {"starts_at": formats.iso(to_datetime(appointment.start))},
     }
 
 

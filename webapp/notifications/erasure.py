@@ -24,8 +24,8 @@ NO_RECIPIENT = ""
 
 def forget_patients_messages(session: Session, event: PatientErased, /, *, now: datetime) -> None:  # noqa: ARG001
     """Forget the messages about the patient and their appointments, to any recipient, and all to their addresses."""
-    visits = event.appointment_ids
-    parts = [visits[first : first + IDS_AT_ONCE] for first in range(0, len(visits), IDS_AT_ONCE)]
+    appointments = event.appointment_ids
+    parts = [appointments[first : first + IDS_AT_ONCE] for first in range(0, len(appointments), IDS_AT_ONCE)]
     about = [_is_about("patient", [event.patient_id]), *(_is_about("appointment", part) for part in parts)]
     for condition in (*about, OutboxMessage.recipient.in_(event.addresses)):
         _forget(session, condition)

@@ -200,7 +200,7 @@ def _last_day(session: Session, clinic: Clinic, patient_id: int, *, now: datetim
             Appointment.patient_id == patient_id, Appointment.starts_at <= now, Appointment.status != "cancelled"
         )
     )
-    # Without a visit there is nothing that the law would ask for.
+    # Without an appointment there is nothing that the law would ask for.
     if latest is None:
         return None
     day = latest.astimezone(clinic.zone).date()
@@ -216,12 +216,12 @@ def _last_day(session: Session, clinic: Clinic, patient_id: int, *, now: datetim
 def _erase(session: Session, by: DoneBy, patient_id: int, *, now: datetime) -> None:
     row = session.execute(sa.select(Patient.name, Patient.email, Patient.phone).where(Patient.id == patient_id)).one()
     home = get_clinic(session).home_country
-    visits = sa.select(Appointment.id).where(Appointment.patient_id == patient_id)
+    appointments = sa.select(Appointment.id).where(Appointment.patient_id == patient_id)
     words = {row.name, row.email, row.phone, shown(row.phone, home) if row.phone else ""} - {""}
     erased = PatientErased(
         by=by,
         patient_id=patient_id,
-        appointment_ids=tuple(session.scalars(visits)),
+        appointment_ids=tuple(session.scalars(appointments)),
         words=tuple(sorted(words)),
         addresses=_own_addresses(session, patient_id, row.email, row.phone),
     )

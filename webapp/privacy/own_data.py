@@ -248,15 +248,15 @@ def _consents(session: Session, subject: Subject) -> Iterator[Row]:
 
 def _history(session: Session, subject: Subject) -> Iterator[Row]:
     """Who looked at the data or changed it, by role; and what the person did themselves, with the network address."""
-    event, visit = table_of(AuditEvent).c, table_of(Appointment)
+    event, appointment = table_of(AuditEvent).c, table_of(Appointment)
     which = _about(event, subject)
     if subject.user_id is not None:
         which = sa.or_(which, event.id.in_(sa.select(event.id).where(event.actor_user_id == subject.user_id)))
     query = (
-        sa.select(table_of(AuditEvent), visit.c.reference)
+        sa.select(table_of(AuditEvent), appointment.c.reference)
         .select_from(
             table_of(AuditEvent).outerjoin(
-                visit, sa.and_(event.subject_type == "appointment", visit.c.id == event.subject_id)
+                appointment, sa.and_(event.subject_type == "appointment", appointment.c.id == event.subject_id)
             )
         )
         .where(which)

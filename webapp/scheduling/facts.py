@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.clinic.schedule_versions import Versions, versions_seen
 from webapp.clinic.service import Clinic
 from webapp.doctors.service import DoctorRow, VisitTypeRow
-from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_visits
+from webapp.scheduling.facts_queries import Busy, Hours, load_busy, load_hours, load_patient_appointments
 from webapp.scheduling.rules import Facts, offered, starts_of_schedule, with_starts
 from webapp.scheduling.slots import (
     DAY,
@@ -68,7 +68,7 @@ def load_facts(
             _keep_schedules(versions, clinic, missing, first, last, loaded)
         schedules = {request.doctor.id: (kept | loaded)[request.doctor.id] for request in requests}
     else:
-        busy, schedules = load_patient_visits(session, window, now, viewer), kept
+        busy, schedules = load_patient_appointments(session, window, now, viewer), kept
     horizon_day = clinic.today(now) + timedelta(days=clinic.horizon_days + 1)
     horizon = days_span(pieces_of(clinic.zone, horizon_day, horizon_day), *[day_number(horizon_day)] * 2)[0]
     facts = {
@@ -80,8 +80,8 @@ def load_facts(
             horizon_days=clinic.horizon_days,
             gap=clinic.patient_gap_minutes,
             max_active=clinic.max_active_visits,
-            patient_visits=busy.patient_visits,
-            active_visits=busy.active_visits,
+            patient_appointments=busy.patient_appointments,
+            active_appointments=busy.active_appointments,
             present_start=busy.present_start,
             by_staff=viewer.by_staff,
         )
@@ -145,7 +145,7 @@ def _load_schedules(
     """The facts of each request, but for what depends on who asks and when."""
     pieces = pieces_of(clinic.zone, first, last)
     window = days_span(pieces, day_number(first), day_number(last))
-    # A visit that starts late on the last day may end on the next one, so hours are needed a day further.
+    # An appointment that starts late on the last day may end on the next one, so hours are needed a day further.
     days = range(day_number(first), day_number(last) + 2)
     hours = load_hours(session, [request.doctor.id for request in requests], first, last + timedelta(days=1), window)
     opening, closures = _weekly_spans(hours[None], pieces, days), _closure_spans(hours[None], pieces)

@@ -161,7 +161,7 @@ def _asked_patient() -> sa.ColumnElement[int]:
 
 
 def _patient_query() -> sa.Select[*tuple[Any, ...]]:
-    """Under no doctor a row for each of the patient's visits."""
+    """Under no doctor a row for each of the patient's appointments."""
     return sa.select(
         _NO_NUMBER,
         sa.cast(None, sa.String),
@@ -193,12 +193,13 @@ _SEEN = (
 class Busy:
     """Whose time is taken.
 
-    `patient_visits` is None when no patient is known; `present_start` is that of the appointment which is being moved.
+    `patient_appointments` is None when no patient is known; `present_start` is that of the appointment which is being
+    moved.
     """
 
     of_doctor: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
-    patient_visits: list[Span] | None = None
-    active_visits: int = 0
+    patient_appointments: list[Span] | None = None
+    active_appointments: int = 0
     present_start: Minute | None = None
 
 
@@ -209,15 +210,15 @@ def load_busy(
     now: datetime,
     viewer: Viewer,
 ) -> Busy:
-    """The doctors' busy ranges that may matter to the window, and all of the patient's visits that may."""
+    """The doctors' busy ranges that may matter to the window, and all of the patient's appointments that may."""
     low, high = window[0] - LONGEST_MINUTES * 2, window[1] + LONGEST_MINUTES * 2
     doctors = {"doctor_ids": doctor_ids, "low": low, "high": high}
     found = rows(session, _BUSY, **doctors, **_patient_values(window, now, viewer))
     return _read_busy(found.all(), now, viewer)
 
 
-def load_patient_visits(session: Session, window: Span, now: datetime, viewer: Viewer) -> Busy:
-    """The patient's visits alone, for doctors whose busy ranges are known; no query where no patient is known."""
+def load_patient_appointments(session: Session, window: Span, now: datetime, viewer: Viewer) -> Busy:
+    """The patient's appointments alone, for doctors whose busy ranges are known; no query where no patient is known."""
     if not viewer.knows_patient:
         return Busy()
     found = rows(session, _OWN, **_patient_values(window, now, viewer))
@@ -239,13 +240,13 @@ def _of_patient(viewer: Viewer) -> dict[str, object]:
 
 def _read_busy(found: Sequence[sa.Row[*tuple[Any, ...]]], now: datetime, viewer: Viewer) -> Busy:
     this_minute = to_minute(now)
-    busy = Busy(patient_visits=[] if viewer.knows_patient else None)
+    busy = Busy(patient_appointments=[] if viewer.knows_patient else None)
     for doctor_id, spans, appointment_id, start, end, status in found:
         if doctor_id is not None:
             busy.of_doctor[doctor_id] = split_pairs(spans)
         elif appointment_id == viewer.moving:
             busy.present_start = start
-        elif busy.patient_visits is not None:
-            busy.patient_visits.append((start, end))
-            busy.active_visits += status in ACTIVE and start > this_minute
+        elif busy.patient_appointments is not None:
+            busy.patient_appointments.append((start, end))
+            busy.active_appointments += status in ACTIVE and start > this_minute
     return busy

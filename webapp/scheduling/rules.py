@@ -33,11 +33,11 @@ def _l(sentence: str) -> str:
 class Facts:
     """Everything that the rules look at, for one doctor, one visit type and one window of starts.
 
-    Instants and spans are in minutes since the epoch, durations in minutes. `patient_visits` is None when no patient is
-    known; then the rules about the patient refuse nothing. `present_start` is the start of the appointment that is
-    being moved, and None for a new one. `starts` are the starts in the window, in order, that the rules about the
-    schedule allow, if they are already known: see `with_starts`. Copies made by `dataclasses.replace` do not have them,
-    because the schedule may differ.
+    Instants and spans are in minutes since the epoch, durations in minutes. `patient_appointments` is None when no
+    patient is known; then the rules about the patient refuse nothing. `present_start` is the start of the appointment
+    that is being moved, and None for a new one. `starts` are the starts in the window, in order, that the rules about
+    the schedule allow, if they are already known: see `with_starts`. Copies made by `dataclasses.replace` do not have
+    them, because the schedule may differ.
     """
 
     window: Span
@@ -61,8 +61,8 @@ class Facts:
     doctor_active: bool = True
     offered_by_doctor: bool = True
     offered_online: bool = True
-    patient_visits: list[Span] | None = None
-    active_visits: int = 0
+    patient_appointments: list[Span] | None = None
+    active_appointments: int = 0
     present_start: Minute | None = None
     by_staff: bool = False
     starts: Sequence[Minute] | None = field(default=None, init=False)
@@ -157,20 +157,20 @@ def _slot_taken(facts: Facts) -> list[Span]:
 
 
 def _patient_overlap(facts: Facts) -> list[Span]:
-    return starts_touching(facts.patient_visits or [], before=0, after=facts.minutes)
+    return starts_touching(facts.patient_appointments or [], before=0, after=facts.minutes)
 
 
 def _same_time(facts: Facts) -> list[Span]:
     return [] if facts.present_start is None else [(facts.present_start, facts.present_start + 1)]
 
 
-def _too_many_visits(facts: Facts) -> list[Span]:
+def _too_many_appointments(facts: Facts) -> list[Span]:
     # Moving an appointment does not add one.
-    return _everything_if(facts.present_start is None and facts.active_visits >= facts.max_active, facts)
+    return _everything_if(facts.present_start is None and facts.active_appointments >= facts.max_active, facts)
 
 
 def _patient_gap(facts: Facts) -> list[Span]:
-    return starts_touching(facts.patient_visits or [], before=facts.gap, after=facts.minutes + facts.gap)
+    return starts_touching(facts.patient_appointments or [], before=facts.gap, after=facts.minutes + facts.gap)
 
 
 RULES: tuple[Rule, ...] = (
@@ -254,7 +254,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "too_many_visits",
         _l("You have %(max)d upcoming appointments, which is the most you can book online. Cancel one, or call us."),
-        _too_many_visits,
+        _too_many_appointments,
         values=lambda facts: {"max": facts.max_active},
         hides=False,
     ),

@@ -101,7 +101,10 @@ class EffectOut(BaseModel):
     gained: Annotated[int, Field(description="How many times can be booked in addition.")]
     lost: Annotated[int, Field(description="How many times can no longer be booked.")]
     days: list[DayChange]
-    visits: Annotated[list[AffectedVisit], Field(description="Appointments that need a decision.")]
+    visits: Annotated[
+        list[AffectedVisit],
+        Field(validation_alias="appointments", description="Appointments that need a decision."),
+    ]
     days_ahead: Annotated[int, Field(description="How many days ahead were counted.", examples=[90])]
     unflagged: Annotated[
         int, Field(description="How many flagged appointments need no decision any more.", examples=[0])
@@ -251,13 +254,13 @@ def _explained(page: Page) -> Iterator[None]:
         try:
             yield
         except AppointmentsAffected as error:
-            error.members["visits"] = described(error.visits)
+            error.members["visits"] = described(error.appointments)
             raise
 
 
-def described(visits: Sequence[Affected]) -> list[dict[str, Any]]:
+def described(appointments: Sequence[Affected]) -> list[dict[str, Any]]:
     """Affected appointments, as a problem lists them."""
-    return [AffectedVisit.model_validate(visit).model_dump(mode="json") for visit in visits]
+    return [AffectedVisit.model_validate(appointment).model_dump(mode="json") for appointment in appointments]
 
 
 # ------------------------------------------------------------------------------------------ OpenAPI responses

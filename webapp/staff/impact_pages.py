@@ -51,7 +51,7 @@ SHOWN = 300
 class Choice(NamedTuple):
     """An appointment that the change affects, and what was chosen for it so far: one of `KINDS`, or ''."""
 
-    visit: Affected
+    appointment: Affected
     chosen: str
 
 
@@ -155,7 +155,7 @@ def make(
             now=page.now,
             proposals_from=_proposals_from(sent, "proposals-from"),
         )
-        raise Asked(_shown(effect.visits, sent, effect=effect), 200)
+        raise Asked(_shown(effect.appointments, sent, effect=effect), 200)
     course = Course()
     try:
         result = page.database.write(
@@ -169,7 +169,7 @@ def make(
             course=course,
         )
     except AppointmentsAffected as affected:
-        raise Asked(_shown(affected.visits, sent, message=affected.message), affected.status) from affected
+        raise Asked(_shown(affected.appointments, sent, message=affected.message), affected.status) from affected
     if course.later:
         finish_meanwhile(page, actor, course.later)
     page.say_also(_what_became(course))
@@ -228,14 +228,17 @@ def _proposals_from(sent: FormData, field: str) -> ProposalsFrom:
     return "today" if sent.get(field) == "today" else "next_working_day"
 
 
-def _shown(visits: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None) -> Change:
+def _shown(appointments: list[Affected], sent: FormData, *, message: str = "", effect: Effect | None = None) -> Change:
     return Change(
         effect=effect,
         choices=[
-            Choice(visit, _chosen(visit, str(sent.get(f"decide-{visit.reference}", "")))) for visit in visits[:SHOWN]
+            Choice(appointment, _chosen(appointment, str(sent.get(f"decide-{appointment.reference}", ""))))
+            for appointment in appointments[:SHOWN]
         ],
-        count=len(visits),
-        listed=" ".join(f"{visit.reference}|{visit.version}|{_written(visit)}" for visit in visits),
+        count=len(appointments),
+        listed=" ".join(
+            f"{appointment.reference}|{appointment.version}|{_written(appointment)}" for appointment in appointments
+        ),
         message=message,
         why=str(sent.get("why", ""))[:200],
         for_all=str(sent.get("decide-all", "")),
@@ -243,12 +246,12 @@ def _shown(visits: list[Affected], sent: FormData, *, message: str = "", effect:
     )
 
 
-def _chosen(visit: Affected, kind: str) -> str:
-    return "" if kind not in KINDS or (kind == "move" and visit.proposal is None) else kind
+def _chosen(appointment: Affected, kind: str) -> str:
+    return "" if kind not in KINDS or (kind == "move" and appointment.proposal is None) else kind
 
 
-def _written(visit: Affected) -> str:
+def _written(appointment: Affected) -> str:
     """What the hidden field says of an appointment besides its version: its proposal, or that the patient is here."""
-    if visit.arrived:
+    if appointment.arrived:
         return ARRIVED
-    return formats.iso(visit.proposal) if visit.proposal is not None else ""
+    return formats.iso(appointment.proposal) if appointment.proposal is not None else ""

@@ -56,7 +56,7 @@ def test_the_limit_applies_to_links_too(cast: Cast) -> None:
     with cast.database.reading() as session:
         number = session.scalars(sa.select(models.Appointment.id)).one()
     patient = cast.patient_ids["alice"]
-    holder = Actor(NO_ACCOUNT, 0, "Alice", "alice@docket.example", "patient", visit_id=number, patient_id=patient)
+    holder = Actor(NO_ACCOUNT, 0, "Alice", "alice@docket.example", "patient", appointment_id=number, patient_id=patient)
     for start in ("10:00", "10:30", "11:00"):
         command = Move(starts_at=local(f"2026-03-05 {start}"))
         cast.database.write(service.move, holder, reference, command, now=cast.now)

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local
 from tests.recorded_events import record_events, wire
-from tests.visits import put
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import TooLateToChange
 from webapp.appointments.impact import schedule_impact
@@ -224,7 +224,7 @@ def test_the_holder_of_a_link_has_no_account_but_is_a_patient(cast: Cast, heard:
     heard.clear()
     alice = cast.patient_ids["alice"]
     holder = Actor(
-        NO_ACCOUNT, 0, "Alice Adams", "+31 20", "patient", visit_id=facts["appointment_id"], patient_id=alice
+        NO_ACCOUNT, 0, "Alice Adams", "+31 20", "patient", appointment_id=facts["appointment_id"], patient_id=alice
     )
     cast.database.write(status_service.confirm, holder, reference, ChangeStatus(status="confirmed"), now=NOW)
     cast.database.write(status_service.confirm, holder, reference, ChangeStatus(status="confirmed"), now=NOW)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests import visits
+from tests import appointment_rows
 from tests.cast import NOW, Cast, local
 from webapp import models
 from webapp.appointments.booking import listing
@@ -37,9 +37,9 @@ def put_week(cast: Cast) -> list[int]:
     hours = ((9, bobs), (10, erins), (11, {**bobs, "patient": "dave"}), (13, bobs))
     for day in range(2, 5):
         for hour, whose in hours:
-            row = visits.visit(cast, f"2026-03-{day:02d} {hour:02d}:00", **whose)
+            row = appointment_rows.appointment(cast, f"2026-03-{day:02d} {hour:02d}:00", **whose)
             row["created_at"] = NOW - timedelta(hours=hour, days=day % 3)
-            numbers.append(visits.insert(cast, row))
+            numbers.append(appointment_rows.insert(cast, row))
     return numbers
 
 
@@ -83,7 +83,7 @@ def test_pages_forth_and_back_show_every_row_once_and_in_order(cast: Cast, order
 @pytest.mark.parametrize("order", ORDERED)
 def test_rows_at_the_same_time_are_ordered_by_id(cast: Cast, order: Order) -> None:
     for doctor, patient in (("bob", "alice"), ("erin", "dave")):
-        visits.put(cast, "2026-03-03 09:00", doctor=doctor, patient=patient)
+        appointment_rows.put(cast, "2026-03-03 09:00", doctor=doctor, patient=patient)
     forth, back = walk(cast, AppointmentFilter(order=order), limit=1)
     assert forth == back
     assert len(forth) == 2
@@ -139,7 +139,7 @@ def test_a_reference_is_found_despite_other_filters(cast: Cast) -> None:
 
 
 def test_a_row_shows_patient_doctor_and_time(cast: Cast) -> None:
-    visits.put(cast, "2026-03-03 09:00", patient="dave")
+    appointment_rows.put(cast, "2026-03-03 09:00", patient="dave")
     [line] = read_page(cast, AppointmentFilter()).rows
     assert (line.patient_name, line.doctor_name, line.visit_type_name) == ("Dave Dunn", "Dr. Bob Brown", "First visit")
     assert (line.starts_at, line.status, line.flagged_why) == (local("2026-03-03 09:00"), "scheduled", "")
@@ -166,7 +166,7 @@ def test_an_export_has_all_rows_in_batches_from_one_snapshot(cast: Cast, monkeyp
     total, batches = listing.export(cast.database, AppointmentFilter())
     first = next(batches)
     # One comes behind the others, and one of them goes, while the export is under way.
-    visits.put(cast, "2026-03-20 10:00")
+    appointment_rows.put(cast, "2026-03-20 10:00")
     cast.change(sa.delete(models.Appointment).where(models.Appointment.id == numbers[-2]))
     assert [row.id for piece in (first, *batches) for row in piece] == numbers
     assert total == len(numbers) == 12

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, local
-from tests.visits import insert, put, visit
 from webapp import models
 from webapp.appointments.booking import schedule_queries
 from webapp.clinic.service import get_clinic
@@ -21,8 +21,8 @@ DAY = (local("2026-03-03 00:00"), local("2026-03-04 00:00"))
 
 
 def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> None:
-    late = visit(cast, "2026-03-03 23:45", minutes=15, patient="dave")
-    early = visit(cast, "2026-03-03 00:00", status="cancelled")
+    late = appointment(cast, "2026-03-03 23:45", minutes=15, patient="dave")
+    early = appointment(cast, "2026-03-03 00:00", status="cancelled")
     for row in (late, early):
         insert(cast, {**row, "private_note": "A note", "flagged_why": "time_off"})
     for other in ("2026-03-02 23:45", "2026-03-04 00:00"):
@@ -42,7 +42,7 @@ def test_a_days_appointments_come_in_order_with_their_patients(cast: Cast) -> No
 def test_earlier_appointments_are_those_with_this_doctor_the_latest_first(cast: Cast) -> None:
     references = []
     for number in range(schedule_queries.EARLIER_SHOWN + 1):
-        row = visit(cast, f"2026-02-{number + 1:02d} 10:00", status="completed")
+        row = appointment(cast, f"2026-02-{number + 1:02d} 10:00", status="completed")
         insert(cast, row)
         references.append(row["reference"])
     put(cast, "2026-02-20 10:00", doctor="erin")
@@ -105,5 +105,5 @@ def test_the_day_and_the_week_are_built_on_both_databases(cast: Cast) -> None:
         clinic, doctor = get_clinic(session), get_doctor_by_id(session, cast.doctor_ids["bob"])
         day = build_day(session, cast.bob, clinic, doctor, date(2026, 3, 3), now=local("2026-03-03 10:10"))
         week = build_week(session, cast.bob, clinic, doctor, date(2026, 3, 2), now=cast.now)
-    assert [row.kind for row in day.rows] == ["buffer", "visit", "now", "buffer", "gap", "break", "gap"]
-    assert [each.visits for each in week.days] == [0, 1, 0, 0, 0]
+    assert [row.kind for row in day.rows] == ["buffer", "appointment", "now", "buffer", "gap", "break", "gap"]
+    assert [each.appointments for each in week.days] == [0, 1, 0, 0, 0]

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, assemble, local
-from tests.visits import put
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import (
@@ -251,7 +251,7 @@ def test_buffers_keep_the_doctor_free_around_an_appointment(cast: Cast) -> None:
     cast.book(cast.dave, "2026-03-03 11:00")
 
 
-def ten_visits(cast: Cast) -> list[str]:
+def ten_appointments(cast: Cast) -> list[str]:
     """As many appointments of Alice as the clinic allows."""
     clocks = ("09:00", "10:00", "11:00", "13:00", "14:00")
     return [cast.book(cast.alice, f"2026-03-0{day} {clock}") for day in (3, 4) for clock in clocks]
@@ -260,7 +260,7 @@ def ten_visits(cast: Cast) -> list[str]:
 def test_ten_appointments_are_enough_and_only_those_ahead_count(cast: Cast) -> None:
     put(cast, "2026-03-01 10:00")
     put(cast, "2026-03-05 10:00", status="cancelled")
-    references = ten_visits(cast)
+    references = ten_appointments(cast)
     assert refused(lambda: cast.book(cast.alice, "2026-03-05 09:00")) == "too_many_visits"
     assert cast.book(cast.dave, "2026-03-05 09:00")
     move(cast, cast.alice, references[0], "2026-03-05 10:00")

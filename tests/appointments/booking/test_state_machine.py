@@ -40,7 +40,7 @@ STEPS = {"bob": 1, "erin": 2}
 
 quarters = st.integers(0, QUARTERS - 1)
 people = st.sampled_from(["alice", "dave"])
-visits_wanted = st.sampled_from([(doctor, kind) for doctor, kinds in OFFERS.items() for kind in kinds])
+appointments_wanted = st.sampled_from([(doctor, kind) for doctor, kinds in OFFERS.items() for kind in kinds])
 
 
 def minute_spans_meet(one: tuple[int, int], two: tuple[int, int]) -> bool:
@@ -55,7 +55,7 @@ class Clinic(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.visits: list[dict[str, Any]] = []
+        self.appointments: list[dict[str, Any]] = []
         self.off: list[tuple[str, int, int]] = []
 
     @initialize()
@@ -75,26 +75,28 @@ class Clinic(RuleBasedStateMachine):
     ) -> type[AppError] | None:
         """The refusal that the model expects for a start; `moved` is the number of an appointment that moves there."""
         minutes, before, after = KINDS[kind]
-        visit = (start, start + minutes)
-        others = [one for number, one in enumerate(self.visits) if number != moved and one["status"] == "scheduled"]
-        if start % (15 * STEPS[doctor]) or visit[1] > QUARTERS * 15:
+        appointment = (start, start + minutes)
+        others = [
+            one for number, one in enumerate(self.appointments) if number != moved and one["status"] == "scheduled"
+        ]
+        if start % (15 * STEPS[doctor]) or appointment[1] > QUARTERS * 15:
             return RuleBroken
-        if any(who == doctor and minute_spans_meet(visit, (low, high)) for who, low, high in self.off):
+        if any(who == doctor and minute_spans_meet(appointment, (low, high)) for who, low, high in self.off):
             return RuleBroken
-        own = [one["visit"] for one in others if one["patient"] == patient]
-        if any(minute_spans_meet(visit, other) for other in own):
+        own = [one["appointment"] for one in others if one["patient"] == patient]
+        if any(minute_spans_meet(appointment, other) for other in own):
             return PatientBusy
-        busy = (visit[0] - before, visit[1] + after)
+        busy = (appointment[0] - before, appointment[1] + after)
         if any(one["doctor"] == doctor and minute_spans_meet(busy, one["busy"]) for one in others):
             return SlotTaken
-        if any(minute_spans_meet((visit[0] - 30, visit[1] + 30), other) for other in own):
+        if any(minute_spans_meet((appointment[0] - 30, appointment[1] + 30), other) for other in own):
             return PatientBusy
         return None
 
     def place(self, kind: str, start: int) -> dict[str, Any]:
         """The time of an appointment in the model."""
         minutes, before, after = KINDS[kind]
-        return {"visit": (start, start + minutes), "busy": (start - before, start + minutes + after)}
+        return {"appointment": (start, start + minutes), "busy": (start - before, start + minutes + after)}
 
     def do(self, expected: type[AppError] | None, action: Callable[..., Any], *args: Any) -> Any:
         """Do the action and compare its refusal with the expected one."""
@@ -107,7 +109,7 @@ class Clinic(RuleBasedStateMachine):
 
     # -- the actions
 
-    @rule(patient=people, wanted=visits_wanted, quarter=quarters)
+    @rule(patient=people, wanted=appointments_wanted, quarter=quarters)
     def book(self, patient: str, wanted: tuple[str, str], quarter: int) -> None:
         """A patient books."""
         doctor, kind = wanted
@@ -119,41 +121,43 @@ class Clinic(RuleBasedStateMachine):
         reference = self.do(expected, service.book, getattr(self.cast, patient), command)
         if reference:
             who = {"reference": reference, "patient": patient, "doctor": doctor, "kind": kind}
-            self.visits.append({**who, **self.place(kind, start), "status": "scheduled", "version": 1})
+            self.appointments.append({**who, **self.place(kind, start), "status": "scheduled", "version": 1})
 
     @rule(pick=st.integers(0, 30), quarter=quarters, stale=st.sampled_from([False, False, False, True]))
     def move(self, pick: int, quarter: int, stale: bool) -> None:
         """A patient moves an appointment, perhaps from a page that is out of date."""
-        if not self.visits:
+        if not self.appointments:
             return
-        number = pick % len(self.visits)
-        visit = self.visits[number]
+        number = pick % len(self.appointments)
+        appointment = self.appointments[number]
         start = quarter * 15
         expected: type[AppError] | None
         if stale:
             expected = ChangedMeanwhile
-        elif visit["status"] != "scheduled":
+        elif appointment["status"] != "scheduled":
             expected = NotActive
-        elif start == visit["visit"][0]:
+        elif start == appointment["appointment"][0]:
             expected = RuleBroken
         else:
-            expected = self.expected(visit["patient"], visit["doctor"], visit["kind"], start, moved=number)
-        command = Move(starts_at=NINE + timedelta(minutes=start), version=visit["version"] - stale)
-        self.do(expected, service.move, getattr(self.cast, visit["patient"]), visit["reference"], command)
+            expected = self.expected(
+                appointment["patient"], appointment["doctor"], appointment["kind"], start, moved=number
+            )
+        command = Move(starts_at=NINE + timedelta(minutes=start), version=appointment["version"] - stale)
+        self.do(expected, service.move, getattr(self.cast, appointment["patient"]), appointment["reference"], command)
         if expected is None:
-            visit.update(self.place(visit["kind"], start), version=visit["version"] + 1)
+            appointment.update(self.place(appointment["kind"], start), version=appointment["version"] + 1)
 
     @rule(pick=st.integers(0, 30))
     def cancel(self, pick: int) -> None:
         """A patient cancels an appointment."""
-        if not self.visits:
+        if not self.appointments:
             return
-        visit = self.visits[pick % len(self.visits)]
-        expected = None if visit["status"] == "scheduled" else NotActive
-        actor = getattr(self.cast, visit["patient"])
-        self.do(expected, service.cancel, actor, visit["reference"], Cancellation(version=visit["version"]))
+        appointment = self.appointments[pick % len(self.appointments)]
+        expected = None if appointment["status"] == "scheduled" else NotActive
+        actor = getattr(self.cast, appointment["patient"])
+        self.do(expected, service.cancel, actor, appointment["reference"], Cancellation(version=appointment["version"]))
         if expected is None:
-            visit.update(status="cancelled", version=visit["version"] + 1)
+            appointment.update(status="cancelled", version=appointment["version"] + 1)
 
     @rule(doctor=st.sampled_from(["bob", "erin"]), quarter=quarters, length=st.integers(1, 40))
     def take_time_off(self, doctor: str, quarter: int, length: int) -> None:
@@ -187,8 +191,8 @@ class Clinic(RuleBasedStateMachine):
             return [NINE + timedelta(minutes=minute) for minute in span]
 
         assert found == {
-            (one["reference"], *instants(one["visit"]), *instants(one["busy"]), one["status"], one["version"])
-            for one in self.visits
+            (one["reference"], *instants(one["appointment"]), *instants(one["busy"]), one["status"], one["version"])
+            for one in self.appointments
         }
 
     @invariant()
@@ -211,19 +215,21 @@ class Clinic(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end `docket check` finds only appointments that lie in later time off."""
-        if not self.visits:
+        if not self.appointments:
             return
         problems = list(find_problems(self.cast.database, now=NOW))
         hit = {
             one["reference"]
-            for one in self.visits
+            for one in self.appointments
             for doctor, low, high in self.off
-            if one["status"] in OCCUPYING and one["doctor"] == doctor and minute_spans_meet(one["visit"], (low, high))
+            if one["status"] in OCCUPYING
+            and one["doctor"] == doctor
+            and minute_spans_meet(one["appointment"], (low, high))
         }
         assert {problem.split()[1] for problem in problems} == hit
         assert all("time_off" in problem for problem in problems)
         with self.cast.database.reading() as session:
-            for one in self.visits:
+            for one in self.appointments:
                 assert queries.get_appointment(session, self.cast.carol, one["reference"]).status == one["status"]
 
 

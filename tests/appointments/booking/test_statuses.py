@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
+from tests.appointment_rows import put
 from tests.cast import Cast, local
-from tests.visits import put
 from webapp import models
 from webapp.appointments.booking import service, status_service, statuses
 from webapp.appointments.exceptions import ChangedMeanwhile, NoSuchAppointment, NothingToUndo, StatusNotPossible

@@ -73,7 +73,7 @@ def test_it_has_one_upcoming_appointment_for_anyone(cast: Cast) -> None:
 
 def test_it_moves_a_few_times_a_day(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-10 10:00")
-    times = booking_limit.TIMES * booking_limit.UNCONFIRMED_VISITS
+    times = booking_limit.TIMES * booking_limit.UNCONFIRMED_APPOINTMENTS
     for number in range(times - 1):
         move = Move(starts_at=local(f"2026-03-1{1 + number} 10:00"))
         cast.database.write(service.move, cast.alice, reference, move, now=NOW)

@@ -46,7 +46,7 @@ def server_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     time.tzset()
 
 
-def visit(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "alice", **changes: object) -> int:
+def appointment(cast: Cast, starts_at: datetime, *, reference: str, patient: str = "alice", **changes: object) -> int:
     """An appointment with Bob at any instant, even where the rules refuse it."""
     ends_at = starts_at + timedelta(minutes=15)
     values = {
@@ -138,7 +138,7 @@ def test_every_page_and_file_says_the_same_instant_in_all_zones(database: Databa
             cast.change(sa.delete(models.Appointment))
             cast.change(sa.update(models.ClinicSettings).values(time_zone=zone))
             numbers = {
-                f"AAAA-{place:04d}": visit(cast, datetime.fromisoformat(text), reference=f"AAAA-{place:04d}")
+                f"AAAA-{place:04d}": appointment(cast, datetime.fromisoformat(text), reference=f"AAAA-{place:04d}")
                 for place, (text, _clinics, _readers) in enumerate(instants)
             }
             feed = read_calendar(client.get(path).text)
@@ -251,14 +251,14 @@ def test_the_page_links_to_the_file_while_the_appointment_is_upcoming(cast: Cast
 def test_a_feed_needs_no_login_and_contains_what_its_owner_may_see(database: Database) -> None:
     cast = assemble(database)
     child = cast.add(models.Patient(name="Zoe Adams", managed_by_id=cast.patient_ids["alice"], created_at=NOW))
-    visit(cast, NOW + timedelta(days=3), reference="AAAA-0001")
-    visit(cast, NOW + timedelta(days=4), reference="AAAA-0002", patient_id=child)
-    visit(cast, NOW + timedelta(days=5), reference="AAAA-0003", patient="dave")
-    visit(cast, NOW - timedelta(days=59), reference="AAAA-0004", status="completed")
-    visit(cast, NOW - timedelta(days=61), reference="AAAA-0005", status="completed")
-    visit(cast, NOW + timedelta(days=6), reference="AAAA-0006", status="cancelled")
+    appointment(cast, NOW + timedelta(days=3), reference="AAAA-0001")
+    appointment(cast, NOW + timedelta(days=4), reference="AAAA-0002", patient_id=child)
+    appointment(cast, NOW + timedelta(days=5), reference="AAAA-0003", patient="dave")
+    appointment(cast, NOW - timedelta(days=59), reference="AAAA-0004", status="completed")
+    appointment(cast, NOW - timedelta(days=61), reference="AAAA-0005", status="completed")
+    appointment(cast, NOW + timedelta(days=6), reference="AAAA-0006", status="cancelled")
     long_ago = NOW - timedelta(days=15)
-    visit(cast, NOW + timedelta(days=7), reference="AAAA-0007", status="cancelled", updated_at=long_ago)
+    appointment(cast, NOW + timedelta(days=7), reference="AAAA-0007", status="cancelled", updated_at=long_ago)
     with client_for(database) as client:
         paths = {}
         for name in ("alice", "bob"):
@@ -311,7 +311,7 @@ def test_a_feed_costs_as_many_queries_for_one_appointment_as_for_fifty(cast: Cas
         client.cookies.clear()
         counts = []
         for number in range(50):
-            visit(cast, NOW + timedelta(hours=number), reference=f"AAAA-{number:04d}")
+            appointment(cast, NOW + timedelta(hours=number), reference=f"AAAA-{number:04d}")
             if number in {0, 49}:
                 statements.clear()
                 sa.event.listen(cast.database.engine, "before_cursor_execute", note)

@@ -7,16 +7,16 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from tests.appointment_rows import put
 from tests.cast import Cast
-from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import schedule_impact
 
 
-def flagged(cast: Cast, visit_id: int) -> str:
+def flagged(cast: Cast, appointment_id: int) -> str:
     """The reason of the appointment's flag, or ''."""
     with cast.database.reading() as session:
-        query = sa.select(models.Appointment.flagged_why).where(models.Appointment.id == visit_id)
+        query = sa.select(models.Appointment.flagged_why).where(models.Appointment.id == appointment_id)
         return session.scalars(query).one()
 
 
@@ -49,7 +49,7 @@ def test_removing_a_flag_is_recorded(cast: Cast) -> None:
     lengthen_bobs_saturday(cast)
     assert flagged(cast, healed) == ""
     with cast.database.reading() as session:
-        of_visit = sa.select(
+        of_appointment = sa.select(
             models.AuditEvent.action, models.AuditEvent.actor_user_id, models.AuditEvent.visible
         ).where(models.AuditEvent.subject_type == "appointment", models.AuditEvent.subject_id == healed)
-        assert [tuple(row) for row in session.execute(of_visit)] == [("unflagged", cast.bob.user_id, False)]
+        assert [tuple(row) for row in session.execute(of_appointment)] == [("unflagged", cast.bob.user_id, False)]

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import put
 from tests.cast import Cast, local
-from tests.visits import put
 from webapp import models
 from webapp.appointments.impact import decisions, schedule_impact
 from webapp.appointments.impact.decisions import AppointmentsAffected, Course, Decision, Decisions, finish
@@ -39,17 +39,19 @@ def asked(cast: Cast, kind: str) -> dict[str, Decision]:
     with pytest.raises(AppointmentsAffected) as caught:
         cast.database.write(schedule_impact.carry_out, cast.carol, close, doctor_ids=None, now=cast.now)
     each: dict[str, dict[str, Any]] = {
-        visit.reference: {"kind": kind, "version": visit.version, "starts_at": visit.proposal}
-        for visit in caught.value.visits
+        appointment.reference: {"kind": kind, "version": appointment.version, "starts_at": appointment.proposal}
+        for appointment in caught.value.appointments
     }
     return {reference: Decision.model_validate(values) for reference, values in each.items()}
 
 
 def standing(cast: Cast) -> list[tuple[str, bool, bool]]:
     """The status of each appointment, whether it is still on that day, and whether it is flagged."""
-    visit = models.Appointment
+    appointment = models.Appointment
     with cast.database.reading() as session:
-        found = session.execute(sa.select(visit.status, visit.starts_at, visit.flagged_why).order_by(visit.id)).all()
+        found = session.execute(
+            sa.select(appointment.status, appointment.starts_at, appointment.flagged_why).order_by(appointment.id)
+        ).all()
     return [(status, starts_at.date() == date(2026, 3, 4), bool(why)) for status, starts_at, why in found]
 
 
@@ -139,8 +141,8 @@ def test_new_times_are_chosen_after_the_transaction(cast: Cast) -> None:
     put(cast, "2026-03-04 09:00")
     with pytest.raises(AppointmentsAffected) as caught:
         cast.database.write(schedule_impact.carry_out, cast.carol, close, doctor_ids=None, now=cast.now)
-    assert "visits" not in vars(caught.value)
-    assert [visit.proposal is not None for visit in caught.value.visits] == [True]
+    assert "appointments" not in vars(caught.value)
+    assert [appointment.proposal is not None for appointment in caught.value.appointments] == [True]
 
 
 def test_a_few_are_moved_with_the_change_or_not_at_all(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

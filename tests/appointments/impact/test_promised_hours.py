@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from tests.appointment_rows import put
 from tests.cast import NOW, Cast, local, log_in
 from tests.reading import read
-from tests.visits import put
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import promised_hours
 from webapp.appointments.messages import reminders

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from tests.appointment_rows import put
 from tests.cast import Cast, local
-from tests.visits import put
 from webapp import models
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
@@ -55,7 +55,7 @@ def stranded(cast: Cast, work: Work) -> list[Affected]:
     with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work)
     assert caught.value.status == 409
-    return caught.value.visits
+    return caught.value.appointments
 
 
 def effect_of(cast: Cast, work: Work) -> Effect:
@@ -66,7 +66,7 @@ def effect_of(cast: Cast, work: Work) -> Effect:
 def from_today(cast: Cast, work: Work) -> list[Affected]:
     """The affected appointments when staff ask for new times from today."""
     preview = partial(schedule_impact.preview, doctor_ids=None, now=cast.now, proposals_from="today")
-    return preview(cast.database, cast.carol, work).visits
+    return preview(cast.database, cast.carol, work).appointments
 
 
 def see(cast: Cast, reference: str) -> AppointmentView:
@@ -86,9 +86,9 @@ def leaves(cast: Cast) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(models.TimeOff)) or 0
 
 
-def decide(visit: Affected, kind: str, **more: Any) -> dict[str, Decision]:
+def decide(appointment: Affected, kind: str, **more: Any) -> dict[str, Decision]:
     """One decision about one appointment."""
-    return {visit.reference: Decision.model_validate({"kind": kind, "version": visit.version, **more})}
+    return {appointment.reference: Decision.model_validate({"kind": kind, "version": appointment.version, **more})}
 
 
 def test_a_change_that_affects_no_appointment_is_made_at_once(cast: Cast) -> None:
@@ -99,10 +99,14 @@ def test_a_change_that_affects_no_appointment_is_made_at_once(cast: Cast) -> Non
 
 def test_leave_over_an_appointment_lists_it_and_changes_nothing(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
-    (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
+    (appointment,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
 
-    assert (visit.reference, visit.patient_name, visit.doctor_name) == (reference, "Alice Adams", "Dr. Bob Brown")
-    assert visit.why == "The doctor is away."
+    assert (appointment.reference, appointment.patient_name, appointment.doctor_name) == (
+        reference,
+        "Alice Adams",
+        "Dr. Bob Brown",
+    )
+    assert appointment.why == "The doctor is away."
     assert leaves(cast) == 0
     assert see(cast, reference).flagged_why == ""
 
@@ -110,9 +114,9 @@ def test_leave_over_an_appointment_lists_it_and_changes_nothing(cast: Cast) -> N
 def test_the_proposal_is_the_nearest_free_time_after_the_change(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     put(cast, "2026-03-04 09:00", patient="dave", minutes=30)
-    (visit,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
+    (appointment,) = stranded(cast, away(cast, "2026-03-04 09:30", "2026-03-04 12:00"))
     # Before the leave is Dave's appointment, after it the break. 13:00 is three hours away, the day before 17 hours.
-    assert visit.proposal == local("2026-03-04 13:00")
+    assert appointment.proposal == local("2026-03-04 13:00")
 
 
 def test_no_time_is_proposed_for_two_appointments(cast: Cast) -> None:
@@ -125,8 +129,8 @@ def test_no_time_is_proposed_for_two_appointments(cast: Cast) -> None:
 def test_a_proposal_keeps_clear_of_the_patients_other_appointments(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     put(cast, "2026-03-04 13:00", doctor="erin", minutes=30)
-    (visit,) = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
-    assert visit.proposal == local("2026-03-04 14:00")
+    (appointment,) = stranded(cast, away(cast, "2026-03-04 09:00", "2026-03-04 12:00"))
+    assert appointment.proposal == local("2026-03-04 14:00")
 
 
 def test_new_times_are_proposed_from_the_clinics_next_working_day(cast: Cast) -> None:
@@ -137,8 +141,8 @@ def test_new_times_are_proposed_from_the_clinics_next_working_day(cast: Cast) ->
     saturday = {"day": date(2026, 3, 7), "start_minute": 540, "end_minute": 1020}
     cast.add(models.ExtraHours(doctor_id=cast.doctor_ids["bob"], **saturday))
     work = away(cast, "2026-03-10 09:00", "2026-03-20 17:00")
-    (visit,) = stranded(cast, work)
-    assert visit.proposal == local("2026-03-23 09:00")
+    (appointment,) = stranded(cast, work)
+    assert appointment.proposal == local("2026-03-23 09:00")
     assert [each.proposal for each in from_today(cast, work)] == [local("2026-03-07 16:30")]
 
 
@@ -153,22 +157,22 @@ def test_times_from_today_keep_the_notice_that_patients_have(cast: Cast) -> None
 def test_a_patient_who_has_arrived_is_kept_and_no_time_is_proposed(cast: Cast) -> None:
     here = put(cast, "2026-03-02 10:00", status="arrived")
     work = away(cast, "2026-03-02 09:30", "2026-03-02 12:00")
-    (visit,) = stranded(cast, work)
-    assert (visit.id, visit.arrived, visit.proposal) == (here, True, None)
+    (appointment,) = stranded(cast, work)
+    assert (appointment.id, appointment.arrived, appointment.proposal) == (here, True, None)
     with pytest.raises(AppointmentsAffected) as caught:
-        change(cast, work, each=decide(visit, "cancel"))
-    assert [again.problem for again in caught.value.visits] == [
+        change(cast, work, each=decide(appointment, "cancel"))
+    assert [again.problem for again in caught.value.appointments] == [
         "This appointment can no longer be changed: the patient has arrived."
     ]
-    change(cast, work, each=decide(visit, "keep"))
-    assert see(cast, visit.reference).flagged_why == "time_off"
+    change(cast, work, each=decide(appointment, "keep"))
+    assert see(cast, appointment.reference).flagged_why == "time_off"
 
 
 def test_keeping_flags_the_appointment_with_the_reason_and_the_check_finds_nothing(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "keep"), why="Locum found.")
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "keep"), why="Locum found.")
 
     kept = see(cast, reference)
     assert kept.flagged_why == "time_off:Locum found."
@@ -181,11 +185,11 @@ def test_keeping_flags_the_appointment_with_the_reason_and_the_check_finds_nothi
 def test_moving_gives_the_proposed_time_and_leaves_no_flag(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "move", starts_at=appointment.proposal))
 
     moved = see(cast, reference)
-    assert (moved.starts_at, moved.flagged_why, moved.status) == (visit.proposal, "", "scheduled")
+    assert (moved.starts_at, moved.flagged_why, moved.status) == (appointment.proposal, "", "scheduled")
     assert moved.moved_by_clinic
     assert problems(cast) == []
 
@@ -193,8 +197,8 @@ def test_moving_gives_the_proposed_time_and_leaves_no_flag(cast: Cast) -> None:
 def test_cancelling_shows_the_reason(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "cancel"))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "cancel"))
     cancelled = see(cast, reference)
     assert (cancelled.status, cancelled.cancellation_reason) == ("cancelled", "")
     assert REASONS.words(cancelled.cancellation_code) == "The doctor is away."
@@ -206,7 +210,7 @@ def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
     listed = stranded(cast, work)
     with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=decide(listed[0], "cancel"))
-    assert [visit.reference for visit in caught.value.visits] == [first, second]
+    assert [appointment.reference for appointment in caught.value.appointments] == [first, second]
     assert see(cast, first).status == "scheduled"
     assert leaves(cast) == 0
 
@@ -214,21 +218,21 @@ def test_one_missing_decision_changes_nothing_at_all(cast: Cast) -> None:
 def test_a_decision_about_an_older_state_of_an_appointment_does_not_count(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
+    (appointment,) = stranded(cast, work)
     cast.change(sa.update(models.Appointment).values(version=2, reason="Something else now"))
     with pytest.raises(AppointmentsAffected):
-        change(cast, work, each=decide(visit, "cancel"))
+        change(cast, work, each=decide(appointment, "cancel"))
     assert see(cast, reference).status == "scheduled"
 
 
 def test_a_move_to_a_taken_time_is_reported_and_asked_again(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:00", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
+    (appointment,) = stranded(cast, work)
     put(cast, "2026-03-04 13:00", patient="dave", minutes=15)
     with pytest.raises(AppointmentsAffected) as caught:
-        change(cast, work, each=decide(visit, "move", starts_at=visit.proposal))
-    (again,) = caught.value.visits
+        change(cast, work, each=decide(appointment, "move", starts_at=appointment.proposal))
+    (again,) = caught.value.appointments
     assert again.problem == "The doctor has another appointment at that time."
     assert again.proposal == local("2026-03-04 13:15")
     assert see(cast, reference).starts_at == local("2026-03-04 10:00")
@@ -243,7 +247,7 @@ def test_one_move_that_fails_changes_no_other_proposal(cast: Cast) -> None:
     each = decide(first, "move", starts_at=first.proposal) | decide(second, "move", starts_at=inside_leave)
     with pytest.raises(AppointmentsAffected) as caught:
         change(cast, work, each=each)
-    again, refused = caught.value.visits
+    again, refused = caught.value.appointments
     assert (again.problem, again.proposal) == ("", first.proposal)
     assert refused.problem
     assert refused.proposal == second.proposal
@@ -258,8 +262,8 @@ def test_the_nearest_starts_come_first_and_of_two_the_earlier(starts: list[int],
 def test_removing_the_leave_removes_the_flag(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "keep"))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "keep"))
     change(cast, run(sa.delete(models.TimeOff)))
     assert see(cast, reference).flagged_why == ""
 
@@ -267,8 +271,8 @@ def test_removing_the_leave_removes_the_flag(cast: Cast) -> None:
 def test_a_flagged_appointment_needs_no_decision_about_another_change(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "keep"))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "keep"))
     change(cast, away(cast, "2026-03-04 08:00", "2026-03-04 11:00"))
     assert leaves(cast) == 2
 
@@ -276,8 +280,8 @@ def test_a_flagged_appointment_needs_no_decision_about_another_change(cast: Cast
 def test_a_settled_flag_keeps_its_reason(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "keep"))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "keep"))
     version = see(cast, reference).version
     cast.database.write(
         schedule_impact.settle_flag, cast.carol, reference, "A colleague takes it.", version, now=cast.now
@@ -294,10 +298,10 @@ def test_an_appointment_after_hours_is_affected_when_the_doctor_no_longer_works_
     wednesday, thursday = (sa.and_(bob, models.WorkingHours.weekday == number) for number in (2, 3))
     change(cast, run(sa.delete(models.WorkingHours).where(thursday)))
     work = run(sa.delete(models.WorkingHours).where(wednesday))
-    (visit,) = stranded(cast, work)
-    assert visit.why == "The doctor is not working at that time."
-    change(cast, work, each=decide(visit, "keep"))
-    assert REASONS.words(see(cast, visit.reference).flagged_why) == visit.why
+    (appointment,) = stranded(cast, work)
+    assert appointment.why == "The doctor is not working at that time."
+    change(cast, work, each=decide(appointment, "keep"))
+    assert REASONS.words(see(cast, appointment.reference).flagged_why) == appointment.why
 
 
 def test_every_kind_of_change_is_seen(cast: Cast) -> None:
@@ -322,7 +326,7 @@ def test_every_kind_of_change_is_seen(cast: Cast) -> None:
         (run(sa.update(models.ClinicSettings).values(time_zone="Asia/Tokyo")), "The clinic is closed at that time."),
     ]
     for work, why in changes:
-        assert [visit.why for visit in stranded(cast, work)] == [why]
+        assert [appointment.why for appointment in stranded(cast, work)] == [why]
 
 
 WHEN_TO_BOOK = {
@@ -340,7 +344,7 @@ def test_rules_about_when_one_may_book_affect_no_appointment(cast: Cast, rule: s
     cast.book(cast.alice, "2026-03-04 10:45")
     cast.book(cast.dave, "2026-04-14 10:00")
     work = run(sa.update(models.ClinicSettings).values({rule: WHEN_TO_BOOK[rule]}))
-    assert effect_of(cast, work).visits == []
+    assert effect_of(cast, work).appointments == []
     change(cast, work)
     assert problems(cast) == []
 
@@ -365,7 +369,7 @@ def test_a_doctors_own_leave_touches_that_doctors_appointments_alone(cast: Cast)
     carry_out = partial(schedule_impact.carry_out, doctor_ids=[cast.doctor_ids["bob"]], now=cast.now)
     with pytest.raises(AppointmentsAffected) as caught:
         cast.database.write(carry_out, cast.bob, work)
-    assert [visit.reference for visit in caught.value.visits] == [reference]
+    assert [appointment.reference for appointment in caught.value.appointments] == [reference]
 
 
 def test_a_preview_counts_and_saves_nothing(cast: Cast) -> None:
@@ -375,7 +379,7 @@ def test_a_preview_counts_and_saves_nothing(cast: Cast) -> None:
     assert (day.doctor_name, day.day, day.gained) == ("Dr. Bob Brown", date(2026, 3, 4), 0)
     # 15-minute steps from 09:00: 11 of 12 starts are free for the short visit type, and 10 and 8 for the other ones.
     assert effect.lost == day.lost > 11
-    assert len(effect.visits) == 1
+    assert len(effect.appointments) == 1
     assert leaves(cast) == 0
 
 
@@ -383,7 +387,7 @@ def test_a_preview_of_longer_hours_counts_what_is_gained(cast: Cast) -> None:
     extra = models.ExtraHours(doctor_id=cast.doctor_ids["erin"], day=date(2026, 3, 7), start_minute=600, end_minute=720)
     effect = effect_of(cast, lambda session: session.add(extra))
     # Two hours in 30-minute steps for appointments of 30 minutes, for which Erin offers two visit types.
-    assert (effect.gained, effect.lost, effect.visits) == (8, 0, [])
+    assert (effect.gained, effect.lost, effect.appointments) == (8, 0, [])
 
 
 def test_a_preview_covers_all_days_that_can_be_booked(cast: Cast) -> None:
@@ -399,11 +403,11 @@ def test_a_preview_covers_all_days_that_can_be_booked(cast: Cast) -> None:
 def test_a_preview_says_how_many_appointments_lose_their_flag(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-04 10:00")
     work = away(cast, "2026-03-04 09:30", "2026-03-04 12:00")
-    (visit,) = stranded(cast, work)
-    change(cast, work, each=decide(visit, "keep"))
+    (appointment,) = stranded(cast, work)
+    change(cast, work, each=decide(appointment, "keep"))
     effect = effect_of(cast, run(sa.delete(models.TimeOff)))
-    assert (effect.unflagged, effect.gained > 0, effect.visits) == (1, True, [])
-    assert see(cast, visit.reference).flagged_why
+    assert (effect.unflagged, effect.gained > 0, effect.appointments) == (1, True, [])
+    assert see(cast, appointment.reference).flagged_why
 
 
 def test_an_appointment_decades_ahead_is_checked_without_the_days_between(cast: Cast) -> None:
@@ -411,14 +415,14 @@ def test_an_appointment_decades_ahead_is_checked_without_the_days_between(cast: 
     far = put(cast, "2099-03-04 10:00", doctor="erin")
     put(cast, "2026-03-05 10:00", patient="dave")
     began = process_time()
-    visits = stranded(cast, away(cast, "2099-03-04 09:00", "2099-03-04 12:00", doctor="erin"))
+    appointments = stranded(cast, away(cast, "2099-03-04 09:00", "2099-03-04 12:00", doctor="erin"))
     # All bookings wait meanwhile; going day by day through the years until then would take seconds.
     assert process_time() - began < 1
-    assert [visit.id for visit in visits] == [far]
+    assert [appointment.id for appointment in appointments] == [far]
 
 
 def test_appointments_months_apart_are_both_found(cast: Cast) -> None:
     put(cast, "2026-03-04 10:00", patient="dave")
     soon, late = put(cast, "2026-03-04 11:00"), put(cast, "2026-11-04 10:00")
     work = away(cast, "2026-03-04 10:30", "2026-11-30 12:00")
-    assert [visit.id for visit in stranded(cast, work)] == [soon, late]
+    assert [appointment.id for appointment in stranded(cast, work)] == [soon, late]

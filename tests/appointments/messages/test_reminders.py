@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.appointment_rows import put
 from tests.calendars import read_calendar
 from tests.cast import AMSTERDAM, NOW, Cast, local
-from tests.visits import put
 from webapp import models
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.messages import reminders
@@ -43,15 +43,18 @@ def written(cast: Cast) -> set[tuple[str, str]]:
     """Each reminder as its recipient's first name and the times of its appointments."""
     found = set()
     for each in messages(cast):
-        starts = [datetime.fromisoformat(visit["starts_at"]).astimezone(AMSTERDAM) for visit in each.values["visits"]]
+        starts = [
+            datetime.fromisoformat(appointment["starts_at"]).astimezone(AMSTERDAM)
+            for appointment in each.values["visits"]
+        ]
         found.add((each.recipient.partition("@")[0], ", ".join(f"{start:%d %H:%M}" for start in starts)))
     return found
 
 
-def reference_of(cast: Cast, visit_id: int) -> str:
+def reference_of(cast: Cast, appointment_id: int) -> str:
     """The public reference of an appointment."""
     with cast.database.reading() as session:
-        query = sa.select(models.Appointment.reference).where(models.Appointment.id == visit_id)
+        query = sa.select(models.Appointment.reference).where(models.Appointment.id == appointment_id)
         return session.scalars(query).one()
 
 

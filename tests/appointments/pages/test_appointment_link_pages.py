@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests.api_client import API
-from tests.appointments.messages.test_visit_messages import add_child, outbox, written
+from tests.appointments.messages.test_appointment_messages import add_child, outbox, written
 from tests.calendars import read_calendar
 from tests.cast import NOW, ORIGIN, SECRET_KEY, Cast, assemble, client_for, local, log_in
 from tests.reading import HTMX, read, read_fragment
@@ -23,7 +23,7 @@ from webapp.appointments.booking import service, status_service
 from webapp.appointments.calendars import feed
 from webapp.appointments.exceptions import NoSuchAppointment, NotAPatient, StatusNotPossible
 from webapp.appointments.messages import appointment_links
-from webapp.appointments.messages.visit_messages import LINK_PURPOSE
+from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.audit.models import AuditEvent
 from webapp.auth import feeds

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from tests import registering
+from tests.appointment_rows import put
 from tests.cast import PASSWORD, Cast, client_for, local, log_in
 from tests.reading import HTMX, Element, read
-from tests.visits import put
 from webapp import models
 from webapp.core.formats import iso
 from webapp.exceptions import Unavailable
@@ -40,7 +40,7 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     page = read(answer)
-    visit = page.one("section", aria_label="Your appointment").text
+    appointment = page.one("section", aria_label="Your appointment").text
     for words in (
         "Tuesday 3 March 2026",
         "10:00",
@@ -50,7 +50,7 @@ def test_the_booking_page_sums_up_the_appointment(client: TestClient, cast: Cast
         "18 Harbour Lane, Room 3",
         "Bring your medicines.",
     ):
-        assert words in visit
+        assert words in appointment
     assert "This appointment is for Alice Adams" in page.text
     assert page.one("button", class_="primary").text == "Book Tue 3 Mar, 10:00"
     # At 08:00 on the day before, 26 hours ahead, two hours are left for changing the appointment.
@@ -537,15 +537,15 @@ def test_the_list_shows_upcoming_and_past_appointments(client: TestClient, cast:
     answer = client.get("/appointments")
     assert answer.headers["cache-control"] == "no-store"
     ahead = read(answer)
-    visits = ahead.one("ol", class_="visits")
-    assert visits.links == [f"/appointments/{second}", f"/appointments/{first}"]
-    assert "Thursday 5 March, 14:00" in visits.text
+    appointments = ahead.one("ol", class_="appointments")
+    assert appointments.links == [f"/appointments/{second}", f"/appointments/{first}"]
+    assert "Thursday 5 March, 14:00" in appointments.text
     # A cancelled appointment whose day is still to come is not past.
     past = read(client.get("/appointments?show=past"))
     assert cancelled not in past.text
     gone = read(client.get("/appointments?show=cancelled"))
-    assert gone.one("ol", class_="visits").links == [f"/appointments/{cancelled}"]
-    assert "Cancelled" in gone.one("ol", class_="visits").text
+    assert gone.one("ol", class_="appointments").links == [f"/appointments/{cancelled}"]
+    assert "Cancelled" in gone.one("ol", class_="appointments").text
     assert foreign not in ahead.text + past.text + gone.text
 
 
@@ -554,7 +554,7 @@ def test_an_appointment_moves_to_the_past_when_it_is_over(cast: Cast) -> None:
     for now, show in ((local("2026-03-03 10:14"), "upcoming"), (local("2026-03-03 10:15"), "past")):
         with client_for(cast.database, now=now) as client:
             page = read(log_in(client, "alice").get(f"/appointments?show={show}"))
-            assert page.one("ol", class_="visits").links == [f"/appointments/{reference}"]
+            assert page.one("ol", class_="appointments").links == [f"/appointments/{reference}"]
 
 
 def test_an_empty_list_says_what_to_do(client: TestClient) -> None:
@@ -571,17 +571,17 @@ def test_a_long_list_has_pages(client: TestClient, cast: Cast) -> None:
     ]
     log_in(client, "alice")
     first = read(client.get("/appointments"))
-    assert first.one("ol", class_="visits").links == [f"/appointments/{each}" for each in references[:10]]
+    assert first.one("ol", class_="appointments").links == [f"/appointments/{each}" for each in references[:10]]
     assert "Page 1 of 2" in first.text
     assert not first.all("a", rel="prev")
     assert first.one("a", rel="next")["href"] == "/appointments?page=2"
     second = read(client.get("/appointments?page=2"))
-    assert second.one("ol", class_="visits").links == [f"/appointments/{each}" for each in references[10:]]
+    assert second.one("ol", class_="appointments").links == [f"/appointments/{each}" for each in references[10:]]
     assert second.one("a", rel="prev")["href"] == "/appointments"
     assert not second.all("a", rel="next")
     # Invalid page numbers break nothing.
     for odd in ("0", "-1", "x", "1e3", "٣"):
-        assert read(client.get("/appointments", params={"page": odd})).one("ol", class_="visits"), odd
+        assert read(client.get("/appointments", params={"page": odd})).one("ol", class_="appointments"), odd
     # A page beyond the last one is the last page.
     for far in (3, 50, 999999999):
         assert read(client.get(f"/appointments?page={far}")).text == second.text

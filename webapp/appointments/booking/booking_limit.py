@@ -25,7 +25,7 @@ from webapp.scheduling.models import ACTIVE, Appointment
 
 # Four times as many as the upcoming appointments that a patient may have: far more than a family needs.
 TIMES, WINDOW = 4, timedelta(hours=24)
-UNCONFIRMED_VISITS = 1
+UNCONFIRMED_APPOINTMENTS = 1
 # What unconfirmed accounts of a network book in a day, together; confirmed ones are not counted.
 UNCONFIRMED, OF_NETWORK = "unconfirmed-booking", Bounds(WINDOW, 10, 20, 60)
 
@@ -40,15 +40,15 @@ def require_within_booking_limit(session: Session, actor: Actor, clinic: Clinic,
     """
     if actor.is_staff:
         return
-    visits = UNCONFIRMED_VISITS if confirmation.is_unconfirmed(session, actor) else clinic.max_active_visits
-    appointment = None if actor.visit_id is None else ("appointment", actor.visit_id)
+    appointments = UNCONFIRMED_APPOINTMENTS if confirmation.is_unconfirmed(session, actor) else clinic.max_active_visits
+    appointment = None if actor.appointment_id is None else ("appointment", actor.appointment_id)
     first = audit.find_deed(
         session,
         ("booked", "moved"),
         actor_user_id=actor.account_id,
         subject=appointment,
         since=now - WINDOW,
-        ago=TIMES * visits,
+        ago=TIMES * appointments,
     )
     if first is not None:
         raise TooManyChanges(retry_after=max(1, int((first + WINDOW - now).total_seconds())))
@@ -98,5 +98,5 @@ def _require_no_appointment(session: Session, actor: Actor, *, now: datetime) ->
         Appointment.status.in_(ACTIVE),
         Appointment.starts_at > now,
     )
-    if len(session.scalars(booked.limit(UNCONFIRMED_VISITS)).all()) >= UNCONFIRMED_VISITS:
+    if len(session.scalars(booked.limit(UNCONFIRMED_APPOINTMENTS)).all()) >= UNCONFIRMED_APPOINTMENTS:
         raise ConfirmFirst

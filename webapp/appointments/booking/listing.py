@@ -32,7 +32,7 @@ PLACE_YEARS = range(YEARS[0] - 1, YEARS[-1] + 2)
 
 Order = Literal["time", "-time", "booked"]
 
-_VISIT = table_of(Appointment).c
+_APPOINTMENT = table_of(Appointment).c
 _DOCTOR, _KIND, _PATIENT = table_of(Doctor).c, table_of(VisitType).c, table_of(Patient).c
 
 
@@ -148,7 +148,7 @@ def _all_visible(actor: Actor, wanted: AppointmentFilter) -> tuple[sa.FromClause
     # One person's appointments are few. They are fetched first, because an index on the other filters would lead
     # through the appointments of all people.
     table = table_of(Appointment)
-    whose = _VISIT.patient_id.in_(list(wanted.patient_ids)) if wanted.patient_ids is not None else sa.true()
+    whose = _APPOINTMENT.patient_id.in_(list(wanted.patient_ids)) if wanted.patient_ids is not None else sa.true()
     names = ("id", "starts_at", "doctor_id", "status", "visit_type_id")
     few = sa.select(*(table.c[name] for name in names)).where(visible, whose).cte("few").prefix_with("MATERIALIZED")
     filters: list[tuple[Any, Any]] = [
@@ -165,7 +165,7 @@ def count_appointments(session: Session, wanted: AppointmentFilter, *, most: int
     """How many rows the filtered list has; with `most`, one more than that stands for any greater number."""
     if wanted.patient_ids is not None and not wanted.patient_ids:
         return 0
-    return count_up_to(session, sa.select(_VISIT.id).where(*_conditions(wanted)), most)
+    return count_up_to(session, sa.select(_APPOINTMENT.id).where(*_conditions(wanted)), most)
 
 
 def export(database: Database, wanted: AppointmentFilter) -> tuple[int, Iterator[list[AppointmentRow]]]:
@@ -191,13 +191,13 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
     page = _chosen(wanted, cursor.place, falling=falling, limit=limit).subquery("page")
     query = (
         sa.select(
-            _VISIT.id,
-            _VISIT.reference,
-            _VISIT.status,
-            _VISIT.starts_at,
-            _VISIT.ends_at,
-            _VISIT.created_at,
-            _VISIT.flagged_why,
+            _APPOINTMENT.id,
+            _APPOINTMENT.reference,
+            _APPOINTMENT.status,
+            _APPOINTMENT.starts_at,
+            _APPOINTMENT.ends_at,
+            _APPOINTMENT.created_at,
+            _APPOINTMENT.flagged_why,
             _DOCTOR.name,
             _PATIENT.id,
             _PATIENT.name,
@@ -206,19 +206,19 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
             _KIND.name,
         )
         .select_from(page)
-        .join(table_of(Appointment), _VISIT.id == page.c.id)
-        .join(table_of(Doctor), _DOCTOR.id == _VISIT.doctor_id)
-        .join(table_of(Patient), _PATIENT.id == _VISIT.patient_id)
-        .join(table_of(VisitType), _KIND.id == _VISIT.visit_type_id)
+        .join(table_of(Appointment), _APPOINTMENT.id == page.c.id)
+        .join(table_of(Doctor), _DOCTOR.id == _APPOINTMENT.doctor_id)
+        .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
+        .join(table_of(VisitType), _KIND.id == _APPOINTMENT.visit_type_id)
     )
-    query = seek(query, (_column(wanted), _VISIT.id), None, falling=falling)
+    query = seek(query, (_column(wanted), _APPOINTMENT.id), None, falling=falling)
     return [AppointmentRow(*row) for row in rows(session, query)]
 
 
 def _chosen(wanted: AppointmentFilter, here: Place | None, *, falling: bool, limit: int) -> sa.Select[Any]:
     """The ids of the rows of one page."""
     column: Any = _column(wanted)
-    number: Any = _VISIT.id
+    number: Any = _APPOINTMENT.id
     conditions = _conditions(_narrowed(wanted, here, falling=falling))
     if wanted.flagged or wanted.patient_ids is not None:
         # These are few, so all are fetched and sorted. Otherwise a database may scan all appointments in the wanted
@@ -240,26 +240,26 @@ def _narrowed(wanted: AppointmentFilter, here: Place | None, *, falling: bool) -
 
 
 def _column(wanted: AppointmentFilter) -> Any:
-    return _VISIT.created_at if wanted.order == "booked" else _VISIT.starts_at
+    return _APPOINTMENT.created_at if wanted.order == "booked" else _APPOINTMENT.starts_at
 
 
 def _conditions(wanted: AppointmentFilter) -> list[sa.ColumnElement[bool]]:
     """The filters as conditions on the appointments alone."""
     if wanted.reference is not None:
-        return [_VISIT.reference == wanted.reference]
+        return [_APPOINTMENT.reference == wanted.reference]
     conditions: list[Any] = []
     if wanted.since is not None:
-        conditions.append(_VISIT.starts_at >= wanted.since)
+        conditions.append(_APPOINTMENT.starts_at >= wanted.since)
     if wanted.until is not None:
-        conditions.append(_VISIT.starts_at < wanted.until)
+        conditions.append(_APPOINTMENT.starts_at < wanted.until)
     if wanted.doctor_ids is not None:
-        conditions.append(_any_of(_VISIT.doctor_id, wanted.doctor_ids))
+        conditions.append(_any_of(_APPOINTMENT.doctor_id, wanted.doctor_ids))
     if wanted.statuses is not None:
         conditions.append(sa.or_(sa.false(), *map(status_is, wanted.statuses)))
     if wanted.visit_type_ids is not None:
-        conditions.append(_any_of(_VISIT.visit_type_id, wanted.visit_type_ids))
+        conditions.append(_any_of(_APPOINTMENT.visit_type_id, wanted.visit_type_ids))
     if wanted.patient_ids is not None:
-        conditions.append(_VISIT.patient_id.in_(list(wanted.patient_ids)))
+        conditions.append(_APPOINTMENT.patient_id.in_(list(wanted.patient_ids)))
     if wanted.flagged:
         conditions.append(UNDECIDED)
     return conditions

@@ -58,7 +58,7 @@ class ScheduleAppointment(NamedTuple):
         return self.status in OCCUPYING
 
 
-class VisitOutline(NamedTuple):
+class AppointmentOutline(NamedTuple):
     """When an appointment starts, the span that it takes with its buffers if its status does, and that status."""
 
     start: Minute
@@ -84,43 +84,54 @@ class Leave(NamedTuple):
     reason: str
 
 
-_VISIT, _PATIENT, _KIND = table_of(Appointment), table_of(Patient).c, table_of(VisitType).c
+_APPOINTMENT, _PATIENT, _KIND = table_of(Appointment), table_of(Patient).c, table_of(VisitType).c
 _OFF = table_of(TimeOff).c
-_EARLIER = _VISIT.alias("earlier")
+_EARLIER = _APPOINTMENT.alias("earlier")
 _DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
 # The appointment's own columns; those after them come from joins with the patient and the visit type.
 _OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
 
 _WAS_HERE = sa.exists().where(
-    _EARLIER.c.patient_id == _VISIT.c.patient_id,
-    _EARLIER.c.doctor_id == _VISIT.c.doctor_id,
-    _EARLIER.c.starts_at < _VISIT.c.starts_at,
+    _EARLIER.c.patient_id == _APPOINTMENT.c.patient_id,
+    _EARLIER.c.doctor_id == _APPOINTMENT.c.doctor_id,
+    _EARLIER.c.starts_at < _APPOINTMENT.c.starts_at,
     _EARLIER.c.status.in_(OCCUPYING),
 )
-_VISITS = (
-    sa.select(*(_VISIT.c[name] for name in _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _KIND.name, ~_WAS_HERE)
-    .join(table_of(Patient), _PATIENT.id == _VISIT.c.patient_id)
-    .join(table_of(VisitType), _KIND.id == _VISIT.c.visit_type_id)
-    .where(_VISIT.c.doctor_id == _DOCTOR, _VISIT.c.starts_at >= _LOW, _VISIT.c.starts_at < _HIGH)
-    .order_by(_VISIT.c.starts_at, _VISIT.c.id)
+_APPOINTMENTS = (
+    sa.select(
+        *(_APPOINTMENT.c[name] for name in _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _KIND.name, ~_WAS_HERE
+    )
+    .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.c.patient_id)
+    .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
+    .where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _LOW, _APPOINTMENT.c.starts_at < _HIGH)
+    .order_by(_APPOINTMENT.c.starts_at, _APPOINTMENT.c.id)
 )
 _OUTLINE = (
     sa.select(
-        minute_of(_VISIT.c.starts_at), minute_of(_VISIT.c.busy_from), minute_of(_VISIT.c.busy_until), _VISIT.c.status
+        minute_of(_APPOINTMENT.c.starts_at),
+        minute_of(_APPOINTMENT.c.busy_from),
+        minute_of(_APPOINTMENT.c.busy_until),
+        _APPOINTMENT.c.status,
     )
-    .where(_VISIT.c.doctor_id == _DOCTOR, _VISIT.c.starts_at >= _LOW, _VISIT.c.starts_at < _HIGH)
-    .order_by(_VISIT.c.starts_at, _VISIT.c.id)
+    .where(_APPOINTMENT.c.doctor_id == _DOCTOR, _APPOINTMENT.c.starts_at >= _LOW, _APPOINTMENT.c.starts_at < _HIGH)
+    .order_by(_APPOINTMENT.c.starts_at, _APPOINTMENT.c.id)
 )
-_EARLIER_VISITS = (
-    sa.select(_VISIT.c.reference, _VISIT.c.starts_at, _VISIT.c.status, _KIND.name, _VISIT.c.private_note)
-    .join(table_of(VisitType), _KIND.id == _VISIT.c.visit_type_id)
-    .where(
-        _VISIT.c.patient_id == sa.bindparam("patient_id", type_=sa.Integer),
-        _VISIT.c.doctor_id == _DOCTOR,
-        _VISIT.c.starts_at < sa.bindparam("before", type_=UtcDateTime),
+_EARLIER_APPOINTMENTS = (
+    sa.select(
+        _APPOINTMENT.c.reference,
+        _APPOINTMENT.c.starts_at,
+        _APPOINTMENT.c.status,
+        _KIND.name,
+        _APPOINTMENT.c.private_note,
     )
-    .order_by(_VISIT.c.starts_at.desc(), _VISIT.c.id.desc())
+    .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
+    .where(
+        _APPOINTMENT.c.patient_id == sa.bindparam("patient_id", type_=sa.Integer),
+        _APPOINTMENT.c.doctor_id == _DOCTOR,
+        _APPOINTMENT.c.starts_at < sa.bindparam("before", type_=UtcDateTime),
+    )
+    .order_by(_APPOINTMENT.c.starts_at.desc(), _APPOINTMENT.c.id.desc())
     .limit(EARLIER_SHOWN)
 )
 _LEAVE = (
@@ -132,19 +143,19 @@ _LEAVE = (
 
 def list_appointments(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[ScheduleAppointment]:
     """A doctor's appointments that start in [low, high), in order, including cancelled ones."""
-    found = rows(session, _VISITS, doctor_id=doctor_id, low=low, high=high)
+    found = rows(session, _APPOINTMENTS, doctor_id=doctor_id, low=low, high=high)
     return [ScheduleAppointment._make(row) for row in found]
 
 
-def list_outline(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[VisitOutline]:
+def list_outline(session: Session, doctor_id: int, low: datetime, high: datetime) -> list[AppointmentOutline]:
     """The same appointments in outline, which costs much less to read."""
     found = rows(session, _OUTLINE, doctor_id=doctor_id, low=low, high=high)
-    return [VisitOutline(start, (since, until), status) for start, since, until, status in found]
+    return [AppointmentOutline(start, (since, until), status) for start, since, until, status in found]
 
 
 def list_earlier(session: Session, *, doctor_id: int, patient_id: int, before: datetime) -> list[EarlierAppointment]:
     """The patient's appointments with this doctor that start before an instant, latest first."""
-    found = rows(session, _EARLIER_VISITS, doctor_id=doctor_id, patient_id=patient_id, before=before)
+    found = rows(session, _EARLIER_APPOINTMENTS, doctor_id=doctor_id, patient_id=patient_id, before=before)
     return [EarlierAppointment._make(row) for row in found]
 
 

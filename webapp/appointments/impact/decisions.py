@@ -118,7 +118,7 @@ class AppointmentsAffected(Conflict):
         self._describe = describe
 
     @cached_property
-    def visits(self) -> list[Affected]:
+    def appointments(self) -> list[Affected]:
         """The appointments and their proposals. Read them after the transaction, because other writers wait for it."""
         return self._describe()
 

@@ -40,7 +40,7 @@ class Effect(NamedTuple):
     gained: int
     lost: int
     days: list[DayEffect]
-    visits: list[Affected]
+    appointments: list[Affected]
     days_ahead: int
     unflagged: int
 

@@ -155,7 +155,7 @@ def preview(
     with suppress(_Undo):
         database.write(attempt)
     after, stranded = found[-1]
-    return effect_between(before, after, stranded.visits if stranded else [], course.unflagged)
+    return effect_between(before, after, stranded.appointments if stranded else [], course.unflagged)
 
 
 class _Undo(Exception):

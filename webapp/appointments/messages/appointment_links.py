@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service
 from webapp.appointments.exceptions import AppointmentLinkOver
-from webapp.appointments.messages.visit_messages import (
+from webapp.appointments.messages.appointment_messages import (
     FACTS,
     LINK_PURPOSE,
     AppointmentFacts,
@@ -84,8 +84,8 @@ def end_links(session: Session, actor: Actor, reference: str, *, now: datetime) 
     if not actor.is_staff:
         raise Forbidden(_("Only staff can end these links."))
     view = queries.get_appointment(session, actor, reference)
-    visit = table_of(Appointment)
-    ended = sa.update(visit).where(visit.c.id == view.id)
+    appointment = table_of(Appointment)
+    ended = sa.update(appointment).where(appointment.c.id == view.id)
     session.connection().execute(ended.values(link_key=secrets.token_urlsafe(16), links_ended_at=now))
     status_service.record_unseen(session, actor, "links_ended", view.id, now=now)
 
@@ -124,4 +124,6 @@ def _holder(session: Session, facts: AppointmentFacts, addressee: Recipient, add
     if name is None:
         return None
     sent_to = addressee.address
-    return Actor(NO_ACCOUNT, 0, name, sent_to, "patient", address, visit_id=facts.id, patient_id=addressee.patient_id)
+    return Actor(
+        NO_ACCOUNT, 0, name, sent_to, "patient", address, appointment_id=facts.id, patient_id=addressee.patient_id
+    )

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.booking import service
+from webapp.appointments.messages.appointment_messages import REMINDER
 from webapp.appointments.messages.redirection import withdraw_from
-from webapp.appointments.messages.visit_messages import REMINDER
 from webapp.appointments.schemas import ChangeConfidentiality
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -85,4 +85,6 @@ def _count_sent(session: Session, guardian: _Guardian, appointment_id: int, refe
         OutboxMessage.subject_id == guardian.id,
     )
     said = session.scalars(reminders)
-    return count + sum(any(visit["reference"] == reference for visit in each.get("visits", [])) for each in said)
+    return count + sum(
+        any(appointment["reference"] == reference for appointment in each.get("visits", [])) for each in said
+    )

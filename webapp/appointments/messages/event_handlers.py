@@ -7,8 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.redirection import redirect
-from webapp.appointments.messages.visit_messages import (
+from webapp.appointments.messages.appointment_messages import (
     BOOKED,
     CANCELLED,
     CLOCK,
@@ -18,6 +17,7 @@ from webapp.appointments.messages.visit_messages import (
     enqueue,
     withdraw_reminders_of,
 )
+from webapp.appointments.messages.redirection import redirect
 from webapp.events.kinds import (
     AccountAddressChanged,
     AppointmentBooked,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import FACTS, REMINDER, AppointmentFacts, Recipient
+from webapp.appointments.messages import appointment_messages
+from webapp.appointments.messages.appointment_messages import FACTS, REMINDER, AppointmentFacts, Recipient
 from webapp.audit.models import AuditEvent
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import days_of
@@ -27,30 +27,30 @@ from webapp.scheduling.models import ACTIVE, OPEN, Appointment
 # On SQLite no booking can be written meanwhile, so these are written in batches.
 PORTION = 100
 
-_VISIT, _EVENT = table_of(Appointment).c, table_of(AuditEvent).c
+_APPOINTMENT, _EVENT = table_of(Appointment).c, table_of(AuditEvent).c
 _NEWS = sa.exists().where(
     _EVENT.subject_type == "appointment",
-    _EVENT.subject_id == _VISIT.id,
+    _EVENT.subject_id == _APPOINTMENT.id,
     _EVENT.action.in_(("moved", "undone")),
     _EVENT.at >= sa.bindparam("today"),
 )
 # People who booked or moved an appointment on the day of its reminder have just read about it.
 _OF_DAY = FACTS.where(
     OPEN,
-    _VISIT.status.in_(ACTIVE),
-    _VISIT.starts_at >= sa.bindparam("first"),
-    _VISIT.starts_at < sa.bindparam("last"),
-    _VISIT.created_at < sa.bindparam("today"),
-    sa.or_(_VISIT.updated_at < sa.bindparam("today"), ~_NEWS),
-).order_by(_VISIT.starts_at, _VISIT.id)
-_OF_DAY_AND_PATIENTS = _OF_DAY.where(_VISIT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)))
+    _APPOINTMENT.status.in_(ACTIVE),
+    _APPOINTMENT.starts_at >= sa.bindparam("first"),
+    _APPOINTMENT.starts_at < sa.bindparam("last"),
+    _APPOINTMENT.created_at < sa.bindparam("today"),
+    sa.or_(_APPOINTMENT.updated_at < sa.bindparam("today"), ~_NEWS),
+).order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
+_OF_DAY_AND_PATIENTS = _OF_DAY.where(_APPOINTMENT.patient_id.in_(sa.bindparam("patient_ids", expanding=True)))
 
 
 class Reminder(NamedTuple):
     """The appointments of one day of which one recipient is reminded."""
 
     recipient: Recipient
-    visits: list[tuple[AppointmentFacts, Recipient]]
+    appointments: list[tuple[AppointmentFacts, Recipient]]
 
 
 class Day(NamedTuple):
@@ -62,7 +62,7 @@ class Day(NamedTuple):
 
     def key(self, address: str) -> str:
         """The key of one recipient's reminder for this day."""
-        return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{visit_messages.short(address)}"
+        return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{appointment_messages.short(address)}"
 
 
 def is_any_due(session: Session, *, now: datetime) -> bool:
@@ -87,7 +87,7 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
 
 def _days(clinic: Clinic, now: datetime) -> list[Day]:
     """The days for which reminders are due today; none at night."""
-    if not visit_messages.is_daytime(clinic, now):
+    if not appointment_messages.is_daytime(clinic, now):
         return []
     today = clinic.today(now)
     return [_day(clinic, lead, today) for lead in days_of(clinic.reminder_days)]
@@ -104,7 +104,7 @@ def _unwritten(session: Session, clinic: Clinic, day: Day) -> dict[str, list[int
     found = _grouped(clinic, (AppointmentFacts(*row) for row in rows(session, _OF_DAY, **day.asked)))
     known = written_already(session, [day.key(address) for address in found])
     return {
-        address: [appointment.patient_id for appointment, _recipient in reminder.visits]
+        address: [appointment.patient_id for appointment, _recipient in reminder.appointments]
         for address, reminder in found.items()
         if day.key(address) not in known
     }
@@ -139,9 +139,9 @@ def _grouped(clinic: Clinic, appointments: Iterable[AppointmentFacts]) -> dict[s
     doubtful: set[str] = set()
     for appointment in appointments:
         is_doubtful = appointment.promised_minute != wall_minute(appointment.starts_at, clinic.zone)
-        for recipient in visit_messages.recipients_of(appointment):
+        for recipient in appointment_messages.recipients_of(appointment):
             reminder = found.setdefault(recipient.address, Reminder(recipient, []))
-            reminder.visits.append((appointment, recipient))
+            reminder.appointments.append((appointment, recipient))
             if is_doubtful:
                 doubtful.add(recipient.address)
     return {address: reminder for address, reminder in found.items() if address not in doubtful}
@@ -154,7 +154,7 @@ def _message(clinic: Clinic, key: str, reminder: Reminder, *, now: datetime) -> 
         channel=recipient.channel,
         recipient=recipient.address,
         template=REMINDER,
-        values=visit_messages.reminder_values(reminder.visits, clinic, now=now),
+        values=appointment_messages.reminder_values(reminder.appointments, clinic, now=now),
         subject=("patient", recipient.patient_id),
-        expires_at=reminder.visits[0][0].starts_at,
+        expires_at=reminder.appointments[0][0].starts_at,
     )

@@ -33,7 +33,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
     may_confirm = "confirmed" in statuses.possible_statuses(view, access.actor, clinic, page.now)
     return page.render(
         "appointments/pages/detail.html",
-        visit=view,
+        appointment=view,
         just_booked=False,
         mailed_to=None,
         mine=True,
@@ -90,7 +90,7 @@ def _confirmation_page(
         "appointments/pages/confirmation.html",
         status=error.status if error else 200,
         headers=headers_of(error) if error else None,
-        visit=view,
+        appointment=view,
         form=form,
         whose=view.whose(access.actor),
         here=access.here,

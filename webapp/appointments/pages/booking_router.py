@@ -261,7 +261,7 @@ def _booking_page(
         "appointments/pages/book.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=appointment_preview(request, start),
+        appointment=appointment_preview(request, start),
         form=form,
         patient_name=patient.name,
         several=len(choices) > 1,

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from webapp.appointments import code_sign_in
 from webapp.appointments.code_sign_in import Entered, Typed
-from webapp.appointments.pages import first_visit_page
-from webapp.appointments.pages.forms import FirstVisitForm
+from webapp.appointments.pages import first_booking_page
+from webapp.appointments.pages.forms import FirstBookingForm
 from webapp.audit.security_events import Seen
 from webapp.auth import login_throttle
 from webapp.auth.dependencies import (
@@ -86,7 +86,7 @@ def show_details(page: CurrentPage) -> Response:
         return _start_again(page)
     if sign_in_codes.find_proof(page.session, asked.browser, asked.email, now=page.now) is None:
         return page.redirect("/login/code")
-    return _details_page(page, asked, FirstVisitForm())
+    return _details_page(page, asked, FirstBookingForm())
 
 
 @router.post("/register/details")
@@ -95,17 +95,17 @@ def create_account(page: CurrentPage, sent: SentForm) -> Response:
     asked = waiting(page)
     if asked is None:
         return _start_again(page)
-    form = FirstVisitForm(sent)
+    form = FirstBookingForm(sent)
     ask(form, current_clinic(page))
     with Submission(form) as submission:
         command = submission.read(lambda: form.command_for(asked.email))
         entered = page.write(code_sign_in.create_account, command, _typed(page, asked), _origin(page), now=page.now)
-        if not first_visit_page.names_visit(asked.wanted):
+        if not first_booking_page.names_appointment(asked.wanted):
             return _signed_in(page, asked, entered, home_of(entered.role, asked.wanted), _("Your account is ready."))
-        actor = first_visit_page.actor_of(page, entered.secret)
-        booked = first_visit_page.book(page, actor, asked.wanted, form.reason.data or "")
+        actor = first_booking_page.actor_of(page, entered.secret)
+        booked = first_booking_page.book(page, actor, asked.wanted, form.reason.data or "")
         response = _signed_in(page, asked, entered, booked.address)
-        first_visit_page.keep_reason(page, response, actor, booked)
+        first_booking_page.keep_reason(page, response, actor, booked)
         return response
     return _details_page(page, asked, form, status=submission.status, headers=headers_of(submission.error))
 
@@ -184,14 +184,14 @@ def _code_page(
 
 
 def _details_page(
-    page: Page, asked: Waiting, form: FirstVisitForm, *, status: int = 200, headers: dict[str, str] | None = None
+    page: Page, asked: Waiting, form: FirstBookingForm, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     ask(form, current_clinic(page))
     return page.render(
-        "appointments/pages/first_visit.html",
+        "appointments/pages/first_booking.html",
         status=status,
         headers=headers,
         form=form,
         email=asked.email,
-        **first_visit_page.shown(page, asked.wanted),
+        **first_booking_page.shown(page, asked.wanted),
     )

@@ -46,7 +46,7 @@ class StaffDetails(NamedTuple):
     `guardian` is the name of the person who books for the patient, or None.
     """
 
-    visit: AppointmentView
+    appointment: AppointmentView
     age: int | None
     possible: list[str]
     may_undo: bool
@@ -105,7 +105,7 @@ def staff_details(
     if actor.role != "doctor":
         earlier = [appointment._replace(private_note="") for appointment in earlier]
     return StaffDetails(
-        visit=view,
+        appointment=view,
         age=schedule_queries.age_on(formats.local_date(view.starts_at, clinic.zone), view.patient_birth_date),
         possible=statuses.possible_statuses(view, actor, clinic, now),
         may_undo=statuses.may_undo(view, actor),

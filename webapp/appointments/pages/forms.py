@@ -104,7 +104,7 @@ class BookForm(TypedForm):
         self.patient.choices = [SelectChoice(str(choice.id), choice.name) for choice in choices]
 
 
-class FirstVisitForm(NewPatientForm):
+class FirstBookingForm(NewPatientForm):
     """A new patient's own data, with the reason for the appointment that they book with it."""
 
     reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])

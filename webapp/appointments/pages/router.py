@@ -42,7 +42,7 @@ def list_appointments(page: CurrentPage) -> Response:
         "appointments/pages/list.html",
         show=show,
         several=len(patients.bookable_patients(page.session, actor)) > 1,
-        visits=found.lines,
+        appointments=found.lines,
         pages=paginate("/appointments", number, found.total, PAGE_SIZE, show=show if show != "upcoming" else None),
     )
 
@@ -58,7 +58,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
     day = formats.local_date(view.starts_at, clinic.zone)
     response = page.render(
         "appointments/pages/detail.html",
-        visit=view,
+        appointment=view,
         just_booked=mine and "booked" in page.request.query_params and view.status == "scheduled",
         mailed_to=_mailed_to(page, actor) if "booked" in page.request.query_params else None,
         mine=mine,

@@ -139,7 +139,7 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
     return page.render(
         "appointments/pages/choose_patient.html",
         status=status,
-        visit=appointment_preview(request, start),
+        appointment=appointment_preview(request, start),
         chosen=chosen,
         q=text,
         searched=found is not None,
@@ -194,7 +194,7 @@ def _summary(
         "appointments/pages/book_for_patient.html",
         status=error.status if error else max(status, refused.status),
         headers=headers_of(error) if error else None,
-        visit=appointment_preview(request, start),
+        appointment=appointment_preview(request, start),
         patient=presenters.patient_summary(patient, clinic),
         form=form,
         refused=refused,

@@ -65,6 +65,6 @@ def _page(
         "staff/appointments/flag.html",
         status=error.status if error else status,
         headers=headers_of(error) if error else None,
-        visit=view,
+        appointment=view,
         form=form,
     )

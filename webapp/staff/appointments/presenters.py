@@ -72,7 +72,7 @@ class ShownRule(NamedTuple):
 
     sentence: str
     place: Place | None
-    visits: list[tuple[str, str]]
+    appointments: list[tuple[str, str]]
 
 
 class ShownAnswer(NamedTuple):

@@ -70,7 +70,7 @@ def list_appointments(page: CurrentPage) -> Response:
         form=form,
         filtered=filtered,
         limits=found.limits,
-        visits=[presenters.appointment_line(row, clinic) for row in listed.rows],
+        appointments=[presenters.appointment_line(row, clinic) for row in listed.rows],
         beyond=cursor.place is not None,
         neighbours=neighbours(listed.beside, "/admin/appointments", **keep),
         first_href=presenters.list_href(keep),

@@ -153,7 +153,7 @@ def _change(
         return error_page(page, error, actions=[(_("Back"), back)])
     if day is not None:
         address = with_query(urlsplit(back).path, changed=reference.upper())
-        return page.redirect(f"{address}#visit-{reference.upper()}")
+        return page.redirect(f"{address}#appointment-{reference.upper()}")
     view = queries.get_appointment(page.session, actor, reference)
     words = {"name": view.patient_name, "status": statuses.word_of(view.status, staff=True).lower()}
     return page.redirect(back, flash=_("%(name)s: %(status)s.") % words)
@@ -190,4 +190,4 @@ def _note_form(saved: SavedNote) -> NoteForm:
 
 def _note_page(page: Page, view: AppointmentView, form: NoteForm, *, status: int = 200) -> Response:
     """The note and its appointment; with an error it keeps what was typed."""
-    return page.render("staff/appointments/note.html", status=status, visit=view, form=form)
+    return page.render("staff/appointments/note.html", status=status, appointment=view, form=form)

@@ -131,10 +131,10 @@ def _find_patients(session: Session, text: str) -> list[FoundPatient]:
 
 
 def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | sa.Select[int]]]:
-    visits = sa.select(Appointment.id).where(Appointment.patient_id.in_(patient_ids))
+    appointments = sa.select(Appointment.id).where(Appointment.patient_id.in_(patient_ids))
     account = sa.select(Patient.user_id).where(Patient.id.in_(patient_ids), Patient.user_id.is_not(None))
     users: sa.Select[int] = account  # type: ignore[assignment]
-    return [("patient", patient_ids), ("appointment", visits), ("user", users)] if patient_ids else []
+    return [("patient", patient_ids), ("appointment", appointments), ("user", users)] if patient_ids else []
 
 
 def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:
@@ -250,7 +250,7 @@ def _names_of_subjects(session: Session, events: Sequence[Event]) -> dict[tuple[
     return found
 
 
-def _visits(session: Session, ids: set[int]) -> dict[int, Named]:
+def _appointments(session: Session, ids: set[int]) -> dict[int, Named]:
     query = sa.select(Appointment.id, Appointment.reference, Patient.name).join(
         Patient, Patient.id == Appointment.patient_id
     )
@@ -285,7 +285,7 @@ def _users(session: Session, ids: set[int]) -> dict[int, Named]:
 
 
 READERS: dict[str, Callable[[Session, set[int]], dict[int, Named]]] = {
-    "appointment": _visits,
+    "appointment": _appointments,
     "patient": _patients,
     "doctor": _doctors,
     "visit_type": _visit_types,

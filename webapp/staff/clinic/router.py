@@ -23,7 +23,7 @@ from webapp.doctors import profiles, search
 from webapp.i18n import gettext as _
 from webapp.patients import guardianship
 from webapp.scheduling.promised_hours import find_broken
-from webapp.staff import visit_counts
+from webapp.staff import appointment_counts
 from webapp.staff.clinic import presenters
 from webapp.staff.clinic.forms import (
     ASKED,
@@ -261,7 +261,7 @@ def _zone_page(
 ) -> Response:
     clinic = current_clinic(page)
     form.offer(settings.get_zone(page.session).time_zone)
-    starts = visit_counts.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
+    starts = appointment_counts.next_starts(page.session, now=page.now, limit=ZONE_EXAMPLES)
     other = replace(clinic, time_zone=wanted or clinic.time_zone)
     changes = other.time_zone != clinic.time_zone
     affected, _first = find_broken(page.session, other, now=page.now, limit=1) if changes else (0, [])

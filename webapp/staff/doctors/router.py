@@ -26,7 +26,7 @@ from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.doctors import profiles
 from webapp.doctors.profiles import DoctorProfile, DoctorState, SavedDoctor
 from webapp.i18n import gettext as _
-from webapp.staff import visit_counts
+from webapp.staff import appointment_counts
 from webapp.staff.doctors.forms import (
     AccountForm,
     DoctorActivityForm,
@@ -60,7 +60,7 @@ def list_doctors(page: CurrentPage) -> Response:
         "staff/doctors/list.html",
         form=form,
         doctors=lines,
-        visits=visit_counts.count_by_doctor(page.session, [each.id for each in lines], monday, sunday),
+        appointments=appointment_counts.count_by_doctor(page.session, [each.id for each in lines], monday, sunday),
         count=len(found),
         filtered=bool(form.text) or form.shown != "active",
         pages=paginate("/admin/doctors", number, len(found), PAGE_SIZE, q=form.text, show=form.shown),

@@ -110,11 +110,11 @@ def _about_appointment(session: Session, text: str) -> list[About]:
     query = sa.select(Appointment.id, Patient.id, Patient.managed_by_id).where(
         Appointment.reference == reference, Patient.id == Appointment.patient_id
     )
-    visit = session.execute(query).one_or_none()
-    if visit is None:
+    appointment = session.execute(query).one_or_none()
+    if appointment is None:
         return []
-    reminded = [patient_id for patient_id in visit[1:] if patient_id is not None]
-    return [About("appointment", visit[0]), *(About("patient", each, naming=reference) for each in reminded)]
+    reminded = [patient_id for patient_id in appointment[1:] if patient_id is not None]
+    return [About("appointment", appointment[0]), *(About("patient", each, naming=reference) for each in reminded)]
 
 
 def list_lines(session: Session, messages: Sequence[MessageRow]) -> list[MessageLine]:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from webapp.appointments import guardians
-from webapp.appointments.messages import visit_messages
-from webapp.appointments.messages.visit_messages import AppointmentFacts, Notice, Recipient
+from webapp.appointments.messages import appointment_messages
+from webapp.appointments.messages.appointment_messages import AppointmentFacts, Notice, Recipient
 from webapp.auth import account_mails
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import wall_minute
@@ -66,7 +66,7 @@ def write_example(kind: Kind, channel: Channel, clinic: Clinic, *, base_url: str
 # ---------------------------------------------------------------------------------------------------- examples
 
 
-def _visit(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> AppointmentFacts:
+def _appointment(clinic: Clinic, now: datetime, *, days: int = 9, hour: int = 9, **others: Any) -> AppointmentFacts:
     """A fictitious appointment, so many days ahead at half past an hour."""
     day = clinic.today(now) + timedelta(days=days)
     starts_at = datetime.combine(day, time(hour, 30), tzinfo=clinic.zone).astimezone(UTC)
@@ -117,12 +117,12 @@ def _notice(
     **others: Any,
 ) -> dict[str, Any]:
     """The values of a message about an event that did not happen."""
-    facts = _visit(clinic, now, **others)._replace(moved_by_clinic=moved and by_staff)
+    facts = _appointment(clinic, now, **others)._replace(moved_by_clinic=moved and by_staff)
     by = DoneBy(_STAFF_USER, "admin", "") if by_staff else DoneBy(_PATIENT_USER, "patient", "")
     before = facts.starts_at - timedelta(days=2, hours=-1) if moved else None
     recipient = _recipient(channel, facts.patient_name if for_child else "")
     notice = Notice(template, by, before=before, why=why)
-    return visit_messages.notice_values(facts, recipient, clinic, notice, now=now)
+    return appointment_messages.notice_values(facts, recipient, clinic, notice, now=now)
 
 
 def _booked_for_child(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _booked_for_child(clinic: Clinic, now: datetime, channel: Channel) -> dict[s
         clinic,
         now,
         channel,
-        template=visit_messages.BOOKED,
+        template=appointment_messages.BOOKED,
         by_staff=True,
         for_child=True,
         named_in_messages=True,
@@ -144,15 +144,17 @@ def _recipient(channel: Channel, whose: str = "") -> Recipient:
 
 
 def _one_reminder(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
-    return visit_messages.reminder_values([(_visit(clinic, now, days=7), _recipient(channel))], clinic, now=now)
+    return appointment_messages.reminder_values(
+        [(_appointment(clinic, now, days=7), _recipient(channel))], clinic, now=now
+    )
 
 
 def _reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[str, Any]:
     """A parent's own appointment, which is confirmed, and a child's, with something to prepare."""
-    own = _visit(clinic, now, days=7, status="confirmed")
-    childs = _visit(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
-    visits = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]
-    return visit_messages.reminder_values(visits, clinic, now=now)
+    own = _appointment(clinic, now, days=7, status="confirmed")
+    childs = _appointment(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
+    appointments = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]
+    return appointment_messages.reminder_values(appointments, clinic, now=now)
 
 
 def _account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any]:
@@ -211,15 +213,15 @@ KINDS = (
         "visit_booked",
         _l("Appointment booked"),
         _l("A patient books an appointment."),
-        visit_messages.BOOKED,
+        appointment_messages.BOOKED,
         _BOTH,
-        partial(_notice, template=visit_messages.BOOKED),
+        partial(_notice, template=appointment_messages.BOOKED),
     ),
     Kind(
         "visit_booked_for_child",
         _l("Appointment booked for someone else"),
         _l("The clinic books for a child, and the parent is told. This visit type may be named."),
-        visit_messages.BOOKED,
+        appointment_messages.BOOKED,
         _BOTH,
         _booked_for_child,
     ),
@@ -227,47 +229,47 @@ KINDS = (
         "visit_moved",
         _l("Appointment moved"),
         _l("A patient moves their appointment."),
-        visit_messages.MOVED,
+        appointment_messages.MOVED,
         _BOTH,
-        partial(_notice, template=visit_messages.MOVED, moved=True),
+        partial(_notice, template=appointment_messages.MOVED, moved=True),
     ),
     Kind(
         "visit_moved_by_clinic",
         _l("Appointment moved by the clinic"),
         _l("New time off or hours affect an appointment, and staff move it."),
-        visit_messages.MOVED,
+        appointment_messages.MOVED,
         _BOTH,
-        partial(_notice, template=visit_messages.MOVED, moved=True, by_staff=True, why="time_off"),
+        partial(_notice, template=appointment_messages.MOVED, moved=True, by_staff=True, why="time_off"),
     ),
     Kind(
         "visit_cancelled",
         _l("Appointment cancelled"),
         _l("A patient cancels their appointment."),
-        visit_messages.CANCELLED,
+        appointment_messages.CANCELLED,
         _BOTH,
-        partial(_notice, template=visit_messages.CANCELLED, status="cancelled"),
+        partial(_notice, template=appointment_messages.CANCELLED, status="cancelled"),
     ),
     Kind(
         "visit_cancelled_by_clinic",
         _l("Appointment cancelled by the clinic"),
         _l("Staff cancel an appointment, here because of a closure."),
-        visit_messages.CANCELLED,
+        appointment_messages.CANCELLED,
         _BOTH,
-        partial(_notice, template=visit_messages.CANCELLED, status="cancelled", by_staff=True, why="closure"),
+        partial(_notice, template=appointment_messages.CANCELLED, status="cancelled", by_staff=True, why="closure"),
     ),
     Kind(
         "visit_restored",
         _l("Cancellation undone"),
         _l("Staff undo a cancellation."),
-        visit_messages.RESTORED,
+        appointment_messages.RESTORED,
         _BOTH,
-        partial(_notice, template=visit_messages.RESTORED, by_staff=True),
+        partial(_notice, template=appointment_messages.RESTORED, by_staff=True),
     ),
     Kind(
         "visit_reminder",
         _l("Reminder"),
         _l("Some days before an appointment, as set under Reminders."),
-        visit_messages.REMINDER,
+        appointment_messages.REMINDER,
         _BOTH,
         _one_reminder,
     ),
@@ -275,7 +277,7 @@ KINDS = (
         "visit_reminder_of_several",
         _l("Reminder of several appointments"),
         _l("One message for all appointments of a day: here the patient’s own, already confirmed, and their child’s."),
-        visit_messages.REMINDER,
+        appointment_messages.REMINDER,
         _BOTH,
         _reminder_of_family,
     ),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.visit_messages import CANCELLED
+from webapp.appointments.messages.appointment_messages import CANCELLED
 from webapp.auth.addresses import confirmation
 from webapp.auth.addresses import service as addresses
 from webapp.auth.models import User
@@ -116,7 +116,7 @@ class _Books(NamedTuple):
     These are the unconfirmed ones, and those that accounts want instead of theirs.
     """
 
-    visits: dict[str, tuple[datetime, str]]
+    appointments: dict[str, tuple[datetime, str]]
     unconfirmed: set[tuple[int, str]]
     wanted: set[tuple[int, str]]
 
@@ -124,7 +124,7 @@ class _Books(NamedTuple):
 def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime) -> dict[int, Chance]:
     """Which of the messages may be tried again, by id; three queries for any number of messages."""
     references = {said for message in messages for said, _start in _appointments_named(message)}
-    visits = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
+    appointments = sa.select(Appointment.reference, Appointment.starts_at, Appointment.status).where(
         Appointment.reference.in_(references)
     )
     links = {confirmation.TEMPLATE, addresses.TO_NEW}
@@ -132,7 +132,7 @@ def judge(session: Session, messages: Sequence[StoredMessage], *, now: datetime)
     unconfirmed = sa.select(User.id, User.email).where(User.id.in_(accounts), User.email_confirmed_at.is_(None))
     wanted = sa.select(User.id, User.new_email).where(User.id.in_(accounts), User.new_email_until > now)
     books = _Books(
-        {row.reference: (row.starts_at, row.status) for row in session.execute(visits)} if references else {},
+        {row.reference: (row.starts_at, row.status) for row in session.execute(appointments)} if references else {},
         {(row.id, row.email) for row in session.execute(unconfirmed)} if accounts else set(),
         {(row.id, row.new_email) for row in session.execute(wanted)} if accounts else set(),
     )
@@ -160,7 +160,7 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
     for reference, starts_at in said:
         if starts_at <= now:
             return Chance(None, _("The appointment has started or is over."))
-        start, status = books.visits.get(reference, (None, ""))
+        start, status = books.appointments.get(reference, (None, ""))
         stands = status == "cancelled" if message.template == CANCELLED else status in ACTIVE
         if start != starts_at or not stands:
             return Chance(None, _("The appointment has changed since then, so the message is out of date."))
@@ -170,5 +170,5 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
 def _appointments_named(message: StoredMessage) -> Iterable[tuple[str, datetime]]:
     """The appointments that a message names: reference and start."""
     one = message.values.get("visit")
-    for visit in [one] if one else message.values.get("visits", []):
-        yield visit["reference"], datetime.fromisoformat(visit["starts_at"])
+    for appointment in [one] if one else message.values.get("visits", []):
+        yield appointment["reference"], datetime.fromisoformat(appointment["starts_at"])

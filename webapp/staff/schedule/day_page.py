@@ -46,17 +46,20 @@ def show_day(
         problem=error.message if error else None,
         words=statuses.STAFF_WORDS,
     )
-    ids = [row.card.visit.id for row in shown.rows if row.card]
+    ids = [row.card.appointment.id for row in shown.rows if row.card]
     record_reading(page, actor, doctor.id, {"day": str(day), "appointments": ids[: audit.MOST_IDS]})
     return response
 
 
 def _said(day: Day, reference: str) -> StatusChanged | None:
     """'Joanna Hartley: arrived', with the card that says whether it can be undone."""
-    card = next((row.card for row in day.rows if row.card and row.card.visit.reference == reference), None)
+    card = next((row.card for row in day.rows if row.card and row.card.appointment.reference == reference), None)
     if card is None:
         return None
-    words = {"name": card.visit.patient_name, "status": statuses.word_of(card.visit.status, staff=True).lower()}
+    words = {
+        "name": card.appointment.patient_name,
+        "status": statuses.word_of(card.appointment.status, staff=True).lower(),
+    }
     return StatusChanged(_("%(name)s: %(status)s") % words, card)
 
 

@@ -51,7 +51,7 @@ SHORTEST_GAP = 5
 # After more than this the patient has gone home, and the appointment was never marked as completed.
 LATEST_BEHIND = 180
 
-Kind = Literal["visit", "buffer", "gap", "break", "off", "now"]
+Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
 
 
 class Row(NamedTuple):
@@ -78,7 +78,7 @@ class StripDay(NamedTuple):
 
     day: date
     href: str
-    visits: int
+    appointments: int
     shown: bool
     today: bool
 
@@ -104,7 +104,7 @@ class Day(NamedTuple):
     strip: list[StripDay]
     summary: str
     rows: list[Row]
-    visits: int
+    appointments: int
     coming: Next | None
     totals: list[tuple[str, str]]
     closure: str
@@ -123,7 +123,7 @@ class WeekDay(NamedTuple):
     open: list[Place]
     closure: str
     rows: list[tuple[Row, Place]]
-    visits: int
+    appointments: int
 
 
 class Week(NamedTuple):
@@ -137,7 +137,7 @@ class Week(NamedTuple):
     next: str
     scale: list[datetime]
     days: list[WeekDay]
-    visits: int
+    appointments: int
 
 
 def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow, day: date, *, now: datetime) -> Day:
@@ -145,12 +145,12 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
     monday = monday_of(day)
     frame = load_schedule_week(session, actor, clinic, doctor, monday, now=now, day=day)
     today = clinic.today(now)
-    visits = frame.visits_on(day)
-    current = _current(visits, now) if day == today else None
+    appointments = frame.appointments_on(day)
+    current = _current(appointments, now) if day == today else None
     free = _free(frame, day)
-    rows = sorted(_rows(frame, day, visits, current, free), key=lambda row: (row.starts_at, row.ends_at))
+    rows = sorted(_rows(frame, day, appointments, current, free), key=lambda row: (row.starts_at, row.ends_at))
     if day == today:
-        rows = _with_now(rows, visits, now)
+        rows = _with_now(rows, appointments, now)
     return Day(
         day=day,
         title=formats.day_full(day, clinic.zone),
@@ -160,11 +160,11 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
         next=f"/schedule/{day + timedelta(days=1)}",
         week=f"/schedule/week/{week_name(monday)}",
         strip=_strip(frame, monday, day, today),
-        summary=_summary(doctor, visits, clinic),
+        summary=_summary(doctor, appointments, clinic),
         rows=rows,
-        visits=len(visits),
-        coming=_coming(session, frame, visits, current, day, today),
-        totals=_totals(visits, [span for span in free if day >= today], day, today, now),
+        appointments=len(appointments),
+        coming=_coming(session, frame, appointments, current, day, today),
+        totals=_totals(appointments, [span for span in free if day >= today], day, today, now),
         closure=frame.closures.get(day, ""),
     )
 
@@ -187,7 +187,7 @@ def build_week(
         next=f"/schedule/week/{week_name(monday + timedelta(days=7))}",
         scale=scale.labels(monday),
         days=days,
-        visits=sum(day.visits for day in days),
+        appointments=sum(day.appointments for day in days),
     )
 
 
@@ -211,17 +211,17 @@ def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
 def _rows(
     frame: ScheduleWeek,
     day: date,
-    visits: list[ScheduleAppointment],
+    appointments: list[ScheduleAppointment],
     current: ScheduleAppointment | None,
     free: list[Span],
 ) -> Iterator[Row]:
-    for visit in visits:
-        yield Row("visit", visit.starts_at, visit.ends_at, card=frame.card(visit, current))
-        if visit.occupies:
-            if visit.busy_from < visit.starts_at:
-                yield Row("buffer", visit.busy_from, visit.starts_at)
-            if visit.ends_at < visit.busy_until:
-                yield Row("buffer", visit.ends_at, visit.busy_until)
+    for appointment in appointments:
+        yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
+        if appointment.occupies:
+            if appointment.busy_from < appointment.starts_at:
+                yield Row("buffer", appointment.busy_from, appointment.starts_at)
+            if appointment.ends_at < appointment.busy_until:
+                yield Row("buffer", appointment.ends_at, appointment.busy_until)
     for gap in free:
         yield _gap(frame, gap)
     for start, end in _breaks(frame, day):
@@ -250,10 +250,14 @@ def _wall_text(frame: ScheduleWeek, minute: Minute) -> str:
     return f"{number_to_day(number)}T{rest // 60:02d}:{rest % 60:02d}"
 
 
-def _with_now(rows: list[Row], visits: list[ScheduleAppointment], now: datetime) -> list[Row]:
+def _with_now(rows: list[Row], appointments: list[ScheduleAppointment], now: datetime) -> list[Row]:
     """The rows with the now line between those that have begun and the rest."""
     place = sum(row.starts_at < now for row in rows)
-    late = [int((now - visit.ends_at).total_seconds()) // 60 for visit in visits if visit.status == "arrived"]
+    late = [
+        int((now - appointment.ends_at).total_seconds()) // 60
+        for appointment in appointments
+        if appointment.status == "arrived"
+    ]
     behind = max((minutes for minutes in late if 0 < minutes <= LATEST_BEHIND), default=0)
     words = _("Now")
     if behind:
@@ -261,36 +265,36 @@ def _with_now(rows: list[Row], visits: list[ScheduleAppointment], now: datetime)
     return [*rows[:place], Row("now", now, now, words=words), *rows[place:]]
 
 
-def _current(visits: list[ScheduleAppointment], now: datetime) -> ScheduleAppointment | None:
+def _current(appointments: list[ScheduleAppointment], now: datetime) -> ScheduleAppointment | None:
     """The current appointment: the first one due whose patient has arrived, else the one whose time it is."""
-    begun = [visit for visit in visits if visit.starts_at <= now]
-    here = (visit for visit in begun if visit.status == "arrived")
-    due = (visit for visit in begun if visit.status in ACTIVE and visit.ends_at > now)
+    begun = [appointment for appointment in appointments if appointment.starts_at <= now]
+    here = (appointment for appointment in begun if appointment.status == "arrived")
+    due = (appointment for appointment in begun if appointment.status in ACTIVE and appointment.ends_at > now)
     return next(here, None) or next(due, None)
 
 
 def _coming(
     session: Session,
     frame: ScheduleWeek,
-    visits: list[ScheduleAppointment],
+    appointments: list[ScheduleAppointment],
     current: ScheduleAppointment | None,
     day: date,
     today: date,
 ) -> Next | None:
     """The next patient; on a future day the first one; on a past day None."""
     waiting = (
-        visit
-        for visit in visits
-        if visit is not current
-        and (visit.status == "arrived" or (visit.status in ACTIVE and visit.ends_at > frame.now))
+        appointment
+        for appointment in appointments
+        if appointment is not current
+        and (appointment.status == "arrived" or (appointment.status in ACTIVE and appointment.ends_at > frame.now))
     )
-    visit = next(waiting, None) if day >= today else None
-    if visit is None:
+    appointment = next(waiting, None) if day >= today else None
+    if appointment is None:
         return None
     earlier = schedule_queries.list_earlier(
-        session, doctor_id=frame.doctor.id, patient_id=visit.patient_id, before=visit.starts_at
+        session, doctor_id=frame.doctor.id, patient_id=appointment.patient_id, before=appointment.starts_at
     )
-    return Next(frame.card(visit), _("Next patient") if day == today else _("First patient"), earlier)
+    return Next(frame.card(appointment), _("Next patient") if day == today else _("First patient"), earlier)
 
 
 def _strip(frame: ScheduleWeek, monday: date, shown: date, today: date) -> list[StripDay]:
@@ -305,7 +309,7 @@ def _worked_or_booked(frame: ScheduleWeek, days: list[date]) -> Iterator[tuple[d
     """What the scale of a week must hold: the hours and the appointments of its days."""
     for day in days:
         yield from ((day, *start_and_end) for start_and_end in _instants(frame.hours[day]))
-        yield from ((day, visit.starts_at, visit.ends_at) for visit in frame.visits_on(day))
+        yield from ((day, appointment.starts_at, appointment.ends_at) for appointment in frame.appointments_on(day))
 
 
 def _instants(spans: list[Span]) -> list[tuple[datetime, datetime]]:
@@ -313,8 +317,8 @@ def _instants(spans: list[Span]) -> list[tuple[datetime, datetime]]:
 
 
 def _week_day(frame: ScheduleWeek, day: date, today: date, scale: Scale) -> WeekDay:
-    visits = frame.visits_on(day)
-    rows = [row for row in _rows(frame, day, visits, None, _free(frame, day)) if row.kind != "buffer"]
+    appointments = frame.appointments_on(day)
+    rows = [row for row in _rows(frame, day, appointments, None, _free(frame, day)) if row.kind != "buffer"]
     rows.sort(key=lambda row: (row.starts_at, row.ends_at))
     hours, closure = _instants(frame.hours[day]), frame.closures.get(day, "")
     return WeekDay(
@@ -325,29 +329,31 @@ def _week_day(frame: ScheduleWeek, day: date, today: date, scale: Scale) -> Week
         open=[] if closure else scale.places(day, hours),
         closure=closure,
         rows=list(zip(rows, scale.places(day, [(row.starts_at, row.ends_at) for row in rows]), strict=True)),
-        visits=count_not_cancelled(visits),
+        appointments=count_not_cancelled(appointments),
     )
 
 
-def _summary(doctor: DoctorRow, visits: list[ScheduleAppointment], clinic: Clinic) -> str:
-    """'Dr. Amara Okafor · Room 3 · 14 visits · finishes 17:10'."""
+def _summary(doctor: DoctorRow, appointments: list[ScheduleAppointment], clinic: Clinic) -> str:
+    """'Dr. Amara Okafor · Room 3 · 14 appointments · finishes 17:10'."""
     parts = [doctor.name, *([doctor.room] if doctor.room else [])]
-    count = count_not_cancelled(visits)
+    count = count_not_cancelled(appointments)
     parts.append(ngettext("%(n)d appointment", "%(n)d appointments", count) % {"n": count})
-    ends = [visit.ends_at for visit in visits if visit.occupies]
+    ends = [appointment.ends_at for appointment in appointments if appointment.occupies]
     if ends:
         parts.append(_("finishes %(time)s") % {"time": formats.clock(max(ends), clinic.zone)})
     return " · ".join(parts)
 
 
 def _totals(
-    visits: list[ScheduleAppointment], free: list[Span], day: date, today: date, now: datetime
+    appointments: list[ScheduleAppointment], free: list[Span], day: date, today: date, now: datetime
 ) -> list[tuple[str, str]]:
     """The day in numbers, as (label, words): those that make sense on this day."""
-    count = {status: sum(visit.status == status for visit in visits) for status in statuses.STAFF_WORDS}
-    in_all = count_not_cancelled(visits)
-    active = [visit for visit in visits if visit.status in ACTIVE]
-    coming = sum(visit.ends_at > now for visit in active)
+    count = {
+        status: sum(appointment.status == status for appointment in appointments) for status in statuses.STAFF_WORDS
+    }
+    in_all = count_not_cancelled(appointments)
+    active = [appointment for appointment in appointments if appointment.status in ACTIVE]
+    coming = sum(appointment.ends_at > now for appointment in active)
     numbers = []
     if day <= today:
         numbers.append((_("Seen"), _("%(n)d of %(all)d") % {"n": count["completed"], "all": in_all}))

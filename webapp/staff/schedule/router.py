@@ -57,7 +57,7 @@ def some_week(page: CurrentPage, week: str) -> Response:
         week=shown,
         words=statuses.STAFF_WORDS,
     )
-    ids = [row.card.visit.id for column in shown.days for row, _place in column.rows if row.card]
+    ids = [row.card.appointment.id for column in shown.days for row, _place in column.rows if row.card]
     record_reading(page, actor, doctor.id, {"week": shown.name, "appointments": ids[:MOST_IDS]})
     return response
 

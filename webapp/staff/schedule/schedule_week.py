@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
-from webapp.appointments.booking.schedule_queries import Leave, ScheduleAppointment, VisitOutline
+from webapp.appointments.booking.schedule_queries import AppointmentOutline, Leave, ScheduleAppointment
 from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
@@ -34,7 +34,7 @@ class Card(NamedTuple):
     sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled.
     """
 
-    visit: ScheduleAppointment
+    appointment: ScheduleAppointment
     age: int | None
     current: bool
     folded: bool
@@ -49,7 +49,7 @@ class ScheduleWeek:
     """The shared data of both pages, for the days of one week.
 
     `hours` says when the doctor sees patients on each day, before closures and leave. The `outline` has all
-    appointments of the week, `visits` those of the days that are shown.
+    appointments of the week, `appointments` those of the days that are shown.
     """
 
     actor: Actor
@@ -60,26 +60,26 @@ class ScheduleWeek:
     hours: dict[date, list[Span]]
     leave: list[Leave]
     closures: dict[date, str]
-    outline: list[VisitOutline]
-    visits: list[ScheduleAppointment]
+    outline: list[AppointmentOutline]
+    appointments: list[ScheduleAppointment]
 
     def span_of(self, day: date) -> Span:
         """From the first to the last instant of a local day."""
         return days_span(self.time.pieces, day_number(day), day_number(day))
 
-    def visits_on(self, day: date) -> list[ScheduleAppointment]:
+    def appointments_on(self, day: date) -> list[ScheduleAppointment]:
         """The appointments that start on a local day, in order; they must have been read in full."""
         low, high = self.span_of(day)
-        return [visit for visit in self.visits if low <= to_minute(visit.starts_at) < high]
+        return [appointment for appointment in self.appointments if low <= to_minute(appointment.starts_at) < high]
 
-    def outline_of(self, day: date) -> list[VisitOutline]:
+    def outline_of(self, day: date) -> list[AppointmentOutline]:
         """The same for any day of the week, in outline."""
         low, high = self.span_of(day)
-        return [visit for visit in self.outline if low <= visit.start < high]
+        return [appointment for appointment in self.outline if low <= appointment.start < high]
 
     def taken(self) -> list[Span]:
         """The time that the week's appointments take, with their buffers."""
-        return [visit.busy for visit in self.outline if visit.status in OCCUPYING]
+        return [appointment.busy for appointment in self.outline if appointment.status in OCCUPYING]
 
     def leave_on(self, day: date) -> Iterator[tuple[datetime, datetime, str]]:
         """The leave that touches a local day: its start and end within that day, and its reason in words."""
@@ -93,20 +93,20 @@ class ScheduleWeek:
                 until = formats.clock(end, self.clinic.zone)
                 yield start, end, _("%(reason)s, until %(time)s") % {"reason": reason, "time": until}
 
-    def card(self, visit: ScheduleAppointment, current: ScheduleAppointment | None = None) -> Card:
+    def card(self, appointment: ScheduleAppointment, current: ScheduleAppointment | None = None) -> Card:
         """An appointment with the actions that it allows now."""
-        day = formats.local_date(visit.starts_at, self.clinic.zone)
-        possible = statuses.possible_statuses(visit, self.actor, self.clinic, self.now)
+        day = formats.local_date(appointment.starts_at, self.clinic.zone)
+        possible = statuses.possible_statuses(appointment, self.actor, self.clinic, self.now)
         primary = possible[0] if possible else None
         return Card(
-            visit=visit,
-            age=schedule_queries.age_on(day, visit.patient_birth_date),
-            current=visit is current,
-            folded=visit.status not in (*ACTIVE, "arrived"),
+            appointment=appointment,
+            age=schedule_queries.age_on(day, appointment.patient_birth_date),
+            current=appointment is current,
+            folded=appointment.status not in (*ACTIVE, "arrived"),
             primary=primary,
             others=possible[1:],
-            may_undo=statuses.may_undo(visit, self.actor),
-            changeable=visit.status in ACTIVE,
+            may_undo=statuses.may_undo(appointment, self.actor),
+            changeable=appointment.status in ACTIVE,
         )
 
 
@@ -142,8 +142,10 @@ def load_schedule_week(
     outline = schedule_queries.list_outline(session, doctor.id, to_datetime(low), to_datetime(high))
     if day is not None:
         low, high = days_span(hours.time.pieces, day_number(day), day_number(day))
-    visits = schedule_queries.list_appointments(session, doctor.id, to_datetime(low), to_datetime(high))
-    return ScheduleWeek(actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, visits)
+    appointments = schedule_queries.list_appointments(session, doctor.id, to_datetime(low), to_datetime(high))
+    return ScheduleWeek(
+        actor, clinic, doctor, now, hours.time, hours.worked, hours.leave, closures, outline, appointments
+    )
 
 
 def _load_hours(session: Session, clinic: Clinic, doctor_id: int, monday: date) -> _Hours:
@@ -168,9 +170,9 @@ def _is_used(frame: ScheduleWeek, day: date) -> bool:
     return bool(frame.hours[day] or frame.outline_of(day))
 
 
-def count_not_cancelled(visits: Iterable[ScheduleAppointment | VisitOutline]) -> int:
+def count_not_cancelled(appointments: Iterable[ScheduleAppointment | AppointmentOutline]) -> int:
     """How many are not cancelled."""
-    return sum(visit.status != "cancelled" for visit in visits)
+    return sum(appointment.status != "cancelled" for appointment in appointments)
 
 
 def _overlaps(hours: Span, others: list[Span], span: Span) -> Iterator[Span]:

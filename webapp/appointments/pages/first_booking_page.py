@@ -43,23 +43,23 @@ class Booked(NamedTuple):
     reason: str = ""
 
 
-def names_visit(address: str) -> bool:
+def names_appointment(address: str) -> bool:
     """Whether this is an address of the booking page, with all that a booking needs."""
     return _chosen(address) is not None
 
 
 def shown(page: Page, address: str) -> dict[str, Any]:
-    """What the page shows of the chosen appointment; `visit` is None if none was chosen, or it does not exist.
+    """What the page shows of the chosen appointment; `appointment` is None if none was chosen, or it does not exist.
 
     `free`: it could be booked at this moment.
     """
     chosen = _chosen(address)
     found = None if chosen is None else _request(page, chosen)
     if chosen is None or found is None:
-        return {"visit": None, "free": False, "cancel_until": None}
+        return {"appointment": None, "free": False, "cancel_until": None}
     refusal = presenters.first_refusal(page, found, chosen.start, current_viewer(page, None))
     return {
-        "visit": appointment_preview(found, chosen.start),
+        "appointment": appointment_preview(found, chosen.start),
         "free": refusal is None,
         "cancel_until": presenters.change_until(chosen.start, current_clinic(page), page.now),
     }

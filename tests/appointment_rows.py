@@ -16,7 +16,7 @@ from webapp.models import Appointment
 _numbers = count(1)
 
 
-def visit(
+def appointment(
     cast: Cast,
     start: str,
     *,
@@ -50,7 +50,7 @@ def visit(
 
 def put(cast: Cast, start: str, **details: Any) -> int:
     """Insert such an appointment and return its id; the guard may raise an IntegrityError."""
-    return insert(cast, visit(cast, start, **details))
+    return insert(cast, appointment(cast, start, **details))
 
 
 def insert(cast: Cast, row: dict[str, Any]) -> int:

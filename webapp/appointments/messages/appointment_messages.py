@@ -30,6 +30,7 @@ from webapp.notifications.outbox import LIFETIME, LINK, Channel, Message
 from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import Appointment
 
+# Stored messages bear these names, and call an appointment `visit` among their values.
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER = "visit_reminder"
 # The reason, among those of the clinic, why the clock shows another hour for an appointment.
@@ -102,7 +103,7 @@ class Notice(NamedTuple):
 
 
 # Tables instead of mapped classes, and built once, because every booking runs this query.
-_VISIT, _DOCTOR, _KIND = table_of(Appointment), table_of(Doctor), table_of(VisitType)
+_APPOINTMENT, _DOCTOR, _KIND = table_of(Appointment), table_of(Doctor), table_of(VisitType)
 _PATIENT, _MANAGER = table_of(Patient), table_of(Patient).alias("manager")
 _ACCOUNT, _MANAGERS_ACCOUNT = table_of(User).alias("account"), table_of(User).alias("managers_account")
 _GUARDIAN = table_of(Patient).alias("guardian")
@@ -116,20 +117,20 @@ def _unless_shared(address: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     theirs = sa.or_(_GUARDIAN.c.email == address, _GUARDIAN.c.phone == address)
     shared = sa.exists().where(_GUARDIAN.c.id == _PATIENT.c.managed_by_id, theirs).correlate(_PATIENT)
     return sa.case(
-        (sa.and_(sa.or_(_VISIT.c.confidential.is_(True), ~link_stands(_PATIENT.c)), shared), ""), else_=address
+        (sa.and_(sa.or_(_APPOINTMENT.c.confidential.is_(True), ~link_stands(_PATIENT.c)), shared), ""), else_=address
     )
 
 
 FACTS = sa.select(
-    _VISIT.c.id,
-    _VISIT.c.reference,
-    _VISIT.c.version,
-    _VISIT.c.status,
-    _VISIT.c.starts_at,
-    _VISIT.c.ends_at,
-    _VISIT.c.promised_minute,
-    _VISIT.c.created_at,
-    _VISIT.c.updated_at,
+    _APPOINTMENT.c.id,
+    _APPOINTMENT.c.reference,
+    _APPOINTMENT.c.version,
+    _APPOINTMENT.c.status,
+    _APPOINTMENT.c.starts_at,
+    _APPOINTMENT.c.ends_at,
+    _APPOINTMENT.c.promised_minute,
+    _APPOINTMENT.c.created_at,
+    _APPOINTMENT.c.updated_at,
     _DOCTOR.c.name,
     _DOCTOR.c.room,
     _KIND.c.name,
@@ -149,23 +150,25 @@ FACTS = sa.select(
     sa.func.coalesce(_MANAGER.c.phone, ""),
     sa.func.coalesce(_MANAGER.c.wants_email, sa.false()),
     sa.func.coalesce(_MANAGER.c.wants_sms, sa.false()),
-    _VISIT.c.moved_by_clinic,
+    _APPOINTMENT.c.moved_by_clinic,
     sa.or_(_ACCOUNT.c.id.is_(None), _ACCOUNT.c.email_confirmed_at.is_not(None)),
-    _VISIT.c.link_key,
-    _VISIT.c.links_ended_at,
+    _APPOINTMENT.c.link_key,
+    _APPOINTMENT.c.links_ended_at,
 ).select_from(
-    _VISIT.join(_DOCTOR, _DOCTOR.c.id == _VISIT.c.doctor_id)
-    .join(_KIND, _KIND.c.id == _VISIT.c.visit_type_id)
-    .join(_PATIENT, _PATIENT.c.id == _VISIT.c.patient_id)
+    _APPOINTMENT.join(_DOCTOR, _DOCTOR.c.id == _APPOINTMENT.c.doctor_id)
+    .join(_KIND, _KIND.c.id == _APPOINTMENT.c.visit_type_id)
+    .join(_PATIENT, _PATIENT.c.id == _APPOINTMENT.c.patient_id)
     .outerjoin(_ACCOUNT, _ACCOUNT.c.id == _PATIENT.c.user_id)
     # For a confidential appointment there is no such person.
     .outerjoin(
         _MANAGER,
-        sa.and_(_MANAGER.c.id == _PATIENT.c.managed_by_id, link_stands(_PATIENT.c), _VISIT.c.confidential.is_(False)),
+        sa.and_(
+            _MANAGER.c.id == _PATIENT.c.managed_by_id, link_stands(_PATIENT.c), _APPOINTMENT.c.confidential.is_(False)
+        ),
     )
     .outerjoin(_MANAGERS_ACCOUNT, _MANAGERS_ACCOUNT.c.id == _MANAGER.c.user_id)
 )
-_FACTS_OF_VISIT = FACTS.where(_VISIT.c.id == sa.bindparam("visit_id"))
+_FACTS_OF_APPOINTMENT = FACTS.where(_APPOINTMENT.c.id == sa.bindparam("appointment_id"))
 
 
 def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datetime) -> None:
@@ -175,7 +178,7 @@ def enqueue(session: Session, appointment_id: int, notice: Notice, *, now: datet
     staff enter it afterwards, no message is written.
     """
     clinic = get_clinic(session)
-    facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
+    facts = AppointmentFacts(*rows(session, _FACTS_OF_APPOINTMENT, appointment_id=appointment_id).one())
     if notice.template in {MOVED, CANCELLED}:
         _withdraw_reminders(session, clinic, facts, notice.before or facts.starts_at)
     times = (facts.starts_at, notice.before or facts.starts_at)
@@ -404,7 +407,7 @@ def withdraw_reminders_of(session: Session, appointment_id: int, before: datetim
     if not outbox.is_any_waiting(session, REMINDER):
         return
     clinic = get_clinic(session)
-    facts = AppointmentFacts(*rows(session, _FACTS_OF_VISIT, visit_id=appointment_id).one())
+    facts = AppointmentFacts(*rows(session, _FACTS_OF_APPOINTMENT, appointment_id=appointment_id).one())
     for start in (before, facts.starts_at):
         _withdraw_reminders(session, clinic, facts, start)
 
