@@ -18,7 +18,8 @@ from bench.free_slots import PlannedBooking
 from tests.postgres import libpq
 from webapp.appointments.booking.service import new_reference
 from webapp.core.local_time import wall_minute
-from webapp.database import Database, sqlite_module
+from webapp.database import Database
+from webapp.engines import sqlite_module
 
 COLUMNS = (
     "reference", "doctor_id", "patient_id", "visit_type_id", "starts_at", "ends_at", "promised_minute",

@@ -35,6 +35,7 @@ ROOM_FLOORS: list[set[str]] = [
 GROUND_FLOORS: list[set[str]] = [
     {"core"},
     {"database"},
+    {"engines"},
     {"troubles"},
     {"config", "deadlines", "causes", "events", "exceptions"},
     {"i18n"},
@@ -97,6 +98,7 @@ SINGLE = {
     "deadlines": "ground",
     "troubles": "ground",
     "database": "database",
+    "engines": "database",
     "core": "core",
     **dict.fromkeys(ROOF, "program"),
     **dict.fromkeys(("main", "routes", "health", "openapi", "openapi_examples", "api_docs"), "application"),
@@ -111,7 +113,7 @@ _PAGES = _KNOWN | {"templates", "web", "forms", "form parts", "dependencies", "p
 MAY_IMPORT: dict[str, set[str]] = {
     "pure": {"pure"},
     "ground": {"ground"},
-    "database": {"ground"},
+    "database": {"ground", "database"},
     "core": {"ground", "core", "pure"},
     "models": {"database", "models", "pure"},
     "exceptions": _BASE | {"exceptions"},

@@ -22,7 +22,8 @@ from webapp.backups.postgresql_programs import find_programs
 from webapp.backups.refusals import CannotCopy, HoldsData, InUse, Unusable
 from webapp.backups.reports import backup_report, restore_report
 from webapp.backups.service import make_backup, restore_backup
-from webapp.database import Database, sqlite_file
+from webapp.database import Database
+from webapp.engines import sqlite_file
 from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems
 from webapp.migrations import downgrade, newest_revision, upgrade

@@ -232,7 +232,7 @@ def test_a_connection_that_was_idle_for_long_is_replaced(
     postgresql_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = backend_of(postgresql_database)
-    monkeypatch.setattr("webapp.database.IDLE_SECONDS", 0)
+    monkeypatch.setattr("webapp.engines.IDLE_SECONDS", 0)
     assert backend_of(postgresql_database) != first
 
 
@@ -256,7 +256,7 @@ def test_a_folder_for_the_database_is_made_for_its_owner_alone(tmp_path: Path) -
 def test_waiting_too_long_for_a_connection_is_reported_as_busy(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.database.POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01})
+    monkeypatch.setattr("webapp.engines.POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01})
     database = Database(database_url)
     with database.reading() as session:
         session.execute(sa.text("SELECT 1"))

@@ -31,7 +31,8 @@ from webapp.auth.sign_in_rules import get_rules
 from webapp.clinic.service import get_clinic
 from webapp.core import formats
 from webapp.core.local_time import wall_time
-from webapp.database import Database, sqlite_module
+from webapp.database import Database
+from webapp.engines import sqlite_module
 from webapp.integrity import find_problems, guard_is_in_place
 from webapp.migrations import alembic_config, downgrade, is_current, newest_revision, upgrade
 from webapp.models import (

@@ -175,7 +175,9 @@ def test_no_sql_is_built_from_input() -> None:
         if call.args and not isinstance(call.args[0], ast.Constant)
     }
     # Tables' conditions, triggers, kinds of rows and time-outs: names and numbers of our own.
-    ours = {"webapp/clinic/schedule_versions.py", "webapp/database.py", "webapp/scheduling/facts_queries.py"}
+    ours = {
+        f"webapp/{name}.py" for name in ("clinic/schedule_versions", "database", "engines", "scheduling/facts_queries")
+    }
     assert {path for path in built if not path.endswith("/models.py")} == ours
 
 
@@ -209,7 +211,7 @@ def test_outgoing_connections_check_certificates() -> None:
 
 def test_connections_are_opened_in_these_modules_alone() -> None:
     named = set(re.findall(r"^\| `(webapp/[\w/]+\.py)` \|", DOCUMENT.read_text(), re.MULTILINE))
-    assert who_imports(OPENS_CONNECTIONS) | {"webapp/database.py"} == named
+    assert who_imports(OPENS_CONNECTIONS) | {"webapp/engines.py"} == named
 
 
 def test_scripts_write_no_html_and_store_no_data() -> None:

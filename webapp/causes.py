@@ -19,7 +19,7 @@ MINUTE = 60.0
 MOST_CAUSES = 200
 OTHERS = "other causes"
 PACKAGE = Path(__file__).resolve().parent
-DATABASE = str(PACKAGE / "database.py")
+DATABASE = {str(PACKAGE / "database.py"), str(PACKAGE / "engines.py")}
 
 
 class Trace:
@@ -143,8 +143,8 @@ def cause_of(error: BaseException) -> str:
 def place_of(error: BaseException) -> str:
     """The innermost line of ours in a traceback, else the innermost of all: 'core/web.py:90'."""
     frames = traceback.extract_tb(error.__traceback__)
-    # Every query passes through the database's module, so that is no place.
-    ours = [frame for frame in frames if frame.filename.startswith(str(PACKAGE)) and frame.filename != DATABASE]
+    # Every query passes through the database's modules, so these are no place.
+    ours = [frame for frame in frames if frame.filename.startswith(str(PACKAGE)) and frame.filename not in DATABASE]
     if not frames:
         return "an unknown place"
     innermost = (ours or frames)[-1]

@@ -473,7 +473,7 @@ def _any_database(*, create: bool = False) -> Iterator[Any]:
     Raises:
         WrongUse: no database is there, and this command creates none.
     """
-    from webapp.database import sqlite_file
+    from webapp.engines import sqlite_file
     from webapp.event_handlers import wired_database
 
     url = Settings().database_url

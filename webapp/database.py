@@ -1,4 +1,4 @@
-"""The database: engine, types, transactions. The only `commit(` of Docket is in this file.
+"""The database: types, functions, transactions. The only `commit(` of Docket is in this file.
 
 There are two kinds of transaction. `reading()` sees one consistent snapshot and never blocks. `write()` runs a piece of
 work in one transaction and commits before it returns, so acknowledged changes are kept.
@@ -6,33 +6,26 @@ work in one transaction and commits before it returns, so acknowledged changes a
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
-import select
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from threading import Lock
-from time import monotonic
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import DATETIME as SQLITE_DATETIME
 from sqlalchemy.engine import CursorResult, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from webapp.deadlines import NOTICEABLE_SECONDS, counted_wait, current_deadline, lift_deadline, seconds_left
+from webapp.deadlines import lift_deadline
+from webapp.engines import BUSY_SECONDS, postgresql_engine, sqlite_engine, sqlite_module
 from webapp.events.publishing import EventHandlers, published_in, session_info
 from webapp.exceptions import AppError
 from webapp.troubles import UNSURE, DatabaseTrouble, sqlstate, trouble_of
@@ -46,32 +39,8 @@ T = TypeVar("T")
 RETRYABLE = {"40001", "40P01"}
 ATTEMPTS = 3
 
-# Forty threads answer requests, and each may hold one connection for reading and one for writing. With fewer than two
-# connections per thread, forty requests could hold all connections and wait for each other. Requests that have to wait
-# longer than the timeout are told that we are busy. Connections beyond twenty are closed after use.
-POOL = {"pool_size": 20, "max_overflow": 60, "pool_timeout": 5}
-CONNECT_SECONDS = 5
 # How long SQLite waits for readers that keep the write-ahead log from being cut.
 CHECKPOINT_MILLISECONDS = 100
-IDLE_SECONDS = 60
-# How long one statement of a request may take: less than a request may wait in all, so that there is time left to say
-# what happened.
-PATIENCE = 4.0
-# How long SQLite waits for another process that writes.
-BUSY_SECONDS = 4
-# How long a connection may be silent in the middle of a statement that may take as long as it needs.
-SILENCE_SECONDS = 3600.0
-# PostgreSQL's own library notices a network that drops packets by these, and the server notices that we are gone.
-TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 5000}
-# By this name PostgreSQL's list of connections shows ours, and a restore notices that Docket is running.
-APPLICATION = "docket"
-SERVER_OPTIONS = (
-    f"-c application_name={APPLICATION} -c lock_timeout=3000 -c timezone=UTC "
-    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-)
-# After so many steps of its machine, about two milliseconds, SQLite asks whether it may go on.
-STEPS_BETWEEN_LOOKS = 100_000
-
 
 # Text that is compared by code points on both databases, whatever the collation of the database.
 SORTED_TEXT = sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql")
@@ -272,7 +241,7 @@ class Database:
     def __init__(self, url: str, handlers: EventHandlers | None = None, *, patience: float | None = None) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(self.url, patience) if self.is_sqlite else _postgresql_engine(self.url, patience)
+        self.engine = sqlite_engine(self.url, patience) if self.is_sqlite else postgresql_engine(self.url, patience)
         self._cache = VersionCache()
         # SQLite's read transactions see one snapshot by default; PostgreSQL's have to ask for it.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -377,182 +346,6 @@ class Database:
     def dispose(self) -> None:
         """Close all connections, for example before the process ends."""
         self.engine.dispose()
-
-
-def _postgresql_engine(url: sa.URL, patience: float | None) -> sa.Engine:
-    """PostgreSQL with a bound for everything that may wait; the comments explain each setting."""
-    milliseconds = 0 if patience is None else round(patience * 1000)
-    engine = sa.create_engine(
-        url,
-        **POOL,
-        poolclass=_ImpatientPool,
-        hide_parameters=True,
-        connect_args={
-            "options": f"{SERVER_OPTIONS} -c statement_timeout={milliseconds}",
-            "connect_timeout": CONNECT_SECONDS,
-            **TCP,
-        },
-    )
-    event.listen(engine, "checkout", _require_open)
-    event.listen(engine, "set_connection_execution_options", _write_where_allowed)
-    bounded = _bounded_connections(SILENCE_SECONDS if patience is None else patience + 1)
-
-    @event.listens_for(engine, "do_connect")
-    def connect(_dialect: object, _record: object, arguments: Any, options: dict[str, Any]) -> Any:
-        left = seconds_left(CONNECT_SECONDS)
-        if left < 1:
-            raise OperationalError("", None, Exception("There is no connection, and no time to open one"))
-        return bounded.connect(*arguments, **options | {"connect_timeout": int(left)})
-
-    return engine
-
-
-def _write_where_allowed(connection: sa.Connection, options: dict[str, Any]) -> None:
-    """Leave it to the server whether a transaction may write: an operator may have made it read-only.
-
-    After a transaction for reading, SQLAlchemy would ask for one that writes in any case.
-    """
-    if options.get("docket_write"):
-        cast("Any", connection.connection.dbapi_connection).read_only = None
-
-
-@cache
-def _bounded_connections(silence: float) -> Any:
-    """Connections that break off when the server is silent for longer.
-
-    PostgreSQL's own timeout does not help where its answer, or our question, is lost on the way.
-    """
-    import psycopg
-
-    class BoundedConnection(psycopg.Connection[Any]):
-        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-            try:
-                with counted_wait():
-                    return super().wait(gen, interval, seconds_left(timeout or silence))
-            except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - it has no other name.
-                # It is in the middle of something, so it can never be used again.
-                self.pgconn.finish()
-                raise psycopg.OperationalError("The server did not answer in time") from error
-
-    return BoundedConnection
-
-
-class _ImpatientPool(QueuePool):
-    """A pool in which nothing waits beyond its deadline for a connection that others use."""
-
-    # By this it logs as SQLAlchemy's own.
-    __module__ = QueuePool.__module__
-
-    @property
-    def _timeout(self) -> float:
-        return seconds_left(self._most)
-
-    @_timeout.setter
-    def _timeout(self, most: float) -> None:
-        self._most = most
-
-    def _do_get(self) -> ConnectionPoolEntry:
-        with counted_wait():
-            return super()._do_get()
-
-
-def _require_open(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Make the pool replace a connection that PostgreSQL has closed, or that a network may have dropped.
-
-    A query would say the same, but costs more than many a page's own. A server that closes a connection says so, and
-    between requests there is nothing else to read. A network drops connections without a word, but only idle ones.
-
-    Raises:
-        DisconnectionError: the connection must be replaced.
-    """
-    now = monotonic()
-    idle = now - record.info.get("used", now)
-    record.info["used"] = now
-    if connection.closed or idle > IDLE_SECONDS:
-        raise DisconnectionError
-    socket = select.poll()
-    socket.register(connection.fileno(), select.POLLIN)
-    if socket.poll(0):
-        raise DisconnectionError
-
-
-def sqlite_file(url: str | sa.URL) -> Path | None:
-    """The file of an SQLite database; None for PostgreSQL, and for what is only in memory."""
-    url = make_url(url)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
-        return None
-    return Path(url.database)
-
-
-def _sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
-    """SQLite set up for several processes that all write; the comments explain each setting."""
-    if path := sqlite_file(url):
-        _make_private(path)
-    # Errors include their statement; with its parameters they would write patients' names and reasons to the log.
-    engine = sa.create_engine(url, module=sqlite_module(), **POOL, poolclass=_ImpatientPool, hide_parameters=True)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        # The driver must not start transactions by itself: it would start them late, and deferred.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        # NORMAL may lose acknowledged commits in a power failure.
-        cursor.execute("PRAGMA synchronous=FULL")
-        # What is deleted is overwritten: a patient's name must not stay readable in the file.
-        cursor.execute("PRAGMA secure_delete=ON")
-        cursor.close()
-        if patience is not None:
-            connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if not connection.get_execution_options().get("docket_write", False):
-            connection.exec_driver_sql("BEGIN")
-            return
-        # A request that has waited before, for another lock, does not wait that long again.
-        wait = round(1000 * seconds_left(BUSY_SECONDS))
-        with counted_wait():
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-class _Lateness:
-    """Whether SQLite must break off a long statement. It asks while it computes, every few milliseconds."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._began = self._asked = 0.0
-
-    def is_late(self) -> bool:
-        """Whether it has computed, without a break, for longer than it may."""
-        now = monotonic()
-        if now - self._asked > NOTICEABLE_SECONDS:
-            self._began = now
-        self._asked = now
-        deadline = current_deadline()
-        if deadline is not None and deadline.left is None:
-            return False
-        return now - self._began > seconds_left(self._patience)
-
-
-def _make_private(path: Path) -> None:
-    """Create the database file, for its owner only, and its folder. SQLite gives -wal and -shm the file's mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def sqlite_module() -> Any:
-    """The newest available SQLite: the pysqlite3 wheel if it is installed, otherwise Python's own."""
-    try:
-        return importlib.import_module("pysqlite3.dbapi2")
-    except ImportError:
-        return importlib.import_module("sqlite3")
 
 
 def ddl(statement: str) -> sa.DDL:

@@ -23,8 +23,9 @@ from starlette.responses import JSONResponse, Response
 from webapp.causes import note_cause, report
 from webapp.clinic.schedule_versions import missing_triggers
 from webapp.core.routing import Router
-from webapp.database import Database, sqlite_file
+from webapp.database import Database
 from webapp.deadlines import waiting_at_most
+from webapp.engines import sqlite_file
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.integrity import prove

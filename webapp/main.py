@@ -59,9 +59,10 @@ from webapp.core.static_files import VersionedStatic
 from webapp.core.templates import template_environment
 from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
 from webapp.core.web import Page, cookie_name
-from webapp.database import PATIENCE, Database
+from webapp.database import Database
 from webapp.deadlines import waiting_at_most
 from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
+from webapp.engines import PATIENCE
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.i18n import ENGLISH, Language

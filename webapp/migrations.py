@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from webapp.config import resource_folder
-from webapp.database import Database, sqlite_file
+from webapp.database import Database
+from webapp.engines import sqlite_file
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 

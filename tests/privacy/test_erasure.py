@@ -14,7 +14,8 @@ from tests.reading import read
 from webapp import models, worker
 from webapp.auth.service import account_key
 from webapp.config import Settings
-from webapp.database import Database, sqlite_file
+from webapp.database import Database
+from webapp.engines import sqlite_file
 from webapp.integrity import find_problems
 from webapp.notifications import file_sender
 from webapp.patients import duplicates, search

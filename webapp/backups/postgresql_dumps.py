@@ -25,7 +25,8 @@ from webapp.backups.postgresql_programs import (
     run_program,
 )
 from webapp.backups.refusals import CannotCopy, InUse, Unusable
-from webapp.database import APPLICATION, Database
+from webapp.database import Database
+from webapp.engines import APPLICATION
 
 # Another user owns the restored tables, under another name perhaps, and comments on extensions belong to superusers.
 PLAIN = ("--no-owner", "--no-privileges", "--no-comments", "--no-publications", "--no-subscriptions")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from webapp.backups.refusals import CannotCopy, InUse, Unusable
-from webapp.database import Database, sqlite_module
+from webapp.database import Database
+from webapp.engines import sqlite_module
 
 # Docket's processes hold their connections for as long as they run, so waiting would not help.
 WAIT_SECONDS = 0.2
