@@ -53,6 +53,8 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("admin-appointments", "/admin/appointments"),
         ("admin-appointments-new", "/admin/appointments/new"),
         ("book-for-patient", "/book?patient=3"),
+        ("desk-booking", "/desk/booking"),
+        ("desk-booking-patient", "/desk/booking?patient=3&doctor=any"),
         ("promised-hours", "/admin/appointments/promised-hours"),
         ("why", "/admin/appointments/why?doctor=amara-okafor&date=2027-01-01&time=10:10"),
         ("appointment-admin", "/appointments/{appointment_of_doctor}"),

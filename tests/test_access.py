@@ -79,6 +79,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/appointments"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/appointments.csv"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/appointments/new"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/desk/booking"):                       (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
+    ("POST", "/desk/booking"):                      (401,    403,   403,   303,   303,   303,  401),
     ("GET", "/decisions"):                          (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
     ("POST", "/decisions"):                         (401,    403,   403,   303,   303,   303,  401),
     ("GET", "/admin/appointments/promised-hours"):  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),

@@ -30,6 +30,7 @@ LISTS = (
     "/admin/appointments",
     "/admin/appointments?patient=nobody-of-that-name",
     "/admin/appointments/why",
+    "/desk/booking",
     "/admin/appointments/promised-hours",
     "/admin/patients",
     "/admin/patients?q=nobody-of-that-name",

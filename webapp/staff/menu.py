@@ -27,12 +27,14 @@ def staff_places(role: Role, path: str) -> list[Place]:
 
 _DOCTORS_PLACES = (
     ("/schedule", _l("My day"), "calendar-days"),
+    ("/desk/booking", _l("New appointment"), "plus"),
     ("/schedule/hours", _l("Working hours"), "clock"),
     ("/schedule/time-off", _l("Time off"), "sun"),
     ("/doctors", _l("Find a time"), "magnifying-glass"),
 )
 _ADMINS_PLACES = (
     ("/admin", _l("Overview"), "home"),
+    ("/desk/booking", _l("New appointment"), "plus"),
     ("/admin/appointments", _l("Appointments"), "calendar-days"),
     ("/admin/patients", _l("Patients"), "users"),
     ("/admin/messages", _l("Messages"), "envelope"),
