@@ -224,7 +224,8 @@ def _assemble(session: Session, database: Database) -> Cast:
 
 def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> TestClient:
     """An HTTP client that acts as a browser, with the clock stopped at `now`. It does not follow redirects."""
-    settings = {"smtp_url": "none", **settings}
+    # A test client waits for the end of an answer, and a stream has none.
+    settings = {"smtp_url": "none", "live_streams": 0, **settings}
     app = create_app(Settings(database_url=str(database.url), secret_key=SECRET_KEY, **settings), database)
     app.state.clock = lambda: now
     # Traces of reading are written after each answer, instead of once a second.

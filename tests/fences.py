@@ -26,7 +26,7 @@ ROOM_FLOORS: list[set[str]] = [
     {"staff"},
     {"appointments"},
     {"scheduling"},
-    {"doctors", "patients"},
+    {"doctors", "patients", "live"},
     {"clinic", "idempotency"},
     {"auth"},
     {"audit", "heartbeats", "notifications"},

@@ -21,7 +21,7 @@ SEQUENCES = """
 """
 
 
-FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions"}
+FILLED_BY_TRIGGERS = {"busy_times", "schedule_versions", "live_changes"}
 # Tables that say who was here. Requests that change nothing else may write them.
 ABOUT_REQUESTS = {"sessions", "drafts", "failed_logins", "audit_events", "security_events"}
 

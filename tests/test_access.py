@@ -67,6 +67,7 @@ PUBLIC: Row = (200,) * 7
 TABLE: dict[tuple[str, str], Row] = {
     #                                                guest  alice  dave   bob   erin  carol disabled
     ("GET", "/"):                                   PUBLIC,
+    ("GET", "/live"):                               (LOGIN,  403,   403,   204,   204,   204,  LOGIN),
     ("GET", "/openapi.json"):                       PUBLIC,
     ("GET", "/docs"):                               PUBLIC,
     ("GET", "/redoc"):                              PUBLIC,

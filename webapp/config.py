@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     security_contact: Annotated[tuple[str, ...], NoDecode] = ()
     security_policy: str = ""
     oidc_providers: Annotated[tuple[OidcProvider, ...], NoDecode] = Field(default=(), repr=False)
+    live_streams: int = Field(default=300, ge=0, le=900)
     shutdown_delay: float = Field(default=0, ge=0, le=60)
     api_rate_limit: str = "1200/minute"
     neutral_registration: bool = False

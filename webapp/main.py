@@ -67,6 +67,8 @@ from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.i18n import ENGLISH, Language
 from webapp.i18n import gettext as _
+from webapp.live.feed import version_seen
+from webapp.live.hub import Hub
 from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
@@ -102,6 +104,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         _return_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
         yield
+        app.state.live.close()
         traces.flush()
         database.dispose()
 
@@ -120,6 +123,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database = database
     app.state.clock = utc_now
     app.state.traces = traces
+    app.state.stopping = False
+    app.state.live = Hub(
+        database, most=settings.live_streams, clock=lambda: app.state.clock(), stopping=lambda: app.state.stopping
+    )
     app.state.oidc_clients = {provider.name: OidcClient(provider) for provider in settings.oidc_providers}
     app.state.language_of = _language_of
     app.state.templates = _templates()
@@ -167,7 +174,7 @@ def _observer(app: FastAPI) -> Observer | None:
         return None
     from webapp.metrics import Observer
 
-    return Observer(app.state.database)
+    return Observer(app.state.database, lambda: len(app.state.live))
 
 
 def _spare_collector() -> None:
@@ -313,7 +320,14 @@ def _page_context(page: Page) -> dict[str, Any]:
         "notice_to_read": _asks_to_read(page, clinic, actor),
         "path": page.request.url.path,
         "flash": page.flash,
+        # Read where a page shows it, from the snapshot that the page was made of.
+        "live_version": partial(_live_version, page),
     }
+
+
+def _live_version(page: Page) -> str:
+    """The version of all days that a page shows, for those that show changes by themselves."""
+    return version_seen(page.session)
 
 
 def _asks_to_read(page: Page, clinic: Clinic, actor: Actor | None) -> bool:

@@ -10,7 +10,7 @@ This module is imported only where figures are wanted: the library takes long to
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -49,6 +49,9 @@ _IN_PROGRESS = Gauge(
 _CONNECTIONS = Gauge(
     "docket_database_connections_in_use", "Connections in use", multiprocess_mode="livesum", registry=_OURS
 )
+_STREAMS = Gauge(
+    "docket_live_streams", "Browsers that are told of changes", multiprocess_mode="livesum", registry=_OURS
+)
 _CHANGES = Counter("docket_changes", "Committed changes, such as AppointmentBooked", ["event"], registry=_OURS)
 _REFUSALS = Counter("docket_refusals", "Changes that a rule refused", ["rule"], registry=_OURS)
 _SECURITY = Counter("docket_security_events", "Sign-ins, wrong passwords and refusals", ["event"], registry=_OURS)
@@ -57,8 +60,9 @@ _SECURITY = Counter("docket_security_events", "Sign-ins, wrong passwords and ref
 class Observer:
     """Counts what one process does."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, streams: Callable[[], int]) -> None:
         self._pool: Any = database.engine.pool
+        self._streams = streams
         self._security: dict[str, int] = {}
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         database.observer = self
@@ -71,6 +75,7 @@ class Observer:
         """A request was answered."""
         _IN_PROGRESS.dec()
         _CONNECTIONS.set(self._pool.checkedout())
+        _STREAMS.set(self._streams())
         key = (route, method, status)
         if key not in self._children:
             known = method if method in METHODS else "other"

@@ -25,6 +25,7 @@ from webapp.database import Base
 from webapp.doctors.models import Doctor, ExtraHours, TimeOff, WorkingHours, doctor_visit_types
 from webapp.heartbeats.models import Heartbeat
 from webapp.idempotency.models import IdempotencyKey
+from webapp.live.models import LiveChange
 from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
 from webapp.scheduling.busy_times import BusyTime
@@ -51,6 +52,7 @@ __all__ = [
     "Heartbeat",
     "IdempotencyKey",
     "LinkedIdentity",
+    "LiveChange",
     "OpeningHours",
     "OutboxMessage",
     "Passkey",

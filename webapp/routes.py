@@ -31,6 +31,7 @@ from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
 from webapp.health import router as health_router
+from webapp.live.router import router as live_router
 from webapp.patients.api import router as patients_api
 from webapp.patients.dependants_router import router as dependants_router
 from webapp.patients.router import router as patients_router
@@ -73,6 +74,7 @@ from webapp.staff.users.tokens_router import router as api_tokens_router
 
 ROUTERS: tuple[APIRouter, ...] = (
     health_router,
+    live_router,
     docs_router,
     search_router,
     profile_router,

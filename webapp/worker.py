@@ -36,6 +36,7 @@ from webapp.exceptions import AppError
 from webapp.heartbeats import service as heartbeats
 from webapp.heartbeats.service import beat
 from webapp.idempotency import service
+from webapp.live import feed as live
 from webapp.notifications import delivery, erasure
 from webapp.notifications.delivery import Courier, Sender
 from webapp.notifications.exceptions import ServerAway
@@ -165,6 +166,8 @@ class Worker:
             self.database.write(sign_in_codes.forget_old, now=now)
         if self._asks(decisions.is_any_over, now):
             self.database.write(decisions.forget_over, now=now)
+        if self._asks(live.is_any_old, now):
+            self.database.write(live.forget_old)
         self._forget()
         if self._asks(retention.is_due, now):
             retention.run(self.database, now=now, folder=FOLDER, stop=self.stopping.is_set)

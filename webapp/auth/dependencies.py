@@ -153,7 +153,7 @@ def _read_session(page: Page) -> SignedIn | None:
     if not secret:
         return None
     found = service.find_session(page.session, secret, address=page.address, now=page.now)
-    if found is not None and found.touch:
+    if found is not None and found.touch and not page.asks_by_itself:
         # A thread that waits for a second connection while it holds one can wait for ever.
         page.close()
         try:

@@ -25,6 +25,7 @@ AN_ID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 UNKNOWN_ROUTE = "unknown"
 # The client went away before there was an answer; nginx calls it so too.
 CLIENT_GONE = 499
+STREAM = b"text/event-stream"
 
 
 class Observer(Protocol):
@@ -51,13 +52,18 @@ class RequestLogMiddleware:
             return
         trace = Trace(request_id_of(scope))
         name = (HEADER.encode(), trace.id.encode())
-        began, status = perf_counter(), 0
+        began, status, logged = perf_counter(), 0, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, logged
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), name]}
+                headers = message.get("headers", ())
+                message = {**message, "headers": [*headers, name]}
+                if any(field == b"content-type" and value.startswith(STREAM) for field, value in headers):
+                    # It lasts for as long as its page is open, and is no request in progress.
+                    logged = True
+                    self._log(scope, trace, status, perf_counter() - began)
             await send(message)
 
         token = begin_trace(trace)
@@ -71,7 +77,8 @@ class RequestLogMiddleware:
             status = status or 500
             raise
         finally:
-            self._log(scope, trace, status or CLIENT_GONE, perf_counter() - began)
+            if not logged:
+                self._log(scope, trace, status or CLIENT_GONE, perf_counter() - began)
             end_trace(token)
 
     def _log(self, scope: Scope, trace: Trace, status: int, seconds: float) -> None:

@@ -89,6 +89,12 @@ class Page:
         headers = self.request.headers
         return "hx-request" in headers and "hx-boosted" not in headers and "hx-history-restore-request" not in headers
 
+    @property
+    def asks_by_itself(self) -> bool:
+        """Whether the browser asks by itself, for what changed. A session that no person uses ends all the same."""
+        headers = self.request.headers
+        return "docket-live" in headers or headers.get("accept") == "text/event-stream"
+
     def render(
         self,
         template: str,

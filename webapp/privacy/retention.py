@@ -59,6 +59,7 @@ TABLES: dict[str, str] = {
     "heartbeats": "a day after the process ended (the worker)",
     "idempotency_keys": "24 hours (each round of the worker)",
     "linked_identities": "when it is unlinked, or with the account",
+    "live_changes": "all but the newest 500 (each round of the worker)",
     "opening_hours": "admins",
     "outbox_messages": "the setting *Keep messages* after they were sent, kept or given up (nightly), with their files",
     "passkey_challenges": "after 5 minutes, at the next one",

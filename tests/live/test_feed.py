@@ -1,0 +1,105 @@
+"""What pages hear of: every change of a day, from any process, and only what was committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.appointment_rows import appointment, put
+from tests.cast import NOW, Cast
+from webapp import models
+from webapp.event_handlers import wired_database
+from webapp.live import feed
+from webapp.live.feed import EVERYTHING, Change, News, listening, version_seen
+
+Hear = Callable[[], tuple[Change, ...]]
+DAY, OTHER_DAY = "2026-03-03", "2026-03-04"
+
+
+@pytest.fixture
+def hear(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hear]:
+    """Listens as another process does; says what it hears next, and that this is the version which is read then."""
+    monkeypatch.setattr(feed, "TICK_SECONDS", 0.01)
+    other = wired_database(cast.database.url.render_as_string(hide_password=False))
+    with listening(other) as all_news:
+        assert next(all_news) == News((), "")
+
+        def hear_next() -> tuple[Change, ...]:
+            news = next(each for each in all_news if each.changes)
+            assert news.version == version(cast)
+            return news.changes
+
+        yield hear_next
+    other.dispose()
+
+
+def version(cast: Cast) -> str:
+    """The version that a page sees now."""
+    with cast.database.reading() as session:
+        return version_seen(session)
+
+
+def test_other_processes_hear_which_day_of_which_doctor_changed(cast: Cast, hear: Hear) -> None:
+    bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
+    appointment_id = put(cast, f"{DAY} 10:00")
+    assert hear() == (Change(bob, DAY),)
+    its = sa.update(models.Appointment).where(models.Appointment.id == appointment_id)
+    cast.change(its.values(status="arrived"))
+    assert hear() == (Change(bob, DAY),)
+    # Moved to another doctor's other day: both change.
+    there = appointment(cast, f"{OTHER_DAY} 10:00", doctor="erin")
+    cast.change(its.values(there))
+    assert hear() == (Change(bob, DAY), Change(erin, OTHER_DAY))
+    cast.change(sa.delete(models.Appointment).where(models.Appointment.id == appointment_id))
+    assert hear() == (Change(erin, OTHER_DAY),)
+
+
+def test_what_is_no_appointment_is_heard_too(cast: Cast, hear: Hear) -> None:
+    bob = cast.doctor_ids["bob"]
+    cast.change(sa.insert(models.TimeOff).values(doctor_id=bob, starts_at=NOW, ends_at=NOW + timedelta(hours=1)))
+    assert hear() == (Change(bob, ""),)
+    cast.change(sa.delete(models.WorkingHours).where(models.WorkingHours.doctor_id == bob))
+    assert hear() == (Change(bob, ""),)
+    cast.change(sa.update(models.ClinicSettings).values(name="Harbour Clinic"))
+    assert hear() == (EVERYTHING,)
+    cast.change(sa.update(models.Patient).where(models.Patient.id == cast.patient_ids["alice"]).values(phone="+316"))
+    assert hear() == (EVERYTHING,)
+
+
+def test_what_is_rolled_back_or_on_no_day_is_not_heard(cast: Cast, hear: Hear) -> None:
+    before = version(cast)
+
+    def give_up(session: Session) -> None:
+        session.execute(sa.delete(models.WorkingHours))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cast.database.write(give_up)
+    cast.change(sa.update(models.User).values(last_seen_at=NOW))
+    assert version(cast) == before
+    put(cast, f"{DAY} 10:00")
+    assert hear() == (Change(cast.doctor_ids["bob"], DAY),)
+    assert version(cast) != before
+
+
+def test_many_changes_at_once_are_heard_as_one(cast: Cast, hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MOST_AT_ONCE", 1)
+    cast.change(sa.delete(models.WorkingHours))
+    assert hear() == (EVERYTHING,)
+
+
+def test_the_worker_keeps_the_newest_and_the_version_stays(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"doctor_id": 1, "day": DAY}] * (feed.KEPT + 10)
+    cast.database.write(lambda session: session.execute(sa.insert(models.LiveChange), rows))
+    before = version(cast)
+    with cast.database.reading() as session:
+        assert feed.is_any_old(session, now=NOW)
+    cast.database.write(feed.forget_old)
+    with cast.database.reading() as session:
+        assert not feed.is_any_old(session, now=NOW)
+        assert session.scalar(sa.select(sa.func.count(models.LiveChange.id))) == feed.NEWEST
+    assert version(cast) == before

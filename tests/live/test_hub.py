@@ -1,0 +1,137 @@
+"""The streams of a process: what they tell, how many there may be, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+
+from tests.appointment_rows import put
+from tests.cast import NOW, Cast
+from webapp import models
+from webapp.auth import service as auth
+from webapp.exceptions import Unavailable
+from webapp.live import feed, hub
+from webapp.live.hub import Hub, Stream, StreamsOff, Viewer
+
+Run = Callable[[Callable[[Hub], Awaitable[None]]], None]
+DAY = "2026-03-03"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(hub, "CHECK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def run(cast: Cast) -> Run:
+    """Runs a test in an event loop, with a hub for three streams."""
+
+    def run(test: Callable[[Hub], Awaitable[None]]) -> None:
+        opened = Hub(cast.database, most=3, clock=lambda: NOW, stopping=lambda: False)
+
+        async def main() -> None:
+            try:
+                async with asyncio.timeout(10):
+                    await test(opened)
+            finally:
+                opened.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+_sessions = count(1000)
+
+
+def viewer(cast: Cast, name: str = "bob") -> Viewer:
+    """One of the cast with a new session."""
+    user_id = getattr(cast, name).user_id
+    secret = cast.database.write(auth.start_session, user_id, address="", user_agent="", now=NOW)
+    with cast.database.reading() as session:
+        found = auth.find_session(session, secret, address="", now=NOW)
+    assert found is not None
+    return Viewer(user_id, found.actor.session_id)
+
+
+async def told(stream: Stream) -> bytes:
+    """What the client of a stream is told next; b'' at its end."""
+    async for message in stream.messages(lambda: b"beat"):
+        return message
+    return b""
+
+
+def test_every_stream_is_told_of_a_change(cast: Cast, run: Run) -> None:
+    async def test(opened: Hub) -> None:
+        streams = [await opened.join(viewer(cast)), await opened.join(viewer(cast, "carol"))]
+        await asyncio.to_thread(put, cast, f"{DAY} 10:00")
+        for stream in streams:
+            message = await told(stream)
+            assert message.startswith(b'event: change\ndata: {"version":"')
+            assert message.endswith(f'"changes":[[{cast.doctor_ids["bob"]},"{DAY}"]]}}\n\n'.encode())
+            opened.leave(stream)
+        assert len(opened) == 0
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", ["signed out", "disabled", "idle"])
+def test_a_stream_ends_with_its_session(cast: Cast, run: Run, how: str) -> None:
+    async def test(opened: Hub) -> None:
+        bobs, carols = viewer(cast), viewer(cast, "carol")
+        stream, other = await opened.join(bobs), await opened.join(carols)
+        mine = models.UserSession.id == bobs.session_id
+        ends: dict[str, sa.Delete | sa.Update] = {
+            "signed out": sa.delete(models.UserSession).where(mine),
+            "disabled": sa.update(models.User).where(models.User.id == bobs.user_id).values(active=False),
+            "idle": sa.update(models.UserSession).where(mine).values(last_seen_at=NOW.replace(hour=1)),
+        }
+        await asyncio.to_thread(cast.change, ends[how])
+        assert await told(stream) == b""
+        assert not other.is_over
+
+    run(test)
+
+
+def test_there_is_a_bound_for_streams_and_for_what_waits(cast: Cast, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(opened: Hub) -> None:
+        first = await opened.join(Viewer(1, 1))
+        await opened.join(Viewer(2, 2))
+        monkeypatch.setattr(hub, "MOST_OF_ONE_ACCOUNT", 1)
+        with pytest.raises(Unavailable):
+            await opened.join(Viewer(2, 3))
+        await opened.join(Viewer(3, 3))
+        with pytest.raises(Unavailable):
+            await opened.join(Viewer(4, 4))
+        assert len(opened) == 3
+        for _number in range(hub.MOST_WAITING + 1):
+            first.give(b"change", b"everything")
+        assert await told(first) == b"everything"
+        opened._most = 0
+        with pytest.raises(StreamsOff):
+            await opened.join(Viewer(5, 5))
+
+    run(test)
+
+
+def test_a_stopping_server_and_a_lost_database_end_all_streams(cast: Cast, run: Run) -> None:
+    async def test(opened: Hub) -> None:
+        stream = await opened.join(viewer(cast))
+        opened._stopping = lambda: True
+        assert await told(stream) == b""
+        with pytest.raises(Unavailable):
+            await opened.join(viewer(cast))
+        opened.leave(stream)
+        opened._stopping = lambda: False
+        # It listens again for the next one. The viewers cannot be looked up any more.
+        stream = await opened.join(viewer(cast))
+        await asyncio.to_thread(cast.change, sa.DDL("ALTER TABLE sessions RENAME TO lost"))  # type: ignore[no-untyped-call, arg-type]
+        assert await told(stream) == b""
+        await asyncio.to_thread(cast.change, sa.DDL("ALTER TABLE lost RENAME TO sessions"))  # type: ignore[no-untyped-call, arg-type]
+
+    run(test)

@@ -1,0 +1,160 @@
+"""Hearing of changes as they are committed, by this process or any other, on this machine or any other.
+
+One connection of a process listens, for as long as pages are open that want to know. What happened while no one
+listened is not told later: a page compares the version that it shows with the current one.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from webapp.database import Database, rows, table_of
+from webapp.live.models import ANY_DAY, ANY_DOCTOR, CHANNEL, LiveChange
+
+# How often SQLite is asked whether something was written (5 µs), and how often a feed lets its reader look up.
+TICK_SECONDS = 0.2
+# After more changes than this at once, pages hear only that everything changed.
+MOST_AT_ONCE = 50
+# The newest rows, by which a version is made; the worker keeps a few more.
+NEWEST = 500
+KEPT = 2 * NEWEST
+
+_CHANGE = table_of(LiveChange).c
+_VERSION_SQL = f"""
+    SELECT coalesce(max(id), 0), CAST(coalesce(sum(id), 0) AS bigint)
+    FROM (SELECT id FROM live_changes ORDER BY id DESC LIMIT {NEWEST}) AS newest
+"""  # noqa: S608 - a number of ours.
+_VERSION = sa.text(_VERSION_SQL)
+
+
+class FeedLost(Exception):
+    """Nothing is heard any more: the database is away."""
+
+
+class Change(NamedTuple):
+    """A doctor's day that changed: `ANY_DOCTOR` and `ANY_DAY` stand for all of them. Days are dates in UTC."""
+
+    doctor_id: int = ANY_DOCTOR
+    day: str = ANY_DAY
+
+
+EVERYTHING = Change()
+
+
+class News(NamedTuple):
+    """What changed, and the version since then; empty if nothing did for a moment."""
+
+    changes: tuple[Change, ...]
+    version: str
+
+
+def version_seen(session: Session) -> str:
+    """The version of all days that this session's snapshot sees. Another version means that something changed.
+
+    It is made of the newest ids, because on PostgreSQL transactions do not end in the order of their numbers.
+    """
+    return _version_of(rows(session, _VERSION).one())
+
+
+def _version_of(row: Any) -> str:
+    newest, total = row
+    return f"{newest}-{total}"
+
+
+@contextmanager
+def listening(database: Database) -> Iterator[Iterator[News]]:
+    """Listen on a connection of its own. The iterator never ends: it yields at least every `TICK_SECONDS`.
+
+    Raises:
+        FeedLost: there is no connection, or it is lost; also later, from the block.
+    """
+    driver: Any = None
+    try:
+        pooled = database.engine.raw_connection()
+        # It is ours for as long as it lasts; the pool has others for requests.
+        pooled.detach()
+        driver = pooled.dbapi_connection
+        yield _sqlite_news(driver) if database.is_sqlite else _postgresql_news(driver)
+    except (SQLAlchemyError, database.engine.dialect.loaded_dbapi.Error) as error:
+        raise FeedLost from error
+    finally:
+        if driver is not None:
+            driver.close()
+
+
+def _sqlite_news(driver: Any) -> Iterator[News]:
+    written = driver.execute("PRAGMA data_version").fetchone()
+    last: int = driver.execute("SELECT coalesce(max(id), 0) FROM live_changes").fetchone()[0]
+    yield News((), "")
+    while True:
+        time.sleep(TICK_SECONDS)
+        now = driver.execute("PRAGMA data_version").fetchone()
+        found: list[tuple[int, int, str]] = []
+        if now != written:
+            # It also changes when something else is written, such as a session or a message.
+            written = now
+            query = "SELECT id, doctor_id, day FROM live_changes WHERE id > ? ORDER BY id LIMIT ?"
+            found = driver.execute(query, (last, NEWEST)).fetchall()
+        if not found:
+            yield News((), "")
+            continue
+        last = driver.execute("SELECT max(id) FROM live_changes").fetchone()[0]
+        version = _version_of(driver.execute(_VERSION_SQL).fetchone())
+        yield News(_few({Change(doctor_id, day) for _id, doctor_id, day in found}), version)
+
+
+def _postgresql_news(driver: Any) -> Iterator[News]:
+    driver.rollback()
+    driver.autocommit = True
+    found: set[Change] = set()
+    # Notifications also come with the answer to a query.
+    driver.add_notify_handler(lambda notify: found.add(_change_in(notify.payload)))
+    driver.execute(f"LISTEN {CHANNEL}")
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    yield News((), "")
+    while True:
+        if not found and poll.poll(1000 * TICK_SECONDS):
+            # Where the server is gone, this raises.
+            driver.pgconn.consume_input()
+            while (notify := driver.pgconn.notifies()) is not None:
+                found.add(_change_in(notify.extra.decode()))
+        if not found:
+            yield News((), "")
+            continue
+        changes = _few(found)
+        found.clear()
+        # Whatever is told during this query is newer, or in the version already.
+        yield News(changes, _version_of(driver.execute(_VERSION_SQL).fetchone()))
+
+
+def _change_in(payload: str) -> Change:
+    doctor_id, _space, day = payload.partition(" ")
+    return Change(int(doctor_id), day)
+
+
+def _few(changes: set[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(changes)) if len(changes) <= MOST_AT_ONCE else (EVERYTHING,)
+
+
+# ------------------------------------------------------------------------------------------------------ clean-up
+
+
+def is_any_old(session: Session, *, now: datetime) -> bool:  # noqa: ARG001 - the worker asks all its questions so.
+    """Whether there are more rows than a version needs."""
+    return session.execute(sa.select(_CHANGE.id).offset(KEPT).limit(1)).first() is not None
+
+
+def forget_old(session: Session) -> None:
+    """Delete all rows but the newest."""
+    oldest = sa.select(_CHANGE.id).order_by(_CHANGE.id.desc()).offset(NEWEST - 1).limit(1).scalar_subquery()
+    session.execute(sa.delete(LiveChange).where(_CHANGE.id < oldest))

@@ -1,0 +1,81 @@
+"""The stream that tells open pages of staff that something changed. It says which day of which doctor, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from functools import partial
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from webapp.auth.dependencies import signed_in
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page
+from webapp.exceptions import Forbidden
+from webapp.i18n import gettext as _
+from webapp.live.feed import version_seen
+from webapp.live.hub import Hub, Stream, StreamsOff, Viewer, event
+
+router = Router()
+
+# The last one: nginx would keep the messages until it has some kilobytes of them.
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+@router.get("/live")
+async def live(page: CurrentPage) -> Response:
+    """Server-sent events: `hello` with the current version, `change` with what changed, and `beat`; staff."""
+    viewer = await run_in_threadpool(_viewer_of, page)
+    hub: Hub = page.request.app.state.live
+    try:
+        stream = await hub.join(viewer)
+    except StreamsOff:
+        # By this a browser knows not to ask again.
+        return Response(status_code=204)
+    try:
+        # Read after the stream has begun to hear: no change is missed in between.
+        hello = await run_in_threadpool(_hello, page, hub)
+    except BaseException:
+        hub.leave(stream)
+        raise
+    beat = partial(_beat, page.known["clock"])
+    return StreamingResponse(_messages(hub, stream, hello, beat), headers=HEADERS, media_type="text/event-stream")
+
+
+def _viewer_of(page: Page) -> Viewer:
+    """The member of staff who asks.
+
+    Raises:
+        NotSignedIn, Forbidden.
+    """
+    actor = signed_in(page)
+    if not actor.is_staff:
+        raise Forbidden(_("Sign in with another account, or ask the clinic for access."))
+    zone = current_clinic(page).zone
+    now: Callable[[], datetime] = page.request.app.state.clock
+    page.known["clock"] = lambda: formats.clock(now(), zone)
+    page.close()
+    return Viewer(actor.user_id, actor.session_id)
+
+
+def _hello(page: Page, hub: Hub) -> bytes:
+    version = version_seen(page.session)
+    page.close()
+    # Many pages that hear of the same change ask again one after another, and not all at once.
+    return b"retry: 2000\n" + event("hello", {"version": version, "time": page.known["clock"](), "streams": len(hub)})
+
+
+def _beat(clock: Callable[[], str]) -> bytes:
+    return event("beat", {"time": clock()})
+
+
+async def _messages(hub: Hub, stream: Stream, hello: bytes, beat: Callable[[], bytes]) -> AsyncIterator[bytes]:
+    try:
+        yield hello
+        async for message in stream.messages(beat):
+            yield message
+    finally:
+        hub.leave(stream)
