@@ -1,8 +1,8 @@
 """The people of the tests, in a small clinic in Amsterdam, and helpers with which tests use Docket.
 
 Alice is a patient, and Dave is one who has no right to her data. Bob is a doctor with 15-minute steps, Erin is
-another with 30-minute steps. Carol is the admin. It is Monday 2 March 2026, 08:00 in Amsterdam, unless a test
-says otherwise; the clocks go forward on Sunday 29 March.
+another with 30-minute steps. Carol is the admin, and Fiona works at the front desk. It is Monday 2 March 2026, 08:00 in
+Amsterdam, unless a test says otherwise; the clocks go forward on Sunday 29 March.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Cast:
     bob: Actor
     erin: Actor
     carol: Actor
+    fiona: Actor
     patient_ids: dict[str, int]
     doctor_ids: dict[str, int]
     short: int
@@ -127,7 +128,7 @@ def _assemble(session: Session, database: Database) -> Cast:
             zone_confirmed=True,
         )
     )
-    session.add(models.SignInRules(id=1, factor_doctors=False, factor_admins=False))
+    session.add(models.SignInRules(id=1, factor_doctors=False, factor_desk=False, factor_admins=False))
     for weekday in range(5):
         session.add(models.OpeningHours(weekday=weekday, start_minute=9 * 60, end_minute=17 * 60))
     kinds = {
@@ -144,6 +145,7 @@ def _assemble(session: Session, database: Database) -> Cast:
         "bob": ("Dr. Bob Brown", "doctor"),
         "erin": ("Dr. Erin Eze", "doctor"),
         "carol": ("Carol Clark", "admin"),
+        "fiona": ("Fiona Fox", "receptionist"),
     }
     users = {
         key: models.User(
@@ -212,6 +214,7 @@ def _assemble(session: Session, database: Database) -> Cast:
         bob=actors["bob"],
         erin=actors["erin"],
         carol=actors["carol"],
+        fiona=actors["fiona"],
         patient_ids={key: patient.id for key, patient in patients.items()},
         doctor_ids={key: doctor.id for key, doctor in doctors.items()},
         short=kinds["short"].id,

@@ -2,7 +2,8 @@
 
 A route without a row fails, and so does a row without a route. A row has the answers, in this order, to
     a guest · the patient · another patient · the appointment's doctor · another doctor · the admin · a disabled account
-where 303→login is a redirect to the login page and back, and 401 asks the user to sign in.
+where 303→login is a redirect to the login page and back, and 401 asks the user to sign in. Of the routes that are the
+admins', `AT_THE_DESK` lists those that the front desk has as well; all that others have answer it like the admins.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, lo
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
+from webapp.appointments.booking import service
 from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.schemas import Booking
 from webapp.auth import drafts, feeds
 from webapp.auth.addresses import confirmation
 from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
@@ -38,13 +41,16 @@ from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
 from webapp.patients import duplicates
 
-ROLES = ("guest", "alice", "dave", "bob", "erin", "carol", "disabled")
-STAFF = {"bob", "erin", "carol"}
+COLUMNS = ("guest", "alice", "dave", "bob", "erin", "carol", "disabled")
+ROLES = (*COLUMNS, "fiona")
+STAFF = {"bob", "erin", "carol", "fiona"}
 LOGIN = "303→login"
 # The routes to which a free time is sent.
 TAKE_A_TIME = {"/book", "/appointments", "/visit/{token}/reschedule", "/appointments/{reference}/reschedule"}
 # A script asks, and no form is shown again.
 NEVER_KEPT = {"/passkeys/options"}
+# What each appointment says that not everyone may read.
+REASON, NOTE = "a rash that itches", "a note of the doctor alone"
 Row = tuple[int | str, ...]
 
 # The data of the admins' forms, chosen so that requests do not affect each other.
@@ -324,6 +330,44 @@ TABLE: dict[tuple[str, str], Row] = {
 # fmt: on
 
 
+# Of the admins' routes, those that the front desk has too. What belongs to the clinic as a whole is not among them:
+# settings, doctors, closures, accounts, the audit log, privacy, exports, and sending all messages again.
+AT_THE_DESK = {
+    ("GET", "/admin/appointments"),
+    ("GET", "/admin/appointments/new"),
+    ("GET", "/admin/appointments/why"),
+    ("GET", "/admin/messages"),
+    ("GET", "/admin/messages/{message_id}"),
+    ("GET", "/admin/messages/{message_id}/document"),
+    ("POST", "/admin/messages/{message_id}/sending"),
+    ("GET", "/admin/patients"),
+    ("GET", "/admin/patients/new"),
+    ("POST", "/admin/patients"),
+    ("GET", "/admin/patients/{patient_id}"),
+    ("GET", "/admin/patients/{patient_id}/edit"),
+    ("POST", "/admin/patients/{patient_id}/edit"),
+    ("GET", "/admin/patients/{patient_id}/people"),
+    ("POST", "/admin/patients/{patient_id}/people"),
+    ("GET", "/admin/patients/{patient_id}/people/{person_id}/removal"),
+    ("POST", "/admin/patients/{patient_id}/people/{person_id}/removal"),
+    ("GET", "/admin/patients/duplicates"),
+    ("GET", "/admin/patients/{patient_id}/duplicates/{other_id}"),
+    ("POST", "/admin/patients/{patient_id}/duplicates/{other_id}"),
+}
+
+
+def answer_to(role: str, method: str, path: str) -> int | str:
+    """What the table says that a route answers to a role."""
+    row = dict(zip(COLUMNS, TABLE[method, path], strict=True))
+    if role != "fiona":
+        return row[role]
+    only_admins = row["carol"] != 403 and {row["alice"], row["bob"], row["erin"]} == {403}
+    return 403 if only_admins and (method, path) not in AT_THE_DESK else row["carol"]
+
+
+ANSWERS = {role: {key: answer_to(role, *key) for key in TABLE} for role in ROLES}
+
+
 def routes_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
     """Every method and path that the application answers, however deeply its gates are nested."""
     for route in all_routes(routes):
@@ -345,7 +389,7 @@ class AccessClinic:
         self.free_times = _free_times()
         # A provider that does not answer: the way there leads back.
         place = {"name": "hospital", "issuer": "http://127.0.0.1:9", "client_id": "docket"}
-        away = OidcProvider.model_validate({**place, "roles": ["patient", "doctor", "admin"]})
+        away = OidcProvider.model_validate({**place, "roles": ["patient", "receptionist", "doctor", "admin"]})
         settings: dict[str, Any] = {"security_contact": ("security@clinic.example",), "oidc_providers": (away,)}
         self.clients = {role: client_for(cast.database, **settings) for role in ROLES}
         cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000, patient_gap_minutes=0))
@@ -570,15 +614,15 @@ class AccessClinic:
         return self.link()
 
     def dead_message(self) -> int:
-        """A new message that could not be delivered."""
-        user_id = self.other_admin()
-        email = f"admin{self.registered}@docket.example"
-        letterhead = {"name": "Harbour Lane Clinic", "phone": "", "address": "", "time_zone": "Europe/Amsterdam"}
-        self.cast.database.write(confirmation.send, user_id, email, "Somebody", letterhead, now=NOW)
-        theirs = models.OutboxMessage.recipient == email
-        self.cast.change(sa.update(models.OutboxMessage).where(theirs).values(status="dead", finished_at=NOW))
+        """A new message about an appointment that could not be delivered."""
+        start, alice = next(self.free_times), self.cast.patient_ids["alice"]
+        wanted = Booking(doctor="bob", visit_type_id=self.cast.short, starts_at=start, patient_id=alice)
+        self.cast.database.write(service.book, self.cast.carol, wanted, now=NOW)
         with self.cast.database.reading() as session:
-            return session.scalar(sa.select(models.OutboxMessage.id).where(theirs)) or 0
+            number = session.scalars(sa.select(sa.func.max(models.OutboxMessage.id))).one()
+        dead = sa.update(models.OutboxMessage).where(models.OutboxMessage.id == number)
+        self.cast.change(dead.values(status="dead", finished_at=NOW))
+        return number
 
     def feed(self) -> str:
         """The token of Dave's calendar feed; every user has one, whatever earlier requests changed."""
@@ -636,6 +680,8 @@ class AccessClinic:
                 promised_minute=promised(starts),
                 busy_from=starts,
                 busy_until=ends,
+                reason=REASON,
+                private_note=NOTE,
                 # A change of status that can be undone.
                 previous_status="confirmed",
                 created_at=NOW,
@@ -670,12 +716,13 @@ def test_every_route_has_a_row_and_every_row_a_route(clinic: AccessClinic) -> No
     # The API has its own table.
     pages = {(method, path) for method, path in routes_of(app.routes) if not path.startswith(API_PREFIX)}
     assert pages == set(TABLE)
+    assert set(TABLE) >= AT_THE_DESK
 
 
 @pytest.mark.parametrize(("method", "path"), TABLE)
 def test_the_route_answers_every_role_as_the_table_says(clinic: AccessClinic, method: str, path: str) -> None:
     answers = tuple(clinic.ask(role, method, path) for role in ROLES)
-    assert dict(zip(ROLES, answers, strict=True)) == dict(zip(ROLES, TABLE[method, path], strict=True))
+    assert dict(zip(ROLES, answers, strict=True)) == {role: answer_to(role, method, path) for role in ROLES}
 
 
 # These are sent by no one who has to sign in first, or keep what was typed themselves.
@@ -692,7 +739,7 @@ WITHOUT_SESSION = {
 )
 def test_a_form_that_is_shown_again_after_signing_in_changes_nothing(clinic: AccessClinic, path: str) -> None:
     """What was typed before the session ended is shown, and sent only when its writer sends it."""
-    roles = dict(zip(ROLES, TABLE["POST", path], strict=True))
+    roles = dict(zip(COLUMNS, TABLE["POST", path], strict=True))
     role = next((role for role, status in roles.items() if status in {200, 303, 422}), None)
     if role is None or path in NEVER_KEPT:
         return

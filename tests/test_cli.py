@@ -386,6 +386,7 @@ def test_accounts_are_listed_with_what_they_can_do(run: Run, clinic: Cast) -> No
         "bob@docket.example doctor no password never Dr. Bob Brown",
         "erin@docket.example doctor active never Dr. Erin Eze",
         "carol@docket.example admin active 2026-03-02 07:00 Carol Clark",
+        "fiona@docket.example receptionist active never Fiona Fox",
     ]
     assert "Dave" in run("user", "list", "--disabled", url=url_of(clinic)).out
     assert run("user", "list", "--role", "admin", "--disabled", url=url_of(clinic)) == (

@@ -287,7 +287,7 @@ def test_identity_providers_are_a_list_without_twins(monkeypatch: pytest.MonkeyP
     assert [each.shown for each in settings.oidc_providers] == ["hospital", "b"]
     assert "hush" not in repr(settings)
     assert "hush" not in repr(settings.oidc_providers)
-    assert settings.oidc_providers[0].roles == ("doctor", "admin")
+    assert settings.oidc_providers[0].roles == ("receptionist", "doctor", "admin")
     assert not settings.oidc_providers[0].creates_accounts
 
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, ORIGIN, assemble
 from tests.languages import PSEUDO, has_words, untranslated, wide, without
 from tests.reading import read
-from tests.test_access import LOGIN, ROLES, TABLE, AccessClinic
+from tests.test_access import ANSWERS, LOGIN, AccessClinic
 from webapp import models
 from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
@@ -105,13 +105,12 @@ def learn(known: set[str], database: Database) -> None:
 
 # A stored message is shown in the language of its recipient, and the other routes are for programs.
 OTHERS = {"/static", "/openapi.json", "/health/ready", "/metrics", "/admin/messages/{message_id}/document"}
-PAGES = [(method, path) for method, path in TABLE if path not in OTHERS]
+PAGES = [(method, path) for method, path in ANSWERS["carol"] if path not in OTHERS]
 
 
 def readers_of(method: str, path: str) -> list[str]:
     """The roles whose answer differs from the general refusals."""
-    answers = dict(zip(ROLES, TABLE[method, path], strict=True))
-    return [role for role in READERS if answers[role] not in {LOGIN, 401, 403, 404}] or ["carol"]
+    return [role for role in READERS if ANSWERS[role][method, path] not in {LOGIN, 401, 403, 404}] or ["carol"]
 
 
 @pytest.mark.parametrize(("method", "path"), PAGES)

@@ -24,6 +24,8 @@ from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.exceptions import AppError, Invalid, NotFound
 
+ROLES = ("patient", "receptionist", "doctor", "admin")
+
 
 class WrongUse(click.ClickException):
     """The arguments make no sense. The message is printed without the usage that click's own error prints."""
@@ -235,7 +237,7 @@ def user() -> None:
 
 
 @user.command("create")
-@click.option("--role", required=True, type=click.Choice(["patient", "doctor", "admin"]))
+@click.option("--role", required=True, type=click.Choice(ROLES))
 @click.option("--email", required=True)
 @click.option("--name", required=True)
 @click.option("--doctor", help="For the role doctor: whose account it is, by the name in the doctor's address.")
@@ -254,7 +256,7 @@ def user_create(role: Any, email: str, name: str, doctor: str | None, password_s
 
 
 @user.command("list")
-@click.option("--role", type=click.Choice(["patient", "doctor", "admin"]), help="Only accounts with this role.")
+@click.option("--role", type=click.Choice(ROLES), help="Only accounts with this role.")
 @click.option("--disabled", is_flag=True, help="Only disabled accounts.")
 def user_list(role: Any, disabled: bool) -> None:
     """List the accounts: address, role, whether they can sign in, when they were last seen (UTC), name."""
@@ -270,7 +272,7 @@ def user_list(role: Any, disabled: bool) -> None:
     for row in found:
         state = "disabled" if not row.active else "active" if row.has_password else "no password"
         seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}" if row.last_seen_at else "never"
-        click.echo(f"{row.email:{width}}  {row.role:7}  {state:11}  {seen:16}  {row.name}")
+        click.echo(f"{row.email:{width}}  {row.role:12}  {state:11}  {seen:16}  {row.name}")
 
 
 @user.command("disable")

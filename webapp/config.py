@@ -92,9 +92,9 @@ class OidcProvider(BaseModel):
     client_id: str = Field(min_length=1)
     client_secret: str = Field(default="", repr=False)
     scopes: str = "openid email profile"
-    roles: tuple[Literal["patient", "doctor", "admin"], ...] = ("doctor", "admin")
+    roles: tuple[Literal["patient", "receptionist", "doctor", "admin"], ...] = ("receptionist", "doctor", "admin")
     role_claim: str = ""
-    role_values: dict[str, Literal["patient", "doctor", "admin"]] = {}
+    role_values: dict[str, Literal["patient", "receptionist", "doctor", "admin"]] = {}
     creates_accounts: bool = False
     links_by_email: bool = True
     trusts_second_factor: bool = False

@@ -42,6 +42,7 @@ from webapp.scheduling.models import ACTIVE, OCCUPYING, Appointment
 from webapp.scheduling.rules import Facts, refusals
 from webapp.scheduling.slots import Span, day_number, to_datetime, to_minute
 from webapp.scheduling.viewer import Viewer
+from webapp.staff.users.forms import ROLE_NAMES
 
 TODAY = date(2026, 11, 23)
 MIDNIGHT = local("2026-11-23 00:00")
@@ -297,7 +298,7 @@ def test_all_demo_accounts_have_the_demo_password(demo: Database) -> None:
     with demo.reading() as session:
         accounts = session.execute(sa.select(User.email, User.role, User.password_hash)).all()
     roles = {email: role for email, role, _ in accounts}
-    assert [roles[email] for _, email in DEMO_ACCOUNTS] == [who.lower() for who, _ in DEMO_ACCOUNTS]
+    assert [str(ROLE_NAMES[roles[email]]) for _, email in DEMO_ACCOUNTS] == [who for who, _ in DEMO_ACCOUNTS]
     assert {f"patient{number}@docket.example" for number in range(1, 200)} <= set(roles)
     hashes = {stored for _, _, stored in accounts}
     assert len(hashes) == 1

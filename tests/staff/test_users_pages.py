@@ -300,8 +300,8 @@ def rows(page: Element) -> list[str]:
 def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
     page = read(client.get("/admin/users"))
-    assert rows(page) == ["Carol Clark", "Dr. Erin Eze", "Dr. Bob Brown", "Dave Dunn", "Alice Adams"]
-    assert "Today, 08:00" in page.one("tbody").all("tr")[0].text
+    assert rows(page) == ["Fiona Fox", "Carol Clark", "Dr. Erin Eze", "Dr. Bob Brown", "Dave Dunn", "Alice Adams"]
+    assert "Today, 08:00" in page.one("tbody").all("tr")[1].text
     assert not page.all(class_="error")
     cast.change(sa.update(User).where(User.id == cast.dave.user_id).values(active=False))
     for query, found in (
@@ -310,6 +310,7 @@ def test_users_are_searched_filtered_and_shown_with_when_they_were_seen(cast: Ca
         ("q=docket.example+eze", ["Dr. Erin Eze"]),
         ("q=%25", []),
         ("role=doctor", ["Dr. Erin Eze", "Dr. Bob Brown"]),
+        ("role=receptionist", ["Fiona Fox"]),
         ("role=nonsense&access=nonsense", rows(page)),
         ("access=no", ["Dave Dunn"]),
         ("role=patient&access=yes", ["Alice Adams"]),

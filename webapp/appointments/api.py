@@ -83,7 +83,13 @@ class AppointmentOut(BaseModel):
     starts_at: Moment
     ends_at: Moment
     status: AppointmentStatus
-    reason: Annotated[str, Field(description="The reason for the appointment.", examples=["A rash on the left arm"])]
+    reason: Annotated[
+        str,
+        Field(
+            description="The reason for the appointment; '' where the clinic does not show it to the front desk.",
+            examples=["A rash on the left arm"],
+        ),
+    ]
     notes: Annotated[str, Field(description="What else the patient told the doctor.")]
     confidential: Annotated[
         bool, Field(description="The person who books for the patient does not see it.", examples=[False])
@@ -220,7 +226,8 @@ CLASHES = (SlotTaken, PatientBusy)
     },
 )
 def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointment, key: Key = None) -> Response:
-    """Book an appointment. Access: patients for themselves and those they book for, doctors with themselves, admins."""
+    """Book an appointment. Access: patients for themselves and those they book for, doctors with themselves, the front
+    desk, admins."""
 
     def work(session: Session) -> tuple[AppointmentOut, dict[str, str]]:
         doctor = doctors.get_doctor_by_id(session, body.doctor_id)
@@ -275,7 +282,8 @@ def list_appointments(
         list[QueryId] | None, Query(max_length=MOST_VALUES, description="Only those of one of these patients.")
     ] = None,
 ) -> Response:
-    """Appointments by start, earliest first. Access: patients and who books for them, doctors for theirs, admins.
+    """Appointments by start, earliest first. Access: patients and who books for them, doctors for theirs, the front
+    desk, admins.
 
     Reading by staff is recorded in the audit log.
     """
@@ -305,7 +313,7 @@ def list_appointments(
     responses={200: {"model": AppointmentOut, "headers": ETAG_HEADER}, **NOT_MODIFIED, **problems(401, 404)},
 )
 def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -> Response:
-    """An appointment. Access: the patient, who books for them, the doctor, admins.
+    """An appointment. Access: the patient, who books for them, the doctor, the front desk, admins.
 
     Reading by staff is recorded in the audit log.
     """
@@ -320,7 +328,8 @@ def read_appointment(page: CurrentPage, actor: Caller, appointment_id: PathId) -
 def replace_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: SaveAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Replace time, reason and status of an appointment. Access: the patient, who books for them, the doctor, admins.
+    """Replace time, reason and status of an appointment. Access: the patient, who books for them, the doctor, the front
+    desk, admins.
 
     Like `PATCH`, except that the current status may be repeated.
     """
@@ -332,7 +341,8 @@ def replace_appointment(
 def change_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, body: ChangeAppointment, _if_match: IfMatch = None
 ) -> Response:
-    """Move or cancel an appointment, or change its reason. Access: the patient, who books for them, the doctor, admins.
+    """Move or cancel an appointment, or change its reason. Access: the patient, who books for them, the doctor, the
+    front desk, admins.
 
     Staff can also set the status. Several changes are saved together or not at all.
     """
@@ -352,7 +362,8 @@ def change_appointment(
 def cancel_appointment(
     page: CurrentPage, actor: WritingCaller, appointment_id: PathId, _if_match: IfMatch = None
 ) -> Response:
-    """Cancel an appointment, which stays on record. Access: the patient, who books for them, the doctor, admins."""
+    """Cancel an appointment, which stays on record. Access: the patient, who books for them, the doctor, the front
+    desk, admins."""
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     command = Cancellation(version=version_asked(page.request, view.version))
     page.close()

@@ -14,6 +14,7 @@ from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.appointments.schemas import AppointmentLine, AppointmentView, Booking
 from webapp.auth.schemas import Actor
 from webapp.clinic.models import VisitType
+from webapp.clinic.service import get_clinic
 from webapp.database import UtcDateTime, rows
 from webapp.doctors.models import Doctor
 from webapp.patients.models import Patient, link_stands
@@ -26,8 +27,8 @@ _READER, _MINE = aliased(Patient), aliased(Patient)
 def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
     """The condition for the appointments that exist for this actor.
 
-    Admins see all, doctors their own, patients their own and those of the people they book for that are not
-    confidential, and the holder of a link the one appointment that it is for.
+    The front desk and admins see all, doctors their own, patients their own and those of the people they book for that
+    are not confidential, and the holder of a link the one appointment that it is for.
     """
     return _visible(_kind_of(actor), actor.user_id, actor.appointment_id)
 
@@ -35,14 +36,14 @@ def visible_to(actor: Actor) -> sa.ColumnElement[bool]:
 def _kind_of(actor: Actor) -> str:
     if actor.by_link:
         return "link"
-    return "admin" if actor.sees_all else actor.role
+    return "all" if actor.sees_all else actor.role
 
 
 def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[bool]:
     """The same condition for a kind of actor and ids, which may be query parameters."""
     if kind == "link":
         return sa.and_(Appointment.id == appointment_id)
-    if kind == "admin":
+    if kind == "all":
         return sa.true()
     if kind == "doctor":
         return Appointment.doctor_id.in_(sa.select(Doctor.id).where(Doctor.user_id == user_id))
@@ -124,21 +125,29 @@ def get_appointments(session: Session, actor: Actor, appointment_ids: Sequence[i
     """The appointments among these that the actor may see, in full and in order of their start."""
     query = _VIEW.where(Appointment.id.in_(list(appointment_ids)), visible_to(actor))
     found = session.execute(query.order_by(Appointment.starts_at, Appointment.id))
-    return [_seen_by(actor, AppointmentView(*row)) for row in found]
+    hidden = hides_reasons(session, actor)
+    return [_seen_by(actor, AppointmentView(*row), hidden) for row in found]
 
 
 def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> AppointmentView:
     row = session.execute(_VIEW.where(which, visible_to(actor))).one_or_none()
     if row is None:
         raise NoSuchAppointment
-    return _seen_by(actor, AppointmentView(*row))
+    return _seen_by(actor, AppointmentView(*row), hides_reasons(session, actor))
 
 
-def _seen_by(actor: Actor, view: AppointmentView) -> AppointmentView:
+def hides_reasons(session: Session, actor: Actor) -> bool:
+    """Whether the clinic does not show this actor why patients come and cancel: a setting about the front desk."""
+    return actor.role == "receptionist" and not get_clinic(session).desk_sees_reasons
+
+
+def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentView:
     # A private note is for its doctor only; other readers see no note.
     if actor.role == "doctor":
         return view
     view = view._replace(private_note="")
+    if hidden:
+        view = view._replace(reason="", cancellation_reason="")
     return _seen_with_link(view) if actor.by_link else view
 
 

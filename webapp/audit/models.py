@@ -33,7 +33,7 @@ class AuditEvent(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     actor_user_id: Mapped[int | None]
-    actor_role: Mapped[str] = mapped_column(sa.String(10))
+    actor_role: Mapped[str] = mapped_column(sa.String(20))
     action: Mapped[str] = mapped_column(sa.String(40))
     subject_type: Mapped[str] = mapped_column(sa.String(20))
     subject_id: Mapped[int]

@@ -23,7 +23,16 @@ logger = logging.getLogger(__name__)
 SESSION_COOKIE = "docket_session"
 DEVICE_COOKIE = "docket_device"
 DEVICE_LIFETIME = timedelta(days=365)
-HOME: dict[ActorRole, str] = {"patient": "/", "doctor": "/schedule", "admin": "/admin", MACHINE: "/"}
+HOME: dict[ActorRole, str] = {
+    "patient": "/",
+    "receptionist": "/admin/appointments",
+    "doctor": "/schedule",
+    "admin": "/admin",
+    MACHINE: "/",
+}
+# Who does the work of the front desk, with all patients and appointments; and who works at the clinic.
+DESK: tuple[Role, ...] = ("receptionist", "admin")
+STAFF: tuple[Role, ...] = ("doctor", *DESK)
 
 
 def current_session(page: Page) -> SignedIn | None:

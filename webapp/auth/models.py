@@ -25,13 +25,15 @@ class User(Base):
     """
 
     __tablename__ = "users"
-    __table_args__ = (sa.CheckConstraint("role IN ('patient', 'doctor', 'admin', 'machine')", name="role"),)
+    __table_args__ = (
+        sa.CheckConstraint("role IN ('patient', 'receptionist', 'doctor', 'admin', 'machine')", name="role"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
     password_hash: Mapped[str] = mapped_column(sa.String(255))
-    role: Mapped[str] = mapped_column(sa.String(10))
+    role: Mapped[str] = mapped_column(sa.String(20))
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     email_confirmed_at: Mapped[datetime | None]
@@ -69,8 +71,8 @@ class UserSession(Base):
 class SignInRules(Base):
     """The single row of the clinic's rules about how staff sign in; without it the defaults hold.
 
-    A session of staff ends after `idle_minutes` without a request, and `staff_hours` after it began. Doctors and
-    admins need a second factor where theirs is true.
+    A session of staff ends after `idle_minutes` without a request, and `staff_hours` after it began. Doctors, the front
+    desk and admins need a second factor where theirs is true.
     """
 
     __tablename__ = "sign_in_rules"
@@ -85,6 +87,7 @@ class SignInRules(Base):
     staff_hours: Mapped[int] = mapped_column(default=12, server_default=sa.text("12"))
     factor_doctors: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     factor_admins: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    factor_desk: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
 
 
 class FailedLogin(Base):

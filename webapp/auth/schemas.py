@@ -12,7 +12,8 @@ from webapp.core.email_address import mailable, normal_email
 from webapp.core.strict_types import ONE_LINE
 from webapp.events.kinds import DoneBy
 
-Role = Literal["patient", "doctor", "admin"]
+# From the least to the most that a role may see; `receptionist` is the front desk on pages.
+Role = Literal["patient", "receptionist", "doctor", "admin"]
 # A program with an API token is no person: it has no password, no session and no pages.
 MACHINE: Literal["machine"] = "machine"
 ActorRole = Role | Literal["machine"]
@@ -104,6 +105,11 @@ class Actor(NamedTuple):
 
     @property
     def sees_all(self) -> bool:
+        """Whether all patients and appointments exist for the actor: the front desk, an admin, or a program."""
+        return self.role == "receptionist" or self.manages
+
+    @property
+    def manages(self) -> bool:
         """Whether the actor sees and does what admins do: an admin, or a program within the scopes of its token."""
         return self.role in {"admin", MACHINE}
 

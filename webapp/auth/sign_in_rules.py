@@ -25,10 +25,13 @@ class StaffRules(BaseModel):
     staff_hours: Annotated[Whole, Field(ge=1, le=24)] = 12
     factor_doctors: bool = True
     factor_admins: bool = True
+    factor_desk: bool = True
 
     def needs_factor(self, role: ActorRole) -> bool:
         """Whether accounts with this role need a second factor."""
-        return (role == "doctor" and self.factor_doctors) or (role == "admin" and self.factor_admins)
+        return {"doctor": self.factor_doctors, "receptionist": self.factor_desk, "admin": self.factor_admins}.get(
+            role, False
+        )
 
     @property
     def idle(self) -> timedelta:

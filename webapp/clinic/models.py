@@ -58,6 +58,8 @@ class ClinicSettings(Base):
     asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
 
+    `desk_sees_reasons`: the front desk sees why patients come, and why they cancel.
+
     `guardian_age`: the age in years at which a guardian stops seeing and booking, None for never; since the local day
     `guardian_age_since`.
     """
@@ -85,6 +87,7 @@ class ClinicSettings(Base):
     keep_messages_days: Mapped[int] = mapped_column(default=365, server_default=sa.text("365"))
     keep_audit_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    desk_sees_reasons: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     guardian_age: Mapped[int | None]
     guardian_age_since: Mapped[date | None]
     asks_birth_date: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))

@@ -64,6 +64,7 @@ class Clinic:
     keep_messages_days: int
     keep_audit_years: int
     private_notes_in_copy: bool
+    desk_sees_reasons: bool
     guardian_age: int | None
     guardian_age_since: date | None
     asks_birth_date: str

@@ -113,12 +113,13 @@ class EmergencyLine(BaseModel):
 
 
 class PrivacyRules(BaseModel):
-    """How long the clinic keeps data, and at which age guardians lose their access; see `ClinicSettings`."""
+    """How long the clinic keeps data, and who does not see some of it; see `ClinicSettings`."""
 
     keep_records_years: Annotated[Whole, Field(ge=0, le=100)]
     keep_messages_days: Annotated[Whole, Field(ge=90, le=3650)]
     keep_audit_years: Annotated[Whole, Field(ge=0, le=100)]
     private_notes_in_copy: bool = False
+    desk_sees_reasons: bool = True
     guardian_age: Annotated[Whole, Field(ge=10, le=25)] | None = None
 
 

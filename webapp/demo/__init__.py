@@ -3,6 +3,7 @@
 DEMO_PASSWORD = "docket-demo-2026"  # noqa: S105 - it is shown on the log-in page of every demo.
 DEMO_ACCOUNTS = (
     ("Patient", "patient@docket.example"),
+    ("Front desk", "desk@docket.example"),
     ("Doctor", "doctor@docket.example"),
     ("Admin", "admin@docket.example"),
 )

@@ -46,6 +46,7 @@ CLINIC = {
     "demo": True,
 }
 ADMIN_NAME = "Nell Barrow"
+DESK_NAME = "Sam Hollis"
 DOMAIN = "docket.example"
 PLANNED_PERCENT = 30
 
@@ -120,7 +121,7 @@ class Maker:
             setattr(settings, name, value)
         self._session.add(settings)
         # Everybody may try the demo accounts, so they have no second factor.
-        self._session.merge(SignInRules(id=1, factor_doctors=False, factor_admins=False))
+        self._session.merge(SignInRules(id=1, factor_doctors=False, factor_desk=False, factor_admins=False))
         self._session.flush()
         self._session.execute(sa.delete(OpeningHours))
         weekly = ({"weekday": day, "start_minute": start, "end_minute": end} for day, start, end in hours.OPENING)
@@ -128,14 +129,15 @@ class Maker:
         self._writer.add(Closure, closed)
 
     def _make_accounts(self, cast: list[DemoDoctor], people: list[Person]) -> tuple[range, range]:
-        """The accounts of the doctors, the patients and the admin; all have the same password."""
+        """The accounts of the admin, the front desk, the doctors and the patients; all have the same password."""
         earliest = min(person.registered_on for person in people) - timedelta(days=30)
         admin = self._account(f"admin@{DOMAIN}", ADMIN_NAME, "admin", earliest)
         doctors = (
             self._account(f"doctor{number if number > 1 else ''}@{DOMAIN}", doctor.name, "doctor", earliest)
             for number, doctor in enumerate(cast, start=1)
         )
-        self._writer.add(User, [admin])
+        desk = self._account(f"desk@{DOMAIN}", DESK_NAME, "receptionist", earliest)
+        self._writer.add(User, [admin, desk])
         staff = self._writer.add(User, doctors)
         patients = (self._account(person.email, person.name, "patient", person.registered_on) for person in people)
         return staff, self._writer.add(User, patients)

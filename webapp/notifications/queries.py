@@ -31,6 +31,13 @@ _MESSAGE = table_of(OutboxMessage).c
 _UNDELIVERED_IDS = sa.select(_MESSAGE.id).where(UNDELIVERED)
 
 
+class NoSuchMessage(NotFound):
+    """There is no message with this id, or not for this reader."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Message not found."))
+
+
 class About(NamedTuple):
     """Messages about one subject; with `naming`, those whose values contain this word."""
 
@@ -49,6 +56,7 @@ class MessageFilter(NamedTuple):
     channel: str = ""
     recipients: Sequence[str] | None = None
     about: Sequence[About] | None = None
+    templates: Sequence[str] | None = None
 
 
 class MessageRow(NamedTuple):
@@ -121,7 +129,7 @@ def get_message(session: Session, number: int) -> StoredMessage:
     """
     row = session.execute(_STORED.where(_MESSAGE.id == number)).one_or_none()
     if row is None:
-        raise NotFound(_("Message not found."))
+        raise NoSuchMessage
     return StoredMessage(*row)
 
 
@@ -185,6 +193,8 @@ def _conditions(wanted: MessageFilter, now: datetime) -> list[sa.ColumnElement[b
         found.append(_MESSAGE.status == wanted.state)
     if wanted.channel:
         found.append(SMS if wanted.channel == "sms" else _MESSAGE.channel == wanted.channel)
+    if wanted.templates is not None:
+        found.append(_MESSAGE.template.in_(wanted.templates))
     if wanted.recipients is not None:
         found.append(_MESSAGE.id.in_(sa.select(_MESSAGE.id).where(_MESSAGE.recipient.in_(wanted.recipients))))
     if wanted.about is not None:

@@ -219,7 +219,7 @@ def list_patients(
         AfterValidator(storable),
     ] = "",
 ) -> Response:
-    """Patients by name. Access: admins for all, doctors for those they search for (`q`), which is
+    """Patients by name. Access: the front desk and admins for all, doctors for those they search for (`q`), which is
     recorded with the patients' ids; patients for themselves and those they book for.
 
     If nothing matches `q`, the closest matches are listed, best first.
@@ -292,12 +292,12 @@ def read_patient(page: CurrentPage, actor: Caller, patient_id: PathId) -> Respon
 def change_patient(
     page: CurrentPage, actor: WritingCaller, patient_id: PathId, body: ChangePatient, _if_match: IfMatch = None
 ) -> Response:
-    """Change a patient's record. Access: admins; patients for themselves and those they book for.
+    """Change a patient's record. Access: the front desk, admins; patients for themselves and those they book for.
 
-    The address with which a patient signs in is changed only by an admin who signed in within the last ten minutes;
+    The address with which a patient signs in is changed only by staff who signed in within the last ten minutes;
     later, and for programs, the answer is 403 `not_confirmed`.
     """
-    require_role(actor, "admin", "patient")
+    require_role(actor, "receptionist", "patient")
     view = queries.get_patient(page.session, actor, patient_id)
     if actor.sees_all:
         return _change_by_staff(page, actor, view, body)

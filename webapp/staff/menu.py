@@ -1,4 +1,4 @@
-"""The menus of doctors and of admins, in the order of their day."""
+"""The menus of doctors, of the front desk and of admins, in the order of their day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
 def staff_places(role: Role, path: str) -> list[Place]:
     """The menu of a role for the page at `path`: the place with the longest matching address is current."""
-    places = _DOCTORS_PLACES if role == "doctor" else _ADMINS_PLACES
+    places = _PLACES.get(role, _ADMINS_PLACES)
     fitting = [href for href, _text, _icon in places if path == href or path.startswith(f"{href.rstrip('/')}/")]
     here = max(fitting, key=len, default="")
     return [Place(href, str(text), icon, href == here) for href, text, icon in places]
@@ -30,6 +30,12 @@ _DOCTORS_PLACES = (
     ("/desk/booking", _l("New appointment"), "plus"),
     ("/schedule/hours", _l("Working hours"), "clock"),
     ("/schedule/time-off", _l("Time off"), "sun"),
+    ("/doctors", _l("Find a time"), "magnifying-glass"),
+)
+_DESKS_PLACES = (
+    ("/admin/appointments", _l("Appointments"), "calendar-days"),
+    ("/admin/patients", _l("Patients"), "users"),
+    ("/admin/messages", _l("Messages"), "envelope"),
     ("/doctors", _l("Find a time"), "magnifying-glass"),
 )
 _ADMINS_PLACES = (
@@ -46,3 +52,4 @@ _ADMINS_PLACES = (
     ("/admin/audit", _l("Audit log"), "clipboard-document-list"),
     ("/doctors", _l("Find a time"), "magnifying-glass"),
 )
+_PLACES = {"doctor": _DOCTORS_PLACES, "receptionist": _DESKS_PLACES}

@@ -45,6 +45,7 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import VisitTypeRow
 from webapp.events.kinds import AppointmentBooked, AppointmentCancelled, AppointmentMoved, TimeFreed
 from webapp.events.publishing import publish
+from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
@@ -211,8 +212,11 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
 
     Raises:
         ChangedMeanwhile, NotActive: 409. NoSuchAppointment: 404.
+        Forbidden: the actor would replace a reason that the clinic does not show them.
     """
     view = lock_for_change(session, actor, reference, command.version)
+    if command.reason and queries.hides_reasons(session, actor):
+        raise Forbidden(_("The clinic doesn’t show reasons to the front desk, so you can’t change this one."))
     wanted = {"reason": command.reason, "notes": command.notes}
     values = {name: text for name, text in wanted.items() if text is not None and text != getattr(view, name)}
     if not values:

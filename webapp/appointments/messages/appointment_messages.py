@@ -33,6 +33,8 @@ from webapp.scheduling.models import Appointment
 # Stored messages bear these names, and call an appointment `visit` among their values.
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
 REMINDER = "visit_reminder"
+# All messages about appointments. The others are about accounts.
+ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER)
 # The reason, among those of the clinic, why the clock shows another hour for an appointment.
 CLOCK = "clock_changed"
 # Only the recipient of a message may follow its links.

@@ -31,7 +31,7 @@ def list_appointments(page: CurrentPage) -> Response:
     """The appointments of a patient and of those they book for; staff have lists of their own."""
     actor = signed_in(page)
     if actor.is_staff:
-        return page.redirect("/admin/appointments" if actor.role == "admin" else "/schedule")
+        return page.redirect("/admin/appointments" if actor.sees_all else "/schedule")
     show = LISTS.get(page.request.query_params.get("show", ""), "upcoming")
     wanted = whole_number(page.request.query_params.get("page")) or 1
     found = _appointments_on(page, actor, show, wanted)

@@ -44,7 +44,7 @@ from webapp.scheduling.presenters import appointment_preview
 def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
     """The appointment that an address names, once its patient is chosen."""
     query = page.request.query_params
-    if not query.get("doctor") and actor.role == "admin":
+    if not query.get("doctor") and actor.sees_all:
         return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
     form = StaffBookForm.of_address(query)
     request = _request_of(page, actor, form)
@@ -135,7 +135,7 @@ def _patient_page(page: Page, actor: Actor, request: BookingRequest, start: date
         found = search.search_patients(page.session, text, cursor=cursor)
         page.trace(records.note_listing, actor, [row.id for row in found.patients], now=page.now)
     clinic = current_clinic(page)
-    new_patient = "/admin/patients/new" if actor.role == "admin" else "/schedule/patients/new"
+    new_patient = "/admin/patients/new" if actor.sees_all else "/schedule/patients/new"
     return page.render(
         "appointments/pages/choose_patient.html",
         status=status,

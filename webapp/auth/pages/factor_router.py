@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth.dependencies import confirmed, current_session, enrolling
+from webapp.auth.dependencies import STAFF, confirmed, current_session, enrolling
 from webapp.auth.pages.entry_dependencies import enter
 from webapp.auth.pages.factor_dependencies import letterhead_of, prove_code
 from webapp.auth.pages.factor_pages import show_codes
@@ -129,7 +129,7 @@ def remove_app(page: CurrentPage) -> Response:
 @router.post("/account/recovery-codes")
 def renew_codes(page: CurrentPage) -> Response:
     """New recovery codes, shown this once; staff with a second factor who have just confirmed who they are."""
-    actor = confirmed(page, "doctor", "admin")
+    actor = confirmed(page, *STAFF)
     found = current_session(page)
     if found is None or not found.has_factor:
         raise Forbidden(_("Set up two-step sign-in first."))

@@ -1,4 +1,4 @@
-"""How far many decisions about appointments are carried out, and a button that continues them; doctors and admins."""
+"""How far many decisions about appointments are carried out, and a button that continues them; staff."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from webapp.appointments.impact.decisions import count_waiting
 from webapp.appointments.queries import count_undecided
-from webapp.auth.dependencies import home_of, signed_in
+from webapp.auth.dependencies import STAFF, home_of, signed_in
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
@@ -17,8 +17,8 @@ router = Router()
 
 @router.get(DECISIONS)
 def show_progress(page: CurrentPage) -> Response:
-    """How many of them are done; doctors for their own appointments, admins for all."""
-    actor = signed_in(page, "doctor", "admin")
+    """How many of them are done; doctors for their own appointments, others for all."""
+    actor = signed_in(page, *STAFF)
     asked = page.request.query_params
     waiting = count_waiting(page.session, actor)
     number = max(whole_number(asked.get("of")) or waiting, waiting)
@@ -36,8 +36,8 @@ def show_progress(page: CurrentPage) -> Response:
 
 @router.post(DECISIONS)
 def continue_decisions(page: CurrentPage, sent: SentForm) -> Response:
-    """Carry out what was interrupted; doctors for their own appointments, admins for all."""
-    actor = signed_in(page, "doctor", "admin")
+    """Carry out what was interrupted; doctors for their own appointments, others for all."""
+    actor = signed_in(page, *STAFF)
     waiting = count_waiting(page.session, actor)
     if waiting:
         finish_meanwhile(page, actor, max(whole_number(str(sent.get("of", ""))) or waiting, waiting))

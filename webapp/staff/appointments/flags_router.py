@@ -7,7 +7,7 @@ from starlette.responses import Response
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.schemas import AppointmentView
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import STAFF, signed_in
 from webapp.core.errors import headers_of
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
@@ -21,8 +21,8 @@ router = Router()
 
 @router.get("/appointments/{reference}/flag")
 def ask_about_flag(page: CurrentPage, reference: str) -> Response:
-    """What to do about a flagged appointment; its doctor and admins."""
-    actor = signed_in(page, "doctor", "admin")
+    """What to do about a flagged appointment; its staff."""
+    actor = signed_in(page, *STAFF)
     view = queries.get_appointment(page.session, actor, reference)
     if not view.flagged_why:
         return page.redirect(f"/appointments/{view.reference}")
@@ -31,8 +31,8 @@ def ask_about_flag(page: CurrentPage, reference: str) -> Response:
 
 @router.post("/appointments/{reference}/flag")
 def settle_flag(page: CurrentPage, reference: str, sent: SentForm) -> Response:
-    """Take the flag off an appointment that stays; its doctor and admins."""
-    actor = signed_in(page, "doctor", "admin")
+    """Take the flag off an appointment that stays; its staff."""
+    actor = signed_in(page, *STAFF)
     form = FlagForm(sent)
     error: AppError | None = None
     if form.validate():

@@ -72,7 +72,7 @@ class AppointmentFilterForm(DocketForm):
     sort = HiddenField()
 
     def offer(self, choices: Choices) -> None:
-        """Let admins choose among these doctors and visit types."""
+        """Let staff choose among these doctors and visit types."""
         self.doctor.choices = doctor_choices(choices, _("Any doctor"))
         self.visit_type.choices = visit_type_choices(choices, _("Any type"))
 
@@ -109,7 +109,7 @@ class NewBookingForm(DocketForm):
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:
-        """Let admins choose among the doctors who take bookings, and all visit types."""
+        """Let staff choose among the doctors who take bookings, and all visit types."""
         taking = [each for each in choices.doctors if each[3]]
         self.doctor.choices = doctor_choices(Choices(taking, []), _("Choose a doctor"))
         self.visit_type.choices = visit_type_choices(choices, _("Default type"))
@@ -123,6 +123,6 @@ class WhyForm(WhenForm):
     patient = HiddenField()
 
     def offer(self, choices: Choices) -> None:
-        """Let admins choose among these doctors and visit types."""
+        """Let staff choose among these doctors and visit types."""
         self.doctor.choices = doctor_choices(choices, _("Choose a doctor"))
         self.visit_type.choices = visit_type_choices(choices, _("Default type"))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.listing import AppointmentRow
 from webapp.appointments.impact import promised_hours
+from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core import formats, phones
@@ -140,12 +141,12 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     return [*when, *texts, f"{booked:%Y-%m-%d}"]
 
 
-def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None) -> ShownAnswer:
-    """An answer with links to where each rule is set, and to the booking."""
+def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None, *, actor: Actor) -> ShownAnswer:
+    """An answer with links to the booking and, for those who may change it, to where each rule is set."""
     rules = [
         ShownRule(
             sentence,
-            _place(code, request),
+            _place(code, request) if actor.manages else None,
             [(reference, f"/appointments/{reference}") for reference in answer.in_the_way.get(code, [])],
         )
         for code, sentence in answer.refusals

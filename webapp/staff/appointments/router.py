@@ -1,4 +1,4 @@
-"""The clinic's appointments, for admins: the list and its export, and the start of a new booking.
+"""The clinic's appointments, for the front desk: the list, the start of a new booking, and an export for admins.
 
 Doctors book with themselves: for them there is a page to add a patient who is new to the clinic.
 """
@@ -15,7 +15,7 @@ from webapp.appointments.booking import listing, status_service
 from webapp.appointments.booking.listing import AppointmentFilter, Choices
 from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
-from webapp.auth.dependencies import confirmed, signed_in
+from webapp.auth.dependencies import DESK, confirmed, signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic
 from webapp.core.forms import Submission
@@ -47,8 +47,8 @@ FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagge
 
 @router.get("/admin/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """The clinic's appointments that match the filters, from today unless the filters say otherwise; admins."""
-    actor = signed_in(page, "admin")
+    """The clinic's appointments that match the filters, from today unless the filters say otherwise; front desk."""
+    actor = signed_in(page, *DESK)
     clinic = current_clinic(page)
     form, choices = _filters(page)
     asked = form.search()
@@ -115,8 +115,8 @@ def export_appointments(page: CurrentPage) -> Response:
 
 @router.get("/admin/appointments/new")
 def new_booking(page: CurrentPage) -> Response:
-    """Doctor and visit type of a new booking; the doctor's free times come next. Admins."""
-    signed_in(page, "admin")
+    """Doctor and visit type of a new booking; the doctor's free times come next. Front desk."""
+    signed_in(page, *DESK)
     choices = listing.find_choices(page.session)
     form = NewBookingForm.of_address(page.request.query_params)
     form.offer(choices)

@@ -16,7 +16,7 @@ from webapp.appointments.exceptions import StatusNotPossible
 from webapp.appointments.messages import appointment_links, confidentiality
 from webapp.appointments.messages.confidentiality import Told
 from webapp.appointments.schemas import AppointmentView, ChangeConfidentiality, ChangeStatus, UndoStatus
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import error_page, lead_back_to
@@ -38,7 +38,7 @@ router = Router()
 @router.post("/appointments/{reference}/status")
 def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Set an appointment to confirmed, arrived, no-show or completed; its staff."""
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     form = StatusForm(sent)
     return _change(page, actor, reference, form, status_service.change_status)
 
@@ -46,7 +46,7 @@ def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response
 @router.post("/appointments/{reference}/status/undo")
 def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Undo the last change of an appointment's status; its staff."""
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     form = UndoForm(sent)
     return _change(page, actor, reference, form, status_service.undo)
 
@@ -54,7 +54,7 @@ def undo_status(page: CurrentPage, reference: str, sent: SentForm) -> Response:
 @router.post("/appointments/{reference}/links/end")
 def end_links(page: CurrentPage, reference: str) -> Response:
     """End the links to an appointment in all messages that were sent so far; its staff."""
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     reference = reference.upper()
     page.write(appointment_links.end_links, actor, reference, now=page.now)
     said = _("The links in earlier messages no longer work. The next message has a new one.")
@@ -64,7 +64,7 @@ def end_links(page: CurrentPage, reference: str) -> Response:
 @router.post("/appointments/{reference}/confidential")
 def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) -> Response:
     """Hide an appointment from the person who books for the patient, or show it to them again; its staff."""
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     reference = reference.upper()
     back = f"/appointments/{reference}"
     lead_back_to(page.request, back)

@@ -1,4 +1,4 @@
-"""Why is this time not offered? For any doctor and minute, with links to where each rule is set; admins."""
+"""Why is this time not offered? For any doctor and minute, for the front desk; admins see where each rule is set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from webapp.appointments.booking import listing
 from webapp.appointments.pages.presenters import patient_summary
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import DESK, signed_in
+from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
@@ -27,8 +28,8 @@ router = Router()
 
 @router.get("/admin/appointments/why")
 def why(page: CurrentPage) -> Response:
-    """Every rule that refuses a start, or that none does; admins."""
-    signed_in(page, "admin")
+    """Every rule that refuses a start, or that none does; front desk."""
+    actor = signed_in(page, *DESK)
     form = WhyForm.of_address(page.request.query_params)
     choices = listing.find_choices(page.session)
     form.offer(choices)
@@ -37,7 +38,7 @@ def why(page: CurrentPage) -> Response:
     answers: list[ShownAnswer] = []
     if asked:
         doctor_id = choices.doctor_id(form.doctor.data or "")
-        answers = _answers(page, form, doctor_id, patient)
+        answers = _answers(page, form, doctor_id, patient, actor)
     clinic = current_clinic(page)
     return page.render(
         "staff/appointments/why.html",
@@ -63,7 +64,9 @@ def _patient(page: Page, form: WhyForm) -> PatientRow | None:
     return found[0] if found else None
 
 
-def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientRow | None) -> list[ShownAnswer]:
+def _answers(
+    page: Page, form: WhyForm, doctor_id: int | None, patient: PatientRow | None, actor: Actor
+) -> list[ShownAnswer]:
     """An answer for each instant that the time means; empty after every error was put next to its field."""
     form.validate()
     if doctor_id is None:
@@ -89,4 +92,4 @@ def _answers(page: Page, form: WhyForm, doctor_id: int | None, patient: PatientR
     except Invalid as error:
         form.time.errors = [error.message]
         return []
-    return [presenters.shown_answer(answer, request, patient.id if patient else None) for answer in answers]
+    return [presenters.shown_answer(answer, request, patient_id, actor=actor) for answer in answers]

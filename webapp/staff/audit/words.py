@@ -154,6 +154,7 @@ WAYS: dict[str, Sentence] = {
 
 ROLES: dict[str, Sentence | str] = {
     "patient": _l("patient"),
+    "receptionist": _l("front desk"),
     "doctor": _l("doctor"),
     "admin": _l("admin"),
     "machine": _l("API token"),

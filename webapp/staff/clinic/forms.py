@@ -311,6 +311,7 @@ class PrivacyForm(DocketForm):
     keep_messages_days = WholeNumberField(_l("Keep messages"), [InputRequired(_l("Enter a number of days."))])
     keep_audit_years = WholeNumberField(_l("Keep the audit log"), [InputRequired(_l("Enter a number of years, or 0."))])
     guardian_age = WholeNumberField(_l("Age at which guardians lose access"), [Optional()])
+    desk_sees_reasons = BooleanField(_l("The front desk sees the reasons that patients give"))
     private_notes_in_copy = BooleanField(_l("Doctors’ private notes belong to the copy of a patient’s data"))
     seen = HiddenField()
 
@@ -323,6 +324,7 @@ class PrivacyForm(DocketForm):
             keep_audit_years=self.keep_audit_years.data,
             guardian_age=self.guardian_age.data,
             private_notes_in_copy=bool(self.private_notes_in_copy.data),
+            desk_sees_reasons=bool(self.desk_sees_reasons.data),
         )
 
 

@@ -1,4 +1,7 @@
-"""Messages as admins see them: their recipients, their state, and their text."""
+"""Messages as staff see them: their recipients, their state, and their text.
+
+The front desk sees those about appointments. The others are about accounts, and for admins.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.messages.appointment_messages import ABOUT_APPOINTMENTS
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.config import Settings
@@ -51,7 +55,7 @@ _FAILING = Badge(_l("Retrying"), "warn", "arrow-path")
 
 
 class MessageSearch(NamedTuple):
-    """What an admin looks for; '' leaves a filter out."""
+    """What staff look for; '' leaves a filter out."""
 
     state: str = ""
     channel: str = ""
@@ -88,7 +92,25 @@ class Letter(NamedTuple):
     live: bool
 
 
-def resolve(session: Session, search: MessageSearch) -> MessageFilter:
+def visible_to(actor: Actor) -> Sequence[str] | None:
+    """The templates of the messages that exist for this actor; None for all."""
+    return None if actor.manages else ABOUT_APPOINTMENTS
+
+
+def get_message(session: Session, actor: Actor, number: int) -> StoredMessage:
+    """One message.
+
+    Raises:
+        NotFound: there is none with this id, or the actor may not see it.
+    """
+    message = outbox.get_message(session, number)
+    shown = visible_to(actor)
+    if shown is not None and message.template not in shown:
+        raise outbox.NoSuchMessage
+    return message
+
+
+def resolve(session: Session, actor: Actor, search: MessageSearch) -> MessageFilter:
     """Look up which messages the search means. Reminders that name an appointment count as messages about it.
 
     Raises:
@@ -100,7 +122,7 @@ def resolve(session: Session, search: MessageSearch) -> MessageFilter:
         if len(recipients) > MOST_RECIPIENTS:
             raise Invalid(_("Too many addresses match. Enter more of the address."), field="to")
     about = _about_appointment(session, search.reference) if search.reference else None
-    return MessageFilter(search.state, search.channel, recipients, about)
+    return MessageFilter(search.state, search.channel, recipients, about, visible_to(actor))
 
 
 def _about_appointment(session: Session, text: str) -> list[About]:
@@ -223,5 +245,5 @@ def record_reading(session: Session, actor: Actor, message: StoredMessage, *, no
 
 
 def record_listing(session: Session, actor: Actor, message_ids: Sequence[int], *, now: datetime) -> None:
-    """Log which messages an admin saw in the list, with the names of their recipients."""
+    """Log which messages an actor saw in the list, with the names of their recipients."""
     audit.record_list_read(session, actor, "messages_listed", "messages", message_ids, now=now)

@@ -27,7 +27,7 @@ from webapp.notifications import queries as outbox
 from webapp.notifications.outbox import LIFETIME
 from webapp.notifications.queries import StoredMessage
 from webapp.scheduling.models import ACTIVE, Appointment
-from webapp.staff.messages.log import record
+from webapp.staff.messages.log import get_message, record
 
 # How many messages that failed lately are sent again at once; the newest count.
 MOST_AT_ONCE = 200
@@ -69,7 +69,7 @@ def send_again(session: Session, actor: Actor, number: int, *, now: datetime) ->
     Raises:
         NotFound: no message has this id. NotGivenUp: 409. NoNewsAnyMore: 422.
     """
-    message = outbox.get_message(session, number)
+    message = get_message(session, actor, number)
     if message.status != "dead":
         raise NotGivenUp
     chance = judge(session, [message], now=now)[number]

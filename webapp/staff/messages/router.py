@@ -1,10 +1,10 @@
-"""Messages, for admins: the state and the text of each, and sending undelivered ones again."""
+"""Messages, for the front desk: the state and the text of each, and sending undelivered ones again."""
 
 from __future__ import annotations
 
 from starlette.responses import HTMLResponse, Response
 
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.pagination import Neighbours, cut_newest_first, newest_first
 from webapp.core.routing import Router
@@ -30,12 +30,12 @@ READ_PURPOSE = "message-read"
 
 @router.get("/admin/messages")
 def list_messages(page: CurrentPage) -> Response:
-    """Every message, the newest first; admins."""
-    actor = signed_in(page, "admin")
+    """Every message that the actor may see, the newest first; front desk."""
+    actor = signed_in(page, *DESK)
     query = page.request.query_params
     form = MessageFilterForm.of_address(query)
     try:
-        wanted = messages.resolve(page.session, form.search())
+        wanted = messages.resolve(page.session, actor, form.search())
     except Invalid as error:
         form.add_error(error)
         return _list_page(page, form, [], Neighbours(), status=422)
@@ -65,16 +65,16 @@ def send_all_again(page: CurrentPage) -> Response:
 
 @router.get("/admin/messages/{message_id}")
 def show_message(page: CurrentPage, message_id: PathId) -> Response:
-    """One message in full; admins, and the reading is logged."""
-    actor = signed_in(page, "admin")
-    return _message_page(page, actor, outbox.get_message(page.session, message_id))
+    """One message in full; front desk, and the reading is logged."""
+    actor = signed_in(page, *DESK)
+    return _message_page(page, actor, messages.get_message(page.session, actor, message_id))
 
 
 @router.get("/admin/messages/{message_id}/document")
 def show_document(page: CurrentPage, message_id: PathId) -> Response:
-    """The e-mail's document alone, as mail programs show it; admins. The reading is logged, unless its page did."""
-    actor = signed_in(page, "admin")
-    message = outbox.get_message(page.session, message_id)
+    """The e-mail's document alone, as mail programs show it; front desk. The reading is logged, unless its page did."""
+    actor = signed_in(page, *DESK)
+    message = messages.get_message(page.session, actor, message_id)
     rendered = _written(page, message).rendered
     if rendered is None or not rendered.html:
         raise NotFound(_("This message has no HTML part."))
@@ -86,14 +86,14 @@ def show_document(page: CurrentPage, message_id: PathId) -> Response:
 
 @router.post("/admin/messages/{message_id}/sending")
 def send_again(page: CurrentPage, message_id: PathId) -> Response:
-    """Send an undelivered message again; admins."""
-    actor = signed_in(page, "admin")
+    """Send an undelivered message again; front desk."""
+    actor = signed_in(page, *DESK)
     try:
         page.write(messages_again.send_again, actor, message_id, now=page.now)
     except NotFound:
         raise
     except AppError as error:
-        message = outbox.get_message(page.session, message_id)
+        message = messages.get_message(page.session, actor, message_id)
         return _message_page(page, actor, message, problem=error.message, status=error.status)
     return page.redirect(f"/admin/messages/{message_id}", flash=_("The message will be sent again."))
 

@@ -1,10 +1,10 @@
-"""A patient's ties to other patients and to an account, for admins: who books for whom, and who may sign in."""
+"""A patient's ties: who books for whom, for the front desk; and who may sign in, for admins."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth.dependencies import confirmed, signed_in
+from webapp.auth.dependencies import DESK, confirmed, signed_in
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -22,15 +22,15 @@ router = Router()
 
 @router.get("/admin/patients/{patient_id}/people")
 def show_people(page: CurrentPage, patient_id: PathId) -> Response:
-    """People for whom the patient could book: an existing patient, or a new one; admins."""
-    signed_in(page, "admin")
+    """People for whom the patient could book: an existing patient, or a new one; front desk."""
+    signed_in(page, *DESK)
     return _people_page(page, records.get_record(page.session, patient_id), NewPatientForm())
 
 
 @router.post("/admin/patients/{patient_id}/people")
 def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Let the patient book for a person: an existing one, by `patient`, or a new record; admins."""
-    actor = signed_in(page, "admin")
+    """Let the patient book for a person: an existing one, by `patient`, or a new record; front desk."""
+    actor = signed_in(page, *DESK)
     if "patient" in sent:
         return _link(page, patient_id, LinkForm(sent).patient_id())
     form = NewPatientForm(sent)
@@ -47,16 +47,16 @@ def add_person(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Respons
 
 @router.get("/admin/patients/{patient_id}/people/{person_id}/removal")
 def ask_removal(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """What it would mean that the patient no longer books for the person; admins."""
-    signed_in(page, "admin")
+    """What it would mean that the patient no longer books for the person; front desk."""
+    signed_in(page, *DESK)
     record = records.get_record(page.session, patient_id)
     return page.render("staff/patients/unlink.html", patient=record, person=_person_of(record, person_id))
 
 
 @router.post("/admin/patients/{patient_id}/people/{person_id}/removal")
 def remove_person(page: CurrentPage, patient_id: PathId, person_id: PathId) -> Response:
-    """End that the patient books for the person; admins."""
-    actor = signed_in(page, "admin")
+    """End that the patient books for the person; front desk."""
+    actor = signed_in(page, *DESK)
     page.write(records.unlink_person, actor, patient_id, person_id, now=page.now)
     return page.redirect(f"/admin/patients/{patient_id}", flash=_("The link is removed. Both records stay."))
 
@@ -89,7 +89,7 @@ def change_access(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Resp
 
 
 def _link(page: Page, patient_id: int, person_id: int | None) -> Response:
-    actor = signed_in(page, "admin")
+    actor = signed_in(page, *DESK)
     if person_id is None:
         raise NoSuchPatient
     try:
@@ -116,7 +116,7 @@ def _people_page(
     found = search_patients(page.session, text) if text else Found([])
     if found.patients:
         ids = [patient.id for patient in found.patients]
-        page.trace(records.note_listing, signed_in(page, "admin"), ids, now=page.now)
+        page.trace(records.note_listing, signed_in(page, *DESK), ids, now=page.now)
     return page.render(
         "staff/patients/people.html",
         status=status,

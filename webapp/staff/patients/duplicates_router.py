@@ -1,11 +1,11 @@
-"""Records that may be of one person, for admins: the pairs, comparing two, and saying whether they are one person."""
+"""Records that may be of one person, for the front desk: the pairs, and comparing two of them."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from webapp.appointments import joining
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import DESK, signed_in
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
@@ -23,8 +23,8 @@ MOST_AHEAD = 200
 
 @router.get("/admin/patients/duplicates")
 def list_pairs(page: CurrentPage) -> Response:
-    """Pairs of records that may be of one person, the newest first; admins."""
-    actor = signed_in(page, "admin")
+    """Pairs of records that may be of one person, the newest first; front desk."""
+    actor = signed_in(page, *DESK)
     pairs = duplicates.list_pairs(page.session, limit=MOST_SHOWN)
     both = [number for pair in pairs for number in (pair.patient_id, pair.other_id)]
     page.trace(records.note_listing, actor, both, searched=False, now=page.now)
@@ -34,8 +34,8 @@ def list_pairs(page: CurrentPage) -> Response:
 
 @router.get("/admin/patients/{patient_id}/duplicates/{other_id}")
 def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response:
-    """Two records side by side; admins, and the reading of both is logged."""
-    actor = signed_in(page, "admin")
+    """Two records side by side; front desk, and the reading of both is logged."""
+    actor = signed_in(page, *DESK)
     duplicates.require_pair(page.session, patient_id, other_id)
     response = _compare_page(page, patient_id, other_id)
     for number in (patient_id, other_id):
@@ -45,8 +45,8 @@ def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response
 
 @router.post("/admin/patients/{patient_id}/duplicates/{other_id}")
 def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: PathId) -> Response:
-    """Join the two records, or say that they are of two people; admins."""
-    actor = signed_in(page, "admin")
+    """Join the two records, or say that they are of two people; front desk."""
+    actor = signed_in(page, *DESK)
     joined = duplicates.joined_before(page.session, patient_id, other_id)
     if joined is not None:
         # The form was sent twice.
@@ -69,7 +69,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
 
 
 def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = "", status: int = 200) -> Response:
-    actor = signed_in(page, "admin")
+    actor = signed_in(page, *DESK)
     both = [records.get_record(page.session, number) for number in (patient_id, other_id)]
     columns = [
         {

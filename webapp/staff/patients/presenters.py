@@ -1,4 +1,4 @@
-"""Texts of the pages of patients, for admins: a line of a list, and one patient's record."""
+"""Texts of the pages of patients, for the front desk: a line of a list, and one patient's record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patients, for admins: finding them, adding one without an account, their record, and changing it."""
+"""Patients, for the front desk: finding them, adding one without an account, their record, and changing it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries as appointments
 from webapp.appointments.exceptions import NoSuchAppointment
-from webapp.auth.dependencies import require_confirmed, signed_in
+from webapp.auth.dependencies import DESK, require_confirmed, signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.email_address import normal_email
 from webapp.core.forms import Submission
@@ -34,8 +34,8 @@ PAST_SIZE = 20
 
 @router.get("/admin/patients")
 def list_patients(page: CurrentPage) -> Response:
-    """All patients by name, or those that match the search; admins."""
-    actor = signed_in(page, "admin")
+    """All patients by name, or those that match the search; front desk."""
+    actor = signed_in(page, *DESK)
     query = page.request.query_params
     form = PatientSearchForm.of_address(query)
     text = query.get("q", "").strip()
@@ -61,16 +61,16 @@ def list_patients(page: CurrentPage) -> Response:
 
 @router.get("/admin/patients/new")
 def show_new_patient(page: CurrentPage) -> Response:
-    """The form for a patient without an account; admins."""
-    signed_in(page, "admin")
+    """The form for a patient without an account; front desk."""
+    signed_in(page, *DESK)
     query = page.request.query_params
     return _new_page(page, NewPatientForm(data={"name": query.get("name", ""), "next": query.get("next", "")}))
 
 
 @router.post("/admin/patients")
 def create_patient(page: CurrentPage, sent: SentForm) -> Response:
-    """Add a patient without an account, and warn once if they may have a record already; admins."""
-    actor = signed_in(page, "admin")
+    """Add a patient without an account, and warn once if they may have a record already; front desk."""
+    actor = signed_in(page, *DESK)
     form = NewPatientForm(sent)
     with Submission(form) as submission:
         command = submission.read(form.command)
@@ -86,8 +86,8 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
 
 @router.get("/admin/patients/{patient_id}")
 def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
-    """A patient's record: contact details, who books for whom, appointments; admins, and the reading is logged."""
-    actor = signed_in(page, "admin")
+    """A patient's record: contact details, who books for whom, appointments; front desk, and the reading is logged."""
+    actor = signed_in(page, *DESK)
     record = records.get_record(page.session, patient_id)
     ahead = queries.list_appointments(page.session, actor, patient_id, upcoming=True, now=page.now)
     wanted = whole_number(page.request.query_params.get("page")) or 1
@@ -113,8 +113,8 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.get("/admin/patients/{patient_id}/edit")
 def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
-    """The form for a patient's data; admins, and the reading is logged."""
-    actor = signed_in(page, "admin")
+    """The form for a patient's data; front desk, and the reading is logged."""
+    actor = signed_in(page, *DESK)
     record = records.get_record(page.session, patient_id)
     saved = records.saved_details(record.name, record.birth_date, record.phone, record.email)
     response = _edit_page(page, record, _edit_form(saved))
@@ -124,8 +124,8 @@ def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.post("/admin/patients/{patient_id}/edit")
 def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Change a patient's data; admins, who confirm who they are for the address that an account signs in with."""
-    actor = signed_in(page, "admin")
+    """Change a patient's data; front desk, who confirm who they are for the address that an account signs in with."""
+    actor = signed_in(page, *DESK)
     form = PatientForm(sent)
     saved = records.get_record(page.session, patient_id)
     before = saved.email

@@ -23,10 +23,16 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
 from webapp.staff.users.service import ChangeRole, InviteUser
 
-ROLE_NAMES: dict[str, str] = {"patient": _l("Patient"), "doctor": _l("Doctor"), "admin": _l("Admin")}
+ROLE_NAMES: dict[str, str] = {
+    "patient": _l("Patient"),
+    "receptionist": _l("Front desk"),
+    "doctor": _l("Doctor"),
+    "admin": _l("Admin"),
+}
 # What a role may do, in one line each.
 PATIENT_MAY = _l("Patient: books, moves and cancels their own appointments")
 DOCTOR_MAY = _l("Doctor: runs their own day, books for patients, and sets their own hours and time off")
+DESK_MAY = _l("Front desk: runs everyone’s day, with all appointments and patients, but no doctors’ notes or settings")
 ADMIN_MAY = _l("Admin: runs the clinic, with all patients, appointments, settings, accounts and the audit log")
 
 
@@ -81,7 +87,11 @@ class InviteForm(TiedForm):
     role = RadioField(
         _l("Role"),
         [InputRequired(_l("Choose a role."))],
-        choices=[SelectChoice("doctor", DOCTOR_MAY), SelectChoice("admin", ADMIN_MAY)],
+        choices=[
+            SelectChoice("receptionist", DESK_MAY),
+            SelectChoice("doctor", DOCTOR_MAY),
+            SelectChoice("admin", ADMIN_MAY),
+        ],
     )
 
     def command(self) -> InviteUser | None:
@@ -103,6 +113,7 @@ class RoleForm(TiedForm):
         [InputRequired(_l("Choose a role."))],
         choices=[
             SelectChoice("patient", PATIENT_MAY),
+            SelectChoice("receptionist", DESK_MAY),
             SelectChoice("doctor", DOCTOR_MAY),
             SelectChoice("admin", ADMIN_MAY),
         ],

@@ -2,7 +2,7 @@
 
 When a patient starts to work at the clinic, or a staff member stops:
 
-- A patient who becomes a doctor or an admin keeps the record, its appointments and its tie to the account. While they
+- A patient who becomes staff keeps the record, its appointments and its tie to the account. While they
   are staff they cannot book, move or cancel for themselves, because staff do so for any patient; the front desk does it
   for them. When they become a patient again, everything is as it was.
 - An account that becomes a patient's and has no record gets one, as at registration.
@@ -122,14 +122,14 @@ def doctors_without_account(session: Session) -> list[tuple[int, str]]:
 
 
 def invite(session: Session, actor: Actor, command: InviteUser, how: LinkDelivery, *, now: datetime) -> tuple[int, str]:
-    """Create an account for an admin or a doctor; return its id, and what `link_delivery.hand_over` returns.
+    """Create an account for staff; return its id, and what `link_delivery.hand_over` returns.
 
     Raises:
-        EmailTaken, DoctorHasAccount. Invalid: the doctor is missing, or named for an admin; or the role is that of
+        EmailTaken, DoctorHasAccount. Invalid: the doctor is missing, or named for another role; or the role is that of
         patients, who register themselves.
     """
     if command.role == "patient":
-        raise Invalid(_("Choose doctor or admin: patients create their own accounts."), field="role")
+        raise Invalid(_("Choose front desk, doctor or admin: patients create their own accounts."), field="role")
     _lock_doctor(session, command.role, command.doctor_id, tied_to=None)
     user_id = auth.create_invited_user(session, actor, command.email, command.name, command.role, now=now)
     _tie(session, command.doctor_id, user_id)
