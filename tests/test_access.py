@@ -83,6 +83,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/book"):                               (LOGIN,  200,   200,   200,   403,   200,  LOGIN),
     ("POST", "/appointments"):                      (401,    303,   303,   303,   403,   303,  401),
     ("GET", "/appointments"):                       (LOGIN,  200,   200,   303,   303,   303,  LOGIN),
+    ("GET", "/board"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/board/{day}"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    # The appointment is on another day, to which it leads.
+    ("GET", "/board/{day}/appointments/{reference}"): (LOGIN, 403,  403,   403,   403,   303,  LOGIN),
     ("GET", "/admin/appointments"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/appointments.csv"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/appointments/new"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),

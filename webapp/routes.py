@@ -47,6 +47,7 @@ from webapp.staff.appointments.router import router as staff_appointments_router
 from webapp.staff.appointments.status_router import router as status_router
 from webapp.staff.appointments.why_router import router as why_router
 from webapp.staff.audit.router import router as audit_router
+from webapp.staff.board.router import router as board_router
 from webapp.staff.clinic.api import router as clinic_changes_api
 from webapp.staff.clinic.closures_api import router as closures_api
 from webapp.staff.clinic.closures_router import router as closures_router
@@ -84,6 +85,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     appointments_router,
     reschedule_router,
     appointment_link_router,
+    board_router,
     staff_appointments_router,
     desk_booking_router,
     why_router,

@@ -168,10 +168,16 @@ def list_by_ids(session: Session, doctor_ids: Sequence[int]) -> list[DoctorRow]:
     return _doctors(session, _BY_IDS, doctor_ids=list(doctor_ids))
 
 
+_ALL_KINDS = sa.select(*_KIND_COLUMNS)
+
+
 def visit_types_by_id(session: Session) -> dict[int, VisitTypeRow]:
     """All visit types, offered or not."""
-    found = (VisitTypeRow._make(row) for row in rows(session, sa.select(*_KIND_COLUMNS)))
-    return {kind.id: kind for kind in found}
+
+    def read() -> dict[int, VisitTypeRow]:
+        return {row[0]: VisitTypeRow._make(row) for row in rows(session, _ALL_KINDS)}
+
+    return kept_for_clinic(session, "visit types", read)
 
 
 def any_visit_type(session: Session) -> VisitTypeRow:

@@ -295,16 +295,27 @@ class WorkingTime(NamedTuple):
 
 def load_working_time(session: Session, clinic: Clinic, doctor_id: int, first: date, last: date) -> WorkingTime:
     """One doctor's hours and the clinic's over the local days `first` to `last`: one query."""
+    return load_working_times(session, clinic, [doctor_id], first, last)[doctor_id]
+
+
+def load_working_times(
+    session: Session, clinic: Clinic, doctor_ids: list[int], first: date, last: date
+) -> dict[int, WorkingTime]:
+    """The hours of some doctors and the clinic's over the local days `first` to `last`: one query for all of them."""
     pieces = pieces_of(clinic.zone, first, last)
     window = days_span(pieces, day_number(first), day_number(last))
     days = range(day_number(first), day_number(last) + 1)
-    hours = load_hours(session, [doctor_id], first, last, window)
-    return WorkingTime(
-        pieces=pieces,
-        window=window,
-        opening=_weekly_spans(hours[None], pieces, days),
-        working=_weekly_spans(hours[doctor_id], pieces, days),
-        extra=_extra_spans(hours[doctor_id], pieces),
-        closures=_closure_spans(hours[None], pieces),
-        time_off=hours[doctor_id].time_off,
-    )
+    hours = load_hours(session, doctor_ids, first, last, window)
+    opening, closures = _weekly_spans(hours[None], pieces, days), _closure_spans(hours[None], pieces)
+    return {
+        doctor_id: WorkingTime(
+            pieces=pieces,
+            window=window,
+            opening=opening,
+            working=_weekly_spans(hours[doctor_id], pieces, days),
+            extra=_extra_spans(hours[doctor_id], pieces),
+            closures=closures,
+            time_off=hours[doctor_id].time_off,
+        )
+        for doctor_id in doctor_ids
+    }

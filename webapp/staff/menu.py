@@ -40,6 +40,7 @@ _DESKS_PLACES = (
 )
 _ADMINS_PLACES = (
     ("/admin", _l("Overview"), "home"),
+    ("/board", _l("Board"), "view-columns"),
     ("/desk/booking", _l("New appointment"), "plus"),
     ("/admin/appointments", _l("Appointments"), "calendar-days"),
     ("/admin/patients", _l("Patients"), "users"),

@@ -30,6 +30,7 @@ from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
 from webapp.staff.appointments.status_forms import NoteForm, StatusForm, UndoForm
+from webapp.staff.board.board_page import show_panel
 from webapp.staff.schedule.day_page import show_day
 
 router = Router()
@@ -149,6 +150,9 @@ def _change(
     if day is not None and page.wants_fragment:
         doctor = doctors.get_doctor_of_user(page.session, actor.user_id)
         return show_day(page, doctor, actor, day, changed=reference.upper(), error=error)
+    board_day = _day_of_board(back)
+    if board_day is not None and page.wants_fragment:
+        return show_panel(page, actor, board_day, reference, changed=True, error=error)
     if error is not None:
         return error_page(page, error, actions=[(_("Back"), back)])
     if day is not None:
@@ -182,6 +186,12 @@ def _day_of(page: Page, back: str) -> date | None:
         return current_clinic(page).today(page.now)
     room, _slash, name = path.rpartition("/")
     return parse_day(name) if room == "/schedule" else None
+
+
+def _day_of_board(back: str) -> date | None:
+    """The day of the board beside which the appointment was changed; None for any other page."""
+    _slash, room, name, *panel = [*urlsplit(back).path.split("/"), "", ""]
+    return parse_day(name) if room == "board" and panel[:1] == ["appointments"] else None
 
 
 def _note_form(saved: SavedNote) -> NoteForm:

@@ -32,6 +32,7 @@ ACTIONS: dict[str, Sentence] = {
     "appointments_listed": _l("Viewed appointments with their reasons"),
     "appointments_exported": _l("Exported appointments"),
     "schedule_read": _l("Viewed a schedule"),
+    "board_read": _l("Viewed the board of a day"),
     "patient_read": _l("Viewed a patient’s record"),
     "patients_listed": _l("Viewed the list of patients"),
     "messages_listed": _l("Viewed the list of messages"),

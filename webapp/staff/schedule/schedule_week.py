@@ -150,14 +150,17 @@ def load_schedule_week(
 
 def _load_hours(session: Session, clinic: Clinic, doctor_id: int, monday: date) -> _Hours:
     time = load_working_time(session, clinic, doctor_id, monday, monday + timedelta(days=6))
-    open_hours, own_hours = merge([*time.opening, *time.extra]), merge([*time.working, *time.extra])
-    worked = {}
-    for day in days_from(monday, monday + timedelta(days=6)):
-        span = days_span(time.pieces, day_number(day), day_number(day))
-        worked[day] = [both for hours in own_hours for both in _overlaps(hours, open_hours, span)]
+    worked = {day: worked_on(time, day) for day in days_from(monday, monday + timedelta(days=6))}
     low, high = time.window
     leave = schedule_queries.list_leave(session, doctor_id, to_datetime(low), to_datetime(high))
     return _Hours(time, worked, leave)
+
+
+def worked_on(time: WorkingTime, day: date) -> list[Span]:
+    """When the doctor sees patients on a local day, before closures and leave."""
+    open_hours, own_hours = merge([*time.opening, *time.extra]), merge([*time.working, *time.extra])
+    span = days_span(time.pieces, day_number(day), day_number(day))
+    return [both for hours in own_hours for both in _overlaps(hours, open_hours, span)]
 
 
 def shown_days(frame: ScheduleWeek, monday: date, shown: date | None = None) -> list[date]:

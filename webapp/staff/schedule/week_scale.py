@@ -1,12 +1,14 @@
-"""The one scale of a doctor's week: in which rows of five minutes things stand, the same rows on every day.
+"""The one scale of a doctor's week and of the clinic's day: in which rows of five minutes things stand.
 
-Rows count the clinic's wall clock, so 10:00 stands at the same height on each day, also when a clock changes.
+Rows count the clinic's wall clock, so 10:00 stands at the same height in each column, also when a clock changes. A
+place is written as a few short classes, which static/css/scale.css turns into rows and lanes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,6 +35,12 @@ class Place(NamedTuple):
     lane: int = 1
     lanes: int = 1
 
+    @property
+    def classes(self) -> str:
+        """The place as classes: 'h1 r6 v4', and 'k2 n2' where two stand side by side."""
+        start, length = self.hour * ROWS_OF_HOUR + self.row, self.hours * ROWS_OF_HOUR + self.rows
+        return row_classes(start, length, self.lane, self.lanes)
+
 
 class Scale(NamedTuple):
     """The hours of the wall clock that a week shows: from `first`, until before `last`."""
@@ -50,13 +58,16 @@ class Scale(NamedTuple):
         rows = [self._rows(day, *span) for span in spans]
         return [
             Place(*divmod(start, ROWS_OF_HOUR), *divmod(end - start, ROWS_OF_HOUR), lane, lanes)
-            for (start, end), (lane, lanes) in zip(rows, _lanes(rows), strict=True)
+            for (start, end), (lane, lanes) in zip(rows, lanes_of(rows), strict=True)
         ]
 
     def _rows(self, day: date, start: datetime, end: datetime) -> tuple[int, int]:
-        """The first row and the one after the last; at least one, within the scale."""
+        return self.rows(wall_minute(start, day, self.zone), wall_minute(end, day, self.zone))
+
+    def rows(self, start: int, end: int) -> tuple[int, int]:
+        """The first row of a span of wall minutes and the one after the last; at least one, within the scale."""
         rows = (self.last - self.first) * ROWS_OF_HOUR
-        low, high = ((wall_minute(each, day, self.zone) - self.first * HOUR) // ROW for each in (start, end))
+        low, high = (start - self.first * HOUR) // ROW, (end - self.first * HOUR) // ROW
         low = min(max(low, 0), rows - 1)
         return low, max(min(high, rows), low + 1)
 
@@ -64,6 +75,11 @@ class Scale(NamedTuple):
 def scale_of(spans: Iterable[tuple[date, datetime, datetime]], zone: ZoneInfo) -> Scale:
     """The scale from the earliest start to the latest end, in full hours; each span with its local day."""
     walls = [(wall_minute(start, day, zone), wall_minute(end, day, zone)) for day, start, end in spans]
+    return scale_of_walls(walls, zone)
+
+
+def scale_of_walls(walls: Sequence[tuple[int, int]], zone: ZoneInfo) -> Scale:
+    """The same for spans of wall minutes."""
     if not walls:
         return Scale(*USUAL_HOURS, zone)
     first = min(min(low for low, _high in walls) // HOUR, DAY_END // HOUR - 1)
@@ -78,7 +94,18 @@ def wall_minute(instant: datetime, day: date, zone: ZoneInfo) -> int:
     return min(max(minute, 0), DAY_END)
 
 
-def _lanes(rows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+@lru_cache(maxsize=20_000)
+def row_classes(start: int, length: int, lane: int = 1, lanes: int = 1) -> str:
+    """The classes of a place: the hour and the row in it where it begins, and the hours and rows that it takes.
+
+    What is 0, and the only lane, need no class.
+    """
+    numbers = zip("hruv", (*divmod(start, ROWS_OF_HOUR), *divmod(length, ROWS_OF_HOUR)), strict=True)
+    classes = [f"{letter}{number}" for letter, number in numbers if number]
+    return " ".join([*classes, *([f"k{lane}", f"n{lanes}"] if lanes > 1 else [])])
+
+
+def lanes_of(rows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """For each span, sorted by start: its lane, and how many lanes the group that it overlaps with has."""
     lanes: list[tuple[int, int]] = []
     group: list[int] = []

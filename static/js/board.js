@@ -1,0 +1,164 @@
+// The board: arrow keys move over free times and appointments, of which Tab reaches one; a click on an appointment opens
+// it beside the board; the now line moves on. Without this script everything is a plain link.
+
+const WIDE = matchMedia("(min-width: 48rem)");
+const board = () => document.getElementById("board");
+const itemsOf = (column) => [...column.querySelectorAll("ol a")];
+
+// -------------------------------------------------------------------------------------------------------- keys
+
+// One item at a time can be reached by Tab: the last one that had the focus, else the first that is not over.
+let current = null;
+
+function prepare(part) {
+  for (const link of part.querySelectorAll(".col ol a")) link.tabIndex = -1;
+  const links = board()?.querySelectorAll(".col ol a") ?? [];
+  const again = current && board().querySelector(`.col ol a[href="${CSS.escape(current)}"]`);
+  const first = again ?? [...links].find((link) => link.checkVisibility());
+  if (first) first.tabIndex = 0;
+}
+
+function focus(link) {
+  board().querySelector(".col ol a[tabindex='0']")?.setAttribute("tabindex", "-1");
+  link.tabIndex = 0;
+  link.focus({ preventScroll: true });
+  link.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+// The item of the nearest column on that side which is at the same height, or else nearest to it.
+function beside(link, step) {
+  const middle = link.getBoundingClientRect();
+  const height = middle.top + Math.min(middle.height / 2, 8);
+  let column = link.closest(".col");
+  while ((column = step < 0 ? column.previousElementSibling : column.nextElementSibling)) {
+    const near = itemsOf(column).filter((each) => each.checkVisibility()).map((each) => {
+      const { top, bottom } = each.getBoundingClientRect();
+      return [top <= height && height < bottom ? 0 : Math.min(Math.abs(top - height), Math.abs(bottom - height)), each];
+    });
+    if (near.length) return near.reduce((best, each) => (each[0] < best[0] ? each : best))[1];
+  }
+  return null;
+}
+
+document.addEventListener("keydown", (event) => {
+  const link = event.target.closest?.(".col ol a");
+  if (!link || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const items = itemsOf(link.closest(".col"));
+  const at = items.indexOf(link);
+  const [back, forward] = document.dir === "rtl" ? ["ArrowRight", "ArrowLeft"] : ["ArrowLeft", "ArrowRight"];
+  const target = {
+    ArrowDown: () => items[at + 1],
+    ArrowUp: () => items[at - 1],
+    Home: () => items[0],
+    End: () => items.at(-1),
+    [back]: () => beside(link, -1),
+    [forward]: () => beside(link, 1),
+  }[event.key];
+  if (!target) return;
+  event.preventDefault();
+  const found = target();
+  if (found) focus(found);
+});
+
+document.addEventListener("focusin", (event) => {
+  const link = event.target.closest?.(".col ol a");
+  if (link) current = link.getAttribute("href");
+});
+
+// A day that is picked is shown at once; one that is typed, by Enter.
+let typed = false;
+document.addEventListener("keydown", (event) => { typed = event.target.id === "day-jump"; });
+document.addEventListener("pointerdown", () => { typed = false; });
+document.addEventListener("change", (event) => {
+  if (event.target.id === "day-jump" && event.target.value && !typed) event.target.form.requestSubmit();
+});
+
+// ------------------------------------------------------------------------------------------------------- panel
+
+// The appointment in the panel is marked on the board.
+function mark() {
+  const open = document.querySelector("#panel > .panel")?.dataset.of;
+  board().querySelectorAll(".a > a[aria-current]").forEach((link) => link.removeAttribute("aria-current"));
+  if (open) document.querySelector(`#appointment-${open} > a`)?.setAttribute("aria-current", "true");
+}
+
+function closePanel() {
+  const panel = document.getElementById("panel");
+  const close = panel?.querySelector("[data-close]");
+  if (!close) return false;
+  const address = close.getAttribute("href");
+  panel.replaceChildren();
+  mark();
+  history.pushState(null, "", address.replace(/#.*/, ""));
+  const back = document.querySelector(`${address.slice(address.indexOf("#"))} > a`);
+  if (back) focus(back);
+  return true;
+}
+
+document.addEventListener("click", (event) => {
+  if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (event.target.closest("#panel [data-close]")) {
+    if (closePanel()) event.preventDefault();
+    return;
+  }
+  const link = event.target.closest(".col .a > a");
+  if (!link || !WIDE.matches) return;
+  event.preventDefault();
+  // The panel lies over the other half of the board, so that the appointment stays in sight.
+  const { left, right } = board().getBoundingClientRect();
+  const box = link.getBoundingClientRect();
+  const isLeft = (box.left + box.right) / 2 < (left + right) / 2;
+  document.getElementById("panel").dataset.side = isLeft === (document.dir !== "rtl") ? "end" : "start";
+  htmx.ajax("GET", link.getAttribute("href"), { source: link, target: "#panel", swap: "innerHTML" });
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.target.closest("dialog[open], [popover]:popover-open")) return;
+  if (closePanel()) event.preventDefault();
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  const part = event.detail.elt;
+  if (part.id === "panel" || part.closest("#panel")) {
+    const title = document.querySelector("#panel [data-focus]");
+    if (title && !document.activeElement?.closest("#panel")) title.focus({ preventScroll: true });
+    mark();
+  }
+  if (part.matches(".col, #board") || part.querySelector(".col")) prepare(part);
+  if (part.id === "board") {
+    document.title = part.dataset.title;
+    showNow();
+  }
+});
+
+// --------------------------------------------------------------------------------------------------- now line
+
+// The line is at a row of five minutes; its label is the time when the page was made, so both are moved on by what has
+// passed since.
+function moveNow() {
+  const line = board()?.querySelector(".now");
+  if (!line) return;
+  line.dataset.made ??= line.dataset.minute;
+  line.dataset.since ??= performance.now();
+  const passed = Math.floor((performance.now() - line.dataset.since) / 60_000);
+  const minute = Number(line.dataset.made) + passed;
+  const row = Math.floor((minute - 60 * Number(line.dataset.first)) / 5);
+  line.className = `now h${Math.floor(row / 12)} r${row % 12}`;
+  line.querySelector("time").textContent =
+    `${String(Math.floor(minute / 60) % 24).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
+}
+
+// A board that is higher than its window opens where the day is.
+function showNow() {
+  const line = board()?.querySelector(".now");
+  const scroller = board()?.querySelector(".scroller");
+  if (!line || !scroller) return;
+  moveNow();
+  if (scroller.scrollHeight > scroller.clientHeight) scroller.scrollTop = line.offsetTop - scroller.clientHeight / 3;
+}
+
+setInterval(moveNow, 20_000);
+if (board()) {
+  prepare(board());
+  showNow();
+}

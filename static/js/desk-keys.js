@@ -1,0 +1,35 @@
+// Keys of the front desk: n books, / searches, t is today, j and k are the next and the previous day, ? shows the keys.
+// A letter clicks the link with its data-key, or goes to the field. The keys do nothing while somebody types or holds a
+// modifier, and can be switched off in the dialog, because they disturb users of speech input.
+
+const LETTERS = "docket-letter-keys";
+const keys = { n: "new", "/": "search", t: "today", j: "next", k: "previous" };
+const dialog = document.getElementById("keys");
+const box = document.querySelector("[data-letter-keys]");
+
+if (box) {
+  box.checked = localStorage.getItem(LETTERS) !== "off";
+  box.addEventListener("change", () => localStorage.setItem(LETTERS, box.checked ? "on" : "off"));
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-opens=keys]")) dialog?.showModal();
+  if (event.target.closest("[data-closes]")) dialog?.close();
+});
+
+document.addEventListener("keydown", (event) => {
+  // ? is typed with Shift on most keyboards.
+  if (event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key !== "?")) return;
+  if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open, dialog[open]")) return;
+  if (box && !box.checked) return;
+  if (event.key === "?" && dialog) {
+    event.preventDefault();
+    dialog.showModal();
+    return;
+  }
+  const target = document.querySelector(`[data-key="${keys[event.key]}"]`);
+  if (!target) return;
+  event.preventDefault();
+  if (target.matches("input")) target.focus();
+  else target.click();
+});

@@ -1,0 +1,161 @@
+"""The board: all doctors of a day side by side, and one appointment beside it."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.appointment_rows import put
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import HTMX, Element, read
+from webapp import models
+
+DAY = "/board/2026-03-03"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """tests/staff/test_board.py reads the board on both databases."""
+    return sqlite_url
+
+
+def board_of(cast: Cast, address: str = DAY, *, now: str = "2026-03-02 08:00") -> Element:
+    """The admin's board, opened at this time of the clinic's wall clock."""
+    with client_for(cast.database, now=local(now)) as client:
+        return read(log_in(client, "carol").get(address))
+
+
+def lines(page: Element, slug: str = "bob") -> list[str]:
+    """What a doctor's column says, in order."""
+    return [each.text for each in page.one("section", id=f"column-{slug}").one("ol").all("li")]
+
+
+def test_a_column_says_everything_about_a_day_in_order(cast: Cast) -> None:
+    cast.book(cast.alice, "2026-03-03 09:30")
+    cast.book(cast.dave, "2026-03-03 14:00", visit_type=cast.buffered)
+    page = board_of(cast)
+    assert page.h1 == "Tuesday 3 March 2026"
+    assert lines(page)[:4] == [
+        "09:00 to 09:15, free",
+        "09:15 to 09:30, free",
+        "09:30 to 09:45, Alice Adams, Follow-up, scheduled",
+        "09:45 to 10:00, free",
+    ]
+    assert "12:00 to 13:00, Break" in lines(page)
+    # Between the buffer's end and the next quarter, nothing can be booked.
+    around = lines(page).index("14:00 to 14:45, Dave Dunn, Skin procedure, scheduled")
+    assert lines(page)[around - 1 : around + 2 : 2] == ["13:45 to 13:55, free", "15:00 to 15:15, free"]
+    column = page.one("section", id="column-bob")
+    assert [each["class"] for each in column.all("i", class_="buffer")] == ["buffer h4 r11 v1", "buffer h5 r9 v2"]
+    assert column.one("h2").text == "Dr. Bob Brown 2 booked"
+
+
+def test_free_time_is_booked_and_an_appointment_opened_with_a_plain_link(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 09:30")
+    page = read(log_in(client, "carol").get(DAY))
+    assert "/book?doctor=bob&starts_at=2026-03-03T08:15:00Z" in page.links
+    block = page.one("li", id=f"appointment-{reference}")
+    assert block["data-version"] == "1"
+    assert block.links == [f"{DAY}/appointments/{reference}"]
+    beside = client.get(block.links[0])
+    assert read(beside).one("section", class_="panel").one("h2").text == "Alice Adams"
+    assert read(beside).one("li", id=f"appointment-{reference}").all("a", aria_current="true")
+    assert read(client.get(block.links[0], headers=HTMX)).one("h2").text == "Alice Adams"
+
+
+def test_an_appointment_of_another_day_leads_to_its_own_board(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 09:30")
+    answer = log_in(client, "carol").get(f"/board/2026-03-04/appointments/{reference}")
+    assert answer.headers["location"] == f"{DAY}/appointments/{reference}"
+    assert client.get(f"{DAY}/appointments/ZZZZ-ZZZZ").status_code == 404
+    assert client.get("/board/2026-02-30").status_code == 404
+    assert client.get("/board?day=2026-03-04").headers["location"] == "/board/2026-03-04"
+
+
+def test_times_within_the_notice_look_different_and_past_ones_are_gone(cast: Cast) -> None:
+    page = board_of(cast, now="2026-03-03 10:05")
+    # The patients' notice is two hours.
+    assert lines(page)[:2] == ["10:15 to 10:30, free, staff only", "10:30 to 10:45, free, staff only"]
+    assert "13:00 to 13:15, free" in lines(page)
+    assert lines(page, "erin")[0] == "10:30 to 11:00, free, staff only"
+    assert page.one("p", class_="now")["class"] == "now h1 r1"
+    assert lines(board_of(cast, now="2026-03-04 10:05")) == ["12:00 to 13:00, Break"]
+    # Beyond the horizon, too.
+    assert lines(board_of(cast, "/board/2026-07-01"))[0] == "09:00 to 09:15, free, staff only"
+
+
+def test_statuses_and_flags_have_signs_and_words(cast: Cast) -> None:
+    put(cast, "2026-03-03 09:00", status="no_show")
+    number = put(cast, "2026-03-03 10:00", status="confirmed")
+    put(cast, "2026-03-03 11:00", status="cancelled")
+    told = {"flagged_why": "time_off", "override_reason": "By telephone", "notes": "A wheelchair"}
+    cast.change(sa.update(models.Appointment).where(models.Appointment.id == number).values(told))
+    page = board_of(cast)
+    said = lines(page)
+    assert "09:00 to 09:30, Alice Adams, First visit, no-show" in said
+    words = "First visit, confirmed, needs a decision, exception, something to arrange"
+    assert f"10:00 to 10:30, Alice Adams, {words}" in said
+    # A cancelled appointment takes no room, and its time can be booked.
+    assert "11:00 to 11:15, free" in said
+    assert "2 appointments · 1 no-show · 1 cancelled" in page.text
+
+
+def test_only_the_doctors_of_the_day_have_columns_and_any_can_be_shown_alone(cast: Cast) -> None:
+    erin = models.WorkingHours.doctor_id == cast.doctor_ids["erin"]
+    cast.change(sa.delete(models.WorkingHours).where(erin))
+    page = board_of(cast)
+    assert [each["id"] for each in page.all("section", class_="col")] == ["column-bob"]
+    assert "Not in: Dr. Erin Eze" in page.text
+    page = board_of(cast, f"{DAY}?doctor=erin")
+    assert [each["id"] for each in page.all("section", class_="col")] == ["column-erin"]
+
+
+def test_time_off_and_closures_are_seen(cast: Cast) -> None:
+    off = {"starts_at": local("2026-03-03 10:00"), "ends_at": local("2026-03-03 12:00"), "reason": "School"}
+    cast.add(models.TimeOff(doctor_id=cast.doctor_ids["bob"], **off))
+    assert lines(board_of(cast))[3:6] == [
+        "09:45 to 10:00, free",
+        "10:00 to 12:00, Time off: School",
+        "12:00 to 13:00, Break",
+    ]
+    day = local("2026-03-03 12:00").date()
+    cast.add(models.Closure(name="Rebuilding", starts_on=day, ends_on=day))
+    page = board_of(cast)
+    assert "Closed: Rebuilding" in page.text
+    assert page.all("i", class_="open") == []
+    assert not any("free" in line for line in lines(page))
+
+
+def test_a_status_is_one_tap_beside_the_board(client: TestClient, cast: Cast) -> None:
+    reference = put_on_the_board(cast)
+    with client_for(cast.database, now=local("2026-03-03 09:25")) as client:
+        address = f"{DAY}/appointments/{reference}"
+        page = read(log_in(client, "carol").get(address))
+        form = page.form(f"/appointments/{reference}/status") | {"status": "arrived"}
+        answer = client.post(f"/appointments/{reference}/status", data=form, headers=HTMX)
+        assert answer.headers["hx-push-url"] == address
+        swapped = read(answer)
+        assert swapped.one("section", class_="panel")["data-announce"] == "Alice Adams: arrived"
+        column = swapped.one("section", id="column-bob")
+        assert column["hx-swap-oob"] == "true"
+        assert "09:30 to 10:00, Alice Adams, First visit, arrived" in lines(swapped)
+        undo = swapped.form(f"/appointments/{reference}/status/undo")
+        # Without JavaScript, the page comes again and says what was done.
+        answer = client.post(f"/appointments/{reference}/status/undo", data=undo)
+        assert answer.headers["location"] == address
+        assert "Alice Adams: scheduled." in read(client.get(address)).text
+
+
+def put_on_the_board(cast: Cast) -> str:
+    number = put(cast, "2026-03-03 09:30")
+    with cast.database.reading() as session:
+        return session.get_one(models.Appointment, number).reference
+
+
+def test_the_reading_of_a_board_is_logged(client: TestClient, cast: Cast) -> None:
+    number = put(cast, "2026-03-03 09:30")
+    log_in(client, "carol").get(DAY)
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "board_read")
+        assert session.scalars(query).one() == {"appointments": [number]}

@@ -1,0 +1,125 @@
+"""The board and its side panel as answers, for their own routes and for those that change an appointment."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from webapp.appointments import queries
+from webapp.appointments.booking import status_service, statuses
+from webapp.appointments.pages import detail_presenters
+from webapp.appointments.pages.detail_presenters import StaffDetails
+from webapp.appointments.schemas import AppointmentView
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.errors import headers_of
+from webapp.core.web import Page
+from webapp.doctors import service as doctors
+from webapp.exceptions import AppError
+from webapp.i18n import gettext as _
+from webapp.staff.board.days import Day, build_board
+
+
+class Panel(NamedTuple):
+    """One appointment beside the board. `here` is its address and `back` the board's.
+
+    `changeable` says that it can be moved and cancelled, and `at_start` that the panel lies over the first columns,
+    because its own doctor's is one of the last.
+
+    `said` is what was just done, and `problem` why it could not be done; both may be ''.
+    """
+
+    appointment: AppointmentView
+    desk: StaffDetails
+    here: str
+    back: str
+    changeable: bool
+    at_start: bool
+    said: str
+    problem: str
+
+
+def show_board(page: Page, actor: Actor, day: date) -> Response:
+    """The board of a day, or one doctor on it with `?doctor=`; the reading is logged."""
+    return _board(page, actor, day)
+
+
+def show_panel(
+    page: Page, actor: Actor, day: date, reference: str, *, changed: bool = False, error: AppError | None = None
+) -> Response:
+    """One appointment beside its board. HTMX gets only that, and after a change the doctor's column with it."""
+    clinic = current_clinic(page)
+    view = queries.get_appointment(page.session, actor, reference)
+    its_day = formats.local_date(view.starts_at, clinic.zone)
+    if its_day != day:
+        return page.redirect(panel_address(its_day, view.reference))
+    panel = _panel(page, actor, view, day, changed=changed, error=error)
+    if page.wants_fragment:
+        doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
+        response = page.render(
+            "staff/board/_panel.html",
+            status=error.status if error else 200,
+            headers=(headers_of(error) if error else {}) | {"hx-push-url": panel.here},
+            panel=panel,
+            changed=build_board(page.session, clinic, [doctor], day, now=page.now).columns if changed else [],
+        )
+    else:
+        response = _board(page, actor, day, panel, error)
+    page.trace(status_service.record_reading, actor, view.id, now=page.now)
+    return response
+
+
+def panel_address(day: date, reference: str) -> str:
+    """The page of one appointment beside the board of its day."""
+    return f"/board/{day}/appointments/{reference}"
+
+
+def _panel(
+    page: Page, actor: Actor, view: AppointmentView, day: date, *, changed: bool, error: AppError | None
+) -> Panel:
+    said = ""
+    if changed and error is None:
+        words = {"name": view.patient_name, "status": statuses.word_of(view.status, staff=True).lower()}
+        said = _("%(name)s: %(status)s") % words
+    return Panel(
+        appointment=view,
+        desk=detail_presenters.staff_details(page.session, actor, view, current_clinic(page), now=page.now),
+        here=panel_address(day, view.reference),
+        back=f"/board/{day}",
+        changeable=view.may_change(actor, current_clinic(page), page.now),
+        at_start=False,
+        said=said,
+        problem=error.message if error else "",
+    )
+
+
+def _in_second_half(board: Day, panel: Panel) -> bool:
+    slugs = [column.doctor.slug for column in board.columns]
+    slug = panel.appointment.doctor_slug
+    return slug in slugs and slugs.index(slug) * 2 >= len(slugs) > 1
+
+
+def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None) -> Response:
+    clinic = current_clinic(page)
+    everyone = doctors.list_doctors(page.session)
+    slug = page.request.query_params.get("doctor", "")
+    chosen = [doctors.get_doctor(page.session, slug)] if slug else None
+    board = build_board(page.session, clinic, chosen, day, now=page.now)
+    response = page.render(
+        "staff/board/board.html",
+        fragment=None if panel else "staff/board/_board.html",
+        status=error.status if error else 200,
+        headers=headers_of(error) if error else None,
+        board=board,
+        panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
+        changed=[],
+        doctors=everyone,
+        chosen=slug,
+    )
+    ids = [appointment for column in board.columns for appointment in column.appointment_ids]
+    page.trace(audit.record_list_read, actor, "board_read", "appointments", ids, now=page.now)
+    return response

@@ -1,0 +1,141 @@
+"""Reading a day of all doctors: their appointments, hours and time off, in a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.clinic.schedule_versions import versions_seen
+from webapp.clinic.service import Clinic
+from webapp.database import UtcDateTime, minute_of, rows, table_of
+from webapp.doctors.models import TimeOff
+from webapp.patients.models import Patient
+from webapp.scheduling.facts import load_working_times
+from webapp.scheduling.models import LONGEST_HOURS, Appointment
+from webapp.scheduling.slots import Minute, Span, to_datetime
+from webapp.staff.schedule.schedule_week import worked_on
+
+
+class BoardAppointment(NamedTuple):
+    """One appointment of the day. Instants are minutes since 1970-01-01T00:00Z; `busy_…` include the buffers.
+
+    `undecided`: it is flagged. `excepted`: staff overrode a rule for it. `arranged`: the patient asked for something.
+    """
+
+    id: int
+    doctor_id: int
+    reference: str
+    version: int
+    status: str
+    start: Minute
+    end: Minute
+    busy_from: Minute
+    busy_until: Minute
+    lane: int
+    visit_type_id: int
+    patient_name: str
+    undecided: bool
+    excepted: bool
+    arranged: bool
+
+
+class DayHours(NamedTuple):
+    """When one doctor sees patients on one day, and what stands against it.
+
+    `worked` are the hours before closures and time off; `leave` is the time off with its reasons.
+    """
+
+    worked: list[Span]
+    closures: list[Span]
+    leave: list[tuple[Span, str]]
+
+
+# Tables instead of mapped classes, and built once, because these queries fetch a thousand rows.
+_APPOINTMENT, _PATIENT, _OFF = table_of(Appointment).c, table_of(Patient).c, table_of(TimeOff).c
+_LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
+_DOCTORS: sa.BindParameter[Sequence[int]] = sa.bindparam("doctor_ids", expanding=True)
+_OF_ALL = (
+    sa.select(
+        _APPOINTMENT.id,
+        _APPOINTMENT.doctor_id,
+        _APPOINTMENT.reference,
+        _APPOINTMENT.version,
+        _APPOINTMENT.status,
+        minute_of(_APPOINTMENT.starts_at),
+        minute_of(_APPOINTMENT.ends_at),
+        minute_of(_APPOINTMENT.busy_from),
+        minute_of(_APPOINTMENT.busy_until),
+        _APPOINTMENT.lane,
+        _APPOINTMENT.visit_type_id,
+        _PATIENT.name,
+        _APPOINTMENT.flagged_why != "",
+        _APPOINTMENT.override_reason != "",
+        _APPOINTMENT.notes != "",
+    )
+    .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
+    .where(
+        _APPOINTMENT.starts_at > sa.bindparam("earliest", type_=UtcDateTime),
+        _APPOINTMENT.starts_at < _HIGH,
+        # One that began before midnight takes time of this day.
+        _APPOINTMENT.busy_until > _LOW,
+    )
+    .order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
+)
+_OF_SOME = _OF_ALL.where(_APPOINTMENT.doctor_id.in_(_DOCTORS))
+_LEAVE = (
+    sa.select(_OFF.doctor_id, minute_of(_OFF.starts_at), minute_of(_OFF.ends_at), _OFF.reason)
+    .where(_OFF.doctor_id.in_(_DOCTORS), _OFF.ends_at > _LOW, _OFF.starts_at < _HIGH)
+    .order_by(_OFF.starts_at, _OFF.id)
+)
+
+
+def list_appointments(
+    session: Session, day: Span, doctor_ids: Sequence[int] | None = None
+) -> dict[int, list[BoardAppointment]]:
+    """The appointments that take time of a day, in order, by doctor; of all doctors, or of these. One query."""
+    low, high = (to_datetime(minute) for minute in day)
+    values = {"low": low, "high": high, "earliest": low - timedelta(hours=LONGEST_HOURS)}
+    found = (
+        rows(session, _OF_ALL, **values)
+        if doctor_ids is None
+        else rows(session, _OF_SOME, **values, doctor_ids=list(doctor_ids))
+    )
+    by_doctor: dict[int, list[BoardAppointment]] = {}
+    for row in found:
+        by_doctor.setdefault(row[1], []).append(BoardAppointment._make(row))
+    return by_doctor
+
+
+def load_hours(
+    session: Session, clinic: Clinic, doctor_ids: Sequence[int], day: date, span: Span
+) -> dict[int, DayHours]:
+    """The hours of these doctors on a day: two queries for those whose hours this process does not know."""
+    versions, key = versions_seen(session), ("board", clinic.time_zone, day)
+    if versions is None:
+        return _read_hours(session, clinic, list(doctor_ids), day, span)
+    found: dict[int, DayHours] = {}
+    for doctor_id in doctor_ids:
+        kept: DayHours | None = versions.cache.find((key, doctor_id), versions.of_doctor(doctor_id))
+        if kept is not None:
+            found[doctor_id] = kept
+    missing = [doctor_id for doctor_id in doctor_ids if doctor_id not in found]
+    if missing:
+        for doctor_id, hours in _read_hours(session, clinic, missing, day, span).items():
+            versions.cache.keep((key, doctor_id), versions.of_doctor(doctor_id), hours)
+            found[doctor_id] = hours
+    return found
+
+
+def _read_hours(session: Session, clinic: Clinic, doctor_ids: list[int], day: date, span: Span) -> dict[int, DayHours]:
+    times = load_working_times(session, clinic, doctor_ids, day, day)
+    leave: dict[int, list[tuple[Span, str]]] = {doctor_id: [] for doctor_id in doctor_ids}
+    low, high = (to_datetime(minute) for minute in span)
+    for doctor_id, start, end, reason in rows(session, _LEAVE, doctor_ids=doctor_ids, low=low, high=high):
+        leave[doctor_id].append(((max(start, span[0]), min(end, span[1])), reason))
+    return {
+        doctor_id: DayHours(worked_on(time, day), time.closures, leave[doctor_id]) for doctor_id, time in times.items()
+    }
