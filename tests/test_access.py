@@ -490,7 +490,7 @@ class AccessClinic:
             self.cast.add(models.Doctor(slug=slug, name="Dr. New", specialty="General practice", languages=[]))
             address = path.replace("{slug}", slug)
         if "{reference}" in path:
-            address = path.replace("{reference}", self.appointment())
+            address = address.replace("{reference}", self.appointment())
         # There are not enough of them to take one for every request.
         free = next(self.free_times) if path in TAKE_A_TIME else NOW
         slot = {"doctor": "bob", "visit_type": str(self.cast.short), "starts_at": iso(free)}

@@ -1,9 +1,9 @@
-// Keys of the front desk: n books, / searches, t is today, j and k are the next and the previous day, ? shows the keys.
-// A letter clicks the link with its data-key, or goes to the field. The keys do nothing while somebody types or holds a
-// modifier, and can be switched off in the dialog, because they disturb users of speech input.
+// Keys of the board: / searches, t is today, j and k are the next and the previous day, ? shows the keys. (n books: see
+// staff-keys.js.) A key clicks the link with its data-key, or goes to the field. The keys do nothing while the focus is in a
+// field or a modifier is held, and can be switched off in the dialog, because they disturb users of speech input.
 
 const LETTERS = "docket-letter-keys";
-const keys = { n: "new", "/": "search", t: "today", j: "next", k: "previous" };
+const keys = { "/": "search", t: "today", j: "next", k: "previous" };
 const dialog = document.getElementById("keys");
 const box = document.querySelector("[data-letter-keys]");
 

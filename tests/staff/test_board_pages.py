@@ -54,7 +54,7 @@ def test_a_column_says_everything_about_a_day_in_order(cast: Cast) -> None:
 def test_free_time_is_booked_and_an_appointment_opened_with_a_plain_link(client: TestClient, cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 09:30")
     page = read(log_in(client, "carol").get(DAY))
-    assert "/book?doctor=bob&starts_at=2026-03-03T08:15:00Z" in page.links
+    assert "/desk/booking?doctor=bob&starts_at=2026-03-03T08:15:00Z" in page.links
     block = page.one("li", id=f"appointment-{reference}")
     assert block["data-version"] == "1"
     assert block.links == [f"{DAY}/appointments/{reference}"]
