@@ -61,6 +61,7 @@ from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
 from webapp.staff.doctors.router import router as doctors_router
+from webapp.staff.doctors.squeeze_ins_router import router as squeeze_ins_router
 from webapp.staff.doctors.time_off_api import router as time_off_api
 from webapp.staff.doctors.time_off_router import router as time_off_router
 from webapp.staff.messages.previews_router import router as previews_router
@@ -127,6 +128,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     status_router,
     hours_router,
     time_off_router,
+    squeeze_ins_router,
     # Last, because it matches any word after /schedule/ as a day.
     schedule_router,
     flags_router,

@@ -80,6 +80,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
         "notes": "Since Friday",
         "confidential": False,
         "moved_by_clinic": False,
+        "squeeze_reason": "",
         "version": 1,
         "created_at": iso(NOW),
         "updated_at": iso(NOW),
@@ -288,6 +289,26 @@ def test_only_staff_can_override_a_rule_with_a_reason(api: TestClient, sqlite_ca
     assert made.status_code == 201, made.text
     late = ApiClient(api, "dave").request("PATCH", f"/appointments/{made.json()['id']}", json={"status": "cancelled"})
     assert late.json()["status"] == "cancelled"
+
+
+def test_staff_squeeze_an_appointment_in_and_patients_do_not_read_why(api: TestClient, sqlite_cast: Cast) -> None:
+    put(sqlite_cast, "2026-03-03 10:00")
+    bob, dave = sqlite_cast.doctor_ids["bob"], sqlite_cast.patient_ids["dave"]
+    urgent = {"doctor_id": bob, "patient_id": dave, "starts_at": at("2026-03-03 10:00"), "squeeze_reason": "A fever"}
+    refused = ApiClient(api, "carol").post("/appointments", urgent)
+    assert code_of(refused, 409) == "squeeze_in_not_allowed"
+    assert len(refused.json()["alternatives"]) == 3
+    sqlite_cast.change(sa.update(models.Doctor).values(squeeze_ins=1))
+    assert code_of(ApiClient(api, "dave").post("/appointments", urgent), 409) == "slot_taken"
+    made = ApiClient(api, "carol").post("/appointments", urgent)
+    assert (made.status_code, made.json()["squeeze_reason"]) == (201, "A fever"), made.text
+    place = f"/appointments/{made.json()['id']}"
+    assert ApiClient(api, "dave").get(place).json()["squeeze_reason"] == ""
+    put(sqlite_cast, "2026-03-03 11:00")
+    there = {"starts_at": at("2026-03-03 11:00")}
+    assert code_of(ApiClient(api, "carol").request("PATCH", place, json=there), 409) == "slot_taken"
+    moved = ApiClient(api, "carol").request("PATCH", place, json={**there, "squeeze_reason": "Later"})
+    assert moved.json()["squeeze_reason"] == "Later", moved.text
 
 
 def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: TestClient, sqlite_cast: Cast) -> None:

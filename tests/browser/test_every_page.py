@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from tests.appointment_rows import put
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
 from tests.cast import PASSWORD, local
@@ -226,9 +227,11 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         .where(models.Appointment.reference == reference)
         .values(**told, previous_status="confirmed")
     )
+    put(clinic.cast, f"{day} 10:00", patient="dave", squeezed="A child with a fever")
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
+        "/schedule/squeeze-ins",
         f"/schedule/{day}",
         f"/schedule/{day}?changed={reference}",
         f"/schedule/week/{date.fromisoformat(day):%G-W%V}",

@@ -173,7 +173,7 @@ def test_in_the_other_lane_times_overlap_with_a_reason_and_inside_a_lane_never(c
     for squeezed in ("", "One more"):
         with pytest.raises(IntegrityError, match=GUARDS["doctor"]):
             insert(cast, appointment(cast, "2026-03-03 10:20", squeezed=squeezed) | {"patient_id": another})
-    for lane, reason in ((1, ""), (1, "  "), (2, "A third lane"), (-1, "Below"), (None, "None")):
+    for lane, reason in ((1, ""), (1, "  "), (4, "A fifth lane"), (-1, "Below"), (None, "None")):
         with pytest.raises(IntegrityError):
             insert(cast, appointment(cast, "2026-03-03 15:00") | {"lane": lane, "squeeze_reason": reason})
     with pytest.raises(IntegrityError, match=GUARDS["doctor"]):

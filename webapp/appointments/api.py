@@ -101,6 +101,13 @@ class AppointmentOut(BaseModel):
             examples=[False],
         ),
     ]
+    squeeze_reason: Annotated[
+        str,
+        Field(
+            description="Why staff squeezed it in beside another appointment; empty for all others, and for patients.",
+            examples=[""],
+        ),
+    ]
     version: Annotated[int, Field(description="Counts the changes; used in the `ETag`.", examples=[1])]
     created_at: Moment
     updated_at: Moment
@@ -114,6 +121,13 @@ START = Field(
     examples=["2026-12-01T09:30:00+01:00"],
 )
 OVERRIDE = Field(description="Staff only: the reason for an exception to the rules. It has no effect for others.")
+SQUEEZE = Field(
+    description="Staff only: why the appointment is squeezed in, if its time is taken, beside those that have it. The "
+    "doctor must allow that (else `squeeze_in_not_allowed`), and only so many stand at one time (else "
+    "`squeeze_in_full`). The reason also stands for exceptions without an `override_reason`. It has no effect for "
+    "others, nor at a free time.",
+    examples=["A child with a fever"],
+)
 
 
 class BookAppointment(BaseModel):
@@ -134,6 +148,7 @@ class BookAppointment(BaseModel):
         ),
     ] = None
     override_reason: Annotated[Note, OVERRIDE] = ""
+    squeeze_reason: Annotated[Note, SQUEEZE] = ""
     confidential: Annotated[
         bool,
         Field(
@@ -156,6 +171,7 @@ class ChangeAppointment(BaseModel):
     visit_type_id: Id | None = None
     patient_id: Id | None = None
     override_reason: Annotated[Note, OVERRIDE] = ""
+    squeeze_reason: Annotated[Note, SQUEEZE] = ""
     confidential: Annotated[
         bool | None,
         Field(description="Staff only: whether the person who books for the patient does not see it.", examples=[True]),
@@ -190,7 +206,8 @@ def _refused(*more: str) -> dict[int | str, dict[str, Any]]:
 
 CLASH = problem_listing(
     409,
-    f"The time conflicts with another appointment ({_codes(clash=True)}), and `alternatives` lists the nearest free "
+    "The time conflicts with another appointment "
+    f"({_codes('squeeze_in_not_allowed', 'squeeze_in_full', clash=True)}), and `alternatives` lists the nearest free "
     "times; or the appointment has changed or is over.",
     alternatives={"$ref": "#/components/schemas/FreeTimeOut"},
 )
@@ -239,6 +256,7 @@ def book_appointment(page: CurrentPage, actor: WritingCaller, body: BookAppointm
             notes=body.notes or "",
             patient_id=body.patient_id,
             override_reason=body.override_reason,
+            squeeze_reason=body.squeeze_reason,
             confidential=body.confidential,
         )
         reference = service.book(session, actor, command, now=page.now)

@@ -31,7 +31,7 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
             private_note="",
             flagged_why="",
             override_reason="",
-            squeeze_reason=sa.case((Appointment.lane == 1, NO_WORDS), else_=""),
+            squeeze_reason=sa.case((Appointment.squeeze_reason != "", NO_WORDS), else_=""),
             previous_status=None,
             links_ended_at=sa.func.coalesce(Appointment.links_ended_at, now),
             version=Appointment.version + 1,

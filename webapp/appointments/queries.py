@@ -96,6 +96,8 @@ _VIEW: Any = (
         Appointment.moved_by_clinic,
         Appointment.promised_minute,
         Appointment.confidential,
+        Appointment.lane,
+        Appointment.squeeze_reason,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)
@@ -145,7 +147,7 @@ def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentVi
     # A private note is for its doctor only; other readers see no note.
     if actor.role == "doctor":
         return view
-    view = view._replace(private_note="")
+    view = view._replace(private_note="", squeeze_reason="" if actor.role == "patient" else view.squeeze_reason)
     if hidden:
         view = view._replace(reason="", cancellation_reason="")
     return _seen_with_link(view) if actor.by_link else view
@@ -163,6 +165,7 @@ def _seen_with_link(view: AppointmentView) -> AppointmentView:
         cancellation_code="",
         flagged_why="",
         override_reason="",
+        squeeze_reason="",
         doctor_specialty="",
         visit_type_name=view.visit_type_name if view.named_in_messages else "",
         patient_birth_date=None,

@@ -26,8 +26,9 @@ AppointmentStatus = Literal["scheduled", "confirmed", "arrived", "completed", "n
 class Booking(BaseModel):
     """Book an appointment; the default visit type is the doctor's first, the default patient the actor.
 
-    With `override_reason` staff override the rules that can be overridden. If it is `confidential`, the person who
-    books for the patient does not see it; staff say so, or patients who book for themselves.
+    With `override_reason` staff override the rules that can be overridden. With `squeeze_reason` they squeeze it in
+    beside the appointments that have its time, if it is taken and the doctor allows that. If it is `confidential`, the
+    person who books for the patient does not see it; staff say so, or patients who book for themselves.
     """
 
     doctor: str
@@ -37,15 +38,20 @@ class Booking(BaseModel):
     notes: Notes = ""
     patient_id: int | None = None
     override_reason: Note = ""
+    squeeze_reason: Note = ""
     confidential: bool = False
 
 
 class Move(BaseModel):
-    """Move an appointment. `version` is the one that the user saw; staff may override rules as in `Booking`."""
+    """Move an appointment. `version` is the one that the user saw.
+
+    Staff may override rules and squeeze it in as in `Booking`.
+    """
 
     starts_at: Instant
     version: int | None = None
     override_reason: Note = ""
+    squeeze_reason: Note = ""
 
 
 class Cancellation(BaseModel):
@@ -78,6 +84,7 @@ class Changes(BaseModel):
     reason: Reason | None = None
     notes: Notes | None = None
     override_reason: Note = ""
+    squeeze_reason: Note = ""
     version: int | None = None
 
 
@@ -150,6 +157,8 @@ class AppointmentView(NamedTuple):
     moved_by_clinic: bool
     promised_minute: int
     confidential: bool = False
+    lane: int = 0
+    squeeze_reason: str = ""
 
     @property
     def minutes(self) -> int:

@@ -271,6 +271,8 @@ def _doctor_row(doctor: DemoDoctor, position: int, user_id: int) -> Row:
         "room": doctor.room,
         "tint": doctor.tint,
         "slot_step": doctor.specialty.slot_step,
+        # Most doctors of a clinic see an urgent patient beside their list.
+        "squeeze_ins": 0 if position % 4 == 0 else 1,
         "position": position,
     }
 

@@ -11,6 +11,9 @@ from webapp.clinic.models import minutes_of_day_check, weekday_check, whole_minu
 from webapp.core.names import sort_key_of_new
 from webapp.database import SORTED_TEXT, Base
 
+# The guard knows as many lanes beside the ordinary one.
+MOST_SQUEEZE_INS = 3
+
 doctor_visit_types = sa.Table(
     "doctor_visit_types",
     Base.metadata,
@@ -20,7 +23,10 @@ doctor_visit_types = sa.Table(
 
 
 class Doctor(Base):
-    """A doctor. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes."""
+    """A doctor. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes.
+
+    `squeeze_ins`: how many appointments staff may squeeze in at one time beside the ordinary one; 0 allows none.
+    """
 
     __tablename__ = "doctors"
     __table_args__ = (
@@ -41,6 +47,12 @@ class Doctor(Base):
     slot_step: Mapped[int] = mapped_column(default=30)
     position: Mapped[int] = mapped_column(default=0)
     active: Mapped[bool] = mapped_column(default=True)
+    squeeze_ins: Mapped[int] = mapped_column(
+        sa.SmallInteger,
+        sa.CheckConstraint(f"squeeze_ins BETWEEN 0 AND {MOST_SQUEEZE_INS}", name="squeeze_ins"),
+        default=0,
+        server_default=sa.text("0"),
+    )
 
 
 class WorkingHours(Base):

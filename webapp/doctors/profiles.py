@@ -24,7 +24,7 @@ from webapp.core.names import sort_key, without_titles
 from webapp.core.optimistic_lock import fingerprint, require_unchanged
 from webapp.core.strict_types import ONE_LINE, Whole
 from webapp.core.text import plain
-from webapp.doctors.models import Doctor, WorkingHours, doctor_visit_types
+from webapp.doctors.models import MOST_SQUEEZE_INS, Doctor, WorkingHours, doctor_visit_types
 from webapp.events.kinds import ScheduleChanged
 from webapp.events.publishing import publish
 from webapp.exceptions import Invalid, NotFound
@@ -42,8 +42,14 @@ AccountState = Literal["none", "invited", "active", "disabled"]
 Language = Annotated[str, StringConstraints(min_length=2, max_length=40), ONE_LINE, AfterValidator(readable_name)]
 
 
+SqueezeInsAllowed = Annotated[int, Field(ge=0, le=MOST_SQUEEZE_INS)]
+
+
 class DoctorProfile(BaseModel):
-    """A doctor's details as an admin enters them. `slot_step` is in minutes; `position` orders the list of doctors."""
+    """A doctor's details as an admin enters them. `slot_step` is in minutes; `position` orders the list of doctors.
+
+    `squeeze_ins` is how many appointments staff may squeeze in at one time.
+    """
 
     name: PersonName
     specialty: Annotated[str, StringConstraints(min_length=2, max_length=80), ONE_LINE, AfterValidator(readable_name)]
@@ -53,7 +59,14 @@ class DoctorProfile(BaseModel):
     slot_step: Annotated[int, Field(ge=5, le=240)] = 30
     position: Annotated[Whole, Field(ge=0, le=9999)] = 0
     bio: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    squeeze_ins: SqueezeInsAllowed = 0
     visit_type_ids: list[int] = Field(default_factory=list)
+
+
+class SqueezeIns(BaseModel):
+    """How many appointments staff may squeeze in with a doctor at one time; 0 allows none."""
+
+    squeeze_ins: SqueezeInsAllowed
 
 
 class SavedDoctor(NamedTuple):
@@ -251,6 +264,17 @@ def change(session: Session, actor: Actor, slug: str, command: DoctorProfile, *,
         _record(session, actor, "doctor_changed", saved.id, now=now, details={"changed": sorted(changed)})
     if not _TIMING.isdisjoint(changed):
         _publish(session, actor, saved.id, now=now)
+
+
+def change_squeeze_ins(session: Session, actor: Actor, slug: str, command: SqueezeIns, *, now: datetime) -> None:
+    """Let staff squeeze in more or fewer appointments at one time. Those that are squeezed in already stay.
+
+    Raises:
+        NotFound: there is no such doctor.
+    """
+    saved = _lock(session, slug, now=now)
+    wanted = saved.profile.model_copy(update=command.model_dump())
+    change(session, actor, slug, wanted, seen=saved.seen, now=now)
 
 
 def set_active(session: Session, actor: Actor, slug: str, active: bool, *, now: datetime) -> None:

@@ -43,6 +43,7 @@ class DoctorRow(NamedTuple):
     tint: int
     slot_step: int
     active: bool
+    squeeze_ins: int
     visit_types: list[VisitTypeRow]
 
     def visit_type(self, visit_type_id: int | None) -> VisitTypeRow | None:

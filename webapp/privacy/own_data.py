@@ -165,6 +165,8 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
             Appointment.notes,
             Appointment.cancellation_reason,
             Appointment.cancellation_code,
+            Appointment.override_reason,
+            Appointment.squeeze_reason,
             *([Appointment.private_note] if with_notes else []),
             Appointment.created_at,
             Appointment.updated_at,

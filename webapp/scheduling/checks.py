@@ -77,32 +77,41 @@ def require_bookable(
     now: datetime,
     viewer: Viewer = ANYONE,
     override_reason: str = "",
+    squeeze_reason: str = "",
 ) -> list[str]:
     """Raise the first refusal as an error; return the codes of the rules that staff override with their reason.
 
-    A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first.
+    A start that is not a whole minute is off every grid. For staff, rules that cannot be overridden come first. Staff
+    who squeeze an appointment in set aside that the time is taken: `slot_taken` is then among the codes, and the caller
+    looks for the lane. Their reason also stands for the other rules.
     """
     if starts_at.second or starts_at.microsecond:
         raise RuleBroken(_("Appointments start on a whole minute."), code="off_grid", field="starts_at")
     found = find_refusals(session, clinic, request, starts_at, now=now, viewer=viewer)
-    overridden = []
-    for refusal in sorted(found, key=lambda refusal: refusal.overridable) if viewer.by_staff else found:
-        if not (viewer.by_staff and override_reason and refusal.overridable):
-            raise error_of(refusal, by_staff=viewer.by_staff)
-        overridden.append(refusal.code)
-    return overridden
+    if not viewer.by_staff:
+        for refusal in found:
+            raise error_of(refusal)
+        return []
+    broken = sorted(found, key=lambda refusal: refusal.overridable)
+    squeezes = bool(squeeze_reason) and any(refusal.code == "slot_taken" for refusal in broken)
+    for refusal in broken:
+        if squeezes and (refusal.code == "slot_taken" or refusal.overridable):
+            continue
+        if not (override_reason and refusal.overridable):
+            raise error_of(refusal, by_staff=True)
+    return [refusal.code for refusal in broken]
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Turn the database's refusal of an overlap into the matching error."""
+def guarded(if_taken: SlotTaken | None = None) -> Iterator[None]:
+    """Turn the database's refusal of an overlap into the matching error, for the doctor's time into `if_taken`."""
     try:
         yield
     except IntegrityError as error:
         text = str(error.orig)
         if "busy_times_doctor_overlap" in text:
             message = _("That time is taken by another appointment. Choose another time.")
-            raise SlotTaken(message, field="starts_at") from error
+            raise if_taken or SlotTaken(message, field="starts_at") from error
         if "reference" in text:
             # Two references were the same, which happens once in a million million.
             raise Unavailable(_("That did not work. Please try again.")) from error

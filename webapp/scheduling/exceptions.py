@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from webapp.core import formats
 from webapp.exceptions import AppError, Conflict, Invalid
-from webapp.i18n import Sentence
+from webapp.i18n import Sentence, ngettext
+from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.rules import Refusal
 
@@ -21,6 +22,30 @@ class SlotTaken(Conflict, Refused):
     """The doctor's time is taken, wholly or in part."""
 
     code = "slot_taken"
+
+
+class SqueezeInNotAllowed(SlotTaken):
+    """The doctor's time is taken, and the doctor allows no appointment beside another."""
+
+    code = "squeeze_in_not_allowed"
+
+    def __init__(self, doctor: str) -> None:
+        message = _("That time is taken, and %(name)s does not allow squeeze-ins. Choose another time.")
+        super().__init__(message % {"name": doctor}, field="starts_at")
+
+
+class SqueezeInFull(SlotTaken):
+    """As many appointments stand side by side at that time as the doctor allows."""
+
+    code = "squeeze_in_full"
+
+    def __init__(self, doctor: str, most: int) -> None:
+        message = ngettext(
+            "%(name)s allows %(n)d squeeze-in at a time, and that time already has one. Choose another time.",
+            "%(name)s allows %(n)d squeeze-ins at a time, and that time already has as many. Choose another time.",
+            most,
+        )
+        super().__init__(message % {"name": doctor, "n": most}, field="starts_at")
 
 
 class PatientBusy(Conflict, Refused):

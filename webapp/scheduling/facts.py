@@ -41,6 +41,11 @@ class BookingRequest(NamedTuple):
     visit_type: VisitTypeRow
     offered: bool = True
 
+    def span_at(self, start: Minute) -> Span:
+        """The doctor's time that the appointment takes at this start, with its buffers."""
+        kind = self.visit_type
+        return start - kind.buffer_before, start + kind.minutes + kind.buffer_after
+
 
 def load_facts(
     session: Session,

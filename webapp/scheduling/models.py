@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.clinic.models import whole_minutes_checks
 from webapp.database import Base, UtcDateTime, ddl
+from webapp.doctors.models import MOST_SQUEEZE_INS
 
 OCCUPYING = ("scheduled", "confirmed", "arrived", "completed")
 ACTIVE = ("scheduled", "confirmed")
@@ -76,13 +77,13 @@ class Appointment(Base):
     `promised_minute` is what the clinic's wall clock was to show at the start when it was booked or moved, as a
     `wall_minute`: it stays what people were told, even if a law later gives that hour to another instant.
 
-    `lane` is 0, or 1 for an appointment that was squeezed in beside another for `squeeze_reason`. `version` counts the
-    changes, so that two people who edit the same appointment notice each other. `previous_status` is the status that an
-    undo restores. `flagged_why` says why an active appointment needs attention: the doctor's hours or leave changed
-    after it was booked. It is the code of a reason of the clinic, with the text that staff typed as its value; see
-    `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text that was typed.
-    `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it last, so the
-    patient may move and cancel it until it starts. `private_note` is for the doctor only.
+    `lane` is 0, or more for an appointment that stands beside others; `squeeze_reason` is why staff squeezed it in.
+    `version` counts the changes, so that two people who edit the same appointment notice each other. `previous_status`
+    is the status that an undo restores. `flagged_why` says why an active appointment needs attention: the doctor's
+    hours or leave changed after it was booked. It is the code of a reason of the clinic, with the text that staff typed
+    as its value; see `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text
+    that was typed. `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it
+    last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only.
 
     A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """
@@ -142,7 +143,9 @@ class Appointment(Base):
     # The CHECK is on the column, because SQLite can add a column with a CHECK but cannot add a CHECK to a table.
     lane: Mapped[int] = mapped_column(
         sa.SmallInteger,
-        sa.CheckConstraint("lane IN (0, 1) AND (lane = 0 OR trim(squeeze_reason) <> '')", name="lane"),
+        sa.CheckConstraint(
+            f"lane BETWEEN 0 AND {MOST_SQUEEZE_INS} AND (lane = 0 OR trim(squeeze_reason) <> '')", name="lane"
+        ),
         server_default=sa.text("0"),
     )
     squeeze_reason: Mapped[str] = mapped_column(sa.String(300), server_default=sa.text("''"))

@@ -41,6 +41,7 @@ class ScheduleAppointment(NamedTuple):
     cancellation_code: str
     flagged_why: str
     override_reason: str
+    squeeze_reason: str
     patient_id: int
     patient_name: str
     patient_birth_date: date | None

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
+from webapp.appointments.booking import allowances
 from webapp.appointments.booking.booking_limit import (
     lock_unconfirmed,
     require_first_booking,
     require_within_booking_limit,
 )
-from webapp.appointments.booking.neutral_refusals import as_told_to
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
     NotActive,
@@ -48,9 +48,7 @@ from webapp.events.publishing import publish
 from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
-from webapp.scheduling.checks import find_booking_request, guarded, require_bookable
-from webapp.scheduling.exceptions import Refused
-from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.checks import find_booking_request, guarded
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.viewer import Viewer
 
@@ -66,6 +64,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
 
     Raises:
         SlotTaken, PatientBusy: the time clashes with another appointment (409).
+        SqueezeInNotAllowed, SqueezeInFull: staff cannot squeeze it in there (409).
         RuleBroken: another rule refuses it (422).
         TooManyChanges: the patient booked and moved too often lately (429).
         ConfirmFirst: the patient's address is not confirmed, and they have booked already (422).
@@ -85,7 +84,7 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     require_within_booking_limit(session, actor, clinic, now=now)
     request = find_booking_request(session, doctor, command.visit_type_id, by_staff=actor.is_staff)
     viewer = Viewer(patient_id, by_staff=actor.is_staff)
-    overridden = _require_bookable(
+    allowed = allowances.require_bookable(
         session, actor, clinic, request, command, viewer=viewer, patient_id=patient_id, now=now
     )
     # After the time's own refusals: who asks for a taken time is told that, and nothing is counted.
@@ -101,16 +100,16 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
         **times_of(command.starts_at, kind, clinic),
         "reason": command.reason,
         "notes": command.notes,
-        "override_reason": command.override_reason if overridden else "",
+        **allowed.columns,
         "confidential": command.confidential and _may_hide(session, actor, patient_id),
         "booked_by": actor.account_id,
         "created_at": now,
         "updated_at": now,
     }
-    with guarded():
+    with guarded(allowed.if_taken):
         appointment_id = rows(session, _INSERT, **values).scalar_one()
     record(session, actor, "booked", appointment_id, now, {"starts_at": formats.iso(command.starts_at)})
-    _record_override(session, actor, appointment_id, overridden, now=now)
+    allowances.record(session, actor, appointment_id, allowed, now=now)
     booked = AppointmentBooked(
         by=actor.done_by, appointment_id=appointment_id, doctor_id=doctor_id, patient_id=patient_id
     )
@@ -121,10 +120,12 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
 def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
     """Give an appointment another start. It is one UPDATE, so the old time stays taken until the new one is certain.
 
+    One that was squeezed in and moves to a free time is an ordinary one from then on.
+
     `why` is the code of one of the clinic's reasons, for the people who are notified.
 
     Raises:
-        SlotTaken, PatientBusy, ChangedMeanwhile, NotActive: 409.
+        SlotTaken, SqueezeInNotAllowed, SqueezeInFull, PatientBusy, ChangedMeanwhile, NotActive: 409.
         RuleBroken, TooLateToChange: 422. TooManyChanges: 429.
         NoSuchAppointment: 404.
     """
@@ -135,12 +136,12 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     request = find_booking_request(session, doctor, view.visit_type_id)
     viewer = Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff)
-    overridden = _require_bookable(
+    allowed = allowances.require_bookable(
         session, actor, clinic, request, command, viewer=viewer, patient_id=view.patient_id, now=now
     )
     kind = request.visit_type
     times = times_of(command.starts_at, kind, clinic)
-    with guarded():
+    with guarded(allowed.if_taken):
         update_row(
             session,
             view,
@@ -148,13 +149,13 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
             status="scheduled",
             previous_status=None,
             flagged_why="",
-            override_reason=command.override_reason if overridden else "",
             moved_by_clinic=actor.is_staff,
+            **allowed.columns,
             **times,
         )
     details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
     record(session, actor, "moved", view.id, now, details)
-    _record_override(session, actor, view.id, overridden, now=now)
+    allowances.record(session, actor, view.id, allowed, now=now)
     moved = AppointmentMoved(
         by=actor.done_by,
         appointment_id=view.id,
@@ -225,28 +226,6 @@ def change_words(session: Session, actor: Actor, reference: str, command: Change
         raise NotActive(view.status)
     update_row(session, view, now=now, **values)
     record(session, actor, "words_changed", view.id, now, {"changed": ", ".join(sorted(values))})
-
-
-def _require_bookable(
-    session: Session,
-    actor: Actor,
-    clinic: Clinic,
-    request: BookingRequest,
-    command: Booking | Move,
-    *,
-    viewer: Viewer,
-    patient_id: int,
-    now: datetime,
-) -> list[str]:
-    """Check the rules, as `require_bookable` does; the refusal says only what the actor may know of the patient."""
-    start, reason = command.starts_at, command.override_reason
-    try:
-        return require_bookable(session, clinic, request, start, viewer=viewer, override_reason=reason, now=now)
-    except Refused as error:
-        told = as_told_to(session, actor, clinic, patient_id, request, start, error)
-        if told is error:
-            raise
-        raise told from error
 
 
 def _may_hide(session: Session, actor: Actor, patient_id: int) -> bool:
@@ -360,24 +339,6 @@ def times_of(starts_at: datetime, kind: VisitTypeRow, clinic: Clinic) -> Times:
         "busy_from": starts_at - timedelta(minutes=kind.buffer_before),
         "busy_until": ends_at + timedelta(minutes=kind.buffer_after),
     }
-
-
-def _record_override(
-    session: Session, actor: Actor, appointment_id: int, overridden: list[str], *, now: datetime
-) -> None:
-    """Write an audit row of the rules that staff overrode.
-
-    The row leaves out their reason, which may concern the patient's health; it is stored with the appointment.
-    """
-    if overridden:
-        audit.record_by(
-            session,
-            actor,
-            "rule_overridden",
-            subject=("appointment", appointment_id),
-            now=now,
-            details={"rules": overridden},
-        )
 
 
 def record(

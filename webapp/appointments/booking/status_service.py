@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking import service, statuses
+from webapp.appointments.booking import allowances, service, statuses
 from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
 from webapp.appointments.schemas import (
     AppointmentView,
@@ -87,7 +87,11 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
     if command.status is not None and command.status != "cancelled" and not actor.is_staff:
         raise StatusNotYours
     if command.starts_at is not None and command.starts_at != view.starts_at:
-        wanted = Move(starts_at=command.starts_at, override_reason=command.override_reason)
+        wanted = Move(
+            starts_at=command.starts_at,
+            override_reason=command.override_reason,
+            squeeze_reason=command.squeeze_reason,
+        )
         service.move(session, actor, view.reference, wanted, now=now)
     if command.reason is not None or command.notes is not None:
         words = ChangeWords(reason=command.reason, notes=command.notes)
@@ -104,10 +108,14 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
 def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
     """Undo the last change of an appointment's status; staff. If it takes its time again, the guard checks it.
 
+    One that was squeezed in comes back beside the others, or as an ordinary one if its time is free now.
+
     If today's hours, leave or closures refuse the restored appointment, it is flagged.
 
     Raises:
-        SlotTaken: the time was given to another appointment (409). NothingToUndo, ChangedMeanwhile: 409.
+        SlotTaken: the time was given to another appointment (409).
+        SqueezeInNotAllowed, SqueezeInFull: it cannot stand beside these again (409).
+        NothingToUndo, ChangedMeanwhile: 409.
         NoSuchAppointment: 404. Forbidden: patients cannot undo.
     """
     _require_staff(actor)
@@ -126,6 +134,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         # The patient is told again when it is.
         values["promised_minute"] = wall_minute(view.starts_at, get_clinic(session).zone)
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
+        values |= allowances.place_again(session, view)
     try:
         with checks.guarded():
             service.update_row(session, view, now=now, **values)

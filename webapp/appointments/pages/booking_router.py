@@ -44,7 +44,7 @@ from webapp.scheduling.viewer import Viewer
 router = Router()
 
 # What people type into the forms for booking, whatever time they choose.
-TYPED = {"reason", "notes", "override_reason"}
+TYPED = {"reason", "notes", "override_reason", "squeeze_reason"}
 # These refuse one patient but not another, so a user who books for several people may choose another one.
 ABOUT_THE_PATIENT = {"patient_overlap", "patient_busy", "patient_gap", "too_many_visits"}
 # These may refuse a time for one visit type but not for another, which is shorter or has other buffers.

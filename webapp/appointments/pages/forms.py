@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from wtforms import (  # type: ignore[attr-defined]
@@ -31,6 +32,7 @@ from webapp.patients.schemas import PatientChoice
 NO_TIME = _l("Choose one of the free times. The link or form had no time that we understand.")
 TOO_LONG = _l("This is too long. Use up to %(max)d characters.")
 WHY = _l("Give a reason for the exception.")
+WHY_SQUEEZED = _l("Give a reason for squeezing it in.")
 WHOM = _l("Choose who this appointment is for.")
 
 
@@ -116,6 +118,37 @@ class OverrideMixin:
     override_reason = StringField(_l("Reason for exception"), [Length(max=200, message=TOO_LONG)])
 
 
+class ExceptionForm(OverrideMixin, DocketForm):
+    """The reasons why staff override a rule, and why they squeeze an appointment in.
+
+    The second one counts only with the button next to it, whose `step` is `squeeze`: a time that was taken meanwhile is
+    shown first.
+    """
+
+    squeeze_reason = StringField(_l("Reason for squeezing in"), [Length(max=200, message=TOO_LONG)])
+    step = StringField()
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Whether the form can be carried out; squeezing in needs its reason."""
+        fine = super().validate(extra_validators)
+        if self._squeezes_in and not (self.squeeze_reason.data or "").strip():
+            self.squeeze_reason.errors = [WHY_SQUEEZED]
+            return False
+        return fine
+
+    @property
+    def _squeezes_in(self) -> bool:
+        return self.step.data == "squeeze"
+
+    @property
+    def reasons(self) -> dict[str, object]:
+        """What staff wrote, under the names of the schemas."""
+        return {
+            "override_reason": self.override_reason.data or "",
+            "squeeze_reason": (self.squeeze_reason.data or "") if self._squeezes_in else "",
+        }
+
+
 class WhenForm(DocketForm):
     """Any day and time, on the clinic's wall clock."""
 
@@ -135,7 +168,7 @@ class WhenForm(DocketForm):
         return f"{self.date.data.isoformat()}T{self.time.data:%H:%M}"
 
 
-class StaffBookForm(OverrideMixin, TypedForm, WhenForm):
+class StaffBookForm(ExceptionForm, TypedForm, WhenForm):
     """An appointment that staff book for a patient. Date, time and visit type can be changed on the page.
 
     `starts_at` is what the page showed; a different choice is shown first and booked afterwards.
@@ -145,10 +178,10 @@ class StaffBookForm(OverrideMixin, TypedForm, WhenForm):
     confidential = BooleanField(_l("Confidential"))
 
     def values(self) -> dict[str, object]:
-        """What was chosen and typed, with the reason why a rule is overridden."""
+        """What was chosen and typed, with the reasons of staff."""
         return {
             **super().values(),
-            "override_reason": self.override_reason.data or "",
+            **self.reasons,
             "confidential": bool(self.confidential.data),
         }
 
@@ -169,12 +202,12 @@ class MoveForm(DocketForm):
         return {"starts_at": self.starts_at.data or "", "version": whole_number(self.version.data)}
 
 
-class StaffMoveForm(OverrideMixin, MoveForm):
+class StaffMoveForm(ExceptionForm, MoveForm):
     """An appointment that staff move, possibly against a rule."""
 
     def values(self) -> dict[str, object]:
-        """What was chosen, with the reason why a rule is overridden."""
-        return {**super().values(), "override_reason": self.override_reason.data or ""}
+        """What was chosen, with the reasons of staff."""
+        return {**super().values(), **self.reasons}
 
 
 class CancelForm(DocketForm):

@@ -24,9 +24,10 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.patients.schemas import PatientChoice
 from webapp.patients.search import PatientRow
-from webapp.scheduling import checks, week_calendar
-from webapp.scheduling.exceptions import Refused, RuleBroken, error_of
+from webapp.scheduling import checks, lanes, week_calendar
+from webapp.scheduling.exceptions import Refused, RuleBroken, SlotTaken, error_of
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.slots import to_minute
 from webapp.scheduling.viewer import Viewer
 
 
@@ -117,9 +118,15 @@ def about_patient(error: AppError, patient: PatientChoice) -> AppError:
 
 
 class StaffRefusals(NamedTuple):
-    """Every rule that refuses a start to staff. `overridable`: all of them may be overridden with a reason."""
+    """Every rule that refuses a start to staff. `overridable`: all of them may be overridden with a reason.
+
+    `may_squeeze`: nothing but the doctor's other appointments binds staff, and beside these there is a place.
+    `no_squeezing` says why there is none, or is ''.
+    """
 
     errors: list[Refused]
+    may_squeeze: bool = False
+    no_squeezing: str = ""
 
     @property
     def overridable(self) -> bool:
@@ -144,7 +151,14 @@ def staff_refusals(page: Page, request: BookingRequest, start: datetime, viewer:
         return StaffRefusals([RuleBroken(_("Appointments start on a whole minute."), code="off_grid")])
     viewer = viewer._replace(by_staff=True)
     found = checks.find_refusals(page.session, current_clinic(page), request, start, now=page.now, viewer=viewer)
-    return StaffRefusals([error_of(refusal, by_staff=True) for refusal in found])
+    errors = [error_of(refusal, by_staff=True) for refusal in found]
+    if [error.code for error in errors if not error.overridable] != ["slot_taken"]:
+        return StaffRefusals(errors)
+    try:
+        lanes.lane_beside(page.session, request.doctor, request.span_at(to_minute(start)), ignoring=viewer.moving)
+    except SlotTaken as error:
+        return StaffRefusals(errors, no_squeezing=error.message)
+    return StaffRefusals(errors, may_squeeze=True)
 
 
 class RequestedStart(NamedTuple):

@@ -258,10 +258,11 @@ def _reschedule_page(
 def _may_send(actor: Actor, error: AppError | None, refused: presenters.StaffRefusals) -> bool:
     """Whether the page offers to move the appointment to the chosen time.
 
-    Staff may override a rule, and a change that failed because the database was busy may be tried again at once.
+    Staff may override a rule or squeeze it in, and a change that failed because the database was busy may be tried
+    again at once.
     """
     if actor.is_staff:
-        return refused.overridable and not isinstance(error, NotActive)
+        return (refused.overridable or refused.may_squeeze) and not isinstance(error, NotActive)
     return error is None or isinstance(error, Unavailable)
 
 

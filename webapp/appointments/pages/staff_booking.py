@@ -1,6 +1,7 @@
 """Staff book for a patient: they choose the patient, then see the appointment with every rule that refuses it.
 
-Rules that may be overridden need a written reason; a clash with another appointment cannot be overridden. Date, time
+Rules that may be overridden need a written reason. A clash with another appointment cannot be overridden, but where the
+doctor allows it, an appointment is squeezed in beside those that have its time, also with a reason. Date, time
 and visit type are in the same form as the reason and the note, so looking at another time keeps the typed text.
 """
 
@@ -61,7 +62,7 @@ def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
         # The page shows the patient's name and contact details.
         page.trace(records.note_reading, actor, patient_id, now=page.now)
     if kept is not None:
-        for field in (form.reason, form.notes, form.override_reason):
+        for field in (form.reason, form.notes, form.override_reason, form.squeeze_reason):
             field.data = kept.value(field.name)
     return _summary(page, form, request, requested, restored=kept is not None)
 

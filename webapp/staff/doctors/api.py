@@ -25,12 +25,15 @@ from webapp.staff.impact_api import Change, Plan, Preview, changed, members_opti
 
 router = ApiRouter(prefix="/doctors", tags=["Doctors"])
 
-# Without these, a new doctor is last in the lists, and a saved one keeps both.
-OWN_CHOICE = ("position", "tint")
+# Without these, a new doctor is last in the lists, and a saved one keeps them.
+OWN_CHOICE = ("position", "tint", "squeeze_ins")
 
 
 class AddDoctor(DoctorProfile):
-    """A doctor. `tint` is a colour of the palette. `position` sets the place in lists: without it, the last."""
+    """A doctor. `tint` is a colour of the palette. `position` sets the place in lists: without it, the last.
+
+    `squeeze_ins` is how many appointments staff may squeeze in at one time; 0, the default, allows none.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -54,7 +57,10 @@ class AddDoctor(DoctorProfile):
 
 
 class SaveDoctor(AddDoctor, Change):
-    """The new state of a doctor. `tint` (a colour of the palette) and `position` (in lists) stay if missing."""
+    """The new state of a doctor.
+
+    `tint` (a colour of the palette), `position` (in lists) and `squeeze_ins` (how many at one time) stay if missing.
+    """
 
     active: Annotated[YesNo, Field(description="Whether they take bookings.")] = True
 

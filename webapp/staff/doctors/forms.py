@@ -24,6 +24,7 @@ from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.doctors.profiles import TINTS, DoctorProfile
 from webapp.i18n import lazy_form_text as _l
+from webapp.staff.doctors.squeeze_ins_forms import CHOOSE, squeeze_ins_field
 
 SLOT_STEPS = (5, 10, 15, 20, 30, 40, 45, 60, 90, 120)
 TINT_NAMES = (_l("Teal"), _l("Blue"), _l("Amber"), _l("Pink"), _l("Green"), _l("Violet"))
@@ -77,6 +78,7 @@ class DoctorForm(DocketForm):
         "position": _l("Enter a number from 0 to 9999."),
         "slot_step": _l("Choose one of the intervals."),
         "tint": _l("Choose one of the colours."),
+        "squeeze_ins": CHOOSE,
     }
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
     specialty = StringField(_l("Specialty"), [InputRequired(_l("Enter a specialty."))])
@@ -85,6 +87,7 @@ class DoctorForm(DocketForm):
     bio = TextAreaField(_l("About"), filters=[unix_lines])
     visit_type_ids = CheckboxesField(_l("Visit types offered"), coerce=int)
     slot_step = SelectField(_l("Appointments start every"), default="30", validate_choice=False)
+    squeeze_ins = squeeze_ins_field()
     tint = RadioField(
         _l("Colour"),
         choices=[SelectChoice(str(tint), name) for tint, name in zip(TINTS, TINT_NAMES, strict=True)],
@@ -113,6 +116,7 @@ class DoctorForm(DocketForm):
             room=self.room.data or "",
             tint=self.tint.data or "",
             slot_step=self.slot_step.data or "",
+            squeeze_ins=self.squeeze_ins.data or "0",
             position=self.position.data,
             bio=self.bio.data or "",
             visit_type_ids=sorted(self.visit_type_ids.data or ()),
@@ -166,5 +170,6 @@ def doctor_data(profile: DoctorProfile, seen: str) -> dict[str, Any]:
         "languages": ", ".join(profile.languages),
         "tint": str(profile.tint),
         "slot_step": str(profile.slot_step),
+        "squeeze_ins": str(profile.squeeze_ins),
         "seen": seen,
     }

@@ -56,7 +56,7 @@ Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
 
 class Row(NamedTuple):
     """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses where they make sense,
-    else None."""
+    else None. `beside` are the appointments that have a part of this one's time too."""
 
     kind: Kind
     starts_at: datetime
@@ -66,6 +66,7 @@ class Row(NamedTuple):
     book: str | None = None
     block: str | None = None
     all_day: bool = False
+    beside: tuple[Row, ...] = ()
 
     @property
     def minutes(self) -> int:
@@ -149,6 +150,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
     current = _current(appointments, now) if day == today else None
     free = _free(frame, day)
     rows = sorted(_rows(frame, day, appointments, current, free), key=lambda row: (row.starts_at, row.ends_at))
+    rows = _side_by_side(rows)
     if day == today:
         rows = _with_now(rows, appointments, now)
     return Day(
@@ -230,6 +232,22 @@ def _rows(
     for since, until, words in frame.leave_on(day):
         all_day = (to_minute(since), to_minute(until)) == whole
         yield Row("off", since, until, words=words, all_day=all_day)
+
+
+def _side_by_side(rows: list[Row]) -> list[Row]:
+    """The rows with appointments that were squeezed in beside those whose time they share, in one line."""
+    lines: list[Row] = []
+    place, until = 0, None
+    for row in rows:
+        if row.card is None or not row.card.appointment.occupies:
+            lines.append(row)
+        elif until is not None and row.starts_at < until:
+            lines[place] = lines[place]._replace(beside=(*lines[place].beside, row))
+            until = max(until, row.ends_at)
+        else:
+            place, until = len(lines), row.ends_at
+            lines.append(row)
+    return lines
 
 
 def _gap(frame: ScheduleWeek, gap: Span) -> Row:

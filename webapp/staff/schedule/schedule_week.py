@@ -18,6 +18,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
 from webapp.core import formats
+from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import WorkingTime, load_working_time
@@ -31,7 +32,8 @@ class Card(NamedTuple):
     """One appointment in the day, with the actions that it allows.
 
     `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
-    sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled.
+    sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled. `squeeze` is where staff
+    squeeze another one in at its time, or None.
     """
 
     appointment: ScheduleAppointment
@@ -42,6 +44,7 @@ class Card(NamedTuple):
     others: list[str]
     may_undo: bool
     changeable: bool
+    squeeze: str | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,14 @@ class ScheduleWeek:
             others=possible[1:],
             may_undo=statuses.may_undo(appointment, self.actor),
             changeable=appointment.status in ACTIVE,
+            squeeze=self._squeeze_href(appointment),
         )
+
+    def _squeeze_href(self, appointment: ScheduleAppointment) -> str | None:
+        is_due = appointment.status in (*ACTIVE, "arrived") and appointment.ends_at > self.now
+        if not (self.doctor.squeeze_ins and is_due):
+            return None
+        return with_query("/book", doctor=self.doctor.slug, starts_at=formats.iso(appointment.starts_at))
 
 
 class _Hours(NamedTuple):

@@ -1,0 +1,125 @@
+"""Pages of squeezing in: booking and moving at a taken time, how it is flagged, and where it is allowed."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.cast import Cast, local, log_in
+from tests.reading import Element, read
+from webapp.core.formats import iso
+from webapp.models import Appointment, AuditEvent, Doctor
+
+TEN = "2026-03-03 10:00"
+WHY = "A child with a fever"
+
+
+@pytest.fixture
+def carol(client: TestClient, cast: Cast) -> TestClient:
+    """Carol, at the desk, while Alice has ten o’clock with Bob."""
+    cast.book(cast.alice, TEN)
+    log_in(client, "carol")
+    return client
+
+
+def allow(cast: Cast, most: int) -> None:
+    cast.change(sa.update(Doctor).where(Doctor.slug == "bob").values(squeeze_ins=most))
+
+
+def booking(carol: TestClient, cast: Cast, *, patient: str = "dave") -> Element:
+    """The page on which staff would book ten o’clock for a patient."""
+    whom = f"patient={cast.patient_ids[patient]}"
+    answer = carol.get(f"/book?doctor=bob&visit_type={cast.short}&starts_at={iso(local(TEN))}&{whom}")
+    assert answer.status_code == 409
+    return read(answer)
+
+
+def squeezed(cast: Cast) -> list[Appointment]:
+    with cast.database.reading() as session:
+        return list(session.scalars(sa.select(Appointment).where(Appointment.squeeze_reason != "")))
+
+
+def test_a_taken_time_says_whether_an_appointment_can_be_squeezed_in(carol: TestClient, cast: Cast) -> None:
+    page = booking(carol, cast)
+    assert "Dr. Bob Brown does not allow squeeze-ins." in page.one("section", role="alert").text
+    assert not page.all("input", name="squeeze_reason")
+    allow(cast, 1)
+    page = booking(carol, cast)
+    assert "you can squeeze it in beside the other appointment" in page.one("section", role="alert").text
+    assert page.one("button", value="squeeze").text == "Squeeze in at 10:00"
+    form = {**page.form("/appointments"), "reason": "Fever"}
+    for sent, words in (
+        ({"step": "squeeze", "squeeze_reason": " "}, "Give a reason for squeezing it in."),
+        # The ordinary button books no taken time, whatever the field says.
+        ({"step": "book", "squeeze_reason": WHY}, "The doctor has another appointment at that time."),
+    ):
+        refused = carol.post("/appointments", data={**form, **sent})
+        assert refused.status_code in {409, 422}
+        assert words in read(refused).text
+        assert read(refused).form("/appointments")["reason"] == "Fever"
+    assert squeezed(cast) == []
+    booked = carol.post("/appointments", data={**form, "step": "squeeze", "squeeze_reason": WHY})
+    assert booked.status_code == 303
+    (urgent,) = squeezed(cast)
+    assert (urgent.lane, urgent.squeeze_reason, urgent.reason) == (1, WHY, "Fever")
+    assert f"Squeezed in: {WHY}" in read(carol.get(booked.headers["location"])).text
+    full = booking(carol, cast, patient="alice")
+    assert "The patient already has an appointment at that time." in full.text
+    assert not full.all("input", name="squeeze_reason")
+
+
+def test_an_appointment_is_moved_beside_another_one_and_back(carol: TestClient, cast: Cast) -> None:
+    allow(cast, 1)
+    path = f"/appointments/{cast.book(cast.dave, '2026-03-03 14:00')}/reschedule"
+    page = read(carol.get(path, params={"date": "2026-03-03", "time": "10:00"}))
+    form = page.form(path)
+    assert "squeeze_reason" in form
+    assert "override_reason" not in form
+    missing = carol.post(path, data={**form, "step": "squeeze"})
+    assert missing.status_code == 422
+    assert "Give a reason for squeezing it in." in read(missing).text
+    assert carol.post(path, data={**form, "step": "squeeze", "squeeze_reason": WHY}).status_code == 303
+    assert [row.lane for row in squeezed(cast)] == [1]
+    back = {"starts_at": iso(local("2026-03-03 14:00")), "version": "2"}
+    assert carol.post(path, data=back).status_code == 303
+    assert squeezed(cast) == []
+
+
+def test_the_doctors_day_and_week_show_it_beside_the_other_one(client: TestClient, cast: Cast) -> None:
+    cast.book(cast.alice, TEN)
+    allow(cast, 1)
+    log_in(client, "bob")
+    form = booking(client, cast).form("/appointments")
+    assert client.post("/appointments", data={**form, "step": "squeeze", "squeeze_reason": WHY}).status_code == 303
+    day = read(client.get("/schedule/2026-03-03"))
+    beside = day.one("li", class_="beside")
+    assert [each.text for each in beside.all("h3")] == ["Alice Adams", "Dave Dunn"]
+    assert f"Squeezed in: {WHY}" in beside.text
+    week = read(client.get("/schedule/week/2026-W10"))
+    places = [
+        (row["data-lane"], row["data-lanes"], "Squeezed in" in row.text)
+        for row in week.all("li", data_kind="appointment")
+    ]
+    assert sorted(places) == [("1", "2", False), ("2", "2", True)]
+
+
+def test_doctors_and_admins_say_how_many_are_allowed(client: TestClient, cast: Cast) -> None:
+    log_in(client, "bob")
+    page = read(client.get("/schedule/squeeze-ins"))
+    assert page.form("/schedule/squeeze-ins") == {"squeeze_ins": "0"}
+    assert "/schedule/squeeze-ins" in [link["href"] for link in read(client.get("/schedule/hours")).all("a")]
+    for wrong in ("", "4", "-1", "many"):
+        refused = client.post("/schedule/squeeze-ins", data={"squeeze_ins": wrong})
+        assert refused.status_code == 422, wrong
+        assert "Choose one of these." in read(refused).text
+    for number in ("2", "2"):
+        assert client.post("/schedule/squeeze-ins", data={"squeeze_ins": number}).status_code == 303
+    log_in(client, "carol")
+    form = read(client.get("/admin/doctors/bob")).form("/admin/doctors/bob")
+    assert form["squeeze_ins"] == "2"
+    assert client.post("/admin/doctors/bob", data={**form, "squeeze_ins": "1", "step": "save"}).status_code == 303
+    with cast.database.reading() as session:
+        assert session.scalar(sa.select(Doctor.squeeze_ins).where(Doctor.slug == "bob")) == 1
+        found = session.scalars(sa.select(AuditEvent.details).where(AuditEvent.action == "doctor_changed"))
+        assert ["squeeze_ins" in details["changed"] for details in found] == [True, True]

@@ -1,0 +1,150 @@
+"""What staff allow an appointment beyond the rules: exceptions with a reason, and a place beside a taken time.
+
+An appointment is squeezed in only if its time is taken: at a free time it stands where every other one does, and no
+reason is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypedDict
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments.booking.neutral_refusals import as_told_to
+from webapp.appointments.schemas import Booking, Move
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic
+from webapp.doctors import service as doctors
+from webapp.scheduling import checks, lanes
+from webapp.scheduling.exceptions import Refused, SlotTaken, SqueezeInFull
+from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.slots import to_minute
+from webapp.scheduling.viewer import Viewer
+
+TAKEN = "slot_taken"
+
+
+class AllowedColumns(TypedDict):
+    """The columns of an appointment that say what was allowed."""
+
+    override_reason: str
+    lane: int
+    squeeze_reason: str
+
+
+class Allowance(NamedTuple):
+    """The rules that staff overrode, and why; the lane, and why the appointment was squeezed in, or ''.
+
+    `if_taken` is the error for an appointment that was squeezed into the same lane at the same moment.
+    """
+
+    rules: list[str]
+    override_reason: str
+    lane: int = 0
+    squeeze_reason: str = ""
+    if_taken: SlotTaken | None = None
+
+    @property
+    def columns(self) -> AllowedColumns:
+        """What is stored of it."""
+        return {
+            "override_reason": self.override_reason if self.rules else "",
+            "lane": self.lane,
+            "squeeze_reason": self.squeeze_reason,
+        }
+
+
+class Stands(Protocol):
+    """What was read of an appointment that takes its time again."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def doctor_id(self) -> int: ...
+    @property
+    def busy_from(self) -> datetime: ...
+    @property
+    def busy_until(self) -> datetime: ...
+    @property
+    def lane(self) -> int: ...
+    @property
+    def squeeze_reason(self) -> str: ...
+
+
+def require_bookable(
+    session: Session,
+    actor: Actor,
+    clinic: Clinic,
+    request: BookingRequest,
+    command: Booking | Move,
+    *,
+    viewer: Viewer,
+    patient_id: int,
+    now: datetime,
+) -> Allowance:
+    """Check the rules; the refusal says only what the actor may know of the patient. The caller holds the locks.
+
+    The reason for squeezing in also stands for exceptions to other rules, unless staff gave a reason for these.
+
+    Raises:
+        SlotTaken, PatientBusy, RuleBroken. SqueezeInNotAllowed, SqueezeInFull: it cannot stand beside a taken time.
+    """
+    start = command.starts_at
+    try:
+        broken = checks.require_bookable(
+            session,
+            clinic,
+            request,
+            start,
+            viewer=viewer,
+            override_reason=command.override_reason,
+            squeeze_reason=command.squeeze_reason,
+            now=now,
+        )
+    except Refused as error:
+        told = as_told_to(session, actor, clinic, patient_id, request, start, error)
+        if told is error:
+            raise
+        raise told from error
+    if TAKEN not in broken:
+        return Allowance(broken, command.override_reason)
+    return Allowance(
+        rules=[code for code in broken if code != TAKEN],
+        override_reason=command.override_reason or command.squeeze_reason,
+        lane=lanes.lane_beside(session, request.doctor, request.span_at(to_minute(start)), ignoring=viewer.moving),
+        squeeze_reason=command.squeeze_reason,
+        if_taken=SqueezeInFull(request.doctor.name, request.doctor.squeeze_ins),
+    )
+
+
+def place_again(session: Session, view: Stands) -> dict[str, object]:
+    """The columns with which an appointment takes its time again: a free time is in lane 0, whatever it was before.
+
+    Raises:
+        SqueezeInNotAllowed, SqueezeInFull: it was squeezed in, and cannot stand beside what has its time now.
+    """
+    if not view.squeeze_reason:
+        return {}
+    span = to_minute(view.busy_from), to_minute(view.busy_until)
+    busy = lanes.busy_lanes(session, view.doctor_id, span, ignoring=view.id)
+    if not busy:
+        return {"lane": 0, "squeeze_reason": ""}
+    if view.lane not in busy:
+        return {}
+    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
+    return {"lane": lanes.lane_beside(session, doctor, span, ignoring=view.id)}
+
+
+def record(session: Session, actor: Actor, appointment_id: int, allowed: Allowance, *, now: datetime) -> None:
+    """Write audit rows of the rules that staff overrode, and that the appointment was squeezed in.
+
+    The rows leave out the reasons, which may concern the patient's health; they are stored with the appointment.
+    """
+    subject = ("appointment", appointment_id)
+    if allowed.rules:
+        details = {"rules": allowed.rules}
+        audit.record_by(session, actor, "rule_overridden", subject=subject, now=now, details=details)
+    if allowed.squeeze_reason:
+        audit.record_by(session, actor, "squeezed_in", subject=subject, now=now)
