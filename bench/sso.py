@@ -27,8 +27,8 @@ from tests.browser_path import browser_path
 from tests.cast import NOW, assemble
 from tests.postgres import postgres_server
 from tests.servers import free_port, live_server
-from webapp.config import OidcProvider
 from webapp.event_handlers import wired_database
+from webapp.identity_providers import OidcProvider
 from webapp.migrations import upgrade
 from webapp.models import LinkedIdentity, SecurityEvent, User
 

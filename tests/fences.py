@@ -38,7 +38,7 @@ GROUND_FLOORS: list[set[str]] = [
     {"engines"},
     {"troubles"},
     {"config", "deadlines", "causes", "events", "exceptions"},
-    {"i18n"},
+    {"i18n", "identity_providers"},
 ]
 FLOORS = [ROOF, *ROOM_FLOORS, *GROUND_FLOORS]
 ROOMS = set().union(*ROOM_FLOORS)
@@ -94,6 +94,7 @@ SINGLE = {
     "config": "ground",
     "events": "ground",
     "i18n": "ground",
+    "identity_providers": "ground",
     "causes": "ground",
     "deadlines": "ground",
     "troubles": "ground",

@@ -33,12 +33,12 @@ from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
 from webapp.auth.passwords.password_links import create_password_link
 from webapp.auth.programs.api_tokens import MakeToken, list_tokens, make_token
 from webapp.clinic import documents
-from webapp.config import OidcProvider
 from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.routing import all_routes
 from webapp.core.signing import sign
 from webapp.event_handlers import wired_database
+from webapp.identity_providers import OidcProvider
 from webapp.patients import duplicates
 
 COLUMNS = ("guest", "alice", "dave", "bob", "erin", "carol", "disabled")

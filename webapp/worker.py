@@ -27,7 +27,7 @@ from webapp.auth import drafts
 from webapp.auth.sign_in import sign_in_codes
 from webapp.causes import report
 from webapp.clinic.service import get_clinic
-from webapp.config import OWN_MACHINE, Settings
+from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.core.logging import configure_logging
 from webapp.database import Database
@@ -36,6 +36,7 @@ from webapp.exceptions import AppError
 from webapp.heartbeats import service as heartbeats
 from webapp.heartbeats.service import beat
 from webapp.idempotency import service
+from webapp.identity_providers import OWN_MACHINE
 from webapp.live import feed as live
 from webapp.notifications import delivery, erasure
 from webapp.notifications.delivery import Courier, Sender

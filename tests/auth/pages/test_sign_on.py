@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, ORIGIN, Cast, client_for, log_in
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, ec_key, oidc_provider, public, rsa_key
 from tests.reading import read
-from webapp import config, models
+from webapp import identity_providers, models
 from webapp.auth import former_holders
 
 START, ACCOUNT = "/login/sso/hospital", "/account"
@@ -30,10 +30,10 @@ def provider() -> Iterator[OidcProvider]:
         yield running
 
 
-def settings(provider: OidcProvider, **more: Any) -> config.OidcProvider:
+def settings(provider: OidcProvider, **more: Any) -> identity_providers.OidcProvider:
     named = {"name": "hospital", "label": "St. Mary’s", "issuer": provider.issuer}
     secret = {"client_id": CLIENT, "client_secret": SECRET}
-    return config.OidcProvider.model_validate({**named, **secret, **more})
+    return identity_providers.OidcProvider.model_validate({**named, **secret, **more})
 
 
 def confirmed_people(cast: Cast) -> None:
@@ -367,7 +367,7 @@ def test_a_provider_that_is_away_or_odd_is_said_in_words(sqlite_cast: Cast, prov
         callback = provider.let_in(begin(client), **BOB)
         provider.status = 500
         assert away in finish(client, callback)[1]
-    nowhere = config.OidcProvider(name="hospital", issuer="http://127.0.0.1:9", client_id=CLIENT)
+    nowhere = identity_providers.OidcProvider(name="hospital", issuer="http://127.0.0.1:9", client_id=CLIENT)
     with client_for(sqlite_cast.database, oidc_providers=(nowhere,)) as client:
         assert client.get(START).headers["location"] == "/login"
         assert client.get("/login/sso/another").status_code == 404

@@ -24,10 +24,10 @@ from webapp.auth.schemas import Actor
 from webapp.auth.single_sign_on.oidc import Identity
 from webapp.auth.single_sign_on.sign_on_exceptions import SignOnRefused
 from webapp.auth.tokens import hashed
-from webapp.config import OidcProvider
 from webapp.core.email_address import normal_email
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
+from webapp.identity_providers import OidcProvider
 
 Letterhead = dict[str, str]
 # How long a person may take at the provider.

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from webapp.auth.single_sign_on.sign_on_exceptions import ProviderAway, SignOnRefused
-from webapp.config import OidcProvider, is_safe_address
 from webapp.core.urls import with_query
+from webapp.identity_providers import OidcProvider, is_safe_address
 
 # Signatures that only the provider can make: neither `none`, nor those of a secret that both sides know.
 ALGORITHMS = {

@@ -27,10 +27,10 @@ from webapp.auth.single_sign_on import identities
 from webapp.auth.single_sign_on.oidc import Identity
 from webapp.auth.single_sign_on.sign_on_exceptions import SignOnRefused
 from webapp.clinic.service import get_clinic
-from webapp.config import OidcProvider
 from webapp.core.email_address import normal_email
 from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
+from webapp.identity_providers import OidcProvider
 from webapp.patients import service as patients
 from webapp.patients.schemas import NewPatient, Origin
 from webapp.staff.users import service as users
