@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from tests.servers import SECRET_KEY
 from webapp import models
 from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
@@ -99,7 +100,7 @@ def _new_patient(session: Session, number: int, now: datetime) -> str:
     # One that is not confirmed could book only one appointment.
     session.execute(sa.update(models.User).where(models.User.id == user_id).values(email_confirmed_at=now))
     session.add(models.Patient(user_id=user_id, name=f"Racer {number}", email=email, created_at=now))
-    secret = auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
+    secret = sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
     return f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
 
 

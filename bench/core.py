@@ -31,7 +31,7 @@ from bench.terminal import progress, say, table
 from tests.postgres import postgres_server
 from tests.servers import SECRET_KEY
 from webapp import migrations, models
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.api import API_PREFIX
 from webapp.event_handlers import wired_database
@@ -228,7 +228,7 @@ def _cookie(session: Session, role: str) -> str:
     users = sa.select(models.User.id).where(models.User.role == role).order_by(models.User.id)
     user_id = session.scalars(users).first()
     assert user_id is not None, f"The clinic has no {role}."
-    secret = auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=NOW)
+    secret = sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=NOW)
     return f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp import models
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.clinic.service import get_clinic
 from webapp.doctors.service import list_doctors
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
@@ -75,7 +75,9 @@ def sign_in(session: Session, count: int, now: datetime) -> list[SignedInPatient
     )
     return [
         SignedInPatient(
-            user_id, patient_id, auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now)
+            user_id,
+            patient_id,
+            sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=now),
         )
         for user_id, patient_id in session.execute(query).all()
         if user_id is not None

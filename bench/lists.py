@@ -29,7 +29,7 @@ from bench.terminal import say, table
 from tests.postgres import postgres_server
 from tests.servers import SECRET_KEY
 from webapp import models
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.config import Settings
 from webapp.event_handlers import wired_database
@@ -97,7 +97,7 @@ def _sign_in(session: Session, role: str) -> str:
         sa.select(models.User.id).where(models.User.role == role).order_by(models.User.id)
     ).first()
     assert user_id is not None
-    return auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=NOW)
+    return sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=NOW)
 
 
 def _url_values(session: Session) -> dict[str, str]:

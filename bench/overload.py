@@ -31,7 +31,7 @@ from bench.terminal import say, table
 from tests.postgres import postgres_server
 from tests.servers import SECRET_KEY, LiveServer, live_server
 from webapp import models
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.core.clock import utc_now
 from webapp.event_handlers import wired_database
@@ -173,7 +173,7 @@ def _sign_in_admin(session: Session) -> str:
     admins = sa.select(models.User.id).where(models.User.role == "admin").order_by(models.User.id)
     user_id = session.scalars(admins).first()
     assert user_id is not None
-    secret = auth.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=utc_now())
+    secret = sessions.start_session(session, user_id, address="127.0.0.1", user_agent="bench", now=utc_now())
     return f"{SESSION_COOKIE}={Signer([SECRET_KEY], salt='docket.session').sign(secret).decode()}"
 
 

@@ -23,7 +23,7 @@ from tests.snapshot import Snapshot
 from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.schemas import Booking
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.auth.passwords import service as passwords
 from webapp.auth.schemas import Actor, Role
@@ -250,7 +250,7 @@ def log_in(client: TestClient, name: str) -> TestClient:
 def _start_session(session: Session, *, name: str, now: datetime) -> str:
     query = sa.select(models.User.id).where(models.User.email == f"{name}@docket.example", models.User.active.is_(True))
     user_id = session.scalars(query).one()
-    return auth.start_session(session, user_id, address="testclient", user_agent="testclient", now=now)
+    return sessions.start_session(session, user_id, address="testclient", user_agent="testclient", now=now)
 
 
 def log_in_by_form(client: TestClient, name: str) -> TestClient:

@@ -11,7 +11,7 @@ from passlib.hash import argon2
 from sqlalchemy.orm import Session
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast
-from webapp.auth import login_throttle, service, tokens
+from webapp.auth import login_throttle, service, sessions, tokens
 from webapp.auth.exceptions import (
     AttemptsUnderWay,
     EmailTaken,
@@ -93,10 +93,10 @@ def note(
         cast.database.write(judged)
 
 
-def actor_of(cast: Cast, secret: str, *, now: datetime = NOW, address: str = HOME) -> service.SignedIn | None:
+def actor_of(cast: Cast, secret: str, *, now: datetime = NOW, address: str = HOME) -> sessions.SignedIn | None:
     """The actor to whom the secret belongs now."""
     with cast.database.reading() as session:
-        return service.find_actor(session, secret, address=address, now=now)
+        return sessions.find_actor(session, secret, address=address, now=now)
 
 
 def count(cast: Cast, table: type[FailedLogin | UserSession]) -> int:
@@ -402,7 +402,7 @@ def test_last_seen_is_due_every_five_minutes(cast: Cast) -> None:
     assert due == [False, True]
     signed_in = actor_of(cast, secret)
     assert signed_in
-    cast.database.write(service.touch_session, signed_in.actor.session_id, now=NOW + 5 * MINUTE)
+    cast.database.write(sessions.touch_session, signed_in.actor.session_id, now=NOW + 5 * MINUTE)
     again = actor_of(cast, secret, now=NOW + 6 * MINUTE)
     assert again
     assert not again.touch
@@ -428,18 +428,18 @@ def test_sessions_are_listed_and_ended_by_their_owner_alone(cast: Cast) -> None:
     assert signed_in
     actor = signed_in.actor
     with cast.database.reading() as session:
-        found = service.list_sessions(session, actor, now=NOW + MINUTE)
-        assert service.list_sessions(session, cast.dave, now=NOW + MINUTE) == []
-        assert service.list_sessions(session, actor, now=NOW + timedelta(days=31)) == []
+        found = sessions.list_sessions(session, actor, now=NOW + MINUTE)
+        assert sessions.list_sessions(session, cast.dave, now=NOW + MINUTE) == []
+        assert sessions.list_sessions(session, actor, now=NOW + timedelta(days=31)) == []
     assert [(row.address, row.last_seen_at) for row in found] == [(CAFE, NOW + MINUTE), (HOME, NOW)]
     with pytest.raises(NotFound):
-        cast.database.write(service.end_session, cast.dave, found[0].id, now=NOW)
+        cast.database.write(sessions.end_session, cast.dave, found[0].id, now=NOW)
     assert actor_of(cast, there)
-    cast.database.write(service.end_session, actor, found[0].id, now=NOW)
+    cast.database.write(sessions.end_session, actor, found[0].id, now=NOW)
     assert actor_of(cast, there) is None
     assert actor_of(cast, here)
     with pytest.raises(NotFound):
-        cast.database.write(service.end_session, actor, found[0].id, now=NOW)
+        cast.database.write(sessions.end_session, actor, found[0].id, now=NOW)
 
 
 # ------------------------------------------------------------------------------------------------- passwords

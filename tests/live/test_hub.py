@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.appointment_rows import put
 from tests.cast import NOW, Cast
 from webapp import models
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.exceptions import Unavailable
 from webapp.live import feed, hub
 from webapp.live.hub import Hub, Stream, StreamsOff, Viewer
@@ -52,9 +52,9 @@ _sessions = count(1000)
 def viewer(cast: Cast, name: str = "bob") -> Viewer:
     """One of the cast with a new session."""
     user_id = getattr(cast, name).user_id
-    secret = cast.database.write(auth.start_session, user_id, address="", user_agent="", now=NOW)
+    secret = cast.database.write(sessions.start_session, user_id, address="", user_agent="", now=NOW)
     with cast.database.reading() as session:
-        found = auth.find_session(session, secret, address="", now=NOW)
+        found = sessions.find_session(session, secret, address="", now=NOW)
     assert found is not None
     return Viewer(user_id, found.actor.session_id)
 

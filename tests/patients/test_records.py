@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tests.cast import NOW, Cast
 from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.exceptions import WrongCredentials
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import Cursor
@@ -222,11 +223,11 @@ def test_invalid_links_are_refused(cast: Cast) -> None:
 
 def test_a_disabled_account_is_signed_out_at_once_and_an_enabled_one_may_sign_in(cast: Cast) -> None:
     alice = cast.patient_ids["alice"]
-    secret = cast.database.write(auth.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
+    secret = cast.database.write(sessions.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
 
     def signed_in() -> bool:
         with cast.database.reading() as session:
-            return auth.find_actor(session, secret, address="", now=NOW) is not None
+            return sessions.find_actor(session, secret, address="", now=NOW) is not None
 
     def may_sign_in() -> bool:
         with cast.database.reading() as session:

@@ -15,8 +15,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in
 from tests.reading import Element, read
-from webapp.auth import roles
-from webapp.auth import service as auth
+from webapp.auth import roles, sessions
 from webapp.auth.exceptions import LastAdmin
 from webapp.auth.passwords import password_links
 from webapp.auth.passwords import service as passwords
@@ -115,9 +114,9 @@ def test_an_admin_who_never_had_a_password_does_not_count(cast: Cast) -> None:
 
 def test_last_seen_outlives_the_session_and_new_accounts_have_never_signed_in(cast: Cast) -> None:
     secret = cast.database.write(
-        auth.start_session, cast.alice.user_id, address="192.0.2.1", user_agent="Tests", now=NOW
+        sessions.start_session, cast.alice.user_id, address="192.0.2.1", user_agent="Tests", now=NOW
     )
-    cast.database.write(auth.forget_session, secret)
+    cast.database.write(sessions.forget_session, secret)
     invite = users.InviteUser(name="Ivo Invited", email="ivo@docket.example", role="admin")
     cast.database.write(users.invite, cast.carol, invite, SHOWN, now=NOW)
     with client_for(cast.database) as client:
@@ -526,7 +525,7 @@ def test_a_form_without_an_answer_disables_no_account(cast: Cast, client: TestCl
 
 def test_an_account_is_signed_out_everywhere(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
-    cast.database.write(auth.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
+    cast.database.write(sessions.start_session, cast.alice.user_id, address="", user_agent="", now=NOW)
     address = f"/admin/users/{cast.alice.user_id}"
     assert client.post(f"{address}/sessions/end").status_code == 303
     assert "Signed out on 1 device." in read(client.get(address)).text

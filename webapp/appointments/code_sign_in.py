@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import joining
-from webapp.auth import login_throttle
+from webapp.auth import login_throttle, sessions
 from webapp.auth import service as auth
 from webapp.auth.addresses import confirmation
 from webapp.auth.exceptions import AddressNotProved
@@ -152,8 +152,8 @@ def _open(session: Session, typed: Typed, origin: Origin, *, now: datetime) -> E
     role = cast(Role, row.role)
     actor = Actor(row.id, 0, row.name, typed.email, role, origin.address)
     over = _confirm(session, actor, known=typed.known, now=now)
-    auth.forget_session(session, origin.previous)
-    secret = auth.start_session(
+    sessions.forget_session(session, origin.previous)
+    secret = sessions.start_session(
         session, row.id, address=origin.address, user_agent=origin.user_agent, now=now, how=sign_in_codes.ENTERING
     )
     return Entered("right", secret, role, over)

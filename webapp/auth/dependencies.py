@@ -8,10 +8,10 @@ from datetime import timedelta
 from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
 
-from webapp.auth import service, tokens
+from webapp.auth import service, sessions, tokens
 from webapp.auth.passwords.link_delivery import LinkDelivery
 from webapp.auth.schemas import MACHINE, Actor, ActorRole, Role
-from webapp.auth.service import SignedIn
+from webapp.auth.sessions import SignedIn
 from webapp.config import Settings
 from webapp.core.urls import with_query
 from webapp.core.web import Page, local_path
@@ -161,12 +161,12 @@ def _read_session(page: Page) -> SignedIn | None:
     secret = session_secret(page)
     if not secret:
         return None
-    found = service.find_session(page.session, secret, address=page.address, now=page.now)
+    found = sessions.find_session(page.session, secret, address=page.address, now=page.now)
     if found is not None and found.touch and not page.asks_by_itself:
         # A thread that waits for a second connection while it holds one can wait for ever.
         page.close()
         try:
-            page.database.write(service.touch_session, found.actor.session_id, now=page.now)
+            page.database.write(sessions.touch_session, found.actor.session_id, now=page.now)
         except Unavailable:
             # A missed last-seen time is not worth an error; the next request writes it.
             logger.info("The last-seen time of session %d was not written", found.actor.session_id)
@@ -183,7 +183,7 @@ def note_staff(page: Page, actor: Actor) -> None:
 def set_session_cookie(page: Page, response: Response, secret: str) -> None:
     """Send the signed session id to the browser."""
     signed = _signer(page.settings, "session").sign(secret).decode()
-    lifetime = int(service.SESSION_LIFETIME.total_seconds())
+    lifetime = int(sessions.SESSION_LIFETIME.total_seconds())
     page.set_cookie(response, page.cookie_name(SESSION_COOKIE), signed, lifetime)
 
 

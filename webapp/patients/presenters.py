@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.schemas import Actor
 from webapp.auth.single_sign_on import identities
 from webapp.auth.user_agents import device_name
@@ -77,6 +77,6 @@ def device_lines(page: Page, actor: Actor) -> list[DeviceLine]:
     """The actor's signed-in browsers, the current one first."""
     lines = [
         DeviceLine(row.id, device_name(row.user_agent), row.last_seen_at, row.id == actor.session_id)
-        for row in auth.list_sessions(page.session, actor, now=page.now)
+        for row in sessions.list_sessions(page.session, actor, now=page.now)
     ]
     return sorted(lines, key=lambda line: not line.current)

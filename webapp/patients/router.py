@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from webapp.auth import feeds
+from webapp.auth import feeds, sessions
 from webapp.auth import service as auth
 from webapp.auth.addresses import confirmation
 from webapp.auth.addresses import service as addresses
@@ -221,7 +221,7 @@ def end_other_sessions(page: CurrentPage) -> Response:
     """End all of the actor's own sessions but this one; everyone who is signed in."""
     lead_back_to(page.request, "/account")
     actor = signed_in(page)
-    ended = page.write(auth.end_other_sessions, actor, now=page.now)
+    ended = page.write(sessions.end_other_sessions, actor, now=page.now)
     said = ngettext("Signed out on %(n)d other device.", "Signed out on %(n)d other devices.", ended) % {"n": ended}
     return page.redirect("/account", flash=said)
 
@@ -231,10 +231,10 @@ def end_session(page: CurrentPage, session_id: PathId) -> Response:
     """End one of the actor's own sessions; everyone who is signed in. Another user's is a 404."""
     actor = signed_in(page)
     try:
-        page.write(auth.end_session, actor, session_id, now=page.now)
+        page.write(sessions.end_session, actor, session_id, now=page.now)
     except NotFound:
         # It may have ended a moment ago, by the same form or in another tab: it is signed out, as requested.
-        if auth.is_session(page.session, session_id):
+        if sessions.is_session(page.session, session_id):
             raise
     if session_id != actor.session_id:
         return page.redirect("/account", flash=_("That device is signed out."))

@@ -14,7 +14,7 @@ from tests.cast import NOW, PASSWORD, Cast, client_for, log_in, log_in_by_form
 from tests.reading import HTMX, read
 from tests.registering import register
 from webapp import models
-from webapp.auth import service
+from webapp.auth import sessions
 from webapp.auth.passwords import service as passwords
 from webapp.exceptions import NotFound, Unavailable
 
@@ -302,7 +302,7 @@ def test_signing_out_in_two_tabs_at_once_is_no_error(client: TestClient, monkeyp
     def ended(*_args: object, **_more: object) -> None:
         raise NotFound("That device is already signed out.")
 
-    monkeypatch.setattr(service, "end_session", ended)
+    monkeypatch.setattr(sessions, "end_session", ended)
     answer = client.post("/logout")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     parts = cookie_header(client, answer.headers.get_list("set-cookie"), "docket_session")

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, client_for, log_in, log_in_by_form
 from tests.reading import read
 from webapp import models
-from webapp.auth import service, sign_in_rules
+from webapp.auth import sessions, sign_in_rules
 from webapp.auth.second_factor import recovery_codes
 from webapp.auth.second_factor import service as second_factor
 from webapp.core.sealing import seal, unseal
@@ -150,10 +150,10 @@ def test_a_code_works_once_and_for_a_minute_and_a_half(client: TestClient, cast:
 def test_every_first_step_leads_to_the_second(client: TestClient, cast: Cast, how: str) -> None:
     give_app(cast, cast.carol.user_id)
     user = cast.carol.user_id
-    secret = cast.database.write(service.start_session, user, address="", user_agent="", now=NOW, how=how)
+    secret = cast.database.write(sessions.start_session, user, address="", user_agent="", now=NOW, how=how)
     with cast.database.reading() as session:
-        assert service.find_actor(session, secret, address="", now=NOW) is None
-        waiting = service.find_session(session, secret, address="", now=NOW)
+        assert sessions.find_actor(session, secret, address="", now=NOW) is None
+        waiting = sessions.find_session(session, secret, address="", now=NOW)
         events = session.scalars(sa.select(models.SecurityEvent.action)).all()
     assert waiting is not None
     assert waiting.stage == "factor"

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from tests.cast import NOW, PASSWORD, Cast, client_for, log_in, log_in_by_form
 from tests.reading import read
 from webapp import models
-from webapp.auth import service
+from webapp.auth import sessions
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -132,7 +132,7 @@ def test_a_new_password_ends_the_calendar_feed_and_renews_the_session(client: Te
 
 def test_ended_sessions_are_deleted_when_the_next_one_begins(cast: Cast) -> None:
     start = cast.database.write
-    start(service.start_session, cast.carol.user_id, address="", user_agent="", now=NOW)
-    start(service.start_session, cast.alice.user_id, address="", user_agent="", now=NOW + 13 * HOUR)
+    start(sessions.start_session, cast.carol.user_id, address="", user_agent="", now=NOW)
+    start(sessions.start_session, cast.alice.user_id, address="", user_agent="", now=NOW + 13 * HOUR)
     with cast.database.reading() as session:
         assert session.scalars(sa.select(models.UserSession.user_id)).all() == [cast.alice.user_id]

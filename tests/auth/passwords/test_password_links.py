@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import LETTERHEAD, NOW, PASSWORD, Cast, client_for, log_in
 from tests.reading import read
-from webapp.auth import service, tokens
+from webapp.auth import service, sessions, tokens
 from webapp.auth.exceptions import EmailTaken, LinkNotValid
 from webapp.auth.passwords import password_links
 from webapp.auth.passwords import service as passwords
@@ -98,7 +98,7 @@ def test_expired_used_replaced_unknown_and_disabled_are_one_answer(cast: Cast) -
 
 def test_setting_a_password_ends_every_session_of_the_account_and_the_browsers_own(cast: Cast) -> None:
     def sign_in(user_id: int) -> str:
-        return cast.database.write(service.start_session, user_id, address="", user_agent="", now=NOW)
+        return cast.database.write(sessions.start_session, user_id, address="", user_agent="", now=NOW)
 
     hers = [sign_in(cast.alice.user_id) for _ in range(2)]
     browsers, elsewhere = sign_in(cast.carol.user_id), sign_in(cast.carol.user_id)
@@ -114,7 +114,7 @@ def test_setting_a_password_ends_every_session_of_the_account_and_the_browsers_o
         left = [
             each
             for each in (*hers, browsers, elsewhere)
-            if service.find_actor(session, each, address="", now=NOW) is not None
+            if sessions.find_actor(session, each, address="", now=NOW) is not None
         ]
     assert left == [elsewhere]
 

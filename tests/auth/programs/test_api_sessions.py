@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.cast import NOW, Cast
-from webapp.auth import service
+from webapp.auth import sessions
 from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.programs import api_sessions
 from webapp.auth.programs.api_sessions import Granted
@@ -22,7 +22,7 @@ THIEVES = 4
 def sign_in(cast: Cast) -> Granted:
     """Alice's first pair of tokens."""
     user = cast.alice.user_id
-    secret = cast.database.write(service.start_session, user, address="", user_agent="", now=NOW)
+    secret = cast.database.write(sessions.start_session, user, address="", user_agent="", now=NOW)
     return cast.database.write(api_sessions.grant, user, secret, now=NOW)
 
 
@@ -58,7 +58,7 @@ def test_a_session_ends_a_month_after_the_password_however_often_it_is_refreshed
         cast.database.write(api_sessions.rotate, token, now=NOW + timedelta(days=30))
     # The next session that begins deletes it, with all its tokens.
     cast.database.write(
-        service.start_session, cast.dave.user_id, address="", user_agent="", now=NOW + timedelta(days=31)
+        sessions.start_session, cast.dave.user_id, address="", user_agent="", now=NOW + timedelta(days=31)
     )
     with cast.database.reading() as session:
         assert session.scalar(sa.select(sa.func.count(RefreshToken.id))) == 0
@@ -66,10 +66,10 @@ def test_a_session_ends_a_month_after_the_password_however_often_it_is_refreshed
 
 def test_a_program_of_staff_has_no_idle_time(cast: Cast) -> None:
     user = cast.carol.user_id
-    secret = cast.database.write(service.start_session, user, address="", user_agent="", now=NOW)
+    secret = cast.database.write(sessions.start_session, user, address="", user_agent="", now=NOW)
     granted = cast.database.write(api_sessions.grant, user, secret, now=NOW)
     again = cast.database.write(api_sessions.rotate, granted.refresh_token, now=NOW + timedelta(days=2))
     assert again is not None
     with cast.database.reading() as session:
         later = NOW + timedelta(days=2, hours=1)
-        assert service.find_actor_of_session(session, again.session_hash, address="", now=later) is not None
+        assert sessions.find_actor_of_session(session, again.session_hash, address="", now=later) is not None

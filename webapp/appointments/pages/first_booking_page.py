@@ -11,7 +11,7 @@ from starlette.responses import Response
 from webapp.appointments.booking import service
 from webapp.appointments.pages import presenters
 from webapp.appointments.schemas import Booking
-from webapp.auth import service as auth
+from webapp.auth import sessions
 from webapp.auth.drafts import KeptForm
 from webapp.auth.exceptions import AddressNotProved
 from webapp.auth.pages.draft_dependencies import keep_draft
@@ -71,7 +71,7 @@ def actor_of(page: Page, secret: str) -> Actor:
     Raises:
         AddressNotProved: it has ended already.
     """
-    found = auth.find_actor(page.session, secret, address=page.address, now=page.now)
+    found = sessions.find_actor(page.session, secret, address=page.address, now=page.now)
     if found is None:
         raise AddressNotProved
     return found.actor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import login_throttle, service
+from webapp.auth import login_throttle, service, sessions
 from webapp.auth.addresses import service as addresses
 from webapp.auth.dependencies import clear_session_cookie, current_session
 from webapp.auth.pages.factor_dependencies import prove_code
@@ -14,7 +14,7 @@ from webapp.auth.pages.passkey_dependencies import prove_passkey
 from webapp.auth.pages.password_dependencies import counted_attempt
 from webapp.auth.schemas import Actor
 from webapp.auth.second_factor import service as second_factor
-from webapp.auth.service import SignedIn
+from webapp.auth.sessions import SignedIn
 from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
 from webapp.core.routing import Router
@@ -57,7 +57,7 @@ def sign_in_again(page: CurrentPage, sent: SentForm) -> Response:
     """Sign out, and in again: the way of an account that has nothing else to prove; everyone who is signed in."""
     found = _signed_in(page)
     wanted = ConfirmForm(sent).next.data or ""
-    page.write(service.end_session, found.actor, found.actor.session_id, now=page.now)
+    page.write(sessions.end_session, found.actor, found.actor.session_id, now=page.now)
     response = page.redirect(with_query("/login", next=wanted))
     clear_session_cookie(page, response)
     return response

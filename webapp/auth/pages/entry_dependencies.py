@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import account_mails, service
+from webapp.auth import account_mails, sessions
 from webapp.auth.dependencies import known_device, onward_of, set_device_cookie, set_session_cookie
 from webapp.auth.pages.draft_dependencies import claim_draft
 from webapp.core.urls import with_query
@@ -18,7 +18,7 @@ def enter(page: Page, secret: str, wanted: str, *, onward: str = "", flash: str 
     no page was wanted or another comes before it.
     """
     page.close()
-    found = service.find_session(page.session, secret, address=page.address, now=page.now)
+    found = sessions.find_session(page.session, secret, address=page.address, now=page.now)
     if found is None:
         return page.redirect(with_query("/login", next=wanted))
     actor = found.actor

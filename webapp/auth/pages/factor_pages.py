@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import service
+from webapp.auth import sessions
 from webapp.auth.dependencies import set_session_cookie
 from webapp.auth.schemas import Actor
 from webapp.core.web import Page, local_path
@@ -20,7 +20,7 @@ def show_codes(page: Page, codes: list[str], onward: str) -> Response:
 
 def lead_on(page: Page, actor: Actor, wanted: str) -> Response:
     """Note that the actor has just proved who they are, and lead on to what they wanted, with a new session id."""
-    secret = page.write(service.note_proof, actor.session_id, now=page.now)
+    secret = page.write(sessions.note_proof, actor.session_id, now=page.now)
     response = page.redirect(local_path(wanted, default="/account"))
     set_session_cookie(page, response, secret)
     return response

@@ -14,7 +14,7 @@ from webapp.auth.schemas import Actor
 from webapp.auth.second_factor import service as second_factor
 from webapp.auth.second_factor.qr_codes import draw_qr_code
 from webapp.auth.second_factor.service import Proof, Setup
-from webapp.auth.service import SignedIn
+from webapp.auth.sessions import SignedIn
 from webapp.core.errors import headers_of
 from webapp.core.forms import NotFilledIn, Submission
 from webapp.core.routing import Router

@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from webapp.auth import service
+from webapp.auth import service, sessions
 from webapp.auth.dependencies import (
     clear_session_cookie,
     current_session,
@@ -76,7 +76,7 @@ def log_out(page: CurrentPage) -> Response:
     if found is not None:
         # Another tab may have signed out at the same moment.
         with suppress(NotFound):
-            page.write(service.end_session, found.actor, found.actor.session_id, now=page.now)
+            page.write(sessions.end_session, found.actor, found.actor.session_id, now=page.now)
     response = page.redirect("/", flash=_("You are signed out."), tone="info")
     clear_session_cookie(page, response)
     drop_draft(page, response)

@@ -9,7 +9,7 @@ from fastapi import Form
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
-from webapp.auth import service
+from webapp.auth import sessions
 from webapp.auth.exceptions import RefreshTokenNotValid
 from webapp.auth.programs import api_sessions
 from webapp.auth.programs.access_tokens import ACCESS_LIFETIME, make_access_token
@@ -127,7 +127,7 @@ def refresh_tokens(page: CurrentPage, command: Refresh) -> Response:
 def sign_out(page: CurrentPage, actor: WritingCaller) -> Response:
     """End the session, with its access token and refresh token. Access: everyone who is signed in."""
     page.close()
-    page.database.write(service.end_session, actor, actor.session_id, now=page.now)
+    page.database.write(sessions.end_session, actor, actor.session_id, now=page.now)
     return answer(page, Said, Said(message=_("You are signed out.")))
 
 

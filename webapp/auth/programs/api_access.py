@@ -11,7 +11,7 @@ from fastapi import Security
 from fastapi.security import APIKeyCookie, OAuth2PasswordBearer
 from starlette.concurrency import run_in_threadpool
 
-from webapp.auth import service
+from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor, note_staff
 from webapp.auth.exceptions import ScopeMissing
 from webapp.auth.programs import api_tokens
@@ -54,7 +54,7 @@ def caller_of(page: Page, token: str | None) -> Actor | None:
     claims = read_access_token(page.settings.secret_keys, token, now=page.now)
     found = None
     if claims is not None:
-        found = service.find_actor_of_session(page.session, claims.session_hash, address=page.address, now=page.now)
+        found = sessions.find_actor_of_session(page.session, claims.session_hash, address=page.address, now=page.now)
     if found is None or claims is None or found.actor.user_id != claims.user_id:
         if claims is not None:
             page.request.state.refusal = "token_ended"

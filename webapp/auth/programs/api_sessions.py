@@ -20,7 +20,8 @@ from webapp.auth.exceptions import FactorMissing, FactorNeeded, RefreshTokenNotV
 from webapp.auth.models import RefreshToken, User, UserSession
 from webapp.auth.schemas import LogIn
 from webapp.auth.second_factor import service as second_factor
-from webapp.auth.service import SESSION_LIFETIME, VerifiedLogin
+from webapp.auth.service import VerifiedLogin
+from webapp.auth.sessions import SESSION_LIFETIME
 from webapp.auth.sign_in_rules import get_rules
 from webapp.auth.tokens import hashed, new_secret
 from webapp.core.networks import network_of

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import account_mails, login_throttle, service
+from webapp.auth import account_mails, login_throttle, sessions
 from webapp.auth.exceptions import FactorRequired, TooManyLogins, TooManyProofs, WrongFactor
 from webapp.auth.models import AuthenticatorApp, Passkey, User, UserSession
 from webapp.auth.schemas import Actor
@@ -226,7 +226,7 @@ def finish_sign_in(session: Session, actor: Actor, *, how: Proof, address: str, 
     waiting = sa.delete(UserSession).where(UserSession.id == actor.session_id, UserSession.waits.is_(True))
     if session.scalar(waiting.returning(UserSession.id)) is None:
         raise NotSignedIn(_("Sign in to see this page."))
-    return service.start_session(
+    return sessions.start_session(
         session, actor.user_id, address=address, user_agent=user_agent, now=now, how=how, proven=True
     )
 

@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
-from webapp.auth import account_mails
-from webapp.auth import service as auth
+from webapp.auth import account_mails, sessions
 from webapp.auth.exceptions import StaleSession
 from webapp.auth.models import User, UserSession
 from webapp.auth.passwords import password_links
@@ -79,4 +78,4 @@ def set_first_password(
     session.execute(others)
     audit.record_by(session, actor, "password_changed", subject=("user", actor.user_id), now=now)
     account_mails.tell(session, actor.user_id, "password", letterhead, now=now)
-    return auth.renew_session(session, actor.session_id)
+    return sessions.renew_session(session, actor.session_id)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from webapp.auth import roles
+from webapp.auth import roles, sessions
 from webapp.auth import service as auth
 from webapp.auth.models import User
 from webapp.auth.passwords import service as passwords
@@ -62,8 +62,8 @@ def sign_in(
     if identity.email and normal_email(identity.email) == account.email:
         unconfirmed = sa.update(User).where(User.id == user_id, User.email_confirmed_at.is_(None))
         session.execute(unconfirmed.values(email_confirmed_at=now))
-    auth.forget_session(session, origin.previous)
-    return auth.start_session(
+    sessions.forget_session(session, origin.previous)
+    return sessions.start_session(
         session,
         user_id,
         address=origin.address,
