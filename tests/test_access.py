@@ -339,6 +339,9 @@ TABLE: dict[tuple[str, str], Row] = {
 # Of the admins' routes, those that the front desk has too. What belongs to the clinic as a whole is not among them:
 # settings, doctors, closures, accounts, the audit log, privacy, exports, and sending all messages again.
 AT_THE_DESK = {
+    ("GET", "/board"),
+    ("GET", "/board/{day}"),
+    ("GET", "/board/{day}/appointments/{reference}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),
     ("GET", "/admin/appointments/why"),

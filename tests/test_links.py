@@ -4,7 +4,7 @@ A crawl starts at every page in the table of `tests.test_access` and follows wha
 loads, and forms that ask, as they are and with other choices. It opens an address whose kind it has not seen. Forms
 that change data are not sent, but the table must let their reader send them. On each page, ids are unique, and
 whatever refers to an id finds it. No page shows a doctor's note to another reader and, as the clinic has chosen here,
-none shows a patient's reason to the front desk.
+none shows a patient's reason to the front desk, nor a doctor's reason for time off.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ REFUSED = {
 }
 # The links in a message are for its recipient, and those of an example lead to no appointment.
 # What these readers never see.
-UNSEEN = {"alice": (NOTE,), "fiona": (NOTE, REASON), "carol": (NOTE,)}
+LEAVE = "an operation of her own"
+UNSEEN = {"alice": (NOTE, LEAVE), "bob": (LEAVE,), "fiona": (NOTE, REASON, LEAVE), "carol": (NOTE,)}
 CLOSED_BOOKS = re.compile(r"/admin/messages/.*/document")
 
 
@@ -164,6 +165,8 @@ def fill(cast: Cast) -> None:
     """Make the lists longer than a page, and give today and tomorrow appointments of every kind."""
     cast.change(sa.update(models.ClinicSettings).values(desk_sees_reasons=False))
     start = local("2026-03-02 09:00")
+    away = {"doctor_id": cast.doctor_ids["erin"], "starts_at": start, "ends_at": start + timedelta(days=3)}
+    cast.add(models.TimeOff(**away, reason=LEAVE))
     for number in range(60):
         starts_at = start + timedelta(days=number // 24, minutes=15 * (number % 24))
         times = {"starts_at": starts_at, "ends_at": starts_at + timedelta(minutes=15)}

@@ -50,6 +50,7 @@ from webapp.models import (
     User,
     VisitType,
 )
+from webapp.patients import records
 
 Make = Callable[[], Database]
 
@@ -213,6 +214,8 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     cast.change(GENERAL_PRACTICE_FIRST)
     cast.change(WITHOUT_LINK_KEYS)
     cast.change(sa.update(User).values(email_confirmed_at=None))
+    # Older releases have no role for the front desk.
+    cast.change(sa.update(User).where(User.role == "receptionist").values(role="admin"))
     before, shape = everything(database), schema(database)
 
     downgrade(database, "0001")
@@ -403,6 +406,18 @@ def test_a_clinic_that_exists_does_not_suddenly_require_a_second_factor(cast: Ca
     with cast.database.reading() as session:
         assert not get_rules(session).needs_factor("admin")
         assert get_rules(session).idle_minutes == 30
+
+
+def test_an_older_release_gives_the_front_desk_no_other_rights(cast: Cast) -> None:
+    cast.database.write(records.note_reading, cast.fiona, cast.patient_ids["alice"], now=NOW)
+    fionas = sa.select(User.role, User.active).where(User.id == cast.fiona.user_id)
+    downgrade(cast.database, "0036")
+    with cast.database.reading() as session:
+        assert session.execute(fionas).one() == ("patient", False)
+    upgrade(cast.database)
+    with cast.database.reading() as session:
+        assert session.execute(fionas).one() == ("patient", False)
+        assert not get_rules(session).needs_factor("receptionist")
 
 
 def test_links_that_exist_are_as_old_as_the_record(cast: Cast) -> None:

@@ -25,7 +25,7 @@ DEVICE_COOKIE = "docket_device"
 DEVICE_LIFETIME = timedelta(days=365)
 HOME: dict[ActorRole, str] = {
     "patient": "/",
-    "receptionist": "/admin/appointments",
+    "receptionist": "/board",
     "doctor": "/schedule",
     "admin": "/admin",
     MACHINE: "/",

@@ -33,6 +33,8 @@ _DOCTORS_PLACES = (
     ("/doctors", _l("Find a time"), "magnifying-glass"),
 )
 _DESKS_PLACES = (
+    ("/board", _l("Board"), "view-columns"),
+    ("/desk/booking", _l("New appointment"), "plus"),
     ("/admin/appointments", _l("Appointments"), "calendar-days"),
     ("/admin/patients", _l("Patients"), "users"),
     ("/admin/messages", _l("Messages"), "envelope"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 from webapp.staff.board.days import Day, build_board
@@ -65,7 +67,7 @@ def show_panel(
             status=error.status if error else 200,
             headers=(headers_of(error) if error else {}) | {"hx-push-url": panel.here},
             panel=panel,
-            changed=build_board(page.session, clinic, [doctor], day, now=page.now).columns if changed else [],
+            changed=_board_of(page, actor, [doctor], day).columns if changed else [],
         )
     else:
         response = _board(page, actor, day, panel, error)
@@ -97,6 +99,10 @@ def _panel(
     )
 
 
+def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> Day:
+    return build_board(page.session, current_clinic(page), shown, day, why_off=actor.manages, now=page.now)
+
+
 def _in_second_half(board: Day, panel: Panel) -> bool:
     slugs = [column.doctor.slug for column in board.columns]
     slug = panel.appointment.doctor_slug
@@ -104,11 +110,10 @@ def _in_second_half(board: Day, panel: Panel) -> bool:
 
 
 def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None) -> Response:
-    clinic = current_clinic(page)
     everyone = doctors.list_doctors(page.session)
     slug = page.request.query_params.get("doctor", "")
     chosen = [doctors.get_doctor(page.session, slug)] if slug else None
-    board = build_board(page.session, clinic, chosen, day, now=page.now)
+    board = _board_of(page, actor, chosen, day)
     response = page.render(
         "staff/board/board.html",
         fragment=None if panel else "staff/board/_board.html",

@@ -136,15 +136,26 @@ _DECIDE, _EXCEPTED, _ARRANGE = _l("needs a decision"), _l("exception"), _l("some
 
 
 def build_board(
-    session: Session, clinic: Clinic, shown: Sequence[DoctorRow] | None, day: date, *, now: datetime
+    session: Session,
+    clinic: Clinic,
+    shown: Sequence[DoctorRow] | None,
+    day: date,
+    *,
+    why_off: bool = False,
+    now: datetime,
 ) -> Day:
-    """The day of these doctors; of all who work or have appointments on it, if `shown` is None."""
+    """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
+
+    With `why_off` it says why they take time off, which is for admins.
+    """
     frame = _frame_of(session, clinic, day, now)
     everyone = doctors.list_doctors(session, inactive=True) if shown is None else list(shown)
     appointments = list_appointments(session, frame.span, None if shown is None else [doctor.id for doctor in everyone])
     if shown is None:
         everyone = [doctor for doctor in everyone if doctor.active or doctor.id in appointments]
     hours = load_hours(session, clinic, [doctor.id for doctor in everyone], day, frame.span)
+    if not why_off:
+        hours = {number: each.without_reasons() for number, each in hours.items()}
     of_day = {
         doctor.id: [
             appointment for appointment in appointments.get(doctor.id, ()) if appointment.start >= frame.span[0]

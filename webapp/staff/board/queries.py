@@ -53,6 +53,10 @@ class DayHours(NamedTuple):
     closures: list[Span]
     leave: list[tuple[Span, str]]
 
+    def without_reasons(self) -> DayHours:
+        """The same hours, without why the doctor takes time off."""
+        return self._replace(leave=[(span, "") for span, _reason in self.leave]) if self.leave else self
+
 
 # Tables instead of mapped classes, and built once, because these queries fetch a thousand rows.
 _APPOINTMENT, _PATIENT, _OFF = table_of(Appointment).c, table_of(Patient).c, table_of(TimeOff).c

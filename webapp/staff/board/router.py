@@ -6,7 +6,7 @@ from datetime import date
 
 from starlette.responses import Response
 
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import DESK, signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.parsing import parse_day
 from webapp.core.routing import Router
@@ -20,8 +20,8 @@ router = Router()
 
 @router.get("/board")
 def today(page: CurrentPage) -> Response:
-    """Today's board, or with `?day=` a redirect to another day; admins."""
-    actor = signed_in(page, "admin")
+    """Today's board, or with `?day=` a redirect to another day; front desk."""
+    actor = signed_in(page, *DESK)
     wanted = page.request.query_params.get("day")
     if wanted:
         return page.redirect(f"/board/{_require_day(wanted)}")
@@ -30,15 +30,15 @@ def today(page: CurrentPage) -> Response:
 
 @router.get("/board/{day}")
 def some_day(page: CurrentPage, day: str) -> Response:
-    """The board of a day; admins."""
-    actor = signed_in(page, "admin")
+    """The board of a day; front desk."""
+    actor = signed_in(page, *DESK)
     return show_board(page, actor, _require_day(day))
 
 
 @router.get("/board/{day}/appointments/{reference}")
 def appointment(page: CurrentPage, day: str, reference: str) -> Response:
-    """One appointment beside the board of its day; admins."""
-    actor = signed_in(page, "admin")
+    """One appointment beside the board of its day; front desk."""
+    actor = signed_in(page, *DESK)
     return show_panel(page, actor, _require_day(day), reference)
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.pages.forms import WHOM
-from webapp.auth.dependencies import signed_in
+from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.core.errors import lead_back_to
 from webapp.core.parsing import instant
@@ -29,7 +29,7 @@ router = Router()
 @router.get(HERE, name="desk_booking")
 def show_booking(page: CurrentPage) -> Response:
     """The whole booking on one page; the front desk, and doctors for their own calendar."""
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     query = page.request.query_params
     form = CallForm.of_address(query)
     form.validate()
@@ -43,7 +43,7 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     """Book the time whose button was pressed, or show the page for what was typed; the same people."""
     form = CallForm(sent)
     lead_back_to(page.request, form.address())
-    actor = signed_in(page, "doctor", "admin")
+    actor = signed_in(page, *STAFF)
     fine = form.validate()
     call = Call(page, actor, form)
     chosen = Chosen.read(str(sent.get("time", "")))
