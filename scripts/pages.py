@@ -107,6 +107,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("tokens", "/admin/users/tokens"),
         ("token-new", "/admin/users/tokens/new"),
         ("user-access", "/admin/users/2/access"),
+        ("reports", "/admin/reports"),
         ("audit", "/admin/audit"),
         ("security", "/admin/audit/security"),
     ),

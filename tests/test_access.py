@@ -322,6 +322,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/patients/duplicates"):          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/patients/{patient_id}/duplicates/{other_id}"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
     ("POST", "/admin/patients/{patient_id}/duplicates/{other_id}"): (401, 403, 403, 403, 403, 303, 401),
+    ("GET", "/admin/reports"):                      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/reports.csv"):                  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit/security"):               (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit.csv"):                    (LOGIN,  403,   403,   403,   403,   200,  LOGIN),

@@ -27,6 +27,7 @@ from webapp.auth.programs.api import router as auth_api
 from webapp.clinic.api import router as clinic_api
 from webapp.clinic.documents_router import router as documents_router
 from webapp.clinic.security_contact_router import router as security_contact_router
+from webapp.dashboard.reports_router import router as reports_router
 from webapp.dashboard.router import router as dashboard_router
 from webapp.doctors.api import router as doctors_api
 from webapp.doctors.offers_api import router as offers_api
@@ -133,6 +134,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     schedule_router,
     flags_router,
     dashboard_router,
+    reports_router,
 )
 
 API_ROUTERS: tuple[APIRouter, ...] = (

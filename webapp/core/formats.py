@@ -93,6 +93,11 @@ def day_number(instant: datetime | date, zone: ZoneInfo) -> str:
     return str(local_date(instant, zone).day)
 
 
+def month_and_year(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'March 2026'."""
+    return _date(local_date(instant, zone), _("MMMM y"))
+
+
 def month_short(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Mar'."""
     return _date(local_date(instant, zone), _("MMM"))

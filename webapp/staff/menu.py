@@ -47,6 +47,7 @@ _ADMINS_PLACES = (
     ("/admin/appointments", _l("Appointments"), "calendar-days"),
     ("/admin/patients", _l("Patients"), "users"),
     ("/admin/messages", _l("Messages"), "envelope"),
+    ("/admin/reports", _l("Reports"), "chart-bar"),
     ("/admin/doctors", _l("Doctors"), "user-group"),
     ("/admin/visit-types", _l("Visit types"), "tag"),
     ("/admin/clinic", _l("Clinic"), "building-office-2"),

@@ -1,0 +1,372 @@
+"""The reports in words and drawings: figures with their definitions, the lines of the table, bars, and a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.spreadsheets import csv_pieces
+from webapp.dashboard.report_schemas import Figures, Report, Row
+from webapp.dashboard.reports import middle_of, months_between
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
+
+NOTHING = "–"
+# Of more lines, the chart shows those with the most appointments.
+MOST_BARS = 30
+# Narrower bars have no room for all their numbers.
+MOST_NUMBERS = 12
+# Pixels: the height of the tallest bar, and where the bars stand.
+TALLEST, GROUND = 130, 160
+LINE = 44
+
+
+class Card(NamedTuple):
+    """One figure, what it was before (or ''), and what it means."""
+
+    title: str
+    value: str
+    before: str
+    meaning: str
+
+
+class Column(NamedTuple):
+    """A bar that stands. `x`, `middle` and `width` are per cent of the width; `minor` numbers are left out on phones.
+
+    `marked` is the height of its lower part, for no-shows.
+    """
+
+    label: str
+    number: str
+    x: float
+    middle: float
+    width: float
+    top: int
+    height: int
+    marked: int
+    minor: bool
+
+
+class Bar(NamedTuple):
+    """A bar that lies, `width` per cent long, under its name and number; `y` is in pixels."""
+
+    label: str
+    number: str
+    y: int
+    width: float
+
+
+class Chart(NamedTuple):
+    """A drawing: its title, a sentence for those who do not see it, and standing or lying bars."""
+
+    title: str
+    summary: str
+    columns: list[Column]
+    bars: list[Bar]
+
+    @property
+    def height(self) -> int:
+        """The height of the drawing in pixels."""
+        return GROUND + 30 if self.columns else len(self.bars) * LINE
+
+
+def number(count: int) -> str:
+    """'1,204'."""
+    return f"{count:,}"
+
+
+def percent(share: float | None) -> str:
+    """'3.4%', '81%', and a dash where there is none."""
+    if share is None:
+        return NOTHING
+    return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
+
+
+def days(count: float | None) -> str:
+    """'1 day', '6.5 days', and a dash where there are none."""
+    if count is None:
+        return NOTHING
+    if count != int(count):
+        return _("%(n)s days") % {"n": f"{count:.1f}"}
+    return formats.days(int(count))
+
+
+def period_words(report: Report, clinic: Clinic, *, today: date) -> str:
+    """'March 2025 to March 2026, until yesterday'."""
+    asked = report.asked
+    first, last = (formats.month_and_year(day, clinic.zone) for day in (asked.first, asked.last))
+    words = first if first == last else _("%(first)s to %(last)s") % {"first": first, "last": last}
+    return words if asked.last < today else _("%(period)s, until yesterday") % {"period": words}
+
+
+def cards_of(report: Report, clinic: Clinic) -> list[Card]:
+    """The figures of the whole period, each with what it was before, and what it means."""
+    now, before = report.total, report.before
+    months = len(months_between(report.asked.first, report.asked.last))
+    past = ngettext("%(value)s in the month before", "%(value)s in the %(n)d months before", months)
+
+    def card(title: str, value: str, meaning: str, value_before: str = "") -> Card:
+        compared = past % {"value": value_before, "n": months} if before.counts.booked and value_before else ""
+        return Card(title, value, compared, meaning)
+
+    deadline = formats.minutes(clinic.change_until_minutes)
+    return [
+        card(
+            _("Booked"),
+            number(now.counts.booked),
+            _("Appointments that were not cancelled, whether or not the patient came."),
+            number(before.counts.booked),
+        ),
+        card(
+            _("Seen"),
+            number(now.counts.seen),
+            _("Marked as arrived or completed.") + _unrecorded(now),
+            number(before.counts.seen),
+        ),
+        card(
+            _("No-shows"),
+            _with_share(now, now.counts.no_shows),
+            _("Marked as missed without notice, and their share of the booked appointments."),
+            _with_share(before, before.counts.no_shows),
+        ),
+        card(
+            _("Late cancellations"),
+            number(now.counts.late),
+            _("Cancelled less than %(time)s before the start. Time off and other reasons of the clinic don’t count.")
+            % {"time": deadline},
+        ),
+        card(
+            _("Utilisation"),
+            percent(now.utilisation),
+            _(
+                "Booked minutes, including no-shows and the buffers around appointments, divided by offered minutes: "
+                "working hours and extra hours within which patients could come, without time off and closures, as "
+                "they are entered now."
+            ),
+        ),
+        card(
+            _("Lead time"),
+            days(now.lead),
+            _("Median time from booking to the start, in whole days: half of the booked appointments had less."),
+        ),
+        card(
+            _("Third next available"),
+            _third(middle_of([each.days for each in report.third_next]), clinic),
+            _(
+                "From today, days until the third free time that patients can book online: the median of the doctors. "
+                "The first free time is often a gap by chance; the third shows how long patients wait."
+            ),
+        ),
+        card(
+            _("New patients"),
+            number(now.new_patients),
+            _("Patients whose first appointment at the clinic that was not cancelled is one of these."),
+            number(before.new_patients),
+        ),
+    ]
+
+
+def _unrecorded(figures: Figures) -> str:
+    count = figures.unrecorded
+    if not count:
+        return ""
+    sentence = ngettext("%(n)s was not marked at all.", "%(n)s were not marked at all.", count)
+    return " " + sentence % {"n": number(count)}
+
+
+def _with_share(figures: Figures, part: int) -> str:
+    share = figures.share(part)
+    return number(part) if share is None else f"{number(part)} ({percent(share)})"
+
+
+def _third(count: int | None, clinic: Clinic) -> str:
+    if count is None:
+        return _("over %(days)s") % {"days": formats.days(clinic.horizon_days)}
+    return _("today") if count == 0 else formats.days(count)
+
+
+# ------------------------------------------------------------------------------------------------- the table
+
+
+class Line(NamedTuple):
+    """A line of the table: its name, and a cell for each of `headings`."""
+
+    name: str
+    cells: list[str]
+
+
+def headings() -> list[str]:
+    """The headings of the table after the first."""
+    return [
+        _("Booked"),
+        _("Seen"),
+        _("No-shows"),
+        _("Late cancellations"),
+        _("Utilisation"),
+        _("Lead time"),
+        _("New patients"),
+        _("Booked online"),
+    ]
+
+
+def first_heading(report: Report) -> str:
+    """The heading of the first column: what the lines are."""
+    return {"month": _("Month"), "doctor": _("Doctor"), "visit_type": _("Visit type")}[report.asked.by]
+
+
+def table_title(report: Report) -> str:
+    """The title of the table and its charts."""
+    return {"month": _("By month"), "doctor": _("By doctor"), "visit_type": _("By visit type")}[report.asked.by]
+
+
+def lines_of(report: Report, clinic: Clinic) -> list[Line]:
+    """A line for each month, doctor or type, and one of all together."""
+    lines = [Line(_name(row, clinic), _cells(row.figures)) for row in report.rows]
+    return [*lines, Line(_("Total"), _cells(report.total))]
+
+
+def _name(row: Row, clinic: Clinic) -> str:
+    return row.name if isinstance(row.name, str) else formats.month_and_year(row.name, clinic.zone)
+
+
+def _cells(figures: Figures) -> list[str]:
+    counts = figures.counts
+    return [
+        number(counts.booked),
+        number(counts.seen),
+        _with_share(figures, counts.no_shows),
+        number(counts.late),
+        percent(figures.utilisation),
+        days(figures.lead),
+        number(figures.new_patients),
+        percent(figures.share(counts.by_patient)),
+    ]
+
+
+class Way(NamedTuple):
+    """One way in which appointments were booked: by whom, how many, and their share."""
+
+    words: str
+    times: str
+    share: str
+
+
+def ways_of(report: Report) -> list[Way]:
+    """How appointments were booked: by whose account."""
+    figures, counts = report.total, report.total.counts
+    ways = (
+        (_("Online, by patients or their guardians"), counts.by_patient),
+        (_("By the front desk"), counts.by_desk),
+        (_("By doctors"), counts.by_doctor),
+        (_("By programs with an API token"), counts.by_program),
+        (_("Unknown: the account was deleted"), figures.by_unknown),
+    )
+    return [Way(words, number(count), percent(figures.share(count))) for words, count in ways]
+
+
+class Wait(NamedTuple):
+    """The third free time of one doctor, in words."""
+
+    doctor: str
+    words: str
+
+
+def waits_of(report: Report, clinic: Clinic) -> list[Wait]:
+    """The third free time of each doctor, the longest wait first."""
+    ordered = sorted(report.third_next, key=lambda each: (each.days is not None, -(each.days or 0)))
+    return [Wait(each.doctor, _third(each.days, clinic)) for each in ordered]
+
+
+# ------------------------------------------------------------------------------------------------- drawings
+
+
+def charts_of(report: Report, clinic: Clinic) -> list[Chart]:
+    """The booked appointments and the utilisation of the lines as bars."""
+    booked = [(row, float(row.figures.counts.booked), number(row.figures.counts.booked)) for row in report.rows]
+    used = [(row, row.figures.utilisation or 0.0, percent(row.figures.utilisation)) for row in report.rows]
+    summary = _("The table below has all numbers.")
+    titles = (_("Booked appointments, no-shows darker"), _("Booked appointments")), _("Utilisation")
+    if report.asked.by == "month":
+        return [
+            Chart(titles[0][0], summary, _columns(booked, clinic), []),
+            Chart(titles[1], summary, _columns(used, clinic, marked=False), []),
+        ]
+    return [Chart(titles[0][1], summary, [], _bars(booked, clinic)), Chart(titles[1], summary, [], _bars(used, clinic))]
+
+
+def _columns(values: Sequence[tuple[Row, float, str]], clinic: Clinic, *, marked: bool = True) -> list[Column]:
+    tallest = max((value for _row, value, _words in values), default=0) or 1
+    width = 100 / max(1, len(values))
+    every = -(-len(values) // MOST_NUMBERS)
+    columns = []
+    for at, (row, value, words) in enumerate(values):
+        height = round(TALLEST * value / tallest)
+        missed = row.figures.counts.no_shows if marked else 0
+        shown = (len(values) - 1 - at) % every == 0
+        columns.append(
+            Column(
+                label=_short(row, clinic) if shown else "",
+                number=words if shown else "",
+                x=round(at * width + width * 0.15, 2),
+                middle=round(at * width + width / 2, 2),
+                width=round(width * 0.7, 2),
+                top=GROUND - height,
+                height=height,
+                marked=round(TALLEST * missed / tallest),
+                minor=(len(values) - 1 - at) // every % 2 == 1,
+            )
+        )
+    return columns
+
+
+def _short(row: Row, clinic: Clinic) -> str:
+    """'Mar', and the year instead of January."""
+    if isinstance(row.name, str):
+        return row.name
+    return str(row.name.year) if row.name.month == 1 else formats.month_short(row.name, clinic.zone)
+
+
+def _bars(values: Sequence[tuple[Row, float, str]], clinic: Clinic) -> list[Bar]:
+    longest = max((value for _row, value, _words in values), default=0) or 1
+    most = sorted(values, key=lambda each: each[0].figures.counts.booked, reverse=True)[:MOST_BARS]
+    return [
+        Bar(_name(row, clinic), words, at * LINE, round(100 * value / longest, 2))
+        for at, (row, value, words) in enumerate(most)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- the file
+
+
+def csv_table(report: Report) -> Iterator[str]:
+    """The lines as plain numbers for spreadsheets: minutes, days, and no shares, which can be computed from these."""
+    columns = [
+        first_heading(report),
+        _("Booked"),
+        _("Seen"),
+        _("No-shows"),
+        _("Late cancellations"),
+        _("Booked minutes"),
+        _("Offered minutes"),
+        _("Lead time (days)"),
+        _("New patients"),
+        _("Booked online"),
+        _("Booked by the front desk"),
+        _("Booked by doctors"),
+        _("Booked by programs"),
+    ]
+    return csv_pieces(columns, [[_written(row) for row in report.rows]])
+
+
+def _written(row: Row) -> list[str]:
+    counts, figures = row.figures.counts, row.figures
+    numbers = (
+        *(counts.booked, counts.seen, counts.no_shows, counts.late, counts.minutes, figures.offered),
+        *("" if figures.lead is None else f"{figures.lead:g}", figures.new_patients),
+        *(counts.by_patient, counts.by_desk, counts.by_doctor, counts.by_program),
+    )
+    name = row.name if isinstance(row.name, str) else f"{row.name:%Y-%m}"
+    return [name, *map(str, numbers)]

@@ -1,0 +1,196 @@
+"""The queries of the reports: each counts in the database, in one pass over the appointments of the period.
+
+An appointment belongs to the local day on which it begins. Its cancellation is the last change of its row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth.models import User
+from webapp.clinic.service import Clinic
+from webapp.core.local_time import first_instant
+from webapp.dashboard.report_schemas import Asked, Counts, GroupedBy
+from webapp.database import minute_of, rows, table_of
+from webapp.doctors.models import Doctor
+from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
+
+_VISIT, _USER = table_of(Appointment).c, table_of(User).c
+_DOCTOR, _PATIENT = table_of(Doctor).c, table_of(Patient).c
+
+BEFORE = -1
+"""The key of the group of all appointments before the period."""
+
+DAY_MINUTES = 24 * 60
+
+
+class Bounds(NamedTuple):
+    """The instants at which the time before, the period, and each of its months begin, and the end."""
+
+    before: datetime
+    months: list[datetime]
+    before_end: datetime
+    end: datetime
+
+
+class Counted(NamedTuple):
+    """The counts of one group, and how many appointments were booked how many days ahead."""
+
+    counts: Counts
+    leads: Counter[int]
+
+
+# Whose accounts book, with the members of `Counts`; an account that was deleted is not counted anywhere.
+BY_UNKNOWN, BY_PATIENT, BY_DESK, BY_DOCTOR, BY_PROGRAM = range(5)
+_WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")
+_BOOKERS = ((BY_DESK, ("admin", "receptionist")), (BY_DOCTOR, ("doctor",)), (BY_PROGRAM, ("machine",)))
+
+
+def count_appointments(session: Session, clinic: Clinic, asked: Asked, bounds: Bounds) -> dict[int, Counted]:
+    """The counts by the number of the month, or by the id of the doctor or type."""
+    # The rows are made narrow before they are grouped: sorting wide ones takes longer than reading them.
+    each = _narrow_rows(clinic, asked, bounds).cte("each").prefix_with("MATERIALIZED")
+    groups = each.c.key, each.c.lead, each.c.status, each.c.late, each.c.way
+    query = sa.select(*groups, sa.func.count(), sa.func.sum(each.c.minutes)).group_by(*groups)
+    leads: dict[int, Counter[int]] = defaultdict(Counter)
+    sums: dict[int, Counter[str]] = defaultdict(Counter)
+    for key, lead, status, late, way, count, minutes in rows(session, query):
+        of_key = sums[key]
+        if status == "cancelled":
+            of_key["late"] += count if late else 0
+            continue
+        # An appointment that was entered after its start was booked at the last moment.
+        leads[key][max(lead, 0)] += count
+        of_key["booked"] += count
+        of_key["minutes"] += minutes
+        of_key["no_shows"] += count if status == "no_show" else 0
+        of_key["seen"] += count if status in SEEN else 0
+        if way:
+            of_key[_WAYS[way]] += count
+    return {key: Counted(Counts(**of_key), leads[key]) for key, of_key in sums.items()}
+
+
+SEEN = ("arrived", "completed")
+
+
+def _narrow_rows(clinic: Clinic, asked: Asked, bounds: Bounds) -> sa.Select[*tuple[Any, ...]]:
+    """What counts of each appointment of the period, in small numbers."""
+    starts, changed = minute_of(_VISIT.starts_at), minute_of(_VISIT.updated_at)
+    # The clinic's own reasons, such as time off, are no fault of the patient's.
+    by_patient = sa.and_(_VISIT.status == "cancelled", _VISIT.cancellation_code == "")
+    ways = [
+        (_VISIT.booked_by.in_(sa.select(_USER.id).where(_USER.role.in_(roles))), _literal(way))
+        for way, roles in _BOOKERS
+    ]
+    return sa.select(
+        _key(asked.by, bounds).label("key"),
+        ((starts - minute_of(_VISIT.created_at)) // DAY_MINUTES).label("lead"),
+        _VISIT.status,
+        sa.case((by_patient, starts - changed < clinic.change_until_minutes), else_=sa.false()).label("late"),
+        sa.case((_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)), *ways, else_=_literal(BY_PATIENT)).label("way"),
+        (minute_of(_VISIT.busy_until) - minute_of(_VISIT.busy_from)).label("minutes"),
+    ).where(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.end, *_filters(asked))
+
+
+def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
+    """What the same days before the period had: only what an index alone can tell."""
+    query = (
+        sa.select(_VISIT.status, sa.func.count())
+        .where(_VISIT.starts_at >= bounds.before, _VISIT.starts_at < bounds.before_end, *_filters(asked))
+        .group_by(_VISIT.status)
+    )
+    found = Counter({row[0]: row[1] for row in rows(session, query)})
+    booked = found.total() - found["cancelled"]
+    return Counts(booked, sum(found[status] for status in SEEN), found["no_show"])
+
+
+def _key(by: GroupedBy, bounds: Bounds) -> sa.ColumnElement[int]:
+    """The group of an appointment of the period."""
+    if by == "doctor":
+        return _VISIT.doctor_id
+    if by == "visit_type":
+        return _VISIT.visit_type_id
+    # Months begin at instants of the clinic's zone, which a database does not know.
+    ends = [(_VISIT.starts_at < end, _literal(number)) for number, end in enumerate(bounds.months[1:])]
+    last = _literal(len(ends))
+    return sa.case(*ends, else_=last) if ends else last
+
+
+def _literal(number: int) -> sa.ColumnElement[int]:
+    """A number in the text of the query: PostgreSQL would take a parameter, repeated, for another expression."""
+    return sa.literal_column(str(number), sa.Integer)
+
+
+def _in_the_periods(bounds: Bounds) -> sa.ColumnElement[bool]:
+    period = sa.and_(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.end)
+    return sa.or_(period, sa.and_(_VISIT.starts_at >= bounds.before, _VISIT.starts_at < bounds.before_end))
+
+
+def _filters(asked: Asked) -> list[sa.ColumnElement[bool]]:
+    wanted = ((_VISIT.doctor_id, asked.doctor_id), (_VISIT.visit_type_id, asked.visit_type_id))
+    return [column == value for column, value in wanted if value is not None]
+
+
+def count_new_patients(session: Session, asked: Asked, bounds: Bounds) -> Counter[int]:
+    """How many patients had their first appointment at the clinic, by the same keys, and by `BEFORE`."""
+    other = table_of(Appointment).alias("other")
+    first = (
+        sa.select(other.c.id)
+        .where(other.c.patient_id == _PATIENT.id, other.c.status != "cancelled")
+        .order_by(other.c.starts_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    key = sa.case((_VISIT.starts_at < bounds.months[0], _literal(BEFORE)), else_=_key(asked.by, bounds))
+    query = (
+        sa.select(key.label("key"), sa.func.count())
+        .select_from(table_of(Patient))
+        .join(table_of(Appointment), _VISIT.id == first)
+        .where(_in_the_periods(bounds), *_filters(asked))
+        .group_by(sa.text("key"))
+    )
+    return Counter({row[0]: row[1] for row in rows(session, query)})
+
+
+class Presence(NamedTuple):
+    """When a doctor had appointments for the first and for the last time, and whether they still take bookings."""
+
+    doctor_id: int
+    name: str
+    active: bool
+    first: datetime | None
+    last: datetime | None
+
+
+def find_presence(session: Session, doctor_id: int | None = None) -> list[Presence]:
+    """All doctors or one, in the clinic's order, with their first and last appointments."""
+    ends = (
+        sa.select(pick(_VISIT.starts_at)).where(_VISIT.doctor_id == _DOCTOR.id).scalar_subquery()
+        for pick in (sa.func.min, sa.func.max)
+    )
+    query = sa.select(_DOCTOR.id, _DOCTOR.name, _DOCTOR.active, *ends).order_by(
+        _DOCTOR.position, _DOCTOR.sort_name, _DOCTOR.id
+    )
+    if doctor_id is not None:
+        query = query.where(_DOCTOR.id == doctor_id)
+    return [Presence(*row) for row in rows(session, query)]
+
+
+def find_first_start(session: Session) -> datetime | None:
+    """When the first appointment of all begins."""
+    return rows(session, sa.select(sa.func.min(_VISIT.starts_at))).scalar()
+
+
+def bounds_of(clinic: Clinic, before: tuple[date, date], months: Sequence[date], end: date) -> Bounds:
+    """The instants of these local days; the ends are the first days that no longer belong to it."""
+    start, before_end = (first_instant(day, clinic.zone) for day in before)
+    return Bounds(
+        start, [first_instant(day, clinic.zone) for day in months], before_end, first_instant(end, clinic.zone)
+    )
