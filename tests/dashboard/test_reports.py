@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.appointment_rows import appointment, insert, put
 from tests.cast import Cast, client_for, local, log_in
 from tests.reading import Element, read
-from tests.visits import insert, put, visit
 from webapp import models
 from webapp.clinic.service import get_clinic
 from webapp.dashboard import report_schemas
@@ -26,7 +26,7 @@ ASKED = Asked(date(2026, 3, 1), date(2026, 4, 30))
 def add(cast: Cast, start: str, *, by: int | None = None, created: str = "", changed: str = "", **details: Any) -> None:
     """One appointment, with the account that booked it, and when it was booked and last changed."""
     code = details.pop("cancellation_code", "")
-    row = visit(cast, start, **details) | {"booked_by": by, "cancellation_code": code}
+    row = appointment(cast, start, **details) | {"booked_by": by, "cancellation_code": code}
     for name, text in (("created_at", created), ("updated_at", changed)):
         row |= {name: local(text)} if text else {}
     insert(cast, row)
