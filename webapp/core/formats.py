@@ -98,6 +98,11 @@ def month_and_year(instant: datetime | date, zone: ZoneInfo) -> str:
     return _date(local_date(instant, zone), _("MMMM y"))
 
 
+def month_and_year_short(instant: datetime | date, zone: ZoneInfo) -> str:
+    """'Mar 2026'."""
+    return _date(local_date(instant, zone), _("MMM y"))
+
+
 def month_short(instant: datetime | date, zone: ZoneInfo) -> str:
     """'Mar'."""
     return _date(local_date(instant, zone), _("MMM"))

@@ -34,7 +34,7 @@ class ReportForm(DocketForm):
 
     def offer(self, months: Sequence[date], choices: Choices, zone: ZoneInfo) -> None:
         """Let admins choose among these months, doctors and visit types; unknown choices become the usual ones."""
-        named = [SelectChoice(month.strftime(MONTH), formats.month_and_year(month, zone)) for month in months]
+        named = [SelectChoice(month.strftime(MONTH), formats.month_and_year_short(month, zone)) for month in months]
         for field, usual in ((self.first, months[min(MONTHS, len(months)) - 1]), (self.last, months[0])):
             field.choices = named
             field.data = _known(field.data, named, usual.strftime(MONTH))

@@ -316,7 +316,7 @@ def _columns(values: Sequence[tuple[Row, float, str]], clinic: Clinic, *, marked
                 top=GROUND - height,
                 height=height,
                 marked=round(TALLEST * missed / tallest),
-                minor=(len(values) - 1 - at) // every % 2 == 1,
+                minor=len(values) > MOST_NUMBERS // 2 and (len(values) - 1 - at) // every % 2 == 1,
             )
         )
     return columns
