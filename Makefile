@@ -10,11 +10,11 @@
 PYTHON ?= python3
 PORT   ?= 8000
 # ROOM is one folder or file of the tests, for example: make unit ROOM=clinic. PYTEST_ARGS are for pytest, for example:
-# make unit PYTEST_ARGS="-k reschedule -x". Two workers run files in parallel, each with its own PostgreSQL server;
+# make unit PYTEST_ARGS="-k reschedule -x". Three workers run files in parallel, each with its own PostgreSQL server;
 # with JOBS=0 everything runs in one process, which a debugger needs.
 ROOM ?=
 PYTEST_ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 VENV  := .venv
 BIN   := $(VENV)/bin

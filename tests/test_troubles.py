@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 
 from tests.cast import Cast, client_for, log_in
 from tests.reading import read
-from webapp.causes import OncePerMinute
+from webapp.causes import OncePerMinute, end_minutes
 from webapp.database import Database
 from webapp.event_handlers import wired_database
 
@@ -167,3 +168,19 @@ def test_the_number_of_equal_errors_is_told_at_the_end_of_the_minute() -> None:
     assert said == [("a", 2), ("a", 1)]
     minutes[4]()
     assert happens("a")
+
+
+def test_what_a_minute_has_still_to_tell_is_told_when_the_process_ends() -> None:
+    once = OncePerMinute()
+    said: list[tuple[str, int]] = []
+    before = set(threading.enumerate())
+    for cause in ("a", "a", "a", "b"):
+        once.is_first(cause, lambda cause, more: said.append((cause, more)))
+    begun = set(threading.enumerate()) - before
+    end_minutes()
+    assert said == [("a", 2)]
+    for thread in begun:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in begun), "Nothing is left that would speak later."
+    assert said == [("a", 2)]
+    assert once.is_first("a", lambda *_more: None)

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
+from weakref import WeakSet
 
 MINUTE = 60.0
 # Causes beyond this number, in one minute, are counted together.
@@ -78,6 +79,7 @@ class OncePerMinute:
         self._later = later or _after_a_minute
         self._more: dict[str, int] = {}
         self._lock = threading.Lock()
+        _all.add(self)
 
     def is_first(self, cause: str, say_more: Callable[[str, int], None]) -> bool:
         """Whether this event is the first of its cause. `say_more` gets the number of the others, once a minute."""
@@ -93,7 +95,7 @@ class OncePerMinute:
 
     def _end_minute(self, cause: str, say_more: Callable[[str, int], None]) -> None:
         with self._lock:
-            more = self._more.pop(cause)
+            more = self._more.pop(cause, 0)
             if more:
                 self._more[cause] = 0
         if more:
@@ -101,20 +103,45 @@ class OncePerMinute:
             # It goes on, so the next minute has only such a line.
             self._later(lambda: self._end_minute(cause, say_more))
 
+    def forget(self) -> None:
+        """Begin anew: every event is the first of its cause, and nothing is said of earlier ones."""
+        with self._lock:
+            self._more.clear()
+
+
+_all: WeakSet[OncePerMinute] = WeakSet()
+_running: set[threading.Timer] = set()
+
 
 def _after_a_minute(function: Callable[[], None]) -> None:
-    timer = threading.Timer(MINUTE, function)
+    def end() -> None:
+        _running.discard(timer)
+        function()
+
+    timer = threading.Timer(MINUTE, end)
     timer.daemon = True
+    _running.add(timer)
     timer.start()
 
 
 _said = OncePerMinute()
 
 
+def end_minutes() -> None:
+    """Say now what would be said at the end of each minute, and nothing later: the process is about to end."""
+    for timer in list(_running):
+        timer.cancel()
+        timer.function()
+    forget_causes()
+
+
 def forget_causes() -> None:
-    """Begin anew, for tests: each of them is a minute of its own."""
-    global _said
-    _said = OncePerMinute()
+    """Begin anew, and say nothing of what happened until now. Each test is a minute of its own."""
+    for timer in list(_running):
+        timer.cancel()
+    _running.clear()
+    for once in list(_all):
+        once.forget()
 
 
 def report(

@@ -36,6 +36,7 @@ from webapp.auth.programs.access_tokens import read_access_token
 from webapp.auth.programs.api_tokens import handle_of
 from webapp.auth.schemas import Actor
 from webapp.auth.single_sign_on.oidc import OidcClient
+from webapp.causes import end_minutes
 from webapp.clinic import documents
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import Clinic, default_clinic
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         app.state.live.close()
         traces.flush()
         database.dispose()
+        end_minutes()
 
     app = FastAPI(
         title="Docket",

@@ -25,7 +25,7 @@ from webapp.appointments.impact import decisions
 from webapp.appointments.messages import appointment_messages, reminders
 from webapp.auth import drafts
 from webapp.auth.sign_in import sign_in_codes
-from webapp.causes import report
+from webapp.causes import end_minutes, report
 from webapp.clinic.service import get_clinic
 from webapp.config import Settings
 from webapp.core.clock import utc_now
@@ -279,6 +279,7 @@ def run_worker(base_url: str, *, beside: bool = False) -> None:
         worker.run()
     finally:
         database.dispose()
+        end_minutes()
 
 
 def _wait_for_parent(stop: Callable[[], None]) -> None:

@@ -62,11 +62,11 @@ class Clinic:
         return f"{day:%Y-%m-%d} {hour:02d}:{minute:02d}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["sqlite"])
 def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """One running clinic for the tests of a module, on SQLite or on the kind of database that the module names."""
+    """One running clinic for the tests of a module, on SQLite or on the kind of database that a test names."""
     with ExitStack() as stack:
-        if getattr(request, "param", "sqlite") == "postgresql":
+        if request.param == "postgresql":
             template = request.getfixturevalue("postgres_template")
             url = stack.enter_context(new_database(request.getfixturevalue("postgres_url"), template=template))
         else:

@@ -10,10 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.parametrize("clinic", ["sqlite", "postgresql"], indirect=True, scope="module"),
-]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
 

@@ -20,6 +20,12 @@ FAULTS = {
     ".hint { width: 900px }": "scrolls to",
     ".hint { overflow: hidden; width: 50px; white-space: nowrap; font-size: 1rem }": "hint",
 }
+# What shows only on a narrow window, and what scrolls only there.
+NARROW = {
+    """<style>.narrow { display: none } @media (max-width: 400px) { .narrow { display: block } }</style>
+    <div class="narrow"><b><img src='data:,'></b></div>""": "image-alt",
+    f"<div style='overflow-x: auto; white-space: nowrap'>{'A long text. ' * 9}</div>": "scrollable-region-focusable",
+}
 
 
 def test_each_kind_of_fault_is_found(browser: Browser) -> None:
@@ -37,4 +43,8 @@ def test_each_kind_of_fault_is_found(browser: Browser) -> None:
     page.set_content(CLEAR % ("", "<img src='data:,'>"))
     with pytest.raises(AssertionError, match="image-alt"):
         look(page)
+    for part, fault in NARROW.items():
+        page.set_content(CLEAR % ("", part))
+        with pytest.raises(AssertionError, match=f" 320\n{fault}"):
+            look(page)
     page.close()

@@ -12,10 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import PHONE, Clinic, sign_in
 from tests.cast import PASSWORD
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.parametrize("clinic", ["sqlite", "postgresql"], indirect=True, scope="module"),
-]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 
 REASON = "My knee hurts <since> May"
@@ -26,6 +23,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "on a phone": PHONE,
     "on a phone without scripts": {**PHONE, "java_script_enabled": False},
 }
+# Each database and each way is used; how they are combined does not matter.
+each_way = pytest.mark.parametrize(
+    ("clinic", "way"),
+    [
+        ("sqlite", "with scripts"),
+        ("postgresql", "without scripts"),
+        ("postgresql", "on a phone"),
+        ("sqlite", "on a phone without scripts"),
+    ],
+    indirect=["clinic"],
+    scope="module",
+)
 
 
 def press(page: Page, target: Locator, options: dict[str, Any]) -> None:
@@ -43,7 +52,7 @@ def turn_to_the_week_after(page: Page) -> None:
     expect(page.locator("#calendar-title")).not_to_have_text(title)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each_way
 def test_a_patient_books_moves_and_cancels_an_appointment(open_browser: Open, clinic: Clinic, way: str) -> None:
     options = WAYS[way]
     patient = clinic.new_patient()
@@ -282,7 +291,12 @@ def choose(page: Page, clinic: Clinic, email: str, address: str) -> None:
     page.get_by_label("Do you need us to arrange anything?").fill("An interpreter")
 
 
-@pytest.mark.parametrize("way", ["with scripts", "on a phone without scripts"])
+@pytest.mark.parametrize(
+    ("clinic", "way"),
+    [("sqlite", "with scripts"), ("postgresql", "on a phone without scripts")],
+    indirect=["clinic"],
+    scope="module",
+)
 def test_of_two_who_want_the_same_time_the_second_books_another_with_one_press(
     open_browser: Open, clinic: Clinic, way: str
 ) -> None:
