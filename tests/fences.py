@@ -17,7 +17,19 @@ from typing import NamedTuple
 # docs/architecture.md draws these floors.
 ROOF = {
     *("main", "metrics", "routes", "health", "openapi", "openapi_examples", "api_docs"),
-    *("cli", "worker", "integrity", "accounts", "demo", "migrations", "models", "event_handlers", "serving", "backups"),
+    *(
+        "cli",
+        "commands",
+        "worker",
+        "integrity",
+        "accounts",
+        "demo",
+        "migrations",
+        "models",
+        "event_handlers",
+        "serving",
+        "backups",
+    ),
 }
 # Packages whose modules have roles by file name.
 ROOM_FLOORS: list[set[str]] = [
@@ -103,7 +115,7 @@ SINGLE = {
     "core": "core",
     **dict.fromkeys(ROOF, "program"),
     **dict.fromkeys(("main", "routes", "health", "openapi", "openapi_examples", "api_docs"), "application"),
-    "cli": "command",
+    **dict.fromkeys(("cli", "commands"), "command"),
 }
 
 _BASE = {"ground", "pure", "core"}
@@ -132,7 +144,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "program": _WORK | {"program"},
 }
 MAY_IMPORT["application"] = set(MAY_IMPORT) | {"application"}
-MAY_IMPORT["command"] = set(MAY_IMPORT)
+MAY_IMPORT["command"] = set(MAY_IMPORT) | {"command"}
 
 # The roles that may import each of these libraries; a role that is not listed may import none of them.
 GUARDED = {"fastapi", "starlette", "wtforms", "jinja2", "sqlalchemy"}

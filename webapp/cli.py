@@ -5,32 +5,21 @@ Exit codes: 0 success, 1 the answer is no (a check found something, a rule refus
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
+from webapp.commands.accounts import user
+from webapp.commands.places import WrongUse, any_database, open_database
+from webapp.commands.serving import serve, worker
 from webapp.config import Settings
 from webapp.core.clock import utc_now
 from webapp.exceptions import AppError, Invalid, NotFound
-
-ROLES = ("patient", "receptionist", "doctor", "admin")
-
-
-class WrongUse(click.ClickException):
-    """The arguments make no sense. The message is printed without the usage that click's own error prints."""
-
-    exit_code = 2
 
 
 def main() -> None:
@@ -73,95 +62,9 @@ def docket() -> None:
     """Docket: appointment booking for clinics."""
 
 
-@docket.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of server processes.")
-@click.option("--worker/--no-worker", "delivers", default=True, show_default=True, help="Also deliver messages.")
-def serve_command(host: str, port: int, workers: int, delivers: bool) -> None:
-    """Serve the web pages and deliver messages until stopped."""
-    from webapp.serving.processes import serve
-    from webapp.worker import worker_beside
-
-    settings = Settings()
-    _warn_of_schema()
-    # uvicorn raises the signal that stopped it once more; without a handler the worker beside it would not be stopped.
-    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(0))
-    with _listen(host, port) as listening, _figures(settings):
-        click.echo(f"Docket runs at {_own_address(host, port)} (stop with Ctrl-C).")
-        with worker_beside(settings.base_url or _own_address(host, port)) if delivers else nullcontext():
-            serve(listening, workers=workers)
-
-
-@docket.command()
-def worker() -> None:
-    """Deliver messages and write reminders until stopped; several may run at once.
-
-    `docket serve` does so by itself. A worker of its own is for clinics where several servers answer, each started
-    with --no-worker.
-    """
-    from webapp.worker import run_worker
-
-    settings = Settings()
-    _warn_of_schema()
-    click.echo("Docket delivers messages (stop with Ctrl-C).")
-    with _figures(settings):
-        run_worker(settings.base_url or _own_address("localhost", 8000))
-
-
-@contextmanager
-def _figures(settings: Settings) -> Iterator[None]:
-    """Let all processes of this server count in one folder, and serve the figures, where the settings ask for them."""
-    if not settings.metrics_port and not settings.metrics_token:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="docket-metrics-") as folder:
-        # The library reads it when it is imported, here and in the processes that are started.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        if settings.metrics_place is None:
-            yield
-            return
-        from webapp.event_handlers import wired_database
-        from webapp.metrics import served
-
-        database = wired_database(settings.database_url, patience=2)
-        with served(*settings.metrics_place, database):
-            yield
-        database.dispose()
-
-
-def _own_address(host: str, port: int) -> str:
-    """The address of this machine, for links in messages if it is not configured.
-
-    By name, because browsers accept passkeys for http://localhost, and not for 127.0.0.1.
-    """
-    here = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - nothing is bound here.
-    return f"http://{'localhost' if host in here else host}:{port}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """The socket to answer at. If it cannot be had, say why and who has it, before anything is started."""
-    from webapp.serving.ports import holders_of
-    from webapp.serving.processes import listen
-
-    try:
-        return listen(host, port)
-    except OSError as error:
-        why = (error.strerror or str(error)).partition(" (")[0]
-        holder = next((f" It is used by process {each.pid}: {each.command[:80]}." for each in holders_of(port)), "")
-        message = (
-            f"Port {port} of {host} cannot be used: {why}.{holder} Choose another one with --port (make run: PORT=)."
-        )
-        raise click.ClickException(message) from error
-
-
-def _warn_of_schema() -> None:
-    """Explain a wrong schema before the first error. The database may also become reachable later."""
-    from webapp import migrations
-
-    with suppress(DBAPIError), _any_database() as database:
-        if wrong := migrations.what_is_wrong(migrations.find_revision(database)):
-            click.echo(f"Warning: {wrong}", err=True)
+docket.add_command(serve)
+docket.add_command(worker)
+docket.add_command(user)
 
 
 @docket.group()
@@ -174,7 +77,7 @@ def upgrade() -> None:
     """Upgrade the database to the newest schema. Does nothing if it is up to date."""
     from webapp import migrations
 
-    with _any_database(create=True) as database:
+    with any_database(create=True) as database:
         if migrations.is_current(database):
             click.echo("The database is up to date.")
             return
@@ -231,118 +134,6 @@ def demo(
         )
 
 
-@docket.group()
-def user() -> None:
-    """Manage accounts."""
-
-
-@user.command("create")
-@click.option("--role", required=True, type=click.Choice(ROLES))
-@click.option("--email", required=True)
-@click.option("--name", required=True)
-@click.option("--doctor", help="For the role doctor: whose account it is, by the name in the doctor's address.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def user_create(role: Any, email: str, name: str, doctor: str | None, password_stdin: bool) -> None:
-    """Create an account; asks for the password unless it comes from standard input."""
-    from webapp.accounts import create_account
-
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with open_database() as database:
-        create_account(database, role=role, email=email, name=name, password=password, now=utc_now(), doctor=doctor)
-    click.echo(f"Created the {role} {email}.")
-
-
-@user.command("list")
-@click.option("--role", type=click.Choice(ROLES), help="Only accounts with this role.")
-@click.option("--disabled", is_flag=True, help="Only disabled accounts.")
-def user_list(role: Any, disabled: bool) -> None:
-    """List the accounts: address, role, whether they can sign in, when they were last seen (UTC), name."""
-    from webapp.accounts import list_accounts
-    from webapp.auth.queries import UserFilter
-
-    with open_database() as database:
-        found = list_accounts(database, UserFilter(role=role, active=False if disabled else None))
-    if not found:
-        click.echo("No accounts found.", err=True)
-        return
-    width = max(len(row.email) for row in found)
-    for row in found:
-        state = "disabled" if not row.active else "active" if row.has_password else "no password"
-        seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}" if row.last_seen_at else "never"
-        click.echo(f"{row.email:{width}}  {row.role:12}  {state:11}  {seen:16}  {row.name}")
-
-
-@user.command("disable")
-@click.argument("email")
-def user_disable(email: str) -> None:
-    """Disable the account EMAIL: it is signed out everywhere and cannot sign in.
-
-    Exit code 1 if it is the last admin who can sign in, 2 if there is no such account.
-    """
-    _set_active(email, active=False)
-
-
-@user.command("enable")
-@click.argument("email")
-def user_enable(email: str) -> None:
-    """Enable the account EMAIL again, with the password that it had. Exit code 2 if there is no such account."""
-    _set_active(email, active=True)
-
-
-def _set_active(email: str, *, active: bool) -> None:
-    from webapp.accounts import set_active
-
-    with open_database() as database, _named_account():
-        changed = set_active(database, email, active=active, now=utc_now())
-    state = "enabled" if active else "disabled"
-    click.echo(f"The account {email} is {state}." if changed else f"The account {email} was {state} already.")
-
-
-@user.command("password-link")
-@click.argument("email")
-def user_password_link(email: str) -> None:
-    """Print a link with which the owner of the account EMAIL chooses a password. It works once, for seven days.
-
-    Older links end; the current password works until the link is used. Exit code 1 if the account is disabled, 2 if
-    there is no such account.
-    """
-    from webapp.accounts import make_password_link
-
-    settings = Settings()
-    with open_database() as database, _named_account():
-        path = make_password_link(database, email, now=utc_now())
-    click.echo(f"{settings.base_url or _own_address('localhost', 8000)}{path}")
-    if not settings.base_url:
-        click.echo("The setting DOCKET_BASE_URL is empty, so the link is for this machine.", err=True)
-
-
-@user.command("reset-factor")
-@click.argument("email")
-def user_reset_factor(email: str) -> None:
-    """Remove the second factors of the account EMAIL, whose owner lost the device, and sign it out everywhere.
-
-    They are told by email, sign in with the password, and set two-step sign-in up again where the clinic requires it.
-    Exit code 1 if the account has no second factor, 2 if there is no such account.
-    """
-    from webapp.accounts import reset_factor
-
-    with open_database() as database, _named_account():
-        reset_factor(database, email, now=utc_now())
-    click.echo(f"Two-step sign-in of the account {email} is reset.")
-
-
-@contextmanager
-def _named_account() -> Iterator[None]:
-    """An address without an account is wrong use."""
-    try:
-        yield
-    except NotFound as error:
-        raise WrongUse(error.message) from error
-
-
 @docket.command()
 def check() -> None:
     """Check for double bookings, a missing guard, appointments outside the rules, and lost messages."""
@@ -379,7 +170,7 @@ def backup(file: Path, force: bool) -> None:
 
     _clean_up_when_stopped()
     # Also of an older schema: before an upgrade is when a backup is needed most.
-    with _any_database() as database:
+    with any_database() as database:
         done = make_backup(database, file, force=force, now=utc_now())
     _print_report(backup_report(done, file))
 
@@ -396,7 +187,7 @@ def restore(file: Path, replace: bool) -> None:
     from webapp.backups.service import restore_backup
 
     _clean_up_when_stopped()
-    with _any_database(create=True) as database:
+    with any_database(create=True) as database:
         done = restore_backup(database, file, replace=replace, now=utc_now())
     _print_report(restore_report(done, file))
 
@@ -452,41 +243,3 @@ def openapi() -> None:
     from webapp.main import api_to_describe
 
     click.echo(document_text(api_to_describe()), nl=False)
-
-
-@contextmanager
-def open_database() -> Iterator[Any]:
-    """The database from the settings, which has this version's schema; it is closed at the end.
-
-    Raises:
-        WrongUse: no database is there. WrongSchema: it has another schema.
-    """
-    from webapp import migrations
-
-    with _any_database() as database:
-        migrations.require_current(database)
-        yield database
-
-
-@contextmanager
-def _any_database(*, create: bool = False) -> Iterator[Any]:
-    """The database from the settings, whatever its schema is.
-
-    Raises:
-        WrongUse: no database is there, and this command creates none.
-    """
-    from webapp.engines import sqlite_file
-    from webapp.event_handlers import wired_database
-
-    url = Settings().database_url
-    path = sqlite_file(url)
-    if path is not None and not create and not path.exists():
-        raise WrongUse(
-            f"There is no database at {path.absolute()}. Run the command in the folder of your clinic, or name the "
-            "database in DOCKET_DATABASE_URL; `docket db upgrade` creates a new one."
-        )
-    database = wired_database(url)
-    try:
-        yield database
-    finally:
-        database.dispose()

@@ -19,7 +19,7 @@ import click
 import pytest
 
 from tests.servers import LiveServer, docket_environment, free_port, live_server
-from webapp import cli
+from webapp.commands import serving
 from webapp.serving.ports import Holder, are_left_behind, holders_of
 
 
@@ -137,7 +137,7 @@ def test_a_process_that_dies_is_replaced_and_all_end_with_the_main_one(sqlite_ur
         assert eventually(lambda: len({holder.pid for holder in holders_of(port)} - {killed}) == 3)
         main.kill()
     # A service manager starts it again at once; the new one waits until the port is free.
-    cli._listen("127.0.0.1", port).close()
+    serving.listen_at("127.0.0.1", port).close()
     assert holders_of(port) == []
 
 
@@ -146,7 +146,7 @@ def test_a_taken_port_is_named_with_its_holder() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(click.ClickException, match=rf"It is used by process {os.getpid()}: .*python"):
-            cli._listen("127.0.0.1", port)
+            serving.listen_at("127.0.0.1", port)
 
 
 def test_only_processes_without_their_main_one_are_waited_for() -> None:
