@@ -22,7 +22,7 @@ def board_of(cast: Cast, day: date = DAY, *, now: str = "2026-03-02 08:00") -> D
 
 def told(board: Day) -> list[str]:
     """The first doctor's day in short."""
-    return [f"{item.start} {item.kind} {item.name}".strip() for item in board.columns[0].items]
+    return [f"{item.start} {item.kind} {item.name}".strip() for item in board.columns[0].column().items]
 
 
 def test_appointments_hours_and_leave_of_all_doctors(cast: Cast) -> None:
@@ -36,7 +36,7 @@ def test_appointments_hours_and_leave_of_all_doctors(cast: Cast) -> None:
     assert board.hours[-1] == "17:00"
     assert told(board)[:4] == ["00:00 off", "09:30 free", "09:45 free", "10:00 appointment Alice Adams"]
     assert told(board)[-2:] == ["17:00 free", "17:15 free"]
-    assert [item.name for item in board.columns[1].items if item.kind == "appointment"] == ["Dave Dunn"]
+    assert [item.name for item in board.columns[1].column().items if item.kind == "appointment"] == ["Dave Dunn"]
 
 
 def test_an_appointment_before_midnight_takes_time_after_it(cast: Cast) -> None:
@@ -55,9 +55,9 @@ def test_on_the_days_when_the_clocks_change_every_start_is_an_hour_of_the_wall(c
     cast.change(
         sa.update(models.OpeningHours).values(weekday=6, start_minute=0).where(models.OpeningHours.weekday == 0)
     )
-    spring = board_of(cast, date(2026, 3, 29)).columns[0].items
+    spring = board_of(cast, date(2026, 3, 29)).columns[0].column().items
     assert [item.start for item in spring if item.start.endswith(":00")] == ["01:00", "03:00", "04:00"]
-    autumn = board_of(cast, date(2026, 10, 25)).columns[0].items
+    autumn = board_of(cast, date(2026, 10, 25)).columns[0].column().items
     assert [item.start for item in autumn].count("02:00") == 2
 
 

