@@ -28,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp.appointments.booking import statuses
+from webapp.audit.going_on import GoingOn
 from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
 from webapp.auth.dependencies import SESSION_COOKIE, current_actor
@@ -49,6 +50,7 @@ from webapp.core.codes import REASONS
 from webapp.core.compression_middleware import CompressionMiddleware
 from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
+from webapp.core.local_time import utc_days
 from webapp.core.logging import configure_logging
 from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
@@ -125,6 +127,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database = database
     app.state.clock = utc_now
     app.state.traces = traces
+    app.state.going_on = GoingOn()
     app.state.stopping = False
     app.state.live = Hub(
         database, most=settings.live_streams, clock=lambda: app.state.clock(), stopping=lambda: app.state.stopping
@@ -376,6 +379,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["moment"] = lambda instant: formats.moment(
         instant, _rendering.get()[0], today=_rendering.get()[1]
     )
+    environment.filters["utc_days"] = lambda days: " ".join(utc_days(days, _rendering.get()[0]))
     environment.globals["staff_places"] = staff_places
     environment.globals["status_words"] = statuses.WORDS
     environment.globals["staff_status_words"] = statuses.STAFF_WORDS

@@ -131,6 +131,14 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 
+// What others changed is on the board.
+document.addEventListener("docket:live", () => {
+  if (!board()) return;
+  prepare(board());
+  mark();
+  moveNow();
+});
+
 // --------------------------------------------------------------------------------------------------- now line
 
 // The line is at a row of five minutes; its label is the time when the page was made, so both are moved on by what has

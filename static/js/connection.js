@@ -1,5 +1,6 @@
 // When a part of the page cannot be replaced (offline, a timeout, an error of the server), the page stays as it is,
-// with the focus and everything typed, and a bar offers to repeat the request.
+// with the focus and everything typed, and a bar offers to repeat the request. Other scripts say the same of what they
+// lost with the event `docket:lost` (detail: key, words, retry) and take it back with `docket:found` (detail: key).
 // Markup: <section id="connection" hidden data-offline="words" data-slow="words" data-busy="words" data-broken="words">
 // with a <p> for the words and a <button>. The words come from the page, so that they can be translated.
 
@@ -13,23 +14,31 @@ const partOf = ({ target, elt }) => target?.id || target || elt;
 function fail({ detail }, kind) {
   const { elt, target, requestConfig } = detail;
   failed.set(partOf(detail), { elt, target, ...requestConfig });
+  say(bar.dataset[kind]);
+}
+
+function say(words) {
   button.removeAttribute("aria-busy");
-  bar.querySelector("p").textContent = bar.dataset[kind];
+  bar.querySelector("p").textContent = words;
   bar.hidden = false;
-  document.dispatchEvent(new CustomEvent("docket:announce", { detail: bar.dataset[kind] }));
+  document.dispatchEvent(new CustomEvent("docket:announce", { detail: words }));
 }
 
 function succeed({ detail }) {
   const request = failed.get(partOf(detail));
   if (!request || !detail.successful) return;
-  failed.delete(partOf(detail));
+  clear(partOf(detail), request);
+}
+
+function clear(key, request) {
+  failed.delete(key);
   if (failed.size) return;
   // The bar takes its focus along, so give it back to what was used before, or to the new part.
   const hadFocus = bar.contains(document.activeElement);
   bar.hidden = true;
   button.removeAttribute("aria-busy");
   if (!hadFocus) return;
-  const link = request.elt.id ? document.getElementById(request.elt.id) : request.elt;
+  const link = request.elt?.id ? document.getElementById(request.elt.id) : request.elt;
   const part = request.target?.id ? document.getElementById(request.target.id) : request.target;
   [link, part?.querySelector("[data-focus]"), document.getElementById("main")]
     .find((each) => each?.isConnected && each.checkVisibility())?.focus();
@@ -45,9 +54,22 @@ if (bar) {
   });
   document.addEventListener("htmx:afterSettle", succeed);
   document.addEventListener("htmx:afterRequest", succeed);
+  document.addEventListener("docket:lost", ({ detail: { key, words, retry } }) => {
+    const isKnown = failed.has(key);
+    failed.set(key, { retry });
+    // Said again only after a press: a page tries by itself, again and again.
+    if (!isKnown || button.hasAttribute("aria-busy")) say(words);
+  });
+  document.addEventListener("docket:found", ({ detail: { key } }) => {
+    if (failed.has(key)) clear(key, failed.get(key));
+  });
   button.addEventListener("click", () => {
     button.setAttribute("aria-busy", "true");
-    for (const { elt, target, verb, path, formData } of failed.values()) {
+    for (const { elt, target, verb, path, formData, retry } of failed.values()) {
+      if (retry) {
+        retry();
+        continue;
+      }
       const source = elt.isConnected ? elt : target;
       htmx.ajax(verb, path, { source, target, values: formData });
     }

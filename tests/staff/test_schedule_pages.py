@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
+from typing import cast as cast_to
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests.appointment_rows import appointment, insert, put
@@ -310,6 +312,29 @@ def test_opening_a_day_or_a_week_is_recorded(client: TestClient, cast: Cast) -> 
     assert {event.actor_user_id for event in events} == {cast.bob.user_id}
 
 
+def test_a_reading_that_goes_on_is_recorded_once_and_is_no_use_of_the_session(client: TestClient, cast: Cast) -> None:
+    by_itself = {**HTMX, "docket-live": "1"}
+    opened_at, seen = cast.now, []
+    state = cast_to(FastAPI, client.app).state
+    log_in(client, "bob").get("/schedule/2026-03-03")
+
+    def ask_again(minutes: int) -> None:
+        state.clock = lambda: opened_at + timedelta(minutes=minutes)
+        seen.append(client.get("/schedule/2026-03-03", headers=by_itself).status_code)
+
+    ask_again(1)
+    cast.book(cast.alice, "2026-03-03 09:30")
+    ask_again(2)
+    ask_again(29)
+    # The clinic's idle time is half an hour.
+    ask_again(31)
+    assert seen == [200, 200, 200, 204]
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "schedule_read")
+        shown = [details["appointments"] for details in session.scalars(query.order_by(models.AuditEvent.id))]
+    assert [len(each) for each in shown] == [0, 1]
+
+
 def count_queries(cast: Cast, client: TestClient, address: str) -> int:
     """The number of statements that one request sends to the database."""
     sent: list[str] = []
@@ -342,8 +367,8 @@ def test_the_number_of_queries_does_not_grow_with_the_day(client: TestClient, ca
         put(cast, f"2026-03-03 {10 + number // 2}:{number % 2 * 30:02d}", patient="dave")
         put(cast, f"2026-03-0{4 + number % 2} {10 + number // 2}:30", patient="dave")
     many = count_when_cached()
-    # The user, versions, the week in outline, appointments, the next patient's past; the audit row.
-    assert few == many == [6, 5]
+    # The user, versions, the week in outline, appointments, the next patient’s past, what changed last; the audit row.
+    assert few == many == [7, 6]
 
 
 def test_a_day_of_23_or_25_hours_holds_all_its_appointments(client: TestClient, cast: Cast) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,3 +37,12 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
     while instant.astimezone(zone).replace(tzinfo=None) < midnight:
         instant += timedelta(minutes=1)
     return instant
+
+
+def utc_days(days: Iterable[date], zone: ZoneInfo) -> list[str]:
+    """The dates in UTC on which moments of these local days are, in order: '2026-03-02'."""
+    found: set[date] = set()
+    for day in days:
+        last = first_instant(day + timedelta(days=1), zone) - _MINUTE
+        found |= {first_instant(day, zone).date(), last.date()}
+    return [each.isoformat() for each in sorted(found)]

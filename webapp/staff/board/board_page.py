@@ -14,6 +14,7 @@ from webapp.appointments.pages import detail_presenters
 from webapp.appointments.pages.detail_presenters import StaffDetails
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
+from webapp.audit.going_on import GoingOn
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import versions_seen
@@ -43,6 +44,7 @@ class Panel(NamedTuple):
 
     appointment: AppointmentView
     desk: StaffDetails
+    day: date
     here: str
     back: str
     changeable: bool
@@ -76,7 +78,8 @@ def show_panel(
         )
     else:
         response = _board(page, actor, day, panel, error)
-    page.trace(status_service.record_reading, actor, view.id, now=page.now)
+    if not _is_logged(page, ("appointment", actor.session_id, view.id), [view.id]):
+        page.trace(status_service.record_reading, actor, view.id, now=page.now)
     return response
 
 
@@ -95,6 +98,7 @@ def _panel(
     return Panel(
         appointment=view,
         desk=detail_presenters.staff_details(page.session, actor, view, current_clinic(page), now=page.now),
+        day=day,
         here=panel_address(day, view.reference),
         back=f"/board/{day}",
         changeable=view.may_change(actor, current_clinic(page), page.now),
@@ -130,8 +134,12 @@ def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, erro
         draw=_drawer(page),
         doctors=everyone,
         chosen=slug,
+        doctor_ids=[doctor.id for doctor in chosen or ()],
+        now=page.now,
     )
-    page.trace(audit.record_list_read, actor, "board_read", "appointments", board.appointment_ids, now=page.now)
+    ids = board.appointment_ids
+    if not _is_logged(page, ("board", actor.session_id, day, slug), ids):
+        page.trace(audit.record_list_read, actor, "board_read", "appointments", ids, now=page.now)
     return response
 
 
@@ -160,3 +168,9 @@ def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
         return drawn
 
     return draw
+
+
+def _is_logged(page: Page, reading: tuple[object, ...], ids: list[int]) -> bool:
+    """Whether this is the reading of a page that is still open, and logged already."""
+    going_on: GoingOn = page.request.app.state.going_on
+    return going_on.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now)

@@ -42,6 +42,7 @@ def show_day(
         headers=headers_of(error) if error else None,
         doctor=doctor,
         day=shown,
+        now=page.now,
         said=_said(shown, changed) if error is None else None,
         problem=error.message if error else None,
         words=statuses.STAFF_WORDS,
@@ -65,6 +66,10 @@ def _said(day: Day, reference: str) -> StatusChanged | None:
 
 def record_reading(page: Page, actor: Actor, doctor_id: int, details: dict[str, Any]) -> None:
     """Log the reading: a day holds the reasons and notes of all its patients."""
+    ids: list[int] = details["appointments"]
+    reading = (actor.session_id, doctor_id, details.get("day"), details.get("week"))
+    if page.request.app.state.going_on.is_logged(reading, ids, by_itself=page.asks_by_itself, now=page.now):
+        return
     page.trace(
         audit.record,
         "schedule_read",

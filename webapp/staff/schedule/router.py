@@ -55,6 +55,7 @@ def some_week(page: CurrentPage, week: str) -> Response:
         fragment="staff/schedule/_week.html",
         doctor=doctor,
         week=shown,
+        now=page.now,
         words=statuses.STAFF_WORDS,
     )
     ids = [row.card.appointment.id for column in shown.days for row, _place in column.rows if row.card]

@@ -1,0 +1,70 @@
+"""Pages of staff show what others change: nothing that is read or typed moves, and a lost connection is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Clinic, sign_in
+from tests.browser.looking import look
+from tests.browser.test_schedule import appointment_today
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+WIDE = {"width": 1280, "height": 800}
+
+
+def test_a_day_shows_what_others_change_and_keeps_what_is_open(open_browser: Open, clinic: Clinic) -> None:
+    reference = appointment_today(clinic, 9, "alice")
+    reading = open_browser(viewport=WIDE)
+    sign_in(reading, "bob@docket.example", at="/schedule")
+    expect(reading.locator("[data-as-of]")).to_have_text("Live")
+    card = reading.locator(f"#appointment-{reference}")
+    menu = card.locator("summary")
+    menu.click()
+    menu.focus()
+    jump = reading.locator("#day-jump")
+    jump.evaluate("each => { each.value = '2026-05-05' }")
+    reading.evaluate("window.kept = document.activeElement")
+    other = appointment_today(clinic, 15, "dave")
+    added = reading.locator(f"#appointment-{other}")
+    expect(added).to_have_attribute("data-live-changed", "")
+    expect(reading.locator("#status")).to_have_text("Changed: Dave Dunn")
+    assert reading.evaluate("window.kept === document.activeElement && window.kept.isConnected")
+    expect(card.locator("details")).to_have_attribute("open", "")
+    expect(jump).to_have_value("2026-05-05")
+
+
+def test_a_lost_connection_is_said_and_the_page_catches_up(open_browser: Open, clinic: Clinic) -> None:
+    page = open_browser(may_complain=True, viewport=WIDE)
+    sign_in(page, "bob@docket.example", at="/schedule")
+    as_of, bar = page.locator("[data-as-of]"), page.get_by_role("region", name="Connection")
+    expect(as_of).to_have_text("Live")
+    page.context.set_offline(True)
+    expect(bar).to_be_in_viewport()
+    expect(bar).to_contain_text("so this page shows the state of")
+    expect(as_of).to_contain_text("As of ")
+    look(page)
+    missed = appointment_today(clinic, 11, "alice")
+    page.context.set_offline(False)
+    expect(page.locator(f"#appointment-{missed}")).to_be_visible()
+    expect(bar).to_be_hidden()
+    expect(as_of).to_have_text("Live")
+
+
+def test_all_tabs_share_one_stream_and_the_next_one_takes_over(open_browser: Open, clinic: Clinic) -> None:
+    first = open_browser(viewport=WIDE)
+    asked: list[str] = []
+    first.context.on("request", lambda request: asked.append(request.url) if request.url.endswith("/live") else None)
+    sign_in(first, "bob@docket.example", at="/schedule")
+    expect(first.locator("[data-as-of]")).to_have_text("Live")
+    second = first.context.new_page()
+    second.goto("/schedule")
+    expect(second.locator("[data-as-of]")).to_have_text("Live")
+    assert len(asked) == 1
+    first.close()
+    added = appointment_today(clinic, 16, "alice")
+    expect(second.locator(f"#appointment-{added}")).to_be_visible()
+    assert len(asked) == 2
