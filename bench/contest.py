@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -150,7 +150,8 @@ class Tally:
 
 
 def _has_won(outcome: Outcome) -> bool:
-    return outcome.status == 303 and outcome.location.startswith("/appointments/")
+    """Whether a page led to the appointment, or the API answered with it."""
+    return outcome.status in {200, 201} or (outcome.status == 303 and outcome.location.startswith("/appointments/"))
 
 
 class Racers:
@@ -178,12 +179,13 @@ class Racers:
     def __len__(self) -> int:
         return len(self._processes)
 
-    def race(self, tasks: list[dict[str, str | int]]) -> list[Outcome]:
-        """Send all requests at the same instant; returns one outcome for each."""
+    def race(self, tasks: Sequence[Mapping[str, str | int]]) -> list[Outcome]:
+        """Send all requests at the same instant; returns one outcome for each. There may be more racers than these."""
+        racing = self._processes[: len(tasks)]
         at = time.monotonic() + HEADSTART
-        for process, task in zip(self._processes, tasks, strict=True):
+        for process, task in zip(racing, tasks, strict=True):
             print(json.dumps({**task, "at": at}), file=_open(process.stdin), flush=True)
-        return [Outcome(**json.loads(_open(process.stdout).readline())) for process in self._processes]
+        return [Outcome(**json.loads(_open(process.stdout).readline())) for process in racing]
 
 
 def _open(pipe: IO[str] | None) -> IO[str]:
@@ -194,11 +196,12 @@ def _open(pipe: IO[str] | None) -> IO[str]:
 def run_rounds(arena: Arena, racers: Racers, ports: list[int], rounds: range) -> Iterator[list[Outcome]]:
     """Race for one stretch after another, with other patients and another doctor each time."""
     rng = random.Random(rounds.start)
+    count = min(len(racers), len(SHAPES))
     for number in rounds:
         start = arena.first + number * STRETCH
         doctor = arena.slugs[number % len(arena.slugs)]
-        cookies = rng.sample(arena.cookies, len(racers))
-        shapes = [SHAPES[at % len(SHAPES)] for at in range(len(racers))]
+        cookies = rng.sample(arena.cookies, count)
+        shapes = list(SHAPES[:count])
         rng.shuffle(shapes)
         tasks: list[dict[str, str | int]] = []
         for at, (cookie, (offset, length)) in enumerate(zip(cookies, shapes, strict=True)):

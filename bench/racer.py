@@ -1,4 +1,4 @@
-"""One racer of a race: a separate process that sends a booking at the instant it is told.
+"""One racer of a race: a separate process that sends a request at the instant it is told.
 
 It runs as a plain script with the standard library alone, so that eight of them start at once. Each line on standard
 input is a task as JSON; each line on standard output is its outcome. It ends when its input ends.
@@ -9,31 +9,39 @@ import json
 import sys
 import time
 
+FORM = "application/x-www-form-urlencoded"
+
 
 def attempt(task: dict[str, str | int | float]) -> dict[str, str | int | float]:
     """Connect, wait for the instant, send the request, and read the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", int(task["port"]), timeout=60)
     connection.connect()
     headers = {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Cookie": str(task["cookie"]),
+        "Content-Type": str(task.get("type", FORM)),
         "Origin": f"http://127.0.0.1:{task['port']}",
+        **{name: str(task[key]) for name, key in HEADERS.items() if key in task},
     }
     at = float(task["at"])
     # Sleep instead of polling the clock: there may be fewer processors than racers.
     time.sleep(max(0.0, at - time.monotonic()))
     sent = time.monotonic()
-    connection.request("POST", "/appointments", str(task["body"]).encode(), headers)
+    method, path = str(task.get("method", "POST")), str(task.get("path", "/appointments"))
+    connection.request(method, path, str(task["body"]).encode(), headers)
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
+    is_page = "json" not in (answer.getheader("Content-Type") or "")
     return {
         "status": answer.status,
         "location": answer.getheader("Location") or "",
         "late": sent - at,
         "took": time.monotonic() - sent,
-        "text": "" if answer.status in {303, 409} else text[:300].decode(errors="replace"),
+        "text": "" if is_page and answer.status in {303, 409} else text[:2000].decode(errors="replace"),
     }
+
+
+# The header that each of these parts of a task becomes.
+HEADERS = {"Cookie": "cookie", "Authorization": "token", "Idempotency-Key": "key"}
 
 
 def main() -> None:

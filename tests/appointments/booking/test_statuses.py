@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from tests.appointment_rows import put
+from tests.appointment_rows import put, take_guard_away
 from tests.cast import Cast, local
 from webapp import models
 from webapp.appointments.booking import service, status_service, statuses
@@ -190,6 +190,19 @@ def test_the_patients_own_time_is_guarded_too(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-03 10:00")
     _cancelled(cast, reference)
     put(cast, "2026-03-03 10:00", doctor="erin")
+    with pytest.raises(PatientBusy):
+        undo(cast, cast.bob, reference)
+
+
+def test_without_the_guard_the_locks_are_enough_for_an_undo(cast: Cast) -> None:
+    take_guard_away(cast.database)
+    reference = cast.book(cast.alice, "2026-03-03 10:00")
+    _cancelled(cast, reference)
+    put(cast, "2026-03-03 10:10", patient="dave")
+    with pytest.raises(SlotTaken, match="Another appointment now has this time"):
+        undo(cast, cast.bob, reference)
+    cast.change(sa.update(models.Appointment).values(status="cancelled"))
+    put(cast, "2026-03-03 10:10", doctor="erin")
     with pytest.raises(PatientBusy):
         undo(cast, cast.bob, reference)
 

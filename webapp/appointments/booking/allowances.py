@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypedDict
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking.neutral_refusals import as_told_to
@@ -17,13 +18,17 @@ from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.doctors import service as doctors
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling import checks, lanes
-from webapp.scheduling.exceptions import Refused, SlotTaken, SqueezeInFull
+from webapp.scheduling.exceptions import PatientBusy, Refused, SlotTaken, SqueezeInFull
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.models import OCCUPIES, Appointment
 from webapp.scheduling.slots import to_minute
 from webapp.scheduling.viewer import Viewer
 
 TAKEN = "slot_taken"
+GIVEN_AWAY = _l("Another appointment now has this time, so this one can’t be restored. Book a new time instead.")
 
 
 class AllowedColumns(TypedDict):
@@ -63,6 +68,12 @@ class Stands(Protocol):
     def id(self) -> int: ...
     @property
     def doctor_id(self) -> int: ...
+    @property
+    def patient_id(self) -> int: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime: ...
     @property
     def busy_from(self) -> datetime: ...
     @property
@@ -123,18 +134,32 @@ def place_again(session: Session, view: Stands) -> dict[str, object]:
     """The columns with which an appointment takes its time again: a free time is in lane 0, whatever it was before.
 
     Raises:
+        SlotTaken: its time was given to another one. PatientBusy: the patient has another one then.
         SqueezeInNotAllowed, SqueezeInFull: it was squeezed in, and cannot stand beside what has its time now.
     """
-    if not view.squeeze_reason:
-        return {}
+    _require_patient_free(session, view)
     span = to_minute(view.busy_from), to_minute(view.busy_until)
     busy = lanes.busy_lanes(session, view.doctor_id, span, ignoring=view.id)
     if not busy:
         return {"lane": 0, "squeeze_reason": ""}
     if view.lane not in busy:
         return {}
+    if not view.squeeze_reason:
+        raise SlotTaken(str(GIVEN_AWAY))
     doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     return {"lane": lanes.lane_beside(session, doctor, span, ignoring=view.id)}
+
+
+def _require_patient_free(session: Session, view: Stands) -> None:
+    other = sa.select(Appointment.id).where(
+        Appointment.patient_id == view.patient_id,
+        Appointment.starts_at < view.ends_at,
+        Appointment.ends_at > view.starts_at,
+        OCCUPIES,
+        Appointment.id != view.id,
+    )
+    if session.scalar(other.limit(1)) is not None:
+        raise PatientBusy(_("The patient has another appointment at that time."))
 
 
 def record(session: Session, actor: Actor, appointment_id: int, allowed: Allowance, *, now: datetime) -> None:

@@ -106,14 +106,14 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
 
 
 def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *, now: datetime) -> None:
-    """Undo the last change of an appointment's status; staff. If it takes its time again, the guard checks it.
+    """Undo the last change of an appointment's status; staff. If it takes its time again, that must be free.
 
     One that was squeezed in comes back beside the others, or as an ordinary one if its time is free now.
 
     If today's hours, leave or closures refuse the restored appointment, it is flagged.
 
     Raises:
-        SlotTaken: the time was given to another appointment (409).
+        SlotTaken: the time was given to another appointment (409). PatientBusy: the patient has another one then (409).
         SqueezeInNotAllowed, SqueezeInFull: it cannot stand beside these again (409).
         NothingToUndo, ChangedMeanwhile: 409.
         NoSuchAppointment: 404. Forbidden: patients cannot undo.
@@ -135,12 +135,8 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         values["promised_minute"] = wall_minute(view.starts_at, get_clinic(session).zone)
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
         values |= allowances.place_again(session, view)
-    try:
-        with checks.guarded():
-            service.update_row(session, view, now=now, **values)
-    except SlotTaken as taken:
-        message = _("Another appointment now has this time, so this one can’t be restored. Book a new time instead.")
-        raise SlotTaken(message) from taken
+    with checks.guarded(SlotTaken(str(allowances.GIVEN_AWAY))):
+        service.update_row(session, view, now=now, **values)
     service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
     _publish_status(session, actor, view, restored, now=now)
 
