@@ -311,6 +311,18 @@ def test_staff_squeeze_an_appointment_in_and_patients_do_not_read_why(api: TestC
     assert moved.json()["squeeze_reason"] == "Later", moved.text
 
 
+def test_staff_change_doctor_and_visit_type(api: TestClient, sqlite_cast: Cast) -> None:
+    place = f"/appointments/{put(sqlite_cast, '2026-03-03 10:00')}"
+    erin = sqlite_cast.doctor_ids["erin"]
+    assert code_of(ApiClient(api, "bob").request("PATCH", place, json={"doctor_id": erin}), 403)
+    carol = ApiClient(api, "carol")
+    changed = carol.request("PATCH", place, json={"doctor_id": erin, "visit_type_id": sqlite_cast.long})
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["doctor_id"], changed.json()["visit_type_id"]) == (erin, sqlite_cast.long)
+    refused = carol.request("PATCH", place, json={"visit_type_id": sqlite_cast.short})
+    assert code_of(refused, 422) == "visit_type_not_offered"
+
+
 def test_another_doctor_or_kind_is_a_new_booking_and_an_empty_change_none(api: TestClient, sqlite_cast: Cast) -> None:
     alice = ApiClient(api, "alice")
     number = put(sqlite_cast, "2026-03-03 10:00")

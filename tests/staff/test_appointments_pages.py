@@ -306,11 +306,13 @@ def test_staff_move_to_any_time_with_a_reason_for_overriding_a_rule(client: Test
     log_in(client, "bob")
     page = look(client, path)
     assert page.h1 == "Move Alice Adams’s appointment"
-    assert page.form(path, "get") == {"date": "2026-03-10", "time": "09:30"}
+    present = {"doctor": str(cast.doctor_ids["bob"]), "visit_type": str(cast.short)}
+    assert page.form(path, "get") == {**present, "date": "2026-03-10", "time": "09:30"}
     page = look(client, f"{path}?date=2026-03-11&time=12:10")
     assert "The doctor is not working" in page.one("section", role="alert").text
     form = page.form(path)
-    assert form == {"starts_at": "2026-03-11T11:10:00Z", "version": "1", "override_reason": ""}
+    kept = {"doctor": "", "visit_type": ""}
+    assert form == {**kept, "starts_at": "2026-03-11T11:10:00Z", "version": "1", "override_reason": ""}
     refused = client.post(path, data=form)
     assert refused.status_code == 422
     assert "Give a reason for the exception." in read(refused).text

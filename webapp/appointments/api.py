@@ -121,6 +121,10 @@ START = Field(
     examples=["2026-12-01T09:30:00+01:00"],
 )
 OVERRIDE = Field(description="Staff only: the reason for an exception to the rules. It has no effect for others.")
+STAFF_CHANGE = (
+    "Staff only: another one, under its rules, with the length and the buffers of the visit type; without `starts_at` "
+    "the start stays. Others get `new_booking`."
+)
 SQUEEZE = Field(
     description="Staff only: why the appointment is squeezed in, if its time is taken, beside those that have it. The "
     "doctor must allow that (else `squeeze_in_not_allowed`), and only so many stand at one time (else "
@@ -167,9 +171,9 @@ class ChangeAppointment(BaseModel):
     ] = None
     reason: Reason | None = None
     notes: Notes | None = None
-    doctor_id: Id | None = None
-    visit_type_id: Id | None = None
-    patient_id: Id | None = None
+    doctor_id: Annotated[Id | None, Field(description=STAFF_CHANGE + " Doctors keep theirs.", examples=[1])] = None
+    visit_type_id: Annotated[Id | None, Field(description=STAFF_CHANGE)] = None
+    patient_id: Annotated[Id | None, Field(description="It cannot change here.")] = None
     override_reason: Annotated[Note, OVERRIDE] = ""
     squeeze_reason: Annotated[Note, SQUEEZE] = ""
     confidential: Annotated[
@@ -177,16 +181,17 @@ class ChangeAppointment(BaseModel):
         Field(description="Staff only: whether the person who books for the patient does not see it.", examples=[True]),
     ] = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it names nothing that can change."""
-        return all(each is None for each in (self.starts_at, self.status, self.reason, self.notes, self.confidential))
+    def is_empty(self, view: AppointmentView) -> bool:
+        """Whether it names nothing that can change; the present doctor and visit type may be repeated."""
+        named = (self.starts_at, self.status, self.reason, self.notes, self.confidential)
+        kept = self.doctor_id in (None, view.doctor_id) and self.visit_type_id in (None, view.visit_type_id)
+        return kept and all(each is None for each in named)
 
 
 class SaveAppointment(ChangeAppointment):
     """The new state of an appointment, complete or in part. Missing or null members stay unchanged.
 
-    Doctor, visit type and patient cannot change: that needs a new appointment.
+    The patient cannot change: that needs a new appointment. Doctor and visit type change for staff only.
     """
 
     status: Annotated[
@@ -362,7 +367,8 @@ def change_appointment(
     """Move or cancel an appointment, or change its reason. Access: the patient, who books for them, the doctor, the
     front desk, admins.
 
-    Staff can also set the status. Several changes are saved together or not at all.
+    Staff can also set the status, give it to another doctor (doctors cannot) and change its visit type. Several changes
+    are saved together or not at all.
     """
     view = queries.get_appointment_by_id(page.session, actor, appointment_id)
     return _change(page, actor, view, body, status=body.status)
@@ -403,13 +409,13 @@ def _answer_read(page: Page, actor: Actor, view: AppointmentView) -> Response:
     return answer(page, AppointmentOut, appointment_out(view), headers={"etag": entity_tag(view.version)})
 
 
-def _require_same_booking(view: AppointmentView, body: ChangeAppointment) -> None:
-    """Check that an appointment keeps its doctor, its visit type and its patient.
+def _require_same_booking(actor: Actor, view: AppointmentView, body: ChangeAppointment) -> None:
+    """Check that an appointment keeps its patient and, unless staff change them, its doctor and its visit type.
 
     Raises:
         NewBooking: the body names others.
     """
-    for name in ("doctor_id", "visit_type_id", "patient_id"):
+    for name in ("patient_id",) if actor.is_staff else ("doctor_id", "visit_type_id", "patient_id"):
         wanted = getattr(body, name)
         if wanted is not None and wanted != getattr(view, name):
             raise NewBooking(name)
@@ -424,8 +430,8 @@ def _change(
         NothingToChange, NewBooking, PreconditionFailed, and whatever the changes raise.
     """
     version = version_asked(page.request, view.version)
-    _require_same_booking(view, body)
-    if body.is_empty:
+    _require_same_booking(actor, view, body)
+    if body.is_empty(view):
         raise NothingToChange
     asked = body.model_dump(include=set(Changes.model_fields))
     command = Changes(**{**asked, "status": status, "version": version})
@@ -447,7 +453,8 @@ def _change(
             changed = page.database.write(work)
         except CLASHES as error:
             starts_at = command.starts_at or view.starts_at
-            wanted = _Wanted(view.doctor_id, view.visit_type_id, starts_at, view.patient_id, moving=view.id)
+            doctor_id, kind_id = command.doctor_id or view.doctor_id, command.visit_type_id or view.visit_type_id
+            wanted = _Wanted(doctor_id, kind_id, starts_at, view.patient_id, moving=view.id)
             _offer_alternatives(page, actor, wanted, error)
             raise
     if changed.version == view.version:

@@ -56,6 +56,12 @@ def _visible(kind: str, user_id: Any, appointment_id: Any) -> sa.ColumnElement[b
     return sa.and_(Appointment.patient_id.in_(patients), shown)
 
 
+def readable_note(appointment: Any) -> sa.ColumnElement[str]:
+    """The private note, if the appointment's present doctor wrote it; else ''."""
+    theirs = sa.or_(appointment.note_doctor_id.is_(None), appointment.note_doctor_id == appointment.doctor_id)
+    return sa.case((theirs, appointment.private_note), else_="")
+
+
 _VIEW: Any = (
     sa.select(
         Appointment.id,
@@ -84,7 +90,7 @@ _VIEW: Any = (
         VisitType.id,
         VisitType.name,
         VisitType.preparation,
-        Appointment.private_note,
+        readable_note(Appointment),
         Appointment.flagged_why,
         Appointment.override_reason,
         Appointment.previous_status,

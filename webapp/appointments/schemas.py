@@ -45,10 +45,13 @@ class Booking(BaseModel):
 class Move(BaseModel):
     """Move an appointment. `version` is the one that the user saw.
 
-    Staff may override rules and squeeze it in as in `Booking`.
+    Staff may override rules and squeeze it in as in `Booking`, and may give it to another doctor or change its visit
+    type; None keeps them.
     """
 
     starts_at: Instant
+    doctor_id: int | None = None
+    visit_type_id: int | None = None
     version: int | None = None
     override_reason: Note = ""
     squeeze_reason: Note = ""
@@ -80,12 +83,19 @@ class Changes(BaseModel):
     """Several changes of an appointment that are made together or not at all; None leaves a value as it is."""
 
     starts_at: Instant | None = None
+    doctor_id: int | None = None
+    visit_type_id: int | None = None
     status: AppointmentStatus | None = None
     reason: Reason | None = None
     notes: Notes | None = None
     override_reason: Note = ""
     squeeze_reason: Note = ""
     version: int | None = None
+
+    def moves(self, view: AppointmentView) -> bool:
+        """Whether they give the appointment another start, doctor or visit type."""
+        names = ("starts_at", "doctor_id", "visit_type_id")
+        return any(getattr(self, name) not in (None, getattr(view, name)) for name in names)
 
 
 class ChangeConfidentiality(BaseModel):

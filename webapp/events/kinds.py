@@ -65,11 +65,16 @@ class AppointmentBooked(AppointmentEvent):
 class AppointmentMoved(AppointmentEvent):
     """An appointment was moved. `before` is the start that was promised, in UTC. `why` is the clinic's reason, or ''.
 
-    The status becomes `scheduled` again; there is no separate event for that.
+    Where staff gave it to another doctor or changed its visit type, the former ones are here, with the former length in
+    minutes; `doctor_id` is the present doctor. The status becomes `scheduled` again, unless only the visit type
+    changed; there is no separate event for that.
     """
 
     before: datetime
     why: str = ""
+    former_doctor_id: int | None = None
+    former_visit_type_id: int | None = None
+    former_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

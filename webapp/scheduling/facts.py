@@ -88,6 +88,7 @@ def load_facts(
             patient_appointments=busy.patient_appointments,
             active_appointments=busy.active_appointments,
             present_start=busy.present_start,
+            changing=viewer.changing,
             by_staff=viewer.by_staff,
         )
         for doctor_id, schedule in schedules.items()

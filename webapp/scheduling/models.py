@@ -83,7 +83,8 @@ class Appointment(Base):
     hours or leave changed after it was booked. It is the code of a reason of the clinic, with the text that staff typed
     as its value; see `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text
     that was typed. `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it
-    last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only.
+    last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only:
+    `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it.
 
     A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """
@@ -155,6 +156,7 @@ class Appointment(Base):
     cancellation_reason: Mapped[str] = mapped_column(sa.String(500), default="")
     cancellation_code: Mapped[str] = mapped_column(sa.String(40), server_default=sa.text("''"))
     private_note: Mapped[str] = mapped_column(sa.String(2000), default="", server_default=sa.text("''"))
+    note_doctor_id: Mapped[int | None]
     flagged_why: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     override_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default=sa.text("''"))
     previous_status: Mapped[str | None] = mapped_column(sa.String(10))

@@ -35,9 +35,9 @@ class Facts:
 
     Instants and spans are in minutes since the epoch, durations in minutes. `patient_appointments` is None when no
     patient is known; then the rules about the patient refuse nothing. `present_start` is the start of the appointment
-    that is being moved, and None for a new one. `starts` are the starts in the window, in order, that the rules about
-    the schedule allow, if they are already known: see `with_starts`. Copies made by `dataclasses.replace` do not have
-    them, because the schedule may differ.
+    that is being moved, and None for a new one; `changing`: it also gets another doctor or visit type. `starts` are the
+    starts in the window, in order, that the rules about the schedule allow, if they are already known: see
+    `with_starts`. Copies made by `dataclasses.replace` do not have them, because the schedule may differ.
     """
 
     window: Span
@@ -64,6 +64,7 @@ class Facts:
     patient_appointments: list[Span] | None = None
     active_appointments: int = 0
     present_start: Minute | None = None
+    changing: bool = False
     by_staff: bool = False
     starts: Sequence[Minute] | None = field(default=None, init=False)
 
@@ -161,7 +162,7 @@ def _patient_overlap(facts: Facts) -> list[Span]:
 
 
 def _same_time(facts: Facts) -> list[Span]:
-    return [] if facts.present_start is None else [(facts.present_start, facts.present_start + 1)]
+    return [] if facts.present_start is None or facts.changing else [(facts.present_start, facts.present_start + 1)]
 
 
 def _too_many_appointments(facts: Facts) -> list[Span]:

@@ -11,13 +11,15 @@ class Viewer(NamedTuple):
     The patient's other appointments hide times and count for the rules. The patient is given by `patient_id`, by
     `user_id` (the account that owns the patient's record), or by `moving` (the appointment's patient); without any of
     them, no patient is known. `moving` is the id of the appointment that is being moved, which is ignored when times
-    are checked. Rules for patients only do not apply to staff.
+    are checked; with `changing` it also gets another doctor or visit type, so it may keep its start. Rules for patients
+    only do not apply to staff.
     """
 
     patient_id: int | None = None
     user_id: int | None = None
     moving: int | None = None
     by_staff: bool = False
+    changing: bool = False
 
     @property
     def knows_patient(self) -> bool:

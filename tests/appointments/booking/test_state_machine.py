@@ -93,6 +93,20 @@ class Clinic(RuleBasedStateMachine):
             return PatientBusy
         return None
 
+    def expected_of_staff(self, number: int, doctor: str, kind: str, start: int) -> type[AppError] | None:
+        """The refusal that staff get who change an appointment: first what they cannot override."""
+        changed = self.appointments[number]
+        if (doctor, kind, start) == (changed["doctor"], changed["kind"], changed["appointment"][0]):
+            return RuleBroken
+        place = self.place(kind, start)
+        others = [one for one in self.appointments if one is not changed and one["status"] == "scheduled"]
+        own = [one["appointment"] for one in others if one["patient"] == changed["patient"]]
+        if any(minute_spans_meet(place["appointment"], other) for other in own):
+            return PatientBusy
+        if any(one["doctor"] == doctor and minute_spans_meet(place["busy"], one["busy"]) for one in others):
+            return SlotTaken
+        return self.expected(changed["patient"], doctor, kind, start, moved=number)
+
     def place(self, kind: str, start: int) -> dict[str, Any]:
         """The time of an appointment in the model."""
         minutes, before, after = KINDS[kind]
@@ -147,6 +161,27 @@ class Clinic(RuleBasedStateMachine):
         if expected is None:
             appointment.update(self.place(appointment["kind"], start), version=appointment["version"] + 1)
 
+    @rule(pick=st.integers(0, 30), wanted=appointments_wanted, quarter=st.one_of(st.none(), quarters))
+    def change(self, pick: int, wanted: tuple[str, str], quarter: int | None) -> None:
+        """The front desk gives an appointment to a doctor, with a visit type, perhaps at the same time."""
+        if not self.appointments:
+            return
+        number = pick % len(self.appointments)
+        appointment = self.appointments[number]
+        doctor, kind = wanted
+        start = appointment["appointment"][0] if quarter is None else quarter * 15
+        active = appointment["status"] == "scheduled"
+        expected = self.expected_of_staff(number, doctor, kind, start) if active else NotActive
+        command = Move(
+            starts_at=NINE + timedelta(minutes=start),
+            doctor_id=self.cast.doctor_ids[doctor],
+            visit_type_id=getattr(self.cast, kind),
+        )
+        self.do(expected, service.move, self.cast.carol, appointment["reference"], command)
+        if expected is None:
+            changed = {"doctor": doctor, "kind": kind, "version": appointment["version"] + 1}
+            appointment.update(self.place(kind, start), **changed)
+
     @rule(pick=st.integers(0, 30))
     def cancel(self, pick: int) -> None:
         """A patient cancels an appointment."""
@@ -178,6 +213,8 @@ class Clinic(RuleBasedStateMachine):
         with self.cast.database.reading() as session:
             query = sa.select(
                 Appointment.reference,
+                Appointment.doctor_id,
+                Appointment.visit_type_id,
                 Appointment.starts_at,
                 Appointment.ends_at,
                 Appointment.busy_from,
@@ -187,11 +224,14 @@ class Clinic(RuleBasedStateMachine):
             )
             found = {tuple(row) for row in session.execute(query)}
 
+        def which(one: dict[str, Any]) -> tuple[str, int, int]:
+            return one["reference"], self.cast.doctor_ids[one["doctor"]], getattr(self.cast, one["kind"])
+
         def instants(span: tuple[int, int]) -> list[datetime]:
             return [NINE + timedelta(minutes=minute) for minute in span]
 
         assert found == {
-            (one["reference"], *instants(one["appointment"]), *instants(one["busy"]), one["status"], one["version"])
+            (*which(one), *instants(one["appointment"]), *instants(one["busy"]), one["status"], one["version"])
             for one in self.appointments
         }
 

@@ -502,7 +502,7 @@ def test_a_conflict_with_the_patients_own_appointment_is_explained_without_butto
 def test_a_refusal_by_the_guard_has_the_same_text(
     client: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.appointments.booking.service.require_bookable", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr("webapp.scheduling.checks.require_bookable", lambda *_args, **_kwargs: [])
     log_in(client, "alice")
     cast.book(cast.dave, TEN)
     form = {"doctor": "bob", "visit_type": str(cast.short), "starts_at": iso(local(TEN)), "reason": "Knee"}

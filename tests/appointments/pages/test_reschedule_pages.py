@@ -394,3 +394,63 @@ def test_staff_read_whose_appointment_they_change(client: TestClient, cast: Cast
     log_in(client, "carol")
     for path in ("cancellation", "reschedule"):
         assert "Alice Adams" in read(client.get(f"/appointments/{reference}/{path}")).h1
+
+
+# ------------------------------------------------------------------------- another doctor, another visit type
+
+
+def test_staff_give_an_appointment_to_another_doctor_at_the_same_time(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 10:00")
+    address = f"/appointments/{reference}/reschedule"
+    log_in(client, "carol")
+    erin = str(cast.doctor_ids["erin"])
+    form = read(client.get(address)).form(address, "get")
+    assert (form["doctor"], form["visit_type"]) == (str(cast.doctor_ids["bob"]), str(cast.short))
+    # Erin does not offer this visit type: her first one is proposed, with its own length.
+    page = read(client.get(address, params={**form, "doctor": erin}))
+    assert page.h1 == "Change Alice Adams’s appointment"
+    new = page.one("section", aria_labelledby="new-time").text
+    assert "Dr. Erin Eze" in new
+    assert "30 minutes, until 10:30" in new
+    assert any(f"?doctor={erin}&visit_type={cast.long}&starts_at=" in link for link in page.links)
+    answer = client.post(address, data=page.form(address))
+    assert answer.status_code == 303, answer.text
+    page = read(client.get(answer.headers["location"]))
+    assert "Given to Dr. Erin Eze by you (before: Dr. Bob Brown)" in page.text
+    assert "Visit type changed to “First visit” by you (before: “Follow-up”)" in page.text
+    # The same form sent twice changes nothing more.
+    assert client.post(address, data={**form, "doctor": erin, "visit_type": str(cast.long)}).status_code in {303, 422}
+
+
+def test_a_colleagues_taken_time_offers_the_nearest_with_the_colleague(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 10:00", visit_type=cast.long)
+    cast.book(cast.dave, "2026-03-05 10:00", doctor="erin", visit_type=cast.long)
+    log_in(client, "carol")
+    answer = client.get(f"/appointments/{reference}/reschedule", params={"doctor": cast.doctor_ids["erin"]})
+    assert answer.status_code == 409
+    page = read(answer)
+    near = page.one("section", id="faster")
+    assert "Nearest free times with Dr. Erin Eze" in near.text
+    assert all(f"doctor={cast.doctor_ids['erin']}" in link for link in near.links)
+
+
+def test_doctors_change_the_type_but_not_the_doctor_and_patients_neither(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-05 10:00")
+    address = f"/appointments/{reference}/reschedule"
+    log_in(client, "bob")
+    page = read(client.get(address, params={"visit_type": cast.long}))
+    assert [option["value"] for option in page.one("select", name="doctor").all("option")] == [
+        str(cast.doctor_ids["bob"])
+    ]
+    assert client.post(address, data=page.form(address)).status_code == 303
+    assert client.get(address, params={"doctor": cast.doctor_ids["erin"]}).status_code == 403
+    log_in(client, "alice")
+    page = read(
+        client.get(address, params={"doctor": cast.doctor_ids["erin"], "starts_at": iso(local("2026-03-06 10:00"))})
+    )
+    form = page.form(address)
+    assert "doctor" not in form
+    assert client.post(address, data={**form, "doctor": str(cast.doctor_ids["erin"])}).status_code == 303
+    with cast.database.reading() as session:
+        doctor_id = session.scalar(sa.select(models.Appointment.doctor_id))
+    assert doctor_id == cast.doctor_ids["bob"]

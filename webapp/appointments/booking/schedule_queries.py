@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.queries import readable_note
 from webapp.clinic.models import VisitType
 from webapp.database import UtcDateTime, minute_of, rows, table_of
 from webapp.doctors.models import TimeOff
@@ -92,6 +93,7 @@ _DOCTOR = sa.bindparam("doctor_id", type_=sa.Integer)
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
 # The appointment's own columns; those after them come from joins with the patient and the visit type.
 _OWN_COLUMNS = ScheduleAppointment._fields[: ScheduleAppointment._fields.index("patient_name")]
+_NOTE = readable_note(_APPOINTMENT.c)
 
 _WAS_HERE = sa.exists().where(
     _EARLIER.c.patient_id == _APPOINTMENT.c.patient_id,
@@ -101,7 +103,11 @@ _WAS_HERE = sa.exists().where(
 )
 _APPOINTMENTS = (
     sa.select(
-        *(_APPOINTMENT.c[name] for name in _OWN_COLUMNS), _PATIENT.name, _PATIENT.birth_date, _KIND.name, ~_WAS_HERE
+        *(_NOTE if name == "private_note" else _APPOINTMENT.c[name] for name in _OWN_COLUMNS),
+        _PATIENT.name,
+        _PATIENT.birth_date,
+        _KIND.name,
+        ~_WAS_HERE,
     )
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.c.patient_id)
     .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
@@ -124,7 +130,7 @@ _EARLIER_APPOINTMENTS = (
         _APPOINTMENT.c.starts_at,
         _APPOINTMENT.c.status,
         _KIND.name,
-        _APPOINTMENT.c.private_note,
+        _NOTE,
     )
     .join(table_of(VisitType), _KIND.id == _APPOINTMENT.c.visit_type_id)
     .where(

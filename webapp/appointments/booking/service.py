@@ -22,6 +22,7 @@ from webapp.appointments.booking.booking_limit import (
 )
 from webapp.appointments.exceptions import (
     ChangedMeanwhile,
+    NewBooking,
     NotActive,
     NotAPatient,
     OtherDoctorsAppointment,
@@ -49,6 +50,7 @@ from webapp.exceptions import Forbidden
 from webapp.i18n import gettext as _
 from webapp.patients import service as patients
 from webapp.scheduling.checks import find_booking_request, guarded
+from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.models import ACTIVE, Appointment
 from webapp.scheduling.viewer import Viewer
 
@@ -118,54 +120,95 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
 
 
 def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
-    """Give an appointment another start. It is one UPDATE, so the old time stays taken until the new one is certain.
+    """Give an appointment another start; staff also another doctor or visit type, under the rules of the new ones.
 
-    One that was squeezed in and moves to a free time is an ordinary one from then on.
+    It is one UPDATE, so the old time stays taken until the new one is certain. One that was squeezed in and moves to a
+    free time is an ordinary one from then on. The patient's confirmation stands if only the visit type changes.
 
     `why` is the code of one of the clinic's reasons, for the people who are notified.
 
     Raises:
         SlotTaken, SqueezeInNotAllowed, SqueezeInFull, PatientBusy, ChangedMeanwhile, NotActive: 409.
-        RuleBroken, TooLateToChange: 422. TooManyChanges: 429.
-        NoSuchAppointment: 404.
+        RuleBroken, TooLateToChange, NewBooking: 422. TooManyChanges: 429.
+        OtherDoctorsAppointment: a doctor gives it to another doctor (403).
+        NoSuchAppointment, NotFound: 404.
     """
-    view = lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version, to_doctor=command.doctor_id)
     clinic = get_clinic(session)
     require_changeable(view, actor, clinic, now=now)
     require_within_booking_limit(session, actor, clinic, now=now)
-    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
-    request = find_booking_request(session, doctor, view.visit_type_id)
-    viewer = Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff)
+    request = request_of_move(session, actor, view, command.doctor_id, command.visit_type_id)
+    viewer = Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff, changing=is_changed(view, request))
     allowed = allowances.require_bookable(
         session, actor, clinic, request, command, viewer=viewer, patient_id=view.patient_id, now=now
     )
-    kind = request.visit_type
-    times = times_of(command.starts_at, kind, clinic)
+    times = times_of(command.starts_at, request.visit_type, clinic)
+    values: dict[str, object] = {**times, **allowed.columns, "flagged_why": ""}
+    if (view.doctor_id, view.starts_at) != (request.doctor.id, command.starts_at):
+        values |= {"status": "scheduled", "previous_status": None, "moved_by_clinic": actor.is_staff}
+    if request.doctor.id != view.doctor_id:
+        # A private note stays the note of the doctor who wrote it.
+        theirs = sa.func.coalesce(Appointment.note_doctor_id, view.doctor_id)
+        values["note_doctor_id"] = sa.case((Appointment.private_note != "", theirs))
     with guarded(allowed.if_taken):
-        update_row(
-            session,
-            view,
-            now=now,
-            status="scheduled",
-            previous_status=None,
-            flagged_why="",
-            moved_by_clinic=actor.is_staff,
-            **allowed.columns,
-            **times,
-        )
-    details = {"from": formats.iso(view.starts_at), "to": formats.iso(command.starts_at)}
-    record(session, actor, "moved", view.id, now, details)
+        update_row(session, view, now=now, doctor_id=request.doctor.id, visit_type_id=request.visit_type.id, **values)
+    _record_move(session, actor, view, request, command.starts_at, now=now)
     allowances.record(session, actor, view.id, allowed, now=now)
-    moved = AppointmentMoved(
+    publish(session, _moved(actor, view, request, clinic, why), now=now)
+    still_busy = (times["busy_from"], times["busy_until"]) if request.doctor.id == view.doctor_id else None
+    publish_freed_time(session, actor, view, still_busy=still_busy, now=now)
+
+
+def request_of_move(
+    session: Session, actor: Actor, view: AppointmentView, doctor_id: int | None, visit_type_id: int | None
+) -> BookingRequest:
+    """The doctor and the visit type that a move leads to; without others, the present ones.
+
+    Raises:
+        NewBooking: only staff change them. OtherDoctorsAppointment: a doctor gives it to another doctor.
+        NotFound: there is no such doctor or visit type.
+    """
+    for name, wanted in (("doctor_id", doctor_id), ("visit_type_id", visit_type_id)):
+        if not actor.is_staff and wanted is not None and wanted != getattr(view, name):
+            raise NewBooking(name)
+    if actor.role == "doctor" and doctor_id not in (None, view.doctor_id):
+        raise OtherDoctorsAppointment
+    doctor = doctors.get_doctor_by_id(session, view.doctor_id if doctor_id is None else doctor_id)
+    return find_booking_request(session, doctor, view.visit_type_id if visit_type_id is None else visit_type_id)
+
+
+def is_changed(view: AppointmentView, request: BookingRequest) -> bool:
+    """Whether a request is for another doctor or visit type than the appointment has."""
+    return (request.doctor.id, request.visit_type.id) != (view.doctor_id, view.visit_type_id)
+
+
+def _record_move(
+    session: Session, actor: Actor, view: AppointmentView, request: BookingRequest, start: datetime, *, now: datetime
+) -> None:
+    """Write an audit row for each thing that a move changed: the start, the doctor, the visit type."""
+    if start != view.starts_at:
+        record(session, actor, "moved", view.id, now, {"from": formats.iso(view.starts_at), "to": formats.iso(start)})
+    for action, before, after in (
+        ("given_to_doctor", view.doctor_id, request.doctor.id),
+        ("type_changed", view.visit_type_id, request.visit_type.id),
+    ):
+        if before != after:
+            record(session, actor, action, view.id, now, {"from": str(before), "to": str(after)})
+
+
+def _moved(actor: Actor, view: AppointmentView, request: BookingRequest, clinic: Clinic, why: str) -> AppointmentMoved:
+    """What is announced of a move."""
+    return AppointmentMoved(
         by=actor.done_by,
         appointment_id=view.id,
-        doctor_id=view.doctor_id,
+        doctor_id=request.doctor.id,
         patient_id=view.patient_id,
         before=view.told_at(clinic),
         why=why,
+        former_doctor_id=view.doctor_id if request.doctor.id != view.doctor_id else None,
+        former_visit_type_id=view.visit_type_id if request.visit_type.id != view.visit_type_id else None,
+        former_minutes=view.minutes if request.visit_type.minutes != view.minutes else None,
     )
-    publish(session, moved, now=now)
-    publish_freed_time(session, actor, view, still_busy=(times["busy_from"], times["busy_until"]), now=now)
 
 
 def cancel(
@@ -261,13 +304,23 @@ def new_reference() -> str:
     return f"{letters[:4]}-{letters[4:]}"
 
 
-def lock_for_change(session: Session, actor: Actor, reference: str, version: int | None) -> AppointmentView:
-    """Lock an appointment's doctor and patient, then read it again and check that it is still what the actor saw."""
+def lock_for_change(
+    session: Session, actor: Actor, reference: str, version: int | None, *, to_doctor: int | None = None
+) -> AppointmentView:
+    """Lock an appointment's doctor and patient, then read it again and check that it is still what the actor saw.
+
+    `to_doctor` is the doctor who gets it: both doctors are locked in the order of their ids, before the patient.
+    """
     seen = queries.get_appointment(session, actor, reference)
-    doctors.lock_doctor(session, doctor_id=seen.doctor_id)
+    if to_doctor is None or to_doctor == seen.doctor_id:
+        doctors.lock_doctor(session, doctor_id=seen.doctor_id)
+    else:
+        doctors.lock_doctors(session, [seen.doctor_id, to_doctor])
     patients.lock_patient(session, seen.patient_id)
     view = queries.get_appointment(session, actor, reference)
-    if version is not None and version != view.version:
+    # It may have got another doctor or patient meanwhile, whose locks are not held.
+    is_elsewhere = (view.doctor_id, view.patient_id) != (seen.doctor_id, seen.patient_id)
+    if is_elsewhere or (version is not None and version != view.version):
         raise ChangedMeanwhile
     return view
 

@@ -83,12 +83,14 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
         NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And the errors of each single change.
     """
     seen = queries.get_appointment_by_id(session, actor, appointment_id)
-    view = service.lock_for_change(session, actor, seen.reference, command.version)
+    view = service.lock_for_change(session, actor, seen.reference, command.version, to_doctor=command.doctor_id)
     if command.status is not None and command.status != "cancelled" and not actor.is_staff:
         raise StatusNotYours
-    if command.starts_at is not None and command.starts_at != view.starts_at:
+    if command.moves(view):
         wanted = Move(
-            starts_at=command.starts_at,
+            starts_at=command.starts_at or view.starts_at,
+            doctor_id=command.doctor_id,
+            visit_type_id=command.visit_type_id,
             override_reason=command.override_reason,
             squeeze_reason=command.squeeze_reason,
         )
@@ -165,7 +167,7 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
     session.execute(
         sa.update(Appointment)
         .where(Appointment.id == view.id)
-        .values(private_note=command.private_note)
+        .values(private_note=command.private_note, note_doctor_id=None)
         .execution_options(synchronize_session=False)
     )
     record_unseen(session, actor, "note_changed", view.id, now=now)

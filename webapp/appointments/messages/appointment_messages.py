@@ -95,6 +95,17 @@ class Recipient(NamedTuple):
     whose: str
 
 
+class Former(NamedTuple):
+    """What an appointment was before staff changed its doctor or visit type; '' and 0 for what it still is.
+
+    A visit type that messages may not name is left out.
+    """
+
+    doctor: str = ""
+    visit_type: str = ""
+    minutes: int = 0
+
+
 class Notice(NamedTuple):
     """What a message announces: `before` is the start before a move; `why` is the code of a reason of the clinic."""
 
@@ -102,6 +113,7 @@ class Notice(NamedTuple):
     by: DoneBy
     before: datetime | None = None
     why: str = ""
+    was: Former = Former()
 
 
 # Tables instead of mapped classes, and built once, because every booking runs this query.
@@ -216,9 +228,22 @@ def notice_values(
         "clinic": clinic.letterhead,
         **addressed_values(facts, recipient, clinic, notice.template, now=now),
         **_author(notice.by, recipient),
-        "before": formats.iso(notice.before) if notice.before else "",
+        # A start that stays is no old time.
+        "before": formats.iso(notice.before) if notice.before and notice.before != facts.starts_at else "",
         "why": notice.why,
+        "was": notice.was._asdict(),
     }
+
+
+def former_of(session: Session, doctor_id: int | None, visit_type_id: int | None, minutes: int | None) -> Former:
+    """What an appointment was before, in words; None stands for what it still is."""
+    doctor = kind = None
+    if doctor_id is not None:
+        doctor = session.scalar(sa.select(_DOCTOR.c.name).where(_DOCTOR.c.id == doctor_id))
+    if visit_type_id is not None:
+        query = sa.select(_KIND.c.name).where(_KIND.c.id == visit_type_id, _KIND.c.named_in_messages.is_(True))
+        kind = session.scalar(query)
+    return Former(doctor or "", kind or "", minutes or 0)
 
 
 def addressed_values(

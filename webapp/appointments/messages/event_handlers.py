@@ -15,6 +15,7 @@ from webapp.appointments.messages.appointment_messages import (
     RESTORED,
     Notice,
     enqueue,
+    former_of,
     withdraw_reminders_of,
 )
 from webapp.appointments.messages.redirection import redirect
@@ -37,8 +38,10 @@ def announce_booking(session: Session, event: AppointmentBooked, /, *, now: date
 
 
 def announce_move(session: Session, event: AppointmentMoved, /, *, now: datetime) -> None:
-    """Write the messages about an appointment that was moved to another start."""
-    enqueue(session, event.appointment_id, Notice(MOVED, event.by, before=event.before, why=event.why), now=now)
+    """Write the messages about an appointment that got another start, doctor or visit type."""
+    was = former_of(session, event.former_doctor_id, event.former_visit_type_id, event.former_minutes)
+    notice = Notice(MOVED, event.by, before=event.before, why=event.why, was=was)
+    enqueue(session, event.appointment_id, notice, now=now)
 
 
 def announce_hour(session: Session, event: AppointmentHourChanged, /, *, now: datetime) -> None:

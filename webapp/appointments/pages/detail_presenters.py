@@ -20,9 +20,13 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.parsing import instant
 from webapp.core.urls import with_query
+from webapp.doctors import service as doctors
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.patients import guardianship
+
+# What staff did to an appointment, in the audit log: another doctor, another visit type.
+GIVEN, RETYPED = "given_to_doctor", "type_changed"
 
 
 class ChangeOptions(NamedTuple):
@@ -122,13 +126,39 @@ def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: 
     programs = [each.actor_user_id for each in entries if each.actor_role == MACHINE and each.actor_user_id is not None]
     # Patients read that it was the clinic.
     names = accounts.names_of(session, programs) if programs and actor.is_staff else {}
-    return [HistoryEntry(each.action, _sentence(each, actor, view, clinic, names), each.at) for each in entries]
+    if any(each.action == GIVEN for each in entries):
+        # What a doctor did before was not done by the present one.
+        of_doctors = [each.actor_user_id for each in entries if each.actor_role == "doctor" and each.actor_user_id]
+        names = names | accounts.names_of(session, of_doctors)
+    known = _changed_names(session, entries)
+    return [HistoryEntry(each.action, _sentence(each, actor, view, clinic, names, known), each.at) for each in entries]
 
 
-def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic, programs: dict[int, UserName]) -> str:
+def _changed_names(session: Session, entries: list[Entry]) -> dict[tuple[str, str], str]:
+    """The names of the doctors and visit types that the entries mention, by action and id."""
+    named: dict[tuple[str, str], str] = {}
+    given = {str(each.details.get(name)) for each in entries if each.action == GIVEN for name in ("from", "to")}
+    if given:
+        found = doctors.list_by_ids(session, [int(number) for number in given])
+        named |= {(GIVEN, str(doctor.id)): doctor.name for doctor in found}
+    if any(each.action == RETYPED for each in entries):
+        named |= {(RETYPED, str(number)): kind.name for number, kind in doctors.visit_types_by_id(session).items()}
+    return named
+
+
+def _sentence(
+    entry: Entry,
+    actor: Actor,
+    view: AppointmentView,
+    clinic: Clinic,
+    programs: dict[int, UserName],
+    known: dict[tuple[str, str], str],
+) -> str:
     """What was done, and by whom, from the reader's point of view."""
     values = {"who": _author(entry, actor, view, programs)}
     for name, value in entry.details.items():
+        if (entry.action, str(value)) in known:
+            values[name] = known[entry.action, str(value)]
         start = instant(str(value))
         if start is not None:
             values[name] = formats.day_and_time(start, clinic.zone)
@@ -143,6 +173,10 @@ def _sentence(entry: Entry, actor: Actor, view: AppointmentView, clinic: Clinic,
             return _("Booked by %(who)s") % values
         case "moved":
             return _("Moved by %(who)s from %(from)s to %(to)s") % values
+        case "given_to_doctor":
+            return _("Given to %(to)s by %(who)s (before: %(from)s)") % values
+        case "type_changed":
+            return _("Visit type changed to “%(to)s” by %(who)s (before: “%(from)s”)") % values
         case "hour_changed":
             return _("%(from)s became %(to)s when %(who)s corrected the time zone") % values
         case "cancelled":

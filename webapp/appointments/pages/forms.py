@@ -24,7 +24,7 @@ from webapp.core import formats
 from webapp.core.fields import ClockField, DayField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
-from webapp.doctors.service import VisitTypeRow
+from webapp.doctors.service import DoctorRow, VisitTypeRow
 from webapp.i18n import lazy_form_text as _l
 from webapp.patients.forms import NewPatientForm
 from webapp.patients.schemas import PatientChoice
@@ -203,11 +203,29 @@ class MoveForm(DocketForm):
 
 
 class StaffMoveForm(ExceptionForm, MoveForm):
-    """An appointment that staff move, possibly against a rule."""
+    """An appointment that staff move, possibly against a rule, and perhaps to another doctor or visit type."""
+
+    doctor = HiddenField()
+    visit_type = HiddenField()
 
     def values(self) -> dict[str, object]:
         """What was chosen, with the reasons of staff."""
-        return {**super().values(), **self.reasons}
+        target = {"doctor_id": whole_number(self.doctor.data), "visit_type_id": whole_number(self.visit_type.data)}
+        return {**super().values(), **target, **self.reasons}
+
+
+class AnotherForm(WhenForm):
+    """Any doctor, visit type, day and time to which staff may move an appointment; doctors and types by id."""
+
+    doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
+    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
+
+    def offer(self, listed: Sequence[DoctorRow], kinds: Sequence[VisitTypeRow]) -> None:
+        """Set the doctors and the visit types to choose from."""
+        self.doctor.choices = [SelectChoice(str(doctor.id), doctor.name) for doctor in listed]
+        self.visit_type.choices = [
+            SelectChoice(str(kind.id), f"{kind.name}, {formats.minutes(kind.minutes)}") for kind in kinds
+        ]
 
 
 class CancelForm(DocketForm):

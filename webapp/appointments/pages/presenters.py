@@ -74,7 +74,7 @@ def taken_time(
 
     `back` leads to all free times; when an appointment is moved, it is the page that also accepts one of them.
     """
-    path = f"{back}?starts_at=" if viewer.moving is not None else None
+    path = f"{back}{'&' if '?' in back else '?'}starts_at=" if viewer.moving is not None else None
     actor = current_actor(page)
     own_patient = None
     if actor is not None and not actor.is_staff:

@@ -17,24 +17,21 @@ from webapp.appointments.booking import service
 from webapp.appointments.exceptions import NotActive, TooLateToChange
 from webapp.appointments.pages import presenters
 from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
-from webapp.appointments.pages.forms import WHY, CancelForm, MoveForm, StaffMoveForm, WhenForm
+from webapp.appointments.pages.forms import WHY, AnotherForm, CancelForm, MoveForm, StaffMoveForm
+from webapp.appointments.pages.move_targets import MoveTarget, offer_targets, target_of
 from webapp.appointments.schemas import AppointmentView, Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.errors import error_page, headers_of
 from webapp.core.parsing import instant
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.doctors import service as doctors
 from webapp.exceptions import AppError, Conflict, Invalid, Unavailable
 from webapp.i18n import gettext as _
 from webapp.patients.schemas import PatientChoice
-from webapp.scheduling import checks, week_calendar
-from webapp.scheduling.dependencies import current_viewer
+from webapp.scheduling import week_calendar
 from webapp.scheduling.exceptions import Refused, SlotTaken
-from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.presenters import appointment_preview
 from webapp.scheduling.viewer import Viewer
 
@@ -99,21 +96,26 @@ def ask_reschedule(page: CurrentPage) -> Response:
     query = page.request.query_params
     wanted = query.get("starts_at", "")
     form = _move_form(actor, data={"starts_at": wanted, "version": str(view.version)})
-    another = WhenForm(query if actor.is_staff else None)
+    another = AnotherForm(query if actor.is_staff else None)
+    target = target_of(
+        page, actor, view, f"{access.here}/reschedule", doctor=query.get("doctor"), kind=query.get("visit_type")
+    )
     start = instant(wanted)
     both: list[datetime] = []
     if wanted or another.date.raw_data or another.time.raw_data:
         try:
             start, both = presenters.requested_start(another, wanted, current_clinic(page))
         except Invalid as unreadable:
-            return _reschedule_page(page, access, view, form, None, unreadable, another=another)
-    if start == view.starts_at:
+            return _reschedule_page(page, access, view, target, form, None, unreadable, another=another)
+    if target.is_changed:
+        # Without another time, the present one is tried.
+        start = start or view.starts_at
+    elif start == view.starts_at:
         return page.redirect(access.here)
     error = None
     if start is not None and not actor.is_staff:
-        request = _request_of(page, view)
-        error = presenters.first_refusal(page, request, start, Viewer(view.patient_id, moving=view.id))
-    return _reschedule_page(page, access, view, form, start, error, another=another, both=both)
+        error = presenters.first_refusal(page, target.request, start, Viewer(view.patient_id, moving=view.id))
+    return _reschedule_page(page, access, view, target, form, start, error, another=another, both=both)
 
 
 @router.post("/appointments/{reference}/reschedule")
@@ -139,7 +141,9 @@ def reschedule(page: CurrentPage, sent: SentForm) -> Response:
         return _refused_page(page, access, refusal)
     if error is not None:
         form.version.data = str(view.version)
-    return _reschedule_page(page, access, view, form, start, error, status=422)
+    chosen = {"doctor": form.doctor.data, "kind": form.visit_type.data} if isinstance(form, StaffMoveForm) else {}
+    target = target_of(page, access.actor, view, f"{access.here}/reschedule", **chosen)
+    return _reschedule_page(page, access, view, target, form, start, error, status=422)
 
 
 def _is_cancelled(page: Page, access: AppointmentAccess, command: Cancellation) -> bool:
@@ -156,7 +160,8 @@ def _is_moved(page: Page, access: AppointmentAccess, command: Move) -> bool:
     """Whether the appointment was moved to this time after its page was shown: the same form was sent before."""
     view = queries.get_appointment(page.session, access.actor, access.reference)
     changed = command.version is not None and view.version > command.version
-    return changed and view.is_active(page.now) and view.starts_at == command.starts_at
+    there = command.doctor_id in (None, view.doctor_id) and command.visit_type_id in (None, view.visit_type_id)
+    return changed and there and view.is_active(page.now) and view.starts_at == command.starts_at
 
 
 def _changeable(page: Page, access: AppointmentAccess) -> AppointmentView:
@@ -201,40 +206,38 @@ def _cancellation_page(
     )
 
 
-def _request_of(page: Page, view: AppointmentView) -> BookingRequest:
-    doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
-    return checks.find_booking_request(page.session, doctor, view.visit_type_id)
-
-
 def _reschedule_page(
     page: Page,
     access: AppointmentAccess,
     view: AppointmentView,
+    target: MoveTarget,
     form: MoveForm,
     start: datetime | None,
     error: AppError | None,
     *,
-    another: WhenForm | None = None,
+    another: AnotherForm | None = None,
     both: Sequence[datetime] = (),
     status: int = 200,
 ) -> Response:
     """The calendar to move in, with old and new time side by side once a possible time is chosen."""
     actor = access.actor
     clinic = current_clinic(page)
-    path = f"{access.here}/reschedule"
-    request = _request_of(page, view)
+    request = target.request
     refused, taken, chosen = presenters.StaffRefusals([]), None, None
     if start is not None:
         form.starts_at.data = formats.iso(start)
         if actor.is_staff:
-            refused = presenters.staff_refusals(page, request, start, Viewer(view.patient_id, moving=view.id))
+            refused = presenters.staff_refusals(page, request, start, target.viewer)
         if isinstance(error, SlotTaken) or refused.clash:
-            viewer = current_viewer(page, view.patient_id, moving=view.id)
-            taken = presenters.taken_time(page, request, start, path, viewer, explained=bool(refused.errors))
+            taken = presenters.taken_time(
+                page, request, start, target.address, target.viewer, explained=bool(refused.errors)
+            )
         if _may_send(actor, error, refused):
             chosen = appointment_preview(request, start)
     if error is not None and not isinstance(error, SlotTaken):
         _show_error(form, error, refused, view, actor)
+    if isinstance(form, StaffMoveForm) and target.is_changed:
+        form.doctor.data, form.visit_type.data = str(request.doctor.id), str(request.visit_type.id)
     return page.render(
         "appointments/pages/reschedule.html",
         fragment="scheduling/_calendar.html" if page.request.method == "GET" else None,
@@ -247,11 +250,12 @@ def _reschedule_page(
         chosen=chosen,
         cancel_until=presenters.change_until(start, clinic, page.now) if start is not None else None,
         form=form,
-        another=_another_time(actor, another, start or view.starts_at, clinic),
+        another=_another(page, actor, another, target, start or view.starts_at),
+        is_changed=target.is_changed,
         refused=refused,
-        twice=presenters.repeated_times(both, start, clinic, path),
+        twice=presenters.repeated_times(both, start, clinic, target.here, **target.keep),
         taken=taken,
-        calendar=_calendar(page, view, request, path, start),
+        calendar=_calendar(page, view, target, start),
     )
 
 
@@ -279,36 +283,38 @@ def _show_error(
     form.form_errors.append(error.message if actor.is_staff else presenters.about_patient(error, patient).message)
 
 
-def _another_time(actor: Actor, form: WhenForm | None, start: datetime, clinic: Clinic) -> WhenForm | None:
-    """The fields in which staff enter any time; None for patients, who choose a free time."""
+def _another(
+    page: Page, actor: Actor, form: AnotherForm | None, target: MoveTarget, start: datetime
+) -> AnotherForm | None:
+    """The fields in which staff choose doctor and visit type and enter any time; None for patients."""
     if not actor.is_staff:
         return None
-    form = form or WhenForm()
+    form = form or AnotherForm()
+    offer_targets(page, actor, form, target)
     if not (form.date.errors or form.time.errors) and form.written is None:
-        form.show(start, clinic.zone)
+        form.show(start, current_clinic(page).zone)
     return form
 
 
-def _calendar(
-    page: Page, view: AppointmentView, request: BookingRequest, path: str, start: datetime | None
-) -> week_calendar.Calendar:
+def _calendar(page: Page, view: AppointmentView, target: MoveTarget, start: datetime | None) -> week_calendar.Calendar:
     """The free times for the appointment: in the week that was asked for, otherwise in the week of the chosen time.
 
     Without either, it is the week of the appointment itself, or if that has no free time, of the next free time.
     """
     clinic = current_clinic(page)
     place = week_calendar.Place(
-        page=path,
-        fragment=path,
-        slot_address=f"{path}?starts_at=",
-        keep={},
+        page=target.here,
+        fragment=target.here,
+        slot_address=target.slots,
+        keep=target.keep,
         visit_types=[],
-        chosen=f"{path}?starts_at={formats.iso(start)}" if start is not None else None,
+        chosen=f"{target.slots}{formats.iso(start)}" if start is not None else None,
     )
 
     def calendar_of(week: date | None) -> week_calendar.Calendar:
-        viewer = current_viewer(page, view.patient_id, moving=view.id)
-        return week_calendar.week_calendar(page.session, clinic, request, place, week=week, now=page.now, viewer=viewer)
+        return week_calendar.week_calendar(
+            page.session, clinic, target.request, place, week=week, now=page.now, viewer=target.viewer
+        )
 
     asked = week_calendar.parse_week(page.request.query_params.get("week", ""))
     if asked is not None:

@@ -11,6 +11,8 @@ from webapp.i18n import lazy_gettext as _l
 ACTIONS: dict[str, Sentence] = {
     "booked": _l("Booked an appointment"),
     "moved": _l("Moved an appointment"),
+    "given_to_doctor": _l("Gave an appointment to another doctor"),
+    "type_changed": _l("Changed the visit type of an appointment"),
     "hour_kept": _l("Moved an appointment back to its promised time"),
     "hour_changed": _l("Changed the promised time of an appointment"),
     "cancelled": _l("Cancelled an appointment"),
