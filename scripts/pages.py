@@ -108,6 +108,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("token-new", "/admin/users/tokens/new"),
         ("user-access", "/admin/users/2/access"),
         ("reports", "/admin/reports"),
+        ("sheets", "/board/{monday}/sheets"),
         ("audit", "/admin/audit"),
         ("security", "/admin/audit/security"),
     ),

@@ -85,6 +85,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/appointments"):                       (LOGIN,  200,   200,   303,   303,   303,  LOGIN),
     ("GET", "/board"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/board/{day}"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/board/{day}/sheets"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/board/week/{week}/sheets"):           (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     # The appointment is on another day, to which it leads.
     ("GET", "/board/{day}/appointments/{reference}"): (LOGIN, 403,  403,   403,   403,   303,  LOGIN),
     ("GET", "/admin/appointments"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -112,6 +114,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/appointments/{reference}/note"):      (LOGIN,  403,   403,   200,   404,   403,  LOGIN),
     ("POST", "/appointments/{reference}/note"):     (401,    403,   403,   303,   404,   403,  401),
     ("GET", "/schedule"):                           (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/schedule/{day}/sheet"):               (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("GET", "/schedule/week/{week}/sheet"):         (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("GET", "/schedule/{day}"):                     (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("GET", "/admin"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/appointments/{reference}/flag"):      (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
@@ -343,6 +347,8 @@ TABLE: dict[tuple[str, str], Row] = {
 AT_THE_DESK = {
     ("GET", "/board"),
     ("GET", "/board/{day}"),
+    ("GET", "/board/{day}/sheets"),
+    ("GET", "/board/week/{week}/sheets"),
     ("GET", "/board/{day}/appointments/{reference}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),

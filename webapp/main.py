@@ -371,6 +371,7 @@ def _templates() -> jinja2.Environment:
         formats.day_long,
         formats.day_full,
         formats.day_brief,
+        formats.day_month_year,
         formats.weekday_short,
         formats.day_number,
         formats.month_short,

@@ -71,6 +71,7 @@ from webapp.staff.patients.dependants_router import router as staff_dependants_r
 from webapp.staff.patients.duplicates_router import router as duplicates_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
+from webapp.staff.sheets.router import router as sheets_router
 from webapp.staff.users.router import router as users_router
 from webapp.staff.users.sign_on_router import router as sign_on_router
 from webapp.staff.users.tokens_router import router as api_tokens_router
@@ -88,6 +89,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reschedule_router,
     appointment_link_router,
     board_router,
+    sheets_router,
     staff_appointments_router,
     desk_booking_router,
     why_router,

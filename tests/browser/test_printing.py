@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page
 from pypdf import PdfReader
 
+from tests.appointment_rows import appointment, insert
 from tests.browser.conftest import Clinic, sign_in
 
 pytestmark = pytest.mark.browser
@@ -71,3 +72,27 @@ def test_sheets_have_their_rows_in_order_and_no_navigation(open_browser: Open, c
     assert text.startswith("Your appointment with Dr. Bob Brown")
     assert [word for word in ("09:00", own, "Dr. Bob Brown") if word not in text] == []
     assert [word for word in ("Menu", "Sign out", "Cancel", "Find a time") if word in text] == []
+
+
+def test_the_clinics_day_is_a_full_sheet_for_each_doctor(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=21)[:10]
+    cast = clinic.cast
+    minutes = [*range(9 * 60, 12 * 60, 15), *range(13 * 60, 17 * 60, 15)][:24]
+    for at, minute in enumerate(minutes):
+        for doctor, patient in (("bob", "alice"), ("erin", "dave")):
+            start = f"{day} {minute // 60:02}:{minute % 60:02}"
+            insert(
+                cast, appointment(cast, start, doctor=doctor, patient=patient, minutes=15) | {"reason": f"Reason {at}"}
+            )
+    page = open_browser(viewport={"width": 390, "height": 844})
+    sign_in(page, "carol@docket.example")
+    page.goto(f"/board/{day}/sheets")
+    for size, shape in (("A4", (842, 595)), ("Letter", (792, 612))):
+        paper = PdfReader(io.BytesIO(page.pdf(format=size, landscape=True, tagged=True)))
+        assert [sheet.mediabox[2:] for sheet in paper.pages] == [pytest.approx(shape, abs=1)] * 2
+        for number, (doctor, patient) in enumerate((("Dr. Bob Brown", "Alice Adams"), ("Dr. Erin Eze", "Dave Dunn"))):
+            text = words_on(paper, number)
+            assert text.startswith(doctor)
+            assert text.count(patient) == text.count("Reason") - 1 == len(minutes)
+            assert [word for word in ("Harbour Lane Clinic", "Notes", "Born", "09:00") if word not in text] == []
+            assert [word for word in ("Menu", "Print", "Back") if word in text] == []

@@ -46,6 +46,8 @@ LISTS = (
     "/admin/messages/previews",
     "/admin/users",
     "/admin/users/tokens",
+    "/admin/reports",
+    "/board/2026-03-03/sheets",
     "/admin/audit",
     "/admin/audit/security",
 )
