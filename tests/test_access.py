@@ -99,6 +99,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/appointments/promised-hours"):  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/appointments/promised-hours"): (401,    403,   403,   403,   403,   303,  401),
     ("POST", "/admin/appointments/promised-hours/{reference}"): (401, 403, 403, 403, 403, 303, 401),
+    ("GET", "/admin/appointments/selection"):       (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/appointments/selection"):      (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/admin/appointments/why"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/schedule/patients/new"):              (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("POST", "/schedule/patients/new"):             (401,    403,   403,   303,   303,   403,  401),
@@ -352,6 +354,8 @@ AT_THE_DESK = {
     ("GET", "/board/{day}/appointments/{reference}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),
+    ("GET", "/admin/appointments/selection"),
+    ("POST", "/admin/appointments/selection"),
     ("GET", "/admin/appointments/why"),
     ("GET", "/admin/messages"),
     ("GET", "/admin/messages/{message_id}"),
@@ -455,6 +459,11 @@ class AccessClinic:
         """A well-formed request to the route, after making what it needs."""
         if path == "/static":
             return "/static/css/base.css", None
+        if path == "/admin/appointments/selection":
+            reference = self.appointment()
+            if method == "GET":
+                return f"{path}?action=confirm&chosen={reference}", None
+            return path, {"action": "confirm", "chosen": f"{reference}.1"}
         address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03").replace("{week}", "2026-W10")
         if "{session_id}" in path:
             self.client("alice")

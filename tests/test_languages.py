@@ -48,6 +48,7 @@ COLUMNS = (
     models.ClinicSettings.address,
     models.ClinicDocument.text,
     models.Appointment.reference,
+    models.Appointment.reason,
     models.Appointment.private_note,
     models.Appointment.override_reason,
     models.Appointment.squeeze_reason,

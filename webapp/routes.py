@@ -45,6 +45,7 @@ from webapp.staff.appointments.decisions_router import router as decisions_route
 from webapp.staff.appointments.flags_router import router as flags_router
 from webapp.staff.appointments.promised_hours_router import router as promised_hours_router
 from webapp.staff.appointments.router import router as staff_appointments_router
+from webapp.staff.appointments.selection_router import router as selection_router
 from webapp.staff.appointments.status_router import router as status_router
 from webapp.staff.appointments.why_router import router as why_router
 from webapp.staff.audit.router import router as audit_router
@@ -91,6 +92,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     board_router,
     sheets_router,
     staff_appointments_router,
+    selection_router,
     desk_booking_router,
     why_router,
     decisions_router,

@@ -44,6 +44,6 @@ def test_a_telephone_number_stays_as_people_write_it(number: str) -> None:
 
 def test_a_table_is_written_in_pieces() -> None:
     pieces = list(csv_pieces(["Name", "Said"], [[["Alice", "a, b"], ["Bob", '"']], [["=1", ""]]]))
-    assert len(pieces) == 3
+    assert len(pieces) == 4
     table = list(csv.reader(io.StringIO("".join(pieces).removeprefix("\ufeff"))))
-    assert table == [["Name", "Said"], ["Alice", "a, b"], ["Bob", '"'], ["'=1", ""]]
+    assert table == [["Name", "Said"], ["Alice", "a, b"], ["Bob", '"'], ["'=1", ""], ["End of the list: 3 rows"]]

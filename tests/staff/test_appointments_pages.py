@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -389,7 +390,15 @@ def test_the_page_says_who_reads_the_reason_of_a_cancellation(client: TestClient
 
 
 def rows_of(page: Element) -> list[str]:
-    return [row.text for row in page.all("tbody")[0].all("tr")] if page.all("tbody") else []
+    """The rows of the list, such as '2 March, 10:00, Dave Dunn'."""
+    found = []
+    for body in page.all("tbody"):
+        title = [cell.text for cell in body.all("th", scope="rowgroup")]
+        day = re.findall(r"\d+ [A-Z][a-z]+(?= \d{4})", title[0])[0] if title else ""
+        for row in body.all("tr"):
+            if row.get("id"):
+                found.append(", ".join([*([day] if day else []), row.one("th").text, row.all("td")[1].text]))
+    return found
 
 
 def put_some(cast: Cast) -> None:
@@ -402,36 +411,112 @@ def put_some(cast: Cast) -> None:
     cast.change(sa.update(models.Appointment).where(erins).values(flagged_why="Erin is away then"))
 
 
-def test_the_list_begins_today_and_its_rows_lead_to_the_appointments(client: TestClient, cast: Cast) -> None:
+def test_the_list_begins_now_and_its_rows_lead_to_the_appointments(client: TestClient, cast: Cast) -> None:
     put_some(cast)
+    for time in ("06:30", "07:50"):
+        appointment_rows.put(cast, f"2026-03-02 {time}", doctor="erin")
     log_in(client, "carol")
     page = look(client, "/admin/appointments")
     assert page.h1 == "Appointments"
-    assert [row.split(" Dr.")[0] for row in rows_of(page)] == [
-        "Mon 2 Mar 2026, 10:00 Dave Dunn",
-        "Mon 9 Mar 2026, 10:00 Alice Adams",
-        "Tue 10 Mar 2026, 10:00 Dave Dunn",
+    # It is 08:00; who was expected ten minutes ago may only be late.
+    upcoming = ["2 March, 07:50, Alice Adams", "2 March, 10:00, Dave Dunn"]
+    later = ["9 March, 10:00, Alice Adams", "10 March, 10:00, Dave Dunn"]
+    assert rows_of(page) == [*upcoming, *later]
+    assert "4 appointments" in page.one("h2", id="appointments-title").text
+    assert "Today · Monday 2 March 2026" in page.all("tbody")[0].text
+    earlier = page.one("a", class_="earlier")
+    assert earlier.text == "1 earlier today"
+    assert rows_of(look(client, earlier["href"])) == ["2 March, 06:30, Alice Adams", *upcoming, *later]
+    leads = {link.text: link["href"] for link in page.all("tbody")[0].all("a")}
+    assert look(client, leads["Dave Dunn"]).h1 == "Dave Dunn"
+    assert look(client, leads["10:00"]).h1 == "Dave Dunn"
+    assert leads["Dr. Bob Brown"] == "/board/2026-03-02?doctor=bob"
+
+
+def test_a_row_offers_what_can_be_done_now_and_leads_back_to_itself(client: TestClient, cast: Cast) -> None:
+    for time, status in (("07:50", "scheduled"), ("10:00", "confirmed"), ("11:00", "arrived"), ("12:00", "cancelled")):
+        appointment_rows.put(cast, f"2026-03-02 {time}", status=status)
+    appointment_rows.put(cast, "2026-03-03 09:00")
+    log_in(client, "fiona")
+    page = look(client, "/admin/appointments?doctor=bob")
+    offered = {
+        row.one("th").text: [each.text for each in row.one("td", class_="acts").all() if each.name in {"a", "button"}]
+        for row in page.all("tr")
+        if row.get("id")
+    }
+    assert list(offered.values()) == [
+        ["Arrived", "No-show", "Move", "Cancel"],
+        ["Arrived", "Move", "Cancel"],
+        [],
+        [],
+        ["Confirm", "Move", "Cancel"],
     ]
-    assert page.form("/admin/appointments", "get")["from"] == "2026-03-02"
-    link = page.all("tbody")[0].links[0]
-    assert look(client, link).h1 == "Dave Dunn"
+    (first, *_others) = [row for row in page.all("tr") if row.get("id")]
+    form = first.one("form")
+    answer = client.post(form["action"], data=form.values() | {"status": "arrived"})
+    assert answer.headers["location"] == f"/admin/appointments?doctor=bob#{first['id']}"
+    undone = next(row for row in look(client, "/admin/appointments").all("tr") if row.get("id") == first["id"])
+    assert undone.all("form")[-1]["action"].endswith("/status/undo")
+
+
+def chosen(page: Element) -> list[str]:
+    """The references that can be chosen in the list."""
+    return [box["value"] for box in page.all("input", form="selection")]
+
+
+def test_chosen_appointments_are_confirmed_after_a_preview(client: TestClient, cast: Cast) -> None:
+    put_some(cast)
+    log_in(client, "fiona")
+    page = look(client, "/admin/appointments?chosen=all")
+    boxes = page.all("input", form="selection")
+    assert len(boxes) == 3
+    assert all(box.get("checked") is not None for box in boxes)
+    asked = "&".join(f"chosen={reference}" for reference in chosen(page))
+    preview = look(client, f"/admin/appointments/selection?action=confirm&{asked}&back=/admin/appointments")
+    assert "2 appointments will be confirmed" in preview.text
+    assert "It is confirmed already." in preview.text
+    form = preview.form("/admin/appointments/selection")
+    sent = {**form, "chosen": [each["value"] for each in preview.all("input", name="chosen")]}
+    # Another person cancels one of them meanwhile.
+    late = str(sent["chosen"][1]).partition(".")[0]
+    mine = models.Appointment.reference == late
+    cast.change(sa.update(models.Appointment).where(mine).values(status="cancelled", version=2))
+    answer = client.post("/admin/appointments/selection", data=sent)
+    assert answer.status_code == 409
+    assert "1 appointment is confirmed." in read(answer).text
+    assert [each.status for each in appointments(cast)] == ["completed", "confirmed", "confirmed", "cancelled"]
+    assert len(events(cast, "confirmed")) == 1
+    # Sent again, it has the same effect as once.
+    again = client.post("/admin/appointments/selection", data={**sent, "chosen": sent["chosen"][:1]})
+    assert again.headers["location"] == "/admin/appointments"
+    assert len(events(cast, "confirmed")) == 1
+
+
+def test_a_selection_without_appointments_or_with_an_unknown_action_changes_nothing(
+    client: TestClient, cast: Cast
+) -> None:
+    log_in(client, "fiona")
+    assert "No appointments are chosen." in look(client, "/admin/appointments/selection?action=confirm").text
+    look(client, "/admin/appointments/selection?action=erase&chosen=AAAA-0001", 404)
+    many = "&".join(["chosen=AAAA-0001"] * 201)
+    assert "at most 200" in look(client, f"/admin/appointments/selection?action=confirm&{many}", 422).text
 
 
 @pytest.mark.parametrize(
     ("query", "days"),
     [
-        ("from=2026-03-01", ["1 Mar", "2 Mar", "9 Mar", "10 Mar"]),
-        ("until=2026-03-02", ["1 Mar", "2 Mar"]),
-        ("from=2026-03-02&until=2026-03-02", ["2 Mar"]),
-        ("doctor=erin", ["10 Mar"]),
+        ("from=2026-03-01", ["1 March", "2 March", "9 March", "10 March"]),
+        ("until=2026-03-02", ["1 March", "2 March"]),
+        ("from=2026-03-02&until=2026-03-02", ["2 March"]),
+        ("doctor=erin", ["10 March"]),
         ("doctor=nobody", []),
-        ("status=confirmed", ["2 Mar"]),
-        ("unconfirmed=y", ["9 Mar", "10 Mar"]),
-        ("flagged=1", ["10 Mar"]),
-        ("patient=Dave", ["2 Mar", "10 Mar"]),
-        ("patient=Adasm", ["9 Mar"]),
+        ("status=confirmed", ["2 March"]),
+        ("unconfirmed=y", ["9 March", "10 March"]),
+        ("flagged=1", ["10 March"]),
+        ("patient=Dave", ["2 March", "10 March"]),
+        ("patient=Adasm", ["9 March"]),
         ("patient=zzzzz", []),
-        ("sort=-time", ["10 Mar", "9 Mar", "2 Mar"]),
+        ("sort=-time", ["10 March", "9 March", "2 March"]),
         ("from=2026-03-01&status=cancelled", []),
     ],
 )
@@ -439,7 +524,7 @@ def test_filters_in_the_address(client: TestClient, cast: Cast, query: str, days
     put_some(cast)
     log_in(client, "carol")
     page = look(client, f"/admin/appointments?{query}")
-    assert [" ".join(row.split()[1:3]) for row in rows_of(page)] == days
+    assert [row.partition(",")[0] for row in rows_of(page)] == days
 
 
 def test_a_reference_a_telephone_number_and_a_kind_find_appointments(client: TestClient, cast: Cast) -> None:
@@ -501,7 +586,7 @@ def test_long_lists_have_pages_that_keep_the_filters(
         assert "sort=-time" in onward
         page = look(client, onward)
         seen += rows_of(page)
-    assert [row.split()[1] for row in seen] == ["13", "12", "11", "10", "9"]
+    assert [row.split()[0] for row in seen] == ["13", "12", "11", "10", "9"]
     back = look(client, page.one("a", rel="prev")["href"])
     assert rows_of(back) == seen[2:4]
     # Rows may be gone since; there is a way back.
@@ -545,7 +630,9 @@ def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(cli
     assert answer.headers["x-total-count"] == "4"
     table = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert table[0][:3] == ["Starts (UTC)", "Day", "Time"]
-    assert [row[1] for row in table[1:]] == ["2026-03-01", "2026-03-02", "2026-03-09", "2026-03-10"]
+    assert [row[1] for row in table[1:-1]] == ["2026-03-01", "2026-03-02", "2026-03-09", "2026-03-10"]
+    # A file that ends without this line is not whole.
+    assert table[-1] == ["End of the list: 4 rows"]
     assert table[2][5] == f"'{formula}"
     assert table[2][7] == number
     assert table[4][11] == "Erin is away then"

@@ -137,6 +137,12 @@ def get_appointments(session: Session, actor: Actor, appointment_ids: Sequence[i
     return [_seen_by(actor, AppointmentView(*row), hidden) for row in found]
 
 
+def get_appointments_named(session: Session, actor: Actor, references: Sequence[str]) -> list[AppointmentView]:
+    """The appointments with these references that the actor may see, in full and in order of their start."""
+    named = sa.select(Appointment.id).where(Appointment.reference.in_(list(references)))
+    return get_appointments(session, actor, list(session.scalars(named)))
+
+
 def _one(session: Session, actor: Actor, which: sa.ColumnElement[bool]) -> AppointmentView:
     row = session.execute(_VIEW.where(which, visible_to(actor))).one_or_none()
     if row is None:

@@ -7,6 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from webapp.i18n import ngettext
+
 MEDIA_TYPE = "text/csv; charset=utf-8"
 # A page says how many rows its export has. Of long lists it does not count them all: that would cost too much.
 MOST_COUNTED = 10_000
@@ -25,10 +27,17 @@ def harmless(text: str) -> str:
 
 
 def csv_pieces(columns: Sequence[str], batches: Iterable[Iterable[Sequence[str]]]) -> Iterator[str]:
-    """The table in pieces. It begins with a byte order mark, which tells spreadsheets that the text is UTF-8."""
+    """The table in pieces. It begins with a byte order mark, which tells spreadsheets that the text is UTF-8.
+
+    The last line says how many rows stand above it: a file without it is not whole.
+    """
     yield "\ufeff" + _written([columns])
+    count = 0
     for rows in batches:
-        yield _written([harmless(cell) for cell in row] for row in rows)
+        cells = [[harmless(cell) for cell in row] for row in rows]
+        count += len(cells)
+        yield _written(cells)
+    yield _written([[ngettext("End of the list: %(n)d row", "End of the list: %(n)d rows", count) % {"n": count}]])
 
 
 def csv_headers(name: str, total: int) -> dict[str, str]:

@@ -249,7 +249,7 @@ def test_the_requirement_holds_for_one_role_and_for_those_who_are_signed_in(clie
     address = "/admin/clinic/sign-in"
     form = read(client.get(address)).form(address)
     assert client.post(address, data={**form, "factor_doctors": "y"}).status_code == 303
-    assert "For doctors" in read(client.get("/admin/clinic")).text
+    assert "Two-step sign-in required Doctors" in read(client.get("/admin/clinic")).text
     with client_for(cast.database) as bob:
         log_in(bob, "bob")
         assert bob.get("/schedule").status_code == 303

@@ -69,10 +69,13 @@ class AppointmentRow(NamedTuple):
     id: int
     reference: str
     status: str
+    previous_status: str | None
+    version: int
     starts_at: datetime
     ends_at: datetime
     created_at: datetime
     flagged_why: str
+    doctor_slug: str
     doctor_name: str
     patient_id: int
     patient_name: str
@@ -194,10 +197,13 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
             _APPOINTMENT.id,
             _APPOINTMENT.reference,
             _APPOINTMENT.status,
+            _APPOINTMENT.previous_status,
+            _APPOINTMENT.version,
             _APPOINTMENT.starts_at,
             _APPOINTMENT.ends_at,
             _APPOINTMENT.created_at,
             _APPOINTMENT.flagged_why,
+            _DOCTOR.slug,
             _DOCTOR.name,
             _PATIENT.id,
             _PATIENT.name,

@@ -112,6 +112,11 @@ def why_not(appointment: AppointmentState, status: str) -> str:
     return _("The status of this appointment can’t change from “%(now)s” to “%(wanted)s”.") % words
 
 
+def stands(status: str) -> bool:
+    """Whether an appointment with this status is still to take place, so that it can be moved and cancelled."""
+    return status in ACTIVE
+
+
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:
     """Whether this actor may undo the last change of status."""
     return actor.role != "patient" and appointment.previous_status is not None

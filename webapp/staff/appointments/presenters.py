@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -25,21 +26,46 @@ from webapp.scheduling.promised_hours import find_broken
 
 
 class AppointmentLine(NamedTuple):
-    """One appointment as the list shows it. Instants are UTC; `day` is '3 Mar', and `booked` the day of booking."""
+    """One appointment as the list shows it. Instants are UTC; `day` is 'Mon 3 March 2026', `booked` the day of booking.
+
+    `steps` are the likely statuses, which one tap sets. `changeable`: it can be moved and cancelled; `choosable`:
+    something can be done with it and others at once.
+    """
 
     reference: str
+    version: int
     status: str
     starts_at: datetime
-    weekday: str
     day: str
-    year: int
     patient_name: str
     patient_phone: str
+    patient_href: str
     doctor_name: str
+    doctor_href: str
     visit_type_name: str
     flagged_why: str
     booked: str
-    href: str
+    steps: list[str]
+    may_undo: bool
+    changeable: bool
+    choosable: bool
+
+    @property
+    def href(self) -> str:
+        """Its page."""
+        return f"/appointments/{self.reference}"
+
+    @property
+    def appointment(self) -> AppointmentLine:
+        """Itself: what forms of a status ask of a card."""
+        return self
+
+
+class DayOfList(NamedTuple):
+    """The appointments of one day under its heading, which is '' where the list is not in the order of days."""
+
+    title: str
+    lines: list[AppointmentLine]
 
 
 class PromiseLine(NamedTuple):
@@ -89,23 +115,58 @@ def list_href(keep: Mapping[str, str]) -> str:
     return with_query("/admin/appointments", **keep)
 
 
-def appointment_line(row: AppointmentRow, clinic: Clinic) -> AppointmentLine:
-    """One appointment as the list shows it."""
+def days_of_list(
+    rows: Iterable[AppointmentRow], clinic: Clinic, actor: Actor, *, by_day: bool, now: datetime
+) -> list[DayOfList]:
+    """The rows in their order, in days with headings if the list is in the order of time."""
+    today = clinic.today(now)
+
+    def day_of(row: AppointmentRow) -> date | None:
+        return formats.local_date(row.starts_at, clinic.zone) if by_day else None
+
+    return [
+        DayOfList(_day_title(day, today, clinic.zone), [_line(row, clinic, actor, now) for row in of_day])
+        for day, of_day in groupby(rows, day_of)
+    ]
+
+
+def _day_title(day: date | None, today: date, zone: ZoneInfo) -> str:
+    if day is None:
+        return ""
+    words = {0: _("Today"), 1: _("Tomorrow"), -1: _("Yesterday")}.get((day - today).days)
+    title = formats.day_full(day, zone)
+    return f"{words} · {title}" if words else title
+
+
+def _line(row: AppointmentRow, clinic: Clinic, actor: Actor, now: datetime) -> AppointmentLine:
+    day = formats.local_date(row.starts_at, clinic.zone)
+    active = statuses.stands(row.status)
     return AppointmentLine(
         reference=row.reference,
+        version=row.version,
         status=row.status,
         starts_at=row.starts_at,
-        weekday=formats.weekday_short(row.starts_at, clinic.zone),
-        day=formats.day_short(row.starts_at, clinic.zone),
-        year=row.starts_at.astimezone(clinic.zone).year,
+        day=f"{formats.weekday_short(day, clinic.zone)} {formats.day_month_year(day, clinic.zone)}",
         patient_name=row.patient_name,
         patient_phone=row.patient_phone,
+        patient_href=f"/admin/patients/{row.patient_id}",
         doctor_name=row.doctor_name,
+        doctor_href=with_query(f"/board/{day}", doctor=row.doctor_slug),
         visit_type_name=row.visit_type_name,
-        flagged_why=row.flagged_why,
+        flagged_why=row.flagged_why if active else "",
         booked=formats.day_month_year(row.created_at, clinic.zone),
-        href=f"/appointments/{row.reference}",
+        steps=_likely(statuses.possible_statuses(row, actor, clinic, now)),
+        may_undo=not active and statuses.may_undo(row, actor),
+        changeable=active,
+        choosable=active and row.starts_at > now,
     )
+
+
+def _likely(possible: Sequence[str]) -> list[str]:
+    """Of the statuses that an appointment may take, those that a row has room for."""
+    if "arrived" in possible:
+        return [each for each in possible if each in {"arrived", "no_show"}]
+    return [each for each in possible if each in {"completed", "no_show"}] or list(possible)
 
 
 def day_links(today: date, keep: Mapping[str, str]) -> list[DayLink]:

@@ -5,6 +5,7 @@ Doctors book with themselves: for them there is a page to add a patient who is n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -40,6 +41,8 @@ from webapp.staff.patients.presenters import likely_lines
 
 router = Router()
 
+# A list that begins now has those who may only be late.
+STILL_EXPECTED = timedelta(minutes=15)
 # How many of the patients that a search finds are considered.
 MOST_PATIENTS = 100
 FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagged", "unconfirmed")
@@ -47,7 +50,7 @@ FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagge
 
 @router.get("/admin/appointments")
 def list_appointments(page: CurrentPage) -> Response:
-    """The clinic's appointments that match the filters, from today unless the filters say otherwise; front desk."""
+    """The clinic's appointments that match the filters, from now on unless the filters say otherwise; front desk."""
     actor = signed_in(page, *DESK)
     clinic = current_clinic(page)
     form, choices = _filters(page)
@@ -58,9 +61,6 @@ def list_appointments(page: CurrentPage) -> Response:
         before=listing.parse_place(query.get("before", "")), after=listing.parse_place(query.get("after", ""))
     )
     listed = listing.list_appointments(page.session, found.filter, cursor=cursor)
-    filtered = not form.is_empty
-    if not (asked.first or asked.last or form.first.errors):
-        form.first.data = clinic.today(page.now)
     keep = _kept(page)
     page.trace(status_service.record_listing, actor, [row.id for row in listed.rows], now=page.now)
     return page.render(
@@ -68,12 +68,15 @@ def list_appointments(page: CurrentPage) -> Response:
         fragment="staff/appointments/_appointment_list.html",
         status=422 if form.errors else 200,
         form=form,
-        filtered=filtered,
+        filtered=not form.is_empty,
         limits=found.limits,
-        appointments=[presenters.appointment_line(row, clinic) for row in listed.rows],
+        days=presenters.days_of_list(listed.rows, clinic, actor, by_day=asked.order != "booked", now=page.now),
+        earlier=_earlier(page, found, keep) if cursor.place is None else None,
         beyond=cursor.place is not None,
         neighbours=neighbours(listed.beside, "/admin/appointments", **keep),
         first_href=presenters.list_href(keep),
+        here=presenters.list_href({**keep, **{name: query.get(name, "")[:60] for name in ("before", "after")}}),
+        all_chosen=query.get("chosen") == "all",
         order=asked.order,
         orders={
             order: presenters.list_href({**keep, "sort": order if order != "time" else ""}) for order in ORDER_NAMES
@@ -81,7 +84,7 @@ def list_appointments(page: CurrentPage) -> Response:
         order_names=ORDER_NAMES,
         jumps=presenters.day_links(clinic.today(page.now), keep),
         export_href=with_query("/admin/appointments.csv", **keep),
-        exported=listing.count_appointments(page.session, found.filter, most=MOST_COUNTED),
+        total=listing.count_appointments(page.session, found.filter, most=MOST_COUNTED),
         most_counted=MOST_COUNTED,
     )
 
@@ -168,11 +171,15 @@ ORDER_NAMES: dict[listing.Order, Sentence] = {
 
 
 class ResolvedSearch(NamedTuple):
-    """The appointments that a search means, sentences about what it leaves out, and whether those are patients."""
+    """The appointments that a search means, sentences about what it leaves out, and whether those are patients.
+
+    `from_now`: no day was asked for, so it begins with who is next.
+    """
 
     filter: AppointmentFilter
     limits: list[str]
     lacks_patients: bool = False
+    from_now: bool = False
 
 
 def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
@@ -183,7 +190,7 @@ def _filters(page: Page) -> tuple[AppointmentFilterForm, Choices]:
 
 
 def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Clinic) -> ResolvedSearch:
-    """Look up the doctor and the patients of a search. Without a date it begins today."""
+    """Look up the doctor and the patients of a search. Without a date it begins now."""
     limits = []
     patient_ids = None
     lacks_patients = False
@@ -201,9 +208,10 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
             )
     if asked.reference is not None:
         limits.append(_("A reference finds one appointment; the other filters are ignored."))
-    first = asked.first or (clinic.today(page.now) if asked.last is None else None)
+    from_now = asked.first is None and asked.last is None
+    since = first_instant(asked.first, clinic.zone) if asked.first else None
     wanted = AppointmentFilter(
-        since=first_instant(first, clinic.zone) if first else None,
+        since=page.now - STILL_EXPECTED if from_now else since,
         until=first_instant(asked.last + timedelta(days=1), clinic.zone) if asked.last else None,
         # A doctor who does not exist has no appointments.
         doctor_ids=[choices.doctor_id(asked.doctor) or 0] if asked.doctor else None,
@@ -214,7 +222,18 @@ def _resolve(page: Page, asked: AppointmentSearch, choices: Choices, clinic: Cli
         flagged=asked.flagged,
         order=asked.order,
     )
-    return ResolvedSearch(wanted, limits, lacks_patients)
+    return ResolvedSearch(wanted, limits, lacks_patients, from_now and asked.reference is None)
+
+
+def _earlier(page: Page, found: ResolvedSearch, keep: Mapping[str, str]) -> tuple[int, str] | None:
+    """How many appointments of today come before a list that begins now, and the list with them; None without any."""
+    if not found.from_now:
+        return None
+    clinic = current_clinic(page)
+    today = clinic.today(page.now)
+    before = found.filter._replace(since=first_instant(today, clinic.zone), until=found.filter.since)
+    count = listing.count_appointments(page.session, before, most=MOST_COUNTED)
+    return (count, presenters.list_href({**keep, "from": today.isoformat()})) if count else None
 
 
 def _kept(page: Page) -> dict[str, str]:
