@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import service as auth
 from webapp.auth.dependencies import DEVICE_COOKIE, clear_session_cookie, signed_in
 from webapp.auth.pages.password_dependencies import require_password
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
@@ -16,6 +14,7 @@ from webapp.patients.service import patient_of_user
 from webapp.privacy import erasure, own_data
 from webapp.privacy.copy_page import answer_copy
 from webapp.privacy.forms import DeletionForm, ProvenForm
+from webapp.privacy.proven_pages import deletion_page, proven_page
 
 router = Router()
 
@@ -37,13 +36,11 @@ def copy_own_data(page: CurrentPage, sent: SentForm) -> Response:
         patient_id = patient_of_user(page.session, actor.user_id)
         page.write(own_data.note_copy, actor, patient_id, now=page.now)
         return answer_copy(page, patient_id, back="/account/data", as_json=sent.get("format") == "json")
-    return _copy_form(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _copy_form(page, form, submission)
 
 
-def _copy_form(page: Page, form: ProvenForm, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    actor = signed_in(page)
-    has_password = auth.has_password(page.session, actor.user_id)
-    return page.render("privacy/own_data.html", status=status, headers=headers, form=form, has_password=has_password)
+def _copy_form(page: Page, form: ProvenForm, after: Submission | None = None) -> Response:
+    return proven_page(page, "privacy/own_data.html", form, after)
 
 
 @router.get("/account/deletion")
@@ -72,20 +69,9 @@ def delete_account(page: CurrentPage, sent: SentForm) -> Response:
         clear_session_cookie(page, response)
         response.delete_cookie(page.cookie_name(DEVICE_COOKIE), path="/", secure=page.settings.secure_cookies)
         return response
-    return _deletion_page(page, form, status=submission.status, headers=headers_of(submission.error))
+    return _deletion_page(page, form, submission)
 
 
-def _deletion_page(
-    page: Page, form: DeletionForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    actor = signed_in(page)
-    found = erasure.consequences(page.session, patient_of_user(page.session, actor.user_id), now=page.now)
-    form.offer([(person.id, person.name) for person in found.people])
-    return page.render(
-        "privacy/deletion.html",
-        status=status,
-        headers=headers,
-        form=form,
-        found=found,
-        has_password=auth.has_password(page.session, actor.user_id),
-    )
+def _deletion_page(page: Page, form: DeletionForm, after: Submission | None = None) -> Response:
+    patient_id = patient_of_user(page.session, signed_in(page).user_id)
+    return deletion_page(page, "privacy/deletion.html", patient_id, form, after)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import service as auth
 from webapp.auth.dependencies import require_factor, signed_in
 from webapp.auth.pages.password_dependencies import require_password
-from webapp.core.errors import headers_of
 from webapp.core.forms import Submission
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
@@ -16,8 +14,11 @@ from webapp.patients import records
 from webapp.privacy import erasure, own_data
 from webapp.privacy.copy_page import answer_copy
 from webapp.privacy.forms import DeletionForm, ProvenForm
+from webapp.privacy.proven_pages import deletion_page, proven_page
 
 router = Router()
+
+DELETION = "privacy/patient_deletion.html"
 
 
 @router.get("/admin/patients/{patient_id}/data")
@@ -39,29 +40,19 @@ def copy_patient_data(page: CurrentPage, sent: SentForm, patient_id: PathId) -> 
         page.write(own_data.note_copy, actor, patient_id, now=page.now)
         back = f"/admin/patients/{patient_id}"
         return answer_copy(page, patient_id, back=back, as_json=sent.get("format") == "json")
-    return _copy_form(page, patient_id, form, status=submission.status, headers=headers_of(submission.error))
+    return _copy_form(page, patient_id, form, submission)
 
 
-def _copy_form(
-    page: Page, patient_id: int, form: ProvenForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _copy_form(page: Page, patient_id: int, form: ProvenForm, after: Submission | None = None) -> Response:
     record = records.get_record(page.session, patient_id)
-    has_password = auth.has_password(page.session, signed_in(page).user_id)
-    return page.render(
-        "privacy/patient_data.html",
-        status=status,
-        headers=headers,
-        patient=record,
-        form=form,
-        has_password=has_password,
-    )
+    return proven_page(page, "privacy/patient_data.html", form, after, patient=record)
 
 
 @router.get("/admin/patients/{patient_id}/deletion")
 def show_deletion(page: CurrentPage, patient_id: PathId) -> Response:
     """What happens when a patient's data is deleted on request, and the question; admins."""
     signed_in(page, "admin")
-    return _deletion_page(page, patient_id, DeletionForm())
+    return deletion_page(page, DELETION, patient_id, DeletionForm())
 
 
 @router.post("/admin/patients/{patient_id}/deletion")
@@ -81,20 +72,4 @@ def delete_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Res
             return page.redirect("/admin/patients", flash=_("The patient’s data is deleted."))
         said = _("The record is closed. It is deleted when the law allows it.")
         return page.redirect(f"/admin/patients/{patient_id}", flash=said)
-    return _deletion_page(page, patient_id, form, status=submission.status, headers=headers_of(submission.error))
-
-
-def _deletion_page(
-    page: Page, patient_id: int, form: DeletionForm, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    found = erasure.consequences(page.session, patient_id, now=page.now)
-    form.offer([(person.id, person.name) for person in found.people])
-    return page.render(
-        "privacy/patient_deletion.html",
-        status=status,
-        headers=headers,
-        form=form,
-        found=found,
-        patient_id=patient_id,
-        has_password=auth.has_password(page.session, signed_in(page).user_id),
-    )
+    return deletion_page(page, DELETION, patient_id, form, submission)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.auth import login_throttle, service, sessions
-from webapp.auth.addresses import service as addresses
+from webapp.auth import service, sessions
 from webapp.auth.dependencies import clear_session_cookie, current_session
 from webapp.auth.pages.factor_dependencies import prove_code
 from webapp.auth.pages.factor_pages import lead_on
 from webapp.auth.pages.forms import ConfirmForm, FactorForm
 from webapp.auth.pages.passkey_dependencies import prove_passkey
-from webapp.auth.pages.password_dependencies import counted_attempt
-from webapp.auth.schemas import Actor
+from webapp.auth.pages.password_dependencies import prove_password
 from webapp.auth.second_factor import service as second_factor
 from webapp.auth.sessions import SignedIn
 from webapp.core.errors import headers_of
@@ -47,7 +45,7 @@ def confirm(page: CurrentPage, sent: SentForm) -> Response:
         elif isinstance(form, FactorForm):
             prove_code(page, found.actor, form.code.data or "")
         else:
-            _prove_password(page, found.actor, form.current.data or "")
+            prove_password(page, found.actor, form.current.data or "")
         return lead_on(page, found.actor, form.next.data or "")
     return _confirm_page(page, found, form, status=submission.status, headers=headers_of(submission.error))
 
@@ -69,13 +67,6 @@ def _signed_in(page: Page) -> SignedIn:
     if found is None or found.stage == "factor":
         raise NotSignedIn(_("Sign in to see this page."))
     return found
-
-
-def _prove_password(page: Page, actor: Actor, typed: str) -> None:
-    stored = service.stored_hash(page.session, actor)
-    with counted_attempt(page, actor) as attempt:
-        addresses.require_password(stored, typed)
-        page.write(login_throttle.forget, attempt)
 
 
 def _confirm_page(

@@ -51,6 +51,15 @@ def require_password(page: Page, actor: Actor, typed: str) -> None:
     if not auth.has_password(page.session, actor.user_id):
         first_password.require_fresh(page.session, actor, now=page.now)
         return
+    prove_password(page, actor, typed)
+
+
+def prove_password(page: Page, actor: Actor, typed: str) -> None:
+    """Require the current password of an account that has one.
+
+    Raises:
+        WrongCurrentPassword: it is another. TooManyLogins, AttemptsUnderWay: see `login_throttle`.
+    """
     stored = auth.stored_hash(page.session, actor)
     with counted_attempt(page, actor) as attempt:
         addresses.require_password(stored, typed)
