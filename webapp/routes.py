@@ -41,6 +41,7 @@ from webapp.privacy.staff_router import router as patient_data_router
 from webapp.scheduling.api import router as free_times_api
 from webapp.scheduling.profile_router import router as profile_router
 from webapp.scheduling.search_router import router as search_router
+from webapp.staff.appointments.changes_router import router as changes_router
 from webapp.staff.appointments.decisions_router import router as decisions_router
 from webapp.staff.appointments.flags_router import router as flags_router
 from webapp.staff.appointments.promised_hours_router import router as promised_hours_router
@@ -137,6 +138,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # Last, because it matches any word after /schedule/ as a day.
     schedule_router,
     flags_router,
+    changes_router,
     dashboard_router,
     reports_router,
 )

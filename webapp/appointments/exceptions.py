@@ -74,6 +74,15 @@ class NewBooking(Invalid):
         super().__init__(message, field=field)
 
 
+class SamePatient(Conflict):
+    """The appointment is in this patient's record already."""
+
+    code = "same_patient"
+
+    def __init__(self) -> None:
+        super().__init__(_("The appointment is for this patient already."))
+
+
 class NothingToChange(Invalid):
     """The request does not name anything that can be changed."""
 

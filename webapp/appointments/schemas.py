@@ -98,6 +98,14 @@ class Changes(BaseModel):
         return any(getattr(self, name) not in (None, getattr(view, name)) for name in names)
 
 
+class GiveToPatient(BaseModel):
+    """Give an appointment to another patient; staff may override rules about that patient with a reason."""
+
+    patient_id: int
+    version: int | None = None
+    override_reason: Note = ""
+
+
 class ChangeConfidentiality(BaseModel):
     """Hide an appointment from the person who books for the patient, or show it to them."""
 

@@ -102,6 +102,13 @@ class AppointmentCancelled(AppointmentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppointmentReassigned(AppointmentEvent):
+    """An appointment was given to the right patient, `patient_id`; it was booked for another one."""
+
+    former_patient_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentStatusChanged(AppointmentEvent):
     """The status of an appointment changed from `before` to `after`, by a step forward or by undoing the last step.
 
@@ -185,6 +192,7 @@ EVENTS: tuple[type[Event], ...] = (
     AppointmentHourKept,
     AppointmentHourChanged,
     AppointmentCancelled,
+    AppointmentReassigned,
     AppointmentStatusChanged,
     TimeFreed,
     PatientJoined,

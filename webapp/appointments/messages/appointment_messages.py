@@ -282,6 +282,11 @@ def recipients_of(facts: AppointmentFacts) -> Iterator[Recipient]:
             yield recipient
 
 
+def addresses_of(facts: AppointmentFacts) -> list[str]:
+    """Every address and telephone number of the patient and of the person who books for them."""
+    return [recipient.address for recipient, _wanted in _addresses_of(facts)]
+
+
 def addressee_of(facts: AppointmentFacts, address: str) -> Recipient | None:
     """The owner of this address, even if they want no messages; None if it is not connected to the appointment."""
     return next((recipient for recipient, _wanted in _addresses_of(facts) if recipient.address == address), None)

@@ -26,6 +26,7 @@ from webapp.events.kinds import (
     AppointmentHourChanged,
     AppointmentHourKept,
     AppointmentMoved,
+    AppointmentReassigned,
     AppointmentStatusChanged,
     ContactChanged,
 )
@@ -57,6 +58,11 @@ def withdraw_reminders(session: Session, event: AppointmentHourKept, /, *, now: 
 def announce_cancellation(session: Session, event: AppointmentCancelled, /, *, now: datetime) -> None:
     """Write the messages about an appointment that was cancelled."""
     enqueue(session, event.appointment_id, Notice(CANCELLED, event.by, why=event.why), now=now)
+
+
+def announce_to_right_patient(session: Session, event: AppointmentReassigned, /, *, now: datetime) -> None:
+    """Write the messages about an appointment to the patient who got it, as if it had just been booked."""
+    enqueue(session, event.appointment_id, Notice(BOOKED, event.by), now=now)
 
 
 def announce_return(session: Session, event: AppointmentStatusChanged, /, *, now: datetime) -> None:

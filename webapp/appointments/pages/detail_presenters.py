@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from webapp.appointments import queries
 from webapp.appointments.booking import schedule_queries, service, statuses
 from webapp.appointments.booking.schedule_queries import EarlierAppointment
 from webapp.appointments.pages.presenters import change_until
@@ -47,7 +48,8 @@ class StaffDetails(NamedTuple):
 
     `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
     and sees private notes. `earlier` are the patient's earlier appointments with this doctor.
-    `guardian` is the name of the person who books for the patient, or None.
+    `guardian` is the name of the person who books for the patient, or None. `edits_reason`: the reader may change what
+    the patient told.
     """
 
     appointment: AppointmentView
@@ -58,6 +60,7 @@ class StaffDetails(NamedTuple):
     earlier: list[EarlierAppointment]
     words: dict[str, Sentence]
     guardian: str | None
+    edits_reason: bool
 
 
 class HistoryEntry(NamedTuple):
@@ -117,6 +120,7 @@ def staff_details(
         earlier=earlier,
         words=statuses.STAFF_WORDS,
         guardian=guardianship.guardian_of(session, view.patient_id),
+        edits_reason=view.may_change(actor, clinic, now) and not queries.hides_reasons(session, actor),
     )
 
 
@@ -175,6 +179,8 @@ def _sentence(
             return _("Moved by %(who)s from %(from)s to %(to)s") % values
         case "given_to_doctor":
             return _("Given to %(to)s by %(who)s (before: %(from)s)") % values
+        case "given_to_patient":
+            return _("Put in %(name)s’s record by %(who)s") % {"name": view.patient_name, **values}
         case "type_changed":
             return _("Visit type changed to “%(to)s” by %(who)s (before: “%(from)s”)") % values
         case "hour_changed":

@@ -12,6 +12,7 @@ ACTIONS: dict[str, Sentence] = {
     "booked": _l("Booked an appointment"),
     "moved": _l("Moved an appointment"),
     "given_to_doctor": _l("Gave an appointment to another doctor"),
+    "given_to_patient": _l("Gave an appointment to another patient"),
     "type_changed": _l("Changed the visit type of an appointment"),
     "hour_kept": _l("Moved an appointment back to its promised time"),
     "hour_changed": _l("Changed the promised time of an appointment"),

@@ -1,0 +1,140 @@
+"""Staff change an appointment in place: what the patient told, and the patient it is for."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.appointments import queries
+from webapp.appointments.booking import service
+from webapp.appointments.messages import reassigning
+from webapp.appointments.pages.presenters import PatientSummary, patient_summary
+from webapp.appointments.schemas import AppointmentView
+from webapp.auth.dependencies import STAFF, signed_in
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.errors import headers_of
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, Unavailable
+from webapp.i18n import gettext as _
+from webapp.patients import records, search
+from webapp.patients.search_parser import is_blank
+from webapp.staff.appointments.changes_forms import RightPatientForm, WordsForm
+
+router = Router()
+
+PATIENTS_SHOWN = 10
+
+
+@router.get("/appointments/{reference}/reason")
+def show_words(page: CurrentPage, reference: str) -> Response:
+    """What the patient told, to be changed; its staff who may read it."""
+    actor = signed_in(page, *STAFF)
+    view = _readable(page, actor, reference)
+    data = {"reason": view.reason, "notes": view.notes, "version": str(view.version)}
+    return _words_page(page, view, WordsForm(data=data))
+
+
+@router.post("/appointments/{reference}/reason")
+def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
+    """Change what the patient told; its staff who may read it."""
+    actor = signed_in(page, *STAFF)
+    view = _readable(page, actor, reference)
+    form = WordsForm(sent)
+    command = form.command() if form.validate() else None
+    error: AppError | None = None
+    if command is not None:
+        try:
+            page.write(service.change_words, actor, reference, command, now=page.now)
+        except (Conflict, Unavailable) as refusal:
+            error = refusal
+        else:
+            return page.redirect(f"/appointments/{view.reference}", flash=_("The reason is saved."))
+    if error is not None:
+        form.version.data = str(queries.get_appointment(page.session, actor, reference).version)
+        form.add_error(error)
+    return _words_page(page, view, form, error, status=422)
+
+
+@router.get("/appointments/{reference}/patient")
+def ask_patient(page: CurrentPage, reference: str) -> Response:
+    """Which patient an appointment is for; its staff."""
+    actor = signed_in(page, *STAFF)
+    view = queries.get_appointment(page.session, actor, reference)
+    return _patient_page(page, actor, view, RightPatientForm(data={"version": str(view.version)}))
+
+
+@router.post("/appointments/{reference}/patient")
+def give_to_patient(page: CurrentPage, sent: SentForm, reference: str) -> Response:
+    """Look for the right patient, or give the appointment to the one who was chosen; its staff."""
+    actor = signed_in(page, *STAFF)
+    form = RightPatientForm(sent)
+    command = form.command() if form.validate() and sent.get("step") == "give" else None
+    error: AppError | None = None
+    if command is not None:
+        try:
+            page.write(reassigning.give_to_patient, actor, reference, command, now=page.now)
+        except (Conflict, Invalid, Unavailable) as refusal:
+            error = refusal
+        else:
+            said = _("The appointment is in this patient’s record now.")
+            return page.redirect(f"/appointments/{reference.upper()}", flash=said)
+    view = queries.get_appointment(page.session, actor, reference)
+    if error is not None:
+        form.version.data = str(view.version)
+        form.add_error(error)
+    elif sent.get("step") == "give":
+        form.form_errors.append(_("Choose the patient first."))
+    status = 422 if form.errors or form.form_errors else 200
+    return _patient_page(page, actor, view, form, error, status=status)
+
+
+def _readable(page: Page, actor: Actor, reference: str) -> AppointmentView:
+    """The appointment, whose reason the actor may read: a hidden one would be overwritten unseen.
+
+    Raises:
+        NoSuchAppointment. Forbidden: the clinic does not show reasons to the front desk.
+    """
+    view = queries.get_appointment(page.session, actor, reference)
+    if queries.hides_reasons(page.session, actor):
+        raise Forbidden(_("The clinic doesn’t show reasons for appointments to the front desk."))
+    return view
+
+
+def _words_page(
+    page: Page, view: AppointmentView, form: WordsForm, error: AppError | None = None, *, status: int = 200
+) -> Response:
+    return page.render(
+        "staff/appointments/reason.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        appointment=view,
+        form=form,
+    )
+
+
+def _patient_page(
+    page: Page,
+    actor: Actor,
+    view: AppointmentView,
+    form: RightPatientForm,
+    error: AppError | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    text = (form.q.data or "").strip()
+    found: list[PatientSummary] | None = None
+    if not is_blank(text):
+        patients = search.search_patients(page.session, text, limit=PATIENTS_SHOWN).patients
+        page.trace(records.note_listing, actor, [each.id for each in patients], now=page.now)
+        clinic = current_clinic(page)
+        found = [patient_summary(each, clinic) for each in patients if each.id != view.patient_id]
+    return page.render(
+        "staff/appointments/right_patient.html",
+        status=error.status if error else status,
+        headers=headers_of(error) if error else None,
+        appointment=view,
+        form=form,
+        found=found,
+        refused=error is not None,
+    )
