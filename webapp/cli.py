@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from webapp.commands.accounts import user
+from webapp.commands.moving import let_it_move
 from webapp.commands.places import WrongUse, any_database, open_database
 from webapp.commands.serving import serve, worker
 from webapp.config import Settings
@@ -95,8 +96,18 @@ def upgrade() -> None:
 @click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The day to build around; default: today.")
 @click.option("--if-empty", is_flag=True, help="Do nothing, successfully, if there is data already.")
 @click.option("--in-production", is_flag=True, help="Allow it in production, to try a deployment out.")
+@click.option("--live", is_flag=True, help="Then let the clinic's day move, until Ctrl-C.")
+@click.option("--pace", default=5.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds between moves.")
 def demo(
-    doctors: int, patients: int, months: int, seed: int, today: datetime | None, if_empty: bool, in_production: bool
+    doctors: int,
+    patients: int,
+    months: int,
+    seed: int,
+    today: datetime | None,
+    if_empty: bool,
+    in_production: bool,
+    live: bool,
+    pace: float,
 ) -> None:
     """Fill an empty database with a demo clinic. The password of its accounts is public."""
     from webapp.demo import generate
@@ -107,8 +118,11 @@ def demo(
             "deployment out, add --in-production, and start with an empty database before patients use it."
         )
     with open_database() as database:
-        if if_empty and not generate.is_empty(database):
-            click.echo("The database already has data; nothing was changed.")
+        if (if_empty or live) and not generate.is_empty(database):
+            if live:
+                let_it_move(database, pace)
+            else:
+                click.echo("The database already has data; nothing was changed.")
             return
         with click.progressbar(length=1, label="Making appointments", file=sys.stderr) as bar:
 
@@ -132,6 +146,8 @@ def demo(
         click.echo(
             f"Made {summary.doctors} doctors, {summary.patients} patients and {summary.appointments} appointments."
         )
+        if live:
+            let_it_move(database, pace)
 
 
 @docket.command()

@@ -1,0 +1,44 @@
+"""A demo clinic whose day moves: everything goes through the services, and breaks no rule."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tests.cast import assemble, local
+from webapp.database import Database
+from webapp.demo.generate import make_demo
+from webapp.demo.moving import Moving, NoDemo
+from webapp.event_handlers import wired_database
+from webapp.integrity import find_problems
+
+
+def test_the_day_moves_and_breaks_no_rule(sqlite_url: str) -> None:
+    database = wired_database(sqlite_url)
+    made = {"doctors": 12, "patients": 20, "months": 0, "seed": 1}
+    make_demo(database, today=date(2026, 11, 23), now=local("2026-11-23 07:00"), progress=lambda *_done: None, **made)
+    now = local("2026-11-23 10:00")
+    moving = Moving(database, lambda: now)
+    assert moving.day() == date(2026, 11, 23)
+    said = []
+    for _number in range(25):
+        now += timedelta(minutes=5)
+        said.append(moving.do_something())
+    endings = {sentence.rpartition(" ")[2] for sentence in said if sentence}
+    assert {"arrived.", "seen.", "time."} <= endings
+    # No worker delivers what was announced.
+    assert [each for each in find_problems(database, now=now) if not each.startswith("Message")] == []
+    # In the evening it is the next day's turn.
+    now = local("2026-11-23 23:00")
+    assert moving.day() == date(2026, 11, 24)
+    assert moving.do_something()
+    database.dispose()
+
+
+def test_nothing_moves_in_a_real_clinic(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    assemble(database)
+    with pytest.raises(NoDemo):
+        Moving(database, lambda: datetime.now(UTC))
+    database.dispose()

@@ -1,0 +1,29 @@
+"""`docket demo --live`: the day of a demo clinic moves while a newcomer looks at it."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from webapp.core.clock import utc_now
+
+
+def let_it_move(database: Any, pace: float) -> None:
+    """Let something happen every few seconds until Ctrl-C, and print what it was.
+
+    Raises:
+        NoDemo: the database is no demo clinic.
+    """
+    from webapp.demo.moving import Moving
+
+    moving = Moving(database, utc_now, seed=os.getpid())
+    click.echo(f"The clinic's day moves: look at /board/{moving.day()} as the front desk (stop with Ctrl-C).")
+    with suppress(KeyboardInterrupt):
+        while True:
+            said = moving.do_something() or "Nothing to do right now."
+            click.echo(f"{utc_now().astimezone():%H:%M:%S} {said}")
+            time.sleep(pace)
