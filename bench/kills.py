@@ -24,6 +24,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -333,14 +334,15 @@ class Client(threading.Thread):
         """Send a request until there is an answer; the last value says whether it was sent more than once."""
         until = time.monotonic() + NO_ANSWER_AFTER
         again = False
+        ports = cycle(self._rng.sample(self._ports, len(self._ports)))
         while time.monotonic() < until:
-            port = self._rng.choice(self._ports)
+            port = next(ports)
             status, text = _ask(port, method, path, headers | {"Origin": f"http://127.0.0.1:{port}"}, body)
             if status not in IN_TROUBLE:
                 return status, text, again
             self.again += not again
             again = True
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise TimeoutError(f"{method} {path} was not answered.")
 
     def _api_headers(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ from bench.contest import SHAPES, STRETCH, Arena, Outcome, Racers, build_arena, 
 from tests.servers import SECRET_KEY
 from webapp import models
 from webapp.appointments.booking import service
-from webapp.appointments.schemas import Booking, Cancellation, Move
+from webapp.appointments.schemas import Booking, Cancellation
 from webapp.auth import service as auth
 from webapp.auth import sessions
 from webapp.auth.dependencies import SESSION_COOKIE
@@ -210,12 +210,11 @@ def _undo(race: Round, person: Person, _shape: tuple[int, int]) -> Task:
     return {"path": path, "cookie": race.field.desk.cookie, "body": urlencode({"version": "2"})}
 
 
-_GIVES = "doctor_id" in Move.model_fields
 RIVALS: tuple[Callable[[Round, Person, tuple[int, int]], Task], ...] = (
     _page_booking,
     _api_booking,
     _undo,
-    _to_this_doctor if _GIVES else _api_move,
+    _to_this_doctor,
     _api_move,
     _override,
     _page_move,

@@ -132,9 +132,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     messages_router,
     audit_router,
     status_router,
+    # Before the hours, which match any word after /schedule/hours/ as a period.
+    squeeze_ins_router,
     hours_router,
     time_off_router,
-    squeeze_ins_router,
     # Last, because it matches any word after /schedule/ as a day.
     schedule_router,
     flags_router,

@@ -106,15 +106,15 @@ def test_the_doctors_day_and_week_show_it_beside_the_other_one(client: TestClien
 
 def test_doctors_and_admins_say_how_many_are_allowed(client: TestClient, cast: Cast) -> None:
     log_in(client, "bob")
-    page = read(client.get("/schedule/squeeze-ins"))
-    assert page.form("/schedule/squeeze-ins") == {"squeeze_ins": "0"}
-    assert "/schedule/squeeze-ins" in [link["href"] for link in read(client.get("/schedule/hours")).all("a")]
+    page = read(client.get("/schedule/hours/squeeze-ins"))
+    assert page.form("/schedule/hours/squeeze-ins") == {"squeeze_ins": "0"}
+    assert "/schedule/hours/squeeze-ins" in [link["href"] for link in read(client.get("/schedule/hours")).all("a")]
     for wrong in ("", "4", "-1", "many"):
-        refused = client.post("/schedule/squeeze-ins", data={"squeeze_ins": wrong})
+        refused = client.post("/schedule/hours/squeeze-ins", data={"squeeze_ins": wrong})
         assert refused.status_code == 422, wrong
         assert "Choose one of these." in read(refused).text
     for number in ("2", "2"):
-        assert client.post("/schedule/squeeze-ins", data={"squeeze_ins": number}).status_code == 303
+        assert client.post("/schedule/hours/squeeze-ins", data={"squeeze_ins": number}).status_code == 303
     log_in(client, "carol")
     form = read(client.get("/admin/doctors/bob")).form("/admin/doctors/bob")
     assert form["squeeze_ins"] == "2"

@@ -87,7 +87,7 @@ class DoctorForm(DocketForm):
     bio = TextAreaField(_l("About"), filters=[unix_lines])
     visit_type_ids = CheckboxesField(_l("Visit types offered"), coerce=int)
     slot_step = SelectField(_l("Appointments start every"), default="30", validate_choice=False)
-    squeeze_ins = squeeze_ins_field()
+    squeeze_ins = squeeze_ins_field(_l("Squeeze-ins"))
     tint = RadioField(
         _l("Colour"),
         choices=[SelectChoice(str(tint), name) for tint, name in zip(TINTS, TINT_NAMES, strict=True)],

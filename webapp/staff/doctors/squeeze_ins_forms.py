@@ -13,17 +13,17 @@ CHOOSE = _l("Choose one of these.")
 NUMBERS = (_l("Not allowed"), _l("One at a time"), _l("Two at a time"), _l("Three at a time"))
 
 
-def squeeze_ins_field() -> SelectField:
+def squeeze_ins_field(label: str) -> SelectField:
     """The choice of how many."""
     choices = [SelectChoice(str(number), words) for number, words in enumerate(NUMBERS)]
-    return SelectField(_l("Squeeze-ins"), choices=choices, default="0", validate_choice=False)
+    return SelectField(label, choices=choices, default="0", validate_choice=False)
 
 
 class SqueezeInsForm(DocketForm):
     """How many a doctor allows."""
 
     sentences = {"squeeze_ins": CHOOSE}  # noqa: RUF012 - never changed.
-    squeeze_ins = squeeze_ins_field()
+    squeeze_ins = squeeze_ins_field(_l("How many you allow"))
 
     def command(self) -> SqueezeIns | None:
         """The command for the service."""

@@ -16,7 +16,7 @@ from webapp.staff.doctors.squeeze_ins_forms import SqueezeInsForm
 router = Router()
 
 
-@router.get("/schedule/squeeze-ins")
+@router.get("/schedule/hours/squeeze-ins")
 def show_squeeze_ins(page: CurrentPage) -> Response:
     """How many squeeze-ins they allow; the doctor."""
     signed_in(page, "doctor")
@@ -24,7 +24,7 @@ def show_squeeze_ins(page: CurrentPage) -> Response:
     return _squeeze_ins_page(page, owner, SqueezeInsForm(data={"squeeze_ins": str(owner.doctor.squeeze_ins)}))
 
 
-@router.post("/schedule/squeeze-ins")
+@router.post("/schedule/hours/squeeze-ins")
 def change_squeeze_ins(page: CurrentPage, sent: SentForm) -> Response:
     """Allow more or fewer squeeze-ins; the doctor."""
     actor = signed_in(page, "doctor")
@@ -33,7 +33,7 @@ def change_squeeze_ins(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form) as submission:
         command = submission.read(form.command)
         page.write(profiles.change_squeeze_ins, actor, owner.doctor.slug, command, now=page.now)
-        return page.redirect("/schedule/squeeze-ins", flash=_("Your squeeze-ins are saved."))
+        return page.redirect("/schedule/hours/squeeze-ins", flash=_("Your squeeze-ins are saved."))
     return _squeeze_ins_page(page, owner, form, status=submission.status)
 
 

@@ -149,8 +149,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
     appointments = frame.appointments_on(day)
     current = _current(appointments, now) if day == today else None
     free = _free(frame, day)
-    rows = sorted(_rows(frame, day, appointments, current, free), key=lambda row: (row.starts_at, row.ends_at))
-    rows = _side_by_side(rows)
+    rows = _side_by_side(sorted(_rows(frame, day, appointments, current, free), key=_place_of))
     if day == today:
         rows = _with_now(rows, appointments, now)
     return Day(
@@ -219,7 +218,8 @@ def _rows(
 ) -> Iterator[Row]:
     for appointment in appointments:
         yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
-        if appointment.occupies:
+        # The buffers of one that was squeezed in lie in the time of another.
+        if appointment.occupies and not appointment.squeeze_reason:
             if appointment.busy_from < appointment.starts_at:
                 yield Row("buffer", appointment.busy_from, appointment.starts_at)
             if appointment.ends_at < appointment.busy_until:
@@ -232,6 +232,11 @@ def _rows(
     for since, until, words in frame.leave_on(day):
         all_day = (to_minute(since), to_minute(until)) == whole
         yield Row("off", since, until, words=words, all_day=all_day)
+
+
+def _place_of(row: Row) -> tuple[datetime, bool, datetime]:
+    """Rows are in order of time; what was squeezed in stands to the right of the appointment that had the time."""
+    return row.starts_at, row.card is not None and bool(row.card.appointment.squeeze_reason), row.ends_at
 
 
 def _side_by_side(rows: list[Row]) -> list[Row]:
@@ -337,7 +342,7 @@ def _instants(spans: list[Span]) -> list[tuple[datetime, datetime]]:
 def _week_day(frame: ScheduleWeek, day: date, today: date, scale: Scale) -> WeekDay:
     appointments = frame.appointments_on(day)
     rows = [row for row in _rows(frame, day, appointments, None, _free(frame, day)) if row.kind != "buffer"]
-    rows.sort(key=lambda row: (row.starts_at, row.ends_at))
+    rows.sort(key=_place_of)
     hours, closure = _instants(frame.hours[day]), frame.closures.get(day, "")
     return WeekDay(
         day=day,
