@@ -85,6 +85,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/appointments"):                       (LOGIN,  200,   200,   303,   303,   303,  LOGIN),
     ("GET", "/board"):                              (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/board/{day}"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/board/columns"):                     (401,    403,   403,   403,   403,   303,  401),
+    ("POST", "/board/{day}/appointments/{reference}/note"): (401, 403, 403, 403,  403,   303,  401),
     ("GET", "/board/{day}/sheets"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/board/week/{week}/sheets"):           (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     # The appointment is on another day, to which it leads.
@@ -352,6 +354,8 @@ TABLE: dict[tuple[str, str], Row] = {
 # settings, doctors, closures, accounts, the audit log, privacy, exports, and sending all messages again.
 AT_THE_DESK = {
     ("GET", "/board"),
+    ("POST", "/board/columns"),
+    ("POST", "/board/{day}/appointments/{reference}/note"),
     ("GET", "/board/{day}"),
     ("GET", "/board/{day}/sheets"),
     ("GET", "/board/week/{week}/sheets"),

@@ -50,6 +50,7 @@ COLUMNS = (
     models.Appointment.reference,
     models.Appointment.reason,
     models.Appointment.private_note,
+    models.Appointment.desk_note,
     models.Appointment.override_reason,
     models.Appointment.squeeze_reason,
     models.UserSession.address,

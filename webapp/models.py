@@ -30,6 +30,7 @@ from webapp.notifications.models import OutboxMessage
 from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
 from webapp.scheduling.busy_times import BusyTime
 from webapp.scheduling.models import SQLITE_GUARD, Appointment
+from webapp.staff.board.models import BoardChoice
 
 __all__ = [
     "POSTGRESQL_APPEND_ONLY",
@@ -40,6 +41,7 @@ __all__ = [
     "AuditEvent",
     "AuthenticatorApp",
     "Base",
+    "BoardChoice",
     "BusyTime",
     "ClinicDocument",
     "ClinicSettings",

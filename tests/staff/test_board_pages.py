@@ -159,3 +159,48 @@ def test_the_reading_of_a_board_is_logged(client: TestClient, cast: Cast) -> Non
     with cast.database.reading() as session:
         query = sa.select(models.AuditEvent.details).where(models.AuditEvent.action == "board_read")
         assert session.scalars(query).one() == {"appointments": [number]}
+
+
+def test_the_columns_are_chosen_and_remembered(client: TestClient, cast: Cast) -> None:
+    log_in(client, "carol")
+
+    def columns(**sent: str) -> list[str]:
+        assert client.post("/board/columns", data={"day": "2026-03-03", **sent}).headers["location"] == DAY
+        return [each["id"].removeprefix("column-") for each in read(client.get(DAY)).all("section", class_="col")]
+
+    assert columns(specialty="Dermatology") == ["erin"]
+    assert columns(doctor="bob") == ["bob"]
+    box = read(client.get(DAY)).one("input", type="checkbox", name="doctor", value="bob")
+    assert box.get("checked") is not None
+    # Whoever was chosen and has gone leaves all the others.
+    assert columns(doctor="nobody") == ["bob", "erin"]
+    assert columns(specialty="Dermatology", all="1") == ["bob", "erin"]
+    with cast.database.reading() as session:
+        assert session.scalars(sa.select(models.BoardChoice)).all() == []
+
+
+def test_the_scale_is_the_same_for_any_choice_of_columns(cast: Cast) -> None:
+    put(cast, "2026-03-03 07:15", doctor="erin")
+    clocks = [board_of(cast, address).one("div", class_="clock").text for address in (DAY, f"{DAY}?doctor=bob")]
+    assert clocks[0] == clocks[1]
+    assert clocks[0].startswith("07:00")
+
+
+def test_staff_leave_a_note_that_patients_never_see(client: TestClient, cast: Cast) -> None:
+    reference = put_on_the_board(cast)
+    address = f"{DAY}/appointments/{reference}"
+    page = read(log_in(client, "carol").get(address))
+    form = page.form(f"{address}/note") | {"desk_note": "Wants the ground floor"}
+    answer = client.post(f"{address}/note", data=form)
+    assert answer.headers["location"] == address
+    page = read(client.get(address))
+    assert page.form(f"{address}/note")["desk_note"] == "Wants the ground floor"
+    assert any("Alice Adams, First visit, scheduled, note" in line for line in lines(page))
+    # The other window has the note as it was.
+    late = client.post(f"{address}/note", data=form | {"desk_note": "Another"}, headers=HTMX)
+    assert late.status_code == 409
+    assert "Wants the ground floor" in read(late).text
+    assert client.post(f"{address}/note", data=form | {"desk_note": "x" * 501}).status_code == 422
+    assert "Wants the ground floor" in read(log_in(client, "bob").get("/schedule/2026-03-03")).text
+    assert "Wants the ground floor" in read(client.get(f"/appointments/{reference}")).text
+    assert "ground floor" not in log_in(client, "alice").get(f"/appointments/{reference}").text

@@ -435,9 +435,10 @@ def test_the_week_has_a_column_for_each_day(client: TestClient, cast: Cast) -> N
 def places(page: Element) -> dict[str, list[int]]:
     """By the first two words of each appointment and leave: hour, row of that hour, length in hours and rows."""
     lines = page.one("ol", class_="week").all("li", data_kind="appointment") + page.all("li", data_kind="off")
+    of = [{part[0]: int(part[1:]) for part in line["class"].split()[1:]} for line in lines]
     return {
-        " ".join(line.text.split()[:2]): [int(line[f"data-{key}"]) for key in ("hour", "row", "hours", "rows")]
-        for line in lines
+        " ".join(line.text.split()[:2]): [classes.get(letter, 0) for letter in "hruv"]
+        for line, classes in zip(lines, of, strict=True)
     }
 
 
@@ -451,7 +452,7 @@ def test_the_same_time_stands_in_the_same_row_on_each_day_of_the_week(cast: Cast
         page = read(log_in(client, "bob").get("/schedule/week/2026-W10"))
     clock = page.one("div", class_="clock").all("span")
     assert [hour.text for hour in clock] == [f"{hour:02}:00" for hour in range(9, 17)]
-    assert page.one("div", class_="scale")["data-hours"] == "8"
+    assert page.one("div", class_="scale")["class"] == "scale card t8"
     assert places(page) == {
         "10:00 Alice": [1, 0, 0, 3],
         "10:00 Dave": [1, 0, 0, 6],

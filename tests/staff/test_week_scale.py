@@ -52,3 +52,8 @@ def test_more_than_the_stylesheet_draws_side_by_side_shares_the_last_lane() -> N
     places = Scale(9, 17, AMSTERDAM).places(DAY, [(at("09:00"), at("10:00"))] * (MOST_LANES + 2))
     assert [place.lane for place in places] == [*range(1, MOST_LANES + 1), MOST_LANES, MOST_LANES]
     assert {place.lanes for place in places} == {MOST_LANES}
+
+
+def test_a_place_is_written_as_a_few_classes() -> None:
+    assert Place(2, 6, 0, 3).classes == "h2 r6 v3"
+    assert Place(0, 0, 1, 0, 2, 2).classes == "u1 k2 n2"

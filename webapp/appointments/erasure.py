@@ -30,6 +30,7 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
             cancellation_code="",
             private_note="",
             note_doctor_id=None,
+            desk_note="",
             flagged_why="",
             override_reason="",
             squeeze_reason=sa.case((Appointment.squeeze_reason != "", NO_WORDS), else_=""),

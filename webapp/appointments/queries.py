@@ -104,6 +104,7 @@ _VIEW: Any = (
         Appointment.confidential,
         Appointment.lane,
         Appointment.squeeze_reason,
+        Appointment.desk_note,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)
@@ -159,7 +160,9 @@ def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentVi
     # A private note is for its doctor only; other readers see no note.
     if actor.role == "doctor":
         return view
-    view = view._replace(private_note="", squeeze_reason="" if actor.role == "patient" else view.squeeze_reason)
+    view = view._replace(private_note="")
+    if actor.role == "patient":
+        view = view._replace(squeeze_reason="", desk_note="")
     if hidden:
         view = view._replace(reason="", cancellation_reason="")
     return _seen_with_link(view) if actor.by_link else view

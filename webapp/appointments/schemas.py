@@ -126,6 +126,13 @@ class WriteNote(BaseModel):
     seen: str = ""
 
 
+class WriteDeskNote(BaseModel):
+    """The note that staff leave each other on an appointment. `seen` is the fingerprint of the one the form showed."""
+
+    desk_note: Reason = ""
+    seen: str = ""
+
+
 def last_change(starts_at: datetime, clinic: Clinic, *, moved_by_clinic: bool = False) -> datetime:
     """Until when a patient may move or cancel an appointment online.
 
@@ -177,6 +184,7 @@ class AppointmentView(NamedTuple):
     confidential: bool = False
     lane: int = 0
     squeeze_reason: str = ""
+    desk_note: str = ""
 
     @property
     def minutes(self) -> int:

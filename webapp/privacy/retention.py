@@ -46,6 +46,7 @@ TABLES: dict[str, str] = {
     "appointments": "stay; of a person who is erased without words (`webapp/appointments/erasure.py`)",
     "audit_events": "the setting *Keep the audit log*, 0 for ever (nightly)",
     "authenticator_apps": "when it is removed, or with the account",
+    "board_choices": "when their user chooses all doctors, or with the account",
     "busy_times": "with their appointments and time off (triggers)",
     "clinic_documents": "stay: people have read them",
     "clinic_settings": "one row",

@@ -43,6 +43,7 @@ class ScheduleAppointment(NamedTuple):
     flagged_why: str
     override_reason: str
     squeeze_reason: str
+    desk_note: str
     patient_id: int
     patient_name: str
     patient_birth_date: date | None

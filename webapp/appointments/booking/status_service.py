@@ -20,6 +20,7 @@ from webapp.appointments.schemas import (
     ChangeWords,
     Move,
     UndoStatus,
+    WriteDeskNote,
     WriteNote,
 )
 from webapp.audit import service as audit
@@ -40,6 +41,12 @@ class SavedNote(BaseModel):
     """The note as it is saved now. Two editors' versions are compared by its fingerprint."""
 
     private_note: str
+
+
+class SavedDeskNote(BaseModel):
+    """The same for the note that staff leave each other."""
+
+    desk_note: str
 
 
 def change_status(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:
@@ -171,6 +178,26 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
         .execution_options(synchronize_session=False)
     )
     record_unseen(session, actor, "note_changed", view.id, now=now)
+
+
+def write_desk_note(session: Session, actor: Actor, reference: str, command: WriteDeskNote, *, now: datetime) -> None:
+    """Save the note that staff leave each other. It does not count as a change, and the audit row has no text.
+
+    Raises:
+        EditedMeanwhile: another window saved another note (409). NoSuchAppointment: 404. Forbidden: not staff.
+    """
+    if not actor.is_staff:
+        raise StatusNotYours
+    view = service.lock_for_change(session, actor, reference, None)
+    wanted = SavedDeskNote(desk_note=command.desk_note)
+    require_unchanged(SavedDeskNote(desk_note=view.desk_note), command.seen, wanted=wanted)
+    session.execute(
+        sa.update(Appointment)
+        .where(Appointment.id == view.id)
+        .values(desk_note=command.desk_note)
+        .execution_options(synchronize_session=False)
+    )
+    record_unseen(session, actor, "desk_note_changed", view.id, now=now)
 
 
 def record_reading(session: Session, actor: Actor, appointment_id: int, *, now: datetime) -> None:

@@ -23,6 +23,7 @@ ACTIONS: dict[str, Sentence] = {
     "no_show": _l("Marked as no-show"),
     "words_changed": _l("Changed an appointment’s reason or notes"),
     "undone": _l("Undid the last status change"),
+    "desk_note_changed": _l("Changed the desk’s note on an appointment"),
     "note_changed": _l("Changed a private note"),
     "links_ended": _l("Ended the links to an appointment"),
     "made_confidential": _l("Made an appointment confidential"),

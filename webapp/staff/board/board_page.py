@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service, statuses
+from webapp.appointments.booking.status_service import SavedDeskNote
 from webapp.appointments.pages import detail_presenters
 from webapp.appointments.pages.detail_presenters import StaffDetails
 from webapp.appointments.schemas import AppointmentView
@@ -20,14 +21,17 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.core import formats
 from webapp.core.errors import headers_of
+from webapp.core.optimistic_lock import fingerprint
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 from webapp.i18n import language_tag
+from webapp.staff.board import choices
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
+from webapp.staff.board.forms import DeskNoteForm
 
 # What a cached column weighs: see `VersionCache`.
 BYTES_OF_WEIGHT = 75
@@ -49,6 +53,7 @@ class Panel(NamedTuple):
     back: str
     changeable: bool
     at_start: bool
+    form: DeskNoteForm
     said: str
     problem: str
 
@@ -59,7 +64,14 @@ def show_board(page: Page, actor: Actor, day: date) -> Response:
 
 
 def show_panel(
-    page: Page, actor: Actor, day: date, reference: str, *, changed: bool = False, error: AppError | None = None
+    page: Page,
+    actor: Actor,
+    day: date,
+    reference: str,
+    *,
+    changed: bool = False,
+    error: AppError | None = None,
+    form: DeskNoteForm | None = None,
 ) -> Response:
     """One appointment beside its board. HTMX gets only that, and after a change the doctor's column with it."""
     clinic = current_clinic(page)
@@ -68,6 +80,8 @@ def show_panel(
     if its_day != day:
         return page.redirect(panel_address(its_day, view.reference))
     panel = _panel(page, actor, view, day, changed=changed, error=error)
+    if form is not None:
+        panel = panel._replace(form=form, said="" if error else _("The note is saved."), problem="")
     if page.wants_fragment:
         response = page.render(
             "staff/board/_panel.html",
@@ -88,6 +102,11 @@ def panel_address(day: date, reference: str) -> str:
     return f"/board/{day}/appointments/{reference}"
 
 
+def note_form(note: str) -> DeskNoteForm:
+    """The form with a note as it is saved."""
+    return DeskNoteForm(data={"desk_note": note, "seen": fingerprint(SavedDeskNote(desk_note=note))})
+
+
 def _panel(
     page: Page, actor: Actor, view: AppointmentView, day: date, *, changed: bool, error: AppError | None
 ) -> Panel:
@@ -103,6 +122,7 @@ def _panel(
         back=f"/board/{day}",
         changeable=view.may_change(actor, current_clinic(page), page.now),
         at_start=False,
+        form=note_form(view.desk_note),
         said=said,
         problem=error.message if error else "",
     )
@@ -121,8 +141,9 @@ def _in_second_half(board: Day, panel: Panel) -> bool:
 def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None) -> Response:
     everyone = doctors.list_doctors(page.session)
     slug = page.request.query_params.get("doctor", "")
-    chosen = [doctors.get_doctor(page.session, slug)] if slug else None
-    board = _board_of(page, actor, chosen, day)
+    choice = choices.get_choice(page.session, actor)
+    shown = [doctors.get_doctor(page.session, slug)] if slug else choice.shown(everyone)
+    board = _board_of(page, actor, shown, day)
     response = page.render(
         "staff/board/board.html",
         fragment=None if panel else "staff/board/_board.html",
@@ -132,9 +153,10 @@ def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, erro
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
         changed=None,
         draw=_drawer(page),
-        doctors=everyone,
-        chosen=slug,
-        doctor_ids=[doctor.id for doctor in chosen or ()],
+        groups=_groups(everyone),
+        one=slug,
+        choice=choice if choice.shown(everyone) else choices.ALL,
+        doctor_ids=[doctor.id for doctor in shown or ()],
         now=page.now,
     )
     ids = board.appointment_ids
@@ -143,10 +165,18 @@ def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, erro
     return response
 
 
+def _groups(everyone: Sequence[DoctorRow]) -> list[tuple[str, list[DoctorRow]]]:
+    """The doctors by specialty, in the order of the alphabet."""
+    return [
+        (specialty, [each for each in everyone if each.specialty == specialty])
+        for specialty in sorted({each.specialty for each in everyone})
+    ]
+
+
 def _changed_column(page: Page, actor: Actor, view: AppointmentView, day: date) -> Column:
     """The column of an appointment that has just changed, on the scale of the whole board."""
-    board = _board_of(page, actor, None, day)
-    return next(outline.column() for outline in board.columns if outline.doctor.id == view.doctor_id)
+    doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
+    return _board_of(page, actor, [doctor], day).columns[0].column()
 
 
 def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:

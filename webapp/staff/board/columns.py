@@ -116,11 +116,13 @@ def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence]]:
         found.append(("squeeze", _SQUEEZED))
     if appointment.arranged:
         found.append(("arrange", _ARRANGE))
+    if appointment.noted:
+        found.append(("note", _NOTED))
     return found
 
 
 _DECIDE, _EXCEPTED = _l("needs a decision"), _l("exception")
-_SQUEEZED, _ARRANGE = _l("squeezed in"), _l("something to arrange")
+_SQUEEZED, _ARRANGE, _NOTED = _l("squeezed in"), _l("something to arrange"), _l("note")
 
 
 def _column(of: Outline) -> Column:

@@ -28,7 +28,7 @@ from webapp.scheduling.slots import (
     wall_of,
 )
 from webapp.staff.board.columns import CLOCK, Frame, Outline
-from webapp.staff.board.queries import BoardAppointment, DayHours, list_appointments, load_hours
+from webapp.staff.board.queries import DayHours, find_ends, list_appointments, load_hours
 from webapp.staff.schedule.week_scale import HOUR, ROW, Scale, row_classes, scale_of_walls
 
 # In the order in which the summary names them.
@@ -71,18 +71,19 @@ def build_board(
 ) -> Day:
     """The day of these doctors; of all who work or have appointments on it, if `shown` is None.
 
-    With `why_off` it says why they take time off, which is for admins.
+    With `why_off` it says why they take time off, which is for admins. The scale is the same for any choice of doctors,
+    so that one column can take the place of another.
     """
     frame = _frame_of(session, clinic, day, now)
-    everyone = doctors.list_doctors(session, inactive=True) if shown is None else list(shown)
-    taking = list_appointments(session, frame.span, None if shown is None else [doctor.id for doctor in everyone])
-    if shown is None:
-        everyone = [doctor for doctor in everyone if doctor.active or doctor.id in taking]
-    hours = load_hours(session, clinic, [doctor.id for doctor in everyone], day, frame.span)
+    known = doctors.list_doctors(session, inactive=True)
+    taking = list_appointments(session, frame.span, None if shown is None else [doctor.id for doctor in shown])
+    hours = load_hours(session, clinic, [doctor.id for doctor in known], day, frame.span)
+    at_work = [hours[doctor.id] for doctor in known if doctor.active]
+    scale = _scale(frame, clinic, at_work, find_ends(session, frame.span))
+    everyone = [doctor for doctor in known if doctor.active or doctor.id in taking] if shown is None else list(shown)
     if not why_off:
         hours = {number: each.without_reasons() for number, each in hours.items()}
     here = [doctor for doctor in everyone if shown is not None or hours[doctor.id].worked or doctor.id in taking]
-    scale = _scale(frame, clinic, [hours[doctor.id] for doctor in here], [taking.get(doctor.id, ()) for doctor in here])
     versions = versions_seen(session)
     columns = [
         Outline(
@@ -142,17 +143,10 @@ def _wall_clock(pieces: Sequence[Piece], span: Span) -> Callable[[Minute], int]:
     return lambda minute: wall_of(pieces, min(max(minute, span[0]), span[1])) - midnight
 
 
-def _scale(
-    frame: Frame, clinic: Clinic, hours: Sequence[DayHours], taking: Sequence[Sequence[BoardAppointment]]
-) -> Scale:
-    """The scale of all columns: from the first to the last thing of the day, in full hours."""
-    wall, begin = frame.wall, frame.span[0]
-    walls = [(wall(start), wall(end)) for each in hours for start, end in each.worked]
-    for each in taking:
-        of_day = [appointment for appointment in each if appointment.start >= begin]
-        if of_day:
-            walls.append((wall(of_day[0].start), wall(max(appointment.end for appointment in of_day))))
-    return scale_of_walls(walls, clinic.zone)
+def _scale(frame: Frame, clinic: Clinic, hours: Sequence[DayHours], ends: Span | None) -> Scale:
+    """The scale of all columns: from the first to the last thing of the clinic's day, in full hours."""
+    spans = [span for each in hours for span in each.worked] + ([ends] if ends else [])
+    return scale_of_walls([(frame.wall(start), frame.wall(end)) for start, end in spans], clinic.zone)
 
 
 def _summary(numbers: Counter[str]) -> str:

@@ -24,6 +24,7 @@ class BoardAppointment(NamedTuple):
     """One appointment of the day. Instants are minutes since 1970-01-01T00:00Z; `busy_…` include the buffers.
 
     `undecided`: it is flagged. `excepted`: staff overrode a rule for it. `arranged`: the patient asked for something.
+    `noted`: staff left a note on it.
     """
 
     id: int
@@ -41,6 +42,7 @@ class BoardAppointment(NamedTuple):
     undecided: bool
     excepted: bool
     arranged: bool
+    noted: bool
 
 
 class DayHours(NamedTuple):
@@ -79,6 +81,7 @@ _OF_ALL = (
         _APPOINTMENT.flagged_why != "",
         _APPOINTMENT.override_reason != "",
         _APPOINTMENT.notes != "",
+        _APPOINTMENT.desk_note != "",
     )
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
     .where(
@@ -90,6 +93,9 @@ _OF_ALL = (
     .order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
 )
 _OF_SOME = _OF_ALL.where(_APPOINTMENT.doctor_id.in_(_DOCTORS))
+_ENDS = sa.select(sa.func.min(minute_of(_APPOINTMENT.starts_at)), sa.func.max(minute_of(_APPOINTMENT.ends_at))).where(
+    _APPOINTMENT.starts_at >= _LOW, _APPOINTMENT.starts_at < _HIGH, _APPOINTMENT.status != "cancelled"
+)
 _LEAVE = (
     sa.select(_OFF.doctor_id, minute_of(_OFF.starts_at), minute_of(_OFF.ends_at), _OFF.reason)
     .where(_OFF.doctor_id.in_(_DOCTORS), _OFF.ends_at > _LOW, _OFF.starts_at < _HIGH)
@@ -113,6 +119,13 @@ def list_appointments(
     for row in found.all():
         by_doctor.setdefault(row[1], []).append(BoardAppointment._make(row))
     return by_doctor
+
+
+def find_ends(session: Session, day: Span) -> Span | None:
+    """From the first start to the last end of all appointments that begin on a day; None if there are none."""
+    low, high = (to_datetime(minute) for minute in day)
+    first, last = rows(session, _ENDS, low=low, high=high).one()
+    return None if first is None else (first, last)
 
 
 def load_hours(

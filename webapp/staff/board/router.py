@@ -6,14 +6,20 @@ from datetime import date
 
 from starlette.responses import Response
 
+from webapp.appointments import queries
+from webapp.appointments.booking import status_service
+from webapp.appointments.booking.status_service import SavedDeskNote
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.clinic.dependencies import current_clinic
+from webapp.core.optimistic_lock import EditedMeanwhile
 from webapp.core.parsing import parse_day
 from webapp.core.routing import Router
-from webapp.core.web import CurrentPage
-from webapp.exceptions import NotFound
+from webapp.core.web import CurrentPage, SentForm
+from webapp.exceptions import Invalid, NotFound, Unavailable
 from webapp.i18n import gettext as _
-from webapp.staff.board.board_page import show_board, show_panel
+from webapp.staff.board import choices
+from webapp.staff.board.board_page import note_form, panel_address, show_board, show_panel
+from webapp.staff.board.forms import DeskNoteForm
 
 router = Router()
 
@@ -28,6 +34,17 @@ def today(page: CurrentPage) -> Response:
     return show_board(page, actor, current_clinic(page).today(page.now))
 
 
+@router.post("/board/columns")
+def choose_columns(page: CurrentPage, sent: SentForm) -> Response:
+    """Remember which doctors the reader wants to see: of a specialty, some, or all; front desk."""
+    actor = signed_in(page, *DESK)
+    slugs = [str(slug) for slug in sent.getlist("doctor")]
+    specialty = "" if sent.get("all") else str(sent.get("specialty", ""))
+    page.write(choices.choose, actor, specialty=specialty, slugs=[] if sent.get("all") else slugs)
+    day = parse_day(str(sent.get("day", "")))
+    return page.redirect(f"/board/{day}" if day else "/board")
+
+
 @router.get("/board/{day}")
 def some_day(page: CurrentPage, day: str) -> Response:
     """The board of a day; front desk."""
@@ -40,6 +57,28 @@ def appointment(page: CurrentPage, day: str, reference: str) -> Response:
     """One appointment beside the board of its day; front desk."""
     actor = signed_in(page, *DESK)
     return show_panel(page, actor, _require_day(day), reference)
+
+
+@router.post("/board/{day}/appointments/{reference}/note")
+def write_note(page: CurrentPage, day: str, reference: str, sent: SentForm) -> Response:
+    """Save the note that staff leave each other on an appointment; front desk."""
+    actor = signed_in(page, *DESK)
+    shown, form = _require_day(day), DeskNoteForm(sent)
+    queries.get_appointment(page.session, actor, reference)
+    command = form.command() if form.validate() else None
+    if command is None:
+        return show_panel(page, actor, shown, reference, error=Invalid(" ".join(form.form_errors)), form=form)
+    try:
+        page.write(status_service.write_desk_note, actor, reference, command, now=page.now)
+    except (EditedMeanwhile, Unavailable) as error:
+        if isinstance(error, EditedMeanwhile):
+            form.compare_with(note_form(SavedDeskNote.model_validate(error.saved.model_dump()).desk_note))
+        form.add_error(error)
+        return show_panel(page, actor, shown, reference, error=error, form=form)
+    if page.wants_fragment:
+        saved = queries.get_appointment(page.session, actor, reference)
+        return show_panel(page, actor, shown, reference, changed=True, form=note_form(saved.desk_note))
+    return page.redirect(panel_address(shown, reference.upper()), flash=_("The note is saved."))
 
 
 def _require_day(text: str) -> date:

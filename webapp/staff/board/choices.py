@@ -1,0 +1,59 @@
+"""Remembering which columns of the board a member of staff wants to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.auth.schemas import Actor
+from webapp.database import rows, table_of
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.staff.board.models import BoardChoice
+
+MOST = 60
+
+
+class Choice(NamedTuple):
+    """The columns of one account: of a specialty, or of some doctors, by slug; of all doctors where both are empty."""
+
+    specialty: str = ""
+    slugs: tuple[str, ...] = ()
+
+    def shown(self, everyone: Sequence[DoctorRow]) -> list[DoctorRow] | None:
+        """The chosen doctors; None for all, also where none of those who were chosen is left."""
+        chosen = [
+            each
+            for each in everyone
+            if each.slug in self.slugs or (self.specialty and each.specialty == self.specialty)
+        ]
+        return chosen or None
+
+
+ALL = Choice()
+_OWN = sa.select(table_of(BoardChoice).c.specialty, table_of(BoardChoice).c.doctors).where(
+    table_of(BoardChoice).c.user_id == sa.bindparam("user_id", type_=sa.Integer)
+)
+
+
+def get_choice(session: Session, actor: Actor) -> Choice:
+    """The columns that this account chose."""
+    found = rows(session, _OWN, user_id=actor.user_id).one_or_none()
+    return ALL if found is None else Choice(found[0], tuple(found[1].split()))
+
+
+def choose(session: Session, actor: Actor, *, specialty: str = "", slugs: Sequence[str] = ()) -> None:
+    """Remember the columns: of a specialty, else of these doctors, else of all. Unknown names are left out."""
+    everyone = doctors.list_doctors(session)
+    chosen = Choice(specialty) if specialty and any(each.specialty == specialty for each in everyone) else ALL
+    if chosen is ALL:
+        known = [each.slug for each in everyone if each.slug in set(slugs)][:MOST]
+        chosen = Choice(slugs=tuple(known)) if len(known) < len(everyone) else ALL
+    own = BoardChoice.user_id == actor.user_id
+    session.execute(sa.delete(BoardChoice).where(own))
+    if chosen != ALL:
+        values = {"specialty": chosen.specialty, "doctors": " ".join(chosen.slugs)}
+        session.execute(sa.insert(BoardChoice).values(user_id=actor.user_id, **values))
