@@ -7,11 +7,11 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments import queries
+from webapp.appointments.bodies_api import AppointmentOut, BookAppointment, ChangeAppointment, SaveAppointment
 from webapp.appointments.booking import listing, service, status_service
 from webapp.appointments.exceptions import ChangedMeanwhile, NewBooking, NothingToChange
 from webapp.appointments.messages import confidentiality
@@ -22,9 +22,6 @@ from webapp.appointments.schemas import (
     Cancellation,
     ChangeConfidentiality,
     Changes,
-    Note,
-    Notes,
-    Reason,
 )
 from webapp.auth.programs.api import Said
 from webapp.auth.programs.api_access import Caller, WritingCaller
@@ -36,8 +33,6 @@ from webapp.core.api import (
     LIST_HEADERS,
     LOCATION_HEADER,
     ApiRouter,
-    Id,
-    Moment,
     QueryId,
     answer,
     problem_listing,
@@ -54,13 +49,12 @@ from webapp.core.entity_tags import (
     precondition_of,
     version_asked,
 )
-from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 from webapp.idempotency.api import Explain, Key, create
-from webapp.scheduling import checks, week_calendar
+from webapp.scheduling import checks, named_times
 from webapp.scheduling.api import FreeTimeOut
 from webapp.scheduling.dependencies import current_viewer
 from webapp.scheduling.exceptions import PatientBusy, SlotTaken
@@ -70,134 +64,8 @@ from webapp.scheduling.time_parameters import When, end_of, start_of
 router = ApiRouter(prefix="/appointments", tags=["Appointments"])
 
 
-class AppointmentOut(BaseModel):
-    """An appointment."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    reference: Annotated[str, Field(description="The reference for people.", examples=["K7QM-2F9X"])]
-    doctor_id: int
-    patient_id: int
-    visit_type_id: int
-    starts_at: Moment
-    ends_at: Moment
-    status: AppointmentStatus
-    reason: Annotated[
-        str,
-        Field(
-            description="The reason for the appointment; '' where the clinic does not show it to the front desk.",
-            examples=["A rash on the left arm"],
-        ),
-    ]
-    notes: Annotated[str, Field(description="What else the patient told the doctor.")]
-    confidential: Annotated[
-        bool, Field(description="The person who books for the patient does not see it.", examples=[False])
-    ]
-    moved_by_clinic: Annotated[
-        bool,
-        Field(
-            description="The clinic moved it last, so its patient may move and cancel it until it starts.",
-            examples=[False],
-        ),
-    ]
-    squeeze_reason: Annotated[
-        str,
-        Field(
-            description="Why staff squeezed it in beside another appointment; empty for all others, and for patients.",
-            examples=[""],
-        ),
-    ]
-    version: Annotated[int, Field(description="Counts the changes; used in the `ETag`.", examples=[1])]
-    created_at: Moment
-    updated_at: Moment
-
-
 # How many values one filter takes.
 MOST_VALUES = 100
-
-START = Field(
-    description="A time with an offset, one of those that availability lists.",
-    examples=["2026-12-01T09:30:00+01:00"],
-)
-OVERRIDE = Field(description="Staff only: the reason for an exception to the rules. It has no effect for others.")
-STAFF_CHANGE = (
-    "Staff only: another one, under its rules, with the length and the buffers of the visit type; without `starts_at` "
-    "the start stays. Others get `new_booking`."
-)
-SQUEEZE = Field(
-    description="Staff only: why the appointment is squeezed in, if its time is taken, beside those that have it. The "
-    "doctor must allow that (else `squeeze_in_not_allowed`), and only so many stand at one time (else "
-    "`squeeze_in_full`). The reason also stands for exceptions without an `override_reason`. It has no effect for "
-    "others, nor at a free time.",
-    examples=["A child with a fever"],
-)
-
-
-class BookAppointment(BaseModel):
-    """An appointment to book."""
-
-    doctor_id: Annotated[Id, Field(examples=[1])]
-    starts_at: Annotated[Instant, START]
-    visit_type_id: Annotated[
-        Id | None, Field(description="One that the doctor offers. Default: the doctor's default type.")
-    ] = None
-    reason: Annotated[Reason | None, Field(examples=["A rash on the left arm"])] = ""
-    notes: Notes | None = ""
-    patient_id: Annotated[
-        Id | None,
-        Field(
-            description="The patient. Patients send their own id, which is the default, or that of a person they "
-            "book for; staff send any id."
-        ),
-    ] = None
-    override_reason: Annotated[Note, OVERRIDE] = ""
-    squeeze_reason: Annotated[Note, SQUEEZE] = ""
-    confidential: Annotated[
-        bool,
-        Field(
-            description="The person who books for the patient does not see it. For staff, and for patients who book "
-            "for themselves; it has no effect for others."
-        ),
-    ] = False
-
-
-class ChangeAppointment(BaseModel):
-    """Changes to an appointment. Missing or null members stay unchanged."""
-
-    starts_at: Annotated[Instant | None, START] = None
-    status: Annotated[
-        AppointmentStatus | None, Field(description="Patients can only cancel.", examples=["cancelled"])
-    ] = None
-    reason: Reason | None = None
-    notes: Notes | None = None
-    doctor_id: Annotated[Id | None, Field(description=STAFF_CHANGE + " Doctors keep theirs.", examples=[1])] = None
-    visit_type_id: Annotated[Id | None, Field(description=STAFF_CHANGE)] = None
-    patient_id: Annotated[Id | None, Field(description="It cannot change here.")] = None
-    override_reason: Annotated[Note, OVERRIDE] = ""
-    squeeze_reason: Annotated[Note, SQUEEZE] = ""
-    confidential: Annotated[
-        bool | None,
-        Field(description="Staff only: whether the person who books for the patient does not see it.", examples=[True]),
-    ] = None
-
-    def is_empty(self, view: AppointmentView) -> bool:
-        """Whether it names nothing that can change; the present doctor and visit type may be repeated."""
-        named = (self.starts_at, self.status, self.reason, self.notes, self.confidential)
-        kept = self.doctor_id in (None, view.doctor_id) and self.visit_type_id in (None, view.visit_type_id)
-        return kept and all(each is None for each in named)
-
-
-class SaveAppointment(ChangeAppointment):
-    """The new state of an appointment, complete or in part. Missing or null members stay unchanged.
-
-    The patient cannot change: that needs a new appointment. Doctor and visit type change for staff only.
-    """
-
-    status: Annotated[
-        AppointmentStatus | None,
-        Field(description="Patients can only cancel. Sending the current status changes nothing."),
-    ] = None
 
 
 def _codes(*more: str, clash: bool) -> str:
@@ -477,7 +345,7 @@ def _offer_alternatives(page: Page, actor: Actor, wanted: _Wanted, error: AppErr
     """Add the three nearest free times to a refusal because of a clash, when its transaction is over."""
     doctor = doctors.get_doctor_by_id(page.session, wanted.doctor_id)
     request = checks.find_booking_request(page.session, doctor, wanted.visit_type_id, by_staff=actor.is_staff)
-    near = week_calendar.nearest(
+    near = named_times.nearest(
         page.session,
         get_clinic(page.session),
         request,

@@ -13,16 +13,9 @@ from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.scheduling.facts import BookingRequest, FreeTime
+from webapp.scheduling.named_times import day_title, next_free_words, words_for
 from webapp.scheduling.slots import number_to_day, to_datetime
-from webapp.scheduling.week_calendar import (
-    LABELS,
-    Slot,
-    booking_address,
-    day_title,
-    iso_minute,
-    next_free_words,
-    words_for,
-)
+from webapp.scheduling.week_calendar import LABELS, Slot, booking_address, iso_minute
 
 DAYS_SHOWN = 3
 TIMES_A_DAY = 2

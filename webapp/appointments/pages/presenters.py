@@ -24,7 +24,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.patients.schemas import PatientChoice
 from webapp.patients.search import PatientRow
-from webapp.scheduling import checks, lanes, week_calendar
+from webapp.scheduling import checks, lanes, named_times, week_calendar
 from webapp.scheduling.exceptions import Refused, RuleBroken, SlotTaken, error_of
 from webapp.scheduling.facts import BookingRequest
 from webapp.scheduling.slots import to_minute
@@ -60,7 +60,7 @@ def nearest_times(
     page: Page, request: BookingRequest, wanted: datetime, path: str | None, viewer: Viewer
 ) -> list[Alternative]:
     """The three nearest free times: links to `path` with the start added, or buttons if there is no path."""
-    near = week_calendar.nearest(page.session, current_clinic(page), request, wanted, now=page.now, viewer=viewer)
+    near = named_times.nearest(page.session, current_clinic(page), request, wanted, now=page.now, viewer=viewer)
     return [
         Alternative(start, difference, f"{path}{formats.iso(start).replace(':', '%3A')}" if path else None)
         for start, difference in near

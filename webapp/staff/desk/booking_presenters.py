@@ -16,8 +16,9 @@ from webapp.core.web import Page
 from webapp.i18n import gettext as _
 from webapp.patients.search import PatientRow
 from webapp.scheduling.facts import BookingRequest
+from webapp.scheduling.named_times import day_title
 from webapp.scheduling.presenters import AppointmentPreview, appointment_preview
-from webapp.scheduling.week_calendar import LABELS, day_title, iso_minute
+from webapp.scheduling.week_calendar import LABELS, iso_minute
 from webapp.staff.desk.free_times import Offer, OfferedDay
 from webapp.staff.patients import queries
 from webapp.staff.patients.queries import NextAppointment, PatientAppointment
