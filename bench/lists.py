@@ -54,6 +54,8 @@ ADMIN_PAGES = (
     ("/admin/patients", "q={mistyped}"),
     ("/admin/doctors", ""),
     ("/admin/users", ""),
+    ("/admin/reports", ""),
+    ("/admin/reports", "by=doctor"),
     ("/admin/audit", ""),
     ("/admin/audit", "action=cancelled"),
 )

@@ -47,54 +47,65 @@ class Counted(NamedTuple):
     leads: Counter[int]
 
 
+# What became of an appointment; the clinic's own reasons to cancel it, such as time off, are no fault of the patient's.
+CANCELLED, CANCELLED_LATE, MISSED, UNMARKED, SEEN = range(5)
 # Whose accounts book, with the members of `Counts`; an account that was deleted is not counted anywhere.
 BY_UNKNOWN, BY_PATIENT, BY_DESK, BY_DOCTOR, BY_PROGRAM = range(5)
-_WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")
 _BOOKERS = ((BY_DESK, ("admin", "receptionist")), (BY_DOCTOR, ("doctor",)), (BY_PROGRAM, ("machine",)))
+_WAYS = ("", "by_patient", "by_desk", "by_doctor", "by_program")
+_SEEN = ("arrived", "completed")
+
+# The places of key, end and way in the number that stands for a group, under that of the days ahead.
+_OF_KEY, _OF_LEAD = 100, 10**12
 
 
 def count_appointments(session: Session, clinic: Clinic, asked: Asked, bounds: Bounds) -> dict[int, Counted]:
     """The counts by the number of the month, or by the id of the doctor or type."""
-    # The rows are made narrow before they are grouped: sorting wide ones takes longer than reading them.
+    # A group is one number, and the rows are made narrow before they are grouped: sorting wide rows by several columns
+    # takes longer than reading them.
     each = _narrow_rows(clinic, asked, bounds).cte("each").prefix_with("MATERIALIZED")
-    groups = each.c.key, each.c.lead, each.c.status, each.c.late, each.c.way
-    query = sa.select(*groups, sa.func.count(), sa.func.sum(each.c.minutes)).group_by(*groups)
+    query = sa.select(each.c.packed, sa.func.count(), sa.func.sum(each.c.minutes)).group_by(each.c.packed)
     leads: dict[int, Counter[int]] = defaultdict(Counter)
     sums: dict[int, Counter[str]] = defaultdict(Counter)
-    for key, lead, status, late, way, count, minutes in rows(session, query):
-        of_key = sums[key]
-        if status == "cancelled":
-            of_key["late"] += count if late else 0
+    for packed, count, minutes in rows(session, query):
+        lead, rest = divmod(packed, _OF_LEAD)
+        key, code = divmod(rest, _OF_KEY)
+        end, way = divmod(code, 10)
+        if end in (CANCELLED, CANCELLED_LATE):
+            sums[key]["late"] += count if end == CANCELLED_LATE else 0
             continue
         # An appointment that was entered after its start was booked at the last moment.
         leads[key][max(lead, 0)] += count
-        of_key["booked"] += count
-        of_key["minutes"] += minutes
-        of_key["no_shows"] += count if status == "no_show" else 0
-        of_key["seen"] += count if status in SEEN else 0
-        if way:
-            of_key[_WAYS[way]] += count
-    return {key: Counted(Counts(**of_key), leads[key]) for key, of_key in sums.items()}
+        sums[key] += Counter({"booked": count, "minutes": minutes, _ENDS[end]: count, _WAYS[way]: count})
+    return {
+        key: Counted(Counts(**{name: of_key[name] for name in Counts._fields}), leads[key])
+        for key, of_key in sums.items()
+    }
 
 
-SEEN = ("arrived", "completed")
+_ENDS = {MISSED: "no_shows", UNMARKED: "", SEEN: "seen"}
 
 
 def _narrow_rows(clinic: Clinic, asked: Asked, bounds: Bounds) -> sa.Select[*tuple[Any, ...]]:
-    """What counts of each appointment of the period, in small numbers."""
-    starts, changed = minute_of(_VISIT.starts_at), minute_of(_VISIT.updated_at)
-    # The clinic's own reasons, such as time off, are no fault of the patient's.
-    by_patient = sa.and_(_VISIT.status == "cancelled", _VISIT.cancellation_code == "")
+    """The group of each appointment of the period as one number, and the minutes that it takes."""
+    starts = minute_of(_VISIT.starts_at)
+    late = sa.and_(_VISIT.cancellation_code == "", starts - minute_of(_VISIT.updated_at) < clinic.change_until_minutes)
+    end = sa.case(
+        (_VISIT.status.in_(_SEEN), _literal(SEEN)),
+        (_VISIT.status == "no_show", _literal(MISSED)),
+        (_VISIT.status != "cancelled", _literal(UNMARKED)),
+        (late, _literal(CANCELLED_LATE)),
+        else_=_literal(CANCELLED),
+    )
     ways = [
         (_VISIT.booked_by.in_(sa.select(_USER.id).where(_USER.role.in_(roles))), _literal(way))
         for way, roles in _BOOKERS
     ]
+    way = sa.case((_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)), *ways, else_=_literal(BY_PATIENT))
+    lead = sa.cast((starts - minute_of(_VISIT.created_at)) // DAY_MINUTES, sa.BigInteger)
+    key = sa.cast(_key(asked.by, bounds), sa.BigInteger)
     return sa.select(
-        _key(asked.by, bounds).label("key"),
-        ((starts - minute_of(_VISIT.created_at)) // DAY_MINUTES).label("lead"),
-        _VISIT.status,
-        sa.case((by_patient, starts - changed < clinic.change_until_minutes), else_=sa.false()).label("late"),
-        sa.case((_VISIT.booked_by.is_(None), _literal(BY_UNKNOWN)), *ways, else_=_literal(BY_PATIENT)).label("way"),
+        (lead * _literal(_OF_LEAD) + key * _literal(_OF_KEY) + end * _literal(10) + way).label("packed"),
         (minute_of(_VISIT.busy_until) - minute_of(_VISIT.busy_from)).label("minutes"),
     ).where(_VISIT.starts_at >= bounds.months[0], _VISIT.starts_at < bounds.end, *_filters(asked))
 
@@ -108,7 +119,7 @@ def count_before(session: Session, asked: Asked, bounds: Bounds) -> Counts:
     )
     found = Counter({row[0]: row[1] for row in rows(session, query)})
     booked = found.total() - found["cancelled"]
-    return Counts(booked, sum(found[status] for status in SEEN), found["no_show"])
+    return Counts(booked, sum(found[status] for status in _SEEN), found["no_show"])
 
 
 def _key(by: GroupedBy, bounds: Bounds) -> sa.ColumnElement[int]:
@@ -125,7 +136,7 @@ def _key(by: GroupedBy, bounds: Bounds) -> sa.ColumnElement[int]:
 
 def _literal(number: int) -> sa.ColumnElement[int]:
     """A number in the text of the query: PostgreSQL would take a parameter, repeated, for another expression."""
-    return sa.literal_column(str(number), sa.Integer)
+    return sa.literal_column(str(number), sa.BigInteger)
 
 
 def _in_the_periods(bounds: Bounds) -> sa.ColumnElement[bool]:
