@@ -86,6 +86,20 @@ def test_an_appointment_is_moved_beside_another_one_and_back(carol: TestClient, 
     assert squeezed(cast) == []
 
 
+def test_the_desk_squeezes_a_caller_in(carol: TestClient, cast: Cast) -> None:
+    allow(cast, 1)
+    here = "/desk/booking"
+    chosen = f"doctor=bob&visit_type={cast.short}&starts_at={iso(local(TEN))}&patient={cast.patient_ids['dave']}"
+    page = read(carol.get(f"{here}?{chosen}"))
+    button = page.one("button", name="squeeze")
+    form = {**page.form(here), "squeeze": button["value"]}
+    missing = carol.post(here, data=form)
+    assert missing.status_code == 422
+    assert "Give a reason for squeezing it in." in read(missing).text
+    assert carol.post(here, data={**form, "squeeze_reason": WHY}).status_code == 303
+    assert [row.squeeze_reason for row in squeezed(cast)] == [WHY]
+
+
 def test_the_doctors_day_and_week_show_it_beside_the_other_one(client: TestClient, cast: Cast) -> None:
     cast.book(cast.alice, TEN)
     allow(cast, 1)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from wtforms import HiddenField, SearchField, SelectChoice, SelectField, StringField, TextAreaField  # type: ignore[attr-defined]
 from wtforms.validators import Length, Optional
 
-from webapp.appointments.pages.forms import TOO_LONG, OverrideMixin
+from webapp.appointments.pages.forms import TOO_LONG, ExceptionForm
 from webapp.appointments.schemas import Booking
 from webapp.core import formats
 from webapp.core.fields import DayField, searched, unix_lines
-from webapp.core.forms import CheckboxesField, DocketForm
+from webapp.core.forms import CheckboxesField
 from webapp.core.parsing import YEARS, instant, whole_number
 from webapp.core.urls import with_query
 from webapp.doctors.service import DoctorRow
@@ -50,7 +50,7 @@ class Chosen(NamedTuple):
         return cls(doctor, number, starts_at) if doctor and number is not None and starts_at is not None else None
 
 
-class CallForm(OverrideMixin, DocketForm):
+class CallForm(ExceptionForm):
     """Everything that staff choose and type while a caller waits."""
 
     sentences = SENTENCES | {"contact": CONTACT}
@@ -121,7 +121,7 @@ class CallForm(OverrideMixin, DocketForm):
     @property
     def is_private(self) -> bool:
         """Whether something was typed that no address may hold: names, contact details, why the patient comes."""
-        fields = (self.name, self.contact, self.reason, self.override_reason)
+        fields = (self.name, self.contact, self.reason, self.override_reason, self.squeeze_reason)
         return any((field.data or "").strip() for field in fields) or bool(self.birth_date.data)
 
     def address(self, **changed: object) -> str:
@@ -153,7 +153,7 @@ class CallForm(OverrideMixin, DocketForm):
             starts_at=chosen.starts_at,
             reason=self.reason.data or "",
             patient_id=whole_number(self.patient.data),
-            override_reason=self.override_reason.data or "",
+            **self.reasons,
         )
 
     def new_patient(self) -> PatientDetails | None:

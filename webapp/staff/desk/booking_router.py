@@ -42,11 +42,12 @@ def show_booking(page: CurrentPage) -> Response:
 def book(page: CurrentPage, sent: SentForm) -> Response:
     """Book the time whose button was pressed, or show the page for what was typed; the same people."""
     form = CallForm(sent)
+    form.step.data = "squeeze" if sent.get("squeeze") else ""
     lead_back_to(page.request, form.address())
     actor = signed_in(page, *STAFF)
     fine = form.validate()
     call = Call(page, actor, form)
-    chosen = Chosen.read(str(sent.get("time", "")))
+    chosen = Chosen.read(str(sent.get("squeeze") or sent.get("time", "")))
     if chosen is None or form.unsent:
         return _look(call)
     return _book(call, chosen, sent) if fine else call.whole(call.found(), chosen, status=422)
