@@ -42,7 +42,7 @@ def test_booking_twice_leads_to_the_same_appointment(client: TestClient, cast: C
     other = client.post("/appointments", data=form | {"reason": "My other knee"})
     assert other.status_code == 409
     assert "My other knee" in other.text
-    # The same time for another type of appointment is no repetition either.
+    # The same time for another visit type is no repetition either.
     assert client.post("/appointments", data=form | {"visit_type": str(cast.long)}).status_code == 409
     # To Dave the time is taken, as before.
     with client_for(cast.database) as daves:

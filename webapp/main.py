@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from datetime import date, datetime
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import jinja2
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -27,30 +21,24 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from webapp.appointments.booking import statuses
+from webapp import page_context
 from webapp.audit.going_on import GoingOn
 from webapp.audit.security_events import Seen
 from webapp.audit.traces import Traces
-from webapp.auth.dependencies import SESSION_COOKIE, current_actor
+from webapp.auth.dependencies import SESSION_COOKIE
 from webapp.auth.pages.draft_dependencies import keep_unsent_form, set_draft_cookie
 from webapp.auth.programs.access_tokens import read_access_token
 from webapp.auth.programs.api_tokens import handle_of
-from webapp.auth.schemas import Actor
 from webapp.auth.single_sign_on.oidc import OidcClient
 from webapp.causes import end_minutes
-from webapp.clinic import documents
-from webapp.clinic.dependencies import current_clinic
-from webapp.clinic.service import Clinic, default_clinic
+from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
-from webapp.core import formats, phones
 from webapp.core.admission_middleware import AdmissionMiddleware
 from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
 from webapp.core.clock import utc_now
-from webapp.core.codes import REASONS
 from webapp.core.compression_middleware import CompressionMiddleware
 from webapp.core.errors import error_page
 from webapp.core.language_middleware import LanguageMiddleware
-from webapp.core.local_time import utc_days
 from webapp.core.logging import configure_logging
 from webapp.core.networks import network_of
 from webapp.core.proxy_middleware import ProxyNoticeMiddleware, UnknownProxy
@@ -59,28 +47,20 @@ from webapp.core.request_log_middleware import Observer, RequestLogMiddleware
 from webapp.core.routing import Gate
 from webapp.core.security import HEADERS, HSTS, MAX_BODY_BYTES, SecurityMiddleware
 from webapp.core.static_files import VersionedStatic
-from webapp.core.templates import template_environment
 from webapp.core.trace_middleware import RefusalMiddleware, TraceMiddleware, note_refusal
 from webapp.core.web import Page, cookie_name
 from webapp.database import Database
 from webapp.deadlines import waiting_at_most
-from webapp.demo import DEMO_ACCOUNTS, DEMO_PASSWORD
 from webapp.engines import PATIENCE
 from webapp.event_handlers import wired_database
 from webapp.exceptions import AppError, Unavailable
 from webapp.i18n import ENGLISH, Language
 from webapp.i18n import gettext as _
-from webapp.live.feed import version_seen
 from webapp.live.hub import Hub
-from webapp.notifications.exceptions import TROUBLES
 from webapp.routes import API_ROUTERS, ROUTERS, methods_of
 from webapp.scheduling.booking_preview import describe_destination
-from webapp.staff.menu import staff_places
+from webapp.serving.memory import return_memory, spare_collector
 from webapp.troubles import DatabaseTrouble, trouble_from
-
-# The numbers of these settings in glibc's malloc.h.
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
 
 # The longest time for which the event loop waits until a thread lets it run; Python's own is five times that. Under
 # load the loop takes in, answers or refuses everything that needs no thread.
@@ -88,9 +68,6 @@ SWITCH_SECONDS = 0.001
 
 # An error page needs the clinic and who is signed in.
 SECONDS_FOR_ERROR_PAGE = 0.8
-
-# The clinic's zone and local date for the page that the current thread renders.
-_rendering: ContextVar[tuple[ZoneInfo, date]] = ContextVar("rendering")
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
@@ -103,8 +80,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        _spare_collector()
-        _return_memory()
+        spare_collector()
+        return_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
         yield
         app.state.live.close()
@@ -134,11 +111,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.oidc_clients = {provider.name: OidcClient(provider) for provider in settings.oidc_providers}
     app.state.language_of = _language_of
-    app.state.templates = _templates()
-    app.state.page_context = _page_context
+    app.state.templates = page_context.templates()
+    app.state.page_context = page_context.values_of
     app.state.describe = describe_destination
-    app.state.demo_accounts = _demo_accounts
-    app.state.letterhead = _letterhead
+    app.state.demo_accounts = page_context.demo_accounts
+    app.state.letterhead = page_context.letterhead
     app.state.keep_unsent_form = keep_unsent_form
     app.state.set_draft_cookie = set_draft_cookie
     app.mount("/static", VersionedStatic(directory=resource_folder("static")), name="static")
@@ -180,29 +157,6 @@ def _observer(app: FastAPI) -> Observer | None:
     from webapp.metrics import Observer
 
     return Observer(app.state.database, lambda: len(app.state.live))
-
-
-def _spare_collector() -> None:
-    """Make the garbage collector ignore objects that live as long as the process, and run less often.
-
-    A request creates thousands of objects, and hardly any of them are in a cycle. By default every 700 objects trigger
-    a collection, and some collections appointment everything that was imported, which takes a tenth of a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-
-
-def _return_memory() -> None:
-    """Make the C library give large blocks back to the system, and keep fewer heaps for its threads.
-
-    Checking a password takes a block of 19 MiB. After the first of them, glibc keeps all blocks of that size, and it
-    has up to eight heaps for each processor. Other C libraries know neither of these settings.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
-        mallopt(_M_ARENA_MAX, 2)
 
 
 def api_to_describe() -> FastAPI:
@@ -307,90 +261,6 @@ class ApiCorsMiddleware(CORSMiddleware):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-
-def _page_context(page: Page) -> dict[str, Any]:
-    """The values that every page needs; if the database cannot be reached, error pages use the defaults."""
-    try:
-        clinic, actor = current_clinic(page), current_actor(page)
-    except (SQLAlchemyError, Unavailable):
-        clinic, actor = default_clinic(), None
-    else:
-        page.request.app.state.last_clinic = clinic
-    _rendering.set((clinic.zone, clinic.today(page.now)))
-    phones.show_for(clinic.home_country)
-    return {
-        "clinic": clinic,
-        "actor": actor,
-        "notice_to_read": _asks_to_read(page, clinic, actor),
-        "path": page.request.url.path,
-        "flash": page.flash,
-        # Read where a page shows it, from the snapshot that the page was made of.
-        "live_version": partial(_live_version, page),
-    }
-
-
-def _live_version(page: Page) -> str:
-    """The version of all days that a page shows, for those that show changes by themselves."""
-    return version_seen(page.session)
-
-
-def _asks_to_read(page: Page, clinic: Clinic, actor: Actor | None) -> bool:
-    """Whether a patient has still to read the privacy notice that the clinic asks everyone to read."""
-    if actor is None or actor.is_staff or not clinic.consent_document:
-        return False
-    return documents.is_to_be_read(page.session, clinic, actor.user_id)
-
-
-def _letterhead(page: Page) -> dict[str, str]:
-    """The clinic's details in messages, for modules that may not import the clinic."""
-    return current_clinic(page).letterhead
-
-
-def _demo_accounts(page: Page) -> list[tuple[str, str, str]] | None:
-    """The accounts to show on the log-in page; None unless the data is demo data, and never in production."""
-    if page.settings.environment == "production" or not current_clinic(page).demo:
-        return None
-    return [(who, email, DEMO_PASSWORD) for who, email in DEMO_ACCOUNTS]
-
-
-@lru_cache
-def _templates() -> jinja2.Environment:
-    """The Jinja environment with filters that show instants in the clinic's zone.
-
-    It is made once, because compiling templates is slow. Macros are imported without the page's context, so the zone of
-    the page being rendered is kept in a context variable.
-    """
-    environment = template_environment()
-
-    def in_clinic_zone(show: Callable[[datetime, ZoneInfo], str]) -> Callable[[datetime], str]:
-        return lambda instant: show(instant, _rendering.get()[0])
-
-    for show in (
-        formats.clock,
-        formats.day_long,
-        formats.day_full,
-        formats.day_brief,
-        formats.day_month_year,
-        formats.weekday_short,
-        formats.day_number,
-        formats.month_short,
-    ):
-        environment.filters[show.__name__] = in_clinic_zone(show)
-    environment.filters["moment"] = lambda instant: formats.moment(
-        instant, _rendering.get()[0], today=_rendering.get()[1]
-    )
-    environment.filters["utc_days"] = lambda days: " ".join(utc_days(days, _rendering.get()[0]))
-    environment.globals["staff_places"] = staff_places
-    environment.globals["status_words"] = statuses.WORDS
-    environment.globals["staff_status_words"] = statuses.STAFF_WORDS
-    environment.filters["iso"] = formats.iso
-    environment.filters["breakable"] = formats.breakable
-    environment.filters["phone"] = phones.shown
-    environment.filters["minutes"] = formats.minutes
-    environment.filters["reason"] = REASONS.words
-    environment.filters["trouble"] = TROUBLES.words
-    return environment
 
 
 def _handle_errors(app: FastAPI) -> None:
