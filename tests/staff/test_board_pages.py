@@ -204,3 +204,22 @@ def test_staff_leave_a_note_that_patients_never_see(client: TestClient, cast: Ca
     assert "Wants the ground floor" in read(log_in(client, "bob").get("/schedule/2026-03-03")).text
     assert "Wants the ground floor" in read(client.get(f"/appointments/{reference}")).text
     assert "ground floor" not in log_in(client, "alice").get(f"/appointments/{reference}").text
+
+
+def test_open_boards_that_ask_again_get_the_same_part_and_the_change(client: TestClient, cast: Cast) -> None:
+    by_itself = {**HTMX, "docket-live": "1"}
+    log_in(client, "carol")
+    part = client.get(DAY, headers=HTMX).text
+    assert client.get(DAY, headers=by_itself).text == client.get(DAY, headers=by_itself).text == part
+    # Another person's reading is logged, too.
+    log_in(client, "fiona")
+    assert client.get(DAY, headers=by_itself).status_code == 200
+    put(cast, "2026-03-03 10:00", patient="dave")
+    changed = client.get(DAY, headers=by_itself)
+    assert "Dave Dunn" in changed.text
+    assert changed.text == client.get(DAY, headers=HTMX).text
+    with cast.database.reading() as session:
+        query = sa.select(models.AuditEvent.actor_user_id).where(models.AuditEvent.action == "board_read")
+        readers = session.scalars(query.order_by(models.AuditEvent.id)).all()
+    assert len(set(readers)) == 2
+    assert len(readers) == 4

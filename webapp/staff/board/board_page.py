@@ -28,6 +28,7 @@ from webapp.doctors.service import DoctorRow
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 from webapp.i18n import language_tag
+from webapp.live.feed import version_seen
 from webapp.staff.board import choices
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
@@ -60,7 +61,9 @@ class Panel(NamedTuple):
 
 def show_board(page: Page, actor: Actor, day: date) -> Response:
     """The board of a day, or one doctor on it with `?doctor=`; the reading is logged."""
-    return _board(page, actor, day)
+    if page.asks_by_itself and page.wants_fragment:
+        return _board_again(page, actor, day)
+    return _board(page, actor, day)[0]
 
 
 def show_panel(
@@ -91,7 +94,7 @@ def show_panel(
             changed=_changed_column(page, actor, view, day) if changed else None,
         )
     else:
-        response = _board(page, actor, day, panel, error)
+        response = _board(page, actor, day, panel, error)[0]
     if not _is_logged(page, ("appointment", actor.session_id, view.id), [view.id]):
         page.trace(status_service.record_reading, actor, view.id, now=page.now)
     return response
@@ -138,7 +141,28 @@ def _in_second_half(board: Day, panel: Panel) -> bool:
     return slug in slugs and slugs.index(slug) * 2 >= len(slugs) > 1
 
 
-def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None) -> Response:
+def _board_again(page: Page, actor: Actor, day: date) -> Response:
+    """The board for an open page that heard of a change: after each one, hundreds may ask for the same."""
+    versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
+    key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
+    state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
+    kept: tuple[bytes, list[int]] | None = versions.cache.find(key, state) if versions else None
+    if kept is None:
+        response, ids = _board(page, actor, day)
+        if versions is not None:
+            body = bytes(response.body)
+            versions.cache.keep(key, state, (body, ids), weight=len(body) // BYTES_OF_WEIGHT)
+        return response
+    body, ids = kept
+    _log(page, actor, day, slug, ids)
+    page.close()
+    return Response(body, media_type="text/html; charset=utf-8")
+
+
+def _board(
+    page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None
+) -> tuple[Response, list[int]]:
+    """The board, and the ids of the appointments on it."""
     everyone = doctors.list_doctors(page.session)
     slug = page.request.query_params.get("doctor", "")
     choice = choices.get_choice(page.session, actor)
@@ -159,10 +183,13 @@ def _board(page: Page, actor: Actor, day: date, panel: Panel | None = None, erro
         doctor_ids=[doctor.id for doctor in shown or ()],
         now=page.now,
     )
-    ids = board.appointment_ids
+    _log(page, actor, day, slug, board.appointment_ids)
+    return response, board.appointment_ids
+
+
+def _log(page: Page, actor: Actor, day: date, slug: str, ids: list[int]) -> None:
     if not _is_logged(page, ("board", actor.session_id, day, slug), ids):
         page.trace(audit.record_list_read, actor, "board_read", "appointments", ids, now=page.now)
-    return response
 
 
 def _groups(everyone: Sequence[DoctorRow]) -> list[tuple[str, list[DoctorRow]]]:
