@@ -147,8 +147,9 @@ def test_the_file_has_plain_numbers(sqlite_cast: Cast) -> None:
     with log_in(client_for(sqlite_cast.database, now=NOW), "carol") as client:
         answer = client.get("/admin/reports.csv?from=2026-03&until=2026-04")
     assert answer.headers["x-total-count"] == "2"
-    heading, march, april = answer.text.removeprefix("\ufeff").splitlines()
+    heading, march, april, end = answer.text.removeprefix("\ufeff").splitlines()
     assert heading.startswith("Month,Booked,Seen,No-shows,Late cancellations,Booked minutes,Offered minutes,")
+    assert end == "End of the list: 2 rows"
     assert march == f"2026-03,2,1,1,1,75,{BOB_MARCH + ERIN_MARCH},1,1,1,1,0,0"
     assert april == f"2026-04,1,0,0,0,30,{2 * APRIL},9,0,0,0,0,0"
 
