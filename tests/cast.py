@@ -236,6 +236,11 @@ def client_for(database: Database, *, now: datetime = NOW, **settings: Any) -> T
     return TestClient(app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
 
 
+def another(client: TestClient) -> TestClient:
+    """A client of the same application with cookies of its own, as another browser has."""
+    return TestClient(client.app, base_url=ORIGIN, headers={"origin": ORIGIN}, follow_redirects=False)
+
+
 def log_in(client: TestClient, name: str) -> TestClient:
     """Sign in one of the cast with a new session, without the slow check of the password."""
     state = cast(FastAPI, client.app).state

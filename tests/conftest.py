@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
@@ -58,6 +59,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places[item.path], called.params.get("clinic", "") if called else ""
 
     items.sort(key=place_of)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_loop() -> Iterator[None]:
+    """All clients of this worker share one event loop with its threads, instead of starting one for each request."""
+    with start_blocking_portal() as portal:
+        TestClient.portal = portal
+        yield
+        TestClient.portal = None
+        # Requests that no test waits for any more.
+        portal.call(portal.stop, True)
 
 
 @pytest.fixture(autouse=True)

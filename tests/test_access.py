@@ -9,7 +9,7 @@ admins', `AT_THE_DESK` lists those that the front desk has as well; all that oth
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,19 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount
 from starlette.testclient import TestClient
 
-from tests.cast import NOW, PASSWORD, SECRET_KEY, Cast, assemble, client_for, local, log_in, password_hash, promised
+from tests.cast import (
+    NOW,
+    PASSWORD,
+    SECRET_KEY,
+    Cast,
+    another,
+    assemble,
+    client_for,
+    local,
+    log_in,
+    password_hash,
+    promised,
+)
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
@@ -37,7 +49,7 @@ from webapp.core.api import API_PREFIX
 from webapp.core.formats import iso
 from webapp.core.routing import all_routes
 from webapp.core.signing import sign
-from webapp.event_handlers import wired_database
+from webapp.database import Database
 from webapp.identity_providers import OidcProvider
 from webapp.patients import duplicates
 
@@ -420,7 +432,9 @@ class AccessClinic:
         place = {"name": "hospital", "issuer": "http://127.0.0.1:9", "client_id": "docket"}
         away = OidcProvider.model_validate({**place, "roles": ["patient", "receptionist", "doctor", "admin"]})
         settings: dict[str, Any] = {"security_contact": ("security@clinic.example",), "oidc_providers": (away,)}
-        self.clients = {role: client_for(cast.database, **settings) for role in ROLES}
+        # One application, which compiles each template once.
+        first = client_for(cast.database, **settings)
+        self.clients = {role: another(first) for role in ROLES}
         cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000, patient_gap_minutes=0))
         user = models.User(
             email="disabled@docket.example",
@@ -434,6 +448,7 @@ class AccessClinic:
         for kind in documents.KINDS:
             text = documents.PublishDocument(text="Who is responsible for your data.")
             cast.database.write(documents.publish_document, cast.carol, kind, text, now=NOW)
+        self.sessions: dict[str, int] = {}
         for role in ROLES[1:]:
             log_in(self.clients[role], role)
         self.ended_session = dict(self.clients["disabled"].cookies)
@@ -445,11 +460,25 @@ class AccessClinic:
         if role in {"guest", "disabled"}:
             client.cookies.clear()
             client.cookies.update(self.ended_session if role == "disabled" else {})
-        elif client.get("/account").status_code != 200:
+        elif not self.is_signed_in(role):
             self.cast.change(sa.update(models.User).values(password_hash=password_hash()))
             client.cookies.clear()
             log_in(client, role)
+            self.sessions[role] = self.newest_session(role)
         return client
+
+    def newest_session(self, role: str) -> int:
+        """The id of the session that this user began last; 0 if there is none."""
+        theirs = models.UserSession.user_id == getattr(self.cast, role).user_id
+        with self.cast.database.reading() as session:
+            return session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(theirs)) or 0
+
+    def is_signed_in(self, role: str) -> bool:
+        """Whether the session of this role goes on, and its password is still the one of all."""
+        query = sa.select(models.UserSession.id).join(models.User, models.User.id == models.UserSession.user_id)
+        lasts = models.UserSession.id == self.sessions.get(role, 0)
+        with self.cast.database.reading() as session:
+            return session.scalar(query.where(lasts, models.User.password_hash == password_hash())) is not None
 
     def ask(self, role: str, method: str, path: str) -> int | str:
         client = self.client(role)
@@ -475,10 +504,7 @@ class AccessClinic:
         address = path.replace("{slug}", "bob").replace("{day}", "2026-03-03").replace("{week}", "2026-W10")
         if "{session_id}" in path:
             self.client("alice")
-            with self.cast.database.reading() as session:
-                hers = models.UserSession.user_id == self.cast.alice.user_id
-                number = session.scalar(sa.select(sa.func.max(models.UserSession.id)).where(hers))
-            address = path.replace("{session_id}", str(number))
+            address = path.replace("{session_id}", str(self.newest_session("alice")))
         if "{passkey_id}" in path:
             address = path.replace("{passkey_id}", str(self.passkey()))
         if "{token_id}" in path:
@@ -657,6 +683,8 @@ class AccessClinic:
     def dead_message(self) -> int:
         """A new message about an appointment that could not be delivered."""
         start, alice = next(self.free_times), self.cast.patient_ids["alice"]
+        # An earlier request may have saved the clinic's rules with their greatest number.
+        self.cast.change(sa.update(models.ClinicSettings).values(max_active_visits=1000))
         wanted = Booking(doctor="bob", visit_type_id=self.cast.short, starts_at=start, patient_id=alice)
         self.cast.database.write(service.book, self.cast.carol, wanted, now=NOW)
         with self.cast.database.reading() as session:
@@ -744,10 +772,12 @@ def _free_times() -> Iterator[datetime]:
 
 
 @pytest.fixture(scope="module")
-def clinic(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessClinic]:
+def clinic(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, open_database: Callable[[str], Database]
+) -> Iterator[AccessClinic]:
     path = tmp_path_factory.mktemp("access") / "docket.db"
     shutil.copyfile(sqlite_template, path)
-    database = wired_database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     yield AccessClinic(assemble(database))
     database.dispose()
 

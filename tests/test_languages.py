@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -23,7 +23,6 @@ from webapp.clinic import holidays
 from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import zone_names
 from webapp.database import Database
-from webapp.event_handlers import wired_database
 from webapp.i18n import ENGLISH, Language, speaking
 from webapp.notifications.outbox import Channel
 from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
@@ -66,10 +65,12 @@ NAMES = {"UTC", "Firefox", "Linux", *OWN_WORDS, *EXAMPLES}
 
 
 @pytest.fixture(scope="module")
-def access(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessClinic]:
+def access(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, open_database: Callable[[str], Database]
+) -> Iterator[AccessClinic]:
     path = tmp_path_factory.mktemp("languages") / "docket.db"
     shutil.copyfile(sqlite_template, path)
-    database = wired_database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     clinic = AccessClinic(assemble(database))
     for role in READERS:
         speak(clinic.clients[role], PSEUDO)
