@@ -39,6 +39,7 @@ ARIA_REFERENCES = ("aria-labelledby", "aria-describedby", "aria-controls", "aria
 REFUSED = {
     (422, "/admin/appointments/new"): "The chosen doctor does not offer the chosen visit type.",
     (422, "/admin/appointments/why"): "No day and time were entered yet.",
+    (403, "/appointments/{reference}/reason"): "The clinic shows the front desk no reasons, so it changes none.",
     (403, "/book"): "A doctor who reads a colleague's public page learns that only the front desk books there.",
 }
 # The links in a message are for its recipient, and those of an example lead to no appointment.
@@ -75,7 +76,8 @@ class Crawl:
             location = answer.headers.get("location", "")
             self.wrong += [f"“{text}” at {address}" for text in UNSEEN.get(self.role, ()) if text in answer.text]
             if answer.status_code >= 400:
-                if (answer.status_code, urlsplit(address).path) not in REFUSED:
+                refused = re.sub(r"/appointments/[^/]+/", "/appointments/{reference}/", urlsplit(address).path)
+                if (answer.status_code, refused) not in REFUSED:
                     self.wrong.append(f"{answer.status_code} at {address}, from {origin}")
             elif location and not location.startswith("/login"):
                 self.wait_for(address, location)

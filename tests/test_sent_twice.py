@@ -66,7 +66,7 @@ def test_staff_who_book_twice_are_led_to_the_same_appointment(client: TestClient
     answers = [client.post("/appointments", data=form) for _ in range(2)]
     (booked,) = appointments(cast)
     for answer in answers:
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}?booked=1")
 
 
 # ------------------------------------------------------------------------------------ moving and cancelling

@@ -59,9 +59,9 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     choose(target);
   }
-  if (event.key === "Enter" && target.name === "override_reason") {
+  if (event.key === "Enter" && ["override_reason", "squeeze_reason"].includes(target.name)) {
     event.preventDefault();
-    form.requestSubmit(target.closest("section").querySelector("[name=time]"));
+    form.requestSubmit(target.closest("section").querySelector("[name=time], [name=squeeze]"));
   }
   // Enter that is held down must not book what the next page shows.
   if (event.key === "Enter" && event.repeat && target.matches("[name=time]")) event.preventDefault();

@@ -134,11 +134,11 @@ def test_staff_book_for_a_patient(client: TestClient, cast: Cast, who: str) -> N
     answer = client.post("/appointments", data={**form, "reason": "Knee", "notes": "Wheelchair", "step": "book"})
     assert answer.status_code == 303
     (booked,) = appointments(cast)
-    assert answer.headers["location"] == f"/appointments/{booked.reference}"
+    assert answer.headers["location"] == f"/appointments/{booked.reference}?booked=1"
     actor = {"bob": cast.bob, "carol": cast.carol}[who]
     assert (booked.patient_id, booked.booked_by) == (cast.patient_ids["alice"], actor.user_id)
     assert (booked.reason, booked.notes, booked.override_reason) == ("Knee", "Wheelchair", "")
-    assert "The appointment is booked." in look(client, answer.headers["location"]).text
+    assert "Booked. Tell the patient:" in look(client, answer.headers["location"]).text
     assert events(cast, "rule_overridden") == []
 
 

@@ -235,7 +235,11 @@ def test_a_record_shows_facts_people_and_appointments_and_leaves_a_trace(carol: 
     assert (ahead.links, past.links) == ([f"/appointments/{coming}"], [f"/appointments/{cancelled}"])
     assert "Dr. Bob Brown Follow-up Scheduled" in ahead.text
     assert "Dr. Erin Eze First visit Cancelled" in past.text
-    for link in (f"/book?patient={alice}", f"/admin/patients/{zoe}", f"/admin/patients/{alice}/people/{zoe}/removal"):
+    for link in (
+        f"/desk/booking?patient={alice}",
+        f"/admin/patients/{zoe}",
+        f"/admin/patients/{alice}/people/{zoe}/removal",
+    ):
         assert link in page.links
     assert recorded(cast)[before:] == [("patient_read", "patient", alice)]
     assert f"/admin/patients/{alice}" in read(carol.get(f"/admin/patients/{zoe}")).links

@@ -51,7 +51,7 @@ def target_of(
 ) -> MoveTarget:
     """What the ids in an address or a form mean; patients keep doctor and visit type, whatever they send.
 
-    Where another doctor does not offer the present visit type, the doctor's default type is proposed.
+    Where another doctor does not offer the visit type, the doctor's default type is proposed.
 
     Raises:
         OtherDoctorsAppointment: a doctor chose another doctor. NotFound: there is no such doctor or visit type.
@@ -59,8 +59,7 @@ def target_of(
     viewer = current_viewer(page, view.patient_id, moving=view.id)
     doctor_id, kind_id = (whole_number(doctor), whole_number(kind)) if actor.is_staff else (None, None)
     request = service.request_of_move(page.session, actor, view, doctor_id, kind_id)
-    stays = kind_id in (None, view.visit_type_id)
-    if stays and not request.offered and request.doctor.id != view.doctor_id:
+    if not request.offered and request.doctor.id != view.doctor_id:
         request = checks.find_booking_request(page.session, request.doctor, None, by_staff=True)
     if not service.is_changed(view, request):
         return MoveTarget(request, viewer, here, {})

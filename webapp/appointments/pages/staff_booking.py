@@ -96,7 +96,7 @@ def book(page: Page, actor: Actor, sent: FormData) -> Response:
         reference = queries.find_same_booking(page.session, actor, command)
         if reference is None:
             return _summary(page, form, request, requested, error)
-    response = page.redirect(f"/appointments/{reference}", flash=_("The appointment is booked."))
+    response = page.redirect(f"/appointments/{reference}?booked=1")
     drop_draft(page, response)
     return response
 
