@@ -22,7 +22,7 @@ PASSWORDS = """
 import asyncio
 from pathlib import Path
 from starlette.concurrency import run_in_threadpool
-from webapp.auth.passwords import hash_password
+from webapp.auth.passwords.service import hash_password
 from webapp.main import create_app
 
 def memory():
