@@ -65,7 +65,7 @@ TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
   return [...document.querySelectorAll("body *")]
-    .filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".strip"))
+    .filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".strip, .switch, .scroller"))
     .slice(0, 5).map((each) => `${each.tagName} ${each.className} ${Math.round(each.getBoundingClientRect().right)}`)
     .concat(`scrolls to ${document.documentElement.scrollWidth}`);
 }"""
@@ -78,7 +78,7 @@ TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary
 
 # What hides text: a box that clips it, a button or a title that is narrower than it, and a field that is lower.
 CLIPPED = """() => [...document.querySelectorAll("body *")]
-  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .strip, svg, .day-name .long"))
+  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .strip, .switch, .scroller, svg, .day-name .long"))
   .filter((each) => {
     const style = getComputedStyle(each), above = parseFloat(style.paddingTop), below = parseFloat(style.paddingBottom);
     if (each.matches("input:not([type=radio], [type=checkbox])"))

@@ -28,7 +28,8 @@ def board_of(cast: Cast, address: str = DAY, *, now: str = "2026-03-02 08:00") -
 
 def lines(page: Element, slug: str = "bob") -> list[str]:
     """What a doctor's column says, in order."""
-    return [each.text for each in page.one("section", id=f"column-{slug}").one("ol").all("li")]
+    things = page.one("section", id=f"column-{slug}").one("ol").all("li")
+    return [link["aria-label"] for each in things for link in each.all("a") or [Element("", {"aria-label": each.text})]]
 
 
 def test_a_column_says_everything_about_a_day_in_order(cast: Cast) -> None:
