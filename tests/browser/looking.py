@@ -78,7 +78,8 @@ TOO_SMALL = """() => ["button", ".button", ".slot", ".input", "select", "summary
 
 # What hides text: a box that clips it, a button or a title that is narrower than it, and a field that is lower.
 CLIPPED = """() => [...document.querySelectorAll("body *")]
-  .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .strip, .switch, .scroller, svg, .day-name .long"))
+  .filter((each) => each.checkVisibility())
+  .filter((each) => !each.closest(".visually-hidden, .strip, .switch, .scroller, svg, .day-name .long"))
   .filter((each) => {
     const style = getComputedStyle(each), above = parseFloat(style.paddingTop), below = parseFloat(style.paddingBottom);
     if (each.matches("input:not([type=radio], [type=checkbox])"))

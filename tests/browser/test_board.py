@@ -1,4 +1,4 @@
-"""The board in a browser: by keyboard alone, as a screen reader gets it, and with an appointment in every size and theme."""
+"""The board in a browser: by keyboard, as a screen reader gets it, and with an appointment in every size and theme."""
 
 from __future__ import annotations
 

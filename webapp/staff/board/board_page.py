@@ -177,6 +177,7 @@ def _board(
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
         changed=None,
         draw=_drawer(page),
+        doctors=everyone,
         groups=_groups(everyone),
         one=slug,
         choice=choice if choice.shown(everyone) else choices.ALL,

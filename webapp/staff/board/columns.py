@@ -130,9 +130,11 @@ def _column(of: Outline) -> Column:
     wall, rows, appointments = frame.wall, scale.rows, of.appointments
     taken = [(each.busy_from, each.busy_until) for each in of.taking if each.status in OCCUPYING]
     against = [*hours.closures, *(span for span, _reason in hours.leave), *taken]
+    # The rest of a missed appointment's time is free, but nothing is gained by showing both in half the width.
+    missed = [(each.start, each.end) for each in appointments if each.status == "no_show"]
     things = [
         *_appointments(frame, appointments),
-        *_free(frame, doctor, hours, against),
+        *_free(frame, doctor, hours, [*against, *missed]),
         *_breaks(frame, hours, against),
         *_leave(frame, hours),
     ]
