@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -10,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tests.appointment_rows import appointment, put
-from tests.cast import NOW, Cast
+from tests.cast import NOW, Cast, client_for, log_in
 from webapp import models
 from webapp.event_handlers import wired_database
 from webapp.live import feed
 from webapp.live.feed import EVERYTHING, Change, News, listening, version_seen
+from webapp.live.models import COLUMNS, OF_CLINIC, OF_DOCTOR
 
 Hear = Callable[[], tuple[Change, ...]]
 DAY, OTHER_DAY = "2026-03-03", "2026-03-04"
@@ -103,3 +105,25 @@ def test_the_worker_keeps_the_newest_and_the_version_stays(cast: Cast, monkeypat
         assert not feed.is_any_old(session, now=NOW)
         assert session.scalar(sa.select(sa.func.count(models.LiveChange.id))) == feed.NEWEST
     assert version(cast) == before
+
+
+# Of who asks and what they chose; no one else's change of it is to be shown.
+OF_THE_READER = {"users", "sessions", "sign_in_rules", "board_choices", "security_events"}
+OF_VERSIONS = {"live_changes", "schedule_versions"}
+
+
+def test_everything_that_a_day_shows_is_watched(sqlite_cast: Cast) -> None:
+    put(sqlite_cast, f"{DAY} 10:00")
+    read: set[str] = set()
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            read.update(re.findall(r"\b(?:FROM|JOIN) (\w+)", statement))
+
+    sa.event.listen(sqlite_cast.database.engine, "before_cursor_execute", note)
+    with client_for(sqlite_cast.database) as client:
+        assert log_in(client, "bob").get(f"/schedule/{DAY}").status_code == 200
+        assert log_in(client, "carol").get(f"/board/{DAY}").status_code == 200
+    # Whose time is taken follows from appointments and time off.
+    watched = {"appointments", "busy_times", *OF_DOCTOR, *OF_CLINIC, *COLUMNS}
+    assert read - OF_THE_READER - OF_VERSIONS <= watched
