@@ -227,7 +227,7 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         .where(models.Appointment.reference == reference)
         .values(**told, previous_status="confirmed")
     )
-    put(clinic.cast, f"{day} 10:00", patient="dave", squeezed="A child with a fever")
+    put(clinic.cast, f"{day} 10:00", patient="dave", minutes=15, squeezed="A child with a fever")
     page = open_browser()
     sign_in(page, "bob@docket.example")
     for path in (
