@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.api_client import make_api_token
 from tests.browser.conftest import Clinic, sign_in
@@ -92,7 +92,8 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     make_api_token(clinic.cast, *SCOPES)
     page = open_browser()
     sign_in(page, "carol@docket.example")
-    for path in (*LISTS, f"/appointments/{flagged}/flag"):
+    chosen = f"/admin/appointments/selection?action=confirm&chosen={flagged}"
+    for path in (*LISTS, chosen, f"/appointments/{flagged}/flag"):
         page.goto(path)
         look(page)
     # On a phone, a chosen name stays on one line of its filter.
@@ -101,6 +102,33 @@ def test_the_lists_of_admins(open_browser: Open, clinic: Clinic) -> None:
     box = page.get_by_label("Bookings").bounding_box()
     assert box is not None
     assert (box["width"] > 300, box["height"] < 50) == (True, True)
+
+
+def test_the_front_desk_works_in_a_dense_list_with_the_keyboard(open_browser: Open, clinic: Clinic) -> None:
+    patient, day = clinic.new_patient(), clinic.free_time(days=12)[:10]
+    for hour in (9, 10):
+        clinic.cast.book(patient, f"{day} {hour:02d}:00")
+    address = f"/admin/appointments?from={day}&until={day}"
+    page = open_browser(viewport={"width": 1280, "height": 800})
+    sign_in(page, "fiona@docket.example", at=address)
+    assert height_of(page.locator("tbody tr[id]").first) == 34
+    page.get_by_role("link", name="Choose all on this page").first.press("Enter")
+    assert page.get_by_text("2 chosen").is_visible()
+    page.get_by_role("button", name="Confirm…").press("Enter")
+    page.get_by_role("button", name="Confirm 2 appointments").press("Enter")
+    assert page.get_by_text("2 appointments are confirmed.").is_visible()
+    # Fingers need more room.
+    touch = open_browser(viewport={"width": 390, "height": 800}, has_touch=True)
+    sign_in(touch, "fiona@docket.example", at=address)
+    for each in touch.locator("tbody tr[id]").first.locator("a, button, label").all():
+        assert height_of(each) >= 44, each.inner_text()
+
+
+def height_of(each: Locator) -> float:
+    """How many pixels high an element is."""
+    box = each.bounding_box()
+    assert box is not None
+    return box["height"]
 
 
 def test_a_message_that_was_not_delivered_is_sent_again(open_browser: Open, clinic: Clinic) -> None:
