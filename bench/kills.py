@@ -288,7 +288,10 @@ class Client(threading.Thread):
     def _move(self) -> None:
         number = self._any_of("scheduled")
         if number is not None:
-            self._change(number, "PATCH", {"starts_at": _written(self._any_start())})
+            start = self._any_start()
+            # At its own time it would stay as it is.
+            start += STEP if start == self.known[number].starts_at else timedelta()
+            self._change(number, "PATCH", {"starts_at": _written(start)})
 
     def _cancel(self) -> None:
         number = self._any_of("scheduled")
