@@ -35,6 +35,8 @@ COLUMNS = (
     models.ApiToken.handle,
     models.Patient.name,
     models.Patient.email,
+    models.Patient.alert,
+    models.Patient.desk_note,
     models.Doctor.name,
     models.Doctor.specialty,
     models.Doctor.slug,

@@ -71,6 +71,7 @@ from webapp.staff.messages.previews_router import router as previews_router
 from webapp.staff.messages.router import router as messages_router
 from webapp.staff.patients.dependants_router import router as staff_dependants_router
 from webapp.staff.patients.duplicates_router import router as duplicates_router
+from webapp.staff.patients.notes_router import router as patient_notes_router
 from webapp.staff.patients.router import router as staff_patients_router
 from webapp.staff.schedule.router import router as schedule_router
 from webapp.staff.sheets.router import router as sheets_router
@@ -103,6 +104,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     own_data_router,
     patient_data_router,
     duplicates_router,
+    patient_notes_router,
     staff_patients_router,
     staff_dependants_router,
     auth_router,

@@ -167,6 +167,7 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/patients/{patient}",
         f"/admin/patients/{patient}/edit",
         f"/admin/patients/{patient}/people",
+        f"/admin/patients/{patient}/notes",
         f"/admin/patients/{patient}/account",
         f"/admin/patients/{patient}/data",
         f"/admin/patients/{patient}/deletion",

@@ -65,7 +65,11 @@ def meet(cast: Cast) -> int:
     cast.change(
         sa.update(models.User).where(models.User.id == cast.alice.user_id).values(name=HER["name"], email=EMAIL)
     )
-    cast.change(sa.update(models.Patient).where(models.Patient.id == alice).values(**HER, email=EMAIL, wants_sms=True))
+    cast.change(
+        sa.update(models.Patient)
+        .where(models.Patient.id == alice)
+        .values(**HER, email=EMAIL, wants_sms=True, alert="Rollstuhl", desk_note="Gicht")
+    )
     with client_for(cast.database) as client:
         her = log_in(client, "quellwasser")
         # Saving the profile writes the words of the search, and notes a second record of her.

@@ -47,6 +47,8 @@ class Record(NamedTuple):
     email: str
     wants_email: bool
     wants_sms: bool
+    alert: str
+    desk_note: str
 
 
 class ConfirmedAccount(NamedTuple):
@@ -220,7 +222,16 @@ def _joined(stays: Record, goes: Record) -> dict[str, Any]:
         "email": own.email or stays.email or goes.email,
         "wants_email": own.wants_email,
         "wants_sms": own.wants_sms and bool(own.phone or stays.phone or goes.phone),
+        "alert": _both(stays.alert, goes.alert, ", ", most=80),
+        "desk_note": _both(stays.desk_note, goes.desk_note, "\n", most=1000),
     }
+
+
+def _both(first: str, second: str, between: str, *, most: int) -> str:
+    """Two texts after each other, unless one has the other in it; what is too long is cut."""
+    if second in first or first in second:
+        return max(first, second, key=len)
+    return f"{first}{between}{second}"[:most]
 
 
 def _update(session: Session, statement: sa.Update) -> None:

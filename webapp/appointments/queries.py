@@ -105,6 +105,7 @@ _VIEW: Any = (
         Appointment.lane,
         Appointment.squeeze_reason,
         Appointment.desk_note,
+        Patient.alert,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)
@@ -162,7 +163,7 @@ def _seen_by(actor: Actor, view: AppointmentView, hidden: bool) -> AppointmentVi
         return view
     view = view._replace(private_note="")
     if actor.role == "patient":
-        view = view._replace(squeeze_reason="", desk_note="")
+        view = view._replace(squeeze_reason="", desk_note="", patient_alert="")
     if hidden:
         view = view._replace(reason="", cancellation_reason="")
     return _seen_with_link(view) if actor.by_link else view

@@ -185,6 +185,7 @@ class AppointmentView(NamedTuple):
     lane: int = 0
     squeeze_reason: str = ""
     desk_note: str = ""
+    patient_alert: str = ""
 
     @property
     def minutes(self) -> int:

@@ -22,7 +22,7 @@ ANY_DOCTOR, ANY_DAY = 0, ""
 # are shown on a day.
 OF_DOCTOR = ("working_hours", "extra_hours", "time_off")
 OF_CLINIC = ("clinic_settings", "opening_hours", "closures", "visit_types", "doctors", "doctor_visit_types")
-COLUMNS = {"patients": ("name", "birth_date", "phone", "email")}
+COLUMNS = {"patients": ("name", "birth_date", "phone", "email", "alert")}
 
 
 class LiveChange(Base):

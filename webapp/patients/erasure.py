@@ -28,6 +28,8 @@ def blank_record(session: Session, event: PatientErased, /, *, now: datetime) ->
             birth_date=None,
             phone="",
             email="",
+            alert="",
+            desk_note="",
             wants_email=False,
             wants_sms=False,
             closed_at=sa.func.coalesce(Patient.closed_at, now),

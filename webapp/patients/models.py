@@ -21,7 +21,8 @@ class Patient(Base):
     """A person with appointments. `user_id` is their own account; `managed_by_id` is the patient who books for them.
 
     `email` is always the account's address where there is an account: `webapp/patients/addresses.py` changes both.
-    `wants_email` and `wants_sms` say which messages about appointments the patient wants.
+    `wants_email` and `wants_sms` say which messages about appointments the patient wants. `alert` is what staff must
+    know wherever they see the patient, in a word or two; `desk_note` is longer, and stands on the record.
 
     `managed_since` is when that link was made. It ends at `managed_until`, which is kept after the end; both people are
     told before, at `managed_told_at`. See `guardianship.py`.
@@ -56,6 +57,12 @@ class Patient(Base):
     email: Mapped[str] = mapped_column(sa.String(254), default="")
     wants_email: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     wants_sms: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    alert: Mapped[str] = mapped_column(
+        sa.String(80), sa.CheckConstraint("length(alert) <= 80", name="alert"), server_default=sa.text("''")
+    )
+    desk_note: Mapped[str] = mapped_column(
+        sa.String(1000), sa.CheckConstraint("length(desk_note) <= 1000", name="desk_note"), server_default=sa.text("''")
+    )
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     erase_on: Mapped[date | None] = mapped_column(index=True)

@@ -76,6 +76,8 @@ def get_record(session: Session, patient_id: int) -> PatientRecord:
         people=[Person(*person) for person in session.execute(people)],
         closed_at=patient.closed_at,
         erase_on=patient.erase_on,
+        alert=patient.alert,
+        desk_note=patient.desk_note,
     )
 
 

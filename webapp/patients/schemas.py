@@ -65,6 +65,13 @@ class PatientDetails(BaseModel):
     email: Email | None = None
 
 
+class PatientNotes(BaseModel):
+    """What staff tell each other about a patient: an alert in a word or two, and a note."""
+
+    alert: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = ""
+    desk_note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+
+
 class Contact(NamedTuple):
     """How a patient is reached; '' where it is not known."""
 
@@ -133,3 +140,5 @@ class PatientRecord(NamedTuple):
     people: list[Person]
     closed_at: datetime | None = None
     erase_on: date | None = None
+    alert: str = ""
+    desk_note: str = ""

@@ -52,7 +52,10 @@ def _bytewise_in_sqlite(element: bytewise, compiler: SQLCompiler, **options: Any
 
 
 class PatientRow(NamedTuple):
-    """A patient as lists show them. `managed_by` is the name of the patient who books for them, if any."""
+    """A patient as lists show them. `managed_by` is the name of the patient who books for them, if any.
+
+    `alert` is for staff only.
+    """
 
     id: int
     name: str
@@ -62,6 +65,7 @@ class PatientRow(NamedTuple):
     user_id: int | None
     active: bool | None
     managed_by: str | None
+    alert: str = ""
 
     @property
     def has_account(self) -> bool:
@@ -91,6 +95,7 @@ _ROWS: Any = (
         Patient.user_id,
         User.active,
         _MANAGER.name,
+        Patient.alert,
     )
     .outerjoin(User, User.id == Patient.user_id)
     .outerjoin(_MANAGER, _MANAGER.id == Patient.managed_by_id)

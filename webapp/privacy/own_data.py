@@ -146,6 +146,8 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
             "wants_email": row.wants_email,
             "wants_sms": row.wants_sms,
             "booked_for_by": row.booked_for_by,
+            # A note about another person may be about what they want the reader not to know.
+            **({} if of_others else {"alert": row.alert, "desk_note": row.desk_note}),
             "created_at": row.created_at,
         }
 

@@ -52,6 +52,7 @@ LABELS: dict[str, Sentence] = {
     "status": _l("Status"),
     "reason": _l("Reason"),
     "notes": _l("Notes"),
+    "alert": _l("Alert for staff"),
     "desk_note": _l("Note for staff"),
     "private_note": _l("Doctor’s note"),
     "cancellation_reason": _l("Reason for cancelling"),

@@ -47,6 +47,7 @@ class ScheduleAppointment(NamedTuple):
     patient_id: int
     patient_name: str
     patient_birth_date: date | None
+    patient_alert: str
     visit_type: str
     first: bool
 
@@ -107,6 +108,7 @@ _APPOINTMENTS = (
         *(_NOTE if name == "private_note" else _APPOINTMENT.c[name] for name in _OWN_COLUMNS),
         _PATIENT.name,
         _PATIENT.birth_date,
+        _PATIENT.alert,
         _KIND.name,
         ~_WAS_HERE,
     )

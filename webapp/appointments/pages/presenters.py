@@ -213,7 +213,7 @@ def repeated_times(
 
 
 class PatientSummary(NamedTuple):
-    """What staff need to tell patients apart; everything but the name may be ''. `href` chooses the patient."""
+    """What staff need to tell patients apart, and to know; all but the name may be ''. `href` chooses the patient."""
 
     id: int
     name: str
@@ -221,12 +221,13 @@ class PatientSummary(NamedTuple):
     phone: str
     email: str
     href: str | None
+    alert: str
 
 
 def patient_summary(row: PatientRow, clinic: Clinic, *, href: str | None = None) -> PatientSummary:
     """A patient as staff see them when they book."""
     born = formats.day_month_year(row.birth_date, clinic.zone) if row.birth_date else ""
-    return PatientSummary(row.id, row.name, born, row.phone, row.email, href)
+    return PatientSummary(row.id, row.name, born, row.phone, row.email, href, row.alert)
 
 
 def week_of(start: datetime, clinic: Clinic) -> str:

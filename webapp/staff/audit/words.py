@@ -47,6 +47,7 @@ ACTIONS: dict[str, Sentence] = {
     "patients_searched": _l("Searched for patients"),
     "patient_created": _l("Added a patient"),
     "patient_changed": _l("Changed a patient’s details"),
+    "patient_notes_changed": _l("Changed the alert or the note about a patient"),
     "patients_joined": _l("Joined two records of one patient"),
     "patients_told_apart": _l("Said that two records are of two people"),
     "patient_removed": _l("Removed a patient"),

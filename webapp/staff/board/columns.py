@@ -48,7 +48,7 @@ class Item(NamedTuple):
     reference: str = ""
     version: int = 0
     status: str = ""
-    flags: Sequence[tuple[str, Sentence]] = ()
+    flags: Sequence[tuple[str, Sentence | str]] = ()
 
 
 class Column(NamedTuple):
@@ -105,9 +105,11 @@ class Outline(NamedTuple):
         return _column(self)
 
 
-def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence]]:
+def flags(appointment: BoardAppointment) -> list[tuple[str, Sentence | str]]:
     """What staff should notice about an appointment: the name of a sign (static/css/board.css), and its words."""
-    found: list[tuple[str, Sentence]] = []
+    found: list[tuple[str, Sentence | str]] = []
+    if appointment.alert:
+        found.append(("alert", _("alert: %(words)s") % {"words": appointment.alert}))
     if appointment.undecided and appointment.status in ACTIVE:
         found.append(("decide", _DECIDE))
     if appointment.excepted:

@@ -24,7 +24,7 @@ class BoardAppointment(NamedTuple):
     """One appointment of the day. Instants are minutes since 1970-01-01T00:00Z; `busy_…` include the buffers.
 
     `undecided`: it is flagged. `excepted`: staff overrode a rule for it. `arranged`: the patient asked for something.
-    `noted`: staff left a note on it.
+    `noted`: staff left a note on it. `alert` is what they must know of the patient, or ''.
     """
 
     id: int
@@ -43,6 +43,7 @@ class BoardAppointment(NamedTuple):
     excepted: bool
     arranged: bool
     noted: bool
+    alert: str
 
 
 class DayHours(NamedTuple):
@@ -82,6 +83,7 @@ _OF_ALL = (
         _APPOINTMENT.override_reason != "",
         _APPOINTMENT.notes != "",
         _APPOINTMENT.desk_note != "",
+        _PATIENT.alert,
     )
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
     .where(

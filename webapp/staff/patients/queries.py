@@ -83,6 +83,12 @@ def list_appointments(
     return PatientAppointments([PatientAppointment(*row) for row in session.execute(query)], total or 0)
 
 
+def has_appointment(session: Session, actor: Actor, patient_id: int) -> bool:
+    """Whether the actor may see any appointment of a patient, past or future."""
+    query = sa.select(Appointment.id).where(visible_to(actor), Appointment.patient_id == patient_id)
+    return session.scalar(query.limit(1)) is not None
+
+
 def find_last(session: Session, actor: Actor, patient_id: int, *, now: datetime) -> PatientAppointment | None:
     """One patient's latest appointment that has begun and was not cancelled, or None."""
     query = _LINES.where(

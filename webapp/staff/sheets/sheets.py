@@ -24,7 +24,7 @@ from webapp.scheduling.models import OCCUPIES, Appointment
 class SheetLine(NamedTuple):
     """One appointment that takes place. Instants are UTC; `phone` may be that of the person who books for the patient.
 
-    `reason` is '' for readers who may not see it.
+    `reason` is '' for readers who may not see it; `alert` is what staff must know of the patient, or ''.
     """
 
     id: int
@@ -36,6 +36,7 @@ class SheetLine(NamedTuple):
     visit_type: str
     reason: str
     notes: str
+    alert: str
 
 
 class SheetDay(NamedTuple):
@@ -75,6 +76,7 @@ _LINES = (
         _KIND.name,
         _APPOINTMENT.reason,
         _APPOINTMENT.notes,
+        _PATIENT.alert,
     )
     .select_from(table_of(Appointment))
     .join(table_of(Doctor), _DOCTOR.id == _APPOINTMENT.doctor_id)
