@@ -155,5 +155,6 @@ def test_a_taken_port_is_named_with_its_holder() -> None:
 def test_only_processes_without_their_main_one_are_waited_for() -> None:
     child, main = Holder(2, "python -c from multiprocessing.spawn import spawn_main"), Holder(1, "python docket serve")
     assert are_left_behind([child])
+    assert are_left_behind([child, Holder(3, "")]), "One that ends has no command any more."
     assert not are_left_behind([main, child])
     assert not are_left_behind([])

@@ -43,6 +43,8 @@ SECONDS_TO_FINISH = 10
 SECONDS_BETWEEN = 1.0
 # A killed server leaves its port to others when its processes have noticed: so long a new one waits for it.
 SECONDS_TO_BIND = 10.0
+# Where no process is seen to listen any more. Another user's is never seen.
+SECONDS_TO_VANISH = 2
 # The longest way of a handshake that has begun.
 SECONDS_OF_HANDSHAKES = 0.1
 
@@ -58,13 +60,19 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         OSError: another program uses it, or it is no address of this machine.
     """
-    until = monotonic() + SECONDS_TO_BIND
+    began = seen = monotonic()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
         try:
             return socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError:
-            if monotonic() > until or not are_left_behind(holders_of(port)):
+            holders = holders_of(port)
+            if holders and not are_left_behind(holders):
+                raise
+            now = monotonic()
+            # The last of them may have ended since we asked for the port.
+            seen = now if holders else seen
+            if now > min(began + SECONDS_TO_BIND, seen + SECONDS_TO_VANISH):
                 raise
         sleep(0.1)
 
