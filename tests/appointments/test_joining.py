@@ -311,7 +311,11 @@ def test_staff_see_the_pair_compare_and_say_that_they_are_two_people(client: Tes
     own = record_of(cast, register(cast, email="other@docket.example", birth_date=BORN)).id
     path = f"/admin/patients/{made}/duplicates/{own}"
     assert "1 possible duplicate" in read(carol.get("/admin")).text
-    assert path in read(carol.get("/admin/patients/duplicates")).links
+    listed = read(carol.get("/admin/patients/duplicates?page=9"))
+    assert path in listed.links
+    assert "1 pair." in listed.text
+    assert "date of birth" in listed.text
+    assert listed.form(path) == {}
     assert path in read(carol.get(f"/admin/patients/{made}")).links
     page = read(carol.get(path))
     assert page.h1 == "Is this the same person?"

@@ -135,28 +135,42 @@ def joined_before(session: Session, first: int, second: int) -> int | None:
 
 
 class Pair(NamedTuple):
-    """Two records that may be of one person, with the names on them."""
+    """Two records that may be of one person, with what staff compare first."""
 
     patient_id: int
     name: str
+    birth_date: date | None
     other_id: int
     other_name: str
+    other_birth_date: date | None
+    same_phone: bool
+    same_email: bool
     noted_at: datetime
 
 
 _OTHER = aliased(Patient)
 
 
-def list_pairs(session: Session, *, limit: int) -> list[Pair]:
+def list_pairs(session: Session, *, limit: int, skip: int = 0) -> list[Pair]:
     """The pairs that staff have not settled, the newest first."""
     query = (
-        sa.select(Patient.id, Patient.name, _OTHER.id, _OTHER.name, PossibleDuplicate.noted_at)
+        sa.select(
+            Patient.id,
+            Patient.name,
+            Patient.birth_date,
+            _OTHER.id,
+            _OTHER.name,
+            _OTHER.birth_date,
+            sa.and_(Patient.phone == _OTHER.phone, Patient.phone != ""),
+            sa.and_(Patient.email == _OTHER.email, Patient.email != ""),
+            PossibleDuplicate.noted_at,
+        )
         .join(Patient, Patient.id == PossibleDuplicate.patient_id)
         .join(_OTHER, _OTHER.id == PossibleDuplicate.other_id)
         .where(PossibleDuplicate.settled_at.is_(None))
         .order_by(PossibleDuplicate.noted_at.desc(), Patient.id, _OTHER.id)
     )
-    return [Pair(*row) for row in session.execute(query.limit(limit))]
+    return [Pair(*row) for row in session.execute(query.offset(skip).limit(limit))]
 
 
 def count_pairs(session: Session) -> int:

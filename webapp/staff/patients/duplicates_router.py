@@ -6,17 +6,19 @@ from starlette.responses import Response
 
 from webapp.appointments import joining
 from webapp.auth.dependencies import DESK, signed_in
+from webapp.core.pagination import clamp, paginate
+from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
 from webapp.staff.patients import queries
-from webapp.staff.patients.presenters import facts_of
+from webapp.staff.patients.presenters import facts_of, pair_line
 
 router = Router()
 
-MOST_SHOWN = 100
+PAGE_SIZE = 25
 # More than any patient has.
 MOST_AHEAD = 200
 
@@ -25,11 +27,14 @@ MOST_AHEAD = 200
 def list_pairs(page: CurrentPage) -> Response:
     """Pairs of records that may be of one person, the newest first; front desk."""
     actor = signed_in(page, *DESK)
-    pairs = duplicates.list_pairs(page.session, limit=MOST_SHOWN)
+    count = duplicates.count_pairs(page.session)
+    number = clamp(whole_number(page.request.query_params.get("page")) or 1, count, PAGE_SIZE)
+    pairs = duplicates.list_pairs(page.session, limit=PAGE_SIZE, skip=(number - 1) * PAGE_SIZE)
     both = [number for pair in pairs for number in (pair.patient_id, pair.other_id)]
     page.trace(records.note_listing, actor, both, searched=False, now=page.now)
-    count = duplicates.count_pairs(page.session)
-    return page.render("staff/patients/duplicates.html", pairs=pairs, rest=count - len(pairs))
+    lines = [pair_line(page, pair) for pair in pairs]
+    pages = paginate("/admin/patients/duplicates", number, count, PAGE_SIZE)
+    return page.render("staff/patients/duplicates.html", pairs=lines, count=count, pages=pages)
 
 
 @router.get("/admin/patients/{patient_id}/duplicates/{other_id}")

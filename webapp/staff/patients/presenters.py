@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from webapp.appointments.booking.schedule_queries import age_on
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
 from webapp.core.web import Page
+from webapp.i18n import gettext as _
+from webapp.patients.duplicates import Pair
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.presenters import PersonLine, person_line
 from webapp.patients.schemas import PatientRecord
@@ -60,6 +62,38 @@ def patient_line(page: Page, patient: PatientRow, *, href: str = "") -> PatientL
         active=patient.active,
         managed_by=patient.managed_by,
         href=href or f"/admin/patients/{patient.id}",
+    )
+
+
+class PairLine(NamedTuple):
+    """Two records that may be of one person. `born` and `other_born` may be ''; `shared` is what both have."""
+
+    patient_id: int
+    name: str
+    born: str
+    other_id: int
+    other_name: str
+    other_born: str
+    shared: str
+    noted_at: datetime
+
+
+def pair_line(page: Page, pair: Pair) -> PairLine:
+    """A pair as the list shows it."""
+    shared = [
+        (pair.birth_date is not None and pair.birth_date == pair.other_birth_date, _("date of birth")),
+        (pair.same_phone, _("phone")),
+        (pair.same_email, _("email address")),
+    ]
+    return PairLine(
+        pair.patient_id,
+        pair.name,
+        written(page, pair.birth_date),
+        pair.other_id,
+        pair.other_name,
+        written(page, pair.other_birth_date),
+        ", ".join(words for is_same, words in shared if is_same) or _("name"),
+        pair.noted_at,
     )
 
 
