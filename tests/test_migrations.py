@@ -198,6 +198,8 @@ FOLLOW_UP_BY_NAME = sa.update(VisitType).where(VisitType.name == "Follow-up").va
 # Keys are random, and only appointments that are still to come get new ones.
 WITHOUT_LINK_KEYS = sa.update(Appointment).values(link_key=None)
 GENERAL_PRACTICE_FIRST = sa.update(ClinicSettings).values(first_specialty="General practice")
+# Older releases have no role for the front desk.
+WITHOUT_FRONT_DESK = sa.update(User).where(User.role == "receptionist").values(role="admin")
 FIRST_VISIT_BY_NAME = sa.update(VisitType).where(VisitType.name == "First visit").values(suggested_for="new")
 
 
@@ -214,8 +216,7 @@ def test_down_to_the_tables_and_up_again_keeps_every_row_and_the_guard(cast: Cas
     cast.change(GENERAL_PRACTICE_FIRST)
     cast.change(WITHOUT_LINK_KEYS)
     cast.change(sa.update(User).values(email_confirmed_at=None))
-    # Older releases have no role for the front desk.
-    cast.change(sa.update(User).where(User.role == "receptionist").values(role="admin"))
+    cast.change(WITHOUT_FRONT_DESK)
     before, shape = everything(database), schema(database)
 
     downgrade(database, "0001")
@@ -295,6 +296,7 @@ def test_sentences_that_were_stored_become_codes_and_sentences_again(cast: Cast)
     cast.change(FIRST_VISIT_BY_NAME)
     cast.change(GENERAL_PRACTICE_FIRST)
     cast.change(WITHOUT_LINK_KEYS)
+    cast.change(WITHOUT_FRONT_DESK)
     before = everything(database)
 
     downgrade(database, "0007")
