@@ -112,6 +112,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/appointments/{reference}/patient"):  (401,    403,   403,   303,   404,   303,  401),
     ("GET", "/desk/booking"):                       (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
     ("POST", "/desk/booking"):                      (401,    403,   403,   303,   303,   303,  401),
+    ("GET", "/desk/away/{slug}"):                   (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/desk/away/{slug}"):                  (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/schedule/away"):                      (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
+    ("POST", "/schedule/away"):                     (401,    403,   403,   303,   303,   403,  401),
     ("GET", "/decisions"):                          (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
     ("POST", "/decisions"):                         (401,    403,   403,   303,   303,   303,  401),
     ("GET", "/admin/appointments/promised-hours"):  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -375,6 +379,8 @@ AT_THE_DESK = {
     ("GET", "/board/{day}/sheets"),
     ("GET", "/board/week/{week}/sheets"),
     ("GET", "/board/{day}/appointments/{reference}"),
+    ("GET", "/desk/away/{slug}"),
+    ("POST", "/desk/away/{slug}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),
     ("GET", "/admin/appointments/selection"),
@@ -562,6 +568,8 @@ class AccessClinic:
         closed_on = str(date(2070, 1, 1) + timedelta(days=self.registered))
         far_closure = {"name": "Far away", "starts_on": closed_on, "ends_on": closed_on}
         forms: dict[str, dict[str, Any]] = {
+            "/desk/away/{slug}": {"why": "Dr. Brown is away."},
+            "/schedule/away": {"why": "I am away."},
             "/appointments": {**slot, "patient": str(self.cast.patient_ids["alice"])} if role in STAFF else slot,
             "/appointments/{reference}/cancellation": {"version": "1"},
             "/visit/{token}/confirmation": {"version": "1"},

@@ -59,6 +59,7 @@ from webapp.staff.clinic.sign_in_router import router as sign_in_rules_router
 from webapp.staff.clinic.visit_types_api import router as visit_types_api
 from webapp.staff.clinic.visit_types_router import router as visit_types_router
 from webapp.staff.clinic.words_router import router as words_router
+from webapp.staff.desk.away_router import router as away_router
 from webapp.staff.desk.booking_router import router as desk_booking_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
@@ -96,6 +97,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_appointments_router,
     selection_router,
     desk_booking_router,
+    away_router,
     why_router,
     decisions_router,
     promised_hours_router,

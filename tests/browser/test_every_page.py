@@ -236,6 +236,7 @@ def test_the_pages_of_the_staff(open_browser: Open, clinic: Clinic) -> None:
         f"/schedule/{day}?changed={reference}",
         f"/schedule/week/{date.fromisoformat(day):%G-W%V}",
         "/schedule/2026-01-04",
+        "/schedule/away",
         "/schedule",
         f"/appointments/{reference}/note",
         f"/appointments/{reference}/reason",

@@ -119,13 +119,23 @@ def book(session: Session, actor: Actor, command: Booking, *, now: datetime) -> 
     return reference
 
 
-def move(session: Session, actor: Actor, reference: str, command: Move, *, now: datetime, why: str = "") -> None:
+def move(
+    session: Session,
+    actor: Actor,
+    reference: str,
+    command: Move,
+    *,
+    now: datetime,
+    why: str = "",
+    even_arrived: bool = False,
+) -> None:
     """Give an appointment another start; staff also another doctor or visit type, under the rules of the new ones.
 
     It is one UPDATE, so the old time stays taken until the new one is certain. One that was squeezed in and moves to a
     free time is an ordinary one from then on. The patient's confirmation stands if only the visit type changes.
 
-    `why` is the code of one of the clinic's reasons, for the people who are notified.
+    `why` is the code of one of the clinic's reasons, for the people who are notified. With `even_arrived` it may also
+    be one whose patient has arrived: on the same day they stay arrived.
 
     Raises:
         SlotTaken, SqueezeInNotAllowed, SqueezeInFull, PatientBusy, ChangedMeanwhile, NotActive: 409.
@@ -135,7 +145,8 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
     """
     view = lock_for_change(session, actor, reference, command.version, to_doctor=command.doctor_id)
     clinic = get_clinic(session)
-    require_changeable(view, actor, clinic, now=now)
+    if not (even_arrived and view.status == "arrived"):
+        require_changeable(view, actor, clinic, now=now)
     require_within_booking_limit(session, actor, clinic, now=now)
     request = request_of_move(session, actor, view, command.doctor_id, command.visit_type_id)
     viewer = Viewer(view.patient_id, moving=view.id, by_staff=actor.is_staff, changing=is_changed(view, request))
@@ -145,7 +156,9 @@ def move(session: Session, actor: Actor, reference: str, command: Move, *, now: 
     times = times_of(command.starts_at, request.visit_type, clinic)
     values: dict[str, object] = {**times, **allowed.columns, "flagged_why": ""}
     if (view.doctor_id, view.starts_at) != (request.doctor.id, command.starts_at):
-        values |= {"status": "scheduled", "previous_status": None, "moved_by_clinic": actor.is_staff}
+        values |= {"moved_by_clinic": actor.is_staff}
+        if view.status != "arrived" or view.starts_at.astimezone(clinic.zone).date() != clinic.today(command.starts_at):
+            values |= {"status": "scheduled", "previous_status": None}
     if request.doctor.id != view.doctor_id:
         # A private note stays the note of the doctor who wrote it.
         theirs = sa.func.coalesce(Appointment.note_doctor_id, view.doctor_id)
@@ -220,16 +233,18 @@ def cancel(
     now: datetime,
     why: str = "",
     even_late: bool = False,
+    even_arrived: bool = False,
 ) -> None:
     """Cancel an appointment and free its time. `why` is the code of one of the clinic's reasons.
 
-    `even_late` sets aside until when patients may cancel: the patient will not come back.
+    `even_late` sets aside until when patients may cancel: the patient will not come back. With `even_arrived` it may
+    also be one whose patient has arrived.
 
     Raises:
         ChangedMeanwhile, NotActive: 409. TooLateToChange: 422. NoSuchAppointment: 404.
     """
     view = lock_for_change(session, actor, reference, command.version)
-    if not (even_late and view.is_active(now)):
+    if not (even_late and view.is_active(now)) and not (even_arrived and view.status == "arrived"):
         require_changeable(view, actor, get_clinic(session), now=now)
     update_row(
         session,

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -100,6 +101,73 @@ def propose(known: Alternatives) -> dict[int, datetime]:
                 proposals[appointment.id] = to_datetime(start)
                 break
     return proposals
+
+
+class Colleague(NamedTuple):
+    """A free time of another doctor, which one appointment can be given to."""
+
+    doctor_id: int
+    doctor_name: str
+    starts_at: datetime
+
+
+def load_colleagues(
+    session: Session, clinic: Clinic, affected: list[UpcomingAppointment], doctor: DoctorRow, *, now: datetime
+) -> Alternatives:
+    """Read what `propose_colleagues` needs: today's facts of all other doctors who take bookings."""
+    today = clinic.today(now)
+    who = {each.id: each for each in doctors.list_doctors(session) if each.id != doctor.id}
+    requests = [BookingRequest(each, doctors.any_visit_type(session)) for each in who.values()]
+    facts = load_facts(session, clinic, requests, today, today, now=now)
+    engaged = _engagements(session, [appointment.patient_id for appointment in affected], now=now)
+    return Alternatives(clinic, affected, {**who, doctor.id: doctor}, facts, to_minute(now), engaged)
+
+
+def propose_colleagues(known: Alternatives) -> dict[int, Colleague]:
+    """For each appointment, today's first time of a colleague who offers its type, and that no other is proposed.
+
+    It is never before the appointment's own start, for a patient who does not hear of it comes then. At the same time,
+    a colleague of the same specialty is chosen first, and then the one who is given the fewest. Staff make these
+    proposals, so they do not keep the minimum notice that patients have.
+    """
+    given: dict[int, list[Span]] = defaultdict(list)
+    proposals: dict[int, Colleague] = {}
+    for appointment in known.affected:
+        absent = known.who[appointment.doctor_id]
+        others = [span for number, span in known.engaged[appointment.patient_id] if number != appointment.id]
+        found: list[tuple[Minute, bool, int, int, Span, int]] = []
+        for place, (doctor_id, facts) in enumerate(known.facts.items()):
+            kind = known.who[doctor_id].visit_type(appointment.visit_type_id)
+            start = None if kind is None else _first_start(known, facts, kind, appointment, others, given[doctor_id])
+            if kind is not None and start is not None:
+                stranger = known.who[doctor_id].specialty != absent.specialty
+                busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
+                found.append((start, stranger, len(given[doctor_id]), place, busy, doctor_id))
+        if found:
+            start, _stranger, _count, _place, busy, doctor_id = min(found)
+            insort(given[doctor_id], busy)
+            known.engaged[appointment.patient_id].append((0, (start, start + appointment.minutes)))
+            proposals[appointment.id] = Colleague(doctor_id, known.who[doctor_id].name, to_datetime(start))
+    return proposals
+
+
+def _first_start(
+    known: Alternatives,
+    facts: Facts,
+    kind: VisitTypeRow,
+    appointment: UpcomingAppointment,
+    others: list[Span],
+    given: list[Span],
+) -> Minute | None:
+    """The colleague's first start from the appointment's own on at which the patient is free."""
+    gap, earliest = known.clinic.patient_gap_minutes, max(known.earliest, appointment.start)
+    for time in free_times(replace(wanting(facts, kind), notice=0)):
+        start = time.start
+        busy = (start - kind.buffer_before, start + kind.minutes + kind.buffer_after)
+        margin = (start - gap, start + kind.minutes + gap)
+        if start >= earliest and not _meets_one_of(busy, given) and not _meets(margin, others):
+            return start
+    return None
 
 
 def _next_working_day(facts: Facts, today: date) -> Minute:

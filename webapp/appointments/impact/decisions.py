@@ -175,11 +175,11 @@ def settle(
         later = [each for each in pending if each.decision.kind != "keep"]
         course.kept = len(pending) - len(later)
         if not at_once and len(later) > AT_ONCE:
-            _flag(session, actor, pending, now=now)
+            flag(session, actor, pending, now=now)
             _store(session, later, now=now)
             course.later = len(later)
             return
-        _flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
+        flag(session, actor, [each for each in pending if each.decision.kind == "keep"], now=now)
         problems = _do_all(session, actor, later, now=now)
         course.moved = sum(each.decision.kind == "move" for each in later)
         course.cancelled = len(later) - course.moved
@@ -269,7 +269,7 @@ def _do_all(session: Session, actor: Actor, pending: Sequence[Pending], *, now: 
     If one fails, the others are rolled back. Otherwise an appointment could block its own proposal.
     """
     problems: dict[int, str] = {}
-    _lock_patients(session, pending)
+    lock_patients(session, pending)
     with suppress(_Undo), session.begin_nested():
         for each in pending:
             try:
@@ -329,7 +329,8 @@ class _Undo(Exception):
     """Ends a savepoint so that it is rolled back."""
 
 
-def _lock_patients(session: Session, pending: Sequence[Pending]) -> None:
+def lock_patients(session: Session, pending: Sequence[Pending]) -> None:
+    """Take the locks of the patients of these appointments, in the order that keeps transactions apart."""
     for patient_id in sorted({each.appointment.patient_id for each in pending}):
         patients.lock_patient(session, patient_id)
 
@@ -346,7 +347,7 @@ def _do(
         service.move(session, actor, reference, move, now=now, why=code)
 
 
-def _flag(session: Session, actor: Actor, pending: Sequence[Pending], *, now: datetime) -> None:
+def flag(session: Session, actor: Actor, pending: Sequence[Pending], *, now: datetime) -> None:
     """Keep these appointments and flag them for attention; a few statements, however many they are."""
     ids: dict[str, list[int]] = defaultdict(list)
     for each in pending:

@@ -1,0 +1,158 @@
+"""A doctor is away for the rest of today: what becomes of each appointment that is left, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from tests.appointment_rows import put
+from tests.cast import Cast, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.appointments.impact import absence
+from webapp.appointments.impact.absence import Chosen, Left, NotDecided
+from webapp.appointments.impact.alternative_times import Colleague
+from webapp.auth.schemas import Actor
+from webapp.doctors import service as doctors
+from webapp.integrity import find_problems
+
+DAY = "2026-03-02"
+
+
+@pytest.fixture
+def morning(cast: Cast) -> Cast:
+    """At 9:10 Bob has not come. Alice, of 9:00, is here; Dave comes at 9:30, and again with Bob at 15:00.
+
+    Erin has patients from 9:00 to 10:00.
+    """
+    put(cast, f"{DAY} 09:00", status="arrived")
+    put(cast, f"{DAY} 09:30", patient="dave")
+    put(cast, f"{DAY} 15:00", patient="dave", status="confirmed")
+    other = cast.add(models.Patient(name="Olive Other", created_at=cast.now))
+    cast.patient_ids["olive"] = other
+    put(cast, f"{DAY} 09:00", doctor="erin", patient="olive", minutes=60)
+    cast.now = local(f"{DAY} 09:10")
+    return cast
+
+
+def left(cast: Cast, actor: Actor | None = None) -> list[Left]:
+    """What is left of Bob's day."""
+    with cast.database.reading() as session:
+        bob = doctors.get_doctor(session, "bob")
+    return absence.list_left(cast.database, actor or cast.fiona, bob, now=cast.now)
+
+
+def take_off(cast: Cast, chosen: dict[str, Chosen]) -> absence.Outcome:
+    """Bob is away; the front desk decides this."""
+    bob = cast.doctor_ids["bob"]
+    return cast.database.write(absence.take_off, cast.fiona, bob, chosen, "Bob is away", now=cast.now)
+
+
+def rows(cast: Cast) -> list[tuple[object, ...]]:
+    """The appointments that were Bob's, in the order in which they were made."""
+    of = models.Appointment
+    query = sa.select(of.status, of.doctor_id, of.starts_at, of.flagged_why).order_by(of.id).limit(3)
+    with cast.database.reading() as session:
+        return [tuple(row) for row in session.execute(query)]
+
+
+def leaves(cast: Cast) -> list[tuple[object, ...]]:
+    """All time off."""
+    with cast.database.reading() as session:
+        return [tuple(row) for row in session.execute(sa.select(models.TimeOff.starts_at, models.TimeOff.ends_at))]
+
+
+def colleague(each: Left) -> Chosen:
+    """This appointment goes to the colleague that is proposed."""
+    assert each.colleague is not None
+    return Chosen("colleague", each.version, each.colleague.starts_at, each.colleague.doctor_id)
+
+
+def test_each_is_proposed_a_colleagues_time_that_is_not_before_its_own_and_a_later_day(morning: Cast) -> None:
+    found = left(morning)
+    erin = morning.doctor_ids["erin"]
+
+    def at(time: str) -> Colleague:
+        return Colleague(erin, "Dr. Erin Eze", local(f"{DAY} {time}"))
+
+    assert [(each.patient_name, each.arrived, each.colleague) for each in found] == [
+        ("Alice Adams", True, at("10:00")),
+        ("Dave Dunn", False, at("10:30")),
+        ("Dave Dunn", False, at("15:00")),
+    ]
+    assert all(each.later is not None and each.later >= local("2026-03-03 09:00") for each in found)
+    assert [each.colleague for each in left(morning, morning.bob)] == [None] * 3
+
+
+def test_all_are_dealt_with_at_once_and_the_one_who_is_here_stays_arrived(morning: Cast) -> None:
+    here, next_one, last = left(morning)
+    assert last.later is not None
+    later = Chosen("later", last.version, last.later)
+    outcome = take_off(
+        morning, {here.reference: colleague(here), next_one.reference: colleague(next_one), last.reference: later}
+    )
+
+    assert (outcome.colleague, outcome.later, outcome.cancel, outcome.keep) == (2, 1, 0, 0)
+    bob, erin = morning.doctor_ids["bob"], morning.doctor_ids["erin"]
+    assert rows(morning) == [
+        ("arrived", erin, local(f"{DAY} 10:00"), ""),
+        ("scheduled", erin, local(f"{DAY} 10:30"), ""),
+        ("scheduled", bob, last.later, ""),
+    ]
+    assert leaves(morning) == [(local(f"{DAY} 09:10"), local("2026-03-03 00:00"))]
+    assert left(morning) == []
+    assert list(find_problems(morning.database, now=morning.now)) == []
+
+
+def test_those_who_are_here_can_be_cancelled_moved_to_another_day_or_kept(morning: Cast) -> None:
+    here, next_one, last = left(morning)
+    assert here.later is not None
+    take_off(
+        morning,
+        {
+            here.reference: Chosen("later", here.version, here.later),
+            next_one.reference: Chosen("cancel", next_one.version),
+            last.reference: Chosen("keep", last.version),
+        },
+    )
+    bob = morning.doctor_ids["bob"]
+    assert rows(morning) == [
+        ("scheduled", bob, here.later, ""),
+        ("cancelled", bob, local(f"{DAY} 09:30"), ""),
+        ("confirmed", bob, local(f"{DAY} 15:00"), "time_off:Bob is away"),
+    ]
+
+
+def test_nothing_happens_while_one_is_undecided_or_its_new_time_is_taken(morning: Cast) -> None:
+    here, next_one, last = left(morning)
+    cancel = {each.reference: Chosen("cancel", each.version) for each in (next_one, last)}
+    before = rows(morning)
+    with pytest.raises(NotDecided) as undecided:
+        take_off(morning, cancel)
+    put(morning, f"{DAY} 10:00", doctor="erin", patient="olive")
+    with pytest.raises(NotDecided) as taken:
+        take_off(morning, {**cancel, here.reference: colleague(here)})
+
+    assert undecided.value.problems == {}
+    assert list(taken.value.problems) == [here.reference]
+    assert (rows(morning), leaves(morning)) == (before, [])
+
+
+def test_the_front_desk_decides_for_all_but_about_those_who_are_here_one_by_one(
+    client: TestClient, morning: Cast
+) -> None:
+    address = "/desk/away/bob"
+    log_in(client, "fiona")
+    assert address in read(client.get("/board?doctor=bob")).links
+    form = read(client.get(address)).form(address) | {"decide-all": "cancel"}
+    refused = client.post(address, data=form)
+    assert refused.status_code == 409
+    page = read(refused)
+    assert "1 appointment needs another decision" in page.text
+    (here,) = [each for each in left(morning) if each.arrived]
+    form = page.form(address) | {"decide-all": "cancel", f"decide-{here.reference}": "colleague"}
+    answer = client.post(address, data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/board?doctor=bob")
+    assert [status for status, *_rest in rows(morning)] == ["arrived", "cancelled", "cancelled"]
+    assert "1 appointment went to a colleague. 2 appointments were cancelled." in read(client.get("/board")).text

@@ -1,0 +1,211 @@
+"""A doctor is away for the rest of today; the front desk for any doctor, and doctors for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast, get_args
+
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from webapp.appointments.booking import status_service
+from webapp.appointments.impact import absence
+from webapp.appointments.impact.absence import Chosen, Fate, Left, NotDecided, Outcome
+from webapp.auth.dependencies import DESK, signed_in
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core import formats
+from webapp.core.forms import UNSENT
+from webapp.core.parsing import instant, reference_in, whole_number
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import hours
+from webapp.doctors import service as doctors
+from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
+from webapp.i18n import ngettext
+
+router = Router()
+
+LONGEST_WHY = 200
+FATES = get_args(Fate)
+# What can be chosen for all, in the order in which it is tried for each. Patients who have arrived only go to
+# colleagues in this way: what else becomes of them is decided one by one, because they are here.
+FOR_ALL: dict[str, tuple[Fate, ...]] = {
+    "": (),
+    "colleague-later": ("colleague", "later"),
+    "colleague-cancel": ("colleague", "cancel"),
+    "later": ("later",),
+    "cancel": ("cancel",),
+    "keep": ("keep",),
+}
+
+
+class Absence(NamedTuple):
+    """The doctor who is away, who says so, the address of the page, and the page that leads to it."""
+
+    actor: Actor
+    doctor: DoctorRow
+    here: str
+    back: str
+
+    @property
+    def own(self) -> bool:
+        """Whether the doctor says so."""
+        return self.actor.role == "doctor"
+
+
+class Choice(NamedTuple):
+    """One appointment that is left, what was chosen for it so far ('' for nothing), and why that is not possible.
+
+    `listed` is what a hidden field of the form says of it: its state and its proposals.
+    """
+
+    appointment: Left
+    chosen: str
+    problem: str
+    listed: str
+
+
+@router.get("/schedule/away")
+@router.get("/desk/away/{slug}")
+def ask(page: CurrentPage) -> Response:
+    """What is left of the doctor's day, with proposals for each appointment; the doctor, and the front desk."""
+    return _show(page, _absence(page), {})
+
+
+@router.post("/schedule/away")
+@router.post("/desk/away/{slug}")
+def take_off(page: CurrentPage, sent: SentForm) -> Response:
+    """Enter the time off and carry out the decisions; the doctor, and the front desk."""
+    of = _absence(page)
+    typed = {name: str(sent.get(name, "")) for name in sent}
+    if UNSENT in sent:
+        return _show(page, of, typed)
+    why = str(sent.get("why", "")).strip()[:LONGEST_WHY]
+    if not why:
+        return _show(page, of, typed, message=_("Write why. Colleagues read it beside the appointments."), status=422)
+    try:
+        outcome = page.write(absence.take_off, of.actor, of.doctor.id, chosen_in(sent), why, now=page.now)
+    except NotDecided as error:
+        return _show(page, of, typed, message=error.message, problems=error.problems, status=error.status)
+    return page.redirect(of.back, flash=" ".join(_what_became(of.doctor, outcome)))
+
+
+def chosen_in(sent: FormData) -> dict[str, Chosen]:
+    """What was decided for each appointment that the form listed; anything unreadable is no decision."""
+    for_all = FOR_ALL.get(str(sent.get("decide-all", "")), ())
+    found: dict[str, Chosen] = {}
+    for entry in str(sent.get("listed", "")).split():
+        reference, version, arrived, later, doctor_id, colleague = (entry.split("|") + [""] * 6)[:6]
+        number, own = whole_number(version), str(sent.get(f"decide-{reference}", ""))
+        starts = {"later": instant(later), "colleague": instant(colleague)}
+        tried = [own] if own in FATES else [fate for fate in for_all if not arrived or fate in ("colleague", "keep")]
+        fate = next((each for each in tried if each not in starts or starts[each] is not None), None)
+        if number is None or fate is None or not reference_in(reference, surely=True):
+            continue
+        found[reference] = Chosen(
+            fate=cast("Fate", fate),
+            version=number,
+            starts_at=starts.get(fate),
+            doctor_id=whole_number(doctor_id) if fate == "colleague" else None,
+        )
+    return found
+
+
+def _absence(page: Page) -> Absence:
+    """Who is away, from the address.
+
+    Raises:
+        NotSignedIn, Forbidden: the page is not for the actor. NotFound: the doctor does not exist.
+    """
+    slug = page.request.path_params.get("slug")
+    if slug is None:
+        actor = signed_in(page, "doctor")
+        return Absence(actor, doctors.get_doctor_of_user(page.session, actor.user_id), "/schedule/away", "/schedule")
+    actor = signed_in(page, *DESK)
+    doctor = hours.find_doctor(page.session, slug)
+    return Absence(actor, doctor, f"/desk/away/{doctor.slug}", f"/board?doctor={doctor.slug}")
+
+
+def _show(
+    page: Page,
+    of: Absence,
+    typed: Mapping[str, str],
+    *,
+    message: str = "",
+    problems: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    """The page; the reading is logged, because it lists patients."""
+    clinic = current_clinic(page)
+    now = page.now
+    page.close()
+    left = absence.list_left(page.database, of.actor, of.doctor, now=now)
+    problems = problems or {}
+    response = page.render(
+        "staff/desk/away.html",
+        status=status,
+        absence=of,
+        today=clinic.today(now),
+        choices=[_choice(each, typed, problems) for each in left],
+        for_all=typed.get("decide-all", ""),
+        offers=_offers(left),
+        why=typed.get("why", _("%(name)s is away today.") % {"name": of.doctor.name})[:LONGEST_WHY],
+        message=message,
+    )
+    page.trace(status_service.record_listing, of.actor, [each.id for each in left], now=now)
+    return response
+
+
+def _choice(left: Left, typed: Mapping[str, str], problems: Mapping[str, str]) -> Choice:
+    chosen = typed.get(f"decide-{left.reference}", "")
+    possible = {"keep", "cancel"} | {fate for fate in ("colleague", "later") if getattr(left, fate) is not None}
+    colleague = left.colleague
+    listed = "|".join(
+        (
+            left.reference,
+            str(left.version),
+            "arrived" if left.arrived else "",
+            formats.iso(left.later) if left.later else "",
+            str(colleague.doctor_id) if colleague else "",
+            formats.iso(colleague.starts_at) if colleague else "",
+        )
+    )
+    return Choice(left, chosen if chosen in possible else "", problems.get(left.reference, ""), listed)
+
+
+def _offers(left: Sequence[Left]) -> list[str]:
+    """What can be chosen for all of these."""
+    with_colleague = any(each.colleague is not None for each in left)
+    with_later = any(each.later is not None for each in left)
+    return [
+        name
+        for name, fates in FOR_ALL.items()
+        if (with_colleague or "colleague" not in fates) and (with_later or "later" not in fates)
+    ]
+
+
+def _what_became(doctor: DoctorRow, outcome: Outcome) -> list[str]:
+    """'Dr. Okafor is away for the rest of today. 3 appointments went to colleagues.'"""
+    said = [
+        (
+            outcome.colleague,
+            ngettext(
+                "%(n)d appointment went to a colleague.", "%(n)d appointments went to colleagues.", outcome.colleague
+            ),
+        ),
+        (outcome.later, ngettext("%(n)d appointment was moved.", "%(n)d appointments were moved.", outcome.later)),
+        (
+            outcome.cancel,
+            ngettext("%(n)d appointment was cancelled.", "%(n)d appointments were cancelled.", outcome.cancel),
+        ),
+        (
+            outcome.keep,
+            ngettext(
+                "%(n)d appointment is kept and flagged.", "%(n)d appointments are kept and flagged.", outcome.keep
+            ),
+        ),
+    ]
+    first = _("%(name)s is away for the rest of today.") % {"name": doctor.name}
+    return [first, *(words % {"n": count} for count, words in said if count)]
