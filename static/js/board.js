@@ -11,7 +11,7 @@ const itemsOf = (column) => [...column.querySelectorAll("ol a")];
 let current = null;
 
 function prepare(part) {
-  for (const link of part.querySelectorAll(".col ol a")) link.tabIndex = -1;
+  for (const item of part.querySelectorAll(".col ol :is(a, button)")) item.tabIndex = -1;
   const links = board()?.querySelectorAll(".col ol a") ?? [];
   const again = current && board().querySelector(`.col ol a[href="${CSS.escape(current)}"]`);
   const first = again ?? [...links].find((link) => link.checkVisibility());
@@ -101,15 +101,36 @@ document.addEventListener("click", (event) => {
     if (closePanel()) event.preventDefault();
     return;
   }
-  const link = event.target.closest(".col .a > a");
+  const arrived = event.target.closest(".col .a > button");
+  const link = arrived?.previousElementSibling ?? event.target.closest(".col .a > a");
   if (!link || !WIDE.matches) return;
   event.preventDefault();
-  // The panel lies over the other half of the board, so that the appointment stays in sight.
+  const address = link.getAttribute("href");
+  turnPanel(link);
+  if (!arrived) {
+    htmx.ajax("GET", address, { source: link, target: "#panel", swap: "innerHTML" });
+    return;
+  }
+  const values = { status: arrived.value, version: arrived.parentElement.dataset.version, back: address };
+  htmx.ajax("POST", arrived.getAttribute("formaction"), { source: link, target: "#panel", swap: "innerHTML", values });
+});
+
+// The panel lies over the other half of the board, so that the appointment stays in sight.
+function turnPanel(link) {
   const { left, right } = board().getBoundingClientRect();
   const box = link.getBoundingClientRect();
   const isLeft = (box.left + box.right) / 2 < (left + right) / 2;
   document.getElementById("panel").dataset.side = isLeft === (document.dir !== "rtl") ? "end" : "start";
-  htmx.ajax("GET", link.getAttribute("href"), { source: link, target: "#panel", swap: "innerHTML" });
+}
+
+// The letter a on an appointment: the patient has arrived.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "a" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (localStorage.getItem("docket-letter-keys") === "off") return;
+  const arrived = event.target.closest?.(".col .a > a")?.parentElement.querySelector("button");
+  if (!arrived) return;
+  event.preventDefault();
+  arrived.click();
 });
 
 document.addEventListener("keydown", (event) => {

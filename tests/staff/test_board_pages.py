@@ -148,6 +148,29 @@ def test_a_status_is_one_tap_beside_the_board(client: TestClient, cast: Cast) ->
         assert "Alice Adams: scheduled." in read(client.get(address)).text
 
 
+def test_a_patient_arrives_with_one_tap_on_the_board_and_waits(cast: Cast) -> None:
+    reference = put_on_the_board(cast)
+    assert read_buttons(board_of(cast)) == []
+    with client_for(cast.database, now=local("2026-03-03 09:20")) as client:
+        page = read(log_in(client, "fiona").get(DAY))
+        assert read_buttons(page) == [f"/appointments/{reference}/status"]
+        sent = page.one("form", id="arrive").values() | {"status": "arrived"}
+        assert client.post(f"/appointments/{reference}/status", data=sent).headers["location"] == DAY
+        assert "Alice Adams: arrived." in read(client.get(DAY)).text
+    page = board_of(cast, now="2026-03-03 09:32")
+    assert read_buttons(page) == []
+    assert "09:30 to 10:00, Alice Adams, First visit, arrived, waiting 12 min" in lines(page)
+    assert page.one("section", id="board")["data-live-every"] == "60"
+    page = board_of(cast, f"{DAY}/appointments/{reference}", now="2026-03-03 09:35")
+    assert page.one("span", class_="wait")["class"] == "wait long"
+    assert "waiting 15 min" in page.one("section", class_="panel").text
+
+
+def read_buttons(page: Element) -> list[str]:
+    """Where the buttons on appointments send that their patients arrived."""
+    return [button["formaction"] for button in page.all("button", form="arrive")]
+
+
 def put_on_the_board(cast: Cast) -> str:
     number = put(cast, "2026-03-03 09:30")
     with cast.database.reading() as session:

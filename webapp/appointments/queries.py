@@ -106,6 +106,7 @@ _VIEW: Any = (
         Appointment.squeeze_reason,
         Appointment.desk_note,
         Patient.alert,
+        Appointment.arrived_at,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

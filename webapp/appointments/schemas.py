@@ -186,6 +186,7 @@ class AppointmentView(NamedTuple):
     squeeze_reason: str = ""
     desk_note: str = ""
     patient_alert: str = ""
+    arrived_at: datetime | None = None
 
     @property
     def minutes(self) -> int:

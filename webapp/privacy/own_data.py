@@ -170,6 +170,7 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
             Appointment.override_reason,
             Appointment.squeeze_reason,
             Appointment.desk_note,
+            Appointment.arrived_at,
             *([Appointment.private_note] if with_notes else []),
             Appointment.created_at,
             Appointment.updated_at,

@@ -54,6 +54,7 @@ LABELS: dict[str, Sentence] = {
     "notes": _l("Notes"),
     "alert": _l("Alert for staff"),
     "desk_note": _l("Note for staff"),
+    "arrived_at": _l("Arrived"),
     "private_note": _l("Doctor’s note"),
     "cancellation_reason": _l("Reason for cancelling"),
     "reference": _l("Reference"),

@@ -85,7 +85,7 @@ class Appointment(Base):
     that was typed. `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it
     last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only:
     `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it.
-    `desk_note` is for all staff.
+    `desk_note` is for all staff. `arrived_at` is when the patient came, while the status is arrived or completed.
 
     A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """
@@ -164,6 +164,7 @@ class Appointment(Base):
         sa.String(500), sa.CheckConstraint("length(desk_note) <= 500", name="desk_note"), server_default=sa.text("''")
     )
     previous_status: Mapped[str | None] = mapped_column(sa.String(10))
+    arrived_at: Mapped[datetime | None]
     moved_by_clinic: Mapped[bool] = mapped_column(server_default=sa.false())
     link_key: Mapped[str | None] = mapped_column(sa.String(22), default=lambda: secrets.token_urlsafe(16))
     links_ended_at: Mapped[datetime | None]

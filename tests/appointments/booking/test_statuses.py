@@ -147,6 +147,25 @@ def test_undo_leads_back_one_step_and_no_further(cast: Cast) -> None:
     assert history(cast, reference)[-1] == "undone"
 
 
+def test_an_arrival_is_remembered_until_it_is_undone(cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 10:00")
+    change(cast, cast.fiona, reference, "arrived", now=THAT_MORNING)
+    assert row(cast, reference).arrived_at == THAT_MORNING
+    assert statuses.wait_since(row(cast, reference), THAT_MORNING + timedelta(minutes=14)) == (14, False)
+    assert statuses.wait_since(row(cast, reference), THAT_MORNING + timedelta(minutes=15)) == (15, True)
+    # A patient who was never marked as seen is not there for days.
+    assert statuses.wait_since(row(cast, reference), THE_DAY_AFTER) is None
+    change(cast, cast.bob, reference, "completed", now=DURING)
+    assert row(cast, reference).arrived_at == THAT_MORNING
+    assert statuses.wait_since(row(cast, reference), DURING) is None
+    undo(cast, cast.bob, reference)
+    assert row(cast, reference).arrived_at == THAT_MORNING
+    other = cast.book(cast.dave, "2026-03-03 11:00")
+    change(cast, cast.fiona, other, "arrived", now=THAT_MORNING)
+    undo(cast, cast.fiona, other)
+    assert row(cast, other).arrived_at is None
+
+
 def test_a_cancellation_by_the_patient_is_final_only_for_the_patient(cast: Cast) -> None:
     reference = cast.book(cast.alice, "2026-03-05 10:00")
     command = Cancellation(reason="A cold.")

@@ -44,6 +44,7 @@ class ScheduleAppointment(NamedTuple):
     override_reason: str
     squeeze_reason: str
     desk_note: str
+    arrived_at: datetime | None
     patient_id: int
     patient_name: str
     patient_birth_date: date | None

@@ -64,8 +64,10 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
     # An appointment that is over needs no decision any more.
-    over = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
-    service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **over)
+    values: dict[str, object] = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
+    if command.status == "arrived":
+        values["arrived_at"] = now
+    service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **values)
     service.record(session, actor, command.status, view.id, now, {})
     _publish_status(session, actor, view, command.status, now=now)
 
@@ -139,6 +141,8 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         "cancellation_reason": "",
         "cancellation_code": "",
     }
+    if restored != "arrived":
+        values["arrived_at"] = None
     if comes_back:
         # The patient is told again when it is.
         values["promised_minute"] = wall_minute(view.starts_at, get_clinic(session).zone)

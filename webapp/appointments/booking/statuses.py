@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
@@ -17,6 +17,7 @@ from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE
+from webapp.scheduling.slots import Minute, minute_reached, to_minute
 
 WORDS = {
     "scheduled": _l("Scheduled"),
@@ -26,6 +27,10 @@ WORDS = {
     "no_show": _l("No-show"),
     "cancelled": _l("Cancelled"),
 }
+# A patient who has waited for so many minutes stands out.
+LONG_WAIT = 15
+# A patient who arrived longer ago has gone home, and was never marked as seen.
+LONGEST_WAIT = 12 * 60
 # A patient reads that the appointment is completed; the front desk and the doctor say that the patient was seen.
 STAFF_WORDS = WORDS | {"completed": _l("Seen")}
 
@@ -44,6 +49,25 @@ class AppointmentState(Protocol):
     @property
     def starts_at(self) -> datetime:
         """When the appointment begins, in UTC."""
+
+
+class ArrivalState(Protocol):
+    """The parts of an appointment that say whether its patient is waiting."""
+
+    @property
+    def status(self) -> str:
+        """The present status."""
+
+    @property
+    def arrived_at(self) -> datetime | None:
+        """When the patient arrived, in UTC."""
+
+
+class Wait(NamedTuple):
+    """The minutes since a patient arrived, and whether that is a long time."""
+
+    minutes: int
+    long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +139,19 @@ def why_not(appointment: AppointmentState, status: str) -> str:
 def stands(status: str) -> bool:
     """Whether an appointment with this status is still to take place, so that it can be moved and cancelled."""
     return status in ACTIVE
+
+
+def wait_of(status: str, arrived: Minute | None, now: Minute) -> Wait | None:
+    """How long a patient has been waiting; None if they are not waiting, or it is not known since when."""
+    if status != "arrived" or arrived is None or now - arrived > LONGEST_WAIT:
+        return None
+    return Wait(now - arrived, now - arrived >= LONG_WAIT) if now > arrived else None
+
+
+def wait_since(appointment: ArrivalState, now: datetime) -> Wait | None:
+    """The same for an appointment with instants."""
+    arrived = appointment.arrived_at
+    return wait_of(appointment.status, None if arrived is None else to_minute(arrived), minute_reached(now))
 
 
 def may_undo(appointment: AppointmentState, actor: Actor) -> bool:

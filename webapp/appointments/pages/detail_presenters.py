@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import schedule_queries, service, statuses
 from webapp.appointments.booking.schedule_queries import EarlierAppointment
+from webapp.appointments.booking.statuses import Wait
 from webapp.appointments.pages.presenters import change_until
 from webapp.appointments.schemas import AppointmentView
 from webapp.audit import service as audit
@@ -49,7 +50,7 @@ class StaffDetails(NamedTuple):
     `possible` are the statuses that it may take now, `words` all statuses in words. `notes`: the reader is its doctor
     and sees private notes. `earlier` are the patient's earlier appointments with this doctor.
     `guardian` is the name of the person who books for the patient, or None. `edits_reason`: the reader may change what
-    the patient told.
+    the patient told. `waiting` is for how long the patient has been here and not seen.
     """
 
     appointment: AppointmentView
@@ -61,6 +62,7 @@ class StaffDetails(NamedTuple):
     words: dict[str, Sentence]
     guardian: str | None
     edits_reason: bool
+    waiting: Wait | None
 
 
 class HistoryEntry(NamedTuple):
@@ -121,6 +123,7 @@ def staff_details(
         words=statuses.STAFF_WORDS,
         guardian=guardianship.guardian_of(session, view.patient_id),
         edits_reason=view.may_change(actor, clinic, now) and not queries.hides_reasons(session, actor),
+        waiting=statuses.wait_since(view, now),
     )
 
 

@@ -11,6 +11,8 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from webapp.appointments.booking import statuses
+from webapp.appointments.booking.statuses import Wait
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
@@ -36,6 +38,7 @@ class Item(NamedTuple):
 
     `classes` are its place on the scale and how it looks. `start` and `end` are the clinic's clock. An appointment has
     its patient's name, its visit type as `words`, its status and flags; free time leads to `href`, where it is booked.
+    `arriving`: the patient may be marked as arrived; `waiting` is for how long they have been here and not seen.
     """
 
     kind: Kind
@@ -49,6 +52,8 @@ class Item(NamedTuple):
     version: int = 0
     status: str = ""
     flags: Sequence[tuple[str, Sentence | str]] = ()
+    arriving: bool = False
+    waiting: Wait | None = None
 
 
 class Column(NamedTuple):
@@ -66,6 +71,7 @@ class Frame(NamedTuple):
     """What all columns of a day share. `online` is when patients may book: from the minimum notice to the horizon."""
 
     day: date
+    today: bool
     span: Span
     now: Minute
     online: Span
@@ -94,11 +100,20 @@ class Outline(NamedTuple):
     def state(self) -> Hashable:
         """Everything that the column shows, so that a column that was drawn in this state need not be drawn again.
 
-        Of the time, only the steps matter that free times have passed.
+        Of the time, only the steps matter that free times have passed, and each minute while patients wait.
         """
         step = self.doctor.slot_step
         begins, ends = self.frame.online
-        return self.version, self.scale[:2], -(-self.frame.now // step), -(-begins // step), ends, tuple(self.taking)
+        minute = self.frame.now if any(each.status == "arrived" for each in self.taking) else None
+        return (
+            self.version,
+            self.scale[:2],
+            -(-self.frame.now // step),
+            -(-begins // step),
+            ends,
+            (self.frame.today, minute),
+            tuple(self.taking),
+        )
 
     def column(self) -> Column:
         """The column with everything in it."""
@@ -185,6 +200,8 @@ def _appointments(frame: Frame, appointments: Sequence[BoardAppointment]) -> Ite
             version=appointment.version,
             status=appointment.status,
             flags=flags(appointment),
+            arriving=frame.today and appointment.status in ACTIVE,
+            waiting=statuses.wait_of(appointment.status, appointment.arrived, frame.now),
         )
         yield start, end, item
 

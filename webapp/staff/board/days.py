@@ -39,6 +39,7 @@ class Day(NamedTuple):
     """The board's day. `now` is the class of the now line's row, or '' if it is not on the scale.
 
     `away` are the doctors who neither work nor have appointments on the day. `appointment_ids` are those of all others.
+    `waiting`: patients are waiting, so that minutes pass on the board.
     """
 
     day: date
@@ -58,6 +59,7 @@ class Day(NamedTuple):
     columns: list[Outline]
     away: list[DoctorRow]
     appointment_ids: list[int]
+    waiting: bool
 
 
 def build_board(
@@ -118,6 +120,7 @@ def build_board(
         columns=columns,
         away=[doctor for doctor in everyone if doctor not in here],
         appointment_ids=[each.id for each in appointments],
+        waiting=day == today and any(each.status == "arrived" for each in appointments),
     )
 
 
@@ -129,7 +132,7 @@ def _frame_of(session: Session, clinic: Clinic, day: date, now: datetime) -> Fra
     # The horizon ends at midnight, so a whole day is within it or beyond it.
     online = (this_minute + clinic.notice_minutes, span[1] if day <= last else span[0])
     types = {number: kind.name for number, kind in doctors.visit_types_by_id(session).items()}
-    return Frame(day, span, this_minute, online, _wall_clock(pieces, span), types)
+    return Frame(day, day == clinic.today(now), span, this_minute, online, _wall_clock(pieces, span), types)
 
 
 def _wall_clock(pieces: Sequence[Piece], span: Span) -> Callable[[Minute], int]:

@@ -24,7 +24,8 @@ class BoardAppointment(NamedTuple):
     """One appointment of the day. Instants are minutes since 1970-01-01T00:00Z; `busy_…` include the buffers.
 
     `undecided`: it is flagged. `excepted`: staff overrode a rule for it. `arranged`: the patient asked for something.
-    `noted`: staff left a note on it. `alert` is what they must know of the patient, or ''.
+    `noted`: staff left a note on it. `alert` is what they must know of the patient, or ''. `arrived` is when the
+    patient came.
     """
 
     id: int
@@ -44,6 +45,7 @@ class BoardAppointment(NamedTuple):
     arranged: bool
     noted: bool
     alert: str
+    arrived: Minute | None
 
 
 class DayHours(NamedTuple):
@@ -84,6 +86,7 @@ _OF_ALL = (
         _APPOINTMENT.notes != "",
         _APPOINTMENT.desk_note != "",
         _PATIENT.alert,
+        minute_of(_APPOINTMENT.arrived_at),
     )
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
     .where(

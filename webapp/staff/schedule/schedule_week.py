@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import schedule_queries, statuses
 from webapp.appointments.booking.schedule_queries import AppointmentOutline, Leave, ScheduleAppointment
+from webapp.appointments.booking.statuses import Wait
 from webapp.auth.schemas import Actor
 from webapp.clinic.schedule_versions import kept_for_doctor
 from webapp.clinic.service import Clinic, find_closures
@@ -33,7 +34,7 @@ class Card(NamedTuple):
 
     `folded` appointments are over and need one line; the `current` one runs now. `primary` is the status that one tap
     sets, `others` are those in the menu; `changeable` says that it can be moved and cancelled. `squeeze` is where staff
-    squeeze another one in at its time, or None.
+    squeeze another one in at its time, or None. `waiting` is for how long the patient has been here and not seen.
     """
 
     appointment: ScheduleAppointment
@@ -45,6 +46,7 @@ class Card(NamedTuple):
     may_undo: bool
     changeable: bool
     squeeze: str | None
+    waiting: Wait | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class ScheduleWeek:
             may_undo=statuses.may_undo(appointment, self.actor),
             changeable=appointment.status in ACTIVE,
             squeeze=self._squeeze_href(appointment),
+            waiting=statuses.wait_since(appointment, self.now),
         )
 
     def _squeeze_href(self, appointment: ScheduleAppointment) -> str | None:
