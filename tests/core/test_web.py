@@ -167,7 +167,7 @@ ADMIN_PARTS = (
 def test_the_menu_marks_the_current_page_and_fits_the_role(cast: Cast) -> None:
     for name, places in (
         ("alice", ["/", "/appointments", "/account"]),
-        ("bob", ["/schedule", "/schedule/hours", "/schedule/time-off", "/doctors", "/account"]),
+        ("bob", ["/schedule", "/desk/booking", "/schedule/hours", "/schedule/time-off", "/doctors", "/account"]),
         ("carol", [*(f"/admin{part}" for part in ADMIN_PARTS), "/doctors", "/account"]),
     ):
         with client_for(cast.database, now=NOW) as client:

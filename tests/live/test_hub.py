@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -41,7 +42,9 @@ def run(cast: Cast) -> Run:
             finally:
                 opened.close()
 
-        asyncio.run(main())
+        # In the process of the browser tests, the main thread has a running event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(main())).result()
 
     return run
 
