@@ -218,8 +218,8 @@ def test_scripts_write_no_html_and_store_no_data() -> None:
     scripts = sorted((ROOT / "static" / "js").glob("*.js"))
     assert len(scripts) > 8
     found = [(path.name, each) for path in scripts for each in re.findall(f"{dangerous}|{storing}", path.read_text())]
-    # The name of a kind of swap, whether letter keys are on, and what the tabs of one browser tell each other: numbers of
-    # versions, from our own server, which are compared and never shown.
+    # The name of a kind of swap, whether letter keys are on, and what the tabs of one browser tell each other: numbers
+    # of versions, from our own server, which are compared and never shown.
     assert set(found) == {
         ("board.js", "innerHTML"),
         ("desk-keys.js", "localStorage.setItem"),

@@ -150,25 +150,22 @@ def test_every_page_has_one_heading_a_title_a_language_and_a_way_to_skip(client:
     assert len(titles) == len(answers) - 1
 
 
-ADMIN_PARTS = (
-    "",
-    "/appointments",
-    "/patients",
-    "/messages",
-    "/doctors",
-    "/visit-types",
-    "/clinic",
-    "/closures",
-    "/users",
-    "/audit",
-)
+ADMINS_PLACES = [
+    "/admin",
+    "/board",
+    "/desk/booking",
+    *(f"/admin/{part}" for part in ("appointments", "patients", "messages", "reports", "doctors", "visit-types")),
+    *(f"/admin/{part}" for part in ("clinic", "closures", "users", "audit")),
+]
+DESKS_PLACES = ["/board", "/desk/booking", "/admin/appointments", "/admin/patients", "/admin/messages"]
 
 
 def test_the_menu_marks_the_current_page_and_fits_the_role(cast: Cast) -> None:
     for name, places in (
         ("alice", ["/", "/appointments", "/account"]),
         ("bob", ["/schedule", "/desk/booking", "/schedule/hours", "/schedule/time-off", "/doctors", "/account"]),
-        ("carol", [*(f"/admin{part}" for part in ADMIN_PARTS), "/doctors", "/account"]),
+        ("fiona", [*DESKS_PLACES, "/doctors", "/account"]),
+        ("carol", [*ADMINS_PLACES, "/doctors", "/account"]),
     ):
         with client_for(cast.database, now=NOW) as client:
             log_in(client, name)
