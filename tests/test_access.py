@@ -36,6 +36,7 @@ from tests.cast import (
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
+from webapp.appointments import joining
 from webapp.appointments.booking import service
 from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
@@ -353,6 +354,8 @@ TABLE: dict[tuple[str, str], Row] = {
     # A doctor may, too, once the patient has an appointment with them.
     ("GET", "/admin/patients/{patient_id}/notes"):  (LOGIN,  403,   403,   404,   404,   200,  LOGIN),
     ("POST", "/admin/patients/{patient_id}/notes"): (401,    403,   403,   404,   404,   303,  401),
+    ("GET", "/admin/patients/{patient_id}/joined/{join_id}"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
+    ("POST", "/admin/patients/{patient_id}/joined/{join_id}"): (401, 403, 403, 403, 403, 303, 401),
     ("GET", "/admin/reports"):                      (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/reports.csv"):                  (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/audit"):                        (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
@@ -400,6 +403,8 @@ AT_THE_DESK = {
     ("POST", "/admin/patients/{patient_id}/people"),
     ("GET", "/admin/patients/{patient_id}/people/{person_id}/removal"),
     ("POST", "/admin/patients/{patient_id}/people/{person_id}/removal"),
+    ("GET", "/admin/patients/{patient_id}/joined/{join_id}"),
+    ("POST", "/admin/patients/{patient_id}/joined/{join_id}"),
     ("GET", "/admin/patients/{patient_id}/notes"),
     ("POST", "/admin/patients/{patient_id}/notes"),
     ("GET", "/admin/patients/duplicates"),
@@ -535,6 +540,12 @@ class AccessClinic:
             if "{other_id}" in path:
                 address = address.replace("{other_id}", str(person))
                 self.cast.database.write(duplicates.note_pair, patient, person, now=NOW)
+            if "{join_id}" in path:
+                self.cast.database.write(duplicates.note_pair, patient, person, now=NOW)
+                stays = self.cast.database.write(joining.join_records, self.cast.carol, patient, person, now=NOW)
+                with self.cast.database.reading() as session:
+                    join = session.scalars(sa.select(sa.func.max(models.JoinedRecord.id))).one()
+                address = path.replace("{patient_id}", str(stays)).replace("{join_id}", str(join))
         if "/hours" in path or "/time-off" in path:
             address = address.replace("{period}", self.hours()).replace("{time_off_id}", str(self.time_off()))
         if "/calendar/" in path:

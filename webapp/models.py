@@ -27,7 +27,7 @@ from webapp.heartbeats.models import Heartbeat
 from webapp.idempotency.models import IdempotencyKey
 from webapp.live.models import LiveChange
 from webapp.notifications.models import OutboxMessage
-from webapp.patients.models import Patient, PatientWord, PossibleDuplicate
+from webapp.patients.models import JoinedRecord, Patient, PatientWord, PossibleDuplicate
 from webapp.scheduling.busy_times import BusyTime
 from webapp.scheduling.models import SQLITE_GUARD, Appointment
 from webapp.staff.board.models import BoardChoice
@@ -53,6 +53,7 @@ __all__ = [
     "FailedLogin",
     "Heartbeat",
     "IdempotencyKey",
+    "JoinedRecord",
     "LinkedIdentity",
     "LiveChange",
     "OpeningHours",

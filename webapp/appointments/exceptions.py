@@ -172,6 +172,22 @@ class RecordsClash(Conflict):
         )
 
 
+class NoSuchJoin(NotFound):
+    """Two records were not joined, were parted again, or were joined too long ago."""
+
+    def __init__(self) -> None:
+        super().__init__(_("These records can’t be parted any more."))
+
+
+class RecordsChanged(Conflict):
+    """One of two records was changed after staff compared them."""
+
+    code = "records_changed"
+
+    def __init__(self) -> None:
+        super().__init__(_("One of the records was changed meanwhile. Compare them again."))
+
+
 class TwoAccounts(Conflict):
     """Two records with an account each cannot be joined: one of the accounts would have no record."""
 

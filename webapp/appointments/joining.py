@@ -12,24 +12,29 @@ addresses.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from webapp.appointments.exceptions import RecordsClash, TwoAccounts
+from webapp.appointments.exceptions import RecordsChanged, RecordsClash, TwoAccounts
 from webapp.audit import service as audit
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
+from webapp.core.names import sort_key
+from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict
 from webapp.notifications import outbox as notifications
 from webapp.patients import duplicates
 from webapp.patients.exceptions import NoSuchPatient
-from webapp.patients.models import NO_LINK, Patient
+from webapp.patients.models import NO_LINK, JoinedRecord, Patient
+from webapp.patients.schemas import KeptJoin, KeptRecord
 from webapp.patients.search_index import keep_words
 from webapp.scheduling.checks import guarded
-from webapp.scheduling.models import Appointment
+from webapp.scheduling.models import OCCUPYING, Appointment
 
 
 class Record(NamedTuple):
@@ -49,6 +54,31 @@ class Record(NamedTuple):
     wants_sms: bool
     alert: str
     desk_note: str
+    created_at: datetime
+
+
+# The details that staff can choose.
+PICKED = ("name", "birth_date", "phone", "email")
+
+
+class Choice(NamedTuple):
+    """A detail in which two records differ; `wins` is the id of the record whose detail stays unless staff choose."""
+
+    name: str
+    first: Any
+    second: Any
+    wins: int
+
+
+class Clash(NamedTuple):
+    """Two appointments at one time, one of each record. Instants are UTC."""
+
+    first: str
+    first_at: datetime
+    first_doctor: str
+    second: str
+    second_at: datetime
+    second_doctor: str
 
 
 class ConfirmedAccount(NamedTuple):
@@ -103,29 +133,91 @@ def join_waiting_record(session: Session, actor: Actor, *, now: datetime) -> boo
     if not _is_same(*both) or both[0].user_id is not None or both[0].email != account.email:
         return False
     try:
-        _merge(session, *both)
+        _merge(session, *both, {}, now=now)
     except RecordsClash:
         return False
     _record(session, actor, *both, now=now)
     return True
 
 
-def join_records(session: Session, actor: Actor, first: int, second: int, *, now: datetime) -> int:
+def join_records(
+    session: Session,
+    actor: Actor,
+    first: int,
+    second: int,
+    *,
+    picks: Mapping[str, int] | None = None,
+    seen: str = "",
+    now: datetime,
+) -> int:
     """Join a pair of records, because staff say that they are of one person; returns the id of the one that stays.
+
+    `picks` names, for details that differ, the record whose detail wins. `seen` is what `compare` said of the records.
 
     Raises:
         NoSuchPatient: the pair was not noted, or a record is gone. TwoAccounts: both have an account. RecordsClash:
-            they have appointments at the same time.
+            they have appointments at the same time. RecordsChanged: they are not what staff compared.
     """
     duplicates.require_pair(session, first, second)
-    stays, goes = _lock_both(session, *sorted((first, second)))
-    if stays.user_id is not None:
-        stays, goes = goes, stays
+    low, high = _lock_both(session, *sorted((first, second)))
+    stays, goes = _in_order(low, high)
     if stays.user_id is not None:
         raise TwoAccounts
-    _merge(session, stays, goes)
+    if seen and seen != _fingerprint(low, high):
+        raise RecordsChanged
+    _merge(session, stays, goes, picks or {}, now=now)
     _record(session, actor, stays, goes, now=now)
     return stays.id
+
+
+def compare(session: Session, first: int, second: int) -> tuple[list[Choice], str]:
+    """What two records have differently, and a fingerprint of both.
+
+    Raises:
+        NoSuchPatient: one of them is gone.
+    """
+    query = sa.select(*_COLUMNS).where(Patient.id.in_((first, second)))
+    found = {row.id: Record(*row) for row in session.execute(query)}
+    if len(found) < 2:
+        raise NoSuchPatient
+    one, other = found[first], found[second]
+    stays, goes = _in_order(*sorted((one, other)))
+    own = _own(stays, goes)
+    wins = {"name": stays, "birth_date": stays, "phone": own, "email": own}
+    if goes.user_id is not None:
+        # The address of an account stays the account's.
+        del wins["email"]
+    choices = [
+        Choice(name, getattr(one, name), getattr(other, name), record.id)
+        for name, record in wins.items()
+        if getattr(one, name) and getattr(other, name) and getattr(one, name) != getattr(other, name)
+    ]
+    return choices, _fingerprint(*sorted((one, other)))
+
+
+def find_clashes(session: Session, first: int, second: int) -> list[Clash]:
+    """The appointments of two records that are at one time, as the guard of patients' time sees them."""
+    one, other = aliased(Appointment), aliased(Appointment)
+    by_one, by_other = aliased(Doctor), aliased(Doctor)
+    query = (
+        sa.select(one.reference, one.starts_at, by_one.name, other.reference, other.starts_at, by_other.name)
+        .join(other, sa.and_(other.starts_at < one.ends_at, other.ends_at > one.starts_at))
+        .join(by_one, by_one.id == one.doctor_id)
+        .join(by_other, by_other.id == other.doctor_id)
+        .where(one.patient_id == first, other.patient_id == second)
+        .where(one.status.in_(OCCUPYING), other.status.in_(OCCUPYING))
+        .order_by(one.starts_at, other.starts_at)
+    )
+    return [Clash(*row) for row in session.execute(query)]
+
+
+def _in_order(low: Record, high: Record) -> tuple[Record, Record]:
+    """The record that stays, and the one that goes: the one with an account, else the younger one."""
+    return (high, low) if low.user_id is not None else (low, high)
+
+
+def _fingerprint(low: Record, high: Record) -> str:
+    return hashlib.blake2b(repr((low, high)).encode(), digest_size=12).hexdigest()
 
 
 def _confirmed_account(session: Session, user_id: int) -> ConfirmedAccount | None:
@@ -172,7 +264,7 @@ def _lock_both(session: Session, first: int, second: int) -> tuple[Record, Recor
     return found[first], found[second]
 
 
-def _merge(session: Session, stays: Record, goes: Record) -> None:
+def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, int], *, now: datetime) -> None:
     """Move everything of one locked record to another, and delete it.
 
     Raises:
@@ -180,18 +272,15 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
     """
     try:
         with session.begin_nested(), guarded():
-            session.execute(
-                sa.update(Appointment)
-                .where(Appointment.patient_id == goes.id)
-                .values(patient_id=stays.id)
-                .execution_options(synchronize_session=False)
-            )
+            theirs = sa.update(Appointment).where(Appointment.patient_id == goes.id).values(patient_id=stays.id)
+            appointments = _moved(session, theirs.returning(Appointment.id))
     except Conflict as error:
         raise RecordsClash from error
-    _update(session, sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id))
-    notifications.change_subject(session, "patient", goes.id, stays.id)
+    managed = sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id)
+    people = _moved(session, managed.returning(Patient.id))
+    messages = notifications.change_subject(session, "patient", goes.id, stays.id)
     duplicates.move_pairs(session, goes.id, stays.id)
-    joined = _joined(stays, goes)
+    joined = _joined(stays, goes, picks)
     if _books_for(session, stays.id, joined["managed_by_id"]):
         # A person whom this one books for cannot book for this one as well.
         joined |= NO_LINK
@@ -200,8 +289,28 @@ def _merge(session: Session, stays: Record, goes: Record) -> None:
     _update(session, sa.update(Patient).where(Patient.id == stays.id).values(joined))
     session.execute(sa.delete(Patient).where(Patient.id == goes.id).execution_options(synchronize_session=False))
     if goes.user_id is not None:
-        session.execute(sa.update(User).where(User.id == goes.user_id).values(name=stays.name))
-    keep_words(session, stays.id, name=stays.name, email=joined["email"], phone=joined["phone"])
+        session.execute(sa.update(User).where(User.id == goes.user_id).values(name=joined["name"]))
+    keep_words(session, stays.id, name=joined["name"], email=joined["email"], phone=joined["phone"])
+    kept = KeptJoin(
+        gone=_kept(goes),
+        before=_kept(stays),
+        after=_kept(stays._replace(**{name: joined[name] for name in Record._fields if name in joined})),
+        account=goes.user_id,
+        appointments=appointments,
+        people=people,
+        messages=messages,
+    )
+    row = {"stays_id": stays.id, "gone_id": goes.id, "joined_at": now, "kept": kept.model_dump(mode="json")}
+    session.execute(sa.insert(JoinedRecord).values(row))
+
+
+def _kept(record: Record) -> KeptRecord:
+    return KeptRecord.model_construct(**{name: getattr(record, name) for name in KeptRecord.model_fields})
+
+
+def _moved(session: Session, statement: Any) -> list[int]:
+    """The ids of the rows that a statement changes."""
+    return list(session.scalars(statement.execution_options(synchronize_session=False)))
 
 
 def _books_for(session: Session, person_id: int, other_id: int | None) -> bool:
@@ -209,19 +318,32 @@ def _books_for(session: Session, person_id: int, other_id: int | None) -> bool:
     return session.scalar(query) is not None
 
 
-def _joined(stays: Record, goes: Record) -> dict[str, Any]:
-    """The data of the record that stays. What the person wrote in their account is newer than what the clinic wrote."""
+def _own(stays: Record, goes: Record) -> Record:
+    """The record that the person keeps: what they wrote in their account is newer than what the clinic wrote."""
+    return goes if goes.user_id is not None else stays
+
+
+def _joined(stays: Record, goes: Record, picks: Mapping[str, int]) -> dict[str, Any]:
+    """The data of the record that stays."""
     managed = stays if stays.managed_by_id is not None else goes
     linked = managed.managed_by_id is not None and managed.managed_by_id not in {stays.id, goes.id}
-    own = goes if goes.user_id is not None else stays
-    return {
-        "user_id": goes.user_id,
-        **({name: getattr(managed, name) for name in NO_LINK} if linked else NO_LINK),
+    own, picked = _own(stays, goes), {stays.id: stays, goes.id: goes}
+    details: dict[str, Any] = {
+        "name": stays.name,
         "birth_date": stays.birth_date or goes.birth_date,
         "phone": own.phone or stays.phone or goes.phone,
         "email": own.email or stays.email or goes.email,
+    }
+    for name, number in picks.items():
+        if name in details and number in picked and not (name == "email" and goes.user_id is not None):
+            details[name] = getattr(picked[number], name) or details[name]
+    return {
+        **details,
+        "sort_name": sort_key(details["name"]),
+        "user_id": goes.user_id,
+        **({name: getattr(managed, name) for name in NO_LINK} if linked else NO_LINK),
         "wants_email": own.wants_email,
-        "wants_sms": own.wants_sms and bool(own.phone or stays.phone or goes.phone),
+        "wants_sms": own.wants_sms and bool(details["phone"]),
         "alert": _both(stays.alert, goes.alert, ", ", most=80),
         "desk_note": _both(stays.desk_note, goes.desk_note, "\n", most=1000),
     }

@@ -135,14 +135,18 @@ def withdraw_to(session: Session, recipient: str, *, subject: tuple[str, int]) -
     )
 
 
-def change_subject(session: Session, subject_type: str, before: int, after: int) -> None:
-    """Let messages about one subject be about another, because the two are one."""
-    session.execute(
-        sa.update(OutboxMessage)
-        .where(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id == before)
-        .values(subject_id=after)
-        .execution_options(synchronize_session=False)
-    )
+def change_subject(
+    session: Session, subject_type: str, before: int, after: int, *, only: Collection[int] | None = None
+) -> list[int]:
+    """Let messages about one subject be about another, because the two are one; or `only` those with these ids.
+
+    Returns the ids of the messages.
+    """
+    which = [OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id == before]
+    if only is not None:
+        which.append(OutboxMessage.id.in_(only))
+    moved = sa.update(OutboxMessage).where(*which).values(subject_id=after).returning(OutboxMessage.id)
+    return list(session.scalars(moved.execution_options(synchronize_session=False)))
 
 
 def withdraw(

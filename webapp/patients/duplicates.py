@@ -6,6 +6,7 @@ told nothing, because anyone can register with anyone's details.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -132,6 +133,23 @@ def joined_before(session: Session, first: int, second: int) -> int | None:
         AuditEvent.subject_type == "patient", AuditEvent.subject_id == found[0], AuditEvent.action == JOINED
     )
     return found[0] if any(details.get("record") == gone for details in session.scalars(joined)) else None
+
+
+def records_within(session: Session, patient_ids: Sequence[int]) -> list[int]:
+    """These records, and those that were joined to them and are gone: the audit log is about their ids, too."""
+    found, looked_at = list(patient_ids), 0
+    while looked_at < len(found):
+        joined = sa.select(AuditEvent.details).where(
+            AuditEvent.subject_type == "patient",
+            AuditEvent.subject_id.in_(found[looked_at:]),
+            AuditEvent.action == JOINED,
+        )
+        looked_at = len(found)
+        named = {details["record"] for details in session.scalars(joined)} - set(found)
+        # Those that were parted again are records of their own.
+        there = set(session.scalars(sa.select(Patient.id).where(Patient.id.in_(named))))
+        found += sorted(named - there)
+    return found
 
 
 class Pair(NamedTuple):

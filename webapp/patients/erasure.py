@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core.names import sort_key
 from webapp.events.kinds import AccountErased, PatientErased
-from webapp.patients.models import NO_LINK, Patient, PatientWord, PossibleDuplicate
+from webapp.patients.models import NO_LINK, JoinedRecord, Patient, PatientWord, PossibleDuplicate
 
 # A name, like that of a new clinic: the record has no other.
 ANONYMOUS = "Deleted patient"
@@ -49,8 +49,17 @@ def hide(session: Session, patient_id: int) -> None:
     session.execute(sa.delete(PatientWord).where(PatientWord.patient_id == patient_id))
     pair = sa.or_(PossibleDuplicate.patient_id == patient_id, PossibleDuplicate.other_id == patient_id)
     session.execute(sa.delete(PossibleDuplicate).where(pair))
+    forget_joins(session, patient_id)
     linked = sa.or_(Patient.managed_by_id == patient_id, Patient.id == patient_id)
     _update(session, sa.update(Patient).where(linked).values(NO_LINK))
+
+
+def forget_joins(session: Session, patient_id: int) -> None:
+    """Forget what the records were that were joined to this one, and those that were joined to these."""
+    stays = [patient_id]
+    while stays:
+        joins = sa.delete(JoinedRecord).where(JoinedRecord.stays_id.in_(stays)).returning(JoinedRecord.gone_id)
+        stays = list(session.scalars(joins.execution_options(synchronize_session=False)))
 
 
 def _update(session: Session, statement: sa.Update) -> None:

@@ -107,3 +107,20 @@ class PossibleDuplicate(Base):
     )
     noted_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+
+
+class JoinedRecord(Base):
+    """What two records were before they were joined, so that they can be parted again.
+
+    `stays_id` is the record that took over everything, and `gone_id` the one that was deleted; either may be joined
+    with a third one later, so that the database does not ask that they exist. `kept` is a `KeptJoin`.
+    """
+
+    __tablename__ = "joined_records"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stays_id: Mapped[int] = mapped_column(index=True)
+    gone_id: Mapped[int]
+    joined_at: Mapped[datetime]
+    kept: Mapped[dict[str, Any]] = mapped_column(sa.JSON)

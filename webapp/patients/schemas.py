@@ -72,6 +72,39 @@ class PatientNotes(BaseModel):
     desk_note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
 
 
+class KeptRecord(BaseModel):
+    """A record as it was. Instants are UTC."""
+
+    name: str
+    birth_date: date | None
+    phone: str
+    email: str
+    wants_email: bool
+    wants_sms: bool
+    alert: str
+    desk_note: str
+    managed_by_id: int | None
+    managed_since: datetime | None
+    managed_until: datetime | None
+    managed_told_at: datetime | None
+    created_at: datetime
+
+
+class KeptJoin(BaseModel):
+    """What was moved when two records were joined: the record that is gone, and the other one before and after.
+
+    `account` is the account that moved, and the lists hold the ids of what moved with the record.
+    """
+
+    gone: KeptRecord
+    before: KeptRecord
+    after: KeptRecord
+    account: int | None
+    appointments: list[int]
+    people: list[int]
+    messages: list[int]
+
+
 class Contact(NamedTuple):
     """How a patient is reached; '' where it is not known."""
 

@@ -11,7 +11,7 @@ appointment, whose name the patient has read already.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from webapp.core import formats
 from webapp.database import Database, table_of
 from webapp.doctors.models import Doctor
 from webapp.notifications.models import OutboxMessage
+from webapp.patients.duplicates import records_within
 from webapp.patients.exceptions import NoSuchPatient
 from webapp.patients.models import Patient, link_stands
 from webapp.scheduling.models import Appointment
@@ -191,10 +192,10 @@ def _is_theirs(subject: Subject) -> sa.ColumnElement[bool]:
     return sa.and_(Appointment.patient_id.in_(subject.records), shown)
 
 
-def _about(columns: Any, subject: Subject) -> sa.ColumnElement[bool]:
+def _about(columns: Any, subject: Subject, records: Sequence[int] | None = None) -> sa.ColumnElement[bool]:
     """The rows about the subject's records, their appointments, and the account, by the index of subjects."""
     appointments = sa.select(Appointment.id).where(_is_theirs(subject))
-    kinds: list[tuple[str, Any]] = [("patient", subject.records), ("appointment", appointments)]
+    kinds: list[tuple[str, Any]] = [("patient", records or subject.records), ("appointment", appointments)]
     if subject.user_id is not None:
         kinds.append(("user", (subject.user_id,)))
     found = [
@@ -255,7 +256,7 @@ def _consents(session: Session, subject: Subject) -> Iterator[Row]:
 def _history(session: Session, subject: Subject) -> Iterator[Row]:
     """Who looked at the data or changed it, by role; and what the person did themselves, with the network address."""
     event, appointment = table_of(AuditEvent).c, table_of(Appointment)
-    which = _about(event, subject)
+    which = _about(event, subject, records_within(session, subject.records))
     if subject.user_id is not None:
         which = sa.or_(which, event.id.in_(sa.select(event.id).where(event.actor_user_id == subject.user_id)))
     query = (

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments import guardians
+from webapp.appointments import guardians, parting
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
@@ -26,6 +26,7 @@ from webapp.clinic.service import Clinic, get_clinic
 from webapp.database import Base, Database, table_of
 from webapp.notifications.erasure import NO_RECIPIENT
 from webapp.notifications.models import OutboxMessage
+from webapp.patients.models import JoinedRecord
 from webapp.privacy.erasure import erase_due
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ TABLES: dict[str, str] = {
     "failed_logins": "2 days (nightly, and at each attempt)",
     "heartbeats": "a day after the process ended (the worker)",
     "idempotency_keys": "24 hours (each round of the worker)",
+    "joined_records": "30 days (nightly), or with the record",
     "linked_identities": "when it is unlinked, or with the account",
     "live_changes": "all but the newest 500 (each round of the worker)",
     "opening_hours": "admins",
@@ -107,6 +109,7 @@ def _old_audit(clinic: Clinic, now: datetime) -> sa.ColumnElement[bool] | None:
 
 RULES = (
     Rule("messages", OutboxMessage, _old_messages),
+    Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - parting.REVERSIBLE),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
     Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),

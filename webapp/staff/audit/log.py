@@ -30,6 +30,7 @@ from webapp.doctors.models import Doctor
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
+from webapp.patients.duplicates import records_within
 from webapp.patients.models import Patient
 from webapp.patients.search import search_patients
 from webapp.scheduling.models import Appointment
@@ -99,7 +100,7 @@ def resolve(session: Session, search: AuditSearch, clinic: Clinic) -> ResolvedSe
     patients = _find_patients(session, search.patient) if search.patient else []
     wanted = EventFilter(
         actors=actors,
-        subjects=_subjects_of([patient.id for patient in patients]) if search.patient else None,
+        subjects=_subjects_of(session, [patient.id for patient in patients]) if search.patient else None,
         action=search.action,
         since=first_instant(search.first, clinic.zone) if search.first else None,
         until=first_instant(search.last + timedelta(days=1), clinic.zone) if search.last else None,
@@ -130,11 +131,12 @@ def _find_patients(session: Session, text: str) -> list[FoundPatient]:
     return [FoundPatient(row.id, row.name, row.birth_date) for row in rows.patients]
 
 
-def _subjects_of(patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | sa.Select[int]]]:
+def _subjects_of(session: Session, patient_ids: Sequence[int]) -> list[tuple[str, Sequence[int] | sa.Select[int]]]:
     appointments = sa.select(Appointment.id).where(Appointment.patient_id.in_(patient_ids))
     account = sa.select(Patient.user_id).where(Patient.id.in_(patient_ids), Patient.user_id.is_not(None))
     users: sa.Select[int] = account  # type: ignore[assignment]
-    return [("patient", patient_ids), ("appointment", appointments), ("user", users)] if patient_ids else []
+    records = records_within(session, patient_ids)
+    return [("patient", records), ("appointment", appointments), ("user", users)] if patient_ids else []
 
 
 def list_entries(session: Session, wanted: EventFilter, *, cursor: Cursor[int] = FIRST_PAGE, limit: int) -> list[Entry]:

@@ -49,6 +49,7 @@ ACTIONS: dict[str, Sentence] = {
     "patient_changed": _l("Changed a patient’s details"),
     "patient_notes_changed": _l("Changed the alert or the note about a patient"),
     "patients_joined": _l("Joined two records of one patient"),
+    "patients_parted": _l("Parted two records that had been joined"),
     "patients_told_apart": _l("Said that two records are of two people"),
     "patient_removed": _l("Removed a patient"),
     "patient_linked": _l("Linked a person who books for a patient"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.appointments import joining
+from webapp.appointments import joining, parting
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
@@ -14,7 +14,7 @@ from webapp.exceptions import AppError, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
 from webapp.staff.patients import queries
-from webapp.staff.patients.presenters import facts_of, pair_line
+from webapp.staff.patients.presenters import choice_lines, facts_of, pair_line
 
 router = Router()
 
@@ -60,7 +60,15 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
     match sent.get("decision"):
         case "same":
             try:
-                stays = page.write(joining.join_records, actor, patient_id, other_id, now=page.now)
+                stays = page.write(
+                    joining.join_records,
+                    actor,
+                    patient_id,
+                    other_id,
+                    picks=_picks(sent),
+                    seen=str(sent.get("seen", "")),
+                    now=page.now,
+                )
             except NotFound:
                 raise
             except AppError as error:
@@ -71,6 +79,29 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
             return page.redirect("/admin/patients/duplicates", flash=_("The two records stay as they are."))
     problem = _("Choose whether this is the same person.")
     return _compare_page(page, patient_id, other_id, problem=problem, status=422)
+
+
+@router.get("/admin/patients/{patient_id}/joined/{join_id}")
+def ask_to_part(page: CurrentPage, patient_id: PathId, join_id: PathId) -> Response:
+    """What it means to part two records that were joined; front desk."""
+    signed_in(page, *DESK)
+    join = parting.get_join(page.session, patient_id, join_id, now=page.now)
+    record = records.get_record(page.session, patient_id)
+    return page.render("staff/patients/part.html", patient=record, join=join)
+
+
+@router.post("/admin/patients/{patient_id}/joined/{join_id}")
+def part(page: CurrentPage, sent: SentForm, patient_id: PathId, join_id: PathId) -> Response:  # noqa: ARG001
+    """Part two records that were joined; front desk."""
+    actor = signed_in(page, *DESK)
+    page.write(parting.part_records, actor, patient_id, join_id, now=page.now)
+    return page.redirect(f"/admin/patients/{patient_id}", flash=_("They are two records again."))
+
+
+def _picks(sent: SentForm) -> dict[str, int]:
+    """The details that staff chose, by name: the id of the record from which each comes."""
+    chosen = {name: whole_number(str(sent.get(name, ""))) for name in joining.PICKED}
+    return {name: number for name, number in chosen.items() if number is not None}
 
 
 def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = "", status: int = 200) -> Response:
@@ -89,10 +120,14 @@ def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = 
         }
         for record in both
     ]
+    choices, seen = joining.compare(page.session, patient_id, other_id)
     return page.render(
         "staff/patients/compare.html",
         status=status,
         columns=columns,
+        choices=choice_lines(page, choices),
+        clashes=joining.find_clashes(page.session, patient_id, other_id),
+        seen=seen,
         joinable=any(record.account is None for record in both),
         action=f"/admin/patients/{patient_id}/duplicates/{other_id}",
         problem=problem,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from webapp.appointments.booking.schedule_queries import age_on
+from webapp.appointments.joining import Choice
 from webapp.clinic.dependencies import current_clinic
-from webapp.core import formats
+from webapp.core import formats, phones
 from webapp.core.web import Page
 from webapp.i18n import gettext as _
 from webapp.patients.duplicates import Pair
@@ -95,6 +97,39 @@ def pair_line(page: Page, pair: Pair) -> PairLine:
         ", ".join(words for is_same, words in shared if is_same) or _("name"),
         pair.noted_at,
     )
+
+
+class ChoiceLine(NamedTuple):
+    """A detail in which two records differ: its name in the form, its label, and both in words.
+
+    `wins` is the id of the record that is chosen at first.
+    """
+
+    name: str
+    label: str
+    values: tuple[str, str]
+    wins: int
+
+
+def choice_lines(page: Page, choices: Sequence[Choice]) -> list[ChoiceLine]:
+    """What staff choose from when they join two records."""
+    country = current_clinic(page).home_country
+
+    def words(name: str, value: Any) -> str:
+        if name == "birth_date":
+            return written(page, value)
+        return phones.shown(value, country) if name == "phone" else str(value)
+
+    labels = {
+        "name": _("Name"),
+        "birth_date": _("Date of birth"),
+        "phone": _("Phone"),
+        "email": _("Email address"),
+    }
+    return [
+        ChoiceLine(name, labels[name], (words(name, first), words(name, second)), wins)
+        for name, first, second, wins in choices
+    ]
 
 
 def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[PatientLine]:
