@@ -83,13 +83,14 @@ def test_every_stream_is_told_of_a_change(cast: Cast, run: Run) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("how", ["signed out", "disabled", "idle"])
+@pytest.mark.parametrize("how", ["signed out", "disabled", "idle", "needs a factor"])
 def test_a_stream_ends_with_its_session(cast: Cast, run: Run, how: str) -> None:
     async def test(opened: Hub) -> None:
         bobs, carols = viewer(cast), viewer(cast, "carol")
         stream, other = await opened.join(bobs), await opened.join(carols)
         mine = models.UserSession.id == bobs.session_id
         ends: dict[str, sa.Delete | sa.Update] = {
+            "needs a factor": sa.update(models.SignInRules).values(factor_doctors=True),
             "signed out": sa.delete(models.UserSession).where(mine),
             "disabled": sa.update(models.User).where(models.User.id == bobs.user_id).values(active=False),
             "idle": sa.update(models.UserSession).where(mine).values(last_seen_at=NOW.replace(hour=1)),

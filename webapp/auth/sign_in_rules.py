@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.models import RefreshToken, SignInRules, User, UserSession
-from webapp.auth.schemas import Actor, ActorRole
+from webapp.auth.schemas import Actor, ActorRole, Role
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import Whole
 from webapp.database import table_of
@@ -46,6 +46,7 @@ class StaffRules(BaseModel):
 
 NEW_CLINIC = StaffRules()
 COLUMNS = tuple(StaffRules.model_fields)
+STAFF_ROLES: tuple[Role, ...] = ("receptionist", "doctor", "admin")
 
 
 def get_rules(session: Session) -> StaffRules:
@@ -82,6 +83,14 @@ def unended(session: Session, *, now: datetime) -> sa.ColumnElement[bool]:
     too_old = sa.or_(UserSession.last_seen_at <= now - rules.idle, UserSession.created_at <= now - rules.lifetime)
     ended = sa.and_(of_staff, ~of_api, too_old)
     return sa.and_(UserSession.expires_at > now, UserSession.waits.is_(False), ~ended)
+
+
+def needs_new_factor(session: Session) -> sa.ColumnElement[bool]:
+    """The condition of sessions whose owner must first set up a second factor, because the rules ask for one."""
+    rules = get_rules(session)
+    asked = [role for role in STAFF_ROLES if rules.needs_factor(role)]
+    lacking = sa.exists().where(User.id == UserSession.user_id, User.role.in_(asked), User.factor_since.is_(None))
+    return sa.and_(lacking, UserSession.factor_elsewhere.is_(False))
 
 
 def _lock(session: Session) -> None:
