@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Barrier
 
 import sqlalchemy as sa
 
@@ -10,6 +12,7 @@ from tests.appointment_rows import put
 from tests.cast import Cast, local
 from webapp import models
 from webapp.clinic.service import get_clinic
+from webapp.staff.board import choices
 from webapp.staff.board.days import Day, build_board
 
 DAY = date(2026, 3, 3)
@@ -72,3 +75,16 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_doctors(cast: Ca
     board = board_of(cast)
     assert len(board.away) == 5
     assert len(ran) <= few
+
+
+def test_columns_that_are_chosen_in_many_windows_at_one_instant_are_remembered(cast: Cast) -> None:
+    together = Barrier(6)
+
+    def choose(_window: int) -> None:
+        together.wait()
+        cast.database.write(choices.choose, cast.carol, slugs=["bob"])
+
+    with ThreadPoolExecutor(6) as windows:
+        list(windows.map(choose, range(6)))
+    with cast.database.reading() as session:
+        assert choices.get_choice(session, cast.carol).slugs == ("bob",)

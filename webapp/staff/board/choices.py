@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.auth.models import User
 from webapp.auth.schemas import Actor
 from webapp.database import rows, table_of
 from webapp.doctors import service as doctors
@@ -52,8 +53,9 @@ def choose(session: Session, actor: Actor, *, specialty: str = "", slugs: Sequen
     if chosen is ALL:
         known = [each.slug for each in everyone if each.slug in set(slugs)][:MOST]
         chosen = Choice(slugs=tuple(known)) if len(known) < len(everyone) else ALL
-    own = BoardChoice.user_id == actor.user_id
-    session.execute(sa.delete(BoardChoice).where(own))
+    # One after the other: two windows of an account may save at the same moment.
+    session.execute(sa.select(User.id).where(User.id == actor.user_id).with_for_update(key_share=True))
+    session.execute(sa.delete(BoardChoice).where(BoardChoice.user_id == actor.user_id))
     if chosen != ALL:
         values = {"specialty": chosen.specialty, "doctors": " ".join(chosen.slugs)}
         session.execute(sa.insert(BoardChoice).values(user_id=actor.user_id, **values))
