@@ -8,6 +8,8 @@ from starlette.testclient import TestClient
 from tests.cast import Cast, log_in
 from tests.reading import read
 from webapp import models
+from webapp.appointments.messages import reassigning
+from webapp.appointments.schemas import GiveToPatient
 
 TEN = "2026-03-05 10:00"
 
@@ -23,6 +25,8 @@ def test_the_reason_is_edited_in_place(client: TestClient, cast: Cast) -> None:
     late = client.post(address, data={**form, "reason": "Another"})
     assert late.status_code == 409
     assert "Another" in late.text
+    # Before it is replaced, the reader sees what the other person wrote.
+    assert "A sore knee" in late.text
 
 
 def test_the_front_desk_changes_no_reason_that_it_does_not_see(client: TestClient, cast: Cast) -> None:
@@ -48,3 +52,15 @@ def test_the_right_patient_is_searched_and_chosen(client: TestClient, cast: Cast
     page = read(client.get(answer.headers["location"]))
     assert page.h1 == "Dave Dunn"
     assert "Put in Dave Dunn’s record by you" in page.text
+
+
+def test_the_history_names_no_earlier_patient_as_the_next_ones_family(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN)
+    command = GiveToPatient(patient_id=cast.patient_ids["dave"])
+    cast.database.write(reassigning.give_to_patient, cast.carol, reference, command, now=cast.now)
+    log_in(client, "dave")
+    history = read(client.get(f"/appointments/{reference}")).text
+    assert "Booked by another patient" in history
+    assert "Put in Dave Dunn’s record by the clinic" in history
+    assert "the person who books for" not in history
+    assert "Alice" not in history

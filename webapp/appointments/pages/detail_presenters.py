@@ -138,7 +138,15 @@ def list_history(session: Session, actor: Actor, view: AppointmentView, clinic: 
         of_doctors = [each.actor_user_id for each in entries if each.actor_role == "doctor" and each.actor_user_id]
         names = names | accounts.names_of(session, of_doctors)
     known = _changed_names(session, entries)
-    return [HistoryEntry(each.action, _sentence(each, actor, view, clinic, names, known), each.at) for each in entries]
+    reassigned = max((place for place, each in enumerate(entries) if each.action == "given_to_patient"), default=0)
+    return [
+        HistoryEntry(
+            each.action,
+            _sentence(each, actor, view, clinic, names, known, of_another=place < reassigned),
+            each.at,
+        )
+        for place, each in enumerate(entries)
+    ]
 
 
 def _changed_names(session: Session, entries: list[Entry]) -> dict[tuple[str, str], str]:
@@ -160,9 +168,11 @@ def _sentence(
     clinic: Clinic,
     programs: dict[int, UserName],
     known: dict[tuple[str, str], str],
+    *,
+    of_another: bool,
 ) -> str:
-    """What was done, and by whom, from the reader's point of view."""
-    values = {"who": _author(entry, actor, view, programs)}
+    """What was done, and by whom, from the reader's point of view; `of_another`: it was another patient's then."""
+    values = {"who": _author(entry, actor, view, programs, of_another=of_another)}
     for name, value in entry.details.items():
         if (entry.action, str(value)) in known:
             values[name] = known[entry.action, str(value)]
@@ -206,7 +216,9 @@ def _by_link(entry: Entry) -> bool:
     return entry.details.get("by") == "link"
 
 
-def _author(entry: Entry, actor: Actor, view: AppointmentView, programs: dict[int, UserName]) -> str:
+def _author(
+    entry: Entry, actor: Actor, view: AppointmentView, programs: dict[int, UserName], *, of_another: bool
+) -> str:
     """Who did it, from the point of view of a reader who may have done it."""
     if entry.actor_user_id == actor.user_id:
         return _("you")
@@ -214,6 +226,8 @@ def _author(entry: Entry, actor: Actor, view: AppointmentView, programs: dict[in
         return programs[entry.actor_user_id].name
     if entry.actor_user_id is not None and entry.actor_user_id == view.patient_user_id:
         return view.patient_name
+    if entry.actor_role == "patient" and of_another:
+        return _("another patient")
     if entry.actor_role == "patient":
         return _("the person who books for %(name)s") % {"name": view.patient_name}
     if entry.actor_role == "doctor":

@@ -31,8 +31,7 @@ def show_words(page: CurrentPage, reference: str) -> Response:
     """What the patient told, to be changed; its staff who may read it."""
     actor = signed_in(page, *STAFF)
     view = _readable(page, actor, reference)
-    data = {"reason": view.reason, "notes": view.notes, "version": str(view.version)}
-    return _words_page(page, view, WordsForm(data=data))
+    return _words_page(page, view, _words_form(view))
 
 
 @router.post("/appointments/{reference}/reason")
@@ -51,7 +50,10 @@ def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
         else:
             return page.redirect(f"/appointments/{view.reference}", flash=_("The reason is saved."))
     if error is not None:
-        form.version.data = str(queries.get_appointment(page.session, actor, reference).version)
+        view = queries.get_appointment(page.session, actor, reference)
+        # What the other person wrote is shown beside what was typed, before it is replaced.
+        form.compare_with(_words_form(view))
+        form.version.data = str(view.version)
         form.add_error(error)
     return _words_page(page, view, form, error, status=422)
 
@@ -99,6 +101,10 @@ def _readable(page: Page, actor: Actor, reference: str) -> AppointmentView:
     if queries.hides_reasons(page.session, actor):
         raise Forbidden(_("The clinic doesn’t show reasons for appointments to the front desk."))
     return view
+
+
+def _words_form(view: AppointmentView) -> WordsForm:
+    return WordsForm(data={"reason": view.reason, "notes": view.notes, "version": str(view.version)})
 
 
 def _words_page(
