@@ -106,7 +106,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/board/{day}/appointments/{reference}"): (LOGIN, 403,  403,   403,   403,   303,  LOGIN),
     ("GET", "/admin/appointments"):                 (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/appointments.csv"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
-    ("GET", "/admin/appointments/new"):             (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("GET", "/admin/appointments/new"):             (LOGIN,  403,   403,   403,   403,   303,  LOGIN),
     ("GET", "/appointments/{reference}/reason"):    (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
     ("POST", "/appointments/{reference}/reason"):   (401,    403,   403,   303,   404,   303,  401),
     ("GET", "/appointments/{reference}/patient"):   (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
@@ -761,8 +761,8 @@ class AccessClinic:
         self.appointments += 1
         reference = f"AAAA-{self.appointments:04d}"
         day, hour = divmod(self.appointments, 8)
-        starts = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:00")
-        ends = local(f"2026-05-{1 + day:02d} {9 + hour:02d}:15")
+        starts = local("2026-05-01 09:00") + timedelta(days=day, hours=hour)
+        ends = starts + timedelta(minutes=15)
         self.cast.add(
             models.Appointment(
                 reference=reference,

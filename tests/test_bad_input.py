@@ -322,7 +322,7 @@ def test_a_next_address_that_names_no_real_appointment_is_not_described(client: 
     ("/admin/appointments?doctor=bob&doctor=erin", "Doctor"),
     ("/admin/appointments?from=2026-03-02&from=2026-03-03", "From"),
     ("/admin/appointments.csv?status=arrived&status=cancelled", "Status"),
-    ("/admin/appointments/new?doctor=bob&doctor=erin", "Doctor"),
+    ("/desk/booking?doctor=bob&doctor=erin", "With"),
     ("/admin/appointments/why?doctor=bob&doctor=erin", "Doctor"),
     ("/admin/audit?action=patient_read&action=user_disabled", ""),
     ("/admin/audit.csv?who=bob&who=erin", ""),

@@ -37,7 +37,6 @@ OUR_REFERENCES = ("for", "form", "list", "popovertarget", "hx-target", "hx-indic
 ARIA_REFERENCES = ("aria-labelledby", "aria-describedby", "aria-controls", "aria-owns")
 # Refusals that are right: a page whose own form is not filled in yet, or says what does not fit.
 REFUSED = {
-    (422, "/admin/appointments/new"): "The chosen doctor does not offer the chosen visit type.",
     (422, "/admin/appointments/why"): "No day and time were entered yet.",
     (403, "/appointments/{reference}/reason"): "The clinic shows the front desk no reasons, so it changes none.",
     (403, "/book"): "A doctor who reads a colleague's public page learns that only the front desk books there.",

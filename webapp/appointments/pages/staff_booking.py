@@ -46,7 +46,7 @@ def show(page: Page, actor: Actor, kept: KeptForm | None) -> Response:
     """The appointment that an address names, once its patient is chosen."""
     query = page.request.query_params
     if not query.get("doctor") and actor.sees_all:
-        return page.redirect(with_query("/admin/appointments/new", patient=query.get("patient")))
+        return page.redirect(with_query("/desk/booking", patient=query.get("patient")))
     form = StaffBookForm.of_address(query)
     request = _request_of(page, actor, form)
     clinic = current_clinic(page)

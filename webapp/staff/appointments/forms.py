@@ -101,20 +101,6 @@ class AppointmentFilterForm(DocketForm):
         )
 
 
-class NewBookingForm(DocketForm):
-    """The doctor and visit type of a new booking. `patient` is known already where a record led here."""
-
-    doctor = SelectField(_l("Doctor"), choices=[], validate_choice=False)
-    visit_type = SelectField(_l("Visit type"), choices=[], validate_choice=False)
-    patient = HiddenField()
-
-    def offer(self, choices: Choices) -> None:
-        """Let staff choose among the doctors who take bookings, and all visit types."""
-        taking = [each for each in choices.doctors if each[3]]
-        self.doctor.choices = doctor_choices(Choices(taking, []), _("Choose a doctor"))
-        self.visit_type.choices = visit_type_choices(choices, _("Default type"))
-
-
 class WhyForm(WhenForm):
     """A doctor, a visit type, and a minute."""
 

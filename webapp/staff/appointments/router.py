@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 
 from webapp.appointments.booking import listing, status_service
 from webapp.appointments.booking.listing import AppointmentFilter, Choices
-from webapp.appointments.pages.presenters import PatientSummary, patient_summary
 from webapp.audit import service as audit
 from webapp.auth.dependencies import DESK, confirmed, signed_in
 from webapp.clinic.dependencies import current_clinic
@@ -22,12 +21,10 @@ from webapp.clinic.service import Clinic
 from webapp.core.forms import Submission
 from webapp.core.local_time import first_instant
 from webapp.core.pagination import cursor_of, neighbours
-from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
 from webapp.core.spreadsheets import MEDIA_TYPE, MOST_COUNTED, csv_headers
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
-from webapp.doctors import service as doctors
 from webapp.exceptions import Invalid
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
@@ -35,7 +32,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.patients import records, search
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.staff.appointments import presenters
-from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSearch, NewBookingForm
+from webapp.staff.appointments.forms import AppointmentFilterForm, AppointmentSearch
 from webapp.staff.patients.forms import NewPatientForm
 from webapp.staff.patients.presenters import likely_lines
 
@@ -46,6 +43,8 @@ STILL_EXPECTED = timedelta(minutes=15)
 # How many of the patients that a search finds are considered.
 MOST_PATIENTS = 100
 FILTERS = ("from", "until", "doctor", "status", "visit_type", "patient", "flagged", "unconfirmed")
+# What the address of a new booking may name.
+NAMED = ("doctor", "visit_type", "patient")
 
 
 @router.get("/admin/appointments")
@@ -118,25 +117,10 @@ def export_appointments(page: CurrentPage) -> Response:
 
 @router.get("/admin/appointments/new")
 def new_booking(page: CurrentPage) -> Response:
-    """Doctor and visit type of a new booking; the doctor's free times come next. Front desk."""
+    """The booking for a caller, with what this address names, as bookmarks do; front desk."""
     signed_in(page, *DESK)
-    choices = listing.find_choices(page.session)
-    form = NewBookingForm.of_address(page.request.query_params)
-    form.offer(choices)
-    status = 200
-    if form.doctor.data:
-        doctor = doctors.get_doctor(page.session, form.doctor.data)
-        kinds = {str(kind.id) for kind in doctor.visit_types}
-        if not doctor.visit_types:
-            form.doctor.errors = [_("This doctor offers no visit types yet.")]
-        elif form.visit_type.data and form.visit_type.data not in kinds:
-            words = {"name": doctor.name, "kinds": ", ".join(kind.name for kind in doctor.visit_types)}
-            form.visit_type.errors = [_("%(name)s does not offer that. Choose one of: %(kinds)s.") % words]
-        else:
-            kept = {"visit_type": form.visit_type.data, "patient": form.patient.data}
-            return page.redirect(with_query(f"/doctors/{doctor.slug}", **kept))
-        status = 422
-    return page.render("staff/appointments/new.html", status=status, form=form, patient=_named(page, form.patient.data))
+    query = page.request.query_params
+    return page.redirect(with_query("/desk/booking", **{name: query.get(name) for name in NAMED}))
 
 
 @router.get("/schedule/patients/new")
@@ -239,13 +223,6 @@ def _earlier(page: Page, found: ResolvedSearch, keep: Mapping[str, str]) -> tupl
 def _kept(page: Page) -> dict[str, str]:
     """The filters and the order, as the address has them."""
     return {name: page.request.query_params.get(name, "")[:100] for name in (*FILTERS, "sort")}
-
-
-def _named(page: Page, patient: str | None) -> PatientSummary | None:
-    """The patient named in an address, if there is one."""
-    number = whole_number(patient)
-    found = search.patients_by_id(page.session, [number]) if number is not None else []
-    return patient_summary(found[0], current_clinic(page)) if found else None
 
 
 def _onward(form: NewPatientForm, patient_id: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -41,6 +43,7 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
     action, back = str(sent.get("action", "")), str(sent.get("back", ""))
     _require_known(action)
     chosen = _named(sent)
+    _require_few(chosen)
     if UNSENT in sent:
         # The session had ended: nothing is done before it is sent again.
         return _preview_page(page, actor, action, [each.reference for each in chosen], back)
@@ -55,13 +58,13 @@ def carry_out(page: CurrentPage, sent: SentForm) -> Response:
 
 
 def _named(sent: FormData) -> list[Named]:
-    """The appointments that a form names, each as `K7QM-2F9X.3` with the version that its sender saw."""
-    found = []
+    """The appointments that a form names, each once, as `K7QM-2F9X.3` with the version that its sender saw."""
+    found: dict[str, Named] = {}
     for text in sent.getlist("chosen"):
         reference, _dot, version = str(text).partition(".")
         if reference_in(reference, surely=True):
-            found.append(Named(reference.upper(), whole_number(version)))
-    return found
+            found.setdefault(reference.upper(), Named(reference.upper(), whole_number(version)))
+    return list(found.values())
 
 
 def _preview_page(
@@ -76,8 +79,7 @@ def _preview_page(
     status: int = 200,
 ) -> Response:
     _require_known(action)
-    if len(references) > MOST_CHOSEN:
-        raise Invalid(_("Choose at most %(most)d appointments at once.") % {"most": MOST_CHOSEN})
+    _require_few(references)
     judged = selection.judge(page.session, actor, action, [each.upper() for each in references], now=page.now)
     problems = problems or {}
     left = [(each.appointment, problems.get(each.appointment.reference) or each.why_not) for each in judged]
@@ -98,3 +100,8 @@ def _preview_page(
 def _require_known(action: str) -> None:
     if action not in ACTIONS:
         raise NotFound(_("This action does not exist."))
+
+
+def _require_few(chosen: Sized) -> None:
+    if len(chosen) > MOST_CHOSEN:
+        raise Invalid(_("Choose at most %(most)d appointments at once.") % {"most": MOST_CHOSEN})
