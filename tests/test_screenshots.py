@@ -16,7 +16,7 @@ from webapp.core.routing import all_routes
 # Not pages, or pages that look like another one: those of an admin about a doctor's hours are the doctor's own.
 OTHERS = re.compile(
     r"/api/.*|/\.well-known/.*|/health.*|/metrics|.*\.(ics|csv|json)|.*/document|/docs|/redoc|/doctors/\{slug\}/calendar|/continue|/login/sso/.*"
-    r"|/admin/doctors/\{slug\}/(hours|time-off)/.*|/calendar/.*"
+    r"|/admin/doctors/\{slug\}/(hours|time-off)/.*|/calendar/.*|/live|/admin/appointments/new"
 )
 
 
