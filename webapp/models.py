@@ -1,6 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.appointments.models import PendingDecision
+from webapp.appointments.models import Call, PendingDecision
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
     ApiToken,
@@ -43,6 +43,7 @@ __all__ = [
     "Base",
     "BoardChoice",
     "BusyTime",
+    "Call",
     "ClinicDocument",
     "ClinicSettings",
     "Closure",

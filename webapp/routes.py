@@ -61,6 +61,7 @@ from webapp.staff.clinic.visit_types_router import router as visit_types_router
 from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.desk.away_router import router as away_router
 from webapp.staff.desk.booking_router import router as desk_booking_router
+from webapp.staff.desk.calls_router import router as calls_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
@@ -98,6 +99,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     selection_router,
     desk_booking_router,
     away_router,
+    calls_router,
     why_router,
     decisions_router,
     promised_hours_router,

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import PendingDecision
+from webapp.appointments.models import Call, PendingDecision
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.scheduling.models import Appointment
 
@@ -20,6 +20,8 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
     undecided = sa.delete(PendingDecision).where(PendingDecision.appointment_id.in_(theirs))
     session.execute(undecided.execution_options(synchronize_session=False))
+    calls = sa.delete(Call).where(Call.appointment_id.in_(theirs))
+    session.execute(calls.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)
         .where(Appointment.patient_id == event.patient_id)

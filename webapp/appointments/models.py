@@ -1,4 +1,4 @@
-"""Decisions about appointments that are not carried out yet."""
+"""Decisions about appointments that are not carried out yet, and calls that the front desk made about them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,19 @@ class PendingDecision(Base):
     code: Mapped[str] = mapped_column(sa.String(40))
     why: Mapped[str] = mapped_column(sa.String(300))
     decided_at: Mapped[datetime]
+
+
+class Call(Base):
+    """The front desk called the patient about the appointment at `starts_at`; if it moves, they are called again.
+
+    A row ends when the call is unticked, or 30 days after the appointment.
+    """
+
+    __tablename__ = "calls"
+
+    appointment_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("appointments.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    starts_at: Mapped[datetime]
+    called_at: Mapped[datetime]
+    called_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))

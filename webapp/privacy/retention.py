@@ -49,6 +49,7 @@ TABLES: dict[str, str] = {
     "authenticator_apps": "when it is removed, or with the account",
     "board_choices": "when their user chooses all doctors, or with the account",
     "busy_times": "with their appointments and time off (triggers)",
+    "calls": "when a call is unticked; 30 days after the appointment, at the next call",
     "clinic_documents": "stay: people have read them",
     "clinic_settings": "one row",
     "closures": "admins",

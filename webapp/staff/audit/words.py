@@ -24,6 +24,8 @@ ACTIONS: dict[str, Sentence] = {
     "words_changed": _l("Changed an appointment’s reason or notes"),
     "undone": _l("Undid the last status change"),
     "desk_note_changed": _l("Changed the desk’s note on an appointment"),
+    "called": _l("Noted a call to a patient"),
+    "call_undone": _l("Took back the note of a call to a patient"),
     "note_changed": _l("Changed a private note"),
     "links_ended": _l("Ended the links to an appointment"),
     "made_confidential": _l("Made an appointment confidential"),
