@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from tests.cast import NOW
 from tests.postgres import libpq
 from webapp.database import ATTEMPTS, Database
+from webapp.engines import sqlite_module
 from webapp.exceptions import Unavailable
 from webapp.models import FailedLogin
 from webapp.troubles import sqlstate, trouble_of
@@ -199,6 +200,30 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledges(sqlite_database: Database
     with sqlite_database.reading() as session:
         found = {name: session.scalar(sa.text(f"PRAGMA {name}")) for name in wanted}
     assert found == wanted
+
+
+def test_a_file_that_can_be_written_again_is_opened_anew(sqlite_database: Database) -> None:
+    database = sqlite_database
+    disk = {"mode": "rw"}
+
+    @sa.event.listens_for(database.engine, "do_connect")
+    def connect(_dialect: object, _record: object, arguments: list[str], options: dict[str, object]) -> object:
+        # As SQLite opens a file that it may only read.
+        return sqlite_module().connect(f"file:{arguments[0]}?mode={disk['mode']}", uri=True, **options)
+
+    # Beside another connection, because one that only reads cannot begin the write-ahead log.
+    other = sqlite_module().connect(str(database.url.database))
+    other.execute("SELECT * FROM sqlite_master").fetchall()
+    disk["mode"] = "ro"
+    with pytest.raises(Unavailable):
+        database.write(_count_a_failure)
+    disk["mode"] = "rw"
+    database.write(_count_a_failure)
+    other.close()
+
+
+def _count_a_failure(session: Session) -> None:
+    session.execute(sa.insert(FailedLogin).values(account="a", address="192.0.2.1", judged=True, at=NOW))
 
 
 @pytest.fixture

@@ -172,6 +172,8 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
         if patience is not None:
             connection.set_progress_handler(_Lateness(patience).is_late, STEPS_BETWEEN_LOOKS)
 
+    event.listen(engine, "handle_error", _open_anew)
+
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         if not connection.get_execution_options().get("docket_write", False):
@@ -184,6 +186,15 @@ def sqlite_engine(url: sa.URL, patience: float | None) -> sa.Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _open_anew(context: sa.ExceptionContext) -> None:
+    """Make the pool replace its connections when one of them may not write.
+
+    SQLite opens a file for reading alone where it cannot be written, and its connection stays so when it can be again.
+    """
+    if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+        context.is_disconnect = True
 
 
 class _Lateness:
