@@ -266,6 +266,17 @@ def test_a_changed_address_joins_too_and_staff_do_not(cast: Cast) -> None:
     assert not confirm(cast, cast.bob).joined
 
 
+def test_what_staff_said_is_two_people_does_not_join_by_itself(cast: Cast) -> None:
+    made = add_record(cast)
+    paula = register(cast)
+    cast.database.write(duplicates.note_pair, made, record_of(cast, paula).id, now=NOW)
+    cast.database.write(records.tell_apart, cast.fiona, made, record_of(cast, paula).id, now=NOW)
+    outcome = confirm(cast, paula)
+    assert (outcome.joined, outcome.waits) == (False, False)
+    assert record_of(cast, paula).id != made
+    assert pairs(cast) == set()
+
+
 def test_links_in_earlier_messages_still_open_the_appointment(cast: Cast) -> None:
     reference = book_for(cast, add_record(cast), "2026-03-05 10:00")
     confirm(cast, register(cast))

@@ -95,12 +95,15 @@ _COLUMNS = tuple(getattr(Patient, name) for name in Record._fields)
 def find_waiting_record(session: Session, user_id: int) -> Record | None:
     """The record that the clinic made for the person of this account before, if there is exactly one.
 
-    It has no account, the account's confirmed address, the same name, and no other birth date.
+    It has no account, the account's confirmed address, the same name, and no other birth date; and staff have not said
+    that it is another person's.
     """
     account = _confirmed_account(session, user_id)
     if account is None:
         return None
-    found = [each for each in _with_address(session, account) if _is_same(each, account.record)]
+    own = account.record
+    same = (each for each in _with_address(session, account) if _is_same(each, own))
+    found = [each for each in same if not duplicates.is_settled(session, each.id, own.id)]
     return found[0] if len(found) == 1 else None
 
 

@@ -113,6 +113,12 @@ def settle_pair(session: Session, first: int, second: int, *, now: datetime) -> 
         raise NoSuchPatient
 
 
+def is_settled(session: Session, first: int, second: int) -> bool:
+    """Whether staff have said that these two records are of two people."""
+    settled = sa.select(PossibleDuplicate.settled_at).where(*_is_pair(first, second))
+    return session.scalar(settled) is not None
+
+
 def require_pair(session: Session, first: int, second: int) -> None:
     """Require that these two records were noted as a pair.
 
