@@ -19,17 +19,22 @@ function prepare(part) {
 }
 
 function focus(link) {
+  if (link.closest("h2")) {
+    link.focus();
+    return;
+  }
   board().querySelector(".col ol a[tabindex='0']")?.setAttribute("tabindex", "-1");
   link.tabIndex = 0;
   link.focus({ preventScroll: true });
   link.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-// The item of the nearest column on that side which is at the same height, or else nearest to it.
+// The item of the nearest column on that side which is at the same height, or else nearest to it; of a heading, the next.
 function beside(link, step) {
   const middle = link.getBoundingClientRect();
   const height = middle.top + Math.min(middle.height / 2, 8);
   let column = link.closest(".col");
+  if (link.closest("h2")) return (step < 0 ? column.previousElementSibling : column.nextElementSibling)?.querySelector("h2 a");
   while ((column = step < 0 ? column.previousElementSibling : column.nextElementSibling)) {
     const near = itemsOf(column).filter((each) => each.checkVisibility()).map((each) => {
       const { top, bottom } = each.getBoundingClientRect();
@@ -41,14 +46,14 @@ function beside(link, step) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const link = event.target.closest?.(".col ol a");
+  const link = event.target.closest?.(".col ol a, .col h2 a");
   if (!link || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   const items = itemsOf(link.closest(".col"));
   const at = items.indexOf(link);
   const [back, forward] = document.dir === "rtl" ? ["ArrowRight", "ArrowLeft"] : ["ArrowLeft", "ArrowRight"];
   const target = {
     ArrowDown: () => items[at + 1],
-    ArrowUp: () => items[at - 1],
+    ArrowUp: () => items[at - 1] ?? link.closest(".col").querySelector("h2 a"),
     Home: () => items[0],
     End: () => items.at(-1),
     [back]: () => beside(link, -1),
@@ -58,6 +63,37 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   const found = target();
   if (found) focus(found);
+});
+
+// Without a place on the page, the arrows begin on the board.
+document.addEventListener("keydown", (event) => {
+  if (!event.key.startsWith("Arrow") || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (!event.target.matches("body, main, #board-title")) return;
+  const link = board()?.querySelector(".col ol a[tabindex='0']");
+  if (!link) return;
+  event.preventDefault();
+  focus(link);
+});
+
+// The patient who is looked for may be on this board, or it is a doctor: Enter leads there. Once more, and all records are
+// searched.
+const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+let searched = null;
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches(".board-head .find")) return;
+  const wanted = folded(document.getElementById("find-patient").value);
+  if (!wanted.length || searched === wanted.join(" ")) return;
+  const named = (places, name) => [...board().querySelectorAll(places)].filter((link) => {
+    const words = folded(name(link));
+    return link.checkVisibility() && wanted.every((word) => words.some((part) => part.startsWith(word)));
+  });
+  const links = named(".col .a > a", (link) => link.querySelector("b").textContent);
+  const ahead = links.find((link) => ["scheduled", "confirmed"].includes(link.parentElement.dataset.status));
+  const target = ahead ?? links[0] ?? named(".col h2 a", (link) => link.textContent)[0];
+  if (!target) return;
+  event.preventDefault();
+  searched = wanted.join(" ");
+  focus(target);
 });
 
 document.addEventListener("focusin", (event) => {
@@ -133,6 +169,18 @@ document.addEventListener("keydown", (event) => {
   arrived.click();
 });
 
+// Letters press the buttons of the appointment in the panel, unless the focus is on another one. They can be switched off.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat || event.key.length !== 1) return;
+  if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open, dialog[open]")) return;
+  if (event.defaultPrevented || localStorage.getItem("docket-letter-keys") === "off") return;
+  if (event.target.closest(".col ol a:not([aria-current])")) return;
+  const button = document.querySelector(`#panel [data-panel-key="${CSS.escape(event.key)}"]`);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.target.closest("dialog[open], [popover]:popover-open")) return;
   if (closePanel()) event.preventDefault();
@@ -142,7 +190,8 @@ document.addEventListener("htmx:afterSettle", (event) => {
   const part = event.detail.elt;
   if (part.id === "panel" || part.closest("#panel")) {
     const title = document.querySelector("#panel [data-focus]");
-    if (title && !document.activeElement?.closest("#panel")) title.focus({ preventScroll: true });
+    // Not out of a field in which the next patient is typed already: those letters are keys elsewhere.
+    if (title && !document.activeElement?.closest("#panel, input, select, textarea, dialog")) title.focus({ preventScroll: true });
     mark();
   }
   if (part.matches(".col, #board") || part.querySelector(".col")) prepare(part);
@@ -190,4 +239,7 @@ setInterval(moveNow, 20_000);
 if (board()) {
   prepare(board());
   showNow();
+  // The way back from an appointment's page leads to its place on the board.
+  const asked = /^#appointment-[\w-]+$/.test(location.hash) && document.querySelector(`${location.hash} > a`);
+  if (asked && asked.checkVisibility()) focus(asked);
 }

@@ -29,3 +29,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   target.focus();
 });
+
+// Staff who move an appointment come for the times: the first has the focus. Patients read the page from its top.
+if (document.querySelector("[data-choose-time]") && !document.querySelector("[data-error-summary]")) {
+  document.querySelector(".week .slot[href]")?.focus();
+}

@@ -63,6 +63,13 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     form.requestSubmit(target.closest("section").querySelector("[name=time], [name=squeeze]"));
   }
+  // The new patient is typed: the time comes next.
+  const typed = target.closest("#new-patient input");
+  const time = document.querySelector("[data-first-time]");
+  if (event.key === "Enter" && typed && time && form.elements.name.value.trim()) {
+    event.preventDefault();
+    if (!event.repeat) time.focus();
+  }
   // Enter that is held down must not book what the next page shows.
   if (event.key === "Enter" && event.repeat && target.matches("[name=time]")) event.preventDefault();
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -74,8 +81,10 @@ document.addEventListener("keydown", (event) => {
   next.focus();
 });
 
-// The page opens on what comes next: the problem, which another script shows, then the patient, then the time.
-if (!document.querySelector("[data-error-summary]")) {
+// The page opens on what comes next: the problem, which another script shows, then the patient, then the time. What
+// refuses a time that the address names is a matter for later, as long as the patient is missing.
+if (search && document.querySelector(".slip [data-error-summary]") && !search.value) search.focus();
+else if (!document.querySelector("[data-error-summary]")) {
   const first = found()?.querySelector("[data-first]");
   if (first) first.focus();
   else if (!search) document.querySelector("[data-first-time]")?.focus();

@@ -30,6 +30,6 @@ document.addEventListener("keydown", (event) => {
   const target = document.querySelector(`[data-key="${keys[event.key]}"]`);
   if (!target) return;
   event.preventDefault();
-  if (target.matches("input")) target.focus();
+  if (target.matches("input")) target.select();
   else target.click();
 });

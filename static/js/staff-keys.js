@@ -1,11 +1,12 @@
-// Letters that lead to a page from every page of staff, by clicking the link that carries the letter: data-staff-key.
-// They can be switched off (see schedule-keys.js), and do nothing while the focus is in a field.
+// Letters of the pages of staff: each clicks the link or button that carries it in data-staff-key. Where a page and its
+// menu have the same letter, the page's own counts. They can be switched off (see schedule-keys.js and desk-keys.js), and
+// do nothing while the focus is in a field or a dialog is open.
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat) return;
   if (event.key.length !== 1 || localStorage.getItem("docket-letter-keys") === "off") return;
-  if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open")) return;
-  const link = document.querySelector(`[data-staff-key="${CSS.escape(event.key)}"]`);
+  if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open, dialog[open]")) return;
+  const link = [...document.querySelectorAll(`[data-staff-key="${CSS.escape(event.key)}"]`)].at(-1);
   if (!link) return;
   event.preventDefault();
   link.click();

@@ -222,6 +222,17 @@ def test_a_named_time_that_is_refused_says_why(client: TestClient, cast: Cast) -
     assert "Book anyway" in page.text
 
 
+def test_a_named_time_stays_while_the_patient_is_looked_for(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    start = iso(local("2026-03-03 10:00"))
+    page = read(client.get(HERE, params={"doctor": "bob", "starts_at": start}))
+    answer = client.post(HERE, data={**page.form(HERE), "q": "adams"})
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert (query["starts_at"], query["patient"]) == ([start], [str(cast.patient_ids["alice"])])
+    page = read(client.get(answer.headers["location"]))
+    assert "Book Tue 3 Mar, 10:00" in page.text
+
+
 def test_and_another_keeps_doctor_and_day_and_offers_the_times_beside(client: TestClient, cast: Cast) -> None:
     def child(session: Session) -> int:
         saved = PatientDetails(name="Ada Adams", birth_date=date(2019, 1, 1))

@@ -66,7 +66,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         whose=view.whose(actor),
         here=f"/appointments/{view.reference}",
         form=None,
-        day_href=_day_address(actor, day),
+        day_href=_day_address(actor, day, view.reference),
         desk=staff_details(page.session, actor, view, clinic, now=page.now) if actor.is_staff else None,
         options=change_options(view, actor, clinic, page.now),
         again_href=book_again_href(view, actor, page.now),
@@ -83,11 +83,11 @@ def _mailed_to(page: Page, actor: Actor) -> str | None:
     return actor.email if preferences is not None and preferences.wants_email else None
 
 
-def _day_address(actor: Actor, day: date) -> str | None:
-    """The address where staff see that day's appointments: the doctor's own, or the clinic's."""
+def _day_address(actor: Actor, day: date, reference: str) -> str | None:
+    """The address where staff see the appointment in its day: the doctor's own, or the board."""
     if not actor.is_staff:
         return None
-    return f"/schedule/{day}" if actor.role == "doctor" else f"/admin/appointments?from={day}&until={day}"
+    return f"/schedule/{day}" if actor.role == "doctor" else f"/board/{day}#appointment-{reference}"
 
 
 def _appointments_on(page: Page, actor: Actor, show: queries.Listed, number: int) -> queries.AppointmentPage:

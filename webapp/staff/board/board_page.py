@@ -22,6 +22,7 @@ from webapp.clinic.schedule_versions import versions_seen
 from webapp.core import formats
 from webapp.core.errors import headers_of
 from webapp.core.optimistic_lock import fingerprint
+from webapp.core.urls import with_query
 from webapp.core.web import Page
 from webapp.doctors import service as doctors
 from webapp.doctors.service import DoctorRow
@@ -44,6 +45,8 @@ class Panel(NamedTuple):
     `changeable` says that it can be moved and cancelled, and `at_start` that the panel lies over the first columns,
     because its own doctor's is one of the last.
 
+    `squeeze` is where another one is squeezed in at its time, or '' where the doctor allows none.
+
     `said` is what was just done, and `problem` why it could not be done; both may be ''.
     """
 
@@ -54,6 +57,7 @@ class Panel(NamedTuple):
     back: str
     changeable: bool
     at_start: bool
+    squeeze: str
     form: DeskNoteForm
     said: str
     problem: str
@@ -125,10 +129,19 @@ def _panel(
         back=f"/board/{day}",
         changeable=view.may_change(actor, current_clinic(page), page.now),
         at_start=False,
+        squeeze=_squeeze_address(page, view),
         form=note_form(view.desk_note),
         said=said,
         problem=error.message if error else "",
     )
+
+
+def _squeeze_address(page: Page, view: AppointmentView) -> str:
+    doctor = doctors.get_doctor_by_id(page.session, view.doctor_id)
+    is_due = (statuses.stands(view.status) or view.status == "arrived") and view.ends_at > page.now
+    if not (doctor.squeeze_ins and is_due):
+        return ""
+    return with_query("/desk/booking", doctor=doctor.slug, starts_at=formats.iso(view.starts_at))
 
 
 def _board_of(page: Page, actor: Actor, shown: Sequence[DoctorRow] | None, day: date) -> Day:

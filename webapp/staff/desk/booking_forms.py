@@ -67,6 +67,8 @@ class CallForm(ExceptionForm):
     part = SelectField(_l("Part of the day"), choices=[], validate_choice=False)
     reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     after = HiddenField()
+    # A time that the address names, for example a gap on the board. It stays while the patient is looked for.
+    starts_at = HiddenField()
 
     def offer(self, listed: Sequence[DoctorRow], *, first_specialty: str) -> None:
         """Set the choices. Where no doctor is chosen, the clinic's first specialty is, if the clinic has one."""
@@ -94,6 +96,11 @@ class CallForm(ExceptionForm):
         """The one doctor who was chosen, or ''."""
         chosen = self.doctor.data or ANY
         return "" if chosen == ANY or chosen.startswith(OF) else chosen
+
+    @property
+    def start(self) -> datetime | None:
+        """The instant that the address names."""
+        return instant(self.starts_at.data or "")
 
     @property
     def specialty(self) -> str:
@@ -134,6 +141,7 @@ class CallForm(ExceptionForm):
             "until": self.last.data,
             "part": self.part.data if self.part.data in HOURS else "",
             "after": self.after.data,
+            "starts_at": formats.iso(start) if (start := self.start) is not None else "",
         }
         address = with_query(HERE, **(chosen | changed))
         for number in sorted(self.weekdays):
@@ -142,7 +150,7 @@ class CallForm(ExceptionForm):
 
     def address_of_day(self, day: date) -> str:
         """The address of the page with the free times of one day alone."""
-        return self.address(**{"from": day, "until": day})
+        return self.address(**{"from": day, "until": day, "starts_at": ""})
 
     def booking(self, chosen: Chosen) -> Booking | None:
         """The booking of a chosen time, as the service takes it."""

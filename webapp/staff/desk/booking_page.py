@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
 from starlette.responses import Response
@@ -137,10 +137,14 @@ class Call:
 
     # -------------------------------------------------------------------------------------- times
 
-    def usual_time(self, slug: str, start: datetime) -> Chosen | None:
-        """A start with one doctor, for the visit type that was chosen or else suits the patient; None where none is."""
+    def usual_time(self) -> Chosen | None:
+        """The start that the address names, with the chosen visit type or else with what suits the patient.
+
+        None where no start or no doctor is named.
+        """
+        slug, start = self.form.slug, self.form.start
         doctor = self._doctor(slug)
-        if doctor is None:
+        if doctor is None or start is None:
             return None
         kind = doctor.visit_type(whole_number(self.form.visit_type.data)) if self.form.visit_type.data else None
         kind = kind or suggested_type(doctor, self._seen(), by_staff=True)

@@ -14,7 +14,6 @@ from webapp.appointments.pages.forms import WHOM
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.core.errors import lead_back_to
-from webapp.core.parsing import instant
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
@@ -34,8 +33,7 @@ def show_booking(page: CurrentPage) -> Response:
     form = CallForm.of_address(query)
     form.validate()
     call = Call(page, actor, form)
-    start = instant(query.get("starts_at"))
-    return call.whole(call.family(), call.usual_time(form.slug, start) if start is not None else None)
+    return call.whole(call.family(), call.usual_time())
 
 
 @router.post(HERE)
@@ -63,7 +61,7 @@ def _look(call: Call) -> Response:
     if found.is_certain:
         form.patient.data, found = str(found.patients[0].patient.id), NOTHING_FOUND
     if form.errors or form.unsent or form.is_private or found.searched:
-        return call.whole(found, status=422 if form.errors else 200)
+        return call.whole(found, call.usual_time(), status=422 if form.errors else 200)
     return page.redirect(form.address())
 
 
