@@ -106,6 +106,8 @@ def test_all_are_dealt_with_at_once_and_the_one_who_is_here_stays_arrived(mornin
 
 
 def test_those_who_are_here_can_be_cancelled_moved_to_another_day_or_kept(morning: Cast) -> None:
+    of = models.Appointment
+    morning.change(sa.update(of).where(of.status == "arrived").values(arrived_at=morning.now))
     here, next_one, last = left(morning)
     assert here.later is not None
     take_off(
@@ -122,6 +124,8 @@ def test_those_who_are_here_can_be_cancelled_moved_to_another_day_or_kept(mornin
         ("cancelled", bob, local(f"{DAY} 09:30"), ""),
         ("confirmed", bob, local(f"{DAY} 15:00"), "time_off:Bob is away"),
     ]
+    with morning.database.reading() as session:
+        assert session.scalars(sa.select(of.id).where(of.arrived_at.is_not(None))).all() == []
 
 
 def test_nothing_happens_while_one_is_undecided_or_its_new_time_is_taken(morning: Cast) -> None:

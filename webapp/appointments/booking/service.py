@@ -158,7 +158,7 @@ def move(
     if (view.doctor_id, view.starts_at) != (request.doctor.id, command.starts_at):
         values |= {"moved_by_clinic": actor.is_staff}
         if view.status != "arrived" or view.starts_at.astimezone(clinic.zone).date() != clinic.today(command.starts_at):
-            values |= {"status": "scheduled", "previous_status": None}
+            values |= {"status": "scheduled", "previous_status": None, "arrived_at": None}
     if request.doctor.id != view.doctor_id:
         # A private note stays the note of the doctor who wrote it.
         theirs = sa.func.coalesce(Appointment.note_doctor_id, view.doctor_id)
