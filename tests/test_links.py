@@ -91,11 +91,15 @@ class Crawl:
         for target in links(page):
             self.wait_for(address, target)
         for form in page.all("form"):
+            # Buttons elsewhere on the page may belong to the form, and say where they send it.
+            buttons = [*form.all("button"), *page.all("button", form=form.get("id") or "none")]
+            targets = {each["formaction"] for each in buttons if each.get("formaction")}
             action = form.get("action") or address
             if form.get("method") == "post":
-                path = self.route(urlsplit(action).path, "POST")
-                if ANSWERS[self.role].get(("POST", path)) in {None, 401, 403}:
-                    self.wrong.append(f"{self.role} may not send the form to {action} at {address}")
+                for target in targets | ({action} if form.get("action") or (buttons and not targets) else set()):
+                    path = self.route(urlsplit(target).path, "POST")
+                    if ANSWERS[self.role].get(("POST", path)) in {None, 401, 403}:
+                        self.wrong.append(f"{self.role} may not send the form to {target} at {address}")
             else:
                 others = {each["name"]: each.all("option")[-1]["value"] for each in form.all("select")}
                 self.wait_for(address, f"{action}?{urlencode(form.values())}", "as it is")
@@ -199,5 +203,5 @@ def test_every_link_and_form_leads_somewhere_and_every_id_stands_once(clinic: Ac
     routes = [each for each in all_routes(app.routes) if isinstance(each, APIRoute)]
     crawl = Crawl(clinic, role, [(each.path_regex, each.path, set(each.methods or ())) for each in routes])
     crawl.run()
-    assert crawl.wrong == []
+    assert crawl.wrong == [], "\n".join(crawl.wrong)
     assert crawl.opened > 50
