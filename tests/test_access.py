@@ -169,6 +169,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/doctors/{slug}/hours/{period}/removal"): (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/schedule/hours/{period}/removal"):    (401,    403,   403,   303,   303,   403,  401),
     ("POST", "/admin/doctors/{slug}/hours/{period}/removal"): (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/doctors/{slug}/late"):                (LOGIN,  403,   403,   200,   404,   200,  LOGIN),
+    ("POST", "/doctors/{slug}/late"):               (401,    403,   403,   303,   404,   303,  401),
     ("GET", "/schedule/hours/squeeze-ins"):          (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("POST", "/schedule/hours/squeeze-ins"):         (401,    403,   403,   303,   303,   403,  401),
     ("GET", "/schedule/time-off"):                   (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
@@ -378,6 +380,8 @@ TABLE: dict[tuple[str, str], Row] = {
 # settings, doctors, closures, accounts, the audit log, privacy, exports, and sending all messages again.
 AT_THE_DESK = {
     ("GET", "/board"),
+    ("GET", "/doctors/{slug}/late"),
+    ("POST", "/doctors/{slug}/late"),
     ("POST", "/board/columns"),
     ("POST", "/board/{day}/appointments/{reference}/note"),
     ("GET", "/board/{day}"),
@@ -611,6 +615,7 @@ class AccessClinic:
             "/account/people/{patient_id}": {"name": "Somebody Young"},
             "/schedule/patients/new": new_person,
             "/schedule/hours/squeeze-ins": {"squeeze_ins": "1"},
+            "/doctors/{slug}/late": {"minutes": "20"},
             "/admin/patients": new_person,
             "/admin/patients/{patient_id}/edit": new_person,
             "/admin/patients/{patient_id}/people": new_person,

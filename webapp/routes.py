@@ -65,6 +65,7 @@ from webapp.staff.desk.calls_router import router as calls_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
+from webapp.staff.doctors.late_router import router as late_router
 from webapp.staff.doctors.router import router as doctors_router
 from webapp.staff.doctors.squeeze_ins_router import router as squeeze_ins_router
 from webapp.staff.doctors.time_off_api import router as time_off_api
@@ -140,6 +141,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     status_router,
     # Before the hours, which match any word after /schedule/hours/ as a period.
     squeeze_ins_router,
+    late_router,
     hours_router,
     time_off_router,
     # Last, because it matches any word after /schedule/ as a day.

@@ -107,6 +107,8 @@ _VIEW: Any = (
         Appointment.desk_note,
         Patient.alert,
         Appointment.arrived_at,
+        Doctor.late_minutes,
+        Doctor.late_on,
     )
     .join(Doctor, Doctor.id == Appointment.doctor_id)
     .join(Patient, Patient.id == Appointment.patient_id)

@@ -11,6 +11,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core.local_time import wall_minute, wall_time
 from webapp.core.parsing import Instant
+from webapp.doctors.lateness import late_by
 from webapp.scheduling.models import ACTIVE
 from webapp.scheduling.rules import too_late_to_change
 from webapp.scheduling.slots import minute_reached, to_minute
@@ -187,11 +188,19 @@ class AppointmentView(NamedTuple):
     desk_note: str = ""
     patient_alert: str = ""
     arrived_at: datetime | None = None
+    late_minutes: int = 0
+    late_on: date | None = None
 
     @property
     def minutes(self) -> int:
         """Its length in minutes."""
         return to_minute(self.ends_at) - to_minute(self.starts_at)
+
+    def doctor_late_by(self, clinic: Clinic, now: datetime) -> int:
+        """By how many minutes its doctor is running late, if that concerns this appointment; else 0."""
+        day, today = self.starts_at.astimezone(clinic.zone).date(), clinic.today(now)
+        waits = self.status in (*ACTIVE, "arrived") and day == today
+        return late_by(self, today) if waits else 0
 
     def told_at(self, clinic: Clinic) -> datetime:
         """The instant at which the clinic's clock shows the time that the patient was told.

@@ -12,6 +12,7 @@ from webapp.core.names import sort_key_of_new
 from webapp.database import SORTED_TEXT, Base
 
 # The guard knows as many lanes beside the ordinary one.
+MOST_LATE_MINUTES = 480
 MOST_SQUEEZE_INS = 3
 
 doctor_visit_types = sa.Table(
@@ -26,6 +27,7 @@ class Doctor(Base):
     """A doctor. `tint` (1 to 6) is a colour of the palette, `slot_step` is in minutes.
 
     `squeeze_ins`: how many appointments staff may squeeze in at one time beside the ordinary one; 0 allows none.
+    `late_minutes`: by how many minutes they run late on the local day `late_on`.
     """
 
     __tablename__ = "doctors"
@@ -53,6 +55,13 @@ class Doctor(Base):
         default=0,
         server_default=sa.text("0"),
     )
+    late_minutes: Mapped[int] = mapped_column(
+        sa.SmallInteger,
+        sa.CheckConstraint(f"late_minutes BETWEEN 0 AND {MOST_LATE_MINUTES}", name="late_minutes"),
+        default=0,
+        server_default=sa.text("0"),
+    )
+    late_on: Mapped[date | None]
 
 
 class WorkingHours(Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -44,6 +45,8 @@ class DoctorRow(NamedTuple):
     slot_step: int
     active: bool
     squeeze_ins: int
+    late_minutes: int
+    late_on: date | None
     visit_types: list[VisitTypeRow]
 
     def visit_type(self, visit_type_id: int | None) -> VisitTypeRow | None:

@@ -46,6 +46,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
         history=None,
         options=change_options(view, access.actor, clinic, page.now),
         again_href=book_again_href(view, access.actor, page.now),
+        late=view.doctor_late_by(clinic, page.now),
     )
 
 

@@ -70,6 +70,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         desk=staff_details(page.session, actor, view, clinic, now=page.now) if actor.is_staff else None,
         options=change_options(view, actor, clinic, page.now),
         again_href=book_again_href(view, actor, page.now),
+        late=view.doctor_late_by(clinic, page.now),
         history=list_history(page.session, actor, view, clinic),
     )
     if actor.is_staff:

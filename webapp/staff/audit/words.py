@@ -34,6 +34,7 @@ ACTIONS: dict[str, Sentence] = {
     "flag_settled": _l("Resolved a flagged appointment"),
     "unflagged": _l("Removed a flag that was no longer needed"),
     "rule_overridden": _l("Made an exception to a booking rule"),
+    "ran_late": _l("Said how late a doctor is"),
     "squeezed_in": _l("Squeezed an appointment in at a taken time"),
     "appointment_read": _l("Viewed an appointment"),
     "appointments_listed": _l("Viewed appointments with their reasons"),

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from webapp.appointments.booking import statuses
 from webapp.appointments.booking.statuses import Wait
+from webapp.doctors.lateness import late_by
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import Sentence
 from webapp.i18n import gettext as _
@@ -57,7 +58,8 @@ class Item(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One doctor's day, in order. `open` and `buffers` are the classes of places."""
+    """One doctor's day, in order. `open` and `buffers` are the classes of places; `late` is by how many minutes
+    the doctor is running late."""
 
     doctor: DoctorRow
     href: str
@@ -65,6 +67,7 @@ class Column(NamedTuple):
     open: list[str]
     buffers: list[str]
     items: list[Item]
+    late: int = 0
 
 
 class Frame(NamedTuple):
@@ -111,7 +114,7 @@ class Outline(NamedTuple):
             -(-self.frame.now // step),
             -(-begins // step),
             ends,
-            (self.frame.today, minute),
+            (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on),
             tuple(self.taking),
         )
 
@@ -176,6 +179,7 @@ def _column(of: Outline) -> Column:
         open=[] if hours.closures else [place(*span) for span in hours.worked],
         buffers=[place(*span) for each in appointments if each.status in OCCUPYING for span in _buffers(each)],
         items=items,
+        late=late_by(doctor, frame.day),
     )
 
 

@@ -19,6 +19,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.urls import with_query
+from webapp.doctors.lateness import late_by
 from webapp.doctors.service import DoctorRow
 from webapp.i18n import gettext as _
 from webapp.i18n import ngettext
@@ -93,7 +94,8 @@ class Next(NamedTuple):
 
 
 class Day(NamedTuple):
-    """The data of the day's page. `now` is None unless the day is today; `closure` is the name of one, or ''."""
+    """The data of the day's page. `now` is None unless the day is today; `closure` is the name of one, or ''.
+    `late` is by how many minutes the doctor is running late."""
 
     day: date
     title: str
@@ -109,6 +111,7 @@ class Day(NamedTuple):
     coming: Next | None
     totals: list[tuple[str, str]]
     closure: str
+    late: int
 
 
 class WeekDay(NamedTuple):
@@ -167,6 +170,7 @@ def build_day(session: Session, actor: Actor, clinic: Clinic, doctor: DoctorRow,
         coming=_coming(session, frame, appointments, current, day, today),
         totals=_totals(appointments, [span for span in free if day >= today], day, today, now),
         closure=frame.closures.get(day, ""),
+        late=late_by(doctor, day),
     )
 
 

@@ -1,0 +1,61 @@
+"""Saying that a doctor is running late, or on time again; the front desk, and the doctor."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.auth.dependencies import STAFF, signed_in
+from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.forms import Submission
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.doctors import lateness
+from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
+from webapp.staff.doctors.late_forms import LateForm
+
+router = Router()
+
+USUAL = (10, 20, 30)
+
+
+@router.get("/doctors/{slug}/late")
+def show_lateness(page: CurrentPage, slug: str) -> Response:
+    """How late a doctor is today; the front desk, and the doctor."""
+    actor = signed_in(page, *STAFF)
+    doctor = lateness.get_doctor_on_duty(page.session, actor, slug)
+    return _late_page(page, actor, doctor, LateForm())
+
+
+@router.post("/doctors/{slug}/late")
+def run_late(page: CurrentPage, slug: str, sent: SentForm) -> Response:
+    """Say that a doctor is late today, or on time again; the front desk, and the doctor."""
+    actor = signed_in(page, *STAFF)
+    doctor = lateness.get_doctor_on_duty(page.session, actor, slug)
+    form = LateForm(sent)
+    with Submission(form) as submission:
+        command = submission.read(form.command)
+        page.write(lateness.run_late, actor, slug, command, now=page.now)
+        words = {"name": doctor.name, "n": command.minutes}
+        late, on_time = _("%(name)s is running about %(n)s minutes late."), _("%(name)s is on time.")
+        return page.redirect(_back(actor), flash=(late if command.minutes else on_time) % words)
+    return _late_page(page, actor, doctor, form, status=submission.status)
+
+
+def _back(actor: Actor) -> str:
+    return "/schedule" if actor.role == "doctor" else "/board"
+
+
+def _late_page(page: Page, actor: Actor, doctor: DoctorRow, form: LateForm, *, status: int = 200) -> Response:
+    late = lateness.late_by(doctor, current_clinic(page).today(page.now))
+    return page.render(
+        "staff/doctors/late.html",
+        status=status,
+        doctor=doctor,
+        late=late,
+        usual=USUAL,
+        most=lateness.MOST,
+        back=_back(actor),
+        form=form,
+    )
