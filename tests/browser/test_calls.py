@@ -254,7 +254,7 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.finds("ada")
         desk.focus_is_on("[data-first-time]")
         desk.press("Enter")
-        desk.focus_is_on(page.get_by_role("link", name="And another"))
+        desk.focus_is_on(page.get_by_role("link", name="Book another close to this"))
         desk.press("Enter")
         desk.focus_is_on("#found [data-first]")
         desk.press("ArrowDown", "Enter")

@@ -131,7 +131,7 @@ def test_the_page_shows_the_last_twelve_months_with_definitions(cast: Cast) -> N
     assert figures["Booked"][0] == "5"
     assert figures["Late cancellations"] == [
         "1",
-        "Cancelled less than 24 hours before the start. Time off and other reasons of the clinic don’t count.",
+        "Cancelled less than 24 hours before the start. Those by the clinic, such as for time off, don’t count.",
     ]
     assert all(len(each) >= 2 for each in figures.values())
     # There was nothing before January; four months are asked for.
@@ -156,7 +156,7 @@ def test_the_file_has_plain_numbers(sqlite_cast: Cast) -> None:
 
 def test_a_clinic_without_a_past_and_a_period_that_ends_before_it_begins(sqlite_cast: Cast) -> None:
     put(sqlite_cast, "2026-04-15 09:00")
-    assert "no figures yet" in page_of(sqlite_cast).text
+    assert "No figures yet" in page_of(sqlite_cast).text
     put(sqlite_cast, "2026-01-15 09:00", status="completed")
     page = page_of(sqlite_cast, "from=2026-03&until=2026-02", status=422)
     assert "Choose a month that isn’t before the first." in page.text

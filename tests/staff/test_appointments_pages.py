@@ -474,7 +474,7 @@ def test_chosen_appointments_are_confirmed_after_a_preview(client: TestClient, c
     asked = "&".join(f"chosen={reference}" for reference in chosen(page))
     preview = look(client, f"/admin/appointments/selection?action=confirm&{asked}&back=/admin/appointments")
     assert "2 appointments will be confirmed" in preview.text
-    assert "It is confirmed already." in preview.text
+    assert "It’s already confirmed." in preview.text
     form = preview.form("/admin/appointments/selection")
     sent = {**form, "chosen": [each["value"] for each in preview.all("input", name="chosen")]}
     # Another person cancels one of them meanwhile.

@@ -64,7 +64,7 @@ def test_name_and_address_are_changed_and_invalid_input_is_kept(carol: TestClien
     answer = carol.post(address, data={**form, "name": "", "phone": "call us"})
     assert answer.status_code == 422
     page = read(answer)
-    assert page.one(id="name-error").text.endswith("Enter the clinic's name.")
+    assert page.one(id="name-error").text.endswith("Enter the clinic’s name.")
     assert asked(page)["phone"] == "call us"
     answer = carol.post(address, data={**form, "phone": "call us"})
     assert "Enter a phone number" in read(answer).one(id="phone-error").text

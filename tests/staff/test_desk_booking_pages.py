@@ -157,11 +157,11 @@ def test_when_is_my_next_is_answered_with_ways_to_move_and_cancel(client: TestCl
     reference = cast.book(cast.alice, "2026-03-05 10:00")
     log_in(client, "carol")
     page = read(client.get(HERE, params={"patient": cast.patient_ids["alice"]}))
-    assert "2 appointments coming up" in page.text
+    assert "2 upcoming appointments" in page.text
     assert {f"/appointments/{reference}/reschedule", f"/appointments/{reference}/cancellation"} <= set(page.links)
     # The other patient's are not shown.
     page = read(client.get(HERE, params={"patient": cast.patient_ids["dave"]}))
-    assert "No appointment is coming up." in page.text
+    assert "No upcoming appointments." in page.text
 
 
 def test_a_new_patient_is_three_fields_and_leaves_nothing_when_the_time_is_taken(

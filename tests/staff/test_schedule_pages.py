@@ -113,7 +113,8 @@ def test_the_other_doctor_sees_another_day(client: TestClient, cast: Cast) -> No
 def test_gaps_lead_to_booking_and_to_blocking_them(cast: Cast) -> None:
     cast.book(cast.alice, "2026-03-03 09:15")
     page = day_of(cast, now="2026-03-03 09:05")
-    links = [link for link in page.one("ol", class_="agenda").links if not link.startswith("/appointments")]
+    agenda = page.one("ol", class_="agenda")
+    links = [link for link in agenda.links if not link.startswith(("/appointments", "/admin/patients"))]
     # A 15-minute appointment cannot begin before 09:15, and that is taken.
     assert links == [
         "/schedule/time-off/new?from=2026-03-03T09%3A05&until=2026-03-03T09%3A15",
@@ -193,15 +194,19 @@ def test_past_appointments_are_folded_and_a_cancelled_one_says_why(cast: Cast) -
 @pytest.mark.parametrize(
     ("status", "now", "expected"),
     [
-        ("scheduled", "2026-03-02 10:00", ["Confirm", "Move", "Cancel", "Private note"]),
-        ("confirmed", "2026-03-02 10:00", ["Move", "Cancel", "Private note"]),
-        ("scheduled", "2026-03-03 09:00", ["Arrived", "Confirm", "Move", "Cancel", "Private note"]),
+        ("scheduled", "2026-03-02 10:00", ["Confirm", "Move", "Cancel", "Private note", "Patient’s alert and note"]),
+        ("confirmed", "2026-03-02 10:00", ["Move", "Cancel", "Private note", "Patient’s alert and note"]),
+        (
+            "scheduled",
+            "2026-03-03 09:00",
+            ["Arrived", "Confirm", "Move", "Cancel", "Private note", "Patient’s alert and note"],
+        ),
         (
             "scheduled",
             "2026-03-03 10:10",
-            ["Arrived", "Seen", "Confirm", "No-show", "Move", "Cancel", "Private note"],
+            ["Arrived", "Seen", "Confirm", "No-show", "Move", "Cancel", "Private note", "Patient’s alert and note"],
         ),
-        ("arrived", "2026-03-03 10:10", ["Seen", "Private note"]),
+        ("arrived", "2026-03-03 10:10", ["Seen", "Private note", "Patient’s alert and note"]),
         ("completed", "2026-03-03 10:40", []),
     ],
 )

@@ -80,7 +80,7 @@ class SamePatient(Conflict):
     code = "same_patient"
 
     def __init__(self) -> None:
-        super().__init__(_("The appointment is for this patient already."))
+        super().__init__(_("This appointment is already for this patient."))
 
 
 class NothingToChange(Invalid):

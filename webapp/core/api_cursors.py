@@ -29,7 +29,7 @@ class CursorPaging(NamedTuple):
 
 def invalid_cursor() -> RequestValidationError:
     """The error for a cursor that names no place in the list."""
-    sentence = _("This cursor leads nowhere (any more): start again from the first part.")
+    sentence = _("This cursor is no longer valid: start again from the first part.")
     return RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": sentence}])
 
 

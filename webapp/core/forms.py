@@ -179,7 +179,7 @@ class Submission:
         with Submission(form, saved_form=details_form) as submission:
             command = submission.read(form.command)
             page.write(settings.change_details, actor, command, seen=form.seen.data or "", now=page.now)
-            return page.redirect("/admin/clinic", flash=_("The clinic's details are saved."))
+            return page.redirect("/admin/clinic", flash=_("The clinic’s details are saved."))
         return _details_page(page, form, status=submission.status)
 
     `saved_form` makes the form of what another user has saved meanwhile, to be compared with this one. A NotFound is

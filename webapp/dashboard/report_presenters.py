@@ -135,7 +135,7 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
         card(
             _("Late cancellations"),
             number(now.counts.late),
-            _("Cancelled less than %(time)s before the start. Time off and other reasons of the clinic don’t count.")
+            _("Cancelled less than %(time)s before the start. Those by the clinic, such as for time off, don’t count.")
             % {"time": deadline},
         ),
         card(
@@ -163,7 +163,7 @@ def cards_of(report: Report, clinic: Clinic) -> list[Card]:
         card(
             _("New patients"),
             number(now.new_patients),
-            _("Patients whose first appointment at the clinic that was not cancelled is one of these."),
+            _("Patients whose first appointment at the clinic is one of these. Cancelled appointments don’t count."),
             number(before.new_patients),
         ),
     ]
@@ -173,7 +173,7 @@ def _unrecorded(figures: Figures) -> str:
     count = figures.unrecorded
     if not count:
         return ""
-    sentence = ngettext("%(n)s was not marked at all.", "%(n)s were not marked at all.", count)
+    sentence = ngettext("%(n)s is not marked as seen or no-show.", "%(n)s are not marked as seen or no-show.", count)
     return " " + sentence % {"n": number(count)}
 
 

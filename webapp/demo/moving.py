@@ -167,5 +167,5 @@ def _desk_of(session: Session) -> Actor:
     email = dict(DEMO_ACCOUNTS)["Front desk"]
     user = session.execute(sa.select(User.id, User.name, User.role).where(User.email == email)).one_or_none()
     if user is None or not get_clinic(session).demo:
-        raise NoDemo(_("This is no demo clinic, so nothing moves by itself."))
+        raise NoDemo(_("This isn’t a demo clinic, so nothing moves by itself."))
     return Actor(user.id, 0, user.name, email, user.role)

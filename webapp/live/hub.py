@@ -115,7 +115,7 @@ class Hub:
             raise StreamsOff
         of_account = Counter(each.viewer.user_id for each in self._streams)[viewer.user_id]
         if self._stopping() or len(self._streams) >= self._most or of_account >= MOST_OF_ONE_ACCOUNT:
-            raise Unavailable(_("Changes can’t be shown by themselves right now."))
+            raise Unavailable(_("Live updates aren’t available right now."))
         stream = Stream(viewer)
         self._streams.add(stream)
         try:
@@ -147,7 +147,7 @@ class Hub:
         except TimeoutError:
             listener.is_over = True
         if listener.is_over:
-            raise Unavailable(_("Changes can’t be shown by themselves right now."))
+            raise Unavailable(_("Live updates aren’t available right now."))
 
     # ------------------------------------------------------------------------------- called by the listener
 

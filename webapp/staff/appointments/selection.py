@@ -47,9 +47,9 @@ class Action(NamedTuple):
 
 def _not_confirmable(view: AppointmentView, now: datetime) -> str:
     if view.status == "confirmed":
-        return _("It is confirmed already.")
+        return _("It’s already confirmed.")
     if not view.is_active(now):
-        return _("Its time has come.") if statuses.stands(view.status) else statuses.why_not(view, "confirmed")
+        return _("It has already started.") if statuses.stands(view.status) else statuses.why_not(view, "confirmed")
     return ""
 
 

@@ -50,7 +50,7 @@ class DetailsForm(DocketForm):
         "name": _l("Enter a name of 2 to 120 characters."),
         "phone": _l("Enter a phone number, such as +31 20 123 4567, or leave this empty."),
     }
-    name = StringField(_l("Name of the clinic"), [InputRequired(_l("Enter the clinic's name."))])
+    name = StringField(_l("Name of the clinic"), [InputRequired(_l("Enter the clinic’s name."))])
     address = StringField(_l("Address"))
     phone = PhoneField(_l("Phone"))
     country = SelectField(_l("Country"), validate_choice=False)
@@ -312,7 +312,7 @@ class PrivacyForm(DocketForm):
     keep_audit_years = WholeNumberField(_l("Keep the audit log"), [InputRequired(_l("Enter a number of years, or 0."))])
     guardian_age = WholeNumberField(_l("Age at which guardians lose access"), [Optional()])
     desk_sees_reasons = BooleanField(_l("The front desk sees the reasons that patients give"))
-    private_notes_in_copy = BooleanField(_l("Doctors’ private notes belong to the copy of a patient’s data"))
+    private_notes_in_copy = BooleanField(_l("Include doctors’ private notes in the copy of a patient’s data"))
     seen = HiddenField()
 
     def command(self) -> PrivacyRules | None:

@@ -89,7 +89,7 @@ def change_details(page: CurrentPage, sent: SentForm) -> Response:
     with Submission(form, saved_form=lambda saved: details_form(saved, zone)) as submission:
         command = submission.read(form.command)
         page.write(settings.change_details, actor, command, seen=form.seen.data or "", now=page.now)
-        return page.redirect("/admin/clinic", flash=_("The clinic's details are saved."))
+        return page.redirect("/admin/clinic", flash=_("The clinic’s details are saved."))
     return _details_page(page, form, status=submission.status)
 
 

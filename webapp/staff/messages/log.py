@@ -174,7 +174,7 @@ def steps_of(message: StoredMessage) -> list[Step]:
         case "waiting":
             text = _("Next attempt") if message.last_error else _("To be sent")
             steps.append(Step("clock", text, message.due_at))
-            steps.append(Step("minus-small", _("Last attempt"), message.expires_at))
+            steps.append(Step("minus-small", _("Tried until"), message.expires_at))
         case "sending" if message.lease_until is not None:
             text = _("Sending. Next attempt if this fails")
             steps.append(Step("paper-airplane", text, message.lease_until))

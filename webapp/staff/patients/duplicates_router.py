@@ -55,7 +55,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
     joined = duplicates.joined_before(page.session, patient_id, other_id)
     if joined is not None:
         # The form was sent twice.
-        return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are one now."))
+        return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are now one."))
     duplicates.require_pair(page.session, patient_id, other_id)
     match sent.get("decision"):
         case "same":
@@ -73,7 +73,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
                 raise
             except AppError as error:
                 return _compare_page(page, patient_id, other_id, problem=error.message, status=error.status)
-            return page.redirect(f"/admin/patients/{stays}", flash=_("The two records are one now."))
+            return page.redirect(f"/admin/patients/{stays}", flash=_("The two records are now one."))
         case "different":
             page.write(records.tell_apart, actor, patient_id, other_id, now=page.now)
             return page.redirect("/admin/patients/duplicates", flash=_("The two records stay as they are."))
