@@ -222,8 +222,7 @@ def test_scripts_write_no_html_and_store_no_data() -> None:
     # of versions, from our own server, which are compared and never shown.
     assert set(found) == {
         ("board.js", "innerHTML"),
-        ("desk-keys.js", "localStorage.setItem"),
-        ("schedule-keys.js", "localStorage.setItem"),
+        ("staff-keys.js", "localStorage.setItem"),
         ("live.js", "JSON.parse"),
         ("live.js", "postMessage"),
     }

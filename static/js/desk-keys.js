@@ -5,12 +5,6 @@
 const LETTERS = "docket-letter-keys";
 const keys = { "/": "search", t: "today", j: "next", k: "previous" };
 const dialog = document.getElementById("keys");
-const box = document.querySelector("[data-letter-keys]");
-
-if (box) {
-  box.checked = localStorage.getItem(LETTERS) !== "off";
-  box.addEventListener("change", () => localStorage.setItem(LETTERS, box.checked ? "on" : "off"));
-}
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-opens=keys]")) dialog?.showModal();
@@ -21,7 +15,7 @@ document.addEventListener("keydown", (event) => {
   // ? is typed with Shift on most keyboards.
   if (event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key !== "?")) return;
   if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open, dialog[open]")) return;
-  if (box && !box.checked) return;
+  if (localStorage.getItem(LETTERS) === "off") return;
   if (event.key === "?" && dialog) {
     event.preventDefault();
     dialog.showModal();

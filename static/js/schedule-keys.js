@@ -4,17 +4,11 @@
 
 const LETTERS = "docket-letter-keys";
 const keys = { ArrowLeft: "previous", ArrowRight: "next", j: "next", k: "previous", t: "today" };
-const box = document.querySelector("[data-letter-keys]");
-
-if (box) {
-  box.checked = localStorage.getItem(LETTERS) !== "off";
-  box.addEventListener("change", () => localStorage.setItem(LETTERS, box.checked ? "on" : "off"));
-}
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   if (event.target.closest("input, select, textarea, [contenteditable], [popover]:popover-open")) return;
-  if (event.key.length === 1 && box && !box.checked) return;
+  if (event.key.length === 1 && localStorage.getItem(LETTERS) === "off") return;
   const link = document.querySelector(`[data-key="${keys[event.key]}"]`);
   if (!link) return;
   event.preventDefault();

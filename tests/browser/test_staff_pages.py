@@ -48,6 +48,9 @@ LISTS = (
     "/admin/users/tokens",
     "/admin/reports",
     "/board/2026-03-03/sheets",
+    "/desk/calls/2026-03-03",
+    "/desk/away/bob",
+    "/desk/late/bob",
     "/admin/audit",
     "/admin/audit/security",
 )

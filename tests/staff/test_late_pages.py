@@ -15,7 +15,7 @@ from webapp.doctors import lateness, service
 from webapp.doctors.lateness import RunLate
 from webapp.exceptions import NotFound
 
-LATE = "/doctors/bob/late"
+LATE = "/desk/late/bob"
 MORNING = local("2026-03-03 09:20")
 SENTENCE = "Dr. Bob Brown is running about 20 minutes late."
 

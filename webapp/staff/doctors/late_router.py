@@ -20,7 +20,7 @@ router = Router()
 USUAL = (10, 20, 30)
 
 
-@router.get("/doctors/{slug}/late")
+@router.get("/desk/late/{slug}")
 def show_lateness(page: CurrentPage, slug: str) -> Response:
     """How late a doctor is today; the front desk, and the doctor."""
     actor = signed_in(page, *STAFF)
@@ -28,7 +28,7 @@ def show_lateness(page: CurrentPage, slug: str) -> Response:
     return _late_page(page, actor, doctor, LateForm())
 
 
-@router.post("/doctors/{slug}/late")
+@router.post("/desk/late/{slug}")
 def run_late(page: CurrentPage, slug: str, sent: SentForm) -> Response:
     """Say that a doctor is late today, or on time again; the front desk, and the doctor."""
     actor = signed_in(page, *STAFF)
