@@ -42,6 +42,7 @@ from webapp.models import (
     ClinicSettings,
     Closure,
     Doctor,
+    FormerNote,
     OutboxMessage,
     Patient,
     PatientWord,
@@ -767,3 +768,19 @@ def test_the_guard_of_patients_watches_while_the_hours_are_filled_in(sqlite_cast
         upgrade(sqlite_cast.database)
     assert set(outcomes) == {"appointments_patient"}
     assert len(outcomes) > 6
+
+
+def test_going_down_puts_notes_of_former_doctors_back_and_loses_none(cast: Cast) -> None:
+    number = put(cast, "2026-03-03 10:00")
+    note = {"appointment_id": number, "doctor_id": cast.doctor_ids["erin"], "text": "Tired"}
+    cast.change(sa.insert(FormerNote).values(note))
+    cast.change(sa.update(Appointment).values(private_note="Ask about her mother"))
+    with pytest.raises(RuntimeError, match="1 private notes"):
+        downgrade(cast.database, "0045")
+    assert is_current(cast.database)
+    cast.change(sa.update(Appointment).values(private_note=""))
+    downgrade(cast.database, "0045")
+    with cast.database.reading() as session:
+        found = session.execute(sa.select(Appointment.private_note, Appointment.note_doctor_id)).all()
+    assert found == [("Tired", cast.doctor_ids["erin"])]
+    upgrade(cast.database)

@@ -1,6 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.appointments.models import Call, PendingDecision
+from webapp.appointments.models import Call, FormerNote, PendingDecision
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
     ApiToken,
@@ -52,6 +52,7 @@ __all__ = [
     "Draft",
     "ExtraHours",
     "FailedLogin",
+    "FormerNote",
     "Heartbeat",
     "IdempotencyKey",
     "JoinedRecord",

@@ -89,6 +89,9 @@ def meet(cast: Cast) -> int:
         .where(of_her)
         .values(private_note="Gicht", override_reason="Kniescheibe", booked_by=cast.alice.user_id)
     )
+    erin = sa.literal(cast.doctor_ids["erin"])
+    former = sa.select(appointments.id, erin, sa.literal("Gicht")).where(of_her)
+    cast.change(sa.insert(models.FormerNote).from_select(["appointment_id", "doctor_id", "text"], former))
     past = {"starts_at": local("2026-02-10 09:00"), "ends_at": local("2026-02-10 09:15")}
     busy = {"busy_from": past["starts_at"], "busy_until": past["ends_at"]}
     first = sa.select(sa.func.min(appointments.id)).where(of_her).scalar_subquery()

@@ -81,6 +81,24 @@ def test_the_password_is_asked_again_and_guessing_it_is_counted(client: TestClie
     assert client.post("/account/data", data={"format": "json"}).status_code == 200
 
 
+def test_notes_of_all_doctors_are_in_the_copy_if_the_clinic_says_so(client: TestClient, cast: Cast) -> None:
+    reference = fill(cast)
+    number = sa.select(models.Appointment.id).where(models.Appointment.reference == reference).scalar_subquery()
+    note = {"appointment_id": number, "doctor_id": cast.doctor_ids["erin"], "text": "Sleeps badly"}
+    cast.change(sa.insert(models.FormerNote).values(note))
+    log_in(client, "alice")
+    sent = {"current": PASSWORD, "format": "json"}
+    assert "Sleeps badly" not in client.post("/account/data", data=sent).text
+    cast.change(sa.update(models.ClinicSettings).values(private_notes_in_copy=True))
+    found = [
+        (each["private_note"], each["former_notes"])
+        for each in client.post("/account/data", data=sent).json()["appointments"]
+    ]
+    assert found == [("Seems tired", ["Sleeps badly"]), ("", [])]
+    page = read(client.post("/account/data", data=sent | {"format": "page"}))
+    assert "Notes of earlier doctors Sleeps badly" in page.text
+
+
 def test_staff_make_the_copy_on_request_and_the_log_says_so(cast: Cast) -> None:
     fill(cast)
     address = f"/admin/patients/{cast.patient_ids['alice']}/data"

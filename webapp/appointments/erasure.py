@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import Call, PendingDecision
+from webapp.appointments.models import Call, FormerNote, PendingDecision
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.scheduling.models import Appointment
 
@@ -18,10 +18,9 @@ NO_WORDS = "-"
 def blank_appointments(session: Session, event: PatientErased, /, *, now: datetime) -> None:
     """Delete every text of the patient's appointments, what an undo would restore, and end the links to them."""
     theirs = sa.select(Appointment.id).where(Appointment.patient_id == event.patient_id)
-    undecided = sa.delete(PendingDecision).where(PendingDecision.appointment_id.in_(theirs))
-    session.execute(undecided.execution_options(synchronize_session=False))
-    calls = sa.delete(Call).where(Call.appointment_id.in_(theirs))
-    session.execute(calls.execution_options(synchronize_session=False))
+    for table in (PendingDecision, Call, FormerNote):
+        about = sa.delete(table).where(table.appointment_id.in_(theirs))
+        session.execute(about.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)
         .where(Appointment.patient_id == event.patient_id)

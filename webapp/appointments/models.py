@@ -1,4 +1,4 @@
-"""Decisions about appointments that are not carried out yet, and calls that the front desk made about them."""
+"""Decisions about appointments that are not carried out yet, calls about them, and notes of their former doctors."""
 
 from __future__ import annotations
 
@@ -45,3 +45,18 @@ class Call(Base):
     starts_at: Mapped[datetime]
     called_at: Mapped[datetime]
     called_by: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+
+
+class FormerNote(Base):
+    """A doctor's private note on an appointment that another doctor has now; no one reads it meanwhile.
+
+    The row ends when the doctor gets the appointment back, and with it the note.
+    """
+
+    __tablename__ = "former_notes"
+
+    appointment_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("appointments.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id"), primary_key=True, autoincrement=False)
+    text: Mapped[str] = mapped_column(sa.String(2000))

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.appointments.models import FormerNote
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent
 from webapp.auth.models import User, UserSession
@@ -155,6 +156,7 @@ def _records(session: Session, which: sa.ColumnElement[bool], *, of_others: bool
 
 def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
     with_notes = get_clinic(session).private_notes_in_copy
+    former = _former_notes(session, subject) if with_notes else {}
     query: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             Appointment.reference,
@@ -183,7 +185,16 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
         .order_by(Appointment.starts_at, Appointment.id)
     )
     for row in _rows(session, query):
-        yield row._asdict()
+        yield row._asdict() | ({"former_notes": former.get(row.reference, [])} if with_notes else {})
+
+
+def _former_notes(session: Session, subject: Subject) -> dict[str, list[str]]:
+    """The private notes of doctors who had an appointment before, by its reference; there are few."""
+    query = sa.select(Appointment.reference, FormerNote.text).join(FormerNote).where(_is_theirs(subject))
+    found: dict[str, list[str]] = {}
+    for reference, text in session.execute(query.order_by(Appointment.id, FormerNote.doctor_id)):
+        found.setdefault(reference, []).append(text)
+    return found
 
 
 def _is_theirs(subject: Subject) -> sa.ColumnElement[bool]:

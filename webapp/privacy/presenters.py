@@ -56,6 +56,7 @@ LABELS: dict[str, Sentence] = {
     "desk_note": _l("Note for staff"),
     "arrived_at": _l("Arrived"),
     "private_note": _l("Doctor’s note"),
+    "former_notes": _l("Notes of earlier doctors"),
     "cancellation_reason": _l("Reason for cancelling"),
     "reference": _l("Reference"),
     "version": _l("Version"),
@@ -100,6 +101,8 @@ def _labelled(section: str, row: Row, *, clinic: Clinic) -> list[tuple[str, str]
 def _in_words(section: str, key: str, value: Any, clinic: Clinic) -> str:
     if value is None or value == "":
         return ""
+    if isinstance(value, list):
+        return "\n".join(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, datetime):

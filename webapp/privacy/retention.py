@@ -59,6 +59,7 @@ TABLES: dict[str, str] = {
     "drafts": "1 hour (each round of the worker)",
     "extra_hours": "admins and doctors",
     "failed_logins": "2 days (nightly, and at each attempt)",
+    "former_notes": "when their doctor gets the appointment back; of a person who is erased at once",
     "heartbeats": "a day after the process ended (the worker)",
     "idempotency_keys": "24 hours (each round of the worker)",
     "joined_records": "30 days (nightly), or with the record",

@@ -84,8 +84,9 @@ class Appointment(Base):
     as its value; see `core/codes.py`. `cancellation_code` is also such a code, and `cancellation_reason` is the text
     that was typed. `override_reason` is why staff let the appointment break a rule. `moved_by_clinic`: staff moved it
     last, so the patient may move and cancel it until it starts. `private_note` is for the doctor only:
-    `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it.
-    `desk_note` is for all staff. `arrived_at` is when the patient came, while the status is arrived or completed.
+    `note_doctor_id` is the one who wrote it if the appointment has another doctor since, who does not read it. Earlier
+    releases left it so; now it is kept apart (`booking/former_notes.py`). `desk_note` is for all staff. `arrived_at` is
+    when the patient came, while the status is arrived or completed.
 
     A `confidential` appointment does not exist for the person who books for the patient, on no page and in no message.
     """

@@ -125,12 +125,40 @@ def test_patients_keep_doctor_and_type_and_doctors_give_nothing_away(cast: Cast)
     change(cast, cast.alice, reference, NINE, doctor_id=cast.doctor_ids["bob"], visit_type_id=cast.long)
 
 
+def write_note(cast: Cast, actor: Actor, reference: str, text: str) -> None:
+    before = status_service.SavedNote(private_note=seen(cast, reference, actor).private_note)
+    note = WriteNote(private_note=text, seen=fingerprint(before))
+    cast.database.write(status_service.write_note, actor, reference, note, now=NOW)
+
+
 def test_a_private_note_stays_with_the_doctor_who_wrote_it(cast: Cast) -> None:
     reference = cast.book(cast.alice, TEN, visit_type=cast.long)
-    fresh = fingerprint(status_service.SavedNote(private_note=""))
-    note = WriteNote(private_note="Ask about her mother", seen=fresh)
-    cast.database.write(status_service.write_note, cast.bob, reference, note, now=NOW)
-    change(cast, cast.carol, reference, doctor_id=cast.doctor_ids["erin"])
-    assert seen(cast, reference, cast.erin).private_note == ""
-    change(cast, cast.carol, reference, doctor_id=cast.doctor_ids["bob"])
+    bob, erin = cast.doctor_ids["bob"], cast.doctor_ids["erin"]
+    write_note(cast, cast.bob, reference, "Ask about her mother")
+    change(cast, cast.carol, reference, doctor_id=erin)
+    for reader in (cast.erin, cast.carol, cast.fiona, cast.alice):
+        assert seen(cast, reference, reader).private_note == ""
+    write_note(cast, cast.erin, reference, "Tired")
+    change(cast, cast.carol, reference, doctor_id=bob)
+    assert seen(cast, reference, cast.bob).private_note == "Ask about her mother"
+    write_note(cast, cast.bob, reference, "")
+    change(cast, cast.carol, reference, doctor_id=erin)
+    assert seen(cast, reference, cast.erin).private_note == "Tired"
+    # The note that Bob deleted does not come back; one that Erin deletes leaves his alone.
+    change(cast, cast.carol, reference, doctor_id=bob)
+    assert seen(cast, reference, cast.bob).private_note == ""
+    write_note(cast, cast.bob, reference, "Better")
+    change(cast, cast.carol, reference, doctor_id=erin)
+    write_note(cast, cast.erin, reference, "")
+    change(cast, cast.carol, reference, doctor_id=bob)
+    assert seen(cast, reference, cast.bob).private_note == "Better"
+
+
+def test_a_note_that_an_earlier_release_left_in_the_appointment_is_not_overwritten(cast: Cast) -> None:
+    reference = cast.book(cast.alice, TEN, doctor="erin", visit_type=cast.long)
+    bob = cast.doctor_ids["bob"]
+    cast.change(sa.update(models.Appointment).values(private_note="Ask about her mother", note_doctor_id=bob))
+    write_note(cast, cast.erin, reference, "Tired")
+    assert seen(cast, reference, cast.erin).private_note == "Tired"
+    change(cast, cast.carol, reference, doctor_id=bob)
     assert seen(cast, reference, cast.bob).private_note == "Ask about her mother"

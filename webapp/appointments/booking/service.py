@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking import allowances
+from webapp.appointments.booking import allowances, former_notes
 from webapp.appointments.booking.booking_limit import (
     lock_unconfirmed,
     require_first_booking,
@@ -159,12 +159,10 @@ def move(
         values |= {"moved_by_clinic": actor.is_staff}
         if view.status != "arrived" or view.starts_at.astimezone(clinic.zone).date() != clinic.today(command.starts_at):
             values |= {"status": "scheduled", "previous_status": None, "arrived_at": None}
-    if request.doctor.id != view.doctor_id:
-        # A private note stays the note of the doctor who wrote it.
-        theirs = sa.func.coalesce(Appointment.note_doctor_id, view.doctor_id)
-        values["note_doctor_id"] = sa.case((Appointment.private_note != "", theirs))
     with guarded(allowed.if_taken):
         update_row(session, view, now=now, doctor_id=request.doctor.id, visit_type_id=request.visit_type.id, **values)
+    if request.doctor.id != view.doctor_id:
+        former_notes.hand_over(session, view.id, giver=view.doctor_id, taker=request.doctor.id)
     _record_move(session, actor, view, request, command.starts_at, now=now)
     allowances.record(session, actor, view.id, allowed, now=now)
     publish(session, _moved(actor, view, request, clinic, why), now=now)

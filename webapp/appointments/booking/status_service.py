@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking import allowances, service, statuses
+from webapp.appointments.booking import allowances, former_notes, service, statuses
 from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
 from webapp.appointments.schemas import (
     AppointmentView,
@@ -175,6 +175,7 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
     view = service.lock_for_change(session, actor, reference, None)
     wanted = SavedNote(private_note=command.private_note)
     require_unchanged(SavedNote(private_note=view.private_note), command.seen, wanted=wanted)
+    former_notes.hand_over(session, view.id, giver=view.doctor_id, taker=view.doctor_id)
     session.execute(
         sa.update(Appointment)
         .where(Appointment.id == view.id)
