@@ -145,12 +145,12 @@ def filled_in(value: object, given: Mapping[str, str]) -> object:
 def test_every_command_is_one_of_dockets(name: str) -> None:
     words: list[str] = FINAL.words("CMD") if name == "the image" else list(SERVICES[name]["command"])
     command: click.Command | None = cli.docket
-    context = click.Context(cli.docket)
+    context = click.Context(cli.docket, **cli.docket.context_settings)
     while isinstance(command, click.Group):
         command = command.get_command(context, words.pop(0))
     assert command is not None
-    # Unknown options are an error here.
-    command.make_context(name, words)
+    # Unknown options are an error here. A command keeps the help option of its first context: this one has docket's.
+    command.make_context(name, words, parent=context)
 
 
 def test_compose_passes_every_setting_and_no_other() -> None:

@@ -44,7 +44,7 @@ def test_a_lost_connection_is_said_and_the_page_catches_up(open_browser: Open, c
     expect(as_of).to_have_text("Live")
     page.context.set_offline(True)
     expect(bar).to_be_in_viewport()
-    expect(bar).to_contain_text("so this page shows the state of")
+    expect(bar).to_contain_text("This page shows how things were at")
     expect(as_of).to_contain_text("As of ")
     look(page)
     missed = appointment_today(clinic, 11, "alice")
