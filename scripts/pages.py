@@ -83,7 +83,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("patient-new", "/admin/patients/new"),
         ("duplicates", "/admin/patients/duplicates"),
         ("duplicate", "/admin/patients/3/duplicates/{twin}"),
-        ("joined", "/admin/patients/3/joined/{joined}"),
+        ("joined", "/admin/patients/{joined}/joined/{join}"),
         ("doctors", "/admin/doctors"),
         ("doctor", "/admin/doctors/amara-okafor"),
         ("doctor-new", "/admin/doctors/new"),

@@ -67,20 +67,21 @@ def staged(database: Database) -> dict[str, object]:
     rows: dict[str, Any] = {
         "child": models.Patient(name="Ella Weiss", managed_by_id=1, birth_date=date(2019, 5, 3), created_at=now),
         "twin": models.Patient(name="", created_at=now),
-        "other": models.Patient(name="", created_at=now),
+        "rosa": models.Patient(name="Rosa Bos", birth_date=date(1990, 5, 3), created_at=now),
+        "rose": models.Patient(name="Rose Bos", birth_date=date(1990, 5, 3), created_at=now),
         "period": models.WorkingHours(doctor_id=1, weekday=0, start_minute=540, end_minute=720, valid_from=leave),
         "extra": models.ExtraHours(doctor_id=1, day=extra, start_minute=540, end_minute=720),
     }
 
     def work(session: Session) -> dict[str, object]:
         third = session.get_one(models.Patient, 3)
-        for each in (rows["twin"], rows["other"]):
-            each.name, each.birth_date = third.name, third.birth_date
+        rows["twin"].name, rows["twin"].birth_date = third.name, third.birth_date
         session.add_all(rows.values())
         session.flush()
-        for each in (rows["twin"], rows["other"]):
-            duplicates.note_pair(session, 3, each.id, now=now)
-        join_records(session, Actor(1, 0, "Admin", "", "admin"), 3, rows["other"].id, now=now)
+        duplicates.note_pair(session, 3, rows["twin"].id, now=now)
+        pair = rows["rosa"].id, rows["rose"].id
+        duplicates.note_pair(session, *pair, now=now)
+        stays = join_records(session, Actor(1, 0, "Admin", "", "admin"), *pair, now=now)
         appointment, flagged = session.scalars(
             sa.select(models.Appointment)
             .where(models.Appointment.doctor_id == 1, models.Appointment.starts_at > now + timedelta(days=2))
@@ -91,7 +92,8 @@ def staged(database: Database) -> dict[str, object]:
         return {
             "child": rows["child"].id,
             "twin": rows["twin"].id,
-            "joined": session.scalar(sa.select(models.JoinedRecord.id)),
+            "joined": stays,
+            "join": session.scalar(sa.select(models.JoinedRecord.id)),
             "time_off": session.scalar(sa.select(models.TimeOff.id).where(models.TimeOff.doctor_id == 1)),
             "appointment_of_doctor": appointment.reference,
             "flagged": flagged.reference,
