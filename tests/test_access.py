@@ -255,7 +255,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/closures/{closure_id}/removal"):(LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/admin/closures/{closure_id}/removal"):(401,    403,   403,   403,   403,   303,  401),
     ("GET", "/register"):                           (200,    303,   303,   303,   303,   303,  200),
-    # On to the page for the code, whoever asks.
+    # On to the page for the code, for everyone.
     ("POST", "/register"):                          (LOGIN,) * 7,
     ("GET", "/continue"):                           (LOGIN,  303,   303,   303,   303,   303,  LOGIN),
     ("POST", "/book/draft"):                        (401,    303,   303,   303,   303,   303,  401),

@@ -196,7 +196,7 @@ def test_the_columns_are_chosen_and_remembered(client: TestClient, cast: Cast) -
     assert columns(doctor="bob") == ["bob"]
     box = read(client.get(DAY)).one("input", type="checkbox", name="doctor", value="bob")
     assert box.get("checked") is not None
-    # Whoever was chosen and has gone leaves all the others.
+    # If every chosen doctor has left, the board shows all others.
     assert columns(doctor="nobody") == ["bob", "erin"]
     assert columns(specialty="Dermatology", all="1") == ["bob", "erin"]
     with cast.database.reading() as session:

@@ -91,7 +91,7 @@ class Page:
 
     @property
     def asks_by_itself(self) -> bool:
-        """Whether the browser asks by itself, for what changed. A session that no person uses ends all the same."""
+        """Whether the browser asks by itself, for what changed. A session that no person uses still ends."""
         headers = self.request.headers
         return "docket-live" in headers or headers.get("accept") == "text/event-stream"
 

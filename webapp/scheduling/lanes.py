@@ -1,7 +1,7 @@
 """Where an appointment stands that is squeezed in: beside those that have its time, in the first lane without one.
 
 Lane 0 is the ordinary one. A doctor who allows two squeeze-ins at a time has the lanes 1 and 2 too. Inside a lane the
-guard lets nothing overlap, so more than that never stand side by side, whoever books at the same instant.
+guard lets nothing overlap, so more than that never stand side by side, even if many book at the same instant.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Outline(NamedTuple):
 
     @property
     def state(self) -> Hashable:
-        """Everything that the column shows, so that a column that was drawn in this state need not be drawn again.
+        """Everything that the column shows, so that a column is drawn once for each state.
 
         Of the time, only the steps matter that free times have passed, and each minute while patients wait.
         """
