@@ -26,7 +26,7 @@ from tests.browser_path import browser_path
 from tests.servers import SECRET_KEY, docket_environment, live_server
 from webapp import accounts, models
 from webapp.appointments.joining import join_records
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.auth.addresses import confirmation
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now

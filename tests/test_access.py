@@ -38,7 +38,7 @@ from tests.snapshot import lasting_rows
 from webapp import models
 from webapp.appointments import joining
 from webapp.appointments.booking import service
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.auth import drafts, feeds
 from webapp.auth.addresses import confirmation

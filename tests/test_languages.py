@@ -25,7 +25,8 @@ from webapp.clinic.settings import zone_names
 from webapp.database import Database
 from webapp.i18n import ENGLISH, Language, speaking
 from webapp.notifications.outbox import Channel
-from webapp.staff.messages.previews import EMAIL, KINDS, Kind, write_example
+from webapp.staff.messages.examples import EMAIL
+from webapp.staff.messages.previews import KINDS, Kind, write_example
 
 READERS = ("guest", "alice", "bob", "carol")
 # Columns that contain users' own text, names or addresses.

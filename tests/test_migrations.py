@@ -25,7 +25,7 @@ from tests.cast import NOW, Cast, promised
 from tests.postgres import new_database
 from tests.servers import docket_environment
 from webapp.appointments.booking import service
-from webapp.appointments.messages.appointment_messages import short
+from webapp.appointments.messages.recipients import short
 from webapp.appointments.schemas import Cancellation
 from webapp.auth.sign_in_rules import get_rules
 from webapp.clinic.service import get_clinic

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from webapp.appointments.impact import decisions
-from webapp.appointments.messages import appointment_messages, reminders
+from webapp.appointments.messages import daytime, reminders
 from webapp.auth import drafts
 from webapp.auth.sign_in import sign_in_codes
 from webapp.causes import end_minutes, report
@@ -249,7 +249,7 @@ def unsafe_mail(settings: Settings) -> list[str]:
 
 
 def _in_daytime(session: Session, wanted: datetime, planned_for: datetime, expires_at: datetime) -> datetime:
-    return appointment_messages.earliest_text(get_clinic(session), wanted, planned_for, expires_at)
+    return daytime.earliest_text(get_clinic(session), wanted, planned_for, expires_at)
 
 
 # ----------------------------------------------------------------------------------------------------- processes

@@ -14,7 +14,7 @@ from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.calendars.feed import list_events
 from webapp.appointments.messages import confidentiality, reminders
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeConfidentiality
 from webapp.clinic.service import get_clinic
 from webapp.core.signing import sign

@@ -18,7 +18,7 @@ from tests.reading import read
 from webapp.appointments import address_confirmation, joining
 from webapp.appointments.booking import service as booking
 from webapp.appointments.exceptions import TwoAccounts
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.signing import sign

@@ -12,7 +12,7 @@ from tests.browser.conftest import Clinic
 from tests.browser.looking import look
 from tests.servers import SECRET_KEY
 from webapp import models
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.core.signing import sign
 
 pytestmark = pytest.mark.browser

@@ -13,7 +13,8 @@ from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in
 from tests.reading import read
 from webapp.appointments.booking import service as booking
 from webapp.appointments.messages import reminders
-from webapp.appointments.messages.appointment_messages import BOOKED, LINK_PURPOSE, Notice, enqueue, short
+from webapp.appointments.messages.appointment_messages import BOOKED, Notice, enqueue
+from webapp.appointments.messages.recipients import LINK_PURPOSE, short
 from webapp.appointments.schemas import Booking
 from webapp.auth import feeds
 from webapp.auth.exceptions import AddressTaken, NoAddress, StaffAddress

@@ -18,7 +18,7 @@ from webapp.appointments.booking import service
 from webapp.appointments.calendars.feed import list_events
 from webapp.appointments.exceptions import AppointmentLinkOver
 from webapp.appointments.messages import appointment_links
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.clinic import settings
 from webapp.clinic.service import get_clinic

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.booking import service, status_service
-from webapp.appointments.messages.appointment_messages import FACTS, AppointmentFacts, recipients_of
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
 from webapp.appointments.models import Call
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor

@@ -23,7 +23,7 @@ from webapp.appointments.booking import service, status_service
 from webapp.appointments.calendars import feed
 from webapp.appointments.exceptions import NoSuchAppointment, NotAPatient, StatusNotPossible
 from webapp.appointments.messages import appointment_links
-from webapp.appointments.messages.appointment_messages import LINK_PURPOSE
+from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.audit.models import AuditEvent
 from webapp.auth import feeds

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import status_service
 from webapp.appointments.exceptions import AppointmentLinkOver
-from webapp.appointments.messages.appointment_messages import (
+from webapp.appointments.messages.recipients import (
     FACTS,
     LINK_PURPOSE,
     AppointmentFacts,

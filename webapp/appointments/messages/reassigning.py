@@ -16,15 +16,8 @@ from sqlalchemy.orm import Session
 from webapp.appointments import queries
 from webapp.appointments.booking import service
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive, SamePatient
-from webapp.appointments.messages.appointment_messages import (
-    CANCELLED,
-    FACTS,
-    AppointmentFacts,
-    Notice,
-    addresses_of,
-    enqueue,
-    withdraw_reminders_of,
-)
+from webapp.appointments.messages.appointment_messages import CANCELLED, Notice, enqueue, withdraw_reminders_of
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of
 from webapp.appointments.schemas import AppointmentView, GiveToPatient
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic

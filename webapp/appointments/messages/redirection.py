@@ -13,16 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.messages import appointment_messages
-from webapp.appointments.messages.appointment_messages import (
-    BOOKED,
-    CANCELLED,
-    FACTS,
-    MOVED,
-    REMINDER,
-    RESTORED,
-    AppointmentFacts,
-    Recipient,
-)
+from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, MOVED, REMINDER, RESTORED
+from webapp.appointments.messages.daytime import next_daytime
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.core import formats
 from webapp.database import rows, table_of
@@ -60,7 +53,7 @@ def redirect(session: Session, patient_id: int, channel: Channel, before: str, *
     )
     for row in rows(session, _OF_PATIENTS, patient_ids=patient_ids, now=now):
         facts = AppointmentFacts(*row)
-        recipients = list(appointment_messages.recipients_of(facts))
+        recipients = list(recipients_of(facts))
         # The old address may still be the one of someone else who is told about this appointment.
         if all(each.address != before for each in recipients):
             new = next((each for each in recipients if (each.channel, each.patient_id) == (channel, patient_id)), None)
@@ -111,14 +104,14 @@ def _redirect(
     now: datetime,
 ) -> None:
     """Address the message anew if it is still true; otherwise withdraw it, or leave it among those given up."""
-    key = f"{message.template}:{facts.id}:{facts.version}:{appointment_messages.short(new.address) if new else ''}"
+    key = f"{message.template}:{facts.id}:{facts.version}:{short(new.address) if new else ''}"
     known = sa.select(OutboxMessage.id).where(OutboxMessage.dedupe_key == key)
     if new is None or not _is_true(message, facts) or session.scalar(known) is not None:
         if message.status == "waiting":
             session.delete(message)
         return
     if message.status == "dead":
-        message.due_at = now if new.channel == "email" else appointment_messages.next_daytime(clinic, now)
+        message.due_at = now if new.channel == "email" else next_daytime(clinic, now)
         message.expires_at = min(message.due_at + LIFETIME, facts.starts_at)
         message.status, message.tries, message.last_error, message.finished_at = "waiting", 0, "", None
     message.dedupe_key, message.recipient, message.message_id = key, new.address, uuid.uuid4().hex

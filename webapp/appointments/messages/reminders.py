@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.messages import appointment_messages
-from webapp.appointments.messages.appointment_messages import FACTS, REMINDER, AppointmentFacts, Recipient
+from webapp.appointments.messages.appointment_messages import REMINDER
+from webapp.appointments.messages.daytime import is_daytime
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
 from webapp.audit.models import AuditEvent
 from webapp.clinic.service import Clinic, get_clinic
 from webapp.clinic.settings import days_of
@@ -62,7 +64,7 @@ class Day(NamedTuple):
 
     def key(self, address: str) -> str:
         """The key of one recipient's reminder for this day."""
-        return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{appointment_messages.short(address)}"
+        return f"{REMINDER}:{self.date.isoformat()}:{self.lead}:{short(address)}"
 
 
 def is_any_due(session: Session, *, now: datetime) -> bool:
@@ -87,7 +89,7 @@ def enqueue_due(session: Session, *, now: datetime) -> int:
 
 def _days(clinic: Clinic, now: datetime) -> list[Day]:
     """The days for which reminders are due today; none at night."""
-    if not appointment_messages.is_daytime(clinic, now):
+    if not is_daytime(clinic, now):
         return []
     today = clinic.today(now)
     return [_day(clinic, lead, today) for lead in days_of(clinic.reminder_days)]
@@ -139,7 +141,7 @@ def _grouped(clinic: Clinic, appointments: Iterable[AppointmentFacts]) -> dict[s
     doubtful: set[str] = set()
     for appointment in appointments:
         is_doubtful = appointment.promised_minute != wall_minute(appointment.starts_at, clinic.zone)
-        for recipient in appointment_messages.recipients_of(appointment):
+        for recipient in recipients_of(appointment):
             reminder = found.setdefault(recipient.address, Reminder(recipient, []))
             reminder.appointments.append((appointment, recipient))
             if is_doubtful:
