@@ -355,6 +355,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/patients/duplicates"):          (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("GET", "/admin/patients/{patient_id}/duplicates/{other_id}"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
     ("POST", "/admin/patients/{patient_id}/duplicates/{other_id}"): (401, 403, 403, 403, 403, 303, 401),
+    ("GET", "/admin/patients/{patient_id}/joining"): (LOGIN, 403, 403, 403, 403, 200, LOGIN),
     # A doctor may, too, once the patient has an appointment with them.
     ("GET", "/admin/patients/{patient_id}/notes"):  (LOGIN,  403,   403,   404,   404,   200,  LOGIN),
     ("POST", "/admin/patients/{patient_id}/notes"): (401,    403,   403,   404,   404,   303,  401),
@@ -415,6 +416,7 @@ AT_THE_DESK = {
     ("POST", "/admin/patients/{patient_id}/joined/{join_id}"),
     ("GET", "/admin/patients/{patient_id}/notes"),
     ("POST", "/admin/patients/{patient_id}/notes"),
+    ("GET", "/admin/patients/{patient_id}/joining"),
     ("GET", "/admin/patients/duplicates"),
     ("GET", "/admin/patients/{patient_id}/duplicates/{other_id}"),
     ("POST", "/admin/patients/{patient_id}/duplicates/{other_id}"),
@@ -621,7 +623,7 @@ class AccessClinic:
             "/admin/patients/{patient_id}/people": new_person,
             "/admin/patients/{patient_id}/notes": {"alert": "wheelchair", "desk_note": "Calls in the evening."},
             "/admin/patients/{patient_id}/account": {"active": "no"},
-            "/admin/patients/{patient_id}/duplicates/{other_id}": {"decision": "same"},
+            "/admin/patients/{patient_id}/duplicates/{other_id}": {"decision": "different"},
             "/account/data": {"current": PASSWORD, "format": "json"},
             "/admin/patients/{patient_id}/data": {"current": PASSWORD},
             # A wrong password: the cast is still needed.

@@ -17,7 +17,7 @@ from tests.cast import NOW, SECRET_KEY, Cast, client_for, local, log_in, passwor
 from tests.reading import read
 from webapp.appointments import address_confirmation, joining
 from webapp.appointments.booking import service as booking
-from webapp.appointments.exceptions import TwoAccounts
+from webapp.appointments.exceptions import RecordsChanged, TwoAccounts
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
@@ -26,7 +26,7 @@ from webapp.event_handlers import wired_database
 from webapp.integrity import find_problems
 from webapp.models import Appointment, AuditEvent, OutboxMessage, Patient, PatientWord, PossibleDuplicate, User
 from webapp.patients import dependants, duplicates, records, service
-from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.exceptions import NoSuchPatient, RecordClosed
 from webapp.patients.schemas import PatientDetails, Register, UpdateProfile
 from webapp.scheduling.exceptions import PatientBusy
 
@@ -218,11 +218,12 @@ def test_where_appointments_clash_staff_see_the_pair(cast: Cast) -> None:
     with client_for(cast.database) as carol:
         log_in(carol, "carol")
         path = f"/admin/patients/{made}/duplicates/{own}"
-        answer = carol.post(path, data={"decision": "same"})
+        answer = carol.post(path, data=read(carol.get(path)).form(path) | {"decision": "same"})
         assert answer.status_code == 409
         assert "Both records have an appointment at the same time." in read(answer).text
         cast.change(sa.update(Appointment).where(Appointment.reference == reference).values(status="cancelled"))
-        assert carol.post(path, data={"decision": "same"}).headers["location"] == f"/admin/patients/{made}"
+        form = read(carol.get(path)).form(path) | {"decision": "same"}
+        assert carol.post(path, data=form).headers["location"] == f"/admin/patients/{made}"
     assert record_of(cast, paula).id == made
 
 
@@ -350,21 +351,52 @@ def test_staff_join_without_a_confirmed_address(client: TestClient, cast: Cast) 
     paula = register(cast, email="other@docket.example", birth_date=BORN)
     own = record_of(cast, paula).id
     path = f"/admin/patients/{made}/duplicates/{own}"
-    assert carol.post(path, data={"decision": "same"}).headers["location"] == f"/admin/patients/{made}"
+    # A form that does not say what was compared is shown again.
+    compared = carol.post(path, data={"decision": "same"})
+    assert compared.status_code == RecordsChanged().status
+    form = read(compared).form(path) | {"decision": "same"}
+    assert carol.post(path, data=form).headers["location"] == f"/admin/patients/{made}"
     assert (record_of(cast, paula).id, record_of(cast, paula).email) == (made, "other@docket.example")
     assert references(cast, made) == {reference}
     # Sent once more, as after a double click.
-    assert carol.post(path, data={"decision": "same"}).headers["location"] == f"/admin/patients/{made}"
-    assert carol.post(f"/admin/patients/{made}/duplicates/999").status_code == 404
+    assert carol.post(path, data=form).headers["location"] == f"/admin/patients/{made}"
+    assert carol.post(f"/admin/patients/{made}/duplicates/999", data=form).status_code == 404
 
 
-def test_two_accounts_are_never_joined_and_only_noted_pairs_are(cast: Cast) -> None:
+def test_two_accounts_are_never_joined_nor_a_record_with_itself_or_with_a_closed_one(cast: Cast) -> None:
     first, second = cast.patient_ids["alice"], cast.patient_ids["dave"]
-    with pytest.raises(NoSuchPatient):
-        cast.database.write(joining.join_records, cast.carol, first, second, now=NOW)
-    cast.database.write(duplicates.note_pair, first, second, now=NOW)
     with pytest.raises(TwoAccounts):
         cast.database.write(joining.join_records, cast.carol, first, second, now=NOW)
+    with pytest.raises(NoSuchPatient):
+        cast.database.write(joining.join_records, cast.carol, first, first, now=NOW)
+    closed = add_record(cast)
+    cast.change(sa.update(Patient).where(Patient.id == closed).values(closed_at=NOW))
+    with pytest.raises(RecordClosed):
+        cast.database.write(joining.join_records, cast.carol, first, closed, now=NOW)
+
+
+def test_the_front_desk_finds_and_joins_a_record_that_no_pair_names(client: TestClient, cast: Cast) -> None:
+    log_in(client, "fiona")
+    made, own = add_record(cast, name="P. Groot", email=None), cast.patient_ids["alice"]
+    reference = book_for(cast, made, "2026-03-05 10:00")
+    search = f"/admin/patients/{own}/joining"
+    assert search in read(client.get(f"/admin/patients/{own}")).links
+    path = f"/admin/patients/{own}/duplicates/{made}"
+    found = read(client.get(search, params={"q": "groot"}))
+    assert path in found.links
+    # The record itself is not among those that are found.
+    assert f"/admin/patients/{own}/duplicates/{own}" not in read(client.get(search, params={"q": "alice"})).links
+    page = read(client.get(path))
+    assert "different names" in page.text
+    assert "Two different people" not in page.text
+    form = page.form(path) | {"decision": "same", "name": str(own)}
+    assert client.post(path, data=form).headers["location"] == f"/admin/patients/{made}"
+    assert reference in references(cast, made)
+    joined = read(client.get(f"/admin/patients/{made}"))
+    assert joined.h1 == "Alice Adams"
+    assert "You can undo this until" in joined.text
+    cast.change(sa.update(Patient).where(Patient.id == made).values(closed_at=NOW))
+    assert client.get(f"/admin/patients/{made}/joining").status_code == RecordClosed().status
 
 
 def test_people_who_book_for_each_other_do_not_come_to_book_for_themselves(cast: Cast) -> None:

@@ -175,6 +175,7 @@ def test_the_pages_of_one_patient_visit_type_and_user(open_browser: Open, clinic
         f"/admin/patients/{patient}/data",
         f"/admin/patients/{patient}/deletion",
         f"/admin/patients/{patient}/duplicates/{other}",
+        f"/admin/patients/{patient}/joining?q=adams",
         "/admin/patients/duplicates",
         f"/admin/visit-types/{clinic.cast.long}",
         f"/admin/visit-types/{clinic.cast.long}/activity",

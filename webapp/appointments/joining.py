@@ -29,7 +29,7 @@ from webapp.doctors.models import Doctor
 from webapp.exceptions import Conflict
 from webapp.notifications import outbox as notifications
 from webapp.patients import duplicates
-from webapp.patients.exceptions import NoSuchPatient
+from webapp.patients.exceptions import NoSuchPatient, RecordClosed
 from webapp.patients.models import NO_LINK, JoinedRecord, Patient
 from webapp.patients.schemas import KeptJoin, KeptRecord
 from webapp.patients.search_index import keep_words
@@ -129,8 +129,8 @@ def join_waiting_record(session: Session, actor: Actor, *, now: datetime) -> boo
         return False
     try:
         both = _lock_both(session, record.id, account.record.id)
-    except NoSuchPatient:
-        # Another browser, or staff, joined them at the same moment.
+    except (NoSuchPatient, RecordClosed):
+        # Another browser, or staff, joined them at the same moment, or closed one.
         return False
     # One of them may have been changed meanwhile.
     if not _is_same(*both) or both[0].user_id is not None or both[0].email != account.email:
@@ -153,15 +153,15 @@ def join_records(
     seen: str = "",
     now: datetime,
 ) -> int:
-    """Join a pair of records, because staff say that they are of one person; returns the id of the one that stays.
+    """Join two records, because staff say that they are of one person; returns the id of the one that stays.
 
     `picks` names, for details that differ, the record whose detail wins. `seen` is what `compare` said of the records.
 
     Raises:
-        NoSuchPatient: the pair was not noted, or a record is gone. TwoAccounts: both have an account. RecordsClash:
-            they have appointments at the same time. RecordsChanged: they are not what staff compared.
+        NoSuchPatient: a record is gone, or both are one. RecordClosed: one is locked until it is erased. TwoAccounts:
+            both have an account. RecordsClash: they have appointments at the same time. RecordsChanged: they are not
+            what staff compared.
     """
-    duplicates.require_pair(session, first, second)
     low, high = _lock_both(session, *sorted((first, second)))
     stays, goes = _in_order(low, high)
     if stays.user_id is not None:
@@ -177,13 +177,9 @@ def compare(session: Session, first: int, second: int) -> tuple[list[Choice], st
     """What two records have differently, and a fingerprint of both.
 
     Raises:
-        NoSuchPatient: one of them is gone.
+        NoSuchPatient: one of them is gone. RecordClosed: one is locked until it is erased.
     """
-    query = sa.select(*_COLUMNS).where(Patient.id.in_((first, second)))
-    found = {row.id: Record(*row) for row in session.execute(query)}
-    if len(found) < 2:
-        raise NoSuchPatient
-    one, other = found[first], found[second]
+    one, other = _read_both(session, sa.select(Patient.closed_at, *_COLUMNS), first, second)
     stays, goes = _in_order(*sorted((one, other)))
     own = _own(stays, goes)
     wins = {"name": stays, "birth_date": stays, "phone": own, "email": own}
@@ -260,10 +256,17 @@ def _lock_both(session: Session, first: int, second: int) -> tuple[Record, Recor
     """
     owners = sa.select(Patient.user_id).where(Patient.id.in_((first, second)))
     session.execute(sa.select(User.id).where(User.id.in_(owners)).order_by(User.id).with_for_update(key_share=True))
-    query = sa.select(*_COLUMNS).where(Patient.id.in_((first, second))).order_by(Patient.id).with_for_update()
-    found = {row.id: Record(*row) for row in session.execute(query)}
-    if len(found) < 2:
+    query = sa.select(Patient.closed_at, *_COLUMNS).order_by(Patient.id).with_for_update()
+    return _read_both(session, query, first, second)
+
+
+def _read_both(session: Session, query: Any, first: int, second: int) -> tuple[Record, Record]:
+    rows = session.execute(query.where(Patient.id.in_((first, second)))).all()
+    if len(rows) < 2:
         raise NoSuchPatient
+    if any(row.closed_at is not None for row in rows):
+        raise RecordClosed
+    found = {row.id: Record(*row[1:]) for row in rows}
     return found[first], found[second]
 
 

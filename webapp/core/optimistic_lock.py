@@ -17,6 +17,9 @@ from webapp.i18n import gettext as _
 
 M = TypeVar("M", bound=BaseModel)
 
+# What a form saw that does not say what it saw. It is no fingerprint, so it is never what is saved.
+UNSEEN = "unseen"
+
 
 class EditedMeanwhile(Conflict):
     """Another user saved this after the form was opened. `saved` is the current state."""

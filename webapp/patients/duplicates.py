@@ -119,14 +119,9 @@ def is_settled(session: Session, first: int, second: int) -> bool:
     return session.scalar(settled) is not None
 
 
-def require_pair(session: Session, first: int, second: int) -> None:
-    """Require that these two records were noted as a pair.
-
-    Raises:
-        NoSuchPatient: they were not, or one of them is gone.
-    """
-    if session.scalar(sa.select(PossibleDuplicate.noted_at).where(*_is_pair(first, second))) is None:
-        raise NoSuchPatient
+def is_pair(session: Session, first: int, second: int) -> bool:
+    """Whether these two records were noted as a pair."""
+    return session.scalar(sa.select(PossibleDuplicate.noted_at).where(*_is_pair(first, second))) is not None
 
 
 def joined_before(session: Session, first: int, second: int) -> int | None:

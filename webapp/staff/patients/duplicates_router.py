@@ -1,4 +1,4 @@
-"""Records that may be of one person, for the front desk: the pairs, and comparing two of them."""
+"""Records that are of one person, for the front desk: pairs that may be, and comparing any two of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from webapp.appointments import joining, parting
 from webapp.auth.dependencies import DESK, signed_in
+from webapp.core.optimistic_lock import UNSEEN
 from webapp.core.pagination import clamp, paginate
 from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
@@ -13,8 +14,11 @@ from webapp.core.web import CurrentPage, Page, PathId, SentForm
 from webapp.exceptions import AppError, NotFound
 from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
+from webapp.patients.exceptions import RecordClosed
+from webapp.patients.search import Found, search_patients
 from webapp.staff.patients import queries
-from webapp.staff.patients.presenters import choice_lines, facts_of, pair_line
+from webapp.staff.patients.forms import PatientSearchForm
+from webapp.staff.patients.presenters import are_unlike, choice_lines, facts_of, pair_line, patient_line
 
 router = Router()
 
@@ -37,11 +41,34 @@ def list_pairs(page: CurrentPage) -> Response:
     return page.render("staff/patients/duplicates.html", pairs=lines, count=count, pages=pages)
 
 
+@router.get("/admin/patients/{patient_id}/joining")
+def find_other(page: CurrentPage, patient_id: PathId) -> Response:
+    """The search for a record that is of the same person as this one; front desk, and the results are logged."""
+    actor = signed_in(page, *DESK)
+    record = records.get_record(page.session, patient_id)
+    if record.closed_at is not None:
+        raise RecordClosed
+    form = PatientSearchForm.of_address(page.request.query_params)
+    text = (form.q.data or "").strip()
+    found = search_patients(page.session, text, limit=PAGE_SIZE) if text else Found([])
+    if found.patients:
+        ids = [patient.id for patient in found.patients]
+        page.trace(records.note_listing, actor, ids, now=page.now)
+    return page.render(
+        "staff/patients/joining.html",
+        patient=record,
+        facts=facts_of(page, record),
+        search=form,
+        text=text,
+        found=[patient_line(page, patient) for patient in found.patients if patient.id != patient_id],
+        similar=found.similar,
+    )
+
+
 @router.get("/admin/patients/{patient_id}/duplicates/{other_id}")
 def compare(page: CurrentPage, patient_id: PathId, other_id: PathId) -> Response:
     """Two records side by side; front desk, and the reading of both is logged."""
     actor = signed_in(page, *DESK)
-    duplicates.require_pair(page.session, patient_id, other_id)
     response = _compare_page(page, patient_id, other_id)
     for number in (patient_id, other_id):
         page.trace(records.note_reading, actor, number, now=page.now)
@@ -56,7 +83,6 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
     if joined is not None:
         # The form was sent twice.
         return page.redirect(f"/admin/patients/{joined}", flash=_("The two records are now one."))
-    duplicates.require_pair(page.session, patient_id, other_id)
     match sent.get("decision"):
         case "same":
             try:
@@ -66,7 +92,7 @@ def decide(page: CurrentPage, sent: SentForm, patient_id: PathId, other_id: Path
                     patient_id,
                     other_id,
                     picks=_picks(sent),
-                    seen=str(sent.get("seen", "")),
+                    seen=str(sent.get("seen") or UNSEEN),
                     now=page.now,
                 )
             except NotFound:
@@ -106,6 +132,7 @@ def _picks(sent: SentForm) -> dict[str, int]:
 
 def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = "", status: int = 200) -> Response:
     actor = signed_in(page, *DESK)
+    choices, seen = joining.compare(page.session, patient_id, other_id)
     both = [records.get_record(page.session, number) for number in (patient_id, other_id)]
     columns = [
         {
@@ -120,11 +147,12 @@ def _compare_page(page: Page, patient_id: int, other_id: int, *, problem: str = 
         }
         for record in both
     ]
-    choices, seen = joining.compare(page.session, patient_id, other_id)
     return page.render(
         "staff/patients/compare.html",
         status=status,
         columns=columns,
+        noted=duplicates.is_pair(page.session, patient_id, other_id),
+        unlike=are_unlike(*both),
         choices=choice_lines(page, choices),
         clashes=joining.find_clashes(page.session, patient_id, other_id),
         seen=seen,

@@ -12,6 +12,7 @@ from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats, phones
 from webapp.core.web import Page
 from webapp.i18n import gettext as _
+from webapp.patients import duplicates
 from webapp.patients.duplicates import Pair
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.presenters import PersonLine, person_line
@@ -130,6 +131,11 @@ def choice_lines(page: Page, choices: Sequence[Choice]) -> list[ChoiceLine]:
         ChoiceLine(name, labels[name], (words(name, first), words(name, second)), wins)
         for name, first, second, wins in choices
     ]
+
+
+def are_unlike(one: PatientRecord, other: PatientRecord) -> bool:
+    """Whether two records have quite different names, or different birth dates: they are seldom of one person."""
+    return not duplicates.alike(one.name, other.name) or duplicates.differ(one.birth_date, other.birth_date)
 
 
 def likely_lines(page: Page, warning: LikelyDuplicate | None) -> list[PatientLine]:
