@@ -16,7 +16,7 @@ import psycopg
 
 from bench.free_slots import PlannedBooking
 from tests.postgres import libpq
-from webapp.appointments.booking.service import new_reference
+from webapp.appointments.booking.appointment_row import new_reference
 from webapp.core.local_time import wall_minute
 from webapp.database import Database
 from webapp.engines import sqlite_module

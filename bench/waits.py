@@ -28,7 +28,8 @@ from tests.postgres import new_database, postgres_server
 from webapp import models
 from webapp.appointments.booking import service
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.decisions import AppointmentsAffected, Decision, Decisions
+from webapp.appointments.impact.decisions import AppointmentsAffected
+from webapp.appointments.impact.schemas import Decision, Decisions
 from webapp.appointments.schemas import Booking
 from webapp.auth.schemas import Actor
 from webapp.core.clock import utc_now

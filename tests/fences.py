@@ -89,6 +89,7 @@ NAMED = {
     "core.web": "web",
     "core.errors": "web",
     "core.api_cursors": "web",
+    "core.api_problems": "web",
     "core.entity_tags": "web",
     "core.rate_limit": "web",
     "core.routing": "web",

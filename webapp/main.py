@@ -34,7 +34,8 @@ from webapp.causes import end_minutes
 from webapp.clinic.service import default_clinic
 from webapp.config import Settings, resource_folder
 from webapp.core.admission_middleware import AdmissionMiddleware
-from webapp.core.api import EXPOSED_HEADERS, is_api, problem_response
+from webapp.core.api import EXPOSED_HEADERS, is_api
+from webapp.core.api_problems import problem_response
 from webapp.core.clock import utc_now
 from webapp.core.compression_middleware import CompressionMiddleware
 from webapp.core.errors import error_page

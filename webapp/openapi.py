@@ -19,8 +19,9 @@ from webapp.appointments.schemas import AppointmentStatus
 from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.programs.scopes import SCOPES, scope_of
 from webapp.auth.schemas import Role
-from webapp.core.api import API_PREFIX, JSON_TYPE, PROBLEM_TYPE, Problem
+from webapp.core.api import API_PREFIX, JSON_TYPE
 from webapp.core.api_hours import Weekday
+from webapp.core.api_problems import PROBLEM_TYPE, Problem
 from webapp.core.routing import all_routes
 from webapp.openapi_examples import PLACES, example_of, problem_example
 

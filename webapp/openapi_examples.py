@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 
 from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.causes import Trace, begin_trace, end_trace
-from webapp.core.api import UnsupportedMediaType, problem_response
+from webapp.core.api_problems import UnsupportedMediaType, problem_response
 from webapp.core.entity_tags import PreconditionFailed
 from webapp.core.rate_limit import TooManyRequests
 from webapp.exceptions import AppError, BadRequest, Conflict, Forbidden, NotFound, NotSignedIn, TooLarge, Unavailable

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from webapp.appointments.impact import decisions
+from webapp.appointments.impact.pending_decisions import forget_over, is_any_over
 from webapp.appointments.messages import daytime, reminders
 from webapp.auth import drafts
 from webapp.auth.sign_in import sign_in_codes
@@ -165,8 +165,8 @@ class Worker:
             self.database.write(drafts.forget_old, now=now)
         if self._asks(sign_in_codes.is_any_old, now):
             self.database.write(sign_in_codes.forget_old, now=now)
-        if self._asks(decisions.is_any_over, now):
-            self.database.write(decisions.forget_over, now=now)
+        if self._asks(is_any_over, now):
+            self.database.write(forget_over, now=now)
         if self._asks(live.is_any_old, now):
             self.database.write(live.forget_old)
         self._forget()

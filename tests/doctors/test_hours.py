@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from tests.cast import NOW, Cast
 from webapp.core.day_hours import Week
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
-from webapp.doctors import hours
-from webapp.doctors.hours import ExtraDay, HoursGone, Period, PeriodHours, SaveHours
+from webapp.doctors import extra_hours, hours
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import HoursGone, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid, NotFound
 from webapp.models import AuditEvent, WorkingHours
 
@@ -226,19 +227,19 @@ def test_extra_hours_of_a_day_add_up_and_go_together(cast: Cast) -> None:
     saturday, bob = date(2026, 3, 7), cast.doctor_ids["bob"]
 
     def add(extra: ExtraDay) -> None:
-        cast.database.write(hours.add_extra_hours, cast.bob, bob, extra, now=NOW)
+        cast.database.write(extra_hours.add_extra_hours, cast.bob, bob, extra, now=NOW)
 
     add(ExtraDay(day=saturday, spans=((540, 720),)))
     add(ExtraDay(day=saturday, spans=((660, 780), (900, 960))))
     add(ExtraDay(day=date(2026, 3, 2), spans=((0, 60),)))
     with cast.database.reading() as session:
-        assert hours.list_extra_hours(session, bob, saturday) == [
+        assert extra_hours.list_extra_hours(session, bob, saturday) == [
             ExtraDay(day=saturday, spans=((540, 780), (900, 960)))
         ]
-        assert hours.list_extra_hours(session, cast.doctor_ids["erin"], date(2026, 3, 1)) == []
-    cast.database.write(hours.remove_extra_hours, cast.bob, bob, saturday, now=NOW)
+        assert extra_hours.list_extra_hours(session, cast.doctor_ids["erin"], date(2026, 3, 1)) == []
+    cast.database.write(extra_hours.remove_extra_hours, cast.bob, bob, saturday, now=NOW)
     with pytest.raises(NotFound):
-        cast.database.write(hours.remove_extra_hours, cast.bob, bob, saturday, now=NOW)
+        cast.database.write(extra_hours.remove_extra_hours, cast.bob, bob, saturday, now=NOW)
     assert details(cast)[1:] == [
         ("extra_hours_added", {"day": "2026-03-07"}),
         ("extra_hours_added", {"day": "2026-03-02"}),
@@ -252,5 +253,5 @@ def test_extra_hours_must_be_in_the_future_and_not_empty(cast: Cast) -> None:
         (ExtraDay(day=date(2026, 3, 7), spans=()), "spans"),
     ]:
         with pytest.raises(Invalid) as refused:
-            cast.database.write(hours.add_extra_hours, cast.bob, cast.doctor_ids["bob"], extra, now=NOW)
+            cast.database.write(extra_hours.add_extra_hours, cast.bob, cast.doctor_ids["bob"], extra, now=NOW)
         assert refused.value.field == field

@@ -12,8 +12,9 @@ from tests.recorded_events import record_events
 from webapp.clinic import closures, settings
 from webapp.clinic.closures import CloseDays
 from webapp.clinic.settings import ClinicDetails, ClinicZone, OpeningWeek, ReminderRules
-from webapp.doctors import hours, offers, profiles, time_off, zone
-from webapp.doctors.hours import ExtraDay, Period, SaveHours
+from webapp.doctors import extra_hours, hours, offers, profiles, time_off, zone
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import Period, SaveHours
 from webapp.doctors.offers import VisitTypeOffer
 from webapp.doctors.profiles import DoctorProfile
 from webapp.doctors.time_off import AddTimeOff
@@ -61,8 +62,8 @@ def test_working_hours(watched: Watched) -> None:
 def test_extra_hours(watched: Watched) -> None:
     expected = [("extra_hours", (watched.bob,))]
     saturday = ExtraDay(day=date(2026, 3, 7), spans=((540, 720),))
-    assert watched.published(hours.add_extra_hours, watched.bob, saturday) == expected
-    assert watched.published(hours.remove_extra_hours, watched.bob, saturday.day) == expected
+    assert watched.published(extra_hours.add_extra_hours, watched.bob, saturday) == expected
+    assert watched.published(extra_hours.remove_extra_hours, watched.bob, saturday.day) == expected
 
 
 def test_time_off(watched: Watched) -> None:

@@ -28,17 +28,9 @@ from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
-from webapp.core.api import (
-    API_PREFIX,
-    LIST_HEADERS,
-    LOCATION_HEADER,
-    ApiRouter,
-    QueryId,
-    answer,
-    problem_listing,
-    problems,
-)
+from webapp.core.api import API_PREFIX, LIST_HEADERS, LOCATION_HEADER, ApiRouter, QueryId, answer
 from webapp.core.api_cursors import AskedCursorPaging, answer_part, invalid_cursor
+from webapp.core.api_problems import problem_listing, problems
 from webapp.core.entity_tags import (
     ETAG_HEADER,
     NOT_MODIFIED,

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.booking import service, status_service
+from webapp.appointments.booking import status_service
+from webapp.appointments.booking.appointment_row import lock_for_change
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, recipients_of
 from webapp.appointments.models import Call
 from webapp.auth.models import User
@@ -115,7 +116,7 @@ def tick(session: Session, actor: Actor, reference: str, *, now: datetime) -> No
     Raises:
         NoSuchAppointment: the actor may not see it.
     """
-    view = service.lock_for_change(session, actor, reference, None)
+    view = lock_for_change(session, actor, reference, None)
     session.execute(sa.delete(Call).where(Call.starts_at < now - KEPT))
     same = sa.select(Call.appointment_id).where(Call.appointment_id == view.id, Call.starts_at == view.starts_at)
     if session.scalar(same) is not None or actor.account_id is None:
@@ -132,7 +133,7 @@ def untick(session: Session, actor: Actor, reference: str, *, now: datetime) -> 
     Raises:
         NoSuchAppointment: the actor may not see it.
     """
-    view = service.lock_for_change(session, actor, reference, None)
+    view = lock_for_change(session, actor, reference, None)
     gone = sa.delete(Call).where(Call.appointment_id == view.id).returning(Call.appointment_id)
     if session.scalar(gone) is not None:
         status_service.record_unseen(session, actor, "call_undone", view.id, now=now)

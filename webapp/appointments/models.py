@@ -11,7 +11,7 @@ from webapp.database import Base
 
 
 class PendingDecision(Base):
-    """A decision to move or cancel an appointment, made together with many others; see `impact/decisions.py`.
+    """A decision to move or cancel an appointment, made together with many others; see `impact/pending_decisions.py`.
 
     The appointment is flagged until then. `version` is the state of it that was decided on, `code` the clinic's reason
     and `why` what staff typed. The row is deleted when the decision is carried out, or could not be.

@@ -15,7 +15,8 @@ from webapp.auth import login_throttle
 from webapp.auth.exceptions import TooManyLogins, TooManyWrongCodes, WrongCode
 from webapp.auth.schemas import Email
 from webapp.auth.sign_in import sign_in_codes
-from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, answer, problems
+from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, answer
+from webapp.core.api_problems import problems
 from webapp.core.networks import network_of
 from webapp.core.web import CurrentPage, Page
 from webapp.patients import service as patients

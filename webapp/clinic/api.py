@@ -15,8 +15,9 @@ from webapp.clinic.closures import SavedClosure
 from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.service import get_clinic
 from webapp.clinic.settings import Asked
-from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of
 from webapp.core.api_hours import WeekdayHours, weekly_hours
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, PathId
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
-from webapp.appointments.impact.decisions import count_waiting
+from webapp.appointments.impact.pending_decisions import count_waiting
 from webapp.auth.dependencies import signed_in
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats

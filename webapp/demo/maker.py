@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.booking.service import REFERENCE_ALPHABET
+from webapp.appointments.booking.appointment_row import REFERENCE_ALPHABET
 from webapp.audit.models import AuditEvent
 from webapp.auth.models import SignInRules, User
 from webapp.clinic.models import ClinicSettings, Closure, OpeningHours, VisitType

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SuggestedFor
-from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, problems, storable
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, storable
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import search, service

@@ -1,4 +1,4 @@
-"""When a doctor works: weekly hours in periods, and extra hours on single days.
+"""When a doctor works: weekly hours in periods. `extra_hours` has the hours of single days.
 
 A period is all weekly hours with the same first and last day. Hours of overlapping periods add up. The functions that
 write expect their caller to hold the doctor's lock and to handle the affected appointments:
@@ -18,11 +18,10 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor
-from webapp.clinic.service import get_clinic
 from webapp.core.day_hours import Span, Spans, Week
 from webapp.core.optimistic_lock import require_unchanged
 from webapp.core.strict_types import AS_WRITTEN
-from webapp.doctors.models import Doctor, ExtraHours, WorkingHours
+from webapp.doctors.models import Doctor, WorkingHours
 from webapp.doctors.service import DoctorRow, get_doctor_by_id
 from webapp.events.kinds import ScheduleChange, ScheduleChanged
 from webapp.events.publishing import publish
@@ -73,13 +72,6 @@ class PeriodHours(BaseModel):
 
     period: Period
     week: Week
-
-
-class ExtraDay(BaseModel):
-    """The extra hours of one day."""
-
-    day: Day
-    spans: Spans
 
 
 class SaveHours(BaseModel):
@@ -179,29 +171,6 @@ def list_gaps(periods: Iterable[PeriodHours], first: date, last: date) -> list[P
     return [*gaps, Period(first, last)]
 
 
-def list_extra_hours(session: Session, doctor_id: int, first: date) -> list[ExtraDay]:
-    """The extra hours on or after a day, in order."""
-    query = sa.select(ExtraHours.day, ExtraHours.start_minute, ExtraHours.end_minute).where(
-        ExtraHours.doctor_id == doctor_id, ExtraHours.day >= first
-    )
-    found: dict[date, list[Span]] = defaultdict(list)
-    for day, start, end in session.execute(query):
-        found[day].append((start, end))
-    return [ExtraDay(day=day, spans=united(found[day])) for day in sorted(found)]
-
-
-def get_extra_hours(session: Session, doctor_id: int, day: date) -> ExtraDay:
-    """The extra hours of one day.
-
-    Raises:
-        NotFound: there are none.
-    """
-    for extra in list_extra_hours(session, doctor_id, day)[:1]:
-        if extra.day == day:
-            return extra
-    raise NotFound(_("There are no extra hours on that day."))
-
-
 def _week_of(spans: Iterable[tuple[int, Span]]) -> Week:
     days: list[list[Span]] = [[] for _weekday in range(7)]
     for weekday, span in spans:
@@ -292,42 +261,6 @@ def remove_hours(
     _publish(session, actor, "working_hours", doctor_id, now=now)
 
 
-def add_extra_hours(session: Session, actor: Actor, doctor_id: int, command: ExtraDay, *, now: datetime) -> None:
-    """Add hours on one day outside the doctor's usual ones; hours that exist already count once.
-
-    Raises:
-        Invalid: the day is over, or no hours are given.
-    """
-    if command.day < get_clinic(session).today(now):
-        raise Invalid(_("That day is over. Choose today or a later day."), field="day")
-    if not command.spans:
-        raise Invalid(_("Enter the hours for that day, such as 9-12."), field="spans")
-    there = [extra.spans for extra in list_extra_hours(session, doctor_id, command.day) if extra.day == command.day]
-    spans = united([*command.spans, *(span for spans in there for span in spans)])
-    _delete_extra(session, doctor_id, command.day)
-    session.execute(
-        sa.insert(ExtraHours),
-        [
-            {"doctor_id": doctor_id, "day": command.day, "start_minute": start, "end_minute": end}
-            for start, end in spans
-        ],
-    )
-    _record(session, actor, "extra_hours_added", doctor_id, now, {"day": command.day.isoformat()})
-    _publish(session, actor, "extra_hours", doctor_id, now=now)
-
-
-def remove_extra_hours(session: Session, actor: Actor, doctor_id: int, day: date, *, now: datetime) -> None:
-    """Remove the extra hours of a day.
-
-    Raises:
-        NotFound: there are none.
-    """
-    get_extra_hours(session, doctor_id, day)
-    _delete_extra(session, doctor_id, day)
-    _record(session, actor, "extra_hours_removed", doctor_id, now, {"day": day.isoformat()})
-    _publish(session, actor, "extra_hours", doctor_id, now=now)
-
-
 def _require_sensible(command: SaveHours, others: dict[Period, PeriodHours]) -> None:
     if command.valid_from and command.valid_until and command.valid_until < command.valid_from:
         raise Invalid(_("The last day is before the first day."), field="valid_until")
@@ -404,10 +337,6 @@ def _delete(session: Session, doctor_id: int, period: Period) -> None:
             WorkingHours.valid_until.is_not_distinct_from(period.valid_until),
         )
     )
-
-
-def _delete_extra(session: Session, doctor_id: int, day: date) -> None:
-    session.execute(sa.delete(ExtraHours).where(ExtraHours.doctor_id == doctor_id, ExtraHours.day == day))
 
 
 def _publish(session: Session, actor: Actor, what: ScheduleChange, doctor_id: int, *, now: datetime) -> None:

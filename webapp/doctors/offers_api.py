@@ -10,7 +10,8 @@ from starlette.responses import Response
 from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.visit_types import SavedVisitType, SuggestedFor
-from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, PathId
 from webapp.doctors import offers

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.auth.schemas import Actor
-from webapp.core.api import JSON_TYPE, PROBLEM_TYPE, dump, problem_response
+from webapp.core.api import JSON_TYPE, dump
+from webapp.core.api_problems import PROBLEM_TYPE, problem_response
 from webapp.core.web import Page
 from webapp.exceptions import AppError
 from webapp.idempotency.service import Answer, answer_once, hash_of_request

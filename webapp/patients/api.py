@@ -18,18 +18,9 @@ from webapp.auth.schemas import Actor, Email, PersonName
 from webapp.auth.sign_in.sign_in_codes import CodeAsked
 from webapp.auth.tokens import new_secret
 from webapp.clinic.service import get_clinic
-from webapp.core.api import (
-    API_PREFIX,
-    LIST_HEADERS,
-    LOCATION_HEADER,
-    ApiRouter,
-    Moment,
-    answer,
-    problem_listing,
-    problems,
-    storable,
-)
+from webapp.core.api import API_PREFIX, LIST_HEADERS, LOCATION_HEADER, ApiRouter, Moment, answer, storable
 from webapp.core.api_cursors import AskedCursorPaging, answer_part, invalid_cursor
+from webapp.core.api_problems import problem_listing, problems
 from webapp.core.entity_tags import (
     ETAG_HEADER,
     NOT_MODIFIED,

@@ -14,7 +14,8 @@ from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
-from webapp.core.api import JSON_TYPE, LIST_HEADERS, ApiRouter, Moment, QueryId, problems
+from webapp.core.api import JSON_TYPE, LIST_HEADERS, ApiRouter, Moment, QueryId
+from webapp.core.api_problems import problems
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import service as doctors
 from webapp.doctors.api import Words, visible_doctor

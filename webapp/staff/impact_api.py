@@ -19,17 +19,13 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.decisions import (
-    NOTHING_DECIDED,
-    Affected,
-    AppointmentsAffected,
-    Course,
-    Decisions,
-    finish,
-)
+from webapp.appointments.impact.decisions import AppointmentsAffected
+from webapp.appointments.impact.pending_decisions import finish
+from webapp.appointments.impact.schemas import NOTHING_DECIDED, Affected, Course, Decisions
 from webapp.auth.programs.api import Said
 from webapp.auth.schemas import Actor
-from webapp.core.api import LOCATION_HEADER, Moment, answer, problem_listing, problems
+from webapp.core.api import LOCATION_HEADER, Moment, answer
+from webapp.core.api_problems import problem_listing, problems
 from webapp.core.entity_tags import ETAG_HEADER, precondition_of, tag_of, version_asked
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.web import Page

@@ -20,16 +20,10 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.decisions import (
-    Affected,
-    AppointmentsAffected,
-    Course,
-    Decision,
-    Decisions,
-    ProposalsFrom,
-    finish,
-)
+from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.effects import Effect
+from webapp.appointments.impact.pending_decisions import finish
+from webapp.appointments.impact.schemas import Affected, Course, Decision, Decisions, ProposalsFrom
 from webapp.auth.schemas import Actor
 from webapp.core import formats
 from webapp.core.forms import UNSENT, DocketForm, Submission

@@ -15,7 +15,8 @@ from tests.recorded_events import record_events, wire
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.exceptions import TooLateToChange
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.decisions import AppointmentsAffected, Decision, Decisions
+from webapp.appointments.impact.decisions import AppointmentsAffected
+from webapp.appointments.impact.schemas import Decision, Decisions
 from webapp.appointments.schemas import (
     Booking,
     Cancellation,

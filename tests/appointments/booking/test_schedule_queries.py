@@ -15,7 +15,8 @@ from webapp.clinic.service import get_clinic
 from webapp.doctors.service import get_doctor_by_id
 from webapp.scheduling.facts import load_working_time
 from webapp.scheduling.slots import to_minute
-from webapp.staff.schedule.days import build_day, build_week
+from webapp.staff.schedule.days import build_day
+from webapp.staff.schedule.weeks import build_week
 
 DAY = (local("2026-03-03 00:00"), local("2026-03-04 00:00"))
 

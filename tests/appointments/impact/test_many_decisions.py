@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from tests.appointment_rows import put
 from tests.cast import Cast, local
 from webapp import models
-from webapp.appointments.impact import decisions, schedule_impact
-from webapp.appointments.impact.decisions import AppointmentsAffected, Course, Decision, Decisions, finish
+from webapp.appointments.impact import decisions, pending_decisions, schedule_impact
+from webapp.appointments.impact.decisions import AppointmentsAffected
+from webapp.appointments.impact.pending_decisions import _do_some, count_waiting, finish, forget_over, is_any_over
+from webapp.appointments.impact.schemas import Course, Decision, Decisions
 from webapp.integrity import find_problems
 
 COUNT = 9
@@ -23,8 +25,8 @@ WHO = ({"patient": "alice", "doctor": "bob"}, {"patient": "dave", "doctor": "eri
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "AT_ONCE", 3)
-    monkeypatch.setattr(decisions, "BATCH_SECONDS", 0)
-    monkeypatch.setattr(decisions, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(pending_decisions, "BATCH_SECONDS", 0)
+    monkeypatch.setattr(pending_decisions, "PAUSE_SECONDS", 0)
 
 
 def close(session: Session) -> None:
@@ -80,7 +82,7 @@ def decide(cast: Cast, each: dict[str, Decision]) -> Course:
 
 def waiting(cast: Cast) -> int:
     with cast.database.reading() as session:
-        return decisions.count_waiting(session, cast.carol)
+        return count_waiting(session, cast.carol)
 
 
 def test_until_they_are_moved_they_are_flagged_and_can_be_continued(cast: Cast) -> None:
@@ -89,7 +91,7 @@ def test_until_they_are_moved_they_are_flagged_and_can_be_continued(cast: Cast) 
     assert standing(cast) == [("scheduled", True, True)] * COUNT
     assert list(find_problems(cast.database, now=cast.now)) == []
     for _each in range(4):
-        assert cast.database.write(decisions._do_some, cast.carol, now=cast.now).done == 1
+        assert cast.database.write(_do_some, cast.carol, now=cast.now).done == 1
     assert sorted(standing(cast)) == [("scheduled", False, False)] * 4 + [("scheduled", True, True)] * 5
     assert waiting(cast) == 5
     # A doctor continues their own appointments only.
@@ -130,8 +132,8 @@ def test_decisions_about_appointments_that_have_begun_are_deleted(cast: Cast) ->
     decide(cast, asked(cast, "cancel"))
     noon = local("2026-03-04 12:00")
     with cast.database.reading() as session:
-        assert (decisions.is_any_over(session, cast.now), decisions.is_any_over(session, noon)) == (False, True)
-    cast.database.write(decisions.forget_over, now=noon)
+        assert (is_any_over(session, cast.now), is_any_over(session, noon)) == (False, True)
+    cast.database.write(forget_over, now=noon)
     assert waiting(cast) == 3
     assert standing(cast) == [("scheduled", True, True)] * COUNT
 

@@ -20,8 +20,9 @@ from webapp import models
 from webapp.appointments import queries
 from webapp.appointments.impact import schedule_impact
 from webapp.appointments.impact.alternative_times import nearest_first
-from webapp.appointments.impact.decisions import Affected, AppointmentsAffected, Decision, Decisions
+from webapp.appointments.impact.decisions import AppointmentsAffected
 from webapp.appointments.impact.effects import Effect
+from webapp.appointments.impact.schemas import Affected, Decision, Decisions
 from webapp.appointments.schemas import AppointmentView
 from webapp.auth.schemas import Actor
 from webapp.core.codes import REASONS

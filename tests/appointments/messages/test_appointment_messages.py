@@ -12,7 +12,7 @@ from tests.cast import NOW, Cast, local
 from webapp import models
 from webapp.appointments.booking import service, status_service
 from webapp.appointments.impact import schedule_impact
-from webapp.appointments.impact.decisions import Decision, Decisions
+from webapp.appointments.impact.schemas import Decision, Decisions
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move, UndoStatus
 from webapp.auth.schemas import Actor
 from webapp.notifications.models import OutboxMessage

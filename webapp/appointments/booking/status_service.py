@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
 from webapp.appointments.booking import allowances, former_notes, service, statuses
+from webapp.appointments.booking.appointment_row import lock_for_change, publish_freed_time, record, update_row
 from webapp.appointments.exceptions import NotActive, NothingToUndo, StatusNotPossible, StatusNotYours
 from webapp.appointments.schemas import (
     AppointmentView,
@@ -60,15 +61,15 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     """
     if not actor.by_link:
         _require_staff(actor)
-    view = service.lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version)
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
     # An appointment that is over needs no decision any more.
     values: dict[str, object] = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
     if command.status == "arrived":
         values["arrived_at"] = now
-    service.update_row(session, view, now=now, status=command.status, previous_status=view.status, **values)
-    service.record(session, actor, command.status, view.id, now, {})
+    update_row(session, view, now=now, status=command.status, previous_status=view.status, **values)
+    record(session, actor, command.status, view.id, now, {})
     _publish_status(session, actor, view, command.status, now=now)
 
 
@@ -78,7 +79,7 @@ def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatu
     Raises:
         NotActive, ChangedMeanwhile: 409. NoSuchAppointment: 404.
     """
-    view = service.lock_for_change(session, actor, reference, None)
+    view = lock_for_change(session, actor, reference, None)
     if not view.is_active(now):
         raise NotActive(view.status)
     if view.status != "confirmed":
@@ -92,7 +93,7 @@ def change(session: Session, actor: Actor, appointment_id: int, command: Changes
         NoSuchAppointment: 404. StatusNotYours: a patient may only cancel (403). And the errors of each single change.
     """
     seen = queries.get_appointment_by_id(session, actor, appointment_id)
-    view = service.lock_for_change(session, actor, seen.reference, command.version, to_doctor=command.doctor_id)
+    view = lock_for_change(session, actor, seen.reference, command.version, to_doctor=command.doctor_id)
     if command.status is not None and command.status != "cancelled" and not actor.is_staff:
         raise StatusNotYours
     if command.moves(view):
@@ -130,7 +131,7 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         NoSuchAppointment: 404. Forbidden: patients cannot undo.
     """
     _require_staff(actor)
-    view = service.lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version)
     restored = view.previous_status
     if restored is None or not statuses.may_undo(view, actor):
         raise NothingToUndo
@@ -149,8 +150,8 @@ def undo(session: Session, actor: Actor, reference: str, command: UndoStatus, *,
         values["flagged_why"] = _why_flagged(session, get_clinic(session), view, restored, now=now)
         values |= allowances.place_again(session, view)
     with checks.guarded(SlotTaken(str(allowances.GIVEN_AWAY))):
-        service.update_row(session, view, now=now, **values)
-    service.record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
+        update_row(session, view, now=now, **values)
+    record(session, actor, "undone", view.id, now, {"from": view.status, "to": restored})
     _publish_status(session, actor, view, restored, now=now)
 
 
@@ -172,7 +173,7 @@ def write_note(session: Session, actor: Actor, reference: str, command: WriteNot
         EditedMeanwhile: another window saved another note (409). NoSuchAppointment: 404. Forbidden: not the doctor.
     """
     _require_doctor(actor)
-    view = service.lock_for_change(session, actor, reference, None)
+    view = lock_for_change(session, actor, reference, None)
     wanted = SavedNote(private_note=command.private_note)
     require_unchanged(SavedNote(private_note=view.private_note), command.seen, wanted=wanted)
     former_notes.hand_over(session, view.id, giver=view.doctor_id, taker=view.doctor_id)
@@ -193,7 +194,7 @@ def write_desk_note(session: Session, actor: Actor, reference: str, command: Wri
     """
     if not actor.is_staff:
         raise StatusNotYours
-    view = service.lock_for_change(session, actor, reference, None)
+    view = lock_for_change(session, actor, reference, None)
     wanted = SavedDeskNote(desk_note=command.desk_note)
     require_unchanged(SavedDeskNote(desk_note=view.desk_note), command.seen, wanted=wanted)
     session.execute(
@@ -232,7 +233,7 @@ def _publish_status(session: Session, actor: Actor, view: AppointmentView, statu
     )
     publish(session, changed, now=now)
     if view.status in OCCUPYING and status not in OCCUPYING:
-        service.publish_freed_time(session, actor, view, now=now)
+        publish_freed_time(session, actor, view, now=now)
 
 
 def _why_flagged(session: Session, clinic: Clinic, view: AppointmentView, status: str, *, now: datetime) -> str:

@@ -23,7 +23,9 @@ from webapp.appointments.impact.alternative_times import (
     propose,
     propose_colleagues,
 )
-from webapp.appointments.impact.decisions import Decision, Pending, flag, lock_patients
+from webapp.appointments.impact.flags import flag
+from webapp.appointments.impact.pending_decisions import lock_patients
+from webapp.appointments.impact.schemas import Decision, Pending
 from webapp.appointments.schemas import Cancellation, Move
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import Clinic, get_clinic

@@ -23,17 +23,7 @@ from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.models import ACTIVE, OCCUPIES, Appointment
 from webapp.scheduling.rule_violations import UpcomingAppointment
 from webapp.scheduling.rules import Facts
-from webapp.scheduling.slots import (
-    DAY,
-    Minute,
-    Span,
-    day_number,
-    days_span,
-    subtract,
-    to_datetime,
-    to_minute,
-    wall_of,
-)
+from webapp.scheduling.slots import DAY, Minute, Span, day_number, days_span, subtract, to_datetime, to_minute, wall_of
 
 # The search for free times ends this many days after the last of the appointments.
 PROPOSAL_DAYS = 42

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from webapp.appointments.impact.alternative_times import wanting
-from webapp.appointments.impact.decisions import Affected
+from webapp.appointments.impact.schemas import Affected
 from webapp.clinic.service import get_clinic
 from webapp.doctors import service as doctors
 from webapp.scheduling.facts import BookingRequest, load_facts, places

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.booking import service
+from webapp.appointments.booking.appointment_row import publish_freed_time, record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile
-from webapp.appointments.impact.decisions import PAUSE_SECONDS
+from webapp.appointments.impact.pending_decisions import PAUSE_SECONDS
 from webapp.auth.schemas import Actor
 from webapp.clinic import settings
 from webapp.clinic.service import Clinic, get_clinic
@@ -128,13 +128,13 @@ def _tell(session: Session, actor: Actor, clinic: Clinic, each: BrokenPromise, *
         ChangedMeanwhile: it is not what was read.
     """
     promised = wall_minute(each.starts_at, clinic.zone)
-    service.update_row(session, each, now=now, promised_minute=promised, moved_by_clinic=True)
+    update_row(session, each, now=now, promised_minute=promised, moved_by_clinic=True)
     if each.status not in OCCUPYING:
         return
     # The instant at which today's clock shows what the patient was told.
     told = each.promised.replace(tzinfo=clinic.zone).astimezone(UTC)
     details = {"from": formats.iso(told), "to": formats.iso(each.starts_at)}
-    service.record(session, actor, "hour_changed", each.id, now, details)
+    record(session, actor, "hour_changed", each.id, now, details)
     changed = AppointmentHourChanged(
         by=actor.done_by, appointment_id=each.id, doctor_id=each.doctor_id, patient_id=each.patient_id, before=told
     )
@@ -203,11 +203,11 @@ def _move(session: Session, actor: Actor, each: BrokenPromise, start: datetime, 
     """Move one appointment to the instant of its promised hour."""
     by = start - each.starts_at
     times = {name: getattr(each, name) + by for name in ("starts_at", "ends_at", "busy_from", "busy_until")}
-    service.update_row(session, each, now=now, **times)
+    update_row(session, each, now=now, **times)
     if each.status not in OCCUPYING:
         return
     details = {"from": formats.iso(each.starts_at), "to": formats.iso(start)}
-    service.record(session, actor, "hour_kept", each.id, now, details, visible=False)
+    record(session, actor, "hour_kept", each.id, now, details, visible=False)
     kept = AppointmentHourKept(
         by=actor.done_by,
         appointment_id=each.id,
@@ -216,4 +216,4 @@ def _move(session: Session, actor: Actor, each: BrokenPromise, start: datetime, 
         before=each.starts_at,
     )
     publish(session, kept, now=now)
-    service.publish_freed_time(session, actor, each, still_busy=(times["busy_from"], times["busy_until"]), now=now)
+    publish_freed_time(session, actor, each, still_busy=(times["busy_from"], times["busy_until"]), now=now)

@@ -16,18 +16,12 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from webapp.appointments.booking import service
-from webapp.appointments.impact.decisions import (
-    NOTHING_DECIDED,
-    AppointmentsAffected,
-    Course,
-    Decisions,
-    ProposalsFrom,
-    finish,
-    settle,
-    unflag,
-)
+from webapp.appointments.booking.appointment_row import lock_for_change, record, update_row
+from webapp.appointments.impact.decisions import AppointmentsAffected, settle
 from webapp.appointments.impact.effects import Bookable, Effect, effect_between, load_bookable
+from webapp.appointments.impact.flags import unflag
+from webapp.appointments.impact.pending_decisions import finish
+from webapp.appointments.impact.schemas import NOTHING_DECIDED, Course, Decisions, ProposalsFrom
 from webapp.auth.schemas import Actor
 from webapp.clinic.service import get_clinic
 from webapp.database import Database
@@ -170,8 +164,8 @@ def settle_flag(
     Raises:
         ChangedMeanwhile: the appointment is not what the user saw. NoSuchAppointment: the actor may not see it.
     """
-    view = service.lock_for_change(session, actor, reference, version)
+    view = lock_for_change(session, actor, reference, version)
     # Earlier override reasons still hold. If the text gets too long, the end is kept, because it is the most recent.
     said = " ".join(part for part in (view.override_reason, reason) if part)
-    service.update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
-    service.record(session, actor, "flag_settled", view.id, now, {}, visible=False)
+    update_row(session, view, now=now, flagged_why="", override_reason=said[-300:])
+    record(session, actor, "flag_settled", view.id, now, {}, visible=False)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from webapp.appointments.booking import service
+from webapp.appointments.booking.appointment_row import lock_for_change, record, update_row
 from webapp.appointments.messages.appointment_messages import REMINDER
 from webapp.appointments.messages.redirection import withdraw_from
 from webapp.appointments.schemas import ChangeConfidentiality
@@ -48,12 +48,12 @@ def set_confidential(
     """
     if not actor.is_staff:
         raise Forbidden(_("Only clinic staff can change who sees this appointment."))
-    view = service.lock_for_change(session, actor, reference, command.version)
+    view = lock_for_change(session, actor, reference, command.version)
     guardian = _find_guardian(session, view.patient_id)
     if view.confidential != command.confidential:
-        service.update_row(session, view, now=now, confidential=command.confidential)
+        update_row(session, view, now=now, confidential=command.confidential)
         action = "made_confidential" if command.confidential else "shown_to_guardian"
-        service.record(session, actor, action, view.id, now, {}, visible=False)
+        record(session, actor, action, view.id, now, {}, visible=False)
         if guardian is not None and command.confidential:
             withdraw_from(session, view.patient_id, guardian.id, guardian.email, guardian.phone, now=now)
     if guardian is None:

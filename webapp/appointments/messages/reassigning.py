@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import queries
-from webapp.appointments.booking import service
+from webapp.appointments.booking.appointment_row import record, update_row
 from webapp.appointments.exceptions import ChangedMeanwhile, NotActive, SamePatient
 from webapp.appointments.messages.appointment_messages import CANCELLED, Notice, enqueue, withdraw_reminders_of
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, addresses_of
@@ -60,11 +60,9 @@ def give_to_patient(session: Session, actor: Actor, reference: str, command: Giv
     if overridden:
         values["override_reason"] = command.override_reason
     with checks.guarded():
-        service.update_row(
-            session, view, now=now, patient_id=command.patient_id, link_key=secrets.token_urlsafe(16), **values
-        )
+        update_row(session, view, now=now, patient_id=command.patient_id, link_key=secrets.token_urlsafe(16), **values)
     details = {"from": str(view.patient_id), "to": str(command.patient_id)}
-    service.record(session, actor, "given_to_patient", view.id, now, details)
+    record(session, actor, "given_to_patient", view.id, now, details)
     given = AppointmentReassigned(
         by=actor.done_by,
         appointment_id=view.id,

@@ -17,7 +17,8 @@ from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.auth.programs.api_sessions import Granted
 from webapp.auth.schemas import LogIn, Role
 from webapp.auth.sign_in.signing_in import sign_in
-from webapp.core.api import ApiRouter, answer, problems, storable
+from webapp.core.api import ApiRouter, answer, storable
+from webapp.core.api_problems import problems
 from webapp.core.web import CurrentPage, Page
 from webapp.exceptions import AppError
 from webapp.i18n import gettext as _

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from webapp.appointments.impact.decisions import count_waiting
+from webapp.appointments.impact.pending_decisions import count_waiting
 from webapp.appointments.queries import count_undecided
 from webapp.auth.dependencies import STAFF, home_of, signed_in
 from webapp.core.parsing import whole_number

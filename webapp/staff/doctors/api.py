@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from webapp.auth.programs.api_access import WritingCaller, require_role
 from webapp.auth.schemas import Actor
-from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, Id, problems
+from webapp.core.api import API_PREFIX, LOCATION_HEADER, ApiRouter, Id
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, IfMatch, tag_of
 from webapp.core.optimistic_lock import merged
 from webapp.core.strict_types import YesNo

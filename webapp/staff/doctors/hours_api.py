@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of, problems
+from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, answer_list, part_of
 from webapp.core.api_hours import (
     DayHours,
     HoursOfDay,
@@ -24,11 +24,13 @@ from webapp.core.api_hours import (
     week_of,
     weekly_hours,
 )
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, IfMatch, answer_unless_known
 from webapp.core.strict_types import YesNo
 from webapp.core.web import CurrentPage, PathId
-from webapp.doctors import hours
-from webapp.doctors.hours import Day, ExtraDay, Period, PeriodHours, SaveHours
+from webapp.doctors import extra_hours, hours
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import Day, Period, PeriodHours, SaveHours
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
 from webapp.idempotency.api import Key
@@ -254,7 +256,7 @@ def _period_out(saved: PeriodHours) -> PeriodOut:
 def list_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging: AskedPaging) -> Response:
     """The extra hours from today, one entry per day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
-    found = hours.list_extra_hours(page.session, doctor.id, current_clinic(page).today(page.now))
+    found = extra_hours.list_extra_hours(page.session, doctor.id, current_clinic(page).today(page.now))
     return answer_list(
         page, ExtraHoursOut, [_extra_out(each) for each in part_of(found, paging)], total=len(found), paging=paging
     )
@@ -268,7 +270,7 @@ def list_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, paging
 def read_extra_hours(page: CurrentPage, actor: Caller, doctor_id: PathId, day: date) -> Response:
     """The extra hours of a day. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
-    return answer_unless_known(page, _extra_out(hours.get_extra_hours(page.session, doctor.id, day)))
+    return answer_unless_known(page, _extra_out(extra_hours.get_extra_hours(page.session, doctor.id, day)))
 
 
 @router.post("/extra-hours", summary="Add extra hours", status_code=201, responses=created(ExtraHoursOut))
@@ -285,8 +287,8 @@ def add_extra_hours(
     command = ExtraDay(day=body.day, spans=spans_of(body.hours))
 
     def work(session: Session) -> ExtraHoursOut:
-        hours.add_extra_hours(session, actor, doctor.id, command, now=page.now)
-        return _extra_out(hours.get_extra_hours(session, doctor.id, body.day))
+        extra_hours.add_extra_hours(session, actor, doctor.id, command, now=page.now)
+        return _extra_out(extra_hours.get_extra_hours(session, doctor.id, body.day))
 
     def place(shown: ExtraHoursOut) -> str:
         return f"{API_PREFIX}/doctors/{doctor.id}/extra-hours/{shown.day}"
@@ -306,8 +308,8 @@ def remove_extra_hours(
 ) -> Response:
     """Remove the extra hours of a day. The body is optional. Access: the doctor, admins."""
     doctor = doctor_of(page, actor, doctor_id)
-    hours.get_extra_hours(page.session, doctor.id, day)
-    work = partial(hours.remove_extra_hours, actor=actor, doctor_id=doctor.id, day=day, now=page.now)
+    extra_hours.get_extra_hours(page.session, doctor.id, day)
+    work = partial(extra_hours.remove_extra_hours, actor=actor, doctor_id=doctor.id, day=day, now=page.now)
     plan = Plan(actor, work, [doctor.id], (body or Change()).decisions)
     return impact_api.remove(page, plan, _("The extra hours are removed."), preview=preview)
 

@@ -7,7 +7,8 @@ from wtforms.validators import InputRequired, Optional
 
 from webapp.core.fields import DayField
 from webapp.core.forms import DocketForm
-from webapp.doctors.hours import ExtraDay, Period, PeriodHours, SaveHours
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import Period, PeriodHours, SaveHours
 from webapp.i18n import lazy_form_text as _l
 from webapp.staff.doctors.week_form import DayHoursField, WeekHoursForm, data_of
 

@@ -13,8 +13,9 @@ from webapp.core.day_hours import describe_hours
 from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm
-from webapp.doctors import hours, time_off
-from webapp.doctors.hours import ExtraDay, Period, PeriodHours
+from webapp.doctors import extra_hours, hours, time_off
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import Period, PeriodHours
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.staff import impact_pages
@@ -52,7 +53,7 @@ def show_hours(page: CurrentPage) -> Response:
         over=[line for line in shown if line.state == "over"],
         extra=[
             presenters.extra_line(owner, extra)
-            for extra in hours.list_extra_hours(page.session, owner.doctor.id, today)
+            for extra in extra_hours.list_extra_hours(page.session, owner.doctor.id, today)
         ],
         away=len(time_off.list_ahead(page.session, owner.doctor.id, now=page.now)),
     )
@@ -97,7 +98,7 @@ def add_extra_hours(page: CurrentPage, sent: SentForm) -> Response:
     with ChangeSubmission(page, owner.actor, sent, form) as submission:
         command = submission.read(form.command)
         work = partial(
-            hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now
+            extra_hours.add_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, command=command, now=page.now
         )
         submission.make(work, doctor_ids=[owner.doctor.id])
         return page.redirect(f"{owner.base}/hours", flash=_("The extra hours are saved."))
@@ -118,7 +119,9 @@ def remove_extra_hours(page: CurrentPage, day: str, sent: SentForm) -> Response:
     """Remove the extra hours of a day; the doctor, and admins."""
     owner = hours_access(page)
     extra = _extra_on(page, owner, day)
-    work = partial(hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now)
+    work = partial(
+        extra_hours.remove_extra_hours, actor=owner.actor, doctor_id=owner.doctor.id, day=extra.day, now=page.now
+    )
     try:
         impact_pages.make(page, owner.actor, sent, work, doctor_ids=[owner.doctor.id])
     except Asked as asked:
@@ -319,7 +322,7 @@ def _extra_on(page: Page, owner: HoursAccess, day: str) -> ExtraDay:
         wanted = date.fromisoformat(day)
     except ValueError:
         raise NotFound(_("This day does not exist.")) from None
-    return hours.get_extra_hours(page.session, owner.doctor.id, wanted)
+    return extra_hours.get_extra_hours(page.session, owner.doctor.id, wanted)
 
 
 def _day_of(page: Page) -> date | None:

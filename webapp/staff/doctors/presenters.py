@@ -9,7 +9,8 @@ from webapp.clinic.service import Clinic
 from webapp.core import formats
 from webapp.core.day_hours import WEEKDAYS, Week, describe_hours
 from webapp.core.local_time import first_instant
-from webapp.doctors.hours import ExtraDay, Period, PeriodHours
+from webapp.doctors.extra_hours import ExtraDay
+from webapp.doctors.hours import Period, PeriodHours
 from webapp.doctors.time_off import TimeOffRow
 from webapp.i18n import gettext as _
 from webapp.staff.doctors.hours_access import HoursAccess

@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from webapp.auth.programs.api_access import Caller, WritingCaller
 from webapp.clinic.dependencies import current_clinic
-from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Moment, answer_list, part_of, problems
+from webapp.core.api import API_PREFIX, LIST_HEADERS, ApiRouter, AskedPaging, Moment, answer_list, part_of
+from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.parsing import Instant
 from webapp.core.web import CurrentPage, PathId

@@ -19,7 +19,7 @@ from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 from webapp.scheduling.week_calendar import parse_week
 from webapp.staff.schedule.day_page import record_reading, show_day
-from webapp.staff.schedule.days import build_week
+from webapp.staff.schedule.weeks import build_week
 
 router = Router()
 

@@ -1,0 +1,84 @@
+"""What is decided about appointments that a change affects, and what is shown of those that need a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, Field, StrictInt
+
+from webapp.appointments.schemas import Note
+from webapp.core.parsing import Instant
+from webapp.scheduling.rule_violations import UpcomingAppointment
+
+# The day from which new times are proposed.
+ProposalsFrom = Literal["next_working_day", "today"]
+
+
+class Decision(BaseModel):
+    """What to do with one appointment: `starts_at` is its new time, `version` the state of it that was seen."""
+
+    kind: Literal["keep", "move", "cancel"]
+    version: StrictInt
+    starts_at: Instant | None = None
+
+
+class Decisions(BaseModel):
+    """What to do with each affected appointment, by reference, and `why`: for the flag, or for the patient.
+
+    New times are proposed from the clinic's next working day, unless `proposals_from` asks for earlier ones.
+    """
+
+    each: dict[str, Decision] = Field(default_factory=dict)
+    why: Note = ""
+    proposals_from: ProposalsFrom = "next_working_day"
+
+
+NOTHING_DECIDED = Decisions()
+
+
+class Affected(NamedTuple):
+    """One appointment that a change affects. `proposal` is a free time to move to; `problem` is why a move failed.
+
+    If the patient has `arrived`, the appointment can only be kept.
+    """
+
+    id: int
+    reference: str
+    version: int
+    arrived: bool
+    starts_at: datetime
+    ends_at: datetime
+    doctor_name: str
+    patient_id: int
+    patient_name: str
+    patient_phone: str
+    visit_type_name: str
+    why: str
+    proposal: datetime | None
+    problem: str
+
+
+class Pending(NamedTuple):
+    """A decision to move or cancel a flagged appointment; `code` is the clinic's reason, `why` what staff typed."""
+
+    appointment: UpcomingAppointment
+    decision: Decision
+    code: str
+    why: str
+
+
+@dataclass
+class Course:
+    """What becomes of the affected appointments: `later` are left to `finish`, the others are dealt with.
+
+    `unflagged` need no decision any more because of the change; `left` could not be moved or cancelled by `finish`.
+    """
+
+    kept: int = 0
+    moved: int = 0
+    cancelled: int = 0
+    later: int = 0
+    unflagged: int = 0
+    left: int = 0

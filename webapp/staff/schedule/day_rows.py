@@ -1,0 +1,114 @@
+"""The lines of a doctor's day: appointments with their buffers, gaps, breaks and time off, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from webapp.appointments.booking.schedule_queries import ScheduleAppointment
+from webapp.core import formats
+from webapp.core.urls import with_query
+from webapp.scheduling.slots import (
+    DAY,
+    Minute,
+    Span,
+    grid_starts,
+    minute_reached,
+    number_to_day,
+    subtract,
+    to_datetime,
+    to_minute,
+    wall_of,
+)
+from webapp.staff.schedule.schedule_week import Card, ScheduleWeek
+
+# Shorter holes between two appointments are of no use.
+SHORTEST_GAP = 5
+Kind = Literal["appointment", "buffer", "gap", "break", "off", "now"]
+
+
+class Row(NamedTuple):
+    """One line of the day, in order of time. Instants are UTC; `book` and `block` are addresses where they make sense,
+    else None. `beside` are the appointments that have a part of this one's time too."""
+
+    kind: Kind
+    starts_at: datetime
+    ends_at: datetime
+    words: str = ""
+    card: Card | None = None
+    book: str | None = None
+    block: str | None = None
+    all_day: bool = False
+    beside: tuple[Row, ...] = ()
+
+    @property
+    def minutes(self) -> int:
+        """The duration in minutes."""
+        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+
+
+def rows_of(
+    frame: ScheduleWeek,
+    day: date,
+    appointments: list[ScheduleAppointment],
+    current: ScheduleAppointment | None,
+    free: list[Span],
+) -> Iterator[Row]:
+    for appointment in appointments:
+        yield Row("appointment", appointment.starts_at, appointment.ends_at, card=frame.card(appointment, current))
+        # The buffers of one that was squeezed in lie in the time of another.
+        if appointment.occupies and not appointment.squeeze_reason:
+            if appointment.busy_from < appointment.starts_at:
+                yield Row("buffer", appointment.busy_from, appointment.starts_at)
+            if appointment.ends_at < appointment.busy_until:
+                yield Row("buffer", appointment.ends_at, appointment.busy_until)
+    for gap in free:
+        yield _gap(frame, gap)
+    for start, end in _breaks(frame, day):
+        yield Row("break", to_datetime(start), to_datetime(end))
+    whole = frame.span_of(day)
+    for since, until, words in frame.leave_on(day):
+        all_day = (to_minute(since), to_minute(until)) == whole
+        yield Row("off", since, until, words=words, all_day=all_day)
+
+
+def place_of(row: Row) -> tuple[datetime, bool, datetime]:
+    """Rows are in order of time; what was squeezed in stands to the right of the appointment that had the time."""
+    return row.starts_at, row.card is not None and bool(row.card.appointment.squeeze_reason), row.ends_at
+
+
+def free_spans(frame: ScheduleWeek, day: date) -> list[Span]:
+    """The gaps of a day: hours minus closures, leave and appointments with their buffers; none on past days.
+
+    Of today, only the rest of the day counts.
+    """
+    past = (0, minute_reached(frame.now))
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken(), past]
+    return [gap for hours in frame.hours[day] for gap in subtract(hours, against) if gap[1] - gap[0] >= SHORTEST_GAP]
+
+
+def _breaks(frame: ScheduleWeek, day: date) -> Iterator[Span]:
+    """The holes between a day's hours, minus what takes time there."""
+    against = [*frame.time.closures, *frame.time.time_off, *frame.taken()]
+    for (_start, end), (start, _end) in pairwise(frame.hours[day]):
+        yield from (rest for rest in subtract((end, start), against) if rest[1] - rest[0] >= SHORTEST_GAP)
+
+
+def _gap(frame: ScheduleWeek, gap: Span) -> Row:
+    """Free time, with links to book it and to block it."""
+    start, end = gap
+    first = next(iter(grid_starts(frame.time.pieces, frame.doctor.slot_step, start, end)), None)
+    book = None
+    if first is not None:
+        book = with_query("/book", doctor=frame.doctor.slug, starts_at=formats.iso(to_datetime(first)))
+    wall = {"from": _wall_text(frame, start), "until": _wall_text(frame, end)}
+    block = with_query("/schedule/time-off/new", **wall)
+    return Row("gap", to_datetime(start), to_datetime(end), book=book, block=block)
+
+
+def _wall_text(frame: ScheduleWeek, minute: Minute) -> str:
+    """'2026-03-03T11:30' on the clinic's wall clock, as date and time fields have it."""
+    number, rest = divmod(wall_of(frame.time.pieces, minute), DAY)
+    return f"{number_to_day(number)}T{rest // 60:02d}:{rest % 60:02d}"
