@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webapp.appointments import erasure as appointments_erasure
 from webapp.appointments.messages import event_handlers as messages
+from webapp.appointments.messages import lateness
 from webapp.audit import service as audit
 from webapp.auth import erasure as auth_erasure
 from webapp.database import Database
@@ -18,6 +19,7 @@ from webapp.events.kinds import (
     AppointmentReassigned,
     AppointmentStatusChanged,
     ContactChanged,
+    DoctorRanLate,
     PatientErased,
 )
 from webapp.events.publishing import EventHandlers, on
@@ -35,6 +37,7 @@ HANDLERS = EventHandlers(
     on(AppointmentCancelled, messages.announce_cancellation),
     on(AppointmentReassigned, messages.announce_to_right_patient),
     on(AppointmentStatusChanged, messages.announce_return),
+    on(DoctorRanLate, lateness.tell),
     on(AccountAddressChanged, addresses.follow_account),
     on(AccountAddressChanged, messages.follow_account),
     on(ContactChanged, messages.follow_contact),

@@ -152,14 +152,17 @@ def test_reminders_are_read_checked_and_saved(carol: TestClient, cast: Cast) -> 
         ("daytime", "", "Enter hours, such as 09:00-20:00."),
         ("daytime", "9-12, 13-20", "Enter a single period, such as 09:00-20:00."),
         ("daytime", "20-9", "20-9 ends before it starts."),
+        ("tell_late_hours", "13", "Enter a number of hours from 0 to 12."),
     ):
         answer = carol.post(address, data={**form, field: value})
         assert answer.status_code == 422, (field, value)
         assert words in read(answer).one(id=f"{field}-error").text
-    changed = {**form, "reminder_days": "1 and 14", "daytime": "8:30 - 18"}
+    changed = {**form, "reminder_days": "1 and 14", "daytime": "8:30 - 18", "tell_late_hours": "2"}
     assert carol.post(address, data=changed).status_code == 303
     clinic = clinic_of(cast.database)
     assert (clinic.reminder_days, clinic.daytime_from, clinic.daytime_until) == ("14,1", 510, 1080)
+    assert clinic.tell_late_hours == 2
+    assert "Appointments in the next 2 hours" in read(carol.get("/admin/clinic")).text
     # Another admin had the form open meanwhile.
     answer = carol.post(address, data={**form, "reminder_days": "3"})
     assert answer.status_code == 409

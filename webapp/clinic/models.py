@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import Base
 
+MOST_LATE_HOURS = 12
+
 
 def minutes_of_day_check() -> sa.CheckConstraint:
     """The CHECK that hours begin before they end, and that both lie within one day."""
@@ -47,8 +49,10 @@ class ClinicSettings(Base):
     `zone_confirmed`: an admin has said that `time_zone` is the clinic's; until then it is a guess.
 
     `reminder_days` is a comma list of days before an appointment on which reminders are sent, '' for none. Reminders
-    and text messages are only sent in daytime, which is given in minutes of the local day. `country` says how telephone
-    numbers are read and shown, '' that it is the time zone's.
+    and text messages are only sent in daytime, which is given in minutes of the local day. `tell_late_hours`: a message
+    tells patients that a doctor is running late if their appointment begins within so many hours; 0 sends none.
+
+    `country` says how telephone numbers are read and shown, '' that it is the time zone's.
 
     `privacy_document` and `imprint_document` are the ids of what is published, 0 where there is none; of
     `consent_document`, or a later version, everyone is asked whether they have read it. An empty `emergency_phone`
@@ -81,6 +85,12 @@ class ClinicSettings(Base):
     reminder_days: Mapped[str] = mapped_column(sa.String(40), default="7,1", server_default=sa.text("'7,1'"))
     daytime_from: Mapped[int] = mapped_column(default=9 * 60, server_default=sa.text("540"))
     daytime_until: Mapped[int] = mapped_column(default=20 * 60, server_default=sa.text("1200"))
+    tell_late_hours: Mapped[int] = mapped_column(
+        sa.SmallInteger,
+        sa.CheckConstraint(f"tell_late_hours BETWEEN 0 AND {MOST_LATE_HOURS}", name="tell_late_hours"),
+        default=0,
+        server_default=sa.text("0"),
+    )
     search_words: Mapped[str] = mapped_column(sa.Text, default="", server_default=sa.text("''"))
     first_specialty: Mapped[str] = mapped_column(sa.String(80), default="", server_default=sa.text("''"))
     keep_records_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))

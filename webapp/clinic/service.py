@@ -58,6 +58,7 @@ class Clinic:
     reminder_days: str
     daytime_from: int
     daytime_until: int
+    tell_late_hours: int
     search_words: str
     first_specialty: str
     keep_records_years: int

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import service as audit
 from webapp.auth.schemas import Actor, readable_name
-from webapp.clinic.models import ClinicSettings, OpeningHours
+from webapp.clinic.models import MOST_LATE_HOURS, ClinicSettings, OpeningHours
 from webapp.clinic.search_words import readable_lines
 from webapp.clinic.service import default_clinic, get_clinic
 from webapp.core import phones
@@ -74,12 +74,13 @@ def _in_words_of_the_column(value: str) -> str:
 class ReminderRules(BaseModel):
     """How many days before their appointments patients are reminded, such as '7,1', or '' for never.
 
-    Reminders and text messages are sent between two minutes of the local day.
+    Reminders and text messages are sent between two minutes of the local day. `tell_late_hours`: see `ClinicSettings`.
     """
 
     reminder_days: Annotated[str, StringConstraints(max_length=40), AfterValidator(_in_words_of_the_column)]
     daytime_from: Annotated[int, Field(ge=0, lt=DAY_MINUTES)]
     daytime_until: Annotated[int, Field(gt=0, le=DAY_MINUTES)]
+    tell_late_hours: Annotated[int, Field(ge=0, le=MOST_LATE_HOURS)] = 0
 
 
 def days_of(reminder_days: str) -> list[int]:

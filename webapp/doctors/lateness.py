@@ -15,6 +15,8 @@ from webapp.clinic.service import get_clinic
 from webapp.doctors import service
 from webapp.doctors.models import MOST_LATE_MINUTES, Doctor
 from webapp.doctors.service import DoctorRow
+from webapp.events.kinds import DoctorRanLate
+from webapp.events.publishing import publish
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
 
@@ -62,6 +64,8 @@ def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now
     Raises:
         NotFound: as in `get_doctor_on_duty`.
     """
+    # Who books, moves or cancels with this doctor waits, so those who are told still have the appointment.
+    service.lock_doctor(session, slug=slug)
     doctor = get_doctor_on_duty(session, actor, slug)
     today = get_clinic(session).today(now)
     if late_by(doctor, today) == command.minutes:
@@ -78,3 +82,4 @@ def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now
         now=now,
         details={"minutes": command.minutes},
     )
+    publish(session, DoctorRanLate(by=actor.done_by, doctor_id=doctor.id, minutes=command.minutes), now=now)

@@ -129,6 +129,14 @@ class TimeFreed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorRanLate(Event):
+    """It was said by how many minutes a doctor is late today; 0 means on time again."""
+
+    doctor_id: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PatientJoined(Event):
     """A patient's record was created; `managed_by` is the patient who books for them, or None."""
 
@@ -195,6 +203,7 @@ EVENTS: tuple[type[Event], ...] = (
     AppointmentReassigned,
     AppointmentStatusChanged,
     TimeFreed,
+    DoctorRanLate,
     PatientJoined,
     AccountAddressChanged,
     ContactChanged,

@@ -37,9 +37,9 @@ from webapp.notifications.outbox import LIFETIME, LINK, Message
 
 # Stored messages bear these names, and call an appointment `visit` among their values.
 BOOKED, MOVED, CANCELLED, RESTORED = "visit_booked", "visit_moved", "visit_cancelled", "visit_restored"
-REMINDER = "visit_reminder"
+REMINDER, LATE = "visit_reminder", "visit_late"
 # All messages about appointments. The others are about accounts.
-ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER)
+ABOUT_APPOINTMENTS = (BOOKED, MOVED, CANCELLED, RESTORED, REMINDER, LATE)
 # The reason, among those of the clinic, why the clock shows another hour for an appointment.
 CLOCK = "clock_changed"
 
@@ -184,7 +184,7 @@ def _author(by: DoneBy, recipient: Recipient) -> dict[str, str]:
 
 def _calendar(facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, template: str) -> dict[str, Any] | None:
     """The appointment for the recipient's calendar, if the message can carry it."""
-    if recipient.channel != "email":
+    if recipient.channel != "email" or template == LATE:
         return None
     method = "CANCEL" if template == CANCELLED else "REQUEST"
     return {"method": method, "events": [_event(facts, recipient, clinic)]}

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.messages import appointment_messages
-from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, MOVED, REMINDER, RESTORED
+from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, LATE, MOVED, REMINDER, RESTORED
 from webapp.appointments.messages.daytime import next_daytime
 from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
 from webapp.clinic.service import Clinic, get_clinic
@@ -25,7 +25,7 @@ from webapp.notifications.outbox import LIFETIME, Channel
 from webapp.patients.models import Patient
 from webapp.scheduling.models import ACTIVE, Appointment
 
-NEWS = (BOOKED, MOVED, CANCELLED, RESTORED)
+NEWS = (BOOKED, MOVED, CANCELLED, RESTORED, LATE)
 
 _APPOINTMENT = table_of(Appointment).c
 _OF_PATIENTS = FACTS.where(
@@ -104,7 +104,10 @@ def _redirect(
     now: datetime,
 ) -> None:
     """Address the message anew if it is still true; otherwise withdraw it, or leave it among those given up."""
-    key = f"{message.template}:{facts.id}:{facts.version}:{short(new.address) if new else ''}"
+    stem = f"{message.template}:{facts.id}:{facts.version}"
+    if message.template == LATE:
+        stem = message.dedupe_key.rpartition(":")[0]
+    key = f"{stem}:{short(new.address) if new else ''}"
     known = sa.select(OutboxMessage.id).where(OutboxMessage.dedupe_key == key)
     if new is None or not _is_true(message, facts) or session.scalar(known) is not None:
         if message.status == "waiting":
@@ -122,6 +125,9 @@ def _redirect(
 
 
 def _is_true(message: OutboxMessage, facts: AppointmentFacts) -> bool:
+    if message.template == LATE and message.status == "dead":
+        # How late the doctor was when it was given up says little about now.
+        return False
     stands = facts.status == "cancelled" if message.template == CANCELLED else facts.status in ACTIVE
     told: str = message.values["visit"]["starts_at"]
     return stands and told == formats.iso(facts.starts_at)

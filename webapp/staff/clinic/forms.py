@@ -338,9 +338,11 @@ class RemindersForm(DocketForm):
 
     sentences = {  # noqa: RUF012 - never changed.
         "reminder_days": _l("Enter at most 5 numbers of days, each from 1 to 60, such as 7, 1."),
+        "tell_late_hours": _l("Enter a number of hours from 0 to 12."),
     }
     reminder_days = StringField(_l("Days before an appointment"))
     daytime = DayHoursField(_l("Sending hours"), [InputRequired(_l("Enter hours, such as 09:00-20:00."))])
+    tell_late_hours = WholeNumberField(_l("Tell patients that a doctor is running late"), [Optional()])
     seen = HiddenField()
 
     def command(self) -> ReminderRules | None:
@@ -351,7 +353,11 @@ class RemindersForm(DocketForm):
             return None
         start, end = spans[0]
         return self.parse(
-            ReminderRules, reminder_days=self.reminder_days.data or "", daytime_from=start, daytime_until=end
+            ReminderRules,
+            reminder_days=self.reminder_days.data or "",
+            daytime_from=start,
+            daytime_until=end,
+            tell_late_hours=self.tell_late_hours.data or 0,
         )
 
 
@@ -361,6 +367,7 @@ def reminders_form(saved: ReminderRules) -> RemindersForm:
         data={
             "reminder_days": ", ".join(map(str, settings.days_of(saved.reminder_days))),
             "daytime": format_hours([(saved.daytime_from, saved.daytime_until)]),
+            "tell_late_hours": saved.tell_late_hours,
             "seen": fingerprint(saved),
         }
     )

@@ -73,12 +73,14 @@ def clock_reading(instant: datetime, zone_of_clock: ZoneInfo) -> str:
     }
 
 
-def reminders_in_words(saved: ReminderRules) -> tuple[str, str]:
-    """When reminders are sent: '7 days and 1 day before', and '09:00 to 20:00'."""
+def reminders_in_words(saved: ReminderRules) -> tuple[str, str, str]:
+    """When reminders are sent: '7 days and 1 day before', and '09:00 to 20:00'; and who is told of lateness."""
     days = [formats.days(count) for count in settings.days_of(saved.reminder_days)]
     listed = _(" and ").join(filter(None, [", ".join(days[:-1]), days[-1]])) if days else ""
     before = _("%(days)s before") % {"days": listed} if days else _("Never")
-    return before, describe_hours([(saved.daytime_from, saved.daytime_until)])
+    hours = saved.tell_late_hours
+    late = _("Appointments in the next %(time)s") % {"time": formats.minutes(hours * 60)} if hours else _("Off")
+    return before, describe_hours([(saved.daytime_from, saved.daytime_until)]), late
 
 
 def closure_line(saved: SavedClosure, clinic: Clinic) -> ClosureLine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from webapp.appointments.messages import appointment_messages
+from webapp.appointments.messages import appointment_messages, lateness
 from webapp.appointments.messages.appointment_messages import Notice
 from webapp.appointments.messages.recipients import AppointmentFacts, Recipient
 from webapp.clinic.service import Clinic
@@ -108,6 +108,12 @@ def reminder_of_family(clinic: Clinic, now: datetime, channel: Channel) -> dict[
     childs = _appointment(clinic, now, days=7, hour=11, reference="EXAM-PLE3", preparation=_("Bring all medicines."))
     appointments = [(own, _recipient(channel)), (childs, _recipient(channel, childs.patient_name))]
     return appointment_messages.reminder_values(appointments, clinic, now=now)
+
+
+def late(clinic: Clinic, now: datetime, channel: Channel, *, minutes: int) -> dict[str, Any]:
+    """A doctor who is running late; with 0 minutes, on time again."""
+    facts = _appointment(clinic, now, days=1, status="confirmed")
+    return lateness.late_values(facts, _recipient(channel), clinic, minutes, now=now)
 
 
 def account(clinic: Clinic, _now: datetime, _channel: Channel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from webapp.appointments import guardians
-from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, MOVED, REMINDER, RESTORED
+from webapp.appointments.messages.appointment_messages import BOOKED, CANCELLED, LATE, MOVED, REMINDER, RESTORED
 from webapp.auth import account_mails
 from webapp.clinic.service import Clinic
 from webapp.exceptions import NotFound
@@ -134,6 +134,22 @@ KINDS = (
         REMINDER,
         _BOTH,
         examples.reminder_of_family,
+    ),
+    Kind(
+        "visit_late",
+        _l("Doctor running late"),
+        _l("A doctor is running late, and the appointment begins within the hours set under Reminders."),
+        LATE,
+        _BOTH,
+        partial(examples.late, minutes=20),
+    ),
+    Kind(
+        "visit_on_time_again",
+        _l("Doctor on time again"),
+        _l("The same doctor has caught up. Sent to those who were told before."),
+        LATE,
+        _BOTH,
+        partial(examples.late, minutes=0),
     ),
     Kind(
         "guardian_ends",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.messages.appointment_messages import CANCELLED
+from webapp.appointments.messages.appointment_messages import CANCELLED, LATE
 from webapp.auth.addresses import confirmation
 from webapp.auth.addresses import service as addresses
 from webapp.auth.models import User
@@ -156,6 +156,8 @@ def _chance(message: StoredMessage, books: _Books, now: datetime) -> Chance:
         return Chance(None, _("The address is already confirmed, or the account has a different one now."))
     if message.template == addresses.TO_NEW and (message.subject_id, message.recipient) not in books.wanted:
         return Chance(None, _("The link in it no longer works. They can request a new one in their account."))
+    if message.template == LATE:
+        return Chance(None, _("It told how late a doctor was at that moment. The appointment page shows it now."))
     said = list(_appointments_named(message))
     for reference, starts_at in said:
         if starts_at <= now:

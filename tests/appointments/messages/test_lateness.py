@@ -1,0 +1,99 @@
+"""Messages about a doctor who is running late: who is told, of which changes, and how many the desk reads."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from tests.appointment_rows import put
+from tests.cast import NOW, Cast, client_for, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.appointments.messages import lateness
+from webapp.appointments.messages.redirection import redirect
+from webapp.doctors.lateness import RunLate
+from webapp.notifications.models import OutboxMessage
+
+MORNING = local("2026-03-03 09:00")
+
+
+def tell_within(cast: Cast, hours: int) -> None:
+    """Let the clinic tell patients of lateness; all addresses are confirmed."""
+    cast.change(sa.update(models.ClinicSettings).values(tell_late_hours=hours))
+    cast.change(sa.update(models.User).values(email_confirmed_at=NOW))
+
+
+def late(cast: Cast, minutes: int, now: datetime = MORNING) -> int:
+    """Say that Bob is late; the page has promised the same number of messages before."""
+    with cast.database.reading() as session:
+        promised = lateness.find_audience(session, cast.doctor_ids["bob"], now=now).count(minutes)
+    told = cast.database.write(lateness.run_late, cast.fiona, "bob", RunLate(minutes=minutes), now=now)
+    assert told == promised
+    return told
+
+
+def sent(cast: Cast) -> list[tuple[str, int]]:
+    """To whom which lateness was told; from now on these messages are delivered."""
+    table = OutboxMessage.__table__
+    found = sa.select(table.c.recipient, table.c["values"]).where(table.c.template == "visit_late").order_by(table.c.id)
+    with cast.database.reading() as session:
+        said = [(recipient.partition("@")[0], values["late"]) for recipient, values in session.execute(found)]
+    cast.change(sa.update(OutboxMessage).where(OutboxMessage.template == "visit_late").values(status="sent"))
+    return said
+
+
+def test_those_who_come_soon_are_told_once_of_each_change_that_matters(cast: Cast) -> None:
+    tell_within(cast, 2)
+    put(cast, "2026-03-03 10:00")
+    put(cast, "2026-03-03 10:30", patient="dave")
+    for at, status in (("08:40", "confirmed"), ("09:20", "arrived"), ("09:40", "cancelled"), ("11:30", "confirmed")):
+        put(cast, f"2026-03-03 {at}", status=status)
+    put(cast, "2026-03-03 09:30", doctor="erin", patient="dave")
+    assert late(cast, 5) == 0
+    assert late(cast, 20) == 2
+    # These have not gone out yet, so the newer figure takes their place.
+    assert late(cast, 25, MORNING + timedelta(minutes=1)) == 2
+    assert sent(cast) == [("alice", 25), ("dave", 25)]
+    assert late(cast, 30, MORNING + timedelta(minutes=2)) == 0
+    assert late(cast, 40, MORNING + timedelta(minutes=3)) == 2
+    assert sent(cast)[2:] == [("alice", 40), ("dave", 40)]
+    # Alice has begun meanwhile; Dave hears that all is well, and only once.
+    assert late(cast, 0, MORNING + timedelta(minutes=70)) == 1
+    assert sent(cast)[4:] == [("dave", 0)]
+    assert late(cast, 5, MORNING + timedelta(minutes=71)) == late(cast, 0, MORNING + timedelta(minutes=72)) == 0
+
+
+def test_a_clinic_that_does_not_wish_it_tells_none(cast: Cast) -> None:
+    put(cast, "2026-03-03 10:00")
+    assert late(cast, 20) == 0
+    assert sent(cast) == []
+
+
+def test_a_waiting_message_follows_the_patient_to_another_address(cast: Cast) -> None:
+    tell_within(cast, 2)
+    put(cast, "2026-03-03 10:00")
+    assert late(cast, 20) == 1
+
+    def move(session: sa.orm.Session, now: datetime) -> None:
+        change = sa.update(models.User).where(models.User.email.startswith("alice")).values(email="new@docket.example")
+        session.execute(change)
+        redirect(session, cast.patient_ids["alice"], "email", "alice@docket.example", now=now)
+
+    cast.database.write(move, now=MORNING)
+    assert sent(cast) == [("new", 20)]
+
+
+def test_the_desk_reads_how_many_are_told_before_and_after(sqlite_cast: Cast) -> None:
+    cast = sqlite_cast
+    with client_for(cast.database, now=MORNING) as client:
+        log_in(client, "fiona")
+        assert "The clinic sends no messages about this." in read(client.get("/desk/late/bob")).text
+        tell_within(cast, 2)
+        assert "No message is sent" in read(client.get("/desk/late/bob")).text
+        put(cast, "2026-03-03 10:00")
+        page = read(client.get("/desk/late/bob"))
+        assert page.one("button", value="20").text == "20 minutes · 1 told"
+        client.post("/desk/late/bob", data={"minutes": "20"})
+        said = "Dr. Bob Brown is running about 20 minutes late. 1 patient gets a message."
+        assert said in read(client.get("/board")).text

@@ -1,0 +1,158 @@
+"""Tells patients that their doctor is running late, or on time again, if the clinic wishes.
+
+Those are told whose appointment begins within the hours that the clinic has set, and who are not at the clinic yet.
+They are told when it differs by at least ten minutes from what they were told last; what still waits was not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.appointments.messages import appointment_messages
+from webapp.appointments.messages.appointment_messages import LATE
+from webapp.appointments.messages.recipients import FACTS, AppointmentFacts, Recipient, recipients_of, short
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import Clinic, get_clinic
+from webapp.core.local_time import first_instant
+from webapp.database import rows, table_of
+from webapp.doctors import lateness
+from webapp.doctors.lateness import RunLate
+from webapp.events.kinds import DoctorRanLate
+from webapp.notifications import outbox
+from webapp.notifications.models import OutboxMessage
+from webapp.notifications.outbox import Message
+from webapp.scheduling.models import ACTIVE, OPEN, Appointment
+
+# Who has been told of 20 minutes does not need to hear of 25.
+MATTERS = 10
+
+_APPOINTMENT, _MESSAGE = table_of(Appointment).c, table_of(OutboxMessage).c
+_SOON = FACTS.where(
+    OPEN,
+    _APPOINTMENT.status.in_(ACTIVE),
+    _APPOINTMENT.doctor_id == sa.bindparam("doctor_id"),
+    _APPOINTMENT.starts_at > sa.bindparam("now"),
+    _APPOINTMENT.starts_at <= sa.bindparam("until"),
+    _APPOINTMENT.starts_at < sa.bindparam("tomorrow"),
+).order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
+
+
+class Expected(NamedTuple):
+    """An appointment that begins soon, who is told about it, and of how many minutes they were told last."""
+
+    facts: AppointmentFacts
+    recipients: list[Recipient]
+    told: int
+
+    def hears_of(self, minutes: int) -> bool:
+        """Whether this lateness is news to them."""
+        return abs(minutes - self.told) >= MATTERS
+
+
+class Audience(NamedTuple):
+    """Those whom a change may reach, and within how many hours their appointments begin; 0: the clinic tells none."""
+
+    hours: int
+    expected: list[Expected]
+
+    def count(self, minutes: int) -> int:
+        """For how many appointments this lateness would be told."""
+        return sum(each.hears_of(minutes) for each in self.expected)
+
+
+def find_audience(session: Session, doctor_id: int, *, now: datetime) -> Audience:
+    """Those who would be told that this doctor is late."""
+    clinic = get_clinic(session)
+    if not clinic.tell_late_hours:
+        return Audience(0, [])
+    until = now + timedelta(hours=clinic.tell_late_hours)
+    today = clinic.today(now)
+    tomorrow = first_instant(today + timedelta(days=1), clinic.zone)
+    found = rows(session, _SOON, doctor_id=doctor_id, now=now, until=until, tomorrow=tomorrow)
+    soon = [AppointmentFacts(*row) for row in found]
+    told = _told(session, [facts.id for facts in soon], since=first_instant(today, clinic.zone))
+    reached = [(facts, list(recipients_of(facts))) for facts in soon]
+    expected = [Expected(facts, recipients, told.get(facts.id, 0)) for facts, recipients in reached if recipients]
+    return Audience(clinic.tell_late_hours, expected)
+
+
+def run_late(session: Session, actor: Actor, slug: str, command: RunLate, *, now: datetime) -> int:
+    """Set how late a doctor is today; returns for how many appointments that is told.
+
+    Raises:
+        NotFound: as in `webapp.doctors.lateness.get_doctor_on_duty`.
+    """
+    doctor = lateness.get_doctor_on_duty(session, actor, slug)
+    before = _count_written(session, doctor.id, now)
+    lateness.run_late(session, actor, slug, command, now=now)
+    return _count_written(session, doctor.id, now) - before
+
+
+def tell(session: Session, event: DoctorRanLate, /, *, now: datetime) -> None:
+    """Write the messages about a doctor's lateness; those that wait are no longer true and are withdrawn."""
+    clinic = get_clinic(session)
+    audience = find_audience(session, event.doctor_id, now=now)
+    outbox.withdraw(
+        session,
+        LATE,
+        subject_type="appointment",
+        subject_ids=[each.facts.id for each in audience.expected],
+        recipients=[],
+        keys_beginning=f"{LATE}:",
+    )
+    for each in audience.expected:
+        if each.hears_of(event.minutes):
+            for recipient in each.recipients:
+                outbox.enqueue(session, _message(clinic, each.facts, recipient, event.minutes, now=now), now=now)
+
+
+def late_values(
+    facts: AppointmentFacts, recipient: Recipient, clinic: Clinic, minutes: int, *, now: datetime
+) -> dict[str, Any]:
+    """What such a message says, as values of its template. It carries no event: the appointment keeps its time."""
+    addressed = appointment_messages.addressed_values(facts, recipient, clinic, LATE, now=now)
+    return {"clinic": clinic.letterhead, **addressed, "late": minutes}
+
+
+def _message(clinic: Clinic, facts: AppointmentFacts, recipient: Recipient, minutes: int, *, now: datetime) -> Message:
+    """Text messages are sent at once, too: the patient is about to leave home."""
+    return Message(
+        dedupe_key=f"{LATE}:{facts.id}:{minutes}:{now.timestamp():.0f}:{short(recipient.address)}",
+        channel=recipient.channel,
+        recipient=recipient.address,
+        template=LATE,
+        values=late_values(facts, recipient, clinic, minutes, now=now),
+        subject=("appointment", facts.id),
+        expires_at=facts.starts_at,
+    )
+
+
+def _told(session: Session, appointment_ids: Sequence[int], *, since: datetime) -> dict[int, int]:
+    """Of how many minutes each was told last; what waits was not told."""
+    query = sa.select(_MESSAGE.subject_id, _MESSAGE["values"]).where(
+        _MESSAGE.subject_type == "appointment",
+        _MESSAGE.subject_id.in_(appointment_ids),
+        _MESSAGE.template == LATE,
+        _MESSAGE.status != "waiting",
+        _MESSAGE.created_at >= since,
+    )
+    return {number: values["late"] for number, values in session.execute(query.order_by(_MESSAGE.id))}
+
+
+def _count_written(session: Session, doctor_id: int, now: datetime) -> int:
+    """For how many appointments of this doctor such messages were written at this instant."""
+    about = _MESSAGE.subject_type == "appointment", _MESSAGE.subject_id == _APPOINTMENT.id
+    query = sa.select(sa.func.count(sa.distinct(_APPOINTMENT.id))).where(
+        *about,
+        _APPOINTMENT.doctor_id == doctor_id,
+        _APPOINTMENT.starts_at > now,
+        _APPOINTMENT.starts_at < now + timedelta(days=1),
+        _MESSAGE.template == LATE,
+        _MESSAGE.created_at == now,
+    )
+    return session.scalar(query) or 0
