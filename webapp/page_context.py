@@ -90,6 +90,9 @@ def templates() -> jinja2.Environment:
     def in_clinic_zone(show: Callable[[datetime, ZoneInfo], str]) -> Callable[[datetime], str]:
         return lambda instant: show(instant, _rendering.get()[0])
 
+    def as_of_today(show: Callable[..., str]) -> Callable[[datetime], str]:
+        return lambda instant: show(instant, _rendering.get()[0], today=_rendering.get()[1])
+
     for show in (
         formats.clock,
         formats.day_long,
@@ -101,9 +104,8 @@ def templates() -> jinja2.Environment:
         formats.month_short,
     ):
         environment.filters[show.__name__] = in_clinic_zone(show)
-    environment.filters["moment"] = lambda instant: formats.moment(
-        instant, _rendering.get()[0], today=_rendering.get()[1]
-    )
+    for show_today in (formats.moment, formats.moment_in_sentence):
+        environment.filters[show_today.__name__] = as_of_today(show_today)
     environment.filters["utc_days"] = lambda days: " ".join(utc_days(days, _rendering.get()[0]))
     environment.globals["staff_places"] = staff_places
     environment.globals["status_words"] = statuses.WORDS

@@ -44,6 +44,16 @@ def test_pages_and_json_leave_compressed(path: str, cast: Cast) -> None:
         assert "content-encoding" not in refusing.headers
 
 
+@pytest.mark.parametrize("path", ["/doctors", "/api/v1/doctors/1", "/openapi.json"])
+def test_what_a_client_has_already_varies_like_what_it_got(path: str, sqlite_cast: Cast) -> None:
+    with client_for(sqlite_cast.database) as client:
+        got = client.get(path)
+        known = client.get(path, headers={"if-none-match": got.headers["etag"]})
+        assert (known.status_code, known.content) == (304, b"")
+        assert "Accept-Encoding" in known.headers["vary"]
+        assert set(got.headers.get("vary", "").split(", ")) <= {*known.headers["vary"].split(", "), ""}
+
+
 def test_what_shows_a_secret_leaves_as_it_is(cast: Cast) -> None:
     with client_for(cast.database) as client:
         assert "content-encoding" not in log_in(client, "alice").get("/account").headers

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,9 +36,20 @@ class CompressionMiddleware:
         if scope["type"] != "http" or scope["path"].startswith("/static/"):
             await self.app(scope, receive, send)
         elif accepts_gzip(Headers(scope=scope)) and not scope["path"].startswith(SECRETS):
-            await _Responder(self.app, MINIMUM_BYTES, compresslevel=LEVEL)(scope, receive, send)
+            await _Responder(self.app, MINIMUM_BYTES, compresslevel=LEVEL)(scope, receive, _varying(send))
         else:
-            await IdentityResponder(self.app, MINIMUM_BYTES)(scope, receive, send)
+            await IdentityResponder(self.app, MINIMUM_BYTES)(scope, receive, _varying(send))
+
+
+def _varying(send: Send) -> Send:
+    """Let 304 say what the answer depends on, as 200 would have said (RFC 9110, section 15.4.5)."""
+
+    async def send_varying(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 304:
+            MutableHeaders(raw=message["headers"]).add_vary_header("Accept-Encoding")
+        await send(message)
+
+    return send_varying
 
 
 class _Responder(GZipResponder):

@@ -156,6 +156,13 @@ def moment(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
     return f"{name}, {clock(instant, zone)}"
 
 
+def moment_in_sentence(instant: datetime, zone: ZoneInfo, *, today: date) -> str:
+    """'today at 10:44' or '11 March 2026 at 10:44', for the middle of a sentence."""
+    day = local_date(instant, zone)
+    name = _("today") if day == today else _date(day, _("d MMMM y"))
+    return _("%(day)s at %(time)s") % {"day": name, "time": clock(instant, zone)}
+
+
 def breakable(text: str) -> Markup:
     """The text, in which a narrow column may break an email address before its @."""
     return escape(text).replace("@", Markup("<wbr>@"))

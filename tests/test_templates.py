@@ -1,0 +1,48 @@
+"""Templates keep what their macros and scripts expect of them: this is read from their text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent / "templates"
+TEMPLATES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted(ROOT.rglob("*.html"))}
+
+
+def test_a_cell_has_the_label_of_its_column() -> None:
+    """On a phone, where a table has no head, its cells carry the labels."""
+    tables = {
+        (name, table)
+        for name, text in TEMPLATES.items()
+        for table in (
+            *re.findall(r"call\([^)]*\) list_table\(.*?endcall", text, re.DOTALL),
+            *re.findall(r"<table.*?</table>", text, re.DOTALL),
+        )
+    }
+    assert len(tables) > 20
+    wrong = [
+        (name, label)
+        for name, table in tables
+        for label in re.findall(r"data-label=\"\{\{ _\('([^']*)'\) \}\}\"", table)
+        if label not in re.findall(r"_\('([^']*)'\)", re.sub(r"data-label=\"[^\"]*\"", "", table))
+    ]
+    assert wrong == []
+
+
+def test_no_sentence_goes_on_with_a_capital_today() -> None:
+    """`moment` says 'Today, 10:44', which may only begin a text or follow a colon."""
+    moments = [
+        (name, value, sentence)
+        for name, text in TEMPLATES.items()
+        for values, sentence in re.findall(r"\{% trans ([^%]*)%\}(.*?)\{% endtrans", text)
+        for value in re.findall(r"(\w+)=[\w.]+ \| moment\b", values)
+    ]
+    assert moments
+    assert [each for each in moments if not re.search(rf"(^|: )\{{\{{ {each[1]} \}}\}}", each[2])] == []
+
+
+def test_a_page_whose_fields_count_characters_has_the_script_that_counts() -> None:
+    """Without it the place of the counter is an empty line."""
+    counting = [text for text in TEMPLATES.values() if re.search(r"\{\{ field\(.*count=\d", text)]
+    assert len(counting) > 5
+    assert [text for text in counting if "js/character-count.js" not in text] == []
