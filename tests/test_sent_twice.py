@@ -69,6 +69,38 @@ def test_staff_who_book_twice_are_led_to_the_same_appointment(client: TestClient
         assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}?booked=1")
 
 
+@pytest.mark.parametrize("anyway", ["", "yes"])
+def test_booking_twice_for_a_caller_who_is_new_makes_one_patient_with_one_appointment(
+    client: TestClient, cast: Cast, anyway: str
+) -> None:
+    log_in(client, "fiona")
+    known = count(cast, models.Patient)
+    form = {"name": "Nora Nowak", "birth_date": "1990-05-01", "contact": "+31 20 555 0199", "reason": "A cough"}
+    form |= {"time": f"bob {cast.short} {iso(local(TEN))}", "anyway": anyway}
+    answers = [client.post("/desk/booking", data=form) for _ in range(2)]
+    (booked,) = appointments(cast)
+    for answer in answers:
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/appointments/{booked.reference}?booked=1")
+    assert count(cast, models.Patient) == known + 1
+    # For another reason it is another booking, of a patient who has a record now.
+    other = client.post("/desk/booking", data=form | {"reason": "A cold", "anyway": ""})
+    assert other.status_code == 409
+    assert "may already have a record" in other.text
+
+
+@pytest.mark.parametrize(("who", "path"), [("fiona", "/admin/patients"), ("bob", "/schedule/patients/new")])
+def test_a_patient_whom_staff_add_twice_is_there_once(client: TestClient, cast: Cast, who: str, path: str) -> None:
+    log_in(client, who)
+    known = count(cast, models.Patient)
+    form = {"name": "Nora Nowak", "birth_date": "1990-05-01", "phone": "", "email": "nora@example.org"}
+    answers = [client.post(path, data=form) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert count(cast, models.Patient) == known + 1
+    # With another address they may be another person, or the same.
+    assert client.post(path, data=form | {"email": ""}).status_code == 409
+
+
 # ------------------------------------------------------------------------------------ moving and cancelling
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.audit import service as audit
+from webapp.audit.models import AuditEvent
 from webapp.auth import roles
 from webapp.auth.addresses import service as addresses
 from webapp.auth.addresses.service import AccountAddress
@@ -32,6 +33,8 @@ from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRec
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
 
+# A form that is sent twice (a double click, Back, a lost answer) is sent again within this time.
+SENT_AGAIN = timedelta(minutes=10)
 PERSON_COLUMNS = (
     Patient.id,
     Patient.name,
@@ -125,6 +128,24 @@ def create_patient(
     _record(session, actor, "patient_created", patient_id, now=now, details={"managed_by": managed_by})
     publish(session, PatientJoined(by=actor.done_by, patient_id=patient_id, managed_by=managed_by), now=now)
     return patient_id
+
+
+def find_just_added(session: Session, actor: Actor, details: PatientDetails, *, now: datetime) -> int | None:
+    """The patient whom the actor added with these very details a moment ago: then the form was sent twice."""
+    wanted = checked(session, details, now=now)
+    added = (
+        sa.select(Patient.id, Patient.name, Patient.birth_date, Patient.phone, Patient.email)
+        .join(AuditEvent, AuditEvent.subject_id == Patient.id)
+        .where(
+            AuditEvent.actor_user_id == actor.user_id,
+            AuditEvent.action == "patient_created",
+            AuditEvent.at > now - SENT_AGAIN,
+            Patient.closed_at.is_(None),
+        )
+        .order_by(Patient.id)
+    )
+    found = (row.id for row in session.execute(added) if saved_details(*row[1:]) == wanted)
+    return next(found, None)
 
 
 def change_patient(

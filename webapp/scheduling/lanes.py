@@ -40,14 +40,16 @@ def busy_lanes(session: Session, doctor_id: int, span: Span, *, ignoring: int | 
 def lane_beside(session: Session, doctor: DoctorRow, span: Span, *, ignoring: int | None = None) -> int:
     """The first lane of the doctor in which this span is free. The caller holds the doctor's lock.
 
+    Lanes beyond those that the doctor has now are counted too: something may stand there since the doctor had more.
+
     Raises:
-        SqueezeInNotAllowed: the doctor allows none. SqueezeInFull: each lane is taken.
+        SqueezeInNotAllowed: the doctor allows none. SqueezeInFull: as many lanes are taken as the doctor allows.
     """
     if not doctor.squeeze_ins:
         raise SqueezeInNotAllowed(doctor.name)
     busy = busy_lanes(session, doctor.id, span, ignoring=ignoring)
     free = (lane for lane in range(doctor.squeeze_ins + 1) if lane not in busy)
     lane = next(free, None)
-    if lane is None:
+    if lane is None or len(busy) > doctor.squeeze_ins:
         raise SqueezeInFull(doctor.name, doctor.squeeze_ins)
     return lane

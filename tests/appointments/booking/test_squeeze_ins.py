@@ -181,6 +181,34 @@ def test_an_appointment_that_comes_back_stands_beside_what_has_its_time_now(cast
         undo(cast, taken)
 
 
+def test_after_the_doctor_allows_fewer_no_more_stand_side_by_side_than_that(cast: Cast) -> None:
+    allow(cast, 2)
+    taken = cast.book(cast.alice, TEN)
+    one, two, three = patients(cast, 3)
+    second, third = squeeze(cast, one, TEN), squeeze(cast, two, TEN)
+    cancel(cast, third)
+    allow(cast, 1)
+    # Its lane is free, but two others stand there already.
+    with pytest.raises(SqueezeInFull):
+        undo(cast, third)
+    allow(cast, 2)
+    undo(cast, third)
+    cancel(cast, second)
+    allow(cast, 1)
+    # The first lane is free, and beside it are lanes 0 and 2.
+    with pytest.raises(SqueezeInFull):
+        squeeze(cast, three, TEN)
+    with pytest.raises(SqueezeInFull):
+        undo(cast, second)
+    allow(cast, 2)
+    undo(cast, second)
+    cancel(cast, taken)
+    allow(cast, 1)
+    with pytest.raises(SlotTaken) as refused:
+        undo(cast, taken)
+    assert refused.value.code == "slot_taken"
+
+
 def test_of_clerks_at_one_instant_one_gets_in_and_the_others_are_told_why(cast: Cast) -> None:
     allow(cast, 1)
     cast.book(cast.alice, TEN)

@@ -133,6 +133,8 @@ def require_bookable(
 def place_again(session: Session, view: Stands) -> dict[str, object]:
     """The columns with which an appointment takes its time again: a free time is in lane 0, whatever it was before.
 
+    Where its place is free it may stand beside one other in any case, and beside more if the doctor allows that now.
+
     Raises:
         SlotTaken: its time was given to another one. PatientBusy: the patient has another one then.
         SqueezeInNotAllowed, SqueezeInFull: it was squeezed in, and cannot stand beside what has its time now.
@@ -142,11 +144,11 @@ def place_again(session: Session, view: Stands) -> dict[str, object]:
     busy = lanes.busy_lanes(session, view.doctor_id, span, ignoring=view.id)
     if not busy:
         return {"lane": 0, "squeeze_reason": ""}
-    if view.lane not in busy:
+    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
+    if view.lane not in busy and len(busy) <= max(1, doctor.squeeze_ins):
         return {}
     if not view.squeeze_reason:
         raise SlotTaken(str(GIVEN_AWAY))
-    doctor = doctors.get_doctor_by_id(session, view.doctor_id)
     return {"lane": lanes.lane_beside(session, doctor, span, ignoring=view.id)}
 
 

@@ -142,7 +142,10 @@ def create_patient(page: CurrentPage, sent: SentForm) -> Response:
                 records.create_patient, actor, command, anyway=sent.get("anyway") == "yes", now=page.now
             )
         except LikelyDuplicate as warning:
-            return _new_patient_page(page, form, likely=warning, status=warning.status)
+            known = records.find_just_added(page.session, actor, command, now=page.now)
+            if known is None:
+                return _new_patient_page(page, form, likely=warning, status=warning.status)
+            patient_id = known
         return page.redirect(_onward(form, patient_id), flash=_("The patient is added."))
     return _new_patient_page(page, form, status=submission.status)
 

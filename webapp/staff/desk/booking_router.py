@@ -11,13 +11,16 @@ from starlette.responses import Response
 
 from webapp.appointments import queries
 from webapp.appointments.pages.forms import WHOM
+from webapp.appointments.schemas import Booking
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
 from webapp.core.errors import lead_back_to
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, SentForm
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
+from webapp.patients.schemas import PatientDetails
 from webapp.staff.desk.booking_forms import HERE, CallForm, Chosen
 from webapp.staff.desk.booking_page import NOTHING_FOUND, PARTS, Call
 from webapp.staff.desk.bookings import book_for_caller
@@ -89,14 +92,23 @@ def _book(call: Call, chosen: Chosen, sent: FormData) -> Response:
             anyway=sent.get("anyway") == "yes",
             now=page.now,
         )
-    except LikelyDuplicate as warning:
-        return call.whole(call.likely(warning), chosen, error=warning)
     except (Conflict, Invalid, NotFound, Unavailable) as refusal:
         error = refusal
-        # The same form was sent before: what it asks for is there.
-        reference = queries.find_same_booking(page.session, call.actor, command) if new_patient is None else None
+        reference = _sent_before(call, command, new_patient)
     if reference is None:
-        return call.whole(call.found(), chosen, error=error)
+        found = call.likely(error) if isinstance(error, LikelyDuplicate) else call.found()
+        return call.whole(found, chosen, error=error)
     response = page.redirect(f"/appointments/{reference}?booked=1")
     drop_draft(page, response)
     return response
+
+
+def _sent_before(call: Call, command: Booking, new_patient: PatientDetails | None) -> str | None:
+    """The appointment that the same form has booked before, for a patient whom it may have added; None otherwise."""
+    session = call.page.session
+    if new_patient is not None:
+        patient_id = records.find_just_added(session, call.actor, new_patient, now=call.page.now)
+        if patient_id is None:
+            return None
+        command = command.model_copy(update={"patient_id": patient_id})
+    return queries.find_same_booking(session, call.actor, command)
