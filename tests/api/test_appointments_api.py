@@ -81,6 +81,7 @@ def test_the_whole_life_of_a_booking(client: TestClient, cast: Cast) -> None:
         "confidential": False,
         "moved_by_clinic": False,
         "squeeze_reason": "",
+        "arrived_at": None,
         "version": 1,
         "created_at": iso(NOW),
         "updated_at": iso(NOW),

@@ -15,6 +15,8 @@ from tests.cast import AMSTERDAM, NOW, Cast, client_for, local
 from webapp import models
 from webapp.clinic.service import get_clinic
 from webapp.core.formats import iso
+from webapp.doctors import lateness
+from webapp.doctors.lateness import RunLate
 from webapp.doctors.service import list_doctors
 from webapp.scheduling.facts import BookingRequest, free_times, load_facts
 from webapp.scheduling.slots import to_datetime
@@ -141,6 +143,18 @@ def test_filters_kinds_and_doctors_who_take_no_bookings(api: TestClient, sqlite_
     assert carol.get(f"/doctors/{bob}").json()["active"] is False
     assert [each["id"] for each in anonymous.get("/doctors").json()] == [erin]
     assert [each["id"] for each in carol.get("/doctors").json()] == [bob, erin]
+
+
+def test_staff_are_told_that_a_doctor_is_late_today(api: TestClient, sqlite_cast: Cast) -> None:
+    bob = f"/doctors/{sqlite_cast.doctor_ids['bob']}"
+    fiona, guest = ApiClient(api, "fiona"), ApiClient(api)
+    before = fiona.get(bob)
+    assert before.json()["late_minutes"] == 0
+    sqlite_cast.database.write(lateness.run_late, sqlite_cast.fiona, "bob", RunLate(minutes=20), now=NOW)
+    known = {"if-none-match": before.headers["etag"]}
+    assert fiona.get(bob, headers=known).json()["late_minutes"] == 20
+    assert {each["slug"]: each["late_minutes"] for each in fiona.get("/doctors").json()} == {"bob": 20, "erin": 0}
+    assert [each["late_minutes"] for each in guest.get("/doctors").json()] == [0, 0]
 
 
 def test_doctors_are_found_and_read(api: TestClient, sqlite_cast: Cast) -> None:

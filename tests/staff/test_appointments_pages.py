@@ -620,6 +620,9 @@ def test_the_most_used_days_are_one_click_away(client: TestClient, cast: Cast) -
 
 def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(client: TestClient, cast: Cast) -> None:
     put_some(cast)
+    reasons = {"override_reason": "By the doctor", "squeeze_reason": "A fever"}
+    monday = models.Appointment.starts_at == local("2026-03-09 10:00")
+    cast.change(sa.update(models.Appointment).where(monday).values(reasons))
     formula, number = '=cmd|" /C calc"!A0', "+32 470 12 34 56"
     cast.change(sa.update(models.Patient).where(models.Patient.name == "Dave Dunn").values(name=formula, phone=number))
     log_in(client, "carol")
@@ -639,6 +642,8 @@ def test_the_export_is_the_filtered_list_without_formulas_and_leaves_a_trace(cli
     assert table[2][5] == f"'{formula}"
     assert table[2][7] == number
     assert table[4][11] == "Erin is away then"
+    # Why a rule was set aside, and why it stands beside another.
+    assert (table[0][-2:], table[3][-2:]) == (["Exception", "Squeezed in"], ["By the doctor", "A fever"])
     assert len(events(cast, "appointments_exported")) == 1
 
 

@@ -49,6 +49,9 @@ class AppointmentOut(BaseModel):
             examples=[""],
         ),
     ]
+    arrived_at: Annotated[
+        Moment | None, Field(description="When staff noted that the patient has arrived; null if they did not.")
+    ]
     version: Annotated[int, Field(description="Counts the changes; used in the `ETag`.", examples=[1])]
     created_at: Moment
     updated_at: Moment

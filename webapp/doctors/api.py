@@ -10,12 +10,14 @@ from starlette.responses import Response
 
 from webapp.auth.programs.api_access import MaybeCaller
 from webapp.auth.schemas import Actor
+from webapp.clinic.dependencies import current_clinic
 from webapp.clinic.visit_types import SuggestedFor
 from webapp.core.api import LIST_HEADERS, ApiRouter, AskedPaging, QueryId, answer_list, part_of, storable
 from webapp.core.api_problems import problems
 from webapp.core.entity_tags import ETAG_HEADER, NOT_MODIFIED, answer_unless_known
 from webapp.core.web import CurrentPage, Page, PathId
 from webapp.doctors import search, service
+from webapp.doctors.lateness import late_by
 from webapp.doctors.service import DoctorRow
 from webapp.exceptions import NotFound
 from webapp.i18n import gettext as _
@@ -60,6 +62,14 @@ class DoctorOut(BaseModel):
     ]
     active: Annotated[bool, Field(description="Whether they take bookings.")]
     visit_types: Annotated[list[OfferedVisitTypeOut], Field(description="What they offer, the default first.")]
+    late_minutes: Annotated[
+        int,
+        Field(
+            description="By about how many minutes they are running late today; 0 if on time, and for all but staff.",
+            ge=0,
+            examples=[0],
+        ),
+    ]
 
 
 @router.get(
@@ -92,7 +102,7 @@ def list_doctors(
         and search.find(page.session, doctor, words) is not None
         and (visit_type_id is None or doctor.visit_type(visit_type_id) is not None)
     ]
-    shown = [doctor_out(doctor) for doctor in part_of(found, paging)]
+    shown = [doctor_out(page, actor, doctor) for doctor in part_of(found, paging)]
     return answer_list(page, DoctorOut, shown, total=len(found), paging=paging)
 
 
@@ -103,7 +113,7 @@ def list_doctors(
 )
 def read_doctor(page: CurrentPage, actor: MaybeCaller, doctor_id: PathId) -> Response:
     """A doctor who takes bookings. Access: everyone. Staff also get doctors who are not taking bookings."""
-    return answer_unless_known(page, doctor_out(visible_doctor(page, actor, doctor_id)))
+    return answer_unless_known(page, doctor_out(page, actor, visible_doctor(page, actor, doctor_id)))
 
 
 def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow:
@@ -118,9 +128,11 @@ def visible_doctor(page: Page, actor: Actor | None, doctor_id: int) -> DoctorRow
     return doctor
 
 
-def doctor_out(doctor: DoctorRow) -> DoctorOut:
-    """A doctor as the API shows them."""
-    return DoctorOut.model_validate(doctor)
+def doctor_out(page: Page, actor: Actor | None, doctor: DoctorRow) -> DoctorOut:
+    """A doctor as the API shows them to this actor."""
+    is_staff = actor is not None and actor.is_staff
+    late = late_by(doctor, current_clinic(page).today(page.now)) if is_staff else 0
+    return DoctorOut.model_validate(doctor).model_copy(update={"late_minutes": late})
 
 
 def _sees_inactive(actor: Actor | None) -> bool:

@@ -82,6 +82,8 @@ class AppointmentRow(NamedTuple):
     patient_birth_date: Any
     patient_phone: str
     visit_type_name: str
+    override_reason: str
+    squeeze_reason: str
 
     def place(self, order: Order) -> Place:
         """The row's position in a list with this order."""
@@ -210,6 +212,8 @@ def _read(session: Session, wanted: AppointmentFilter, cursor: Cursor[Place], *,
             _PATIENT.birth_date,
             _PATIENT.phone,
             _KIND.name,
+            _APPOINTMENT.override_reason,
+            _APPOINTMENT.squeeze_reason,
         )
         .select_from(page)
         .join(table_of(Appointment), _APPOINTMENT.id == page.c.id)

@@ -190,6 +190,7 @@ def csv_table(batches: Iterable[list[AppointmentRow]], clinic: Clinic) -> Iterat
     """The rows as a table for spreadsheets, in pieces."""
     columns = [_("Starts (UTC)"), _("Day"), _("Time"), _("Ends"), _("Reference"), _("Patient"), _("Born")]
     columns += [_("Phone"), _("Doctor"), _("Visit type"), _("Status"), _("Flag"), _("Booked on")]
+    columns += [_("Exception"), _("Squeezed in")]
     return csv_pieces(columns, ([_cells(row, clinic) for row in rows] for rows in batches))
 
 
@@ -199,7 +200,7 @@ def _cells(row: AppointmentRow, clinic: Clinic) -> list[str]:
     texts += [phones.shown(row.patient_phone, clinic.home_country), row.doctor_name]
     texts += [row.visit_type_name, statuses.word_of(row.status, staff=True), REASONS.words(row.flagged_why)]
     when = [formats.iso(row.starts_at), f"{local:%Y-%m-%d}", f"{local:%H:%M}", f"{ends:%H:%M}", row.reference]
-    return [*when, *texts, f"{booked:%Y-%m-%d}"]
+    return [*when, *texts, f"{booked:%Y-%m-%d}", row.override_reason, row.squeeze_reason]
 
 
 def shown_answer(answer: Answer, request: BookingRequest, patient_id: int | None, *, actor: Actor) -> ShownAnswer:

@@ -86,7 +86,7 @@ def create_doctor(page: CurrentPage, actor: WritingCaller, body: AddDoctor, key:
         if "position" not in body.model_fields_set:
             command = command.model_copy(update={"position": profiles.next_position(session)})
         number, _slug = profiles.create(session, actor, command, now=page.now)
-        shown = doctor_out(doctors.get_doctor_by_id(session, number))
+        shown = doctor_out(page, actor, doctors.get_doctor_by_id(session, number))
         return shown, {"location": f"{API_PREFIX}/doctors/{number}", "etag": tag_of(shown)}
 
     return create(page, actor, key, body, DoctorOut, work)
@@ -123,7 +123,7 @@ def change_doctor(
 def _change(page: Page, actor: Actor, doctor_id: int, body: SaveDoctor, *, preview: bool) -> Response:
     doctor = doctors.get_doctor_by_id(page.session, doctor_id)
     saved = profiles.get_profile(page.session, doctor.slug, now=page.now)
-    seen = seen_by(page, doctor_out(doctor), DoctorState(active=saved.active, profile=saved.profile))
+    seen = seen_by(page, doctor_out(page, actor, doctor), DoctorState(active=saved.active, profile=saved.profile))
     kept: dict[str, Any] = {
         name: getattr(saved.profile, name) for name in OWN_CHOICE if name not in body.model_fields_set
     }
@@ -133,6 +133,6 @@ def _change(page: Page, actor: Actor, doctor_id: int, body: SaveDoctor, *, previ
     def work(session: Session) -> DoctorOut:
         profiles.change(session, actor, doctor.slug, wanted.profile, seen=seen, now=page.now)
         profiles.set_active(session, actor, doctor.slug, wanted.active, now=page.now)
-        return doctor_out(doctors.get_doctor_by_id(session, doctor.id))
+        return doctor_out(page, actor, doctors.get_doctor_by_id(session, doctor.id))
 
     return impact_api.make(page, Plan(actor, work, [doctor.id], body.decisions), preview=preview)
