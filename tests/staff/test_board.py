@@ -77,6 +77,17 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_doctors(cast: Ca
     assert len(ran) <= few
 
 
+def test_only_the_doctor_whose_appointments_changed_is_read_again(cast: Cast) -> None:
+    put(cast, "2026-03-03 10:00")
+    changed = put(cast, "2026-03-03 10:00", doctor="erin", patient="dave")
+    before = {column.doctor.slug: column.taken for column in board_of(cast).columns}
+    cast.change(sa.update(models.Appointment).values(desk_note="Ring first").where(models.Appointment.id == changed))
+    after = {column.doctor.slug: column.taken for column in board_of(cast).columns}
+    same = {slug: taken is before[slug] for slug, taken in after.items() if taken.appointments}
+    assert list(same.values()) == [True, False]
+    assert [[each.noted for each in taken.appointments] for taken in after.values()][:2] == [[False], [True]]
+
+
 def test_columns_that_are_chosen_in_many_windows_at_one_instant_are_remembered(cast: Cast) -> None:
     together = Barrier(6)
 

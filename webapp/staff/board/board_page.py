@@ -226,7 +226,7 @@ def _drawer(page: Page) -> Callable[[Callable[..., str], Outline, str], str]:
 
     def draw(macro: Callable[..., str], outline: Outline, opened: str) -> str:
         address = f"/board/{outline.frame.day}"
-        opened = opened if any(each.reference == opened for each in outline.taking) else ""
+        opened = opened if any(each.reference == opened for each in outline.taken.appointments) else ""
         if versions is None or opened:
             return macro(outline.column(), address, opened)
         # Not everyone reads why a doctor is away.

@@ -20,7 +20,7 @@ from webapp.i18n import gettext as _
 from webapp.i18n import lazy_gettext as _l
 from webapp.scheduling.models import ACTIVE, OCCUPYING
 from webapp.scheduling.slots import DAY, Minute, Span, number_to_day, subtract
-from webapp.staff.board.queries import BoardAppointment, DayHours
+from webapp.staff.board.queries import BoardAppointment, DayHours, Taken
 from webapp.staff.schedule.week_scale import HOUR, Scale, lanes_of, row_classes
 
 # Free time is cut into pieces of at least this length, each of which can be booked with one tap.
@@ -83,21 +83,19 @@ class Frame(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What one column is made of. `taking` are the rows of the appointments that take time of the day, of which the
-    first `earlier` began before midnight. `version` is that of the doctor's schedule, None if it is not known.
-    """
+    """What one column is made of. `version` is that of the doctor's schedule, None if it is not known."""
 
     frame: Frame
     scale: Scale
     doctor: DoctorRow
     hours: DayHours
-    taking: Sequence[BoardAppointment]
+    taken: Taken
     version: Hashable
 
     @property
     def appointments(self) -> list[BoardAppointment]:
         """The appointments that begin on the day, including cancelled ones."""
-        return [each for each in self.taking if each.start >= self.frame.span[0]]
+        return [each for each in self.taken.appointments if each.start >= self.frame.span[0]]
 
     @property
     def state(self) -> Hashable:
@@ -107,7 +105,7 @@ class Outline(NamedTuple):
         """
         step = self.doctor.slot_step
         begins, ends = self.frame.online
-        minute = self.frame.now if any(each.status == "arrived" for each in self.taking) else None
+        minute = self.frame.now if self.taken.statuses["arrived"] else None
         return (
             self.version,
             self.scale[:2],
@@ -115,7 +113,7 @@ class Outline(NamedTuple):
             -(-begins // step),
             ends,
             (self.frame.today, minute, self.doctor.late_minutes, self.doctor.late_on),
-            tuple(self.taking),
+            self.taken.text,
         )
 
     def column(self) -> Column:
@@ -148,7 +146,7 @@ _SQUEEZED, _ARRANGE, _NOTED = _l("squeezed in"), _l("something to arrange"), _l(
 def _column(of: Outline) -> Column:
     frame, scale, doctor, hours = of.frame, of.scale, of.doctor, of.hours
     wall, rows, appointments = frame.wall, scale.rows, of.appointments
-    taken = [(each.busy_from, each.busy_until) for each in of.taking if each.status in OCCUPYING]
+    taken = [(each.busy_from, each.busy_until) for each in of.taken.appointments if each.status in OCCUPYING]
     against = [*hours.closures, *(span for span, _reason in hours.leave), *taken]
     # The rest of a missed appointment's time is free, but nothing is gained by showing both in half the width.
     missed = [(each.start, each.end) for each in appointments if each.status == "no_show"]

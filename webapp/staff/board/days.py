@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -28,7 +28,15 @@ from webapp.scheduling.slots import (
     wall_of,
 )
 from webapp.staff.board.columns import CLOCK, Frame, Outline
-from webapp.staff.board.queries import DayHours, find_ends, list_appointments, load_hours
+from webapp.staff.board.queries import (
+    NOTHING_TAKEN,
+    DayHours,
+    Taken,
+    find_ends,
+    joint_ends,
+    list_appointments,
+    load_hours,
+)
 from webapp.staff.schedule.week_scale import HOUR, ROW, Scale, row_classes, scale_of_walls
 
 # In the order in which the summary names them.
@@ -81,7 +89,8 @@ def build_board(
     taking = list_appointments(session, frame.span, None if shown is None else [doctor.id for doctor in shown])
     hours = load_hours(session, clinic, [doctor.id for doctor in known], day, frame.span)
     at_work = [hours[doctor.id] for doctor in known if doctor.active]
-    scale = _scale(frame, clinic, at_work, find_ends(session, frame.span))
+    ends = find_ends(session, frame.span) if shown is not None else _ends_of(taking.values())
+    scale = _scale(frame, clinic, at_work, ends)
     everyone = [doctor for doctor in known if doctor.active or doctor.id in taking] if shown is None else list(shown)
     if not why_off:
         hours = {number: each.without_reasons() for number, each in hours.items()}
@@ -93,7 +102,7 @@ def build_board(
             scale,
             doctor,
             hours[doctor.id],
-            taking.get(doctor.id, ()),
+            taking.get(doctor.id, NOTHING_TAKEN),
             versions and versions.of_doctor(doctor.id),
         )
         for doctor in here
@@ -101,7 +110,7 @@ def build_board(
     today = clinic.today(now)
     row = (frame.wall(frame.now) - scale.first * HOUR) // ROW if day == today else -1
     on_scale = 0 <= row < (scale.last - scale.first) * HOUR // ROW
-    appointments = [each for outline in columns for each in outline.appointments]
+    statuses_of_day = sum((outline.taken.statuses for outline in columns), Counter[str]())
     return Day(
         day=day,
         title=formats.day_full(day, clinic.zone),
@@ -110,7 +119,7 @@ def build_board(
         href=f"/board/{day}",
         previous=f"/board/{day - timedelta(days=1)}",
         next=f"/board/{day + timedelta(days=1)}",
-        summary=_summary(Counter(each.status for each in appointments)),
+        summary=_summary(statuses_of_day),
         closure=next((each.name for each in find_closures(session, day, day)), ""),
         hours=[CLOCK[hour * HOUR] for hour in range(scale.first, scale.last)],
         first_hour=scale.first,
@@ -119,8 +128,8 @@ def build_board(
         now_text=formats.clock(now, clinic.zone),
         columns=columns,
         away=[doctor for doctor in everyone if doctor not in here],
-        appointment_ids=[each.id for each in appointments],
-        waiting=day == today and any(each.status == "arrived" for each in appointments),
+        appointment_ids=[number for outline in columns for number in outline.taken.ids],
+        waiting=day == today and statuses_of_day["arrived"] > 0,
     )
 
 
@@ -144,6 +153,10 @@ def _wall_clock(pieces: Sequence[Piece], span: Span) -> Callable[[Minute], int]:
         shift = whole.offset - midnight
         return lambda minute: min(max(minute + shift, 0), DAY)
     return lambda minute: wall_of(pieces, min(max(minute, span[0]), span[1])) - midnight
+
+
+def _ends_of(taken: Iterable[Taken]) -> Span | None:
+    return joint_ends([each.ends for each in taken if each.ends is not None])
 
 
 def _scale(frame: Frame, clinic: Clinic, hours: Sequence[DayHours], ends: Span | None) -> Scale:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from webapp.clinic.schedule_versions import versions_seen
 from webapp.clinic.service import Clinic
-from webapp.database import UtcDateTime, minute_of, rows, table_of
+from webapp.database import UtcDateTime, minute_of, rows, rows_as_json, table_of
 from webapp.doctors.models import TimeOff
 from webapp.patients.models import Patient
 from webapp.scheduling.facts import load_working_times
@@ -29,7 +31,6 @@ class BoardAppointment(NamedTuple):
     """
 
     id: int
-    doctor_id: int
     reference: str
     version: int
     status: str
@@ -48,6 +49,22 @@ class BoardAppointment(NamedTuple):
     arrived: Minute | None
 
 
+class Taken(NamedTuple):
+    """One doctor's appointments that take time of the day, in order. `text` is all that was read of them.
+
+    `ids`, `statuses` and `ends` tell of those that begin on the day; the ends leave cancelled ones out.
+    """
+
+    text: str
+    appointments: Sequence[BoardAppointment]
+    ids: Sequence[int]
+    statuses: Counter[str]
+    ends: Span | None
+
+
+NOTHING_TAKEN = Taken("", (), (), Counter(), None)
+
+
 class DayHours(NamedTuple):
     """When one doctor sees patients on one day, and what stands against it.
 
@@ -63,30 +80,36 @@ class DayHours(NamedTuple):
         return self._replace(leave=[(span, "") for span, _reason in self.leave]) if self.leave else self
 
 
-# Tables instead of mapped classes, and built once, because these queries fetch a thousand rows.
+# What cached appointments weigh, with the objects that are made of their text: see `VersionCache`.
+CHARACTERS_OF_WEIGHT = 25
+
+# Tables instead of mapped classes, and built once, because these queries read a thousand rows.
 _APPOINTMENT, _PATIENT, _OFF = table_of(Appointment).c, table_of(Patient).c, table_of(TimeOff).c
 _LOW, _HIGH = sa.bindparam("low", type_=UtcDateTime), sa.bindparam("high", type_=UtcDateTime)
 _DOCTORS: sa.BindParameter[Sequence[int]] = sa.bindparam("doctor_ids", expanding=True)
 _OF_ALL = (
     sa.select(
-        _APPOINTMENT.id,
         _APPOINTMENT.doctor_id,
-        _APPOINTMENT.reference,
-        _APPOINTMENT.version,
-        _APPOINTMENT.status,
-        minute_of(_APPOINTMENT.starts_at),
-        minute_of(_APPOINTMENT.ends_at),
-        minute_of(_APPOINTMENT.busy_from),
-        minute_of(_APPOINTMENT.busy_until),
-        _APPOINTMENT.lane,
-        _APPOINTMENT.visit_type_id,
-        _PATIENT.name,
-        _APPOINTMENT.flagged_why != "",
-        _APPOINTMENT.override_reason != "",
-        _APPOINTMENT.notes != "",
-        _APPOINTMENT.desk_note != "",
-        _PATIENT.alert,
-        minute_of(_APPOINTMENT.arrived_at),
+        # The members of `BoardAppointment`.
+        rows_as_json(
+            _APPOINTMENT.id,
+            _APPOINTMENT.reference,
+            _APPOINTMENT.version,
+            _APPOINTMENT.status,
+            minute_of(_APPOINTMENT.starts_at),
+            minute_of(_APPOINTMENT.ends_at),
+            minute_of(_APPOINTMENT.busy_from),
+            minute_of(_APPOINTMENT.busy_until),
+            _APPOINTMENT.lane,
+            _APPOINTMENT.visit_type_id,
+            _PATIENT.name,
+            _APPOINTMENT.flagged_why != "",
+            _APPOINTMENT.override_reason != "",
+            _APPOINTMENT.notes != "",
+            _APPOINTMENT.desk_note != "",
+            _PATIENT.alert,
+            minute_of(_APPOINTMENT.arrived_at),
+        ),
     )
     .join(table_of(Patient), _PATIENT.id == _APPOINTMENT.patient_id)
     .where(
@@ -95,7 +118,7 @@ _OF_ALL = (
         # One that began before midnight takes time of this day.
         _APPOINTMENT.busy_until > _LOW,
     )
-    .order_by(_APPOINTMENT.starts_at, _APPOINTMENT.id)
+    .group_by(_APPOINTMENT.doctor_id)
 )
 _OF_SOME = _OF_ALL.where(_APPOINTMENT.doctor_id.in_(_DOCTORS))
 _ENDS = sa.select(sa.func.min(minute_of(_APPOINTMENT.starts_at)), sa.func.max(minute_of(_APPOINTMENT.ends_at))).where(
@@ -108,22 +131,48 @@ _LEAVE = (
 )
 
 
-def list_appointments(
-    session: Session, day: Span, doctor_ids: Sequence[int] | None = None
-) -> dict[int, list[BoardAppointment]]:
-    """The appointments that take time of a day, in order, by doctor; of all doctors, or of these. One query."""
+def list_appointments(session: Session, day: Span, doctor_ids: Sequence[int] | None = None) -> dict[int, Taken]:
+    """The appointments that take time of a day, by doctor; of all doctors, or of these. One query.
+
+    A doctor's rows are taken apart only where this process does not know the same rows already.
+    """
     low, high = (to_datetime(minute) for minute in day)
     values = {"low": low, "high": high, "earliest": low - timedelta(hours=LONGEST_HOURS)}
     found = (
         rows(session, _OF_ALL, **values)
         if doctor_ids is None
         else rows(session, _OF_SOME, **values, doctor_ids=list(doctor_ids))
-    )
-    by_doctor: dict[int, list[BoardAppointment]] = {}
-    # Fetching all at once takes half the time of one after the other.
-    for row in found.all():
-        by_doctor.setdefault(row[1], []).append(BoardAppointment._make(row))
+    ).all()
+    versions = versions_seen(session)
+    if versions is None:
+        return {doctor_id: _taken(text, day) for doctor_id, text in found}
+    by_doctor: dict[int, Taken] = {}
+    for doctor_id, text in found:
+        key = ("board appointments", day, doctor_id)
+        taken: Taken | None = versions.cache.find(key, text)
+        if taken is None:
+            taken = _taken(text, day)
+            versions.cache.keep(key, text, taken, weight=len(text) // CHARACTERS_OF_WEIGHT)
+        by_doctor[doctor_id] = taken
     return by_doctor
+
+
+def _taken(text: str, day: Span) -> Taken:
+    appointments = sorted(map(BoardAppointment._make, json.loads(text)), key=lambda each: (each.start, each.id))
+    begins = [each for each in appointments if each.start >= day[0]]
+    lasting = [(each.start, each.end) for each in begins if each.status != "cancelled"]
+    return Taken(
+        text,
+        appointments,
+        [each.id for each in begins],
+        Counter(each.status for each in begins),
+        joint_ends(lasting),
+    )
+
+
+def joint_ends(spans: Sequence[Span]) -> Span | None:
+    """From the first start to the last end; None if there are none."""
+    return (min(start for start, _end in spans), max(end for _start, end in spans)) if spans else None
 
 
 def find_ends(session: Session, day: Span) -> Span | None:
