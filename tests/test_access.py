@@ -36,10 +36,11 @@ from tests.cast import (
 from tests.reading import read
 from tests.snapshot import lasting_rows
 from webapp import models
-from webapp.appointments import joining
+from webapp.appointments import joining, walk_ins
 from webapp.appointments.booking import service
 from webapp.appointments.messages.recipients import LINK_PURPOSE
 from webapp.appointments.schemas import Booking
+from webapp.appointments.walk_ins import Queue
 from webapp.auth import drafts, feeds
 from webapp.auth.addresses import confirmation
 from webapp.auth.pages.sign_in_code_dependencies import CODE_COOKIE
@@ -117,6 +118,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/desk/away/{slug}"):                  (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/desk/calls/{day}"):                   (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
     ("POST", "/desk/calls/{day}/{reference}"):      (401,    403,   403,   403,   403,   303,  401),
+    ("GET", "/desk/walk-ins/{walk_in_id}"):         (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/desk/walk-ins/{walk_in_id}"):        (401,    403,   403,   403,   403,   303,  401),
+    ("POST", "/desk/walk-ins/{walk_in_id}/leave"):  (401,    403,   403,   403,   403,   303,  401),
+    ("POST", "/desk/walk-ins/{walk_in_id}/undo"):   (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/schedule/away"):                      (LOGIN,  403,   403,   200,   200,   403,  LOGIN),
     ("POST", "/schedule/away"):                     (401,    403,   403,   303,   303,   403,  401),
     ("GET", "/decisions"):                          (LOGIN,  403,   403,   200,   200,   200,  LOGIN),
@@ -392,6 +397,10 @@ AT_THE_DESK = {
     ("GET", "/desk/away/{slug}"),
     ("POST", "/desk/away/{slug}"),
     ("GET", "/desk/calls/{day}"),
+    ("GET", "/desk/walk-ins/{walk_in_id}"),
+    ("POST", "/desk/walk-ins/{walk_in_id}"),
+    ("POST", "/desk/walk-ins/{walk_in_id}/leave"),
+    ("POST", "/desk/walk-ins/{walk_in_id}/undo"),
     ("POST", "/desk/calls/{day}/{reference}"),
     ("GET", "/admin/appointments"),
     ("GET", "/admin/appointments/new"),
@@ -542,6 +551,8 @@ class AccessClinic:
             address = path.replace("{provider}", "hospital")
         if "{identity_id}" in path:
             address = path.replace("{identity_id}", str(self.identity()))
+        if "{walk_in_id}" in path:
+            address = path.replace("{walk_in_id}", str(self.walk_in()))
         if "{user_id}" in path:
             address = path.replace("{user_id}", str(self.other_admin()))
         if "{patient_id}" in path:
@@ -690,6 +701,11 @@ class AccessClinic:
         self.registered += 1
         values = {"credential_id": f"key{self.registered}", "public_key": b"-", "sign_count": 0, "name": "Phone"}
         return self.cast.add(models.Passkey(user_id=self.cast.alice.user_id, created_at=NOW, **values))
+
+    def walk_in(self) -> int:
+        """A new patient who waits today."""
+        patient_id = self.cast.add(models.Patient(name="Wendy Walker", created_at=NOW))
+        return self.cast.database.write(walk_ins.join, self.cast.fiona, patient_id, Queue(), now=NOW)
 
     def identity(self) -> int:
         """An account of Alice at an identity provider."""

@@ -55,6 +55,7 @@ COLUMNS = (
     models.Appointment.desk_note,
     models.Appointment.override_reason,
     models.Appointment.squeeze_reason,
+    models.WalkIn.note,
     models.UserSession.address,
     models.UserSession.user_agent,
     models.AuditEvent.address,

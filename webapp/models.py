@@ -1,6 +1,6 @@
 """Imports all tables, for migrations: importing this module fills `Base.metadata`."""
 
-from webapp.appointments.models import Call, FormerNote, PendingDecision
+from webapp.appointments.models import Call, FormerNote, PendingDecision, WalkIn
 from webapp.audit.models import POSTGRESQL_APPEND_ONLY, SQLITE_APPEND_ONLY, AuditEvent, SecurityEvent
 from webapp.auth.models import (
     ApiToken,
@@ -78,6 +78,7 @@ __all__ = [
     "User",
     "UserSession",
     "VisitType",
+    "WalkIn",
     "WorkingHours",
     "doctor_visit_types",
 ]

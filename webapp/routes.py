@@ -62,6 +62,7 @@ from webapp.staff.clinic.words_router import router as words_router
 from webapp.staff.desk.away_router import router as away_router
 from webapp.staff.desk.booking_router import router as desk_booking_router
 from webapp.staff.desk.calls_router import router as calls_router
+from webapp.staff.desk.walk_ins_router import router as walk_ins_router
 from webapp.staff.doctors.api import router as doctors_changes_api
 from webapp.staff.doctors.hours_api import router as hours_api
 from webapp.staff.doctors.hours_router import router as hours_router
@@ -101,6 +102,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     desk_booking_router,
     away_router,
     calls_router,
+    walk_ins_router,
     why_router,
     decisions_router,
     promised_hours_router,

@@ -51,6 +51,7 @@ LISTS = (
     "/desk/calls/2026-03-03",
     "/desk/away/bob",
     "/desk/late/bob",
+    "/desk/booking?walk_in=new",
     "/admin/audit",
     "/admin/audit/security",
 )

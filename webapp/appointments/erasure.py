@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import Call, FormerNote, PendingDecision
+from webapp.appointments.models import Call, FormerNote, PendingDecision, WalkIn
 from webapp.events.kinds import AccountErased, PatientErased
 from webapp.scheduling.models import Appointment
 
@@ -21,6 +21,8 @@ def blank_appointments(session: Session, event: PatientErased, /, *, now: dateti
     for table in (PendingDecision, Call, FormerNote):
         about = sa.delete(table).where(table.appointment_id.in_(theirs))
         session.execute(about.execution_options(synchronize_session=False))
+    gone = sa.delete(WalkIn).where(WalkIn.patient_id == event.patient_id)
+    session.execute(gone.execution_options(synchronize_session=False))
     session.execute(
         sa.update(Appointment)
         .where(Appointment.patient_id == event.patient_id)

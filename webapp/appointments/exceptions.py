@@ -195,3 +195,28 @@ class TwoAccounts(Conflict):
 
     def __init__(self) -> None:
         super().__init__(_("Both have an account of their own, so these records can’t be joined."))
+
+
+class NoSuchWalkIn(NotFound):
+    """No patient waits under this number today."""
+
+    def __init__(self) -> None:
+        super().__init__(_("This patient is not on today’s list of walk-ins."))
+
+
+class AlreadyWaiting(Conflict):
+    """The patient waits in a queue of the day already."""
+
+    code = "already_waiting"
+
+    def __init__(self) -> None:
+        super().__init__(_("This patient is waiting already: see today’s board."))
+
+
+class WalkInSettled(Conflict):
+    """The patient was taken in, left, or was seen meanwhile."""
+
+    code = "walk_in_settled"
+
+    def __init__(self) -> None:
+        super().__init__(_("Someone has dealt with this patient meanwhile: see today’s board."))

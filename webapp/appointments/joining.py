@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from webapp.appointments.exceptions import RecordsChanged, RecordsClash, TwoAccounts
+from webapp.appointments.models import WalkIn
 from webapp.audit import service as audit
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -285,6 +286,7 @@ def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, in
     managed = sa.update(Patient).where(Patient.managed_by_id == goes.id).values(managed_by_id=stays.id)
     people = _moved(session, managed.returning(Patient.id))
     messages = notifications.change_subject(session, "patient", goes.id, stays.id)
+    walk_ins = _move_walk_ins(session, goes.id, stays.id)
     duplicates.move_pairs(session, goes.id, stays.id)
     joined = _joined(stays, goes, picks)
     if _books_for(session, stays.id, joined["managed_by_id"]):
@@ -305,9 +307,19 @@ def _merge(session: Session, stays: Record, goes: Record, picks: Mapping[str, in
         appointments=appointments,
         people=people,
         messages=messages,
+        walk_ins=walk_ins,
     )
     row = {"stays_id": stays.id, "gone_id": goes.id, "joined_at": now, "kept": kept.model_dump(mode="json")}
     session.execute(sa.insert(JoinedRecord).values(row))
+
+
+def _move_walk_ins(session: Session, before: int, after: int) -> list[int]:
+    """Give a record's walk-ins to another one. Of two that wait on the same day, the other record's stays."""
+    waits = sa.select(WalkIn.day).where(WalkIn.patient_id == after, WalkIn.status == "waiting")
+    twice = WalkIn.patient_id == before, WalkIn.status == "waiting", WalkIn.day.in_(waits)
+    session.execute(sa.delete(WalkIn).where(*twice).execution_options(synchronize_session=False))
+    theirs = sa.update(WalkIn).where(WalkIn.patient_id == before).values(patient_id=after)
+    return _moved(session, theirs.returning(WalkIn.id))
 
 
 def _kept(record: Record) -> KeptRecord:

@@ -1,8 +1,8 @@
-"""Decisions about appointments that are not carried out yet, calls about them, and notes of their former doctors."""
+"""What stands beside appointments: decisions that are not carried out yet, calls, notes of former doctors, walk-ins."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -60,3 +60,38 @@ class FormerNote(Base):
     )
     doctor_id: Mapped[int] = mapped_column(sa.ForeignKey("doctors.id"), primary_key=True, autoincrement=False)
     text: Mapped[str] = mapped_column(sa.String(2000))
+
+
+_WAITS = sa.text("status = 'waiting'")
+
+
+class WalkIn(Base):
+    """A patient who came without an appointment and waits on a day, for one doctor, for a specialty, or for any doctor.
+
+    `taken`: they got the appointment `appointment_id`. `left`: they went. `note` is for all staff. A row ends 30 days
+    after its day.
+    """
+
+    __tablename__ = "walk_ins"
+    __table_args__ = (
+        sa.CheckConstraint("status IN ('waiting', 'taken', 'left')", name="status"),
+        sa.CheckConstraint("doctor_id IS NULL OR specialty = ''", name="queue"),
+        sa.CheckConstraint("(status = 'waiting') = (settled_at IS NULL)", name="settled"),
+        sa.CheckConstraint("(status = 'taken') = (appointment_id IS NOT NULL)", name="taken"),
+        sa.CheckConstraint("length(note) <= 200", name="note"),
+        sa.Index("ix_walk_ins_day", "day"),
+        # A patient waits once.
+        sa.Index("uq_walk_ins_waiting", "patient_id", "day", unique=True, sqlite_where=_WAITS, postgresql_where=_WAITS),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[int] = mapped_column(sa.ForeignKey("patients.id", ondelete="CASCADE"))
+    doctor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("doctors.id"))
+    specialty: Mapped[str] = mapped_column(sa.String(80))
+    day: Mapped[date]
+    urgent: Mapped[bool]
+    note: Mapped[str] = mapped_column(sa.String(200))
+    status: Mapped[str] = mapped_column(sa.String(10))
+    came_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    appointment_id: Mapped[int | None] = mapped_column(sa.ForeignKey("appointments.id"))

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments.exceptions import NoSuchJoin
+from webapp.appointments.models import WalkIn
 from webapp.audit import service as audit
 from webapp.auth.models import User
 from webapp.auth.schemas import Actor
@@ -150,6 +151,8 @@ def _move_back(session: Session, stays_id: int, gone_id: int, kept: KeptJoin) ->
     mine = Appointment.patient_id == stays_id, Appointment.id.in_(kept.appointments)
     _update(session, sa.update(Appointment).where(*mine).values(patient_id=gone_id))
     notifications.change_subject(session, "patient", stays_id, gone_id, only=kept.messages)
+    waited = WalkIn.patient_id == stays_id, WalkIn.id.in_(kept.walk_ins)
+    _update(session, sa.update(WalkIn).where(*waited).values(patient_id=gone_id))
     people = Patient.managed_by_id == stays_id, Patient.id.in_(kept.people)
     _update(session, sa.update(Patient).where(*people).values(managed_by_id=gone_id))
 

@@ -103,6 +103,8 @@ class KeptJoin(BaseModel):
     appointments: list[int]
     people: list[int]
     messages: list[int]
+    # Joins of earlier releases have none.
+    walk_ins: list[int] = []
 
 
 class Contact(NamedTuple):

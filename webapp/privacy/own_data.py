@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.appointments.models import FormerNote
+from webapp.appointments.models import FormerNote, WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent
 from webapp.auth.models import User, UserSession
@@ -96,6 +96,7 @@ def read_sections(session: Session, subject: Subject) -> Iterator[Section]:
         _records(session, sa.and_(Patient.managed_by_id == subject.patient_id, link_stands()), of_others=True),
     )
     yield "appointments", _appointments(session, subject)
+    yield "walk_ins", _walk_ins(session, subject)
     yield "messages", _messages(session, subject)
     yield "sign_ins", _sign_ins(session, subject)
     yield "consents", _consents(session, subject)
@@ -186,6 +187,32 @@ def _appointments(session: Session, subject: Subject) -> Iterator[Row]:
     )
     for row in _rows(session, query):
         yield row._asdict() | ({"former_notes": former.get(row.reference, [])} if with_notes else {})
+
+
+def _walk_ins(session: Session, subject: Subject) -> Iterator[Row]:
+    """When they came without an appointment, and what became of it."""
+    walk_in, patient, doctor = table_of(WalkIn).c, table_of(Patient).c, table_of(Doctor).c
+    query = (
+        sa.select(
+            patient.name.label("patient"),
+            doctor.name.label("doctor"),
+            walk_in.specialty,
+            walk_in.day,
+            walk_in.came_at,
+            walk_in.urgent,
+            walk_in.note,
+            walk_in.status,
+            walk_in.settled_at,
+        )
+        .select_from(table_of(WalkIn))
+        .join(table_of(Patient), patient.id == walk_in.patient_id)
+        .outerjoin(table_of(Doctor), doctor.id == walk_in.doctor_id)
+        # A note about another person may be about what they want the reader not to know.
+        .where(walk_in.patient_id == subject.patient_id)
+        .order_by(walk_in.id)
+    )
+    for row in _rows(session, query):
+        yield row._asdict()
 
 
 def _former_notes(session: Session, subject: Subject) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ TITLES: dict[str, Sentence] = {
     "record": _l("Your details at the clinic"),
     "people": _l("People you book for"),
     "appointments": _l("Appointments"),
+    "walk_ins": _l("When you came without an appointment"),
     "messages": _l("Messages"),
     "sign_ins": _l("Where you’re signed in"),
     "consents": _l("Privacy notices you have read"),
@@ -55,6 +56,10 @@ LABELS: dict[str, Sentence] = {
     "alert": _l("Alert for staff"),
     "desk_note": _l("Note for staff"),
     "arrived_at": _l("Arrived"),
+    "came_at": _l("Arrived"),
+    "specialty": _l("Specialty"),
+    "urgent": _l("Urgent"),
+    "note": _l("Note for staff"),
     "private_note": _l("Doctor’s note"),
     "former_notes": _l("Notes of earlier doctors"),
     "cancellation_reason": _l("Reason for cancelling"),
@@ -73,6 +78,12 @@ _MESSAGE_STATES: dict[str, Sentence] = {
     "sent": _l("Sent"),
     "kept": _l("Kept as a file, not sent"),
     "dead": _l("Could not be delivered"),
+}
+
+_WALK_IN_STATES: dict[str, Sentence] = {
+    "waiting": _l("Waiting"),
+    "taken": _l("Got an appointment"),
+    "left": _l("Left"),
 }
 
 
@@ -116,7 +127,7 @@ def _in_words(section: str, key: str, value: Any, clinic: Clinic) -> str:
 def _coded(section: str, key: str, value: str, clinic: Clinic) -> str:
     """Codes in words; other texts as they are."""
     if key == "status":
-        words = _MESSAGE_STATES if section == "messages" else statuses.WORDS
+        words = {"messages": _MESSAGE_STATES, "walk_ins": _WALK_IN_STATES}.get(section, statuses.WORDS)
         return str(words.get(value, value))
     if key == "kind":
         return title_of(value)

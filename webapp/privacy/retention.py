@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.appointments import guardians, parting
+from webapp.appointments.models import WalkIn
 from webapp.audit import service as audit
 from webapp.audit.models import AuditEvent, SecurityEvent
 from webapp.audit.queries import find_deed
@@ -37,6 +38,7 @@ RUN = "old_data_deleted"
 PORTION = 200
 KEEP_SECURITY_EVENTS = timedelta(days=90)
 KEEP_FAILED_LOGINS = timedelta(days=2)
+KEEP_WALK_INS = timedelta(days=30)
 # A file may be written a moment before its message is marked as kept.
 KEEP_STRAY_FILES = timedelta(days=1)
 _KEPT_FILE = re.compile(r"([0-9a-f]{32})\.(eml|txt)(\.draft)?")
@@ -85,6 +87,7 @@ TABLES: dict[str, str] = {
     "time_off": "admins and doctors",
     "users": "patients: on request; staff and API tokens: stay, disabled, because the audit log names them",
     "visit_types": "stay, inactive: appointments name them",
+    "walk_ins": "30 days after their day (nightly), or with the patient",
     "working_hours": "admins and doctors",
 }
 
@@ -112,6 +115,7 @@ def _old_audit(clinic: Clinic, now: datetime) -> sa.ColumnElement[bool] | None:
 RULES = (
     Rule("messages", OutboxMessage, _old_messages),
     Rule("joined_records", JoinedRecord, lambda _clinic, now: JoinedRecord.joined_at < now - parting.REVERSIBLE),
+    Rule("walk_ins", WalkIn, lambda clinic, now: WalkIn.day < clinic.today(now) - KEEP_WALK_INS),
     Rule("sessions", UserSession, lambda _clinic, now: UserSession.expires_at < now),
     Rule("password_links", PasswordLink, lambda _clinic, now: PasswordLink.expires_at < now),
     Rule("api_tokens", ApiToken, lambda _clinic, now: ApiToken.expires_at < now - KEPT_EXPIRED),

@@ -30,13 +30,21 @@ from webapp.exceptions import AppError
 from webapp.i18n import gettext as _
 from webapp.i18n import language_tag
 from webapp.live.feed import version_seen
-from webapp.staff.board import choices
+from webapp.patients import records
+from webapp.staff.board import choices, walk_ins
 from webapp.staff.board.columns import Column, Outline
 from webapp.staff.board.days import Day, build_board
 from webapp.staff.board.forms import DeskNoteForm
 
 # What a cached column weighs: see `VersionCache`.
 BYTES_OF_WEIGHT = 75
+
+
+class Shown(NamedTuple):
+    """Whose data a board shows: the ids of its appointments, and of the patients who walked in."""
+
+    appointment_ids: list[int]
+    walk_in_ids: list[int]
 
 
 class Panel(NamedTuple):
@@ -159,28 +167,32 @@ def _board_again(page: Page, actor: Actor, day: date) -> Response:
     versions, slug = versions_seen(page.session), page.request.query_params.get("doctor", "")
     key = ("board", day, slug, actor.role, choices.get_choice(page.session, actor), language_tag())
     state = (version_seen(page.session), page.now.replace(second=0, microsecond=0))
-    kept: tuple[bytes, list[int]] | None = versions.cache.find(key, state) if versions else None
+    kept: tuple[bytes, Shown] | None = versions.cache.find(key, state) if versions else None
     if kept is None:
-        response, ids = _board(page, actor, day)
+        response, shown = _board(page, actor, day)
         if versions is not None:
             body = bytes(response.body)
-            versions.cache.keep(key, state, (body, ids), weight=len(body) // BYTES_OF_WEIGHT)
+            versions.cache.keep(key, state, (body, shown), weight=len(body) // BYTES_OF_WEIGHT)
         return response
-    body, ids = kept
-    _log(page, actor, day, slug, ids)
+    body, shown = kept
+    _log(page, actor, day, slug, shown)
     page.close()
     return Response(body, media_type="text/html; charset=utf-8")
 
 
 def _board(
     page: Page, actor: Actor, day: date, panel: Panel | None = None, error: AppError | None = None
-) -> tuple[Response, list[int]]:
-    """The board, and the ids of the appointments on it."""
+) -> tuple[Response, Shown]:
+    """The board, and whose data it shows."""
     everyone = doctors.list_doctors(page.session)
     slug = page.request.query_params.get("doctor", "")
     choice = choices.get_choice(page.session, actor)
     shown = [doctors.get_doctor(page.session, slug)] if slug else choice.shown(everyone)
     board = _board_of(page, actor, shown, day)
+    waiting = walk_ins.NONE
+    if board.today:
+        only = shown[0] if slug and shown else None
+        waiting = walk_ins.walk_ins_of_today(page.session, current_clinic(page), everyone, only, now=page.now)
     response = page.render(
         "staff/board/board.html",
         fragment=None if panel else "staff/board/_board.html",
@@ -190,6 +202,7 @@ def _board(
         panel=panel and panel._replace(at_start=_in_second_half(board, panel)),
         changed=None,
         draw=_drawer(page),
+        walk_ins=waiting,
         doctors=everyone,
         groups=_groups(everyone),
         one=slug,
@@ -197,13 +210,16 @@ def _board(
         doctor_ids=[doctor.id for doctor in shown or ()],
         now=page.now,
     )
-    _log(page, actor, day, slug, board.appointment_ids)
-    return response, board.appointment_ids
+    on_it = Shown(board.appointment_ids, waiting.patient_ids)
+    _log(page, actor, day, slug, on_it)
+    return response, on_it
 
 
-def _log(page: Page, actor: Actor, day: date, slug: str, ids: list[int]) -> None:
-    if not _is_logged(page, ("board", actor.session_id, day, slug), ids):
-        page.trace(audit.record_list_read, actor, "board_read", "appointments", ids, now=page.now)
+def _log(page: Page, actor: Actor, day: date, slug: str, shown: Shown) -> None:
+    if not _is_logged(page, ("board", actor.session_id, day, slug), shown.appointment_ids):
+        page.trace(audit.record_list_read, actor, "board_read", "appointments", shown.appointment_ids, now=page.now)
+    if shown.walk_in_ids and not _is_logged(page, ("walk-ins", actor.session_id, day, slug), shown.walk_in_ids):
+        page.trace(records.note_listing, actor, shown.walk_in_ids, searched=False, now=page.now)
 
 
 def _groups(everyone: Sequence[DoctorRow]) -> list[tuple[str, list[DoctorRow]]]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from wtforms import HiddenField, SearchField, SelectChoice, SelectField, StringField, TextAreaField  # type: ignore[attr-defined]
+from wtforms import BooleanField, HiddenField, SearchField, SelectChoice, SelectField, StringField, TextAreaField  # type: ignore[attr-defined]
 from wtforms.validators import Length, Optional
 
 from webapp.appointments.pages.forms import TOO_LONG, ExceptionForm
 from webapp.appointments.schemas import Booking
+from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue
 from webapp.core import formats
 from webapp.core.fields import DayField, searched, unix_lines
 from webapp.core.forms import CheckboxesField
@@ -24,9 +25,7 @@ from webapp.patients.forms import NOT_A_DATE, SENTENCES
 from webapp.patients.schemas import PatientDetails
 
 HERE = "/desk/booking"
-# A choice of doctors: all of them, or those of a specialty, which stands after this sign.
-ANY = "any"
-OF = "in:"
+NEW = "new"
 NOON, DAY = 12 * 60, 24 * 60
 HOURS = {"": (0, DAY), "morning": (0, NOON), "afternoon": (NOON, DAY)}
 PART_NAMES = {"": _l("Any time"), "morning": _l("Morning"), "afternoon": _l("Afternoon")}
@@ -69,6 +68,10 @@ class CallForm(ExceptionForm):
     after = HiddenField()
     # A time that the address names, for example a gap on the board. It stays while the patient is looked for.
     starts_at = HiddenField()
+    # The walk-in who is taken in; or NEW, so that the page begins with a new one.
+    walk_in = HiddenField()
+    urgent = BooleanField(_l("Urgent"))
+    queue_note = StringField(_l("Note for staff"), [Length(max=MOST_LETTERS, message=TOO_LONG)])
 
     def offer(self, listed: Sequence[DoctorRow], *, first_specialty: str) -> None:
         """Set the choices. Where no doctor is chosen, the clinic's first specialty is, if the clinic has one."""
@@ -128,7 +131,7 @@ class CallForm(ExceptionForm):
     @property
     def is_private(self) -> bool:
         """Whether something was typed that no address may hold: names, contact details, why the patient comes."""
-        fields = (self.name, self.contact, self.reason, self.override_reason, self.squeeze_reason)
+        fields = (self.name, self.contact, self.reason, self.queue_note, self.override_reason, self.squeeze_reason)
         return any((field.data or "").strip() for field in fields) or bool(self.birth_date.data)
 
     def address(self, **changed: object) -> str:
@@ -141,6 +144,7 @@ class CallForm(ExceptionForm):
             "until": self.last.data,
             "part": self.part.data if self.part.data in HOURS else "",
             "after": self.after.data,
+            "walk_in": self.walk_in_id or (NEW if self.walk_in.data == NEW else None),
             "starts_at": formats.iso(start) if (start := self.start) is not None else "",
         }
         address = with_query(HERE, **(chosen | changed))
@@ -151,6 +155,21 @@ class CallForm(ExceptionForm):
     def address_of_day(self, day: date) -> str:
         """The address of the page with the free times of one day alone."""
         return self.address(**{"from": day, "until": day, "starts_at": ""})
+
+    @property
+    def walk_in_id(self) -> int | None:
+        """The walk-in who is taken in."""
+        return whole_number(self.walk_in.data)
+
+    def queue(self) -> Queue | None:
+        """The queue of today in which the patient waits, as the service takes it."""
+        return self.parse(
+            Queue,
+            doctor=self.slug,
+            specialty=self.specialty,
+            urgent=bool(self.urgent.data),
+            note=self.queue_note.data or "",
+        )
 
     def booking(self, chosen: Chosen) -> Booking | None:
         """The booking of a chosen time, as the service takes it."""

@@ -7,11 +7,12 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from webapp.appointments import queries
+from webapp.appointments import queries, walk_ins
 from webapp.appointments.exceptions import NoSuchAppointment
 from webapp.appointments.pages.forms import WHY
 from webapp.appointments.pages.presenters import staff_refusals
 from webapp.appointments.schemas import AppointmentView
+from webapp.appointments.walk_ins import WalkInView
 from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core import formats
@@ -32,7 +33,7 @@ from webapp.scheduling.slots import to_minute
 from webapp.scheduling.suggested_types import doctors_seen, suggested_type
 from webapp.scheduling.viewer import Viewer
 from webapp.staff.desk import booking_presenters as presenters
-from webapp.staff.desk.booking_forms import HOURS, CallForm, Chosen
+from webapp.staff.desk.booking_forms import HOURS, NEW, CallForm, Chosen
 from webapp.staff.desk.booking_presenters import ChosenTime, FoundPatients, FreeTimes, TimeButton
 from webapp.staff.desk.free_times import Wanted, find_near, find_offers, requests_for
 
@@ -51,9 +52,23 @@ class Call:
     def __init__(self, page: Page, actor: Actor, form: CallForm) -> None:
         self.page, self.actor, self.form = page, actor, form
         self.clinic = current_clinic(page)
+        self.walk_in = self._walk_in()
         self.before = self._before()
         self.listed = _bookable_doctors(page, actor)
         form.offer(self.listed, first_specialty=self.clinic.first_specialty)
+
+    def _walk_in(self) -> WalkInView | None:
+        """The walk-in who is taken in: the patient is known.
+
+        Raises:
+            NoSuchWalkIn: there is none today.
+        """
+        number = self.form.walk_in_id
+        if number is None or not self.actor.sees_all:
+            return None
+        view = walk_ins.get_walk_in(self.page.session, number, now=self.page.now)
+        self.form.patient.data = str(view.patient_id)
+        return view
 
     def _before(self) -> AppointmentView | None:
         """The appointment after which another is booked: its doctor, its visit type and its day are kept."""
@@ -229,6 +244,8 @@ class Call:
             patient=presenters.chosen_patient(page, self.actor, patient) if patient is not None else None,
             found=found,
             before=self.before,
+            walk_in=self.walk_in,
+            adds_walk_in=form.walk_in.data == NEW or bool(form.queue_note.data or form.urgent.data),
             named=named,
             times=self.times(),
             another_patient=form.address(patient=None),

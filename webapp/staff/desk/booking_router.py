@@ -14,16 +14,20 @@ from webapp.appointments.pages.forms import WHOM
 from webapp.appointments.schemas import Booking
 from webapp.auth.dependencies import STAFF, signed_in
 from webapp.auth.pages.draft_dependencies import drop_draft
+from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import lead_back_to
+from webapp.core.parsing import whole_number
 from webapp.core.routing import Router
-from webapp.core.web import CurrentPage, SentForm
+from webapp.core.web import CurrentPage, Page, SentForm
 from webapp.exceptions import AppError, Conflict, Invalid, NotFound, Unavailable
+from webapp.i18n import gettext as _
 from webapp.patients import records
 from webapp.patients.exceptions import LikelyDuplicate
 from webapp.patients.schemas import PatientDetails
 from webapp.staff.desk.booking_forms import HERE, CallForm, Chosen
 from webapp.staff.desk.booking_page import NOTHING_FOUND, PARTS, Call
-from webapp.staff.desk.bookings import book_for_caller
+from webapp.staff.desk.booking_presenters import FoundPatients
+from webapp.staff.desk.bookings import book_for_caller, let_wait
 
 router = Router()
 
@@ -48,6 +52,8 @@ def book(page: CurrentPage, sent: SentForm) -> Response:
     actor = signed_in(page, *STAFF)
     fine = form.validate()
     call = Call(page, actor, form)
+    if sent.get("queue"):
+        return _let_wait(call, sent) if fine else call.whole(call.found(), status=422)
     chosen = Chosen.read(str(sent.get("squeeze") or sent.get("time", "")))
     if chosen is None or form.unsent:
         return _look(call)
@@ -71,13 +77,7 @@ def _look(call: Call) -> Response:
 def _book(call: Call, chosen: Chosen, sent: FormData) -> Response:
     """Book the chosen time for the chosen patient, or for a new one."""
     page, form = call.page, call.form
-    command = form.booking(chosen)
-    new_patient = None
-    if not form.patient.data:
-        if form.new_patient_typed:
-            new_patient = form.new_patient()
-        else:
-            form.form_errors.append(WHOM)
+    command, new_patient = form.booking(chosen), _new_patient(form)
     if command is None or (new_patient is None and not form.patient.data):
         return call.whole(call.found(), chosen, status=422)
     page.close()
@@ -90,15 +90,58 @@ def _book(call: Call, chosen: Chosen, sent: FormData) -> Response:
             command,
             new_patient=new_patient,
             anyway=sent.get("anyway") == "yes",
+            walk_in_id=form.walk_in_id,
             now=page.now,
         )
     except (Conflict, Invalid, NotFound, Unavailable) as refusal:
         error = refusal
         reference = _sent_before(call, command, new_patient)
     if reference is None:
-        found = call.likely(error) if isinstance(error, LikelyDuplicate) else call.found()
-        return call.whole(found, chosen, error=error)
-    response = page.redirect(f"/appointments/{reference}?booked=1")
+        return call.whole(_found_after(call, error), chosen, error=error)
+    there = f"/appointments/{reference}?booked=1"
+    if call.walk_in is not None and current_clinic(page).today(chosen.starts_at) == call.walk_in.day:
+        there = f"/board/{call.walk_in.day}/appointments/{reference}"
+    return _done(page, there)
+
+
+def _let_wait(call: Call, sent: FormData) -> Response:
+    """Let the chosen patient, or a new one, wait in a queue of today."""
+    page, form = call.page, call.form
+    queue, new_patient = form.queue(), _new_patient(form)
+    if queue is None or (new_patient is None and not form.patient.data):
+        return call.whole(call.found(), status=422)
+    page.close()
+    try:
+        page.database.write(
+            let_wait,
+            call.actor,
+            queue,
+            patient_id=whole_number(form.patient.data),
+            new_patient=new_patient,
+            anyway=sent.get("anyway") == "yes",
+            now=page.now,
+        )
+    except (Conflict, Invalid, Unavailable) as refusal:
+        return call.whole(_found_after(call, refusal), error=refusal)
+    return _done(page, "/board", said=_("The patient is on today’s list of walk-ins."))
+
+
+def _found_after(call: Call, error: AppError) -> FoundPatients:
+    return call.likely(error) if isinstance(error, LikelyDuplicate) else call.found()
+
+
+def _new_patient(form: CallForm) -> PatientDetails | None:
+    """The new patient who was typed, where no patient is chosen; the form says so if there is neither."""
+    if form.patient.data:
+        return None
+    if form.new_patient_typed:
+        return form.new_patient()
+    form.form_errors.append(WHOM)
+    return None
+
+
+def _done(page: Page, there: str, *, said: str | None = None) -> Response:
+    response = page.redirect(there, flash=said)
     drop_draft(page, response)
     return response
 

@@ -1,0 +1,154 @@
+"""Walk-ins: their order, taking them in through the rules and the guard, undo, and their end; and the desk's pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from tests.appointment_rows import put
+from tests.cast import Cast, client_for, local, log_in
+from tests.reading import read
+from webapp import models
+from webapp.appointments import joining, parting, walk_ins
+from webapp.appointments.exceptions import AlreadyWaiting, WalkInSettled
+from webapp.appointments.schemas import Booking
+from webapp.appointments.walk_ins import Queue, WalkInView
+from webapp.exceptions import Forbidden
+from webapp.privacy import own_data, retention
+from webapp.scheduling.exceptions import SlotTaken
+
+MORNING = local("2026-03-03 09:20")
+LATER = MORNING + timedelta(minutes=7)
+
+
+def join(cast: Cast, patient: str, **queue: Any) -> int:
+    """Let a patient wait."""
+    return cast.database.write(walk_ins.join, cast.fiona, cast.patient_ids[patient], Queue(**queue), now=MORNING)
+
+
+def listed(cast: Cast) -> list[WalkInView]:
+    """Today's walk-ins."""
+    with cast.database.reading() as session:
+        return walk_ins.list_of_day(session, MORNING.date())
+
+
+def booking(cast: Cast, start: str = "2026-03-03 09:30", squeeze_reason: str = "") -> Booking:
+    """An appointment with Bob, of whom staff ask for one sooner than patients may."""
+    why = {"override_reason": "Walk-in", "squeeze_reason": squeeze_reason}
+    return Booking.model_validate({"doctor": "bob", "visit_type_id": cast.short, "starts_at": local(start), **why})
+
+
+def row_of(cast: Cast, reference: str) -> models.Appointment:
+    """The stored appointment."""
+    with cast.database.reading() as session:
+        return session.scalars(sa.select(models.Appointment).where(models.Appointment.reference == reference)).one()
+
+
+def test_urgent_ones_come_first_and_each_patient_waits_once(cast: Cast) -> None:
+    join(cast, "alice", doctor="bob")
+    with pytest.raises(AlreadyWaiting):
+        join(cast, "alice", specialty="Dermatology")
+    number = join(cast, "dave", urgent=True, note="Bleeds")
+    assert [(view.patient_name, view.doctor_slug, view.urgent) for view in listed(cast)] == [
+        ("Dave Dunn", "", True),
+        ("Alice Adams", "bob", False),
+    ]
+    cast.database.write(walk_ins.change, cast.fiona, number, Queue(doctor="erin"), now=LATER)
+    assert [view.doctor_slug for view in listed(cast)] == ["bob", "erin"]
+    with pytest.raises(Forbidden):
+        cast.database.write(walk_ins.leave, cast.bob, number, now=LATER)
+
+
+def test_one_is_taken_in_once_and_has_waited_since_they_came(cast: Cast) -> None:
+    number = join(cast, "alice", doctor="bob", note="Fever")
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
+    row = row_of(cast, reference)
+    assert (row.status, row.arrived_at, row.desk_note, row.lane) == ("arrived", MORNING, "Fever", 0)
+    with pytest.raises(WalkInSettled):
+        cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast, "2026-03-03 10:00"), now=LATER)
+    (view,) = listed(cast)
+    assert (view.status, view.reference) == ("taken", reference)
+    cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+    assert row_of(cast, reference).status == "cancelled"
+    assert listed(cast)[0].status == "waiting"
+
+
+def test_a_taken_time_needs_a_squeeze_in_and_a_refusal_leaves_the_patient_waiting(cast: Cast) -> None:
+    put(cast, "2026-03-03 09:30", patient="dave")
+    number = join(cast, "alice", doctor="bob")
+    with pytest.raises(SlotTaken):
+        cast.database.write(walk_ins.take_in, cast.fiona, number, booking(cast), now=LATER)
+    assert listed(cast)[0].status == "waiting"
+    cast.change(sa.update(models.Doctor).where(models.Doctor.slug == "bob").values(squeeze_ins=1))
+    squeezed = booking(cast, squeeze_reason="Bleeds")
+    reference = cast.database.write(walk_ins.take_in, cast.fiona, number, squeezed, now=LATER)
+    assert row_of(cast, reference).lane == 1
+
+
+def test_who_left_can_come_back(cast: Cast) -> None:
+    number = join(cast, "alice")
+    for _twice in range(2):
+        cast.database.write(walk_ins.leave, cast.fiona, number, now=LATER)
+    with pytest.raises(WalkInSettled):
+        cast.database.write(walk_ins.change, cast.fiona, number, Queue(), now=LATER)
+    join(cast, "alice")
+    with pytest.raises(AlreadyWaiting):
+        cast.database.write(walk_ins.undo, cast.fiona, number, now=LATER)
+
+
+def test_walk_ins_follow_their_record_and_end(cast: Cast) -> None:
+    twin = cast.add(models.Patient(name="Alice Adams", created_at=MORNING))
+    number = join(cast, "alice", note="Fever")
+    dave = cast.patient_ids["dave"]
+    join(cast, "dave")
+    stays = cast.database.write(joining.join_records, cast.carol, cast.patient_ids["alice"], twin, now=LATER)
+
+    def owner(session: Session) -> int:
+        return session.scalars(sa.select(models.WalkIn.patient_id).where(models.WalkIn.id == number)).one()
+
+    with cast.database.reading() as session:
+        assert owner(session) == stays
+        copy = dict(own_data.read_sections(session, own_data.find_subject(session, stays)))
+        assert [(row["note"], row["status"]) for row in copy["walk_ins"]] == [("Fever", "waiting")]
+        (join_id,) = (each.id for each in parting.list_joins(session, stays, now=LATER))
+    gone = cast.database.write(parting.part_records, cast.carol, stays, join_id, now=LATER)
+    with cast.database.reading() as session:
+        assert owner(session) == gone
+    assert {view.patient_id for view in listed(cast)} == {gone, dave}
+    retention.run(cast.database, now=MORNING + timedelta(days=32))
+    assert listed(cast) == []
+
+
+def test_the_desk_adds_takes_in_and_undoes_without_a_script(sqlite_cast: Cast) -> None:
+    cast = sqlite_cast
+    with client_for(cast.database, now=MORNING) as client:
+        log_in(client, "fiona")
+        page = read(client.get("/desk/booking?walk_in=new"))
+        assert page.one("details", id="queue").attributes.get("open") is not None
+        new = {"name": "Nina New", "doctor": "bob", "urgent": "y", "queue": "1"}
+        assert client.post("/desk/booking", data={**new, "name": ""}).status_code == 422
+        assert client.post("/desk/booking", data=new).headers["location"] == "/board"
+        board = read(client.get("/board"))
+        strip = board.one("section", id="walk-ins")
+        assert "Nina New" in strip.text
+        assert "Urgent" in strip.text
+        booked = read(client.get(strip.one("a", class_="button").attributes["href"]))
+        assert "Take in Nina New" in booked.text
+        form = {
+            each.attributes["name"]: each.attributes.get("value", "") for each in booked.all("input", type="hidden")
+        }
+        time = booked.one("section", class_="slip").one("button", name="time").attributes["value"]
+        data = {**form, "doctor": "bob", "time": time, "override_reason": "Walk-in"}
+        answer = client.post("/desk/booking", data=data)
+        assert answer.headers["location"].startswith("/board/2026-03-03/appointments/")
+        assert "taken in at" in read(client.get("/board")).one("section", id="walk-ins").text
+        (view,) = listed(cast)
+        assert client.post(f"/desk/walk-ins/{view.id}/undo").headers["location"] == "/board"
+        assert client.post(f"/desk/walk-ins/{view.id}", data={"doctor": "erin"}).headers["location"] == "/board"
+        assert client.post(f"/desk/walk-ins/{view.id}/leave").headers["location"] == "/board"
+        assert "left at" in read(client.get("/board")).one("section", id="walk-ins").text
+        assert not read(client.get("/board/2026-03-04")).all("section", id="walk-ins")

@@ -1,0 +1,277 @@
+"""Walk-ins: patients who came without an appointment and wait, in the order of urgency and arrival.
+
+A doctor takes one in by an ordinary booking, or by squeezing it in: both go through the locks, the rules and the guard.
+A walk-in itself is claimed by a conditional UPDATE after these, so that of two clerks one is told. Those of earlier
+days are over.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy.orm import Session
+
+from webapp.appointments import queries
+from webapp.appointments.booking import service, status_service
+from webapp.appointments.exceptions import AlreadyWaiting, NoSuchWalkIn, WalkInSettled
+from webapp.appointments.models import WalkIn
+from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, UndoStatus
+from webapp.audit import service as audit
+from webapp.auth.schemas import Actor
+from webapp.clinic.service import get_clinic
+from webapp.database import table_of
+from webapp.doctors import service as doctors
+from webapp.doctors.models import Doctor
+from webapp.exceptions import Forbidden, Invalid
+from webapp.i18n import gettext as _
+from webapp.patients import service as patients
+from webapp.patients.models import Patient
+from webapp.scheduling.models import Appointment
+
+MOST_LETTERS = 200
+# A choice of doctors: all of them, or those of a specialty, which stands after this sign.
+ANY, OF = "any", "in:"
+
+
+class Queue(BaseModel):
+    """Whom a walk-in waits for, and how. Without a doctor and a specialty it is any doctor."""
+
+    doctor: str = ""
+    specialty: str = ""
+    urgent: bool = False
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MOST_LETTERS)] = ""
+
+
+class WalkInView(NamedTuple):
+    """A walk-in as the front desk sees it. Instants are UTC; the doctor's names are '' where none is named.
+
+    `reference` is the appointment's that they got, or None.
+    """
+
+    id: int
+    patient_id: int
+    patient_name: str
+    birth_date: date | None
+    alert: str
+    doctor_id: int | None
+    doctor_slug: str
+    doctor_name: str
+    specialty: str
+    day: date
+    urgent: bool
+    note: str
+    status: str
+    came_at: datetime
+    settled_at: datetime | None
+    reference: str | None
+
+    @property
+    def waits_for(self) -> str:
+        """Whom they wait for, as a choice of doctors names it."""
+        return self.doctor_slug or (OF + self.specialty if self.specialty else ANY)
+
+
+_WALK_IN, _PATIENT, _DOCTOR = table_of(WalkIn).c, table_of(Patient).c, table_of(Doctor).c
+_VIEWS = (
+    sa.select(
+        _WALK_IN.id,
+        _WALK_IN.patient_id,
+        _PATIENT.name,
+        _PATIENT.birth_date,
+        _PATIENT.alert,
+        _WALK_IN.doctor_id,
+        sa.func.coalesce(_DOCTOR.slug, ""),
+        sa.func.coalesce(_DOCTOR.name, ""),
+        _WALK_IN.specialty,
+        _WALK_IN.day,
+        _WALK_IN.urgent,
+        _WALK_IN.note,
+        _WALK_IN.status,
+        _WALK_IN.came_at,
+        _WALK_IN.settled_at,
+        table_of(Appointment).c.reference,
+    )
+    .select_from(table_of(WalkIn))
+    .join(table_of(Patient), _PATIENT.id == _WALK_IN.patient_id)
+    .outerjoin(table_of(Doctor), _DOCTOR.id == _WALK_IN.doctor_id)
+    .outerjoin(table_of(Appointment), table_of(Appointment).c.id == _WALK_IN.appointment_id)
+    .order_by(_WALK_IN.urgent.desc(), _WALK_IN.came_at, _WALK_IN.id)
+)
+_OF_DAY = _VIEWS.where(_WALK_IN.day == sa.bindparam("day"))
+
+
+def list_of_day(session: Session, day: date) -> list[WalkInView]:
+    """The walk-ins of a day: urgent ones first, then in the order in which they came."""
+    return [WalkInView._make(row) for row in session.execute(_OF_DAY, {"day": day})]
+
+
+def get_walk_in(session: Session, walk_in_id: int, *, now: datetime) -> WalkInView:
+    """One of today's walk-ins.
+
+    Raises:
+        NoSuchWalkIn: there is none, or it is of another day.
+    """
+    today = get_clinic(session).today(now)
+    row = session.execute(_VIEWS.where(_WALK_IN.id == walk_in_id, _WALK_IN.day == today)).one_or_none()
+    if row is None:
+        raise NoSuchWalkIn
+    return WalkInView._make(row)
+
+
+def join(session: Session, actor: Actor, patient_id: int, queue: Queue, *, now: datetime) -> int:
+    """Let a patient wait in a queue of today; returns the walk-in's id.
+
+    Raises:
+        AlreadyWaiting: 409. Invalid: no such doctor or specialty. NoSuchPatient: 404. Forbidden: for the desk only.
+    """
+    _require_desk(actor)
+    target = _target(session, queue)
+    patients.lock_bookable_patient(session, actor, patient_id)
+    today = get_clinic(session).today(now)
+    _require_not_waiting(session, patient_id, today)
+    values = {
+        "patient_id": patient_id,
+        "day": today,
+        "status": "waiting",
+        "came_at": now.replace(second=0, microsecond=0),
+        **target,
+    }
+    number: int = session.execute(sa.insert(WalkIn).values(values).returning(WalkIn.id)).scalar_one()
+    _record(session, actor, "walk_in_added", patient_id, now=now)
+    return number
+
+
+def change(session: Session, actor: Actor, walk_in_id: int, queue: Queue, *, now: datetime) -> None:
+    """Let a waiting patient wait for another doctor or specialty, or as urgent or not; the place is by arrival.
+
+    Raises:
+        WalkInSettled: 409. Invalid: no such doctor or specialty. NoSuchWalkIn: 404. Forbidden: for the front desk only.
+    """
+    _require_desk(actor)
+    view = get_walk_in(session, walk_in_id, now=now)
+    _settle(session, view, "waiting", **_target(session, queue))
+    _record(session, actor, "walk_in_changed", view.patient_id, now=now)
+
+
+def leave(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> WalkInView:
+    """Note that a waiting patient went; doing it twice has the same effect as once.
+
+    Raises:
+        WalkInSettled: 409. NoSuchWalkIn: 404. Forbidden: for the front desk only.
+    """
+    _require_desk(actor)
+    view = get_walk_in(session, walk_in_id, now=now)
+    if view.status != "left":
+        _settle(session, view, "waiting", status="left", settled_at=now)
+        _record(session, actor, "walk_in_left", view.patient_id, now=now)
+    return view
+
+
+def take_in(session: Session, actor: Actor, walk_in_id: int, command: Booking, *, now: datetime) -> str:
+    """Book a waiting patient's appointment, and return its reference. If it is today, they have arrived.
+
+    They have waited since they came, and the note goes with them.
+
+    Raises:
+        WalkInSettled: 409. NoSuchWalkIn: 404. Forbidden: for the front desk only. And what `service.book` raises.
+    """
+    _require_desk(actor)
+    view = get_walk_in(session, walk_in_id, now=now)
+    if view.status != "waiting":
+        raise WalkInSettled
+    wanted = command.model_copy(update={"patient_id": view.patient_id})
+    reference = service.book(session, actor, wanted, now=now)
+    clinic = get_clinic(session)
+    values: dict[str, Any] = {"desk_note": view.note}
+    if clinic.today(command.starts_at) == view.day:
+        status_service.change_status(session, actor, reference, ChangeStatus(status="arrived"), now=now)
+        values["arrived_at"] = view.came_at
+    changed = sa.update(Appointment).where(Appointment.reference == reference).values(values)
+    appointment_id = session.execute(
+        changed.returning(Appointment.id).execution_options(synchronize_session=False)
+    ).scalar_one()
+    _settle(session, view, "waiting", status="taken", settled_at=now, appointment_id=appointment_id)
+    _record(session, actor, "walk_in_taken", view.patient_id, now=now)
+    return reference
+
+
+def undo(session: Session, actor: Actor, walk_in_id: int, *, now: datetime) -> WalkInView:
+    """Let a patient wait again who left, or who was taken in: that appointment is cancelled.
+
+    Raises:
+        WalkInSettled: the patient was seen meanwhile (409). AlreadyWaiting: they wait in a queue again (409).
+        NoSuchWalkIn: 404. Forbidden: for the front desk only.
+    """
+    _require_desk(actor)
+    view = get_walk_in(session, walk_in_id, now=now)
+    if view.status == "waiting":
+        return view
+    if view.reference is not None:
+        _give_up(session, actor, view.reference, now=now)
+    patients.lock_bookable_patient(session, actor, view.patient_id)
+    _require_not_waiting(session, view.patient_id, view.day)
+    _settle(session, view, view.status, status="waiting", settled_at=None, appointment_id=None)
+    _record(session, actor, "walk_in_undone", view.patient_id, now=now)
+    return view
+
+
+def specialties(session: Session) -> list[str]:
+    """The specialties of the doctors who take bookings, in the order of the alphabet."""
+    return sorted({doctor.specialty for doctor in doctors.list_doctors(session)})
+
+
+def _give_up(session: Session, actor: Actor, reference: str, *, now: datetime) -> None:
+    """Cancel the appointment of a patient who was taken in, unless it is cancelled already."""
+    view = queries.get_appointment(session, actor, reference)
+    if view.status == "arrived":
+        status_service.undo(session, actor, reference, UndoStatus(), now=now)
+    elif view.status in {"completed", "no_show"}:
+        raise WalkInSettled
+    if view.status != "cancelled":
+        service.cancel(session, actor, reference, Cancellation(), now=now)
+
+
+def _target(session: Session, queue: Queue) -> dict[str, Any]:
+    """The columns of a queue."""
+    found = [doctor for doctor in doctors.list_doctors(session) if doctor.slug == queue.doctor]
+    if queue.doctor and not found:
+        raise Invalid(_("Choose a doctor from the list."), field="doctor")
+    if queue.specialty and queue.specialty not in specialties(session):
+        raise Invalid(_("Choose a specialty from the list."), field="doctor")
+    return {
+        "doctor_id": found[0].id if found else None,
+        "specialty": "" if found else queue.specialty,
+        "urgent": queue.urgent,
+        "note": queue.note,
+    }
+
+
+def _require_desk(actor: Actor) -> None:
+    if not actor.sees_all:
+        raise Forbidden(_("Only the front desk keeps the list of walk-ins."))
+
+
+def _require_not_waiting(session: Session, patient_id: int, day: date) -> None:
+    """The caller holds the patient's lock; the database has a unique index as well."""
+    same = sa.select(WalkIn.id).where(WalkIn.patient_id == patient_id, WalkIn.day == day, WalkIn.status == "waiting")
+    if session.scalar(same) is not None:
+        raise AlreadyWaiting
+
+
+def _settle(session: Session, view: WalkInView, expected: str, **values: Any) -> None:
+    """Change a walk-in that still has the expected status.
+
+    Raises:
+        WalkInSettled: another request was faster.
+    """
+    mine = sa.update(WalkIn).where(WalkIn.id == view.id, WalkIn.status == expected).values(**values)
+    done = session.scalars(mine.returning(WalkIn.id).execution_options(synchronize_session=False))
+    if done.one_or_none() is None:
+        raise WalkInSettled
+
+
+def _record(session: Session, actor: Actor, action: str, patient_id: int, *, now: datetime) -> None:
+    audit.record_by(session, actor, action, subject=("patient", patient_id), now=now)

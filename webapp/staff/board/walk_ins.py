@@ -1,0 +1,79 @@
+"""The strip of walk-ins on today's board: who waits, in which order, and where they are taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from webapp.appointments import walk_ins
+from webapp.appointments.booking import statuses
+from webapp.appointments.booking.statuses import Wait
+from webapp.appointments.walk_ins import WalkInView
+from webapp.clinic.service import Clinic
+from webapp.core import formats
+from webapp.core.urls import with_query
+from webapp.doctors.service import DoctorRow
+from webapp.scheduling.slots import DAY, grid_starts, minute_reached, pieces_of, to_datetime, to_minute
+
+
+class Waiting(NamedTuple):
+    """A walk-in who waits. `take_in` is where the appointment is booked; `wait` is None in the first minute."""
+
+    view: WalkInView
+    wait: Wait | None
+    take_in: str
+
+
+class WalkIns(NamedTuple):
+    """Those who wait, in order, and those who were taken in or left today, the latest first."""
+
+    waiting: list[Waiting]
+    settled: list[WalkInView]
+
+    @property
+    def patient_ids(self) -> list[int]:
+        """Whose names are shown."""
+        return [each.view.patient_id for each in self.waiting] + [each.patient_id for each in self.settled]
+
+
+NONE = WalkIns([], [])
+
+
+def walk_ins_of_today(
+    session: Session, clinic: Clinic, everyone: Sequence[DoctorRow], only: DoctorRow | None, *, now: datetime
+) -> WalkIns:
+    """Today's walk-ins; beside one doctor alone, those whom this doctor may take in."""
+    views = [
+        view
+        for view in walk_ins.list_of_day(session, clinic.today(now))
+        if only is None or (view.doctor_id in {None, only.id} and view.specialty in {"", only.specialty})
+    ]
+    steps = {doctor.id: doctor.slot_step for doctor in everyone}
+    waiting = [
+        Waiting(
+            view,
+            statuses.wait_of("arrived", to_minute(view.came_at), minute_reached(now)),
+            _take_in(clinic, view, only, steps, now),
+        )
+        for view in views
+        if view.status == "waiting"
+    ]
+    settled = [view for view in views if view.settled_at is not None]
+    return WalkIns(waiting, sorted(settled, key=lambda view: view.settled_at or now, reverse=True))
+
+
+def _take_in(clinic: Clinic, view: WalkInView, only: DoctorRow | None, steps: dict[int, int], now: datetime) -> str:
+    """The page on which the appointment is booked: at the doctor's next start, where it is known which doctor."""
+    doctor_id, slug = (view.doctor_id, view.doctor_slug) if view.doctor_id is not None else (None, "")
+    if doctor_id is None and only is not None:
+        doctor_id, slug = only.id, only.slug
+    starts_at = None
+    if doctor_id is not None and doctor_id in steps:
+        low = minute_reached(now)
+        today = clinic.today(now)
+        start = next(grid_starts(pieces_of(clinic.zone, today, today), steps[doctor_id], low, low + DAY), low)
+        starts_at = formats.iso(to_datetime(start))
+    return with_query("/desk/booking", walk_in=view.id, doctor=slug or view.waits_for, starts_at=starts_at)

@@ -1,0 +1,48 @@
+"""The form of what a walk-in waits for; it checks the shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wtforms import BooleanField, SelectChoice, SelectField, StringField  # type: ignore[attr-defined]
+from wtforms.validators import Length
+
+from webapp.appointments.pages.forms import TOO_LONG
+from webapp.appointments.walk_ins import ANY, MOST_LETTERS, OF, Queue, WalkInView
+from webapp.core.forms import DocketForm
+from webapp.doctors.service import DoctorRow
+from webapp.i18n import gettext as _
+from webapp.i18n import lazy_form_text as _l
+
+
+class QueueForm(DocketForm):
+    """Whom a walk-in waits for: a doctor, a specialty or any doctor; and whether it is urgent."""
+
+    doctor = SelectField(_l("Waits for"), choices=[], validate_choice=False)
+    urgent = BooleanField(_l("Urgent"))
+    note = StringField(_l("Note for staff"), [Length(max=MOST_LETTERS, message=TOO_LONG)])
+
+    def offer(self, listed: Sequence[DoctorRow]) -> None:
+        """Set the choices of doctors and specialties."""
+        words = _("Any doctor, %(specialty)s")
+        self.doctor.choices = [
+            SelectChoice(ANY, _("Any doctor")),
+            *(SelectChoice(OF + name, words % {"specialty": name}) for name in sorted({d.specialty for d in listed})),
+            *(SelectChoice(doctor.slug, doctor.name) for doctor in listed),
+        ]
+
+    def command(self) -> Queue | None:
+        """The command for the service."""
+        chosen = self.doctor.data or ANY
+        return self.parse(
+            Queue,
+            doctor="" if chosen == ANY or chosen.startswith(OF) else chosen,
+            specialty=chosen.removeprefix(OF) if chosen.startswith(OF) else "",
+            urgent=bool(self.urgent.data),
+            note=self.note.data or "",
+        )
+
+
+def queue_form(view: WalkInView) -> QueueForm:
+    """The form, filled with what is saved."""
+    return QueueForm(data={"doctor": view.waits_for, "urgent": view.urgent, "note": view.note})
