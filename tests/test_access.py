@@ -61,6 +61,25 @@ STAFF = {"bob", "erin", "carol", "fiona"}
 LOGIN = "303→login"
 # The routes to which a free time is sent.
 TAKE_A_TIME = {"/book", "/appointments", "/visit/{token}/reschedule", "/appointments/{reference}/reschedule"}
+# The forms that say what they saw, which only their page knows.
+SAY_WHAT_THEY_SAW = {
+    "/appointments/{reference}/note",
+    "/admin/patients/{patient_id}/edit",
+    "/admin/patients/{patient_id}/notes",
+    "/schedule/hours/{period}",
+    "/schedule/hours/{period}/removal",
+    "/admin/doctors/{slug}",
+    "/admin/doctors/{slug}/hours/{period}",
+    "/admin/doctors/{slug}/hours/{period}/removal",
+    "/admin/visit-types/{visit_type_id}",
+    "/admin/closures/{closure_id}",
+    "/admin/closures/{closure_id}/removal",
+    "/admin/users/{user_id}/role",
+    "/admin/clinic/details",
+    "/admin/clinic/emergency",
+    "/admin/clinic/privacy",
+    "/admin/clinic/rules",
+}
 # A script asks, and no form is shown again.
 NEVER_KEPT = {"/passkeys/options"}
 # What each appointment says that not everyone may read.
@@ -519,13 +538,21 @@ class AccessClinic:
         client = self.client(role)
         # No browser waits for a code that an earlier request asked for.
         client.cookies.delete(CODE_COOKIE)
-        address, form = self.request_for(role, method, path)
+        address, form = self.complete_request(role, method, path)
         answer = client.request(method, address, data=form) if form is not None else client.request(method, address)
         if answer.status_code == 401 and path != "/login":
             assert "/login" in read(answer).links
         if answer.status_code == 303 and answer.headers["location"].startswith("/login"):
             return LOGIN
         return answer.status_code
+
+    def complete_request(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
+        """The same as `request_for`, with what the form saw if its sender may send it."""
+        address, form = self.request_for(role, method, path)
+        if form is not None and path in SAY_WHAT_THEY_SAW and answer_to(role, method, path) == 303:
+            page = read(self.client(role).get(address.removesuffix("/role")))
+            form["seen"] = page.form(address)["seen"]
+        return address, form
 
     def request_for(self, role: str, method: str, path: str) -> tuple[str, dict[str, Any] | None]:
         """A well-formed request to the route, after making what it needs."""
@@ -616,6 +643,7 @@ class AccessClinic:
                 "step": "give",
                 "version": "1",
             },
+            "/appointments/{reference}/confidential": {"confidential": "yes", "version": "1"},
             "/appointments/{reference}/note": {"private_note": "A note"},
             "/appointments/{reference}/reschedule": {"starts_at": slot["starts_at"], "version": "1"},
             "/register": {**new_person, "password": "walrus teapot orbit"},

@@ -129,7 +129,7 @@ def test_every_page_is_in_the_language_of_its_reader(
     for role in readers_of(method, path):
         learn(known, access.cast.database)
         client = access.client(role)
-        address, form = access.request_for(role, method, path)
+        address, form = access.complete_request(role, method, path)
         answers = [client.request(method, address, data=form)]
         if form:
             # The errors of an incomplete form are in their language, too.

@@ -147,7 +147,7 @@ document.addEventListener("click", (event) => {
     htmx.ajax("GET", address, { source: link, target: "#panel", swap: "innerHTML" });
     return;
   }
-  const values = { status: arrived.value, version: arrived.parentElement.dataset.version, back: address };
+  const values = { status: arrived.value, back: address };
   htmx.ajax("POST", arrived.getAttribute("formaction"), { source: link, target: "#panel", swap: "innerHTML", values });
 });
 

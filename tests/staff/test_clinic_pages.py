@@ -305,7 +305,8 @@ def test_a_new_clinic_is_set_up_through_the_pages_alone(empty: TestClient, datab
     page = read(empty.get("/admin/clinic"))
     for words in ("No opening hours", "No doctor is taking bookings", "No visit types"):
         assert words in page.one("section", **{"aria-labelledby": "missing-title"}).text
-    week = {**dict.fromkeys(WEEKDAYS, "9-17"), "saturday": "", "sunday": "", "step": "save"}
+    week = read(empty.get("/admin/clinic/opening-hours")).form("/admin/clinic/opening-hours")
+    week |= {**dict.fromkeys(WEEKDAYS, "9-17"), "saturday": "", "sunday": "", "step": "save"}
     assert empty.post("/admin/clinic/opening-hours", data=week).status_code == 303
     closure = {"name": "Opening party", "starts_on": "2026-03-20", "ends_on": "2026-03-20", "step": "save"}
     assert empty.post("/admin/closures", data=closure).status_code == 303

@@ -481,12 +481,13 @@ def test_a_role_is_changed_on_the_page(cast: Cast, client: TestClient) -> None:
 def test_the_page_says_that_the_last_admin_stays(cast: Cast, client: TestClient) -> None:
     log_in(client, "carol")
     address = f"/admin/users/{cast.carol.user_id}"
-    for path, data in (("role", {"role": "patient", "doctor": ""}), ("access", {"access": "no"})):
+    form = read(client.get(address)).form(f"{address}/role") | {"role": "patient", "doctor": ""}
+    for path, data in (("role", form), ("access", {"access": "no"})):
         answer = client.post(f"{address}/{path}", data=data)
         assert answer.status_code == 409
         assert "This is the only admin." in read(answer).one("div", role="alert").text
     add_admin(cast)
-    answer = client.post(f"{address}/role", data={"role": "patient", "doctor": ""})
+    answer = client.post(f"{address}/role", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 

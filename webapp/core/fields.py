@@ -7,6 +7,8 @@ from typing import Any
 from wtforms import DateField, HiddenField, IntegerField, TelField, TimeField
 
 from webapp.core import phones
+from webapp.core.optimistic_lock import NO_VERSION, UNSEEN
+from webapp.core.parsing import whole_number
 from webapp.core.text import bare
 from webapp.exceptions import Invalid
 from webapp.i18n import gettext as _
@@ -104,3 +106,25 @@ class YesNoField(HiddenField):
         if self.data not in {"yes", "no"}:
             raise Invalid(_("Something is missing from this form. Open the page again."))
         return self.data == "yes"
+
+
+class SeenField(HiddenField):
+    """The fingerprint of what a form showed when it was opened.
+
+    A form that is sent without it has seen nothing that is saved: what others saved is never overwritten unseen.
+    """
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the fingerprint."""
+        super().process_formdata(valuelist)
+        self.data = self.data or UNSEEN
+
+
+class VersionField(HiddenField):
+    """The version of an appointment that a form showed. One that is missing, or no number, is never the present one."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the number."""
+        super().process_formdata(valuelist)
+        if whole_number(self.data) is None:
+            self.data = str(NO_VERSION)

@@ -19,6 +19,8 @@ M = TypeVar("M", bound=BaseModel)
 
 # What a form saw that does not say what it saw. It is no fingerprint, so it is never what is saved.
 UNSEEN = "unseen"
+# The same where rows have numbers of their own, which begin with 1.
+NO_VERSION = 0
 
 
 class EditedMeanwhile(Conflict):

@@ -12,7 +12,7 @@ from wtforms.validators import InputRequired, Optional, ValidationError
 from webapp.auth.passwords import service as passwords
 from webapp.clinic.service import Clinic
 from webapp.core import phones
-from webapp.core.fields import DayField, PhoneField
+from webapp.core.fields import DayField, PhoneField, SeenField
 from webapp.core.forms import DocketForm
 from webapp.exceptions import Invalid
 from webapp.i18n import lazy_form_text as _l
@@ -158,7 +158,7 @@ class PersonForm(DocketForm):
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name."))])
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     phone = PhoneField(_l("Phone number"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> UpdateProfile | None:
         """The command for the service."""

@@ -21,7 +21,7 @@ from wtforms.validators import Length, Optional
 
 from webapp.appointments.schemas import Booking, Cancellation, ChangeStatus, Move
 from webapp.core import formats
-from webapp.core.fields import ClockField, DayField, unix_lines
+from webapp.core.fields import ClockField, DayField, VersionField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.doctors.service import DoctorRow, VisitTypeRow
@@ -191,7 +191,7 @@ class MoveForm(DocketForm):
 
     sentences = {"starts_at": NO_TIME}  # noqa: RUF012 - it is never changed.
     starts_at = HiddenField()
-    version = HiddenField()
+    version = VersionField()
 
     def command(self) -> Move | None:
         """The move, as the service takes it."""
@@ -232,7 +232,7 @@ class CancelForm(DocketForm):
     """An appointment that is cancelled."""
 
     reason = TextAreaField(_l("Why are you cancelling?"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
-    version = HiddenField()
+    version = VersionField()
 
     def command(self) -> Cancellation | None:
         """The cancellation, as the service takes it."""
@@ -242,7 +242,7 @@ class CancelForm(DocketForm):
 class ConfirmForm(DocketForm):
     """An appointment that is confirmed."""
 
-    version = HiddenField()
+    version = VersionField()
 
     def command(self) -> ChangeStatus:
         """The confirmation, as the service takes it."""

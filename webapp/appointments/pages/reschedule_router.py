@@ -152,14 +152,14 @@ def _is_cancelled(page: Page, access: AppointmentAccess, command: Cancellation) 
     The same form may have been sent before: then one change has been made since its page was shown.
     """
     view = queries.get_appointment(page.session, access.actor, access.reference)
-    sent_before = command.version is not None and view.version == command.version + 1
+    sent_before = view.version == (command.version or view.version) + 1
     return view.status == "cancelled" and (sent_before or not command.reason)
 
 
 def _is_moved(page: Page, access: AppointmentAccess, command: Move) -> bool:
     """Whether the appointment was moved to this time after its page was shown: the same form was sent before."""
     view = queries.get_appointment(page.session, access.actor, access.reference)
-    changed = command.version is not None and view.version > command.version
+    changed = view.version > (command.version or view.version)
     there = command.doctor_id in (None, view.doctor_id) and command.visit_type_id in (None, view.visit_type_id)
     return changed and there and view.is_active(page.now) and view.starts_at == command.starts_at
 

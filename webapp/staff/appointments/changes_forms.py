@@ -7,18 +7,19 @@ from wtforms.validators import Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import ChangeWords, GiveToPatient
-from webapp.core.fields import searched, unix_lines
+from webapp.core.fields import VersionField, searched, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.i18n import lazy_form_text as _l
 
 
 class WordsForm(DocketForm):
-    """Why the patient comes, and what else was said."""
+    """Why the patient comes, and what else was said; `back` is the page from which its reader came."""
 
     reason = TextAreaField(_l("Reason for the appointment"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
     notes = TextAreaField(_l("Notes"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
-    version = HiddenField()
+    version = VersionField()
+    back = HiddenField()
 
     def command(self) -> ChangeWords | None:
         """The change, as the service takes it."""
@@ -36,7 +37,7 @@ class RightPatientForm(DocketForm):
     q = SearchField(_l("Find the patient"), filters=[searched])
     patient = HiddenField()
     override_reason = StringField(_l("Reason for exception"), [Length(max=200, message=TOO_LONG)])
-    version = HiddenField()
+    version = VersionField()
 
     def command(self) -> GiveToPatient | None:
         """The change, as the service takes it; None where no patient is chosen."""

@@ -14,7 +14,7 @@ from webapp.auth.schemas import Actor
 from webapp.clinic.dependencies import current_clinic
 from webapp.core.errors import headers_of
 from webapp.core.routing import Router
-from webapp.core.web import CurrentPage, Page, SentForm
+from webapp.core.web import CurrentPage, Page, SentForm, local_path
 from webapp.exceptions import AppError, Conflict, Forbidden, Invalid, Unavailable
 from webapp.i18n import gettext as _
 from webapp.patients import records, search
@@ -31,7 +31,9 @@ def show_words(page: CurrentPage, reference: str) -> Response:
     """What the patient told, to be changed; its staff who may read it."""
     actor = signed_in(page, *STAFF)
     view = _readable(page, actor, reference)
-    return _words_page(page, view, _words_form(view))
+    form = _words_form(view)
+    form.back.data = page.request.query_params.get("back", "")
+    return _words_page(page, view, form)
 
 
 @router.post("/appointments/{reference}/reason")
@@ -48,7 +50,7 @@ def change_words(page: CurrentPage, sent: SentForm, reference: str) -> Response:
         except (Conflict, Unavailable) as refusal:
             error = refusal
         else:
-            return page.redirect(f"/appointments/{view.reference}", flash=_("The reason is saved."))
+            return page.redirect(_back(view, form), flash=_("The reason is saved."))
     if error is not None:
         view = queries.get_appointment(page.session, actor, reference)
         # What the other person wrote is shown beside what was typed, before it is replaced.
@@ -103,6 +105,10 @@ def _readable(page: Page, actor: Actor, reference: str) -> AppointmentView:
     return view
 
 
+def _back(view: AppointmentView, form: WordsForm) -> str:
+    return local_path(form.back.data or "", default=f"/appointments/{view.reference}")
+
+
 def _words_form(view: AppointmentView) -> WordsForm:
     return WordsForm(data={"reason": view.reason, "notes": view.notes, "version": str(view.version)})
 
@@ -116,6 +122,7 @@ def _words_page(
         headers=headers_of(error) if error else None,
         appointment=view,
         form=form,
+        back=_back(view, form),
     )
 
 

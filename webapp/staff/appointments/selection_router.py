@@ -11,6 +11,7 @@ from webapp.appointments.booking import status_service
 from webapp.auth.dependencies import DESK, signed_in
 from webapp.auth.schemas import Actor
 from webapp.core.forms import UNSENT
+from webapp.core.optimistic_lock import NO_VERSION
 from webapp.core.parsing import reference_in, whole_number
 from webapp.core.routing import Router
 from webapp.core.web import CurrentPage, Page, SentForm, local_path
@@ -63,7 +64,7 @@ def _named(sent: FormData) -> list[Named]:
     for text in sent.getlist("chosen"):
         reference, _dot, version = str(text).partition(".")
         if reference_in(reference, surely=True):
-            found.setdefault(reference.upper(), Named(reference.upper(), whole_number(version)))
+            found.setdefault(reference.upper(), Named(reference.upper(), whole_number(version) or NO_VERSION))
     return list(found.values())
 
 

@@ -7,7 +7,7 @@ from wtforms.validators import DataRequired, Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import ChangeStatus, UndoStatus, WriteNote
-from webapp.core.fields import unix_lines
+from webapp.core.fields import SeenField, VersionField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.i18n import lazy_form_text as _l
@@ -18,7 +18,7 @@ class StatusForm(DocketForm):
 
     sentences = {"status": _l("This status does not exist.")}  # noqa: RUF012 - never changed.
     status = HiddenField()
-    version = HiddenField()
+    version = VersionField()
     back = HiddenField()
 
     def command(self) -> ChangeStatus | None:
@@ -29,7 +29,7 @@ class StatusForm(DocketForm):
 class UndoForm(DocketForm):
     """A button that undoes the last change of status."""
 
-    version = HiddenField()
+    version = VersionField()
     back = HiddenField()
 
     def command(self) -> UndoStatus | None:
@@ -41,7 +41,7 @@ class NoteForm(DocketForm):
     """The doctor's own note on an appointment."""
 
     private_note = TextAreaField(_l("Private note"), [Length(max=2000, message=TOO_LONG)], filters=[unix_lines])
-    seen = HiddenField()
+    seen = SeenField()
     back = HiddenField()
 
     def command(self) -> WriteNote | None:
@@ -59,4 +59,4 @@ class FlagForm(DocketForm):
             Length(max=200, message=_l("This is too long. Use up to %(max)d characters.")),
         ],
     )
-    version = HiddenField()
+    version = VersionField()

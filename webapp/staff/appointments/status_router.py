@@ -41,6 +41,9 @@ def change_status(page: CurrentPage, reference: str, sent: SentForm) -> Response
     """Set an appointment to confirmed, arrived, no-show or completed; its staff."""
     actor = signed_in(page, *STAFF)
     form = StatusForm(sent)
+    # A board has one form for all its buttons, each of which names its appointment and version in its address.
+    if "version" not in sent:
+        form.version.process_formdata(page.request.query_params.getlist("version"))
     return _change(page, actor, reference, form, status_service.change_status)
 
 
@@ -69,8 +72,8 @@ def change_confidentiality(page: CurrentPage, reference: str, sent: SentForm) ->
     reference = reference.upper()
     back = f"/appointments/{reference}"
     lead_back_to(page.request, back)
-    hide = sent.get("confidential") != "no"
-    command = ChangeConfidentiality(confidential=hide, version=whole_number(str(sent.get("version", ""))))
+    form, hide = UndoForm(sent), sent.get("confidential") != "no"
+    command = ChangeConfidentiality(confidential=hide, version=whole_number(form.version.data))
     told = page.write(confidentiality.set_confidential, actor, reference, command, now=page.now)
     return page.redirect(back, flash=_seen_by(told, hidden=hide))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, TextAreaField
+from wtforms import TextAreaField
 from wtforms.validators import Length
 
 from webapp.appointments.pages.forms import TOO_LONG
 from webapp.appointments.schemas import WriteDeskNote
-from webapp.core.fields import unix_lines
+from webapp.core.fields import SeenField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.i18n import lazy_form_text as _l
 
@@ -16,7 +16,7 @@ class DeskNoteForm(DocketForm):
     """The note on an appointment for all staff."""
 
     desk_note = TextAreaField(_l("Note for staff"), [Length(max=500, message=TOO_LONG)], filters=[unix_lines])
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> WriteDeskNote | None:
         """The command for the service."""

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired
 
 from webapp.clinic.closures import CloseDays
 from webapp.clinic.holidays import PublicHoliday
-from webapp.core.fields import DayField
+from webapp.core.fields import DayField, SeenField
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _
@@ -30,7 +30,7 @@ class ClosureForm(DocketForm):
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name, such as Summer break."))])
     starts_on = DayField(_l("First day"), [InputRequired(_l("Enter the first day."))])
     ends_on = DayField(_l("Last day"), [InputRequired(_l("Enter the last day."))])
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> CloseDays | None:
         """The command for the service."""
@@ -47,7 +47,7 @@ def closure_form(saved: CloseDays) -> ClosureForm:
 class RemovalForm(DocketForm):
     """The removal of a closure; `seen` is the fingerprint of the closure that was shown."""
 
-    seen = HiddenField()
+    seen = SeenField()
 
 
 class WhichHolidaysForm(DocketForm):

@@ -7,7 +7,6 @@ from typing import Literal
 
 from wtforms import (  # type: ignore[attr-defined]
     BooleanField,
-    HiddenField,
     RadioField,
     SelectChoice,
     SelectField,
@@ -31,7 +30,7 @@ from webapp.clinic.settings import (
 )
 from webapp.core import phones
 from webapp.core.day_hours import format_hours
-from webapp.core.fields import PhoneField, WholeNumberField, unix_lines
+from webapp.core.fields import PhoneField, SeenField, WholeNumberField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import gettext as _
@@ -54,7 +53,7 @@ class DetailsForm(DocketForm):
     address = StringField(_l("Address"))
     phone = PhoneField(_l("Phone"))
     country = SelectField(_l("Country"), validate_choice=False)
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> ClinicDetails | None:
         """The command for the service."""
@@ -96,7 +95,7 @@ class ZoneForm(DocketForm):
         default="clock",
         validate_choice=False,
     )
-    seen = HiddenField()
+    seen = SeenField()
 
     def offer(self, saved: str) -> None:
         """Set the zones to choose from, by region; the saved one is among them even if its name is obsolete."""
@@ -131,7 +130,7 @@ def zone_form(saved: ClinicZone) -> ZoneForm:
 class OpeningHoursForm(WeekHoursForm):
     """The hours of a week in which the clinic is open."""
 
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> OpeningWeek | None:
         """The command for the service."""
@@ -168,7 +167,7 @@ class RulesForm(DocketForm):
     )
     patient_gap_minutes = WholeNumberField(_l("Gap between a patient’s appointments"), [InputRequired(SPAN_NEEDED)])
     patient_gap_unit = _unit(_l("Unit of the gap"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> BookingRules | None:
         """The command for the service."""
@@ -207,7 +206,7 @@ class SearchForm(DocketForm):
     }
     first_specialty = SelectField(_l("Specialty that comes first"), choices=[], validate_choice=False)
     search_words = TextAreaField(_l("Other words for what you offer"), filters=[unix_lines])
-    seen = HiddenField()
+    seen = SeenField()
 
     def offer(self, specialties: Sequence[str], saved: str) -> None:
         """Set the specialties to choose from, with the saved one, which no doctor may have any more."""
@@ -248,7 +247,7 @@ class NewPatientsForm(DocketForm):
     }
     asks_birth_date = _asked(_l("Date of birth"))
     asks_phone = _asked(_l("Phone number"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> NewPatientRules | None:
         """The command for the service."""
@@ -268,7 +267,7 @@ class EmergencyForm(DocketForm):
     sentences = {"emergency_phone": _l("Enter a phone number, such as 112.")}  # noqa: RUF012 - never changed.
     emergency_phone = StringField(_l("Number to call"))
     emergency_text = StringField(_l("Your own words"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> EmergencyLine | None:
         """The command for the service."""
@@ -313,7 +312,7 @@ class PrivacyForm(DocketForm):
     guardian_age = WholeNumberField(_l("Age at which guardians lose access"), [Optional()])
     desk_sees_reasons = BooleanField(_l("The front desk sees the reasons that patients give"))
     private_notes_in_copy = BooleanField(_l("Include doctors’ private notes in the copy of a patient’s data"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> PrivacyRules | None:
         """The command for the service."""
@@ -343,7 +342,7 @@ class RemindersForm(DocketForm):
     reminder_days = StringField(_l("Days before an appointment"))
     daytime = DayHoursField(_l("Sending hours"), [InputRequired(_l("Enter hours, such as 09:00-20:00."))])
     tell_late_hours = WholeNumberField(_l("Tell patients that a doctor is running late"), [Optional()])
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> ReminderRules | None:
         """The command for the service."""

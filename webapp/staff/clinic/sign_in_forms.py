@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, HiddenField
+from wtforms import BooleanField
 from wtforms.validators import InputRequired
 
 from webapp.auth.sign_in_rules import StaffRules
-from webapp.core.fields import WholeNumberField
+from webapp.core.fields import SeenField, WholeNumberField
 from webapp.core.forms import DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.i18n import lazy_form_text as _l
@@ -24,7 +24,7 @@ class SignInRulesForm(DocketForm):
     factor_doctors = BooleanField(_l("Doctors need two-step sign-in"))
     factor_desk = BooleanField(_l("Front desk needs two-step sign-in"))
     factor_admins = BooleanField(_l("Admins need two-step sign-in"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> StaffRules | None:
         """The command for the service."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from wtforms import (  # type: ignore[attr-defined]
     BooleanField,
-    HiddenField,
     RadioField,
     SelectChoice,
     StringField,
@@ -15,7 +14,7 @@ from wtforms import (  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired
 
 from webapp.clinic.visit_types import VisitTypeDetails
-from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
+from webapp.core.fields import SeenField, WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.core.optimistic_lock import fingerprint
 from webapp.doctors.offers import DoctorName, VisitTypeOffer
@@ -55,7 +54,7 @@ class VisitTypeForm(DocketForm):
     online = BooleanField(_l("Patients can book it online"), default=True)
     named_in_messages = BooleanField(_l("Show its name in messages"))
     doctor_ids = CheckboxesField(_l("Doctors who offer it"), coerce=int)
-    seen = HiddenField()
+    seen = SeenField()
 
     def offer(self, doctors: Sequence[DoctorName]) -> None:
         """Set the doctors to choose from."""

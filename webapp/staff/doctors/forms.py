@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel
 from wtforms import (  # type: ignore[attr-defined]
     EmailField,
-    HiddenField,
     RadioField,
     SearchField,
     SelectChoice,
@@ -20,7 +19,7 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.schemas import Email
 from webapp.core import formats
-from webapp.core.fields import WholeNumberField, YesNoField, unix_lines
+from webapp.core.fields import SeenField, WholeNumberField, YesNoField, unix_lines
 from webapp.core.forms import CheckboxesField, DocketForm
 from webapp.doctors.profiles import TINTS, DoctorProfile
 from webapp.i18n import lazy_form_text as _l
@@ -95,7 +94,7 @@ class DoctorForm(DocketForm):
         validate_choice=False,
     )
     position = WholeNumberField(_l("Position in the list"), [InputRequired(_l("Enter a number, such as 1."))])
-    seen = HiddenField()
+    seen = SeenField()
 
     def offer(self, visit_types: Sequence[tuple[int, str]]) -> None:
         """Set the choices; a step that is saved already is among them."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, HiddenField
+from wtforms import BooleanField
 from wtforms.validators import InputRequired, Optional
 
-from webapp.core.fields import DayField
+from webapp.core.fields import DayField, SeenField
 from webapp.core.forms import DocketForm
 from webapp.doctors.extra_hours import ExtraDay
 from webapp.doctors.hours import Period, PeriodHours, SaveHours
@@ -23,7 +23,7 @@ class HoursForm(WeekHoursForm):
     valid_until = DayField(_l("Last day"), [Optional()])
     end_present = BooleanField(_l("Replace current hours from this date"))
     follow = BooleanField(_l("Adjust the hours before and after"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self, period: Period | None) -> SaveHours | None:
         """The command for the service: a change of `period`, or new hours."""
@@ -65,4 +65,4 @@ class RemoveHoursForm(DocketForm):
     """Whether hours should really be removed, and whether those that ended for them go on."""
 
     resume = BooleanField(_l("Extend the earlier hours below"))
-    seen = HiddenField()
+    seen = SeenField()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from wtforms import EmailField, HiddenField, SearchField, StringField
-from wtforms.validators import InputRequired, Optional
+from wtforms import EmailField, HiddenField, SearchField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
 
-from webapp.core.fields import DayField, PhoneField
+from webapp.appointments.pages.forms import TOO_LONG
+from webapp.core.fields import DayField, PhoneField, SeenField, unix_lines
 from webapp.core.forms import DocketForm
 from webapp.core.parsing import whole_number
 from webapp.i18n import lazy_form_text as _l
 from webapp.patients.forms import NOT_A_DATE, SENTENCES
-from webapp.patients.schemas import PatientDetails
+from webapp.patients.schemas import PatientDetails, RecordDetails
 
 
 class PatientSearchForm(DocketForm):
@@ -27,7 +28,7 @@ class PatientForm(DocketForm):
     birth_date = DayField(_l("Date of birth"), [Optional()], unreadable=NOT_A_DATE)
     phone = PhoneField(_l("Phone"))
     email = EmailField(_l("Email address"))
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> PatientDetails | None:
         """The command for the service."""
@@ -37,6 +38,31 @@ class PatientForm(DocketForm):
             birth_date=self.birth_date.data,
             phone=self.phone.data or "",
             email=(self.email.data or "").strip() or None,
+        )
+
+
+class NotesFields(DocketForm):
+    """What staff tell each other about a patient."""
+
+    # The note on an appointment may stand on the same page, so the ids say whose these are.
+    alert = StringField(_l("Alert"), [Length(max=80, message=TOO_LONG)], id="patient-alert")
+    desk_note = TextAreaField(
+        _l("Note about the patient"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines], id="patient-note"
+    )
+
+
+class RecordForm(NotesFields, PatientForm):
+    """All that staff write on a patient's record; `back` is the page from which they came."""
+
+    back = HiddenField()
+
+    def record(self) -> RecordDetails | None:
+        """The command for the service."""
+        details = self.command()
+        if details is None:
+            return None
+        return self.parse(
+            RecordDetails, **dict(details), alert=self.alert.data or "", desk_note=self.desk_note.data or ""
         )
 
 

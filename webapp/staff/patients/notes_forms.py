@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, StringField, TextAreaField
-from wtforms.validators import Length
+from wtforms import HiddenField
 
-from webapp.appointments.pages.forms import TOO_LONG
-from webapp.core.fields import unix_lines
-from webapp.core.forms import DocketForm
-from webapp.i18n import lazy_form_text as _l
+from webapp.core.fields import SeenField
 from webapp.patients.schemas import PatientNotes
+from webapp.staff.patients.forms import NotesFields
 
 
-class PatientNotesForm(DocketForm):
+class PatientNotesForm(NotesFields):
     """The alert and the note about a patient. `back` is the next page after saving."""
 
-    alert = StringField(_l("Alert"), [Length(max=80, message=TOO_LONG)])
-    desk_note = TextAreaField(_l("Note for staff"), [Length(max=1000, message=TOO_LONG)], filters=[unix_lines])
-    seen = HiddenField()
+    seen = SeenField()
     back = HiddenField()
 
     def command(self) -> PatientNotes | None:

@@ -6,7 +6,6 @@ from typing import cast
 
 from wtforms import (  # type: ignore[attr-defined]
     EmailField,
-    HiddenField,
     RadioField,
     SearchField,
     SelectChoice,
@@ -17,7 +16,7 @@ from wtforms.validators import InputRequired
 
 from webapp.auth.queries import UserFilter
 from webapp.auth.schemas import Role
-from webapp.core.fields import YesNoField
+from webapp.core.fields import SeenField, YesNoField
 from webapp.core.forms import DocketForm
 from webapp.i18n import gettext as _
 from webapp.i18n import lazy_form_text as _l
@@ -118,7 +117,7 @@ class RoleForm(TiedForm):
             SelectChoice("admin", ADMIN_MAY),
         ],
     )
-    seen = HiddenField()
+    seen = SeenField()
 
     def command(self) -> ChangeRole | None:
         """The command for the service."""
