@@ -12,12 +12,16 @@ function announce(sentence) {
 }
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  const part = event.detail.elt.closest("[data-announce]") ?? event.detail.elt.querySelector("[data-announce]");
+  const { elt } = event.detail;
+  // What was put into a part says more of the change than what lies around it.
+  const part = elt.matches("[data-announce]") ? elt : elt.querySelector("[data-announce]") ?? elt.closest("[data-announce]");
   if (!part) return;
   announce(part.dataset.announce);
-  if (document.activeElement === document.body) {
-    part.querySelector("[data-focus]")?.focus({ preventScroll: true });
-  }
+  if (document.activeElement !== document.body) return;
+  // What is wrong with a form is brought into sight.
+  const errors = part.querySelector("[data-error-summary]");
+  if (errors) errors.focus();
+  else part.querySelector("[data-focus]")?.focus({ preventScroll: true });
 });
 
 // Other scripts announce a sentence with this event.

@@ -18,9 +18,9 @@ from webapp.core.optimistic_lock import EditedMeanwhile, fingerprint
 from webapp.core.pagination import Cursor
 from webapp.exceptions import Conflict, Invalid
 from webapp.models import AuditEvent, Patient, PatientWord, User
-from webapp.patients import records, service
+from webapp.patients import notes, records, service
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient
-from webapp.patients.schemas import Account, PatientDetails, Person, UpdateProfile
+from webapp.patients.schemas import Account, PatientDetails, PatientNotes, Person, UpdateProfile
 from webapp.patients.search import search_patients
 from webapp.patients.search_index import words_of
 
@@ -271,3 +271,25 @@ def test_lists_go_by_family_name_and_follow_every_change_of_a_name(cast: Cast) -
         again = search_patients(session, "", limit=3, cursor=Cursor(first.beside.after))
         found = [row.name for row in (*first.patients, *again.patients)]
     assert found == ["Élodie Adams", "Dave Bakker", "Zoë van der Berg", "Łukasz Łoś", "Dr. Ben O’Neil", "Anna Visser"]
+
+
+def test_details_and_notes_are_changed_together_or_not_at_all(cast: Cast) -> None:
+    number = cast.patient_ids["alice"]
+    known = PatientNotes(alert="wheelchair")
+    with cast.database.reading() as session:
+        view = records.get_record(session, number)
+    opened = records.saved_record(
+        records.saved_details(view.name, view.birth_date, view.phone, view.email), PatientNotes()
+    )
+    cast.database.write(notes.write_notes, cast.carol, number, known, seen="", now=NOW)
+    wanted = opened.model_copy(update={"phone": "+31201234567", "desk_note": "Calls in the evening."})
+    seen = fingerprint(opened)
+    with pytest.raises(EditedMeanwhile):
+        cast.database.write(records.change_record, cast.fiona, number, wanted, seen=seen, now=NOW)
+    seen = fingerprint(opened.model_copy(update=dict(known)))
+    cast.database.write(records.change_record, cast.fiona, number, wanted, seen=seen, now=NOW)
+    with cast.database.reading() as session:
+        saved = records.get_record(session, number)
+        actions = session.scalars(sa.select(AuditEvent.action).order_by(AuditEvent.id.desc()).limit(2)).all()
+    assert (saved.phone, saved.alert, saved.desk_note) == ("+31201234567", "", "Calls in the evening.")
+    assert set(actions) == {"patient_changed", "patient_notes_changed"}

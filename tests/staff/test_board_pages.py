@@ -153,9 +153,12 @@ def test_a_patient_arrives_with_one_tap_on_the_board_and_waits(cast: Cast) -> No
     assert read_buttons(board_of(cast)) == []
     with client_for(cast.database, now=local("2026-03-03 09:20")) as client:
         page = read(log_in(client, "fiona").get(DAY))
-        assert read_buttons(page) == [f"/appointments/{reference}/status"]
+        assert read_buttons(page) == [f"/appointments/{reference}/status?version=1"]
         sent = page.one("form", id="arrive").values() | {"status": "arrived"}
-        assert client.post(f"/appointments/{reference}/status", data=sent).headers["location"] == DAY
+        # A board that shows an earlier state overwrites nothing, nor does a form that names none.
+        for unseen in ("", "?version=2", "?version=x"):
+            assert client.post(f"/appointments/{reference}/status{unseen}", data=sent).status_code == 409
+        assert client.post(read_buttons(page)[0], data=sent).headers["location"] == DAY
         assert "Alice Adams: arrived." in read(client.get(DAY)).text
     page = board_of(cast, now="2026-03-03 09:32")
     assert read_buttons(page) == []
@@ -247,3 +250,34 @@ def test_open_boards_that_ask_again_get_the_same_part_and_the_change(client: Tes
         readers = session.scalars(query.order_by(models.AuditEvent.id)).all()
     assert len(set(readers)) == 2
     assert len(readers) == 4
+
+
+def test_the_patients_details_are_edited_beside_the_board(client: TestClient, cast: Cast) -> None:
+    reference = cast.book(cast.alice, "2026-03-03 09:30")
+    here, number = f"{DAY}/appointments/{reference}", cast.patient_ids["alice"]
+    address = f"/admin/patients/{number}/edit"
+    log_in(client, "fiona")
+    for place in (here, f"/appointments/{reference}"):
+        (edit,) = [link for link in read(client.get(place)).links if link.startswith(address)]
+        page = read(client.get(edit))
+        assert place in page.links
+        answer = client.post(address, data=page.form(address) | {"phone": "020 123 4567"})
+        assert answer.headers["location"] == place
+    form = read(client.get(f"{address}?back={here}", headers=HTMX)).form(address)
+    changed = client.post(address, data=form | {"phone": "020 765 4321", "alert": "wheelchair"}, headers=HTMX)
+    assert changed.headers["hx-retarget"] == "#panel"
+    panel = read(changed)
+    assert "tel:+31207654321" in panel.links
+    assert panel.one("section", class_="panel")["data-announce"] == "The record is saved."
+    assert "alert: wheelchair" in panel.one("li", id=f"appointment-{reference}").one("a")["aria-label"]
+    # Another browser had the form open: nothing that was typed there is lost, and nothing is overwritten.
+    late = client.post(address, data=form | {"phone": "020 111 1111"}, headers=HTMX)
+    assert late.status_code == 409
+    again = read(late)
+    assert (again.form(address)["phone"], again.form(address)["back"]) == ("020 111 1111", here)
+    assert "020 765 4321" in again.text
+    # The address of an account asks the desk to confirm who they are, and what was typed is kept.
+    cast.change(sa.update(models.UserSession).values(factor_at=local("2026-03-01 08:00")))
+    form = again.form(address) | {"email": "alice.new@docket.example", "phone": "020 222 2222"}
+    asked = client.post(address, data=form, headers=HTMX)
+    assert asked.headers["hx-redirect"].startswith("/confirm")

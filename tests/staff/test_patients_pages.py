@@ -194,7 +194,7 @@ def test_errors_are_reported_beside_their_field_and_nothing_typed_is_lost(carol:
     zoe = add(cast)
     forms = (
         ("/admin/patients", {"next": "/book"}),
-        (f"/admin/patients/{zoe}/edit", {"seen": ""}),
+        (f"/admin/patients/{zoe}/edit", {"seen": "unseen", "back": "", "alert": "", "desk_note": ""}),
         (f"/admin/patients/{zoe}/people", {"next": ""}),
     )
     for address, hidden in forms:

@@ -24,12 +24,13 @@ from webapp.events.kinds import PatientJoined
 from webapp.events.publishing import publish
 from webapp.exceptions import Conflict, Invalid
 from webapp.i18n import gettext as _
+from webapp.patients import notes
 from webapp.patients.addresses import announce_changes
 from webapp.patients.duplicates import likely_duplicates, note_duplicates, settle_pair
 from webapp.patients.exceptions import LikelyDuplicate, ManagedAlready, NoSuchPatient, RecordClosed
 from webapp.patients.guardianship import renew_ends
 from webapp.patients.models import NO_LINK, Patient, link_stands
-from webapp.patients.schemas import Account, Contact, PatientDetails, PatientRecord, Person
+from webapp.patients.schemas import Account, Contact, PatientDetails, PatientNotes, PatientRecord, Person, RecordDetails
 from webapp.patients.search_index import keep_words
 from webapp.patients.service import checked
 
@@ -164,6 +165,39 @@ def change_patient(
     saved = lock_details(session, patient_id)
     details = checked(session, details, saved=saved.phone, now=now)
     require_unchanged(saved, seen, wanted=details)
+    _change(session, actor, patient_id, account, saved, details, now=now)
+
+
+def change_record(
+    session: Session, actor: Actor, patient_id: int, record: RecordDetails, *, seen: str, now: datetime
+) -> None:
+    """Change a patient's data together with what staff tell each other about them.
+
+    Raises:
+        See `change_patient` and `notes.write_notes`.
+    """
+    account = _lock_account_of(session, patient_id)
+    details, known = lock_details(session, patient_id), notes.get_notes(session, patient_id)
+    saved = saved_record(details, known)
+    record = record.model_copy(update=dict(checked(session, record, saved=saved.phone, now=now)))
+    require_unchanged(saved, seen, wanted=record)
+    if any(getattr(details, name) != getattr(record, name) for name in PatientDetails.model_fields):
+        _change(session, actor, patient_id, account, details, record, now=now)
+    wanted = PatientNotes(alert=record.alert, desk_note=record.desk_note)
+    if wanted != known:
+        notes.write_notes(session, actor, patient_id, wanted, seen="", now=now)
+
+
+def _change(
+    session: Session,
+    actor: Actor,
+    patient_id: int,
+    account: AccountAddress | None,
+    saved: PatientDetails,
+    details: PatientDetails,
+    *,
+    now: datetime,
+) -> None:
     if account is not None:
         _correct_address(session, actor, account, details.email, now=now)
     write_details(session, patient_id, details)
@@ -303,6 +337,11 @@ def lock_details(session: Session, patient_id: int) -> PatientDetails:
 def saved_details(name: str, birth_date: date | None, phone: str, email: str) -> PatientDetails:
     """A patient's data from the database. It is not validated again, since older rules may have accepted it."""
     return PatientDetails.model_construct(name=name, birth_date=birth_date, phone=phone, email=email or None)
+
+
+def saved_record(details: PatientDetails, known: PatientNotes) -> RecordDetails:
+    """The same, with what staff tell each other about the patient."""
+    return RecordDetails.model_construct(**dict(details), **dict(known))
 
 
 def write_details(session: Session, patient_id: int, details: PatientDetails) -> None:

@@ -72,6 +72,10 @@ class PatientNotes(BaseModel):
     desk_note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
 
 
+class RecordDetails(PatientDetails, PatientNotes):
+    """All that staff write on a patient's record."""
+
+
 class KeptRecord(BaseModel):
     """A record as it was. Instants are UTC."""
 

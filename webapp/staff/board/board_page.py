@@ -85,6 +85,7 @@ def show_panel(
     reference: str,
     *,
     changed: bool = False,
+    said: str = "",
     error: AppError | None = None,
     form: DeskNoteForm | None = None,
 ) -> Response:
@@ -95,6 +96,8 @@ def show_panel(
     if its_day != day:
         return page.redirect(panel_address(its_day, view.reference))
     panel = _panel(page, actor, view, day, changed=changed, error=error)
+    if said:
+        panel = panel._replace(said=said)
     if form is not None:
         panel = panel._replace(form=form, said="" if error else _("The note is saved."), problem="")
     if page.wants_fragment:

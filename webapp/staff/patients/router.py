@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import Response
@@ -15,22 +16,25 @@ from webapp.core.email_address import normal_email
 from webapp.core.forms import Submission
 from webapp.core.optimistic_lock import fingerprint
 from webapp.core.pagination import clamp, cursor_of, neighbours, paginate
-from webapp.core.parsing import reference_in, whole_number
+from webapp.core.parsing import parse_day, reference_in, whole_number
 from webapp.core.routing import Router
 from webapp.core.urls import with_query
 from webapp.core.web import CurrentPage, Page, PathId, SentForm, local_path
 from webapp.i18n import gettext as _
 from webapp.patients import duplicates, records
 from webapp.patients.exceptions import LikelyDuplicate
-from webapp.patients.schemas import PatientDetails, PatientRecord
+from webapp.patients.schemas import PatientNotes, PatientRecord, RecordDetails
 from webapp.patients.search import Found, patients_by_id, search_patients
+from webapp.staff.board.board_page import show_panel
 from webapp.staff.patients import queries
-from webapp.staff.patients.forms import NewPatientForm, PatientForm, PatientSearchForm
+from webapp.staff.patients.forms import NewPatientForm, PatientSearchForm, RecordForm
 from webapp.staff.patients.presenters import facts_of, likely_lines, patient_line
 
 router = Router()
 
 PAST_SIZE = 20
+# The address of an appointment beside the board: its day and reference.
+PANEL = re.compile(r"/board/([\d-]+)/appointments/([\w-]+)")
 
 
 @router.get("/admin/patients")
@@ -118,34 +122,43 @@ def show_patient(page: CurrentPage, patient_id: PathId) -> Response:
 
 @router.get("/admin/patients/{patient_id}/edit")
 def show_edit(page: CurrentPage, patient_id: PathId) -> Response:
-    """The form for a patient's data; front desk, and the reading is logged."""
+    """The form for a patient's record; front desk, and the reading is logged."""
     actor = signed_in(page, *DESK)
     record = records.get_record(page.session, patient_id)
-    saved = records.saved_details(record.name, record.birth_date, record.phone, record.email)
-    response = _edit_page(page, record, _edit_form(saved))
+    details = records.saved_details(record.name, record.birth_date, record.phone, record.email)
+    known = PatientNotes.model_construct(alert=record.alert, desk_note=record.desk_note)
+    form = _edit_form(records.saved_record(details, known))
+    form.back.data = page.request.query_params.get("back", "")
+    response = _edit_page(page, record, form)
     _note_reading(page, actor, patient_id)
     return response
 
 
 @router.post("/admin/patients/{patient_id}/edit")
 def change_patient(page: CurrentPage, sent: SentForm, patient_id: PathId) -> Response:
-    """Change a patient's data; front desk, who confirm who they are for the address that an account signs in with."""
+    """Change a patient's record; front desk, who confirm who they are for the address that an account signs in with."""
     actor = signed_in(page, *DESK)
-    form = PatientForm(sent)
+    form = RecordForm(sent)
     saved = records.get_record(page.session, patient_id)
     before = saved.email
     if saved.account is not None and normal_email(form.email.data or "") != before:
         # The account opens to the owner of another mailbox from then on.
         require_confirmed(page)
     with Submission(form, saved_form=_edit_form) as submission:
-        command = submission.read(form.command)
-        page.write(records.change_patient, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
+        command = submission.read(form.record)
+        page.write(records.change_record, actor, patient_id, command, seen=form.seen.data or "", now=page.now)
         record = records.get_record(page.session, patient_id)
         said = _("The record is saved.")
         if record.account is not None and record.email != before:
             sentence = _("The record is saved. The patient now signs in as %(email)s, and is asked to confirm it.")
             said = sentence % {"email": record.email}
-        return page.redirect(f"/admin/patients/{patient_id}", flash=said)
+        back = _back(form, patient_id)
+        beside = PANEL.fullmatch(back) if page.wants_fragment else None
+        if beside is not None and (day := parse_day(beside[1])) is not None:
+            response = show_panel(page, actor, day, beside[2], changed=True, said=said)
+            response.headers.update({"hx-retarget": "#panel", "hx-reswap": "innerHTML"})
+            return response
+        return page.redirect(back, flash=said)
     return _edit_page(page, records.get_record(page.session, patient_id), form, status=submission.status)
 
 
@@ -181,12 +194,25 @@ def _new_page(
     return page.render("staff/patients/new.html", status=status, form=form, likely=lines)
 
 
-def _edit_form(saved: PatientDetails) -> PatientForm:
-    return PatientForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
+def _edit_form(saved: RecordDetails) -> RecordForm:
+    return RecordForm(data={**saved.model_dump(), "seen": fingerprint(saved)})
 
 
-def _edit_page(page: Page, record: PatientRecord, form: PatientForm, *, status: int = 200) -> Response:
-    return page.render("staff/patients/edit.html", status=status, patient=record, form=form)
+def _back(form: RecordForm, patient_id: int) -> str:
+    return local_path(form.back.data or "", default=f"/admin/patients/{patient_id}")
+
+
+def _edit_page(page: Page, record: PatientRecord, form: RecordForm, *, status: int = 200) -> Response:
+    back = _back(form, record.id)
+    return page.render(
+        "staff/patients/edit.html",
+        fragment="staff/patients/_edit_in_place.html",
+        status=status,
+        patient=record,
+        form=form,
+        back=back,
+        beside=bool(PANEL.fullmatch(back)),
+    )
 
 
 def _note_reading(page: Page, actor: Actor, patient_id: int) -> None:
