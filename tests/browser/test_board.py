@@ -52,8 +52,17 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     # Enter opens it beside the board, Escape leads back to it.
     page.keyboard.press("Enter")
     expect(page.locator("#panel-title")).to_be_focused()
+    expect(page.locator("#status")).to_have_text(patient.name)
     assert page.url.endswith(f"/board/{day}/appointments/{reference}")
     look(page)
+    # The patient's details are edited in it; a screen reader hears that they are saved.
+    page.get_by_role("link", name="Edit details").click()
+    expect(page.locator("#patient-details-title")).to_be_focused()
+    look(page)
+    page.locator("#patient-details").get_by_label("Phone").fill("020 123 4567")
+    page.locator("#patient-details").get_by_role("button", name="Save").click()
+    expect(page.locator("#panel-title")).to_be_focused()
+    expect(page.locator("#status")).to_have_text("The record is saved.")
     page.keyboard.press("Escape")
     expect(appointment).to_be_focused()
     assert page.url.endswith(f"/board/{day}")
@@ -75,3 +84,40 @@ def test_the_board_is_worked_by_keyboard_and_reads_as_lists(open_browser: Open, 
     page.goto(f"/board/{day}")
     page.keyboard.press("j")
     expect(page.locator("h1")).not_to_have_text(page.title().partition(" · ")[0])
+
+
+def test_an_appointment_is_dragged_to_the_page_that_moves_it(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=22)[:10]
+    reference = clinic.cast.book(clinic.new_patient(), f"{day} 10:00")
+    page = open_browser()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    sign_in(page, "fiona@docket.example")
+    page.goto(f"/board/{day}")
+    mine = page.locator(f"#appointment-{reference}")
+    expect(page.locator("[data-as-of]")).to_have_text("Live")
+
+    def drag_to(slug: str, clock: str) -> None:
+        mine.hover()
+        page.mouse.down()
+        there = page.locator(f"#column-{slug} li:has-text('{clock}')").bounding_box()
+        assert there is not None
+        page.mouse.move(there["x"] + 40, there["y"] + 6, steps=5)
+
+    # Another clerk books meanwhile; Escape gives the drag up, and nothing opens.
+    drag_to("bob", "11:00")
+    expect(page.locator("#column-bob .ghost")).to_contain_text("11:00")
+    other = clinic.cast.book(clinic.new_patient(), f"{day} 14:00")
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(page.locator(f"#appointment-{other}")).to_be_visible()
+    expect(page.locator(".ghost")).to_have_count(0)
+    assert page.url.endswith(f"/board/{day}")
+
+    drag_to("erin", "11:00")
+    page.mouse.up()
+    page.wait_for_url(f"**/appointments/{reference}/reschedule?doctor=*")
+    expect(page.get_by_label("Doctor", exact=True)).to_have_value(str(clinic.cast.doctor_ids["erin"]))
+    expect(page.get_by_label("Time", exact=True)).to_have_value("11:00")
+    # Nothing has moved before the page is sent.
+    page.go_back()
+    expect(mine.locator("time")).to_have_text("10:00")
