@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
+import uvloop
 from itsdangerous import Signer
 from sqlalchemy.orm import Session
 
@@ -64,33 +65,64 @@ class Client:
     def __init__(self, port: int, cookie: str = "") -> None:
         self.port = port
         self.cookie = f"cookie: {cookie}\r\n" if cookie else ""
-        self.free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+        self.free: deque[Connection] = deque()
 
     async def ask(self, path: str, answers: Answers) -> int:
         """One request; its status, or 0 if none came."""
         began = time.perf_counter()
         try:
-            status = await asyncio.wait_for(self._exchange(path), 60)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+            async with asyncio.timeout(60):
+                status, ended = await self._exchange(path)
+        except (OSError, TimeoutError, ValueError):
             answers.failed += 1
             return 0
-        taken = (time.perf_counter() - began) * 1000
+        taken = (ended - began) * 1000
         (answers.refused if status == 503 else answers.admitted).append(taken)
         return status
 
-    async def _exchange(self, path: str) -> int:
-        reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n{self.cookie}\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(int(length[15:]))
-        self.free.append((reader, writer))
-        return int(head[9:12])
+    async def _exchange(self, path: str) -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        if self.free:
+            connection = self.free.pop()
+        else:
+            _transport, connection = await loop.create_connection(Connection, "127.0.0.1", self.port)
+        request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n{self.cookie}\r\n"
+        answer = await connection.exchange(request.encode())
+        self.free.append(connection)
+        return answer
 
     def close(self) -> None:
         """Close what is open."""
-        for _reader, writer in self.free:
-            writer.close()
+        for connection in self.free:
+            connection.transport.close()
+
+
+class Connection(asyncio.Protocol):
+    """One connection, with one request at a time. It does little, because its work takes time from the servers."""
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def exchange(self, request: bytes) -> asyncio.Future[tuple[int, float]]:
+        """The status of the answer, and when all of it was there."""
+        self._answer: asyncio.Future[tuple[int, float]] = asyncio.get_running_loop().create_future()
+        self._received, self._length = bytearray(), 0
+        self.transport.write(request)
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._length and (end := self._received.find(b"\r\n\r\n")) > 0:
+            head = bytes(self._received[:end]).lower()
+            self._length = end + 4 + int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r")[0])
+        if len(self._received) == self._length and not self._answer.done():
+            self._answer.set_result((int(self._received[9:12]), time.perf_counter()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if hasattr(self, "_answer") and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError())
 
 
 def main() -> int:
@@ -99,7 +131,7 @@ def main() -> int:
     rows = []
     for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
         with _clinic(kind) as url, live_server(url, workers=2, env=SETTINGS) as server:
-            rows.append([kind, *asyncio.run(_measure(server, url, options.seconds, options.times))])
+            rows.append([kind, *uvloop.run(_measure(server, url, options.seconds, options.times))])
             if options.log:
                 say(server.output())
     print(table(HEADINGS, rows, title=f"{options.times:g} times what is served, for {options.seconds:g} s"))

@@ -91,6 +91,65 @@ def test_the_slower_the_answers_the_shorter_the_queue() -> None:
     run(work)
 
 
+def test_a_queue_is_as_long_as_one_processor_can_serve() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(4, seconds=0.4))
+        # Four at a time take 0.2 s, because they share the processor: one is done every 0.05 s.
+        for _number in range(15):
+            for _place in range(4):
+                await gate.enter(ahead=False)
+            for _place in range(4):
+                gate.leave(0.2 / 4 * gate.busy)
+        assert gate.seconds == pytest.approx(0.05, rel=0.01)
+        # One that takes a minute does not close the gate for all others.
+        await gate.enter(ahead=False)
+        gate.leave(60)
+        assert gate.seconds < 0.1
+
+    run(work)
+
+
+def test_nobody_is_let_in_behind_one_who_waits_longer_than_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        now = [100.0]
+        monkeypatch.setattr(admission_middleware, "perf_counter", lambda: now[0])
+        gate = Gate(Limits(1, seconds=0.4))
+        await gate.enter(ahead=False)
+        waiting = [asyncio.create_task(gate.enter(ahead=False)) for _number in range(2)]
+        await settle()
+        assert gate.is_open(ahead=False)
+        now[0] += 0.5
+        assert (gate.is_open(ahead=False), gate.is_open(ahead=True)) == (False, True)
+        gate.leave(0.02)
+        gate.leave(0.02)
+        assert await asyncio.gather(*waiting) == [True, True]
+
+    run(work)
+
+
+def test_the_place_of_one_who_takes_long_is_lent() -> None:
+    async def work() -> None:
+        gate = Gate(Limits(1, lent=1))
+        await gate.enter(ahead=False)
+        others = [asyncio.create_task(gate.enter(ahead=False)) for _number in range(2)]
+        await settle()
+        gate.lend()
+        await settle()
+        # Another one comes in, but no more than may be lent.
+        gate.lend()
+        await settle()
+        assert ([each.done() for each in others], gate.busy) == ([True, False], 2)
+        gate.take_back()
+        gate.take_back()
+        gate.leave(1)
+        await settle()
+        assert (others[1].done(), gate.busy) == (False, 1)
+        gate.leave(0.1)
+        assert await others[1]
+
+    run(work)
+
+
 def test_a_place_is_not_lost_when_the_client_is_gone() -> None:
     async def work() -> None:
         gate = Gate(Limits(1))

@@ -40,24 +40,35 @@ MOST_BODY_BYTES = 32 * 1024 * 1024
 SHORT_BODY_BYTES = 16 * 1024
 # The share of the newest request in the measured time.
 NEWEST = 0.1
+# Who holds a place for longer than this waits for something and computes little, so another one may come in.
+SECONDS_TO_LEND = 0.25
 
 
 class Limits(NamedTuple):
     """How many requests of one kind are answered at a time, and how long and how many others may wait for that."""
 
     places: int
-    seconds: float = 0.5
+    # Places of requests that take long, which are lent to others.
+    lent: int = 0
+    seconds: float = 0.4
     # Staff are admitted to a longer queue, and stand at its front.
     seconds_ahead: float = 1.5
     waiting: int = 200
 
 
-# Together they are fewer than the forty threads. One process computes with one processor, so more threads than a few
-# answer no more: they only make each other wait, and the event loop too, which takes in and refuses requests.
-READING = Limits(4)
-WRITING = Limits(4)
+# One process computes with one processor, so more threads than a few answer no more. They only make each other wait,
+# and the event loop too, which takes in and refuses requests: it gets its turn after all of them.
+READING = Limits(2, lent=2)
+WRITING = Limits(2, lent=2)
 CHECKING = Limits(2)
 FILES = Limits(16)
+
+
+class Waiting(NamedTuple):
+    """One request in a queue."""
+
+    place: asyncio.Future[bool]
+    since: float
 
 
 class Gate:
@@ -67,69 +78,90 @@ class Gate:
         self.limits = limits
         self.busy = 0
         self.refused = 0
-        # The time that an answer takes, as a moving average.
+        self.lent = 0
+        # The time from one answer to the next while there are always some, as a moving average.
         self.seconds = 0.02
-        self._ahead: deque[asyncio.Future[bool]] = deque()
-        self._others: deque[asyncio.Future[bool]] = deque()
+        self._ahead: deque[Waiting] = deque()
+        self._others: deque[Waiting] = deque()
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a place."""
         return len(self._ahead) + len(self._others)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all places are taken."""
+        return self.busy >= self.limits.places + min(self.lent, self.limits.lent)
+
     def is_open(self, *, ahead: bool) -> bool:
         """Whether a request that comes now would have its place soon."""
-        if self.busy < self.limits.places:
+        if not self.is_full:
             return True
+        queue, most = (self._ahead, self.limits.seconds_ahead) if ahead else (self._others, self.limits.seconds)
         in_front = len(self._ahead) if ahead else self.waiting
         if self.waiting >= self.limits.waiting * (2 if ahead else 1):
             return False
         if in_front < self.limits.places:
             return True
-        wait = (in_front + 1) * self.seconds / self.limits.places
-        return wait <= (self.limits.seconds_ahead if ahead else self.limits.seconds)
+        # It goes more slowly than was expected if the first one should have its place by now.
+        late = bool(queue) and perf_counter() - queue[0].since > most
+        return not late and (in_front + 1) * self.seconds <= most
 
     async def enter(self, *, ahead: bool) -> bool:
         """Wait for a place; False if it takes too long after all."""
-        if self.busy < self.limits.places:
+        if not self.is_full:
             self.busy += 1
             return True
         loop = asyncio.get_running_loop()
         place: asyncio.Future[bool] = loop.create_future()
         queue = self._ahead if ahead else self._others
-        queue.append(place)
-        timer = loop.call_later(self.limits.seconds_ahead, _give_up, queue, place)
+        waiting = Waiting(place, perf_counter())
+        queue.append(waiting)
+        timer = loop.call_later(self.limits.seconds_ahead, _give_up, queue, waiting)
         try:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.result():
-                self._hand_on()
+                self.busy -= 1
+                self._let_in()
             else:
-                _give_up(queue, place)
+                _give_up(queue, waiting)
             raise
         finally:
             timer.cancel()
 
     def leave(self, seconds: float) -> None:
         """Give the place to the next one, after an answer that took this long."""
-        self.seconds += NEWEST * (seconds - self.seconds)
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        for queue in (self._ahead, self._others):
-            while queue:
-                place = queue.popleft()
-                if not place.done():
-                    place.set_result(True)
-                    return
+        # Those who were there with it took most of its time. A few very long ones say nothing about all others.
+        share = min(seconds / max(self.busy, 1), self.limits.seconds)
+        self.seconds += NEWEST * (share - self.seconds)
         self.busy -= 1
+        self._let_in()
+
+    def lend(self) -> None:
+        """One who has a place takes long: lend it to another one, until `take_back`."""
+        self.lent += 1
+        self._let_in()
+
+    def take_back(self) -> None:
+        """The one who took long is about to leave."""
+        self.lent -= 1
+
+    def _let_in(self) -> None:
+        for queue in (self._ahead, self._others):
+            while queue and not self.is_full:
+                place = queue.popleft().place
+                if not place.done():
+                    self.busy += 1
+                    place.set_result(True)
 
 
-def _give_up(queue: deque[asyncio.Future[bool]], place: asyncio.Future[bool]) -> None:
-    if place in queue:
-        queue.remove(place)
-    if not place.done():
-        place.set_result(False)
+def _give_up(queue: deque[Waiting], waiting: Waiting) -> None:
+    if waiting in queue:
+        queue.remove(waiting)
+    if not waiting.place.done():
+        waiting.place.set_result(False)
 
 
 class SeenStaff:
@@ -189,7 +221,7 @@ class AdmissionMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        ahead = gate.busy >= gate.limits.places and self.staff.knows(self._credential_of(headers))
+        ahead = gate.is_full and self.staff.knows(self._credential_of(headers))
         if not gate.is_open(ahead=ahead):
             await self._refuse(gate, scope, receive, send)
             return
@@ -211,14 +243,24 @@ class AdmissionMiddleware:
             self._body_bytes -= body.size
 
     async def _answer(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
-        began, left = perf_counter(), False
+        began, left, lent = perf_counter(), False, False
         scope.setdefault("state", {})
+
+        def lend() -> None:
+            nonlocal lent
+            lent = True
+            gate.lend()
 
         def leave() -> None:
             nonlocal left
             if not left:
                 left = True
+                waiting_long.cancel()
+                if lent:
+                    gate.take_back()
                 gate.leave(perf_counter() - began)
+
+        waiting_long = asyncio.get_running_loop().call_later(SECONDS_TO_LEND, lend)
 
         async def send_and_leave(message: Message) -> None:
             # The work is done when an answer begins. A client that reads it slowly, or a long list that is sent as it
