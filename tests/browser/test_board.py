@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Clinic, sign_in
 from tests.browser.looking import look
+from tests.browser.screen_reader import inside, read_aloud
 from webapp import models
 
 pytestmark = pytest.mark.browser
@@ -122,3 +125,91 @@ def test_an_appointment_is_dragged_to_the_page_that_moves_it(open_browser: Open,
     # Nothing has moved before the page is sent.
     page.go_back()
     expect(mine.locator("time")).to_have_text("10:00")
+
+
+def test_a_screen_reader_gets_the_board_column_by_column(open_browser: Open, clinic: Clinic) -> None:
+    day = clinic.free_time(days=17)[:10]
+    patient = clinic.new_patient()
+    reference = clinic.cast.book(patient, f"{day} 10:00")
+    clinic.cast.book(clinic.new_patient(), f"{day} 10:00", doctor="erin", visit_type=clinic.cast.erins_only)
+    gail = models.Doctor(slug="gail", name="Dr. Gail Green", specialty="Paediatrics", room="Room 6", position=3)
+    gail_id = clinic.cast.add(gail)
+    hours = {"weekday": date.fromisoformat(day).weekday(), "start_minute": 9 * 60, "end_minute": 10 * 60}
+    clinic.cast.add(models.WorkingHours(doctor_id=gail_id, **hours))
+    page = open_browser(viewport={"width": 1280, "height": 900})
+    sign_in(page, "fiona@docket.example", at=f"/board/{day}/appointments/{reference}")
+    heard = read_aloud(page)
+
+    # The landmarks, and how they stand in each other.
+    landmarks = {"banner", "navigation", "main", "region", "search", "contentinfo", "status"}
+    title = page.locator("h1").inner_text()
+    columns = [(4, "region", f"Dr. {name} booked") for name in ("Bob Brown 1", "Erin Eze 1", "Gail Green 0")]
+    assert [(each.depth, each.role, each.name) for each in heard if each.role in landmarks] == [
+        *((1, "banner", ""), (2, "navigation", "Main"), (1, "main", ""), (2, "region", title)),
+        *((3, "navigation", "Days"), (3, "search", ""), (3, "region", "Doctors"), *columns),
+        *((3, "region", patient.name), (1, "contentinfo", ""), (1, "status", "")),
+    ]
+    assert [each.states["live"] for each in heard if each.role == "status"] == ["polite"]
+    headings = [title, *(name for _depth, _role, name in columns), patient.name]
+    assert [(each.states["level"], each.name) for each in heard if each.role == "heading"] == [
+        (level, name) for level, name in zip((1, 2, 2, 2, 2), headings, strict=True)
+    ]
+
+    # A column is a heading that leads to its doctor, and one list of whole sentences by time, with the break in it.
+    bob, erin, gail_reads = (inside(heard, "region", name) for _depth, _role, name in columns)
+    for column in (bob, erin, gail_reads):
+        assert [each.role for each in column[:3]] == ["heading", "link", "list"]
+        assert {each.role for each in column[3:]} == {
+            "listitem",
+            "link",
+            "time",
+            *(["paragraph"] * (column != gail_reads)),
+        }
+    bobs = [each.name for each in bob if each.role == "link"][1:]
+    taken = f"10:00 to 10:15, {patient.name}, Follow-up, scheduled"
+    morning, afternoon = (time_links(9, 12, taken), time_links(13, 17, taken))
+    assert bobs == [*morning, *afternoon]
+    at = [each.role for each in bob].index("paragraph")
+    assert [each.name for each in bob[:at] if each.role == "link"][-1] == morning[-1]
+    gails = [each.name for each in gail_reads if each.role == "link"][1:]
+    assert gails == ["09:00 to 09:30, free, staff only", "09:30 to 10:00, free, staff only"]
+
+    # What is open beside it: its name first, then what can be done, each with its key.
+    panel = inside(heard, "region", patient.name)
+    doing = [(each.role, each.name, each.states.get("keyshortcuts")) for each in panel]
+    wanted = [("link", "Close", None), ("button", f"Confirm: {patient.name}", "c"), ("textbox", "Note for staff", None)]
+    wanted += [
+        ("button", "Save note", None),
+        ("link", "Move", "m"),
+        ("link", "Cancel", "d"),
+        ("link", "All details", None),
+    ]
+    assert [each for each in doing if each in wanted] == wanted
+
+    # The keys go the way that is read: down a column, to the same time of the next doctor, past the end nowhere.
+    page.locator("#column-bob ol a").first.focus()
+    walked = [focused(page)]
+    for _number in bobs:
+        page.keyboard.press("ArrowDown")
+        walked.append(focused(page))
+    assert walked == [*bobs, bobs[-1]]
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == "09:00 to 09:30, free"
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == gails[0]
+    # Tab leaves the columns, for what is open.
+    page.keyboard.press("Tab")
+    assert focused(page) == "Close"
+
+
+def time_links(first: int, last: int, taken: str) -> list[str]:
+    """What is read of free quarters of an hour, and of the one that is taken."""
+    clocks = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(first * 60, last * 60 + 1, 15)]
+    free = [f"{start} to {end}, free" for start, end in pairwise(clocks)]
+    return [taken if taken.startswith(each.removesuffix(", free")) else each for each in free]
+
+
+def focused(page: Page) -> str:
+    """The name of what has the focus."""
+    return str(page.evaluate("document.activeElement.getAttribute('aria-label')"))

@@ -35,6 +35,7 @@ AT_MOST = {
     "arrived; no-show, undo": (18, 0),
     "urgent in a full day": (18, 3),
     "ill doctor, 12 appointments": (13, 3),
+    "late": (9, 3),
     "two children": (12, 6),
     "print tomorrow": (3, 1),
 }
@@ -45,23 +46,23 @@ class Desk:
 
     def __init__(self, page: Page, clinic: Clinic) -> None:
         self.page, self.cast = page, clinic.cast
-        self.keys = self.loads = 0
+        self.keys, self.loaded = 0, list[str]()
         self.table: list[tuple[str, int, int]] = []
         page.on("domcontentloaded", self._loaded)
 
-    def _loaded(self, _page: Page) -> None:
-        self.loads += 1
+    def _loaded(self, page: Page) -> None:
+        self.loaded.append(page.url)
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
         """One call, which begins on today's board."""
         self.page.goto("/board")
-        self.keys = self.loads = 0
+        self.keys, self.loaded = 0, []
         yield
-        self.table.append((name, self.keys, self.loads))
+        self.table.append((name, self.keys, len(self.loaded)))
         keys, loads = AT_MOST[name]
         assert self.keys <= keys, f"{name}: {self.keys} keys"
-        assert self.loads <= loads, f"{name}: {self.loads} pages"
+        assert len(self.loaded) <= loads, f"{name}: {self.loaded}"
 
     def press(self, *keys: str) -> None:
         """Press keys one after the other."""
@@ -231,6 +232,18 @@ def test_ten_calls_by_keyboard_alone(open_browser: Open, clinic: Clinic, day: Da
         desk.press("u")
         expect(page.locator("#panel .badge").first).to_have_text("Scheduled")
     assert [desk.saved(name)[0].status for name in ("Bea Bolt", "Gus Gray")] == ["arrived", "scheduled"]
+
+    with desk.call("late"):
+        desk.press("/")
+        desk.types("erin")
+        desk.press("Enter")
+        desk.focus_is_on("#column-erin h2 a")
+        desk.press("Enter")
+        expect(page.locator("[data-staff-key=l]")).to_be_visible()
+        desk.press("l")
+        expect(page.locator("h1")).to_have_text("Running late: Dr. Erin Eze")
+        desk.press("2")
+        expect(page.locator("#column-erin .late")).to_have_text("20 min late")
 
     with desk.call("urgent in a full day"):
         desk.press("j")
