@@ -6,6 +6,7 @@ The server has the real clock: tests take their times from the page, or from `Cl
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ from webapp.event_handlers import wired_database
 
 # The pages are on this machine; a longer wait means that something is broken.
 expect.set_options(timeout=10_000)
+# With EVERY_DATABASE=1, all tests that name no database run on each kind of it.
+EVERY_DATABASE = ["sqlite", "postgresql"] if os.environ.get("EVERY_DATABASE") else []
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -62,8 +65,16 @@ class Clinic:
         return f"{day:%Y-%m-%d} {hour:02d}:{minute:02d}"
 
 
-@pytest.fixture(scope="module", params=["sqlite"])
-def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+@pytest.fixture(scope="module")
+def clinic_settings() -> dict[str, str]:
+    """Further settings of the clinic, which a module may give."""
+    return {}
+
+
+@pytest.fixture(scope="module", params=EVERY_DATABASE or ["sqlite"])
+def clinic(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, clinic_settings: dict[str, str]
+) -> Iterator[Clinic]:
     """One running clinic for the tests of a module, on SQLite or on the kind of database that a test names."""
     with ExitStack() as stack:
         if request.param == "postgresql":
@@ -78,7 +89,7 @@ def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         cast = assemble(database)
         cast.now = datetime.now(UTC).replace(microsecond=0)
         # The browser's requests pass through a proxy of ours where a test needs another client address.
-        server = stack.enter_context(live_server(url, env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1"}))
+        server = stack.enter_context(live_server(url, env={"DOCKET_TRUSTED_PROXIES": "127.0.0.1", **clinic_settings}))
         yield Clinic(server.url, cast)
 
 
