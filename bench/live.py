@@ -60,6 +60,8 @@ class Answer(NamedTuple):
 def main() -> int:
     """Measure and print; 0 when every change was heard within two seconds."""
     options = _options()
+    if options.browsers:
+        return _with_browsers(options)
     rows, good = [], True
     for kind in [options.database] if options.database else list(NAMES):
         with _clinic(kind, options) as clinic:
@@ -71,20 +73,46 @@ def main() -> int:
     return 0 if good else 1
 
 
+def _with_browsers(options: argparse.Namespace) -> int:
+    # The browsers are needed for this alone.
+    from bench import live_browsers
+
+    rows, good = [], True
+    for kind in [options.database] if options.database else list(NAMES):
+        with ExitStack() as stack:
+            postgres = stack.enter_context(live_browsers.restartable_postgres()) if kind == "postgresql" else None
+            clinic = stack.enter_context(_clinic(kind, options, server=postgres.url if postgres else None))
+            found = live_browsers.measure(
+                clinic.database,
+                clinic.cookies,
+                f"/board/{clinic.day}",
+                clinic.appointments,
+                changes=options.changes,
+                postgres=postgres,
+            )
+        rows.append([NAMES[kind], *found.values()])
+        headings = ["", *found]
+        good &= float(found["worst, s"]) < 2 and found["reloaded"] == "0"
+    say(table(headings, rows, title=f"{options.changes} changes; two browsers, each with a server of its own"))
+    return 0 if good else 1
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
     parser.add_argument("--database", choices=list(NAMES), help="only this one")
     parser.add_argument("--changes", type=int, default=100, help="changes whose median and worst count (100)")
     parser.add_argument("--boards", type=int, default=200, help="boards that are open at once (200)")
     parser.add_argument("--rounds", type=int, default=5, help="changes while all of them are open (5)")
+    parser.add_argument("--browsers", action="store_true", help="measure two real browsers instead of streams")
     return parser.parse_args()
 
 
 @contextmanager
-def _clinic(kind: str, options: argparse.Namespace) -> Iterator[Clinic]:
+def _clinic(kind: str, options: argparse.Namespace, *, server: str | None = None) -> Iterator[Clinic]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docket-live-")))
-        server = stack.enter_context(postgres_server(durable=True)) if kind == "postgresql" else None
+        if kind == "postgresql" and server is None:
+            server = stack.enter_context(postgres_server(durable=True))
         url = stack.enter_context(empty_database(kind, server, folder))
         database = wired_database(url)
         stack.callback(database.dispose)

@@ -35,18 +35,24 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    database_url: str, *, workers: int = 1, delivers: bool = False, env: Mapping[str, str] | None = None
+    database_url: str,
+    *,
+    workers: int = 1,
+    delivers: bool = False,
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[LiveServer]:
     """Serve the database, which must be migrated, until the block ends.
 
     Args:
             delivers: whether a worker runs beside it; most tests do not need one.
             env: settings, for example `{"DOCKET_LOG_FORMAT": "json"}`. No other DOCKET_ settings are passed on.
+            port: the port of a server that was there before; else one that is free.
     """
     command = Path(sys.executable).with_name("docket")
     for attempt in range(1, ATTEMPTS + 1):
-        port = free_port()
-        options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+        at = port or free_port()
+        options = ["--host", "127.0.0.1", "--port", str(at), "--workers", str(workers)]
         options.append("--worker" if delivers else "--no-worker")
         # It runs in its own folder, which has no `.env` and no `var/` of the developer.
         folder = Path(tempfile.mkdtemp(prefix="docket-live-"))
@@ -57,7 +63,7 @@ def live_server(
             env=docket_environment(database_url, env),
             remove=folder,
         )
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{at}"
         try:
             process.wait_until(lambda url=url: _is_healthy(url), seconds=30)  # type: ignore[misc]
             break

@@ -292,7 +292,7 @@ async function keepListening() {
     tell({ kind: end });
     if (end === "off" || end === "ended") return;
     // All browsers lose a server that stops at the same moment, and come back one after another.
-    const pause = Math.min(500 * 2 ** attempts, 20_000) * (0.5 + Math.random());
+    const pause = Math.min(500 * 2 ** attempts, 5_000) * (0.5 + Math.random());
     attempts += 1;
     await new Promise((resolve) => {
       wakeUp = resolve;
