@@ -303,6 +303,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/visit/{token}.ics"):                  PUBLIC,
     ("GET", "/visit/{token}/confirmation"):         PUBLIC,
     ("POST", "/visit/{token}/confirmation"):        (303,) * 7,
+    # The poster was not scanned.
+    ("POST", "/visit/{token}/here"):                (422,) * 7,
+    ("POST", "/appointments/{reference}/here"):     (401,    422,   404,   403,   403,   403,  401),
+    ("GET", "/here/{key}"):                         PUBLIC,
+    ("GET", "/admin/clinic/poster"):                (LOGIN,  403,   403,   403,   403,   200,  LOGIN),
+    ("POST", "/admin/clinic/poster"):               (401,    403,   403,   403,   403,   303,  401),
     ("GET", "/visit/{token}/cancellation"):         PUBLIC,
     ("POST", "/visit/{token}/cancellation"):        (303,) * 7,
     ("GET", "/visit/{token}/reschedule"):           PUBLIC,
@@ -579,6 +585,9 @@ class AccessClinic:
             address = path.replace("{provider}", "hospital")
         if "{identity_id}" in path:
             address = path.replace("{identity_id}", str(self.identity()))
+        if "{key}" in path:
+            self.cast.change(sa.update(models.ClinicSettings).values(poster_key="a-key"))
+            address = path.replace("{key}", "a-key")
         if "{walk_in_id}" in path:
             address = path.replace("{walk_in_id}", str(self.walk_in()))
         if "{user_id}" in path:

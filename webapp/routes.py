@@ -12,6 +12,7 @@ from webapp.appointments.pages.appointment_link_router import router as appointm
 from webapp.appointments.pages.booking_router import router as booking_router
 from webapp.appointments.pages.calendars_router import router as calendars_router
 from webapp.appointments.pages.code_router import router as code_router
+from webapp.appointments.pages.here_router import router as here_router
 from webapp.appointments.pages.reschedule_router import router as reschedule_router
 from webapp.appointments.pages.router import router as appointments_router
 from webapp.appointments.registration_api import router as registration_api
@@ -54,6 +55,7 @@ from webapp.staff.board.router import router as board_router
 from webapp.staff.clinic.api import router as clinic_changes_api
 from webapp.staff.clinic.closures_api import router as closures_api
 from webapp.staff.clinic.closures_router import router as closures_router
+from webapp.staff.clinic.poster_router import router as poster_router
 from webapp.staff.clinic.router import router as clinic_router
 from webapp.staff.clinic.sign_in_router import router as sign_in_rules_router
 from webapp.staff.clinic.visit_types_api import router as visit_types_api
@@ -95,6 +97,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     appointments_router,
     reschedule_router,
     appointment_link_router,
+    here_router,
     board_router,
     sheets_router,
     staff_appointments_router,
@@ -131,6 +134,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     doctors_router,
     visit_types_router,
     clinic_router,
+    poster_router,
     sign_in_rules_router,
     words_router,
     documents_router,

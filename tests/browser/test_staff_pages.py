@@ -75,6 +75,7 @@ FORMS = (
     "/admin/clinic/search",
     "/admin/clinic/sign-in",
     "/admin/clinic/reminders",
+    "/admin/clinic/poster",
     "/admin/messages/previews/visit_moved_by_clinic",
     "/admin/clinic/time-zone",
     "/admin/clinic/privacy",

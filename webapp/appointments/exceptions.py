@@ -220,3 +220,9 @@ class WalkInSettled(Conflict):
 
     def __init__(self) -> None:
         super().__init__(_("Someone has dealt with this patient meanwhile: see today’s board."))
+
+
+class NotHereYet(Invalid):
+    """A patient cannot say now that they are here; the sentence says why."""
+
+    code = "not_here_yet"

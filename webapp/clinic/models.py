@@ -62,6 +62,8 @@ class ClinicSettings(Base):
     asks for it; 0 deletes it at once. `keep_audit_years`: 0 keeps the audit log for ever. `private_notes_in_copy`:
     doctors' private notes belong to the copy of their data that patients may ask for.
 
+    `poster_key` is in the QR code of the poster with which patients say that they are here; '' where there is none.
+
     `desk_sees_reasons`: the front desk sees why patients come, and why they cancel.
 
     `guardian_age`: the age in years at which a guardian stops seeing and booking, None for never; since the local day
@@ -98,6 +100,7 @@ class ClinicSettings(Base):
     keep_audit_years: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     private_notes_in_copy: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     desk_sees_reasons: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    poster_key: Mapped[str] = mapped_column(sa.String(22), default="", server_default=sa.text("''"))
     guardian_age: Mapped[int | None]
     guardian_age_since: Mapped[date | None]
     asks_birth_date: Mapped[str] = mapped_column(sa.String(10), default="ask", server_default=sa.text("'ask'"))

@@ -66,6 +66,7 @@ class Clinic:
     keep_audit_years: int
     private_notes_in_copy: bool
     desk_sees_reasons: bool
+    poster_key: str
     guardian_age: int | None
     guardian_age_since: date | None
     asks_birth_date: str

@@ -64,13 +64,18 @@ def change_status(session: Session, actor: Actor, reference: str, command: Chang
     view = lock_for_change(session, actor, reference, command.version)
     if command.status not in statuses.possible_statuses(view, actor, get_clinic(session), now):
         raise StatusNotPossible(statuses.why_not(view, command.status))
+    mark(session, actor, view, command.status, now=now)
+
+
+def mark(session: Session, actor: Actor, view: AppointmentView, status: str, *, now: datetime) -> None:
+    """Set a status that was found possible for an appointment under its locks."""
     # An appointment that is over needs no decision any more.
-    values: dict[str, object] = {"flagged_why": ""} if command.status in {"completed", "no_show"} else {}
-    if command.status == "arrived":
+    values: dict[str, object] = {"flagged_why": ""} if status in {"completed", "no_show"} else {}
+    if status == "arrived":
         values["arrived_at"] = now
-    update_row(session, view, now=now, status=command.status, previous_status=view.status, **values)
-    record(session, actor, command.status, view.id, now, {})
-    _publish_status(session, actor, view, command.status, now=now)
+    update_row(session, view, now=now, status=status, previous_status=view.status, **values)
+    record(session, actor, status, view.id, now, {})
+    _publish_status(session, actor, view, status, now=now)
 
 
 def confirm(session: Session, actor: Actor, reference: str, command: ChangeStatus, *, now: datetime) -> None:

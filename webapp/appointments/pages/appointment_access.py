@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from webapp.appointments.messages import appointment_links
 from webapp.auth.dependencies import leave_aside, signed_in
 from webapp.auth.schemas import Actor
+from webapp.clinic import poster
+from webapp.clinic.dependencies import current_clinic
 from webapp.core.web import Page
+
+POSTER_COOKIE = "docket_here"
 
 
 class AppointmentAccess(NamedTuple):
@@ -35,3 +40,9 @@ def appointment_access(page: Page) -> AppointmentAccess:
         page.session, token, page.settings.secret_keys, address=page.address, now=page.now
     )
     return AppointmentAccess(actor, reference, f"/visit/{token}")
+
+
+def poster_scanned_at(page: Page) -> datetime | None:
+    """When this browser has scanned the clinic's poster, if that is not long ago."""
+    note = page.request.cookies.get(page.cookie_name(POSTER_COOKIE), "")
+    return poster.scanned_at(page.settings.secret_keys, current_clinic(page), note, now=page.now) if note else None

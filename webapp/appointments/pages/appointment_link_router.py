@@ -9,8 +9,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from webapp.appointments import queries
-from webapp.appointments.booking import status_service, statuses
-from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access
+from webapp.appointments.booking import self_arrival, status_service, statuses
+from webapp.appointments.pages.appointment_access import AppointmentAccess, appointment_access, poster_scanned_at
 from webapp.appointments.pages.detail_presenters import book_again_href, change_options
 from webapp.appointments.pages.forms import ConfirmForm
 from webapp.appointments.schemas import AppointmentView
@@ -41,6 +41,7 @@ def show_appointment_by_link(page: CurrentPage) -> Response:
         whose=view.whose(access.actor),
         here=access.here,
         form=ConfirmForm(data={"version": str(view.version)}) if may_confirm else None,
+        check_in=self_arrival.check_in_of(view, clinic, poster_scanned_at(page), now=page.now),
         day_href=None,
         desk=None,
         history=None,

@@ -184,6 +184,8 @@ def _sentence(
             return _("Moved with the link we sent, from %(from)s to %(to)s") % values
         case "confirmed" if _by_link(entry):
             return _("Confirmed with the link we sent")
+        case "arrived" if _by_link(entry):
+            return _("Said to be here with the link we sent")
         case "cancelled" if _by_link(entry):
             return _("Cancelled with the link we sent")
         case "booked":

@@ -7,7 +7,8 @@ from datetime import date
 from starlette.responses import Response
 
 from webapp.appointments import queries
-from webapp.appointments.booking import status_service
+from webapp.appointments.booking import self_arrival, status_service
+from webapp.appointments.pages.appointment_access import poster_scanned_at
 from webapp.appointments.pages.detail_presenters import book_again_href, change_options, list_history, staff_details
 from webapp.auth.dependencies import signed_in
 from webapp.auth.schemas import Actor
@@ -66,6 +67,7 @@ def show_appointment(page: CurrentPage, reference: str) -> Response:
         whose=view.whose(actor),
         here=f"/appointments/{view.reference}",
         form=None,
+        check_in=self_arrival.check_in_of(view, clinic, poster_scanned_at(page), now=page.now) if mine else None,
         day_href=_day_address(actor, day, view.reference),
         desk=staff_details(page.session, actor, view, clinic, now=page.now) if actor.is_staff else None,
         options=change_options(view, actor, clinic, page.now),

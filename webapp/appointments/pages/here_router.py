@@ -1,0 +1,56 @@
+"""The poster at the clinic, and saying on the page of one's appointment that one is here.
+
+The page behind the poster's QR code says the same to everyone and asks nothing, so it does not tell who is a patient.
+It leaves a cookie, which says when the poster was scanned.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from webapp.appointments.booking import self_arrival
+from webapp.appointments.pages.appointment_access import POSTER_COOKIE, appointment_access, poster_scanned_at
+from webapp.clinic import poster
+from webapp.clinic.dependencies import current_clinic
+from webapp.core.errors import error_page
+from webapp.core.routing import Router
+from webapp.core.web import CurrentPage, Page
+from webapp.exceptions import Conflict, Invalid, NotFound, Unavailable
+from webapp.i18n import gettext as _
+
+router = Router()
+
+
+@router.get("/here/{key}")
+def show_here(page: CurrentPage, key: str) -> Response:
+    """What everyone reads who scans the poster; everyone."""
+    clinic = current_clinic(page)
+    if not poster.is_of(clinic, key):
+        raise NotFound(_("This poster is no longer valid. Please go to the front desk."))
+    response = page.render("appointments/pages/here.html", minutes=int(poster.FRESH.total_seconds()) // 60)
+    note = poster.seal_scan(page.settings.secret_keys, clinic, now=page.now)
+    page.set_cookie(response, page.cookie_name(POSTER_COOKIE), note, int(poster.FRESH.total_seconds()))
+    return response
+
+
+@router.post("/appointments/{reference}/here")
+def say_here(page: CurrentPage) -> Response:
+    """Say that the patient is here; the patient, and who books for them."""
+    return _say_here(page)
+
+
+@router.post("/visit/{token}/here")
+def say_here_by_link(page: CurrentPage) -> Response:
+    """Say that the patient is here; the holder of the link."""
+    return _say_here(page)
+
+
+def _say_here(page: Page) -> Response:
+    access = appointment_access(page)
+    at = poster_scanned_at(page)
+    page.close()
+    try:
+        page.database.write(self_arrival.arrive, access.actor, access.reference, scanned_at=at, now=page.now)
+    except (Conflict, Invalid, Unavailable) as error:
+        return error_page(page, error, actions=[(_("Back to the appointment"), access.here)])
+    return page.redirect(access.here, flash=_("Thank you. The front desk knows that you’re here."))
